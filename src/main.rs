@@ -1,0 +1,3 @@
+//! Owns: starting the program. Must not know: anything else; the command line lives in `cli`.
+
+fn main() {}
