@@ -1,1 +1,3 @@
 //! The library behind the `reconciled` daemon.
+
+mod record;

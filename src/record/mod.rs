@@ -1,0 +1,24 @@
+//! Owns: canonical values of fields, their types, declared equality, exact JSON, paths as lenses, jq filters,
+//! codecs and the mapping that turns one raw remote record into fields (and fields into a request body).
+//!
+//! Must not know: rules files, stores, upstreams, time, randomness. Everything here is pure.
+
+mod codec;
+mod domain;
+mod filter;
+mod json;
+mod mapping;
+mod path;
+mod slot;
+mod time;
+mod value;
+
+pub use codec::Codec;
+pub use domain::{Domain, FieldType, Normalize};
+pub use filter::{Filter, FilterError};
+pub use json::{Json, JsonError};
+pub use mapping::{FieldMap, Lens, MapError, Mapped, Mapper, Probe};
+pub use path::{Path, Step};
+pub use slot::{FieldError, Slot};
+pub use time::TimeFormat;
+pub use value::{Column, Real, RecordId, Value};
