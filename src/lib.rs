@@ -1,3 +1,4 @@
 //! The library behind the `reconciled` daemon.
 
 mod record;
+mod rules;
