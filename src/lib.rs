@@ -4,3 +4,5 @@ mod record;
 mod rules;
 
 mod merge;
+
+mod store;
