@@ -1,8 +1,11 @@
 //! The library behind the `reconciled` daemon.
 
+mod clock;
+
 mod record;
 mod rules;
 
 mod merge;
 
 mod store;
+mod upstream;
