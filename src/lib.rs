@@ -9,3 +9,5 @@ mod merge;
 
 mod store;
 mod upstream;
+
+mod reconcile;
