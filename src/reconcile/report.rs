@@ -13,7 +13,7 @@ pub trait Progress: Send + Sync {
 }
 
 /// A progress step. Totals are `None` where the upstream does not tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step<'a> {
     /// A collection's pass begins.
     Began {
