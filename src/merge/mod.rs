@@ -5,5 +5,14 @@
 mod facts;
 mod plan;
 
+mod decide;
+mod existence;
+mod fields;
+mod policy;
+mod push;
+mod sides;
+mod voice;
+
+pub use decide::decide;
 pub use facts::*;
 pub use plan::*;
