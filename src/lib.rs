@@ -2,3 +2,5 @@
 
 mod record;
 mod rules;
+
+pub mod sandbox;
