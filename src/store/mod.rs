@@ -1,0 +1,315 @@
+//! Owns: the contract of durable state: what can be read ([`View`]) and written ([`Tx`]) and how jobs reach it ([`Store`]).
+//!
+//! Must not know: HTTP, which policy decides, when passes run. `sqlite` is the one implementation so far.
+
+mod rows;
+
+pub use rows::*;
+
+use std::path::Path;
+
+use futures_util::future::BoxFuture;
+
+use crate::record::{RecordId, Slot, Value};
+use crate::rules::{Collection, Ruleset};
+
+/// A read job: runs on a thread that may block, inside one snapshot.
+pub type ReadJob = Box<dyn FnOnce(&dyn View) -> Result<(), StoreError> + Send>;
+/// A write job: runs inside one transaction; an `Err` rolls that job back whole and leaves other jobs alone.
+pub type WriteJob = Box<dyn FnOnce(&mut dyn Tx) -> Result<(), StoreError> + Send>;
+
+/// Durable state. Jobs are closures, so that a decision and what it was decided on share a transaction.
+pub trait Store: Send + Sync {
+    /// Runs `job` in a read snapshot.
+    fn read_job(&self, job: ReadJob) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Runs `job` in a write transaction of its own. When the future resolves, it is durable or rolled back.
+    fn write_job(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Like [`Store::write_job`] for small jobs: may share one commit (and its fsync) with others that wait; each still rolls back alone.
+    fn write_small(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Copies the whole store into a new file, consistent, without blocking writers for long (dry runs, backups).
+    fn copy_to<'a>(&'a self, target: &'a Path) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// Runs a read job that returns something.
+pub async fn read<R: Send + 'static>(
+    store: &dyn Store,
+    job: impl FnOnce(&dyn View) -> Result<R, StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    let (give, take) = std::sync::mpsc::sync_channel(1);
+    store
+        .read_job(Box::new(move |view| {
+            give.send(job(view)?).ok();
+            Ok(())
+        }))
+        .await?;
+    take.try_recv().map_err(|_gone| StoreError::Closed)
+}
+
+/// Runs a write job that returns something.
+pub async fn write<R: Send + 'static>(
+    store: &dyn Store,
+    job: impl FnOnce(&mut dyn Tx) -> Result<R, StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    let (give, take) = std::sync::mpsc::sync_channel(1);
+    store
+        .write_job(Box::new(move |tx| {
+            give.send(job(tx)?).ok();
+            Ok(())
+        }))
+        .await?;
+    take.try_recv().map_err(|_gone| StoreError::Closed)
+}
+
+/// Runs a small write job that returns something and may share its commit.
+pub async fn write_small<R: Send + 'static>(
+    store: &dyn Store,
+    job: impl FnOnce(&mut dyn Tx) -> Result<R, StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    let (give, take) = std::sync::mpsc::sync_channel(1);
+    store
+        .write_small(Box::new(move |tx| {
+            give.send(job(tx)?).ok();
+            Ok(())
+        }))
+        .await?;
+    take.try_recv().map_err(|_gone| StoreError::Closed)
+}
+
+/// What can be read. Lists are bounded by an explicit limit and ordered, so that the same store gives the same answers.
+pub trait View {
+    // -- links --
+    /// For each remote id, in order: what is known, if anything. The hot path: one narrow lookup each.
+    fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError>;
+    /// One link, whole.
+    fn link(&self, link: LinkId) -> Result<Option<LinkRow>, StoreError>;
+    /// All links of a record, by binding.
+    fn links_of(&self, record: &RecordId) -> Result<Vec<LinkRow>, StoreError>;
+    /// Links of a binding in a state.
+    fn link_count(&self, binding: BindingKey, state: crate::merge::LinkState) -> Result<u64, StoreError>;
+    /// Live links of a binding with remote ids greater than `after`, in remote id order, narrow.
+    fn live_links(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<(String, LinkId)>, StoreError>;
+    /// Live links of a binding that were made under a mapping other than `mapping`, by link id greater than `after`.
+    fn links_not_under(&self, binding: BindingKey, mapping: MappingKey, after: i64, limit: usize) -> Result<Vec<LinkRow>, StoreError>;
+
+    // -- local rows --
+    /// The row, one slot per field (`Bad` where another program left what the type forbids; never `Absent`).
+    fn row(&self, collection: &Collection, record: &RecordId) -> Result<Option<Vec<Slot>>, StoreError>;
+    /// The number of rows.
+    fn row_count(&self, collection: &Collection) -> Result<u64, StoreError>;
+    /// Records with an id greater than `after`, in order.
+    fn rows_after(&self, collection: &Collection, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError>;
+    /// Records whose match index has this text under this key of the collection (candidates; compare before trusting).
+    fn matching(&self, collection: CollectionKey, key: usize, text: &str) -> Result<Vec<RecordId>, StoreError>;
+    /// The hint about local edits of a record.
+    fn dirty(&self, collection: CollectionKey, record: &RecordId) -> Result<Option<Dirty>, StoreError>;
+    /// Hints in record order.
+    fn dirty_after(&self, collection: CollectionKey, after: &str, limit: usize) -> Result<Vec<(RecordId, Dirty)>, StoreError>;
+    /// Provenance of a record: per field name, `""` for the default of the whole record.
+    fn origins(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<OriginRow>, StoreError>;
+
+    // -- staging --
+    /// Staged observations of a record.
+    fn staged_of(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<Staged>, StoreError>;
+    /// Staged observations that belong to no record yet, by remote id greater than `after`.
+    fn staged_unmatched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
+    /// How many observations are staged for a binding, parked ones included.
+    fn staged_count(&self, binding: BindingKey) -> Result<u64, StoreError>;
+    /// Records that need a decision: dirty, staged, with a resolution waiting or an intent outstanding; distinct, ordered, greater than `after`.
+    fn candidates(&self, collection: CollectionKey, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError>;
+
+    // -- state of the engine --
+    /// The registered key of a collection, `None` before its first pass.
+    fn collection_key(&self, name: &str) -> Result<Option<CollectionKey>, StoreError>;
+    /// The registered key of a binding.
+    fn binding_key(&self, collection: &str, upstream: &str) -> Result<Option<BindingKey>, StoreError>;
+    /// The engine's own state text of a binding's cursor (JSON, shaped by `reconcile`).
+    fn cursor(&self, binding: BindingKey) -> Result<Option<String>, StoreError>;
+    /// The engine's own state text of an upstream (JSON: pinned account, pause, last error).
+    fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError>;
+    /// Open conflicts, or all; newest last.
+    fn conflicts(&self, filter: &ConflictFilter) -> Result<Vec<ConflictRow>, StoreError>;
+    /// Intents by collection, record or state, in the order of their creation.
+    fn intents(&self, filter: &IntentFilter) -> Result<Vec<IntentRow>, StoreError>;
+    /// Records set aside.
+    fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<QuarantineRow>, StoreError>;
+    /// Halts that wait for approval, or all of a collection.
+    fn halts(&self, collection: Option<&str>, open_only: bool) -> Result<Vec<HaltRow>, StoreError>;
+    /// Passes, newest first.
+    fn passes(&self, collection: Option<&str>, limit: usize) -> Result<Vec<PassRow>, StoreError>;
+    /// History, newest first.
+    fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryRow>, StoreError>;
+    /// Finds a record by its local id, or by a remote id at any binding: (collection, record).
+    fn find_record(&self, id: &str) -> Result<Vec<(String, RecordId)>, StoreError>;
+}
+
+/// What can be written, inside one transaction. Nothing here raises a local-edit hint.
+pub trait Tx: View {
+    /// Makes tables, columns, CHECKs, triggers and keys as the rules want them. Returns what it did or left alone, for people.
+    fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError>;
+    /// Registers (or finds) keys.
+    fn register(&mut self, collection: &str, upstream: &str) -> Result<(CollectionKey, BindingKey), StoreError>;
+    /// Registers (or finds) a mapping hash.
+    fn register_mapping(&mut self, hash: &str) -> Result<MappingKey, StoreError>;
+
+    // -- local rows --
+    /// Inserts a row.
+    fn insert_row(&mut self, collection: &Collection, record: &RecordId, values: &[Value]) -> Result<(), StoreError>;
+    /// Updates some fields.
+    fn update_row(&mut self, collection: &Collection, record: &RecordId, values: &[(usize, Value)]) -> Result<(), StoreError>;
+    /// Deletes a row.
+    fn delete_row(&mut self, collection: &Collection, record: &RecordId) -> Result<(), StoreError>;
+    /// Replaces the record's entries in the match index.
+    fn index_match(&mut self, collection: CollectionKey, record: &RecordId, texts: &[Option<String>]) -> Result<(), StoreError>;
+    /// Removes a hint, if it is still the one that was read.
+    fn clear_dirty(&mut self, collection: CollectionKey, record: &RecordId, seen: i64) -> Result<(), StoreError>;
+    /// Leaves a hint of the engine's own: this record must be looked at again. An existing hint stays.
+    fn mark_dirty(&mut self, collection: CollectionKey, record: &RecordId, op: DirtyOp) -> Result<(), StoreError>;
+    /// Sets provenance; a row for `""` becomes the default and removes nothing else.
+    fn set_origins(&mut self, collection: CollectionKey, record: &RecordId, rows: &[OriginRow]) -> Result<(), StoreError>;
+
+    // -- links --
+    /// Makes a link. A second link of the same (record, binding) or (binding, remote id) is `StoreError::Constraint`.
+    fn put_link(&mut self, link: &NewLink<'_>) -> Result<LinkId, StoreError>;
+    /// Replaces what a link knows (base pair, raw observation, version, state); record, binding and remote id stay.
+    fn set_link(&mut self, link: LinkId, update: &LinkUpdate<'_>) -> Result<(), StoreError>;
+    /// Changes the state only.
+    fn set_link_state(&mut self, link: LinkId, state: crate::merge::LinkState) -> Result<(), StoreError>;
+    /// Removes a link and its fingerprint.
+    fn drop_link(&mut self, link: LinkId) -> Result<(), StoreError>;
+
+    // -- staging --
+    /// Stages an observation, replacing an older one of the same (binding, remote id).
+    fn stage(&mut self, staged: &Staged) -> Result<(), StoreError>;
+    /// Ties a staged observation to a record.
+    fn stage_matched(&mut self, binding: BindingKey, remote_id: &str, record: &RecordId) -> Result<(), StoreError>;
+    /// Marks a staged observation as waiting, with the reason (shown to people), or as not waiting.
+    fn stage_parked(&mut self, binding: BindingKey, remote_id: &str, reason: Option<&str>) -> Result<(), StoreError>;
+    /// Removes a staged observation.
+    fn unstage(&mut self, binding: BindingKey, remote_id: &str) -> Result<(), StoreError>;
+
+    // -- state of the engine --
+    /// Sets a binding's cursor state.
+    fn set_cursor(&mut self, binding: BindingKey, state: &str) -> Result<(), StoreError>;
+    /// Sets an upstream's state.
+    fn set_upstream_state(&mut self, upstream: &str, state: &str) -> Result<(), StoreError>;
+    /// Appends history.
+    fn add_history(&mut self, row: &HistoryRow) -> Result<(), StoreError>;
+    /// Opens a conflict, or replaces the open one about the same (record, fields).
+    fn put_conflict(&mut self, row: &ConflictRow) -> Result<i64, StoreError>;
+    /// Closes a conflict.
+    fn close_conflict(&mut self, conflict: i64, how: &str, at: Micros) -> Result<(), StoreError>;
+    /// Records a person's choice (JSON), or takes it back.
+    fn set_resolution(&mut self, conflict: i64, resolution: Option<&str>) -> Result<(), StoreError>;
+    /// Records an intent. A second outstanding one for the same (record, binding) is `StoreError::Constraint`.
+    fn put_intent(&mut self, row: &IntentRow) -> Result<(), StoreError>;
+    /// Moves an intent to another state.
+    fn set_intent(&mut self, key: &str, update: &IntentUpdate) -> Result<(), StoreError>;
+    /// Forgets an intent (settled ones are kept for `history` until pruned by age).
+    fn drop_intent(&mut self, key: &str) -> Result<(), StoreError>;
+    /// Sets a record aside, replacing the entry for the same (binding, record or remote id).
+    fn put_quarantine(&mut self, row: &QuarantineRow) -> Result<(), StoreError>;
+    /// Takes a record back.
+    fn clear_quarantine(&mut self, collection: &str, upstream: &str, subject: &str) -> Result<(), StoreError>;
+    /// Begins a pass; returns its number.
+    fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError>;
+    /// Ends a pass.
+    fn end_pass(&mut self, row: &PassRow) -> Result<(), StoreError>;
+    /// Records a halt, replacing an open one of the same collection.
+    fn put_halt(&mut self, row: &HaltRow) -> Result<i64, StoreError>;
+    /// Approves (`Some(time)`) or closes a halt.
+    fn set_halt(&mut self, halt: i64, approved_at: Option<Micros>, closed_at: Option<Micros>) -> Result<(), StoreError>;
+}
+
+/// Why the store could not do it. A failing record is not an error here.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A constraint refused the row (unique field, one link per record and upstream, CHECK); only this job is rolled back.
+    #[error("{table}: {reason}")]
+    Constraint {
+        /// The table or `table.column`.
+        table: String,
+        /// SQLite's words.
+        reason: String,
+    },
+    /// Another program holds the database beyond the busy timeout.
+    #[error("{path} is busy: another program holds a lock on it for more than {waited_ms} ms; find it with `fuser {path}`")]
+    Busy {
+        /// The database file.
+        path: String,
+        /// How long was waited.
+        waited_ms: u64,
+    },
+    /// Another reconciled runs on this database.
+    #[error("{path} is in use by another reconciled ({holder})")]
+    Locked {
+        /// The database file.
+        path: String,
+        /// `pid 123 since …`.
+        holder: String,
+    },
+    /// The disk or a quota is full.
+    #[error("{path}: disk full; nothing was changed; free some space and run again")]
+    Full {
+        /// The database file.
+        path: String,
+    },
+    /// The file or its folder cannot be written.
+    #[error("{path} cannot be written: {reason}")]
+    ReadOnly {
+        /// The database file.
+        path: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The file is no database, or damaged. It is never recreated.
+    #[error("{path} is damaged: {reason}; it was left as it is: restore a backup, or salvage it with `sqlite3 {path} .recover`")]
+    Corrupt {
+        /// The database file.
+        path: String,
+        /// What the check said.
+        reason: String,
+    },
+    /// The schema is newer than this program.
+    #[error("{path} has schema {found}, this reconciled knows up to {known}: use a newer reconciled, or restore the backup made before the upgrade")]
+    Newer {
+        /// The database file.
+        path: String,
+        /// Its schema number.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// The table in the database cannot be brought to what the rules say.
+    #[error("table {table}: {reason}")]
+    Shape {
+        /// The collection's table.
+        table: String,
+        /// What does not fit and what to do.
+        reason: String,
+    },
+    /// The file does not exist (commands that only look never create it).
+    #[error("{path} does not exist; run `reconciled run --once` first, or give the right --db")]
+    Missing {
+        /// The database file.
+        path: String,
+    },
+    /// The store was closed, or its thread ended.
+    #[error("the store is closed")]
+    Closed,
+    /// What the engine wrote about itself cannot be read back.
+    #[error("internal state {what} cannot be read: {reason}")]
+    State {
+        /// Which state.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Anything else that SQLite says.
+    #[error("{path}: {reason}")]
+    Sqlite {
+        /// The database file.
+        path: String,
+        /// SQLite's words.
+        reason: String,
+    },
+}

@@ -1,0 +1,181 @@
+//! Owns: what comes of reads and writes, as data that `reconcile` acts on.
+//!
+//! Must not know: how it was obtained.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use std::ops::Range;
+
+use crate::record::Value;
+
+/// A call that did not succeed after the retries that are allowed within a pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// The last status, where there was one.
+    pub status: Option<u16>,
+    /// One line for people: method, path without query, status, the upstream's words (≤ 300 characters, no secrets), attempts.
+    pub words: String,
+    /// Not before this time, where the upstream or the policy says so.
+    pub retry_at: Option<DateTime<Utc>>,
+}
+
+/// What kind of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Certainly nothing happened upstream: not sent, or refused for load (429, 503 with Retry-After).
+    NotDone,
+    /// It may have happened: timeout, reset, truncation, 5xx after sending a write.
+    Unknown,
+    /// Credentials refused (401; 403 without rate-limit marks): the upstream pauses.
+    Auth,
+    /// The precondition failed or the state conflicts (409, 412): read again, merge again.
+    Conflict,
+    /// 404 (or the class `not_found`).
+    NotFound,
+    /// 410 (or the class `gone`).
+    Gone,
+    /// Refused for what it says (400, 413, 422, other 4xx): quarantine.
+    Invalid,
+    /// The cursor or since-token is no longer known.
+    CursorExpired,
+    /// The answer is not what the rules describe: HTML, no JSON, no records array, an endless listing, a foreign host.
+    BadAnswer,
+    /// Certificate, blocked host, class `fatal`: nothing more at this upstream in this pass.
+    Fatal,
+}
+
+/// One page of a listing. Records are slices of `body`; nothing is copied.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The decoded body.
+    pub body: Bytes,
+    /// Where each record stands in `body`.
+    pub records: Vec<Range<usize>>,
+    /// How to go on; `None` on the last page. Serialisable: it is the checkpoint of a listing.
+    pub next: Option<PageToken>,
+    /// True where a conditional read answered 304: everything is as it was.
+    pub not_modified: bool,
+    /// From the first page only: the listing's own ETag, or the next since-value where the rules take it from header or body.
+    pub mark: Option<String>,
+    /// When the request was sent.
+    pub requested_at: DateTime<Utc>,
+    /// When the answer was there.
+    pub observed_at: DateTime<Utc>,
+}
+
+/// How a listing goes on, and what guards it against going on for ever.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PageToken {
+    /// The next page number, offset, cursor or absolute URL, as text.
+    pub at: String,
+    /// Pages read so far.
+    pub pages: u64,
+    /// Records read so far.
+    pub records: u64,
+}
+
+/// What a listing asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListQuery {
+    /// The since-value as it goes into the request.
+    pub since: Option<String>,
+    /// The ETag for a conditional read.
+    pub etag: Option<String>,
+    /// Go on from here.
+    pub resume: Option<PageToken>,
+}
+
+/// A point read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// The record as it is now.
+    Found(Remote),
+    /// 404 or 410.
+    Missing,
+}
+
+/// A remote record with its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Raw bytes of the record.
+    pub raw: Bytes,
+    /// The version from body or header.
+    pub version: Option<String>,
+    /// When it was read.
+    pub observed_at: DateTime<Utc>,
+}
+
+/// A write to be sent: what `reconcile` recorded as an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteRequest {
+    /// The operation id: idempotency key.
+    pub key: String,
+    /// What to do.
+    pub op: SendOp,
+    /// The remote id; for a create only where we choose it.
+    pub remote_id: Option<String>,
+    /// Field positions and hub values to send; refs are remote ids already.
+    pub values: Vec<(usize, Value)>,
+    /// All pushable values of the record as they will be (for full bodies and filters).
+    pub record: Vec<(usize, Value)>,
+    /// The version the write was merged against.
+    pub expected_version: Option<String>,
+    /// The raw record the write was merged against.
+    pub expected_raw: Option<Bytes>,
+}
+
+/// The operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SendOp {
+    /// Create.
+    Create,
+    /// Update.
+    Update,
+    /// Delete.
+    Delete,
+}
+
+impl SendOp {
+    /// `create`, `update`, `delete`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// What came of one write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Acknowledged.
+    Done {
+        /// The remote id: captured, chosen, or as before.
+        remote_id: String,
+        /// The version after the write, where the answer told it.
+        version: Option<String>,
+        /// The record as the answer showed it (or as a read-back did); `None`: must be read back by the caller if wanted.
+        record: Option<Remote>,
+    },
+    /// The remote record is not as it was when this was decided; where known, how it is now.
+    Stale(Option<Remote>),
+    /// There is no such remote record any more (an update); a delete that finds nothing is `Done`.
+    Missing,
+    /// A create met an existing record with the same identity (409, or 412 under `If-None-Match: *`).
+    Exists(String),
+    /// Refused for what it says; the upstream's words.
+    Refused(String),
+    /// Fields of this record cannot be expressed at this upstream, by position; nothing was sent.
+    Inexpressible(Vec<(usize, String)>),
+    /// Certainly not done; derive it again later.
+    NotDone(Failure),
+    /// It may have been done: settle by evidence.
+    Unknown(Failure),
+    /// The upstream is out of reach or refuses credentials: nothing more to it in this pass. Not done.
+    Stopped(Failure),
+}

@@ -1,0 +1,67 @@
+//! Owns: one HTTP exchange: the trait, and what can go wrong below HTTP.
+//!
+//! Must not know: upstreams, retries, what a status means.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method};
+use url::Url;
+
+use crate::rules::Timeouts;
+
+/// One HTTP exchange; no redirects, no retries, no credentials of its own.
+pub trait Transport: Send + Sync {
+    /// Sends the request and reads the whole answer within the limits.
+    fn exchange(&self, request: Outgoing) -> BoxFuture<'_, Result<Response, TransportError>>;
+}
+
+/// A request, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// Absolute URL.
+    pub url: Url,
+    /// All headers; secrets are marked sensitive.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Option<Bytes>,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// Largest decoded body, in bytes.
+    pub body_bytes_max: u64,
+}
+
+/// An answer, read whole and decoded.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The decoded body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer. Messages never hold a URL's query or a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// DNS, connect, or HTTP/2 REFUSED_STREAM: nothing was sent.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// The certificate was refused: nothing was sent, and trying again will not help.
+    #[error("certificate refused: {0}")]
+    Certificate(String),
+    /// A time limit passed after sending began.
+    #[error("timed out: {0}")]
+    TimedOut(String),
+    /// The connection broke after sending began, or the body ended early.
+    #[error("connection broke: {0}")]
+    Broken(String),
+    /// The decoded body is larger than allowed.
+    #[error("answer larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
