@@ -62,7 +62,12 @@ impl Engine {
     }
 
     /// One pass of one collection. Failures of upstreams and records are in the report; only a failing store is an error.
-    pub async fn pass(&self, collection: &str, options: &PassOptions, progress: &dyn Progress) -> Result<PassReport, PassError> {
+    pub async fn pass(
+        &self,
+        collection: &str,
+        options: &PassOptions,
+        progress: &dyn Progress,
+    ) -> Result<PassReport, PassError> {
         let _ = (collection, options, progress);
         todo!()
     }

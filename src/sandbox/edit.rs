@@ -45,9 +45,9 @@ impl Sandbox {
     }
 
     /// Puts a record in, as is, and answers its id: that in the body, else the next of the server's.
-    pub fn insert(&mut self, resource: &str, body: Value, now: DateTime<Utc>) -> Result<String, Refusal> {
+    pub fn insert(&mut self, resource: &str, body: &Value, now: DateTime<Utc>) -> Result<String, Refusal> {
         let Resource { config, shelf, .. } = self.resource_mut(resource)?;
-        let mut data = object(&body)?;
+        let mut data = object(body)?;
         let id = match (json::take(&mut data, &config.id_at), &config.id) {
             (Some(id), _) => json::text(&id),
             (None, IdStyle::Server { prefix }) => shelf.next_id(prefix),

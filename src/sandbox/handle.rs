@@ -133,8 +133,8 @@ impl Sandbox {
     fn answer_list(&mut self, index: usize, call: &Call, hit: Option<&Hit>) -> Result<Answer, Refusal> {
         let resource = &self.resources[index];
         let past = is_stale(hit).then(|| resource.shelf.before_last_write());
-        let shelf = past.as_ref().unwrap_or(&resource.shelf);
-        let listed = read::list(&resource.config, shelf, call, &twist(hit))?;
+        let seen = past.as_ref().unwrap_or(&resource.shelf);
+        let listed = read::list(&resource.config, seen, call, &twist(hit))?;
         self.stats.records_served += listed.records as u64;
         if let Some(hit) = hit {
             self.script.remember(hit.id, listed.position);
@@ -145,8 +145,8 @@ impl Sandbox {
     fn answer_get(&mut self, index: usize, id: &str, call: &Call, hit: Option<&Hit>) -> Result<Answer, Refusal> {
         let resource = &self.resources[index];
         let past = is_stale(hit).then(|| resource.shelf.before_last_write());
-        let shelf = past.as_ref().unwrap_or(&resource.shelf);
-        let answer = read::get(&resource.config, shelf, id, call)?;
+        let seen = past.as_ref().unwrap_or(&resource.shelf);
+        let answer = read::get(&resource.config, seen, id, call)?;
         self.stats.records_served += u64::from(answer.status == 200);
         Ok(answer)
     }

@@ -23,9 +23,8 @@ impl Bucket {
             return Ok(());
         }
         let answer = Answer::from(Refusal::new(429, "rate_limited", "too many requests"));
-        let wait_ms = self.next_ms(limit, now);
         // Round up: whoever waits as told must not be early.
-        let wait_s = wait_ms.div_ceil(1000);
+        let wait_s = self.next_ms(limit, now).div_ceil(1000);
         Err(match limit.retry_after {
             RetryAfter::Absent => answer,
             RetryAfter::Seconds => answer.with("retry-after", wait_s.to_string()),

@@ -22,6 +22,7 @@ mod replay;
 mod reply;
 mod serve;
 mod shelf;
+mod styles;
 #[cfg(test)]
 mod tests;
 mod wire;

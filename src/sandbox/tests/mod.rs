@@ -24,7 +24,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 fn filled(config: ResourceConfig, count: i64) -> Sandbox {
     let mut sandbox = Sandbox::new(SandboxConfig::of([config]));
     for n in 1..=count {
-        sandbox.insert("/c", json!({"id": n.to_string(), "n": n, "name": format!("r{n}")}), at(n)).unwrap();
+        sandbox.insert("/c", &json!({"id": n.to_string(), "n": n, "name": format!("r{n}")}), at(n)).unwrap();
     }
     sandbox
 }

@@ -190,8 +190,8 @@ fn filters_totals_and_escaped_ids_work() {
         ..ResourceConfig::at("/v1/c")
     };
     let mut sandbox = Sandbox::new(SandboxConfig::of([config]));
-    sandbox.insert("/v1/c", json!({"id": "a@x/y", "name": "Ann B"}), at(0)).unwrap();
-    sandbox.insert("/v1/c", json!({"name": "Bob"}), at(0)).unwrap();
+    sandbox.insert("/v1/c", &json!({"id": "a@x/y", "name": "Ann B"}), at(0)).unwrap();
+    sandbox.insert("/v1/c", &json!({"name": "Bob"}), at(0)).unwrap();
     let got = get(&mut sandbox, "/v1/c?name=Ann+B");
     assert_eq!((got.ids().as_str(), &got.body["meta"]["total"]), ("a@x/y", &json!(1)));
     assert_eq!(get(&mut sandbox, "/v1/c/a%40x%2Fy").status, 200);

@@ -128,8 +128,8 @@ fn what_others_refer_to_cannot_be_deleted() {
         ResourceConfig { children: vec![child], delete_status: 200, ..ResourceConfig::at("/c") },
         ResourceConfig::at("/p"),
     ]));
-    sandbox.insert("/c", json!({"id": "1"}), at(0)).unwrap();
-    sandbox.insert("/p", json!({"id": "7", "company": {"id": "1"}}), at(0)).unwrap();
+    sandbox.insert("/c", &json!({"id": "1"}), at(0)).unwrap();
+    sandbox.insert("/p", &json!({"id": "7", "company": {"id": "1"}}), at(0)).unwrap();
     assert_eq!(send(&mut sandbox, "DELETE /c/1", &[], &Value::Null).status, 409);
     sandbox.remove("/p", "7", at(1)).unwrap();
     let got = send(&mut sandbox, "DELETE /c/1", &[], &Value::Null);
