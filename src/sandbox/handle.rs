@@ -21,7 +21,7 @@ use super::read;
 use super::replay::Replays;
 use super::reply::{Answer, Body, Deliver, Outcome, Refusal};
 use super::shelf::{Shelf, State};
-use super::write::{Changes, Desk, is_allowed};
+use super::write::{Changes, Desk, is_write};
 
 /// A whole fake upstream.
 #[derive(Debug, Clone)]
@@ -108,12 +108,17 @@ impl Sandbox {
         let refused = || Refusal::new(405, "method_not_allowed", format!("{} is not done here", call.method));
         match (route, &call.method) {
             (Route::Account, &Method::GET) => Ok(Answer::json(200, Value::Object(self.account()))),
+            (Route::Collection(index) | Route::Record(index, _), method)
+                if self.resources[*index].config.refused.contains(method) =>
+            {
+                Err(refused())
+            }
             (Route::Collection(index), &Method::GET) => self.answer_list(*index, call, hit),
             (Route::Record(index, id), &Method::GET) => self.answer_get(*index, id, call, hit),
-            (Route::Collection(index), _) if is_allowed(&self.resources[*index].config, &call.method, false) => {
+            (Route::Collection(index), _) if is_write(&self.resources[*index].config, &call.method, false) => {
                 self.write(*index, route, call, hit, now)
             }
-            (Route::Record(index, _), _) if is_allowed(&self.resources[*index].config, &call.method, true) => {
+            (Route::Record(index, _), _) if is_write(&self.resources[*index].config, &call.method, true) => {
                 self.write(*index, route, call, hit, now)
             }
             (Route::Batch(index), &Method::POST) => self.write(*index, route, call, hit, now),

@@ -219,15 +219,14 @@ impl Desk<'_> {
     }
 }
 
-/// Whether a resource knows a method at all, on its listing or on a record.
-pub fn is_allowed(config: &ResourceConfig, method: &Method, on_record: bool) -> bool {
-    let known = if on_record {
-        matches!(*method, Method::GET | Method::PATCH | Method::DELETE)
-            || (*method == Method::PUT && config.put != Put::Refused)
-    } else {
-        matches!(*method, Method::GET | Method::POST)
-    };
-    known && !config.refused.contains(method)
+/// Whether a method is a write that a resource knows, on its listing or on a record.
+pub fn is_write(config: &ResourceConfig, method: &Method, on_record: bool) -> bool {
+    match *method {
+        Method::POST => !on_record,
+        Method::PATCH | Method::DELETE => on_record,
+        Method::PUT => on_record && config.put != Put::Refused,
+        _ => false,
+    }
 }
 
 fn state_of(archived: bool) -> State {

@@ -40,6 +40,15 @@ fn each_method_does_what_it_says() {
 }
 
 #[test]
+fn a_refused_method_is_405_even_if_it_reads() {
+    let refused = vec![http::Method::GET, http::Method::DELETE];
+    let mut sandbox = filled(ResourceConfig { refused, put: Put::Refused, ..ResourceConfig::at("/c") }, 1);
+    let lines = ["GET /c", "GET /c/1", "DELETE /c/1", "PUT /c/1", "POST /c/1", "PATCH /c", "PATCH /c/1"];
+    let statuses = lines.map(|line| send(&mut sandbox, line, &[], &json!({})).status);
+    assert_eq!(statuses, [405, 405, 405, 405, 405, 405, 200]);
+}
+
+#[test]
 fn a_client_may_choose_ids_where_it_is_let() {
     let config = ResourceConfig { id: IdStyle::Client, put: Put::ReplaceOrCreate, ..ResourceConfig::at("/c") };
     let mut sandbox = Sandbox::new(SandboxConfig::of([config]));
