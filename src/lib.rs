@@ -11,3 +11,5 @@ mod store;
 mod upstream;
 
 mod reconcile;
+
+pub mod sandbox;

@@ -92,11 +92,7 @@ pub fn index(tx: &mut dyn Tx, pass: &Pass, record: &RecordId) -> Result<(), Stor
         return Ok(());
     }
     let texts = match tx.row(&pass.collection, record)? {
-        Some(row) => {
-            let values: Vec<Value> =
-                row.iter().map(|slot| slot.value().cloned().unwrap_or(Value::Null)).collect();
-            merge::match_key_texts(&pass.collection, &values)
-        }
+        Some(row) => merge::match_key_texts_seen(&pass.collection, &row),
         None => Vec::new(),
     };
     tx.index_match(pass.key, record, &texts)
@@ -392,7 +388,7 @@ pub fn change(
     Change {
         collection: pass.collection.name.clone(),
         record: found.record.0.clone(),
-        title: title(pass, found),
+        title: title(found),
         target: target.to_owned(),
         action: action.to_owned(),
         fields,
@@ -404,7 +400,7 @@ pub fn change(
 }
 
 /// A name for people: the first non-empty text of the row, else of an observation.
-fn title(pass: &Pass, found: &Gathered) -> String {
+fn title(found: &Gathered) -> String {
     let text = |value: &Value| match value {
         Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
         _ => None,
@@ -419,7 +415,6 @@ fn title(pass: &Pass, found: &Gathered) -> String {
     let based = || {
         found.pairs.iter().flatten().find_map(|pair| pair.hub.iter().flatten().find_map(text))
     };
-    let _ = pass;
     of_row.or_else(observed).or_else(based).unwrap_or_default()
 }
 

@@ -7,7 +7,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::merge::{self, Halt, Hub, RecordPlan, Tally};
+use crate::merge::guard::{self, Tally};
+use crate::merge::{self, Halt, Hub, RecordPlan};
 use crate::record::RecordId;
 use crate::store::{DirtyOp, QuarantineRow, StoreError, Tx};
 
@@ -60,10 +61,9 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         pass,
         order,
         round: Round { planned: vec![Counts::default(); pass.collection.bindings.len()], ..Round::default() },
-        tally: Tally::new(&pass.collection),
+        tally: totals(tx, pass)?,
         digest: Sha256::new(),
     };
-    work.count_totals(tx)?;
     work.look_again_under_new_rules(tx)?;
     work.index_local_edits(tx)?;
     work.meet_strangers(tx)?;
@@ -71,7 +71,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     let mut round = work.round;
     round.fingerprint = hex(&work.digest.finalize());
     if order.guarded && order.approved.as_deref() != Some(round.fingerprint.as_str()) {
-        round.halts = merge::check_limits(&pass.collection, &work.tally);
+        round.halts = guard::check(&pass.collection, &work.tally);
     }
     let keep = round.halts.is_empty();
     Ok((round, keep))
@@ -87,6 +87,16 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// How many records each target has before the pass.
+fn totals(tx: &dyn Tx, pass: &Pass) -> Result<Tally, StoreError> {
+    let total = |total: u64| guard::Counts { total, ..guard::Counts::default() };
+    let mut bindings = Vec::with_capacity(pass.collection.bindings.len());
+    for at in 0..pass.collection.bindings.len() {
+        bindings.push(total(tx.link_count(pass.binding_key(at), merge::LinkState::Live)?));
+    }
+    Ok(Tally::new(total(tx.row_count(&pass.collection)?), bindings))
+}
+
 struct Work<'a> {
     pass: &'a Pass,
     order: &'a Order,
@@ -98,16 +108,6 @@ struct Work<'a> {
 impl Work<'_> {
     fn is_blocked(&self, binding: usize) -> bool {
         self.order.barrier.blocked.get(binding).is_some_and(Option::is_some)
-    }
-
-    fn count_totals(&mut self, tx: &dyn Tx) -> Result<(), StoreError> {
-        let rows = tx.row_count(&self.pass.collection)?;
-        self.tally.set_local_total(rows);
-        for at in 0..self.pass.collection.bindings.len() {
-            let links = tx.link_count(self.pass.binding_key(at), merge::LinkState::Live)?;
-            self.tally.set_total(at, links);
-        }
-        Ok(())
     }
 
     /// A link that was made under other rules is looked at again: its base is computed anew from the raw observation.
@@ -227,7 +227,7 @@ impl Work<'_> {
         } else {
             merge::decide(&self.pass.collection, &found.facts)
         };
-        self.tally.add(&plan);
+        self.tally.add(&self.pass.collection, &plan);
         self.digest.update(format!("{:?}{:?}{:?}", record, plan.local, plan.writes));
         let applied = apply::apply(tx, self.pass, &found, plan)?;
         self.account(&found, applied);

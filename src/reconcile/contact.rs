@@ -5,7 +5,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, Facts, Hub, Identity, Link, LinkState, LocalChange, Observation, Seen, Spoke};
-use crate::record::{RecordId, Slot, Value};
+use crate::record::{RecordId, Slot};
 use crate::store::{DirtyOp, LinkId, LinkUpdate, Made, Micros, NewLink, Staged, StoreError, Tx, View};
 
 use super::base::{self, Pair};
@@ -41,7 +41,7 @@ pub fn meet(tx: &mut dyn Tx, pass: &Pass, binding: usize, staged: &Staged, raw: 
         Read::Parked(reason) => return Ok(Contact::Parked(reason)),
         Read::Broken(reason) => return Ok(Contact::Quarantined(reason)),
     };
-    let texts = merge::match_key_texts(&pass.collection, &values_of(&observation.slots));
+    let texts = merge::match_key_texts_seen(&pass.collection, &observation.slots);
     match identify(tx, pass, binding, &observation.slots, &texts)? {
         Identity::One(record) => Ok(Contact::Matched(record)),
         Identity::Ambiguous(records) => Ok(Contact::Parked(ambiguous(&records))),
@@ -53,10 +53,6 @@ pub fn meet(tx: &mut dyn Tx, pass: &Pass, binding: usize, staged: &Staged, raw: 
 fn ambiguous(records: &[RecordId]) -> String {
     let names: Vec<&str> = records.iter().map(|record| record.0.as_str()).collect();
     format!("matches {} local records ({}): make their match keys differ, or merge them", records.len(), names.join(", "))
-}
-
-fn values_of(slots: &[Slot]) -> Vec<Value> {
-    slots.iter().map(|slot| slot.value().cloned().unwrap_or(Value::Null)).collect()
 }
 
 fn identify(
@@ -72,7 +68,7 @@ fn identify(
     }
     let mut failure = None;
     let key = pass.binding_key(binding);
-    let identity = merge::match_identity(&pass.collection, slots, &mut |at, text| {
+    let identity = merge::match_identity(&pass.collection, slots, |at, text| {
         match free_candidates(view, pass, key, at, text) {
             Ok(records) => records,
             Err(error) => {
@@ -95,7 +91,7 @@ fn free_candidates(
     let mut free = Vec::new();
     for record in view.matching(pass.key, key, text)? {
         let Some(row) = view.row(&pass.collection, &record)? else { continue };
-        let texts = merge::match_key_texts(&pass.collection, &values_of(&row));
+        let texts = merge::match_key_texts_seen(&pass.collection, &row);
         if texts.get(key).and_then(Option::as_deref) != Some(text) {
             continue;
         }

@@ -242,7 +242,7 @@ fn load_pair(
     if row.mapping != pass.mapping_key(at)
         && let Hub::Row { values, .. } = hub
     {
-        let (hub, remote) = merge::rebase(&pass.collection, values, (&pair.hub, &pair.remote), &slots);
+        let (hub, remote) = merge::rebase(&pass.collection, values, &pair.hub, &pair.remote, &slots);
         pair = Pair { hub, remote };
         // What the old rules read from the same bytes may differ from what the new ones do: look at it as at a new observation.
         if matches!(seen, Seen::Same)
@@ -258,7 +258,6 @@ fn load_pair(
         && let Seen::Record(observation) = &*seen
         && observation.version.is_some()
         && observation.version == row.version
-        && let Some(rules) = pass.rules(at)
     {
         let sent: Vec<(usize, Value)> = pair
             .hub
@@ -266,8 +265,7 @@ fn load_pair(
             .enumerate()
             .filter_map(|(field, value)| value.clone().map(|value| (field, value)))
             .collect();
-        let settled =
-            merge::settle(&pass.collection, rules, &pair.hub, &pair.remote, &sent, Some(&observation.slots));
+        let settled = merge::settle(&pass.collection, &pair.hub, &pair.remote, &sent, Some(&observation.slots));
         pair = Pair { hub: settled.hub, remote: settled.remote };
     }
     Ok(pair)

@@ -212,16 +212,17 @@ fn done(
         }
         return Ok(Outcome::Done { op: SendOp::Delete, again: false });
     }
-    let Some(rules) = pass.rules(at).cloned() else { return Ok(Outcome::Done { op: ready.request.op, again: false }) };
-    let observed = match remote {
+    // A read-back at another version than the write's own answer is somebody's later edit, not our echo.
+    let echo = remote.filter(|remote| version.is_none() || remote.version.is_none() || remote.version.as_deref() == version);
+    let observed = match echo {
         Some(remote) => observed_slots(tx, pass, at, remote)?,
         None => None,
     };
     let old = old_pair(tx, pass, at, link.as_ref())?;
     let sent = base::values_from_text(&pass.collection, &intent.values)?;
-    let settled = merge::settle(&pass.collection, &rules, &old.hub, &old.remote, &sent, observed.as_deref());
+    let settled = merge::settle(&pass.collection, &old.hub, &old.remote, &sent, observed.as_deref());
     let pair = Pair { hub: settled.hub, remote: settled.remote };
-    put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, remote.filter(|_| observed.is_some()), &pair)?;
+    put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;
     if !settled.refused.is_empty() {
         let names = apply::field_names(pass, &settled.refused);
         let inputs = ignored_inputs(tx, pass, at, ready, &settled.refused)?;
@@ -236,7 +237,7 @@ fn done(
             pass: pass.id,
         })?;
     }
-    let more = observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
+    let more = echo.is_none() && remote.is_some() || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
     if let (true, Some(remote)) = (more, remote) {
         stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::merge::{self, Seen, Verdict};
+use crate::merge::{self, Found, Seen, Verdict, WriteOp};
 use crate::rules::{Binding, Idempotency};
 use crate::store::{self, IntentFilter, IntentRow, Store, StoreError};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
@@ -107,18 +107,10 @@ async fn changed(
         // State is compared again by the next listing: what landed is not written twice, what did not is derived again.
         return Ok(Some(Written::Stale(None)));
     };
-    let now = match upstream::get(client, rules, remote_id).await {
-        Ok(Got::Found(remote)) => remote,
-        Ok(Got::Missing) if ready.request.op == SendOp::Delete => {
-            return Ok(Some(Written::Done { remote_id: remote_id.clone(), version: None, record: None }));
-        }
-        Ok(Got::Missing) => return Ok(Some(Written::Missing)),
-        Err(_) => return Ok(None),
-    };
-    if ready.request.op == SendOp::Delete {
-        return Ok(Some(Written::Stale(Some(now))));
+    match upstream::get(client, rules, remote_id).await {
+        Ok(got) => judge(store, pass, binding, ready, got).await.map(Some),
+        Err(_) => Ok(None),
     }
-    judge(store, pass, binding, ready, now).await.map(Some)
 }
 
 /// Compares what was sent with what is there now.
@@ -127,12 +119,17 @@ async fn judge(
     pass: &Arc<Pass>,
     binding: usize,
     ready: &Ready,
-    now: Remote,
+    got: Got,
 ) -> Result<Written, StoreError> {
-    let (job_pass, intent, seen) = (Arc::clone(pass), ready.intent.clone(), now.clone());
+    let (job_pass, intent, op, seen) = (Arc::clone(pass), ready.intent.clone(), ready.request.op, got.clone());
     let verdict = store::read(store, move |view| {
         let pass = &job_pass;
         let sent = base::values_from_text(&pass.collection, &intent.values)?;
+        let op = match op {
+            SendOp::Create => WriteOp::Create(sent),
+            SendOp::Update => WriteOp::Update(sent),
+            SendOp::Delete => WriteOp::Delete,
+        };
         let old = view
             .links_of(&intent.record)?
             .into_iter()
@@ -142,24 +139,37 @@ async fn judge(
                 base::unpack(&pass.collection, &slots, link.base_hub.as_deref(), link.base_remote.as_deref())
             })
             .transpose()?;
-        let read = observe::read_raw(view, pass, binding, &seen.raw, seen.version.clone(), seen.observed_at)?;
-        Ok(match read {
-            Read::Ready(Seen::Record(observed)) => {
-                let remote = old.map(|pair| pair.remote).unwrap_or_default();
-                merge::judge_unknown(&pass.collection, &sent, &remote, &observed.slots)
-            }
-            Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_)) | Read::Parked(_) | Read::Broken(_) => {
-                Verdict::Undecided
-            }
-        })
+        let slots = match &seen {
+            Got::Missing => None,
+            Got::Found(now) => match observe::read_raw(view, pass, binding, &now.raw, now.version.clone(), now.observed_at)? {
+                Read::Ready(Seen::Record(observed)) => Some((observed.slots, now.version.clone())),
+                Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_)) | Read::Parked(_) | Read::Broken(_) => {
+                    return Ok(Verdict::Undecided);
+                }
+            },
+        };
+        let found = match &slots {
+            Some((slots, version)) => Found::Record { slots, version: version.as_deref() },
+            None => Found::Nothing,
+        };
+        let remote = old.map(|pair| pair.remote).unwrap_or_default();
+        Ok(merge::judge_unknown(&pass.collection, &op, &remote, intent.expected_version.as_deref(), &found))
     })
     .await?;
     let remote_id = ready.request.remote_id.clone().unwrap_or_default();
+    let record = match got {
+        Got::Found(remote) => Some(remote),
+        Got::Missing => None,
+    };
     Ok(match verdict {
-        Verdict::Landed => Written::Done { remote_id, version: now.version.clone(), record: Some(now) },
+        Verdict::Landed { .. } => {
+            let version = record.as_ref().and_then(|remote| remote.version.clone());
+            Written::Done { remote_id, version, record }
+        }
+        Verdict::TargetGone => Written::Missing,
         // Stale, not "not done": it may still be on its way. Should it land after all, its precondition or the next
         // comparison finds out.
-        Verdict::NotLanded | Verdict::Superseded | Verdict::Undecided => Written::Stale(Some(now)),
+        Verdict::NotLanded | Verdict::Superseded | Verdict::Undecided => Written::Stale(record),
     })
 }
 
