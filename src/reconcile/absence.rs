@@ -45,7 +45,13 @@ pub async fn look_for_missing(
     let halt = |listed: u64, gone: u64| {
         let mut bindings = vec![guard::Counts::default(); pass.collection.bindings.len()];
         if let Some(counts) = bindings.get_mut(at) {
-            *counts = guard::Counts { total: links, listed: Some(listed), vanished: gone, deletes: gone, ..guard::Counts::default() };
+            *counts = guard::Counts {
+                total: links,
+                listed: Some(listed),
+                vanished: gone,
+                deletes: gone,
+                ..guard::Counts::default()
+            };
         }
         guard::check(&pass.collection, &Tally::new(guard::Counts::default(), bindings)).into_iter().next()
     };
@@ -104,7 +110,8 @@ async fn confirm(
             Some(Ok(Got::Missing)) => (StagedKind::Gone(Evidence::AbsenceConfirmed), Vec::new(), None),
             Some(Ok(Got::Found(remote))) => (StagedKind::Record, remote.raw.to_vec(), remote.version),
             Some(Err(failure)) => {
-                let words = format!("{remote_id} is missing from the listing and could not be asked for: {}", failure.words);
+                let words =
+                    format!("{remote_id} is missing from the listing and could not be asked for: {}", failure.words);
                 return Ok(Absence { halt: None, blocked: Some(words) });
             }
         };

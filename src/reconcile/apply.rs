@@ -6,9 +6,7 @@ use crate::merge::{
     self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Seen,
 };
 use crate::record::{RecordId, Slot, Value};
-use crate::store::{
-    ConflictRow, DirtyOp, HistoryRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx,
-};
+use crate::store::{ConflictRow, DirtyOp, HistoryRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx};
 
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject};
@@ -355,7 +353,10 @@ pub fn hub_values(found: &Gathered) -> &[Value] {
 }
 
 fn rule_of(plan: &RecordPlan, field: usize) -> Option<String> {
-    plan.decisions.iter().find(|decision| decision.fields.contains(&field)).map(|decision| wire::rule_name(&decision.rule))
+    plan.decisions
+        .iter()
+        .find(|decision| decision.fields.contains(&field))
+        .map(|decision| wire::rule_name(&decision.rule))
 }
 
 /// Changes of fields as the report tells them.
@@ -412,9 +413,7 @@ fn title(found: &Gathered) -> String {
             Seen::Same | Seen::Gone(_) => None,
         })
     };
-    let based = || {
-        found.pairs.iter().flatten().find_map(|pair| pair.hub.iter().flatten().find_map(text))
-    };
+    let based = || found.pairs.iter().flatten().find_map(|pair| pair.hub.iter().flatten().find_map(text));
     of_row.or_else(observed).or_else(based).unwrap_or_default()
 }
 

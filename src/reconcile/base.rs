@@ -65,7 +65,12 @@ fn wrap(value: Option<&Value>) -> Json {
 }
 
 /// The inverse of [`pack`]. Overrides of fields that the rules no longer have are left out.
-pub fn unpack(collection: &Collection, slots: &[Slot], hub: Option<&str>, remote: Option<&str>) -> Result<Pair, StoreError> {
+pub fn unpack(
+    collection: &Collection,
+    slots: &[Slot],
+    hub: Option<&str>,
+    remote: Option<&str>,
+) -> Result<Pair, StoreError> {
     let mut pair = plain(slots);
     for (at, value) in overrides(collection, hub)? {
         if let Some(place) = pair.hub.get_mut(at) {
@@ -122,7 +127,8 @@ pub fn values_from_text(collection: &Collection, text: &str) -> Result<Vec<(usiz
     for (name, json) in members {
         let Some(at) = collection.field(&name) else { continue };
         let Some(field) = collection.fields.get(at) else { continue };
-        values.push((at, Value::from_json(&field.domain.ty, &json).map_err(|error| wrong(format!("{name}: {error}")))?));
+        values
+            .push((at, Value::from_json(&field.domain.ty, &json).map_err(|error| wrong(format!("{name}: {error}")))?));
     }
     values.sort_by_key(|(at, _)| *at);
     Ok(values)

@@ -183,13 +183,26 @@ impl Work<'_> {
             Contact::Ignored => tx.unstage(staged.binding, &staged.remote_id),
             Contact::Parked(reason) => tx.stage_parked(staged.binding, &staged.remote_id, Some(&reason)),
             Contact::Quarantined(reason) => {
-                self.quarantine(tx, at, &remote_subject(&staged.remote_id), &reason, &format!("{:016x}", staged.fingerprint))?;
+                self.quarantine(
+                    tx,
+                    at,
+                    &remote_subject(&staged.remote_id),
+                    &reason,
+                    &format!("{:016x}", staged.fingerprint),
+                )?;
                 tx.unstage(staged.binding, &staged.remote_id)
             }
         }
     }
 
-    fn quarantine(&self, tx: &mut dyn Tx, at: usize, subject: &str, reason: &str, inputs: &str) -> Result<(), StoreError> {
+    fn quarantine(
+        &self,
+        tx: &mut dyn Tx,
+        at: usize,
+        subject: &str,
+        reason: &str,
+        inputs: &str,
+    ) -> Result<(), StoreError> {
         tx.put_quarantine(&QuarantineRow {
             collection: self.pass.collection.name.clone(),
             upstream: self.pass.upstream(at).to_owned(),

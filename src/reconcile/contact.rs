@@ -52,7 +52,11 @@ pub fn meet(tx: &mut dyn Tx, pass: &Pass, binding: usize, staged: &Staged, raw: 
 /// The reason that marks an observation as ambiguous.
 fn ambiguous(records: &[RecordId]) -> String {
     let names: Vec<&str> = records.iter().map(|record| record.0.as_str()).collect();
-    format!("matches {} local records ({}): make their match keys differ, or merge them", records.len(), names.join(", "))
+    format!(
+        "matches {} local records ({}): make their match keys differ, or merge them",
+        records.len(),
+        names.join(", ")
+    )
 }
 
 fn identify(
@@ -68,15 +72,14 @@ fn identify(
     }
     let mut failure = None;
     let key = pass.binding_key(binding);
-    let identity = merge::match_identity(&pass.collection, slots, |at, text| {
-        match free_candidates(view, pass, key, at, text) {
+    let identity =
+        merge::match_identity(&pass.collection, slots, |at, text| match free_candidates(view, pass, key, at, text) {
             Ok(records) => records,
             Err(error) => {
                 failure.get_or_insert(error);
                 Vec::new()
             }
-        }
-    });
+        });
     failure.map_or(Ok(identity), Err)
 }
 
@@ -95,7 +98,8 @@ fn free_candidates(
         if texts.get(key).and_then(Option::as_deref) != Some(text) {
             continue;
         }
-        let tied = view.links_of(&record)?.iter().any(|link| link.binding == binding && link.state != LinkState::Deleted);
+        let tied =
+            view.links_of(&record)?.iter().any(|link| link.binding == binding && link.state != LinkState::Deleted);
         if !tied {
             free.push(record);
         }
@@ -129,10 +133,11 @@ fn insert(
         }
         Err(error) => return Err(error),
     }
-    let pair = plan.bases.into_iter().find(|advance| advance.binding == binding).map_or_else(
-        || base::plain(&slots),
-        |advance| Pair { hub: advance.hub, remote: advance.remote },
-    );
+    let pair = plan
+        .bases
+        .into_iter()
+        .find(|advance| advance.binding == binding)
+        .map_or_else(|| base::plain(&slots), |advance| Pair { hub: advance.hub, remote: advance.remote });
     let packed = base::pack(&pass.collection, &slots, &pair);
     let link = tx.put_link(&NewLink {
         binding: pass.binding_key(binding),

@@ -93,7 +93,14 @@ impl Cursor {
 
     /// A listing was finished: its marks become the cursor's. `high` never passes the moment the listing was asked for,
     /// so that a record dated in the future cannot hide later changes.
-    pub fn finish(&mut self, complete: bool, mark: Option<String>, high: Option<Micros>, started_at: Micros, ended_at: Micros) {
+    pub fn finish(
+        &mut self,
+        complete: bool,
+        mark: Option<String>,
+        high: Option<Micros>,
+        started_at: Micros,
+        ended_at: Micros,
+    ) {
         self.scan = None;
         if mark.is_some() {
             self.mark = mark;

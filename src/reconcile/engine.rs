@@ -133,8 +133,7 @@ impl Engine {
         if let Err(error) = &result {
             report.error = Some(error.to_string());
         }
-        report.elapsed_ms =
-            u64::try_from(self.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
+        report.elapsed_ms = u64::try_from(self.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
         self.end(&mut report, row, result.is_err()).await?;
         progress.step(&Step::Ended { report: &report });
         result?;
@@ -168,7 +167,8 @@ impl Engine {
         if !failed {
             let name = report.collection.clone();
             let (open, aside, parked) = store::read(self.store.as_ref(), move |view| {
-                let open = view.conflicts(&ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() })?;
+                let open =
+                    view.conflicts(&ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() })?;
                 let aside = view.quarantined(&QuarantineFilter {
                     collection: Some(name.clone()),
                     limit: 1_000_000,
@@ -183,7 +183,10 @@ impl Engine {
         }
         report.outcome = outcome_of(report, failed);
         row.ended_at = Some(self.clock.now().timestamp_micros());
-        row.outcome = serde_json::to_value(report.outcome).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        row.outcome = serde_json::to_value(report.outcome)
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default();
         row.error.clone_from(&report.error);
         let counts = serde_json::json!({ "local": report.local, "upstreams": report.upstreams });
         row.counts = counts.to_string();

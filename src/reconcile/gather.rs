@@ -2,9 +2,7 @@
 //!
 //! Must not know: what is decided; how the result is applied.
 
-use crate::merge::{
-    self, Candidate, Facts, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke,
-};
+use crate::merge::{self, Candidate, Facts, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke};
 use crate::record::{FieldError, RecordId, Slot, Value};
 use crate::rules::Origin;
 use crate::store::{

@@ -31,10 +31,9 @@ pub fn intend(
         if found.facts.spokes.get(at).is_some_and(|spoke| spoke.blocked.is_some()) {
             continue;
         }
-        let waiting = found
-            .intents
-            .iter()
-            .find(|intent| intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "prepared" | "parked"));
+        let waiting = found.intents.iter().find(|intent| {
+            intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "prepared" | "parked")
+        });
         let write = plan.writes.iter().find(|write| write.binding == at);
         let wanted = match write {
             Some(write) => shape(tx, pass, found, plan, write, applied)?,
@@ -88,11 +87,8 @@ fn shape(
     }
     let mut body = Json::Object(Vec::new());
     let inexpressible = rules.mapper.write(&mut body, &remote_values);
-    let sendable: Vec<(usize, Value)> = values
-        .iter()
-        .filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field))
-        .cloned()
-        .collect();
+    let sendable: Vec<(usize, Value)> =
+        values.iter().filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field)).cloned().collect();
     let subject = local_subject(&found.record);
     let remote_id = found.links.get(at).and_then(Option::as_ref).map(|link| link.remote_id.clone());
     let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
@@ -104,7 +100,15 @@ fn shape(
                 format!("{name}: {error}")
             })
             .collect();
-        set_aside(tx, pass, found, at, "push", &format!("cannot be expressed at {}: {}", rules.upstream.name, reasons.join("; ")), "fields")?;
+        set_aside(
+            tx,
+            pass,
+            found,
+            at,
+            "push",
+            &format!("cannot be expressed at {}: {}", rules.upstream.name, reasons.join("; ")),
+            "fields",
+        )?;
         if sendable.is_empty() {
             return Ok(None);
         }

@@ -96,7 +96,11 @@ fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) ->
             Some(link) => *slot = Slot::Value(Value::Ref(link.record.0)),
             None => {
                 missing.get_or_insert_with(|| {
-                    format!("{} refers to {to} {remote_id} of {}, which is not here yet", field.name, pass.upstream(binding))
+                    format!(
+                        "{} refers to {to} {remote_id} of {}, which is not here yet",
+                        field.name,
+                        pass.upstream(binding)
+                    )
                 });
                 *slot = Slot::Absent;
             }
@@ -117,7 +121,8 @@ pub fn to_remote(
         let Value::Ref(local) = &*value else { continue };
         let parent = pass.parents.get(binding).and_then(|of| of.get(*at)).copied().flatten();
         let links = view.links_of(&RecordId(local.clone()))?;
-        let link = links.iter().find(|link| Some(link.binding) == parent && link.state == crate::merge::LinkState::Live);
+        let link =
+            links.iter().find(|link| Some(link.binding) == parent && link.state == crate::merge::LinkState::Live);
         match link {
             Some(link) => *value = Value::Ref(link.remote_id.clone()),
             None => {

@@ -73,7 +73,8 @@ pub async fn pull(
     let way = format!("{:?} {:?}", read.request, read.incremental);
     let way = format!("{:016x}", xxh3_64(way.as_bytes()));
     let key = pass.binding_key(binding);
-    let (text, links) = store::read(store, move |view| Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?))).await?;
+    let (text, links) =
+        store::read(store, move |view| Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?))).await?;
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
     let eager = cursor.full_at.is_none();
@@ -416,4 +417,3 @@ impl PageJob {
         })
     }
 }
-

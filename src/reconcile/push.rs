@@ -69,7 +69,12 @@ pub async fn push(
 }
 
 /// The next chunk of prepared intents, and the key it ends with.
-fn load(view: &dyn View, pass: &Pass, binding: usize, after: Option<String>) -> Result<(Vec<Ready>, Option<String>), StoreError> {
+fn load(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    after: Option<String>,
+) -> Result<(Vec<Ready>, Option<String>), StoreError> {
     let filter = IntentFilter {
         collection: Some(pass.collection.name.clone()),
         upstream: Some(pass.upstream(binding).to_owned()),

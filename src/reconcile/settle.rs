@@ -50,9 +50,11 @@ pub async fn read_back(client: &Arc<Client>, rules: &Binding, ready: &Ready, wri
     match written {
         Written::Done { remote_id, version, record: None } if can_get && ready.request.op != SendOp::Delete => {
             match upstream::get(client, rules, &remote_id).await {
-                Ok(Got::Found(remote)) => {
-                    Written::Done { remote_id, version: version.or_else(|| remote.version.clone()), record: Some(remote) }
-                }
+                Ok(Got::Found(remote)) => Written::Done {
+                    remote_id,
+                    version: version.or_else(|| remote.version.clone()),
+                    record: Some(remote),
+                },
                 Ok(Got::Missing) | Err(_) => Written::Done { remote_id, version, record: None },
             }
         }
@@ -118,7 +120,13 @@ pub async fn settle(
     .await
 }
 
-fn settle_one(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, written: &Written) -> Result<Outcome, StoreError> {
+fn settle_one(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    ready: &Ready,
+    written: &Written,
+) -> Result<Outcome, StoreError> {
     let intent = &ready.intent;
     let record = &intent.record;
     match written {
@@ -155,7 +163,8 @@ fn settle_one(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, written: &
             Ok(Outcome::Stopped(failure.words.clone()))
         }
         Written::Unknown(failure) => {
-            let update = IntentUpdate { state: "unknown", note: Some(failure.words.clone()), ..IntentUpdate::default() };
+            let update =
+                IntentUpdate { state: "unknown", note: Some(failure.words.clone()), ..IntentUpdate::default() };
             tx.set_intent(&intent.key, &update)?;
             Ok(Outcome::Unknown(failure.words.clone()))
         }
@@ -213,7 +222,8 @@ fn done(
         return Ok(Outcome::Done { op: SendOp::Delete, again: false });
     }
     // A read-back at another version than the write's own answer is somebody's later edit, not our echo.
-    let echo = remote.filter(|remote| version.is_none() || remote.version.is_none() || remote.version.as_deref() == version);
+    let echo =
+        remote.filter(|remote| version.is_none() || remote.version.is_none() || remote.version.as_deref() == version);
     let observed = match echo {
         Some(remote) => observed_slots(tx, pass, at, remote)?,
         None => None,
@@ -237,7 +247,8 @@ fn done(
             pass: pass.id,
         })?;
     }
-    let more = echo.is_none() && remote.is_some() || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
+    let more =
+        echo.is_none() && remote.is_some() || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
     if let (true, Some(remote)) = (more, remote) {
         stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
     }
@@ -308,7 +319,8 @@ fn put_base(
             if let Some(link) = other {
                 tx.drop_link(link.link)?;
             }
-            let new = NewLink { binding: pass.binding_key(at), remote_id, record: &intent.record, state: update, made: None };
+            let new =
+                NewLink { binding: pass.binding_key(at), remote_id, record: &intent.record, state: update, made: None };
             tx.put_link(&new).map(|_link| ())
         }
     }
@@ -316,12 +328,10 @@ fn put_base(
 
 /// True where the answer shows an edit by somebody else beside what was sent.
 fn shows_more(pass: &Pass, observed: &[Slot], pair: &Pair) -> bool {
-    pass.collection.fields.iter().enumerate().any(|(at, field)| {
-        match (observed.get(at), pair.remote.get(at)) {
-            (Some(Slot::Value(now)), Some(Slot::Value(then))) => !field.domain.same(now, then),
-            (Some(Slot::Value(now)), _) => !now.is_null(),
-            (Some(Slot::Absent | Slot::Bad(_)) | None, _) => false,
-        }
+    pass.collection.fields.iter().enumerate().any(|(at, field)| match (observed.get(at), pair.remote.get(at)) {
+        (Some(Slot::Value(now)), Some(Slot::Value(then))) => !field.domain.same(now, then),
+        (Some(Slot::Value(now)), _) => !now.is_null(),
+        (Some(Slot::Absent | Slot::Bad(_)) | None, _) => false,
     })
 }
 

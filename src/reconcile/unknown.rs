@@ -141,12 +141,16 @@ async fn judge(
             .transpose()?;
         let slots = match &seen {
             Got::Missing => None,
-            Got::Found(now) => match observe::read_raw(view, pass, binding, &now.raw, now.version.clone(), now.observed_at)? {
-                Read::Ready(Seen::Record(observed)) => Some((observed.slots, now.version.clone())),
-                Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_)) | Read::Parked(_) | Read::Broken(_) => {
-                    return Ok(Verdict::Undecided);
+            Got::Found(now) => {
+                match observe::read_raw(view, pass, binding, &now.raw, now.version.clone(), now.observed_at)? {
+                    Read::Ready(Seen::Record(observed)) => Some((observed.slots, now.version.clone())),
+                    Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_))
+                    | Read::Parked(_)
+                    | Read::Broken(_) => {
+                        return Ok(Verdict::Undecided);
+                    }
                 }
-            },
+            }
         };
         let found = match &slots {
             Some((slots, version)) => Found::Record { slots, version: version.as_deref() },

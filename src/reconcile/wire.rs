@@ -32,7 +32,11 @@ pub fn values_to_json(values: &[Value]) -> Json {
 }
 
 /// The inverse of [`candidates_to_text`]. Candidates whose values no longer fit the fields' types are left out.
-pub fn candidates_from_text(collection: &Collection, fields: &[usize], text: &str) -> Result<Vec<Candidate>, StoreError> {
+pub fn candidates_from_text(
+    collection: &Collection,
+    fields: &[usize],
+    text: &str,
+) -> Result<Vec<Candidate>, StoreError> {
     let Json::Array(items) = parse("a conflict's candidates", text)? else { return Ok(Vec::new()) };
     Ok(items
         .iter()
