@@ -72,9 +72,9 @@ impl Draft {
         Ok(draft)
     }
 
-    /// A draft for an absolute URL (a next page's).
-    pub fn absolute(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: None }
+    /// The same request at another URL (a next page's).
+    pub fn moved_to(self, url: Url) -> Self {
+        Self { url, ..self }
     }
 
     /// Puts a text into the query, a header or the body; an existing query parameter of that name is replaced.
@@ -86,9 +86,11 @@ impl Draft {
                 self.url.query_pairs_mut().clear().extend_pairs(kept).append_pair(name, value);
             }
             Place::Header(name) => {
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_bad| bad(format!("{name} is no header name")))?;
-                let value = HeaderValue::from_str(value)
-                    .map_err(|_bad| bad(format!("the value for header {name} has characters that no header can carry")))?;
+                let name =
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|_bad| bad(format!("{name} is no header name")))?;
+                let value = HeaderValue::from_str(value).map_err(|_bad| {
+                    bad(format!("the value for header {name} has characters that no header can carry"))
+                })?;
                 self.headers.insert(name, value);
             }
             Place::Body(path) => {
