@@ -20,7 +20,7 @@ mod write;
 mod client;
 
 pub use batch::write_batch;
-pub use client::Client;
+pub use client::{Client, HttpTransport};
 pub use list::Lister;
 pub use outcome::*;
 pub use point::{find_by_field, find_by_path, get};
