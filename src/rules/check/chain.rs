@@ -1,0 +1,282 @@
+//! Owns: chains of policies: which policy can apply to which field, and that every chain always decides.
+//!
+//! Must not know: how a policy decides (that is `merge`).
+
+use super::binding::Survey;
+use super::context::Cx;
+use super::field::Declared;
+use crate::record::FieldType;
+use crate::rules::diagnostic::{DiagnosticKind, Span, listed};
+use crate::rules::grammar::{self, PolicyWord};
+use crate::rules::model::{Origin, Policy};
+use crate::rules::shape::{At, List, OneOrMany};
+
+/// A collection as chains see it.
+pub struct Setting<'s> {
+    /// Its name.
+    pub collection: &'s str,
+    /// As written.
+    pub raw: &'s grammar::Collection,
+    /// The declared priority.
+    pub priority: &'s [Origin],
+    /// Its bindings.
+    pub surveys: &'s [Survey],
+}
+
+impl Setting<'_> {
+    /// The origins that can set a field: here, and every upstream that it is pulled from.
+    pub fn origins(&self, field: usize) -> Vec<Origin> {
+        let pulling = self.surveys.iter().filter(|survey| survey.pulls(field));
+        let upstreams = pulling.map(|survey| Origin::Upstream(survey.upstream.clone()));
+        std::iter::once(Origin::Local).chain(upstreams).collect()
+    }
+
+    /// The origins that the priority leaves out.
+    fn uncovered(&self, field: usize) -> Vec<Origin> {
+        self.origins(field).into_iter().filter(|origin| !self.priority.contains(origin)).collect()
+    }
+
+    fn knows_times(&self, field: usize) -> bool {
+        self.surveys.iter().any(|survey| survey.updated_at && survey.pulls(field))
+    }
+}
+
+/// Gives every field its chain: its own, the collection's, or the default.
+pub fn lower(setting: &Setting<'_>, declared: &[Declared<'_>], cx: &mut Cx<'_>) -> Vec<Vec<Policy>> {
+    let common = setting.raw.merge.get();
+    if let Some(common) = common {
+        check_common(setting, common, declared, cx);
+    }
+    let mut chains = Vec::new();
+    for (position, field) in declared.iter().enumerate() {
+        let own = field.raw.and_then(|raw| raw.merge.get());
+        let own = own.filter(|own| own.items.iter().any(|item| item.value != PolicyWord::CreateOnly));
+        let chain = match (own, common, &field.domain) {
+            (Some(own), _, Some(domain)) => own_chain(setting, position, field, &domain.ty, own, cx),
+            (None, Some(common), Some(domain)) if domain.ty != FieldType::Set || is_grouped(field) => {
+                common_chain(setting, position, field, &domain.ty, common, cx)
+            }
+            (_, _, Some(domain)) => default_chain(setting, position, field, &domain.ty),
+            (_, _, None) => vec![Policy::Manual],
+        };
+        chains.push(chain);
+    }
+    chains
+}
+
+fn own_chain(
+    setting: &Setting<'_>,
+    position: usize,
+    field: &Declared<'_>,
+    ty: &FieldType,
+    own: &At<OneOrMany<PolicyWord>>,
+    cx: &mut Cx<'_>,
+) -> Vec<Policy> {
+    if own.items.is_empty() {
+        cx.notes.error(DiagnosticKind::Invalid, own.span, "an empty chain decides nothing").help("leave `merge` out");
+        return vec![Policy::Manual];
+    }
+    if let Some(owner) = field.raw.and_then(|raw| raw.owner.get()) {
+        cx.notes
+            .inert(own.key, "merge", "the owner decides")
+            .help("leave out `merge` or `owner`")
+            .second(owner.key, "owned here");
+    } else if setting.origins(position).len() == 1 && !setting.surveys.is_empty() {
+        cx.notes.inert(own.key, "merge", format_args!("no binding pulls `{}`", field.name));
+    }
+    let before = cx.notes.count();
+    check_order(&own.items, cx);
+    let mut chain = Vec::new();
+    for item in &own.items {
+        let Some(policy) = policy(item.value) else { continue };
+        if let Err((why, help)) = applies(setting, position, policy, ty) {
+            let message = format!("`{}` cannot apply to `{}`: {why}", item.value.name(), field.name);
+            cx.notes.error(DiagnosticKind::Conflict, item.span, message).help(help);
+        }
+        chain.push(policy);
+    }
+    let all_known = chain.len() + usize::from(field.create_only()) >= own.items.len();
+    if let (Some(last), true) = (own.items.last(), all_known && cx.notes.count() == before) {
+        check_total(setting, position, field, ty, &chain, last.span, cx);
+    }
+    chain
+}
+
+fn common_chain(
+    setting: &Setting<'_>,
+    position: usize,
+    field: &Declared<'_>,
+    ty: &FieldType,
+    common: &At<OneOrMany<PolicyWord>>,
+    cx: &mut Cx<'_>,
+) -> Vec<Policy> {
+    let chain: Vec<Policy> = common
+        .items
+        .iter()
+        .filter_map(|item| policy(item.value))
+        .filter(|policy| applies(setting, position, *policy, ty).is_ok())
+        .collect();
+    if let Some(last) = common.items.last() {
+        check_total(setting, position, field, ty, &chain, last.span, cx);
+    }
+    chain
+}
+
+/// The default never needs a decision by its author: what cannot apply is left out, and a person decides at last.
+fn default_chain(setting: &Setting<'_>, position: usize, field: &Declared<'_>, ty: &FieldType) -> Vec<Policy> {
+    let grouped = is_grouped(field);
+    if *ty == FieldType::Set && !grouped {
+        return vec![Policy::Set];
+    }
+    let times = if grouped { setting.surveys.iter().any(|s| s.updated_at && s.pull) } else { setting.knows_times(position) };
+    let mut chain = Vec::new();
+    if times {
+        chain.push(Policy::Latest);
+    }
+    if !setting.priority.is_empty() {
+        chain.push(Policy::SourcePriority);
+    }
+    chain.push(Policy::Manual);
+    chain
+}
+
+fn is_grouped(field: &Declared<'_>) -> bool {
+    field.raw.is_some_and(|raw| !raw.group.is_absent())
+}
+
+fn check_common(setting: &Setting<'_>, common: &At<OneOrMany<PolicyWord>>, declared: &[Declared<'_>], cx: &mut Cx<'_>) {
+    if common.items.is_empty() {
+        cx.notes.error(DiagnosticKind::Invalid, common.span, "an empty chain decides nothing").help("leave `merge` out");
+    }
+    check_order(&common.items, cx);
+    for item in &common.items {
+        let Some(policy) = policy(item.value) else {
+            cx.notes
+                .error(DiagnosticKind::Conflict, item.span, "`create_only` is for single fields")
+                .help("write it in the field: merge = [\"create_only\"]");
+            continue;
+        };
+        let fields = declared.iter().enumerate().filter(|(_, field)| field.raw.is_none_or(|raw| raw.merge.is_absent()));
+        let refusals: Vec<Result<(), (String, String)>> = fields
+            .filter_map(|(position, field)| Some(applies(setting, position, policy, &field.domain.as_ref()?.ty)))
+            .collect();
+        if refusals.iter().any(Result::is_ok) {
+            continue;
+        }
+        if let Some(Err((why, help))) = refusals.into_iter().next() {
+            let message = format!("`{}` applies to no field of `{}`: {why}", item.value.name(), setting.collection);
+            cx.notes.error(DiagnosticKind::Conflict, item.span, message).help(help);
+        }
+    }
+}
+
+/// Nothing comes after `manual`, and nothing comes twice.
+fn check_order(items: &List<PolicyWord>, cx: &mut Cx<'_>) {
+    for (position, item) in items.iter().enumerate() {
+        let earlier = &items[..position];
+        if let Some(first) = earlier.iter().find(|other| other.value == item.value) {
+            let message = format!("`{}` is listed twice", item.value.name());
+            cx.notes.error(DiagnosticKind::Duplicate, item.span, message).second(first.span, "first here");
+        } else if let Some(manual) = earlier.iter().find(|other| other.value == PolicyWord::Manual) {
+            cx.notes
+                .inert(item.span, item.value.name(), "`manual` before it always decides")
+                .help("put `manual` last")
+                .second(manual.span, "always decides");
+        }
+    }
+}
+
+fn policy(word: PolicyWord) -> Option<Policy> {
+    Some(match word {
+        PolicyWord::SourcePriority => Policy::SourcePriority,
+        PolicyWord::LocalEditWins => Policy::LocalEditWins,
+        PolicyWord::Latest => Policy::Latest,
+        PolicyWord::Earliest => Policy::Earliest,
+        PolicyWord::Max => Policy::Max,
+        PolicyWord::Min => Policy::Min,
+        PolicyWord::PreferNonEmpty => Policy::PreferNonEmpty,
+        PolicyWord::Set => Policy::Set,
+        PolicyWord::Manual => Policy::Manual,
+        PolicyWord::CreateOnly => return None,
+    })
+}
+
+fn is_ordered(ty: &FieldType) -> bool {
+    match ty {
+        FieldType::Integer | FieldType::Real | FieldType::Decimal { .. } | FieldType::Date | FieldType::Datetime => true,
+        FieldType::Text
+        | FieldType::Boolean
+        | FieldType::Json
+        | FieldType::Set
+        | FieldType::List { .. }
+        | FieldType::Ref { .. } => false,
+    }
+}
+
+/// Whether a policy can ever decide about a field: else why not, and what would be right.
+fn applies(setting: &Setting<'_>, position: usize, policy: Policy, ty: &FieldType) -> Result<(), (String, String)> {
+    let refuse = |why: String, help: &str| Err((why, help.to_owned()));
+    match policy {
+        Policy::Set if *ty != FieldType::Set => {
+            refuse(format!("it is of type {}", ty.name()), "`set` is for fields of type set")
+        }
+        Policy::Max | Policy::Min if !is_ordered(ty) => refuse(
+            format!("it is of type {}", ty.name()),
+            "`max` and `min` are for integer, real, decimal, date and datetime",
+        ),
+        Policy::Latest | Policy::Earliest if !setting.knows_times(position) && !setting.surveys.is_empty() => refuse(
+            "no binding that pulls it gives `updated_at`".to_owned(),
+            "write updated_at = \".updatedAt\" in a binding, or leave the policy out",
+        ),
+        Policy::SourcePriority if setting.raw.priority.is_absent() => {
+            refuse("the collection has no `priority`".to_owned(), "write priority = [\"local\", …] in the collection")
+        }
+        Policy::Set
+        | Policy::Max
+        | Policy::Min
+        | Policy::Latest
+        | Policy::Earliest
+        | Policy::SourcePriority
+        | Policy::LocalEditWins
+        | Policy::PreferNonEmpty
+        | Policy::Manual => Ok(()),
+    }
+}
+
+fn check_total(
+    setting: &Setting<'_>,
+    position: usize,
+    field: &Declared<'_>,
+    ty: &FieldType,
+    chain: &[Policy],
+    span: Span,
+    cx: &mut Cx<'_>,
+) {
+    let last = chain.last().copied();
+    let total = match last {
+        None => false,
+        Some(Policy::Manual | Policy::Set) => true,
+        Some(Policy::Max | Policy::Min) => is_ordered(ty),
+        Some(Policy::SourcePriority) => setting.uncovered(position).is_empty(),
+        Some(Policy::LocalEditWins) => setting.origins(position).len() <= 2,
+        Some(Policy::Latest | Policy::Earliest | Policy::PreferNonEmpty) => false,
+    };
+    if total {
+        return;
+    }
+    let why = match last {
+        Some(Policy::SourcePriority) => {
+            let uncovered = setting.uncovered(position);
+            let names: Vec<&str> = uncovered.iter().map(Origin::name).collect();
+            format!("`priority` leaves out {}", listed(&names))
+        }
+        Some(Policy::LocalEditWins) => "two upstreams may change it without a local edit".to_owned(),
+        Some(Policy::Latest | Policy::Earliest) => "times may be equal or unknown".to_owned(),
+        Some(Policy::PreferNonEmpty) => "both values may be non-empty".to_owned(),
+        Some(Policy::Manual | Policy::Set | Policy::Max | Policy::Min) | None => "no policy of it applies".to_owned(),
+    };
+    cx.notes
+        .error(DiagnosticKind::Conflict, span, format!("the chain of `{}` may end without a decision: {why}", field.name))
+        .label("does not always decide")
+        .help("append \"manual\", or \"source_priority\" with a `priority` of all origins");
+}

@@ -1,0 +1,49 @@
+//! Owns: what every check may look at: the notes, the variables and secrets, the names that are defined.
+//!
+//! Must not know: any one setting.
+
+use std::collections::BTreeMap;
+
+use super::files::Definitions;
+use crate::rules::diagnostic::Notes;
+
+/// What rules may name and no file holds.
+pub struct Context<'a> {
+    /// Variables by name, for `${var.NAME}`.
+    pub vars: &'a BTreeMap<String, String>,
+    /// Whether a secret of this name is known, for `${secret.NAME}`.
+    pub has_secret: &'a dyn Fn(&str) -> bool,
+}
+
+/// The state of one check.
+pub struct Cx<'a> {
+    /// Everything found so far.
+    pub notes: Notes<'a>,
+    /// Variables and secrets.
+    pub context: &'a Context<'a>,
+    /// Everything that is defined, by name.
+    pub definitions: &'a Definitions,
+}
+
+impl<'a> Cx<'a> {
+    /// The beginning.
+    pub fn new(notes: Notes<'a>, context: &'a Context<'a>, definitions: &'a Definitions) -> Self {
+        Self { notes, context, definitions }
+    }
+
+    /// The names of all upstreams.
+    pub fn upstream_names(&self) -> Vec<&'a str> {
+        self.definitions.upstreams.keys().map(String::as_str).collect()
+    }
+
+    /// The names of all collections.
+    pub fn collection_names(&self) -> Vec<&'a str> {
+        self.definitions.collections.keys().map(String::as_str).collect()
+    }
+
+    /// The upstreams that a collection has a binding at.
+    pub fn bound_upstreams(&self, collection: &str) -> Vec<&'a str> {
+        let keys = self.definitions.bindings.keys();
+        keys.filter(|(name, _)| name == collection).map(|(_, upstream)| upstream.as_str()).collect()
+    }
+}
