@@ -39,3 +39,16 @@ impl Slot {
         }
     }
 }
+
+/// The longest piece of a value that a message shows.
+const EXCERPT_CHARS_MAX: usize = 40;
+
+/// The start of a text, for a message.
+pub(super) fn excerpt(text: &str) -> String {
+    let shown: String = text.chars().flat_map(char::escape_debug).take(EXCERPT_CHARS_MAX).collect();
+    if text.chars().flat_map(char::escape_debug).nth(EXCERPT_CHARS_MAX).is_none() {
+        return shown;
+    }
+    let kept: String = shown.chars().take(EXCERPT_CHARS_MAX - 1).collect();
+    format!("{kept}…")
+}

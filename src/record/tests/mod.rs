@@ -1,0 +1,6 @@
+//! Claims about the record module, by subject.
+
+mod domain;
+mod json;
+mod path;
+mod value;
