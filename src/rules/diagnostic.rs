@@ -184,6 +184,15 @@ impl<'a> Notes<'a> {
         &mut self.notes[at]
     }
 
+    /// Gives an example to a report of a wrong type at this very place that has no help of its own.
+    pub fn help_wrong_type(&mut self, since: usize, span: Span, help: &str) {
+        for note in self.notes.iter_mut().skip(since) {
+            if note.kind == DiagnosticKind::WrongType && note.span == span && note.help.is_none() {
+                note.help(help);
+            }
+        }
+    }
+
     /// True once an error is among the notes.
     pub fn has_errors(&self) -> bool {
         self.notes.iter().any(|note| note.severity == Severity::Error)

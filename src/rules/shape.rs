@@ -140,6 +140,22 @@ pub fn read_at<T: Shape>(node: Node<'_>, notes: &mut Notes<'_>) -> Key<T> {
     }
 }
 
+/// The kind of a tagged table, and the keys of all its kinds.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag<'t> {
+    /// This one's kind.
+    pub kind: &'t str,
+    /// Every kind with its keys.
+    pub all: &'t [(&'t str, &'t [&'t str])],
+}
+
+impl<'t> Tag<'t> {
+    /// Another kind that knows this key.
+    fn sibling(&self, key: &str) -> Option<&'t str> {
+        self.all.iter().find(|(_, keys)| keys.contains(&key)).map(|(kind, _)| *kind)
+    }
+}
+
 /// A table under reading: keys are taken one by one, what is left over is unknown.
 pub struct Reader<'a> {
     members: Vec<(&'a str, Node<'a>)>,
@@ -147,13 +163,13 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Opens a table. `skip` is the tag that somebody else has read.
+    /// Opens a table. The tag, where there is one, was read by somebody else.
     pub fn open(
         node: Node<'a>,
         wanted: &str,
         keys: &[&str],
         later: &[(&str, &str)],
-        skip: Option<&str>,
+        tag: Option<Tag<'_>>,
         notes: &mut Notes<'_>,
     ) -> Option<Self> {
         let Some(mut members) = node.members() else {
@@ -161,10 +177,17 @@ impl<'a> Reader<'a> {
             return None;
         };
         members.retain(|(name, member)| {
-            if Some(*name) == skip || keys.contains(name) {
-                return Some(*name) != skip;
+            if keys.contains(name) {
+                return true;
             }
-            if let Some((_, why)) = later.iter().find(|(key, _)| key == name) {
+            if tag.is_some() && *name == "kind" {
+                return false;
+            }
+            if let Some((tag, sibling)) = tag.and_then(|tag| Some((tag, tag.sibling(name)?))) {
+                notes
+                    .inert(member.key, name, format_args!("the kind is \"{}\"", tag.kind))
+                    .help(format!("it is for kind = \"{sibling}\""));
+            } else if let Some((_, why)) = later.iter().find(|(key, _)| key == name) {
                 not_supported(member.key, name, why, notes);
             } else {
                 let note = notes.error(DiagnosticKind::UnknownKey, member.key, format!("unknown key `{name}`"));
@@ -177,24 +200,41 @@ impl<'a> Reader<'a> {
         Some(Self { members, at: node.key })
     }
 
-    /// Takes one key.
-    pub fn take<T: Shape>(&mut self, name: &str, required: bool, notes: &mut Notes<'_>) -> Key<T> {
+    /// Takes one key; `example` is shown where it is missing or of the wrong type.
+    pub fn take<T: Shape>(
+        &mut self,
+        name: &str,
+        required: bool,
+        example: Option<&str>,
+        notes: &mut Notes<'_>,
+    ) -> Key<T> {
         let Some(at) = self.members.iter().position(|(key, _)| *key == name) else {
             if required {
-                notes
-                    .error(DiagnosticKind::Missing, self.at, format!("`{name}` is missing"))
-                    .help(format!("`{name}` wants {}", T::WANTED));
+                let help = example.map_or_else(
+                    || format!("`{name}` wants {}", T::WANTED),
+                    |example| format!("write {name} = {example}"),
+                );
+                notes.error(DiagnosticKind::Missing, self.at, format!("`{name}` is missing")).help(help);
                 return Key::Bad;
             }
             return Key::Absent;
         };
         let (_, node) = self.members.remove(at);
-        read_at(node, notes)
+        let before = notes.count();
+        let key = read_at(node, notes);
+        if let Some(example) = example {
+            notes.help_wrong_type(before, node.span, &format!("write {name} = {example}"));
+        }
+        key
     }
 }
 
-/// Reports a part of the language that this version does not carry out.
+/// Reports a part of the language that this version does not carry out, or what never will be part of it.
 pub fn not_supported(span: Span, name: &str, why: &str, notes: &mut Notes<'_>) {
+    if let Some((why, help)) = why.strip_prefix("never: ").and_then(|why| why.split_once("; ")) {
+        notes.error(DiagnosticKind::UnknownName, span, format!("there is no `{name}`: {why}")).help(help);
+        return;
+    }
     notes.error(DiagnosticKind::NotSupported, span, format!("not supported yet: `{name}` ({why})"));
 }
 
@@ -280,7 +320,7 @@ macro_rules! table {
 
             fn read_skipping(
                 node: $crate::rules::shape::Node<'_>,
-                skip: Option<&str>,
+                tag: Option<$crate::rules::shape::Tag<'_>>,
                 notes: &mut $crate::rules::diagnostic::Notes<'_>,
             ) -> Option<Self> {
                 #[allow(unused_mut, reason = "a table may have no keys")]
@@ -289,7 +329,7 @@ macro_rules! table {
                     <Self as $crate::rules::shape::Shape>::WANTED,
                     Self::KEYS,
                     Self::LATER,
-                    skip,
+                    tag,
                     notes,
                 )?;
                 let _ = &mut reader;
@@ -297,6 +337,7 @@ macro_rules! table {
                     $( $key: reader.take(
                         $crate::rules::shape::plain_name(stringify!($key)),
                         $crate::rules::shape::table!(@required $($required)?),
+                        $crate::rules::grammar::example($crate::rules::shape::plain_name(stringify!($key))),
                         notes,
                     ), )*
                 })
@@ -366,11 +407,12 @@ macro_rules! kinds {
                 node: $crate::rules::shape::Node<'_>,
                 notes: &mut $crate::rules::diagnostic::Notes<'_>,
             ) -> Option<Self> {
+                let all: &[(&str, &[&str])] = &[$( ($kind, <$ty>::KEYS), )*];
                 let bare: &[&str] = &[$( $crate::rules::shape::table!(@bare $kind $($bare)?), )*];
                 let (kind, whole) = $crate::rules::shape::read_kind(node, Self::WANTED, Self::WORDS, Self::LATER, bare, notes)?;
                 match kind {
                     $( $kind if whole => Some(Self::$variant(<$ty>::default())), )*
-                    $( $kind => <$ty>::read_skipping(node, Some("kind"), notes).map(Self::$variant), )*
+                    $( $kind => <$ty>::read_skipping(node, Some($crate::rules::shape::Tag { kind: $kind, all }), notes).map(Self::$variant), )*
                     _ => None,
                 }
             }
@@ -486,6 +528,12 @@ pub fn read_kind<'a>(
         return None;
     };
     let Some((_, kind)) = members.iter().find(|(name, _)| *name == "kind") else {
+        if let Some((name, member)) = members.iter().find(|(name, _)| strsim::jaro_winkler(name, "kind") >= 0.8) {
+            notes
+                .error(DiagnosticKind::UnknownKey, member.key, format!("unknown key `{name}`"))
+                .help("did you mean `kind`?");
+            return None;
+        }
         notes
             .error(DiagnosticKind::Missing, node.key, "`kind` is missing")
             .help(format!("one of {}", super::diagnostic::listed(words)));
@@ -504,11 +552,11 @@ impl<T: Shape> Shape for Vec<At<T>> {
 
     fn read(node: Node<'_>, notes: &mut Notes<'_>) -> Option<Self> {
         let Some(items) = node.items() else {
-            notes.error(
-                DiagnosticKind::WrongType,
-                node.span,
-                format!("wants an array of {}, found {}", T::WANTED, node.found()),
-            );
+            let message = format!("wants an array (each item {}), found {}", T::WANTED, node.found());
+            let note = notes.error(DiagnosticKind::WrongType, node.span, message);
+            if node.value.is_table() {
+                note.help("write the header with two brackets: [[…]]");
+            }
             return None;
         };
         Some(items.into_iter().filter_map(|item| read_at::<T>(item, notes).get_owned()).collect())
@@ -618,7 +666,7 @@ impl<A: JsonSchema, B: JsonSchema> JsonSchema for Either<A, B> {
     }
 }
 
-/// One value or a list of them.
+/// One value or a list of them; refused as a whole where one item is refused.
 #[derive(Clone, Debug)]
 pub struct OneOrMany<T> {
     /// In the order written.
@@ -630,7 +678,9 @@ impl<T: Shape> Shape for OneOrMany<T> {
 
     fn read(node: Node<'_>, notes: &mut Notes<'_>) -> Option<Self> {
         if node.value.is_array() {
-            return List::<T>::read(node, notes).map(|items| Self { items });
+            let items = List::<T>::read(node, notes)?;
+            let complete = node.value.as_array().is_some_and(|array| array.len() == items.len());
+            return complete.then_some(Self { items });
         }
         let one = read_at::<T>(node, notes).get_owned()?;
         Some(Self { items: vec![one] })

@@ -2,7 +2,7 @@
 //!
 //! Must not know: how batches are cut and settled.
 
-use super::binding::transpose;
+use super::binding::{Place as Where, transpose};
 use super::context::Cx;
 use super::request::{self, BATCH};
 use super::upstream::within;
@@ -17,9 +17,9 @@ use crate::rules::units::Jq;
 const BYTES_MAX: u64 = 1_000_000;
 
 /// Checks batches.
-pub fn lower(at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) -> Option<Batch> {
+pub fn lower(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) -> Option<Batch> {
     let request = at.request.get().and_then(|at| request::lower(at, BATCH, cx));
-    check_ops(at, write, cx);
+    check_ops(place, at, write, cx);
     let has = |op: Op| at.ops.get().is_some_and(|ops| ops.iter().any(|item| item.value == op));
     let items = at.items.get().and_then(|at| items_path(at, cx));
     let item = transpose(at.item.get().map(|at| cx.filter(at, &[])));
@@ -41,7 +41,7 @@ pub fn lower(at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) -
 }
 
 /// Each operation also has its own request: it says what makes the write safe, and serves single items.
-fn check_ops(at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) {
+fn check_ops(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) {
     let Some(ops) = at.ops.get() else { return };
     if ops.is_empty() {
         cx.notes.inert(ops.key, "ops", "it is empty").help("write ops = [\"create\", \"update\"]");
@@ -55,7 +55,10 @@ fn check_ops(at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) {
         if absent {
             cx.notes
                 .error(DiagnosticKind::Missing, item.span, format!("there is no `write.{name}`"))
-                .help(format!("write [binding.….write.{name}] too: it says what makes a single {name} safe"));
+                .help(format!(
+                    "write [binding.{}.{}.write.{name}] too: it says what makes a single {name} safe",
+                    place.collection, place.upstream
+                ));
         }
         if let Some(first) = ops[..position].iter().find(|other| other.value == item.value) {
             cx.notes.error(DiagnosticKind::Duplicate, item.span, format!("\"{name}\" is listed twice")).second(first.span, "first here");

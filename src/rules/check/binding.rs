@@ -22,6 +22,8 @@ pub struct Place<'p> {
     pub collection: &'p str,
     /// The upstream's name.
     pub upstream: &'p str,
+    /// Where the upstream's name stands in the header.
+    pub span: Span,
     /// The collection's fields, where there is such a collection.
     pub declared: Option<&'p [Declared<'p>]>,
     /// The upstream, where it could be checked.
@@ -33,6 +35,8 @@ pub struct Place<'p> {
 pub struct Survey {
     /// The upstream's name.
     pub upstream: String,
+    /// False where parts of the binding could not be read, so that what is not seen may still be there.
+    pub complete: bool,
     /// Takes from the upstream.
     pub pull: bool,
     /// Says when a record changed.
@@ -98,10 +102,11 @@ pub fn lower(place: &Place<'_>, raw: &At<grammar::Binding>, cx: &mut Cx<'_>) -> 
     let ways = Ways::of(raw.direction.or(Direction::Both));
     let identity = identity(raw, cx);
     let mapped = map::lower(place, raw, ways, cx);
-    let read = read::lower(raw, ways, cx);
+    let read = read::lower(place, raw, ways, cx);
     let writes = write::lower(place, raw, ways, cx);
     let survey = Survey {
         upstream: place.upstream.to_owned(),
+        complete: raw.map.get().is_some() && place.declared.is_some() && !matches!(raw.direction, Key::Bad),
         pull: ways.pull,
         updated_at: ways.pull && !raw.updated_at.is_absent(),
         incremental: ways.pull && read.incremental,

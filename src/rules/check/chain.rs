@@ -44,9 +44,12 @@ impl Setting<'_> {
 /// Gives every field its chain: its own, the collection's, or the default.
 pub fn lower(setting: &Setting<'_>, declared: &[Declared<'_>], cx: &mut Cx<'_>) -> Vec<Vec<Policy>> {
     let common = setting.raw.merge.get();
+    let before = cx.notes.count();
     if let Some(common) = common {
         check_common(setting, common, declared, cx);
     }
+    let common_is_good = cx.notes.count() == before;
+    let mut partial = Vec::new();
     let mut chains = Vec::new();
     for (position, field) in declared.iter().enumerate() {
         let own = field.raw.and_then(|raw| raw.merge.get());
@@ -54,12 +57,20 @@ pub fn lower(setting: &Setting<'_>, declared: &[Declared<'_>], cx: &mut Cx<'_>) 
         let chain = match (own, common, &field.domain) {
             (Some(own), _, Some(domain)) => own_chain(setting, position, field, &domain.ty, own, cx),
             (None, Some(common), Some(domain)) if domain.ty != FieldType::Set || is_grouped(field) => {
-                common_chain(setting, position, field, &domain.ty, common, cx)
+                let chain = common_chain(setting, position, &domain.ty, common);
+                partial.extend(undecided(setting, position, &domain.ty, &chain).map(|why| (field.name, why)));
+                chain
             }
             (_, _, Some(domain)) => default_chain(setting, position, field, &domain.ty),
             (_, _, None) => vec![Policy::Manual],
         };
         chains.push(chain);
+    }
+    if let (Some((_, why)), Some(last)) = (partial.first(), common.and_then(|common| common.items.last()))
+        && common_is_good
+    {
+        let names: Vec<&str> = partial.iter().map(|(name, _)| *name).collect();
+        report_undecided(&listed(&names), why, last.span, cx);
     }
     chains
 }
@@ -95,31 +106,23 @@ fn own_chain(
         }
         chain.push(policy);
     }
-    let all_known = chain.len() + usize::from(field.create_only()) >= own.items.len();
-    if let (Some(last), true) = (own.items.last(), all_known && cx.notes.count() == before) {
-        check_total(setting, position, field, ty, &chain, last.span, cx);
+    if let (Some(last), true) = (own.items.last(), cx.notes.count() == before)
+        && let Some(why) = undecided(setting, position, ty, &chain)
+    {
+        report_undecided(&format!("`{}`", field.name), &why, last.span, cx);
     }
     chain
 }
 
+/// The collection's chain without what cannot apply to this field.
 fn common_chain(
     setting: &Setting<'_>,
     position: usize,
-    field: &Declared<'_>,
     ty: &FieldType,
     common: &At<OneOrMany<PolicyWord>>,
-    cx: &mut Cx<'_>,
 ) -> Vec<Policy> {
-    let chain: Vec<Policy> = common
-        .items
-        .iter()
-        .filter_map(|item| policy(item.value))
-        .filter(|policy| applies(setting, position, *policy, ty).is_ok())
-        .collect();
-    if let Some(last) = common.items.last() {
-        check_total(setting, position, field, ty, &chain, last.span, cx);
-    }
-    chain
+    let policies = common.items.iter().filter_map(|item| policy(item.value));
+    policies.filter(|policy| applies(setting, position, *policy, ty).is_ok()).collect()
 }
 
 /// The default never needs a decision by its author: what cannot apply is left out, and a person decides at last.
@@ -243,40 +246,27 @@ fn applies(setting: &Setting<'_>, position: usize, policy: Policy, ty: &FieldTyp
     }
 }
 
-fn check_total(
-    setting: &Setting<'_>,
-    position: usize,
-    field: &Declared<'_>,
-    ty: &FieldType,
-    chain: &[Policy],
-    span: Span,
-    cx: &mut Cx<'_>,
-) {
-    let last = chain.last().copied();
-    let total = match last {
-        None => false,
-        Some(Policy::Manual | Policy::Set) => true,
-        Some(Policy::Max | Policy::Min) => is_ordered(ty),
-        Some(Policy::SourcePriority) => setting.uncovered(position).is_empty(),
-        Some(Policy::LocalEditWins) => setting.origins(position).len() <= 2,
-        Some(Policy::Latest | Policy::Earliest | Policy::PreferNonEmpty) => false,
-    };
-    if total {
-        return;
-    }
-    let why = match last {
+/// Why a chain may end without a decision; `None` where it always decides.
+fn undecided(setting: &Setting<'_>, position: usize, ty: &FieldType, chain: &[Policy]) -> Option<String> {
+    match chain.last() {
+        Some(Policy::Manual | Policy::Set) => None,
+        Some(Policy::Max | Policy::Min) if is_ordered(ty) => None,
+        Some(Policy::LocalEditWins) if setting.origins(position).len() <= 2 => None,
         Some(Policy::SourcePriority) => {
             let uncovered = setting.uncovered(position);
             let names: Vec<&str> = uncovered.iter().map(Origin::name).collect();
-            format!("`priority` leaves out {}", listed(&names))
+            (!names.is_empty()).then(|| format!("`priority` leaves out {}", listed(&names)))
         }
-        Some(Policy::LocalEditWins) => "two upstreams may change it without a local edit".to_owned(),
-        Some(Policy::Latest | Policy::Earliest) => "times may be equal or unknown".to_owned(),
-        Some(Policy::PreferNonEmpty) => "both values may be non-empty".to_owned(),
-        Some(Policy::Manual | Policy::Set | Policy::Max | Policy::Min) | None => "no policy of it applies".to_owned(),
-    };
+        Some(Policy::LocalEditWins) => Some("two upstreams may change it without a local edit".to_owned()),
+        Some(Policy::Latest | Policy::Earliest) => Some("times may be equal or unknown".to_owned()),
+        Some(Policy::PreferNonEmpty) => Some("both values may be non-empty".to_owned()),
+        Some(Policy::Max | Policy::Min) | None => Some("no policy of it applies".to_owned()),
+    }
+}
+
+fn report_undecided(names: &str, why: &str, span: Span, cx: &mut Cx<'_>) {
     cx.notes
-        .error(DiagnosticKind::Conflict, span, format!("the chain of `{}` may end without a decision: {why}", field.name))
+        .error(DiagnosticKind::Conflict, span, format!("the chain of {names} may end without a decision: {why}"))
         .label("does not always decide")
         .help("append \"manual\", or \"source_priority\" with a `priority` of all origins");
 }

@@ -21,7 +21,7 @@ pub fn lower(at: &At<Either<CodecWord, grammar::Codec>>, field: &Declared<'_>, c
 }
 
 fn short(word: CodecWord, span: Span, field: &Declared<'_>, cx: &mut Cx<'_>) -> Option<Codec> {
-    use FieldType::{Boolean, Date, Datetime, Decimal, Integer, List, Real, Ref, Set, Text};
+    use FieldType::{Boolean, Date, Datetime, Decimal, Integer, Real, Ref, Text};
     let ty = &field.domain.as_ref()?.ty;
     let (codec, fits, wanted) = match word {
         CodecWord::Cents => (Codec::Cents, matches!(ty, Decimal { .. }), "decimal"),

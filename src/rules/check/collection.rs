@@ -19,12 +19,13 @@ use crate::rules::model::{
 use crate::rules::shape::{At, Key};
 use crate::rules::units::{Text, parse_duration};
 
-/// Checks a collection whose fields are declared and whose bindings are known.
+/// Checks a collection whose fields are declared. `surveys` is `None` where a binding could not be read at all:
+/// then nothing is said about what only the bindings tell.
 pub fn lower(
     name: &str,
     raw: &At<grammar::Collection>,
     declared: Vec<Declared<'_>>,
-    surveys: &[Survey],
+    surveys: Option<&[Survey]>,
     bindings: Vec<Arc<Binding>>,
     cx: &mut Cx<'_>,
 ) -> Option<Collection> {
@@ -33,6 +34,7 @@ pub fn lower(
     let full_scan = full_scan(raw, timezone, surveys, cx);
     let priority = priority(name, raw, cx);
     let match_keys = match_keys(raw, &declared, cx);
+    let surveys = surveys.filter(|surveys| surveys.iter().all(|survey| survey.complete))?;
     let setting = Setting { collection: name, raw, priority: &priority, surveys };
     let chains = chain::lower(&setting, &declared, cx);
     let owners = owner::lower(&setting, &declared, cx);
@@ -118,8 +120,15 @@ fn schedule(raw: &grammar::Collection, timezone: chrono_tz::Tz, cx: &mut Cx<'_>)
 fn cron(at: &At<Text>, timezone: chrono_tz::Tz, cx: &mut Cx<'_>) -> Option<Schedule> {
     let expression = at.value.0.trim().to_owned();
     let parser = croner::parser::CronParser::builder().seconds(croner::parser::Seconds::Optional).build();
-    if let Err(error) = parser.parse(&expression) {
-        let reason = error.to_string().to_lowercase();
+    let count = expression.split_whitespace().count();
+    let reason = match parser.parse(&expression) {
+        _ if !expression.starts_with('@') && !(5..=6).contains(&count) => {
+            Some(format!("it has {count} field{}", if count == 1 { "" } else { "s" }))
+        }
+        Ok(_) => None,
+        Err(error) => Some(error.to_string().trim_end_matches('.').to_lowercase()),
+    };
+    if let Some(reason) = reason {
         cx.notes
             .error(DiagnosticKind::Invalid, at.span, format!("\"{expression}\" is no cron expression: {reason}"))
             .help("write five fields, e.g. \"*/5 * * * *\", or six with seconds first; or every = \"5m\"");
@@ -131,12 +140,14 @@ fn cron(at: &At<Text>, timezone: chrono_tz::Tz, cx: &mut Cx<'_>) -> Option<Sched
 fn full_scan(
     raw: &grammar::Collection,
     timezone: chrono_tz::Tz,
-    surveys: &[Survey],
+    surveys: Option<&[Survey]>,
     cx: &mut Cx<'_>,
 ) -> Option<Schedule> {
     let at = raw.full_scan.get()?;
+    let unread = surveys.is_none();
+    let surveys = surveys.unwrap_or_default();
     let pulling = surveys.iter().filter(|survey| survey.pull).count();
-    if pulling > 0 && surveys.iter().all(|survey| !survey.incremental) {
+    if !unread && pulling > 0 && surveys.iter().all(|survey| !survey.incremental) {
         cx.notes.inert(at.key, "full_scan", "no binding reads incrementally, so that every pass reads everything");
     }
     match parse_duration(&at.value.0) {
@@ -198,7 +209,9 @@ fn priority(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) -> Vec
     valid.push("local");
     for at in raw.priority.get().map(|at| at.value.as_slice()).unwrap_or_default() {
         let name = at.value.0.as_str();
-        if !valid.contains(&name) {
+        if !valid.contains(&name) && cx.definitions.upstreams.contains_key(name) && cx.has_misnamed_bindings() {
+            // The misnamed binding may well be the one that is missing here.
+        } else if !valid.contains(&name) {
             let what = if cx.definitions.upstreams.contains_key(name) {
                 format!("`{collection}` has no binding at `{name}`")
             } else {

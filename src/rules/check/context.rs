@@ -31,6 +31,14 @@ impl<'a> Cx<'a> {
         Self { notes, context, definitions }
     }
 
+    /// True where a binding names what does not exist: then "nothing is bound to this" proves nothing.
+    pub fn has_misnamed_bindings(&self) -> bool {
+        let known = self.definitions;
+        known.bindings.keys().any(|(collection, upstream)| {
+            !known.collections.contains_key(collection) || !known.upstreams.contains_key(upstream)
+        })
+    }
+
     /// The names of all upstreams.
     pub fn upstream_names(&self) -> Vec<&'a str> {
         self.definitions.upstreams.keys().map(String::as_str).collect()

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::rules::diagnostic::{DiagnosticKind, Notes, Source, Span};
 use crate::rules::grammar::{Binding, Collection, Root, Upstream};
-use crate::rules::shape::{Key, Node, Shape};
+use crate::rules::shape::{Key, Named, Node, Shape};
 
 /// A named thing and the place of its name.
 #[derive(Debug)]
@@ -52,15 +52,28 @@ fn read_file(position: usize, source: &Source, notes: &mut Notes<'_>) -> Option<
         let range = error.span().unwrap_or(end..end);
         let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join("; ");
         notes
-            .error(DiagnosticKind::Syntax, Span::new(position, range), format!("not valid TOML: {message}"))
-            .label("TOML ends here");
+            .error(DiagnosticKind::Syntax, Span::new(position, range), format!("not valid TOML: {message}"));
     }
     if broken {
-        // What a parser guessed after a syntax error is no evidence for further mistakes.
+        // What a parser guessed after a syntax error is no evidence for further mistakes; names are, so that others find them.
         let mut silent = Notes::new(&[]);
-        return read_root(position, table, &mut silent);
+        return read_root(position, table, &mut silent).map(names_only);
     }
     read_root(position, table, notes)
+}
+
+fn names_only(mut root: Root) -> Root {
+    fn forget<T>(key: &mut Key<Named<T>>) {
+        if let Key::Given(at) = key {
+            at.value.members.iter_mut().for_each(|(_, _, value)| *value = Key::Bad);
+        }
+    }
+    forget(&mut root.upstream);
+    forget(&mut root.collection);
+    if let Key::Given(at) = &mut root.binding {
+        at.value.members.iter_mut().for_each(|(_, _, members)| forget(members));
+    }
+    root
 }
 
 fn read_root(position: usize, table: toml::Spanned<DeTable<'_>>, notes: &mut Notes<'_>) -> Option<Root> {

@@ -17,6 +17,9 @@ pub fn check_whole(
     collections: &BTreeMap<String, Arc<Collection>>,
     cx: &mut Cx<'_>,
 ) {
+    if cx.has_misnamed_bindings() {
+        return;
+    }
     for (name, definition) in &definitions.collections {
         if !definitions.bindings.keys().any(|(collection, _)| collection == name) {
             cx.notes

@@ -20,7 +20,7 @@ mod text;
 mod upstream;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -83,12 +83,16 @@ fn collections(
         }
     }
     let mut bindings: BTreeMap<&str, Vec<Arc<Binding>>> = BTreeMap::new();
+    let mut unread: BTreeSet<&str> = BTreeSet::new();
     let mut surveys: BTreeMap<&str, Vec<binding::Survey>> = BTreeMap::new();
     for ((collection, upstream), definition) in &definitions.bindings {
         binding::check_names(collection, upstream, definition, cx);
-        let Some(raw) = definition.value.get() else { continue };
+        let Some(raw) = definition.value.get() else {
+            unread.insert(collection);
+            continue;
+        };
         let declared = fields.get(collection.as_str()).map(Vec::as_slice);
-        let place = binding::Place { collection, upstream, declared, target: upstreams.get(upstream) };
+        let place = binding::Place { collection, upstream, span: definition.name, declared, target: upstreams.get(upstream) };
         let (lowered, survey) = binding::lower(&place, raw, cx);
         surveys.entry(collection).or_default().push(survey);
         bindings.entry(collection).or_default().extend(lowered.map(Arc::new));
@@ -99,7 +103,8 @@ fn collections(
         let declared = fields.remove(name.as_str()).unwrap_or_default();
         let surveys = surveys.remove(name.as_str()).unwrap_or_default();
         let bindings = bindings.remove(name.as_str()).unwrap_or_default();
-        if let Some(collection) = collection::lower(name, raw, declared, &surveys, bindings, cx) {
+        let known = (!unread.contains(name.as_str())).then_some(surveys.as_slice());
+        if let Some(collection) = collection::lower(name, raw, declared, known, bindings, cx) {
             all.insert(name.clone(), Arc::new(collection));
         }
     }

@@ -10,35 +10,35 @@ const NAME_BYTES_MAX: usize = 63;
 
 /// Checks the name of an upstream.
 pub fn check_upstream(name: &str, span: Span, cx: &mut Cx<'_>) {
-    check_form("upstream", name, span, cx);
+    check_form("an upstream", name, span, cx);
     if name == "local" {
-        reserved("upstream", name, "it means the local side", span, cx);
+        reserved("an upstream", name, "it means the local side", span, cx);
     }
 }
 
 /// Checks the name of a collection: it becomes a table.
 pub fn check_collection(name: &str, span: Span, cx: &mut Cx<'_>) {
-    check_form("collection", name, span, cx);
+    check_form("a collection", name, span, cx);
     if name.starts_with("sync_") || name.starts_with("sqlite_") {
-        reserved("collection", name, "tables with this prefix are the engine's own", span, cx);
+        reserved("a collection", name, "tables with this prefix are the engine's own", span, cx);
     }
 }
 
 /// Checks the name of a field: it becomes a column.
 pub fn check_field(name: &str, span: Span, cx: &mut Cx<'_>) {
-    check_form("field", name, span, cx);
+    check_form("a field", name, span, cx);
     if name == "id" {
-        reserved("field", name, "it is the local id of every record", span, cx);
+        reserved("a field", name, "it is the local id of every record", span, cx);
     } else if name.starts_with("sync_") {
-        reserved("field", name, "columns with this prefix are the engine's own", span, cx);
+        reserved("a field", name, "columns with this prefix are the engine's own", span, cx);
     } else if ["rowid", "oid", "_rowid_"].contains(&name) {
-        reserved("field", name, "SQLite gives it a meaning of its own", span, cx);
+        reserved("a field", name, "SQLite gives it a meaning of its own", span, cx);
     }
 }
 
 fn reserved(what: &str, name: &str, why: &str, span: Span, cx: &mut Cx<'_>) {
     cx.notes
-        .error(DiagnosticKind::Invalid, span, format!("`{name}` cannot name a {what}: {why}"))
+        .error(DiagnosticKind::Invalid, span, format!("`{name}` cannot be the name of {what}: {why}"))
         .label("reserved name")
         .help("choose another name");
 }
@@ -49,7 +49,7 @@ fn check_form(what: &str, name: &str, span: Span, cx: &mut Cx<'_>) {
         return;
     }
     let note =
-        cx.notes.error(DiagnosticKind::Invalid, span, format!("`{name}` cannot name a {what}")).label("not snake_case");
+        cx.notes.error(DiagnosticKind::Invalid, span, format!("`{name}` cannot be the name of {what}")).label("not snake_case");
     let better = snake_case(name);
     if better.is_empty() || better.len() > NAME_BYTES_MAX {
         note.help("names are lower-case letters, digits and `_`, begin with a letter and have at most 63 characters");

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::binding::{Ways, inert_for_direction, transpose};
+use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
 use super::context::Cx;
 use super::request::{self, LISTING, POINT_READ};
 use super::upstream::within;
@@ -28,16 +28,17 @@ pub struct Reading {
 }
 
 /// Checks how a binding reads.
-pub fn lower(raw: &grammar::Binding, ways: Ways, cx: &mut Cx<'_>) -> Reading {
+pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<'_>) -> Reading {
     let mut reading = Reading { read: None, tombstone: None, incremental: false, absence: None };
     let Some(at) = raw.read.get() else {
         if ways.pull && raw.read.is_absent() {
-            let span = raw.id.get().map_or_else(Span::default, |at| at.key);
-            let span = raw.direction.get().map_or(span, |at| at.key);
-            cx.notes
-                .error(DiagnosticKind::Missing, span, "a binding that pulls needs `read`")
-                .help("write [binding.….read] with `request` and `records`, or direction = \"push\"");
+            let (collection, upstream) = (place.collection, place.upstream);
+            cx.notes.error(DiagnosticKind::Missing, place.span, "a binding that pulls needs `read`").help(format!(
+                "write [binding.{collection}.{upstream}.read] with `request` and `records`, or direction = \"push\""
+            ));
         }
+        // A part that could not be read may have said so.
+        reading.incremental = !raw.read.is_absent();
         return reading;
     };
     let lists = ways.pull || raw.write.get().is_some_and(|write| !write.create.is_absent());

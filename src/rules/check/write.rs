@@ -32,7 +32,7 @@ pub struct Writes {
 pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<'_>) -> Option<Writes> {
     let Some(at) = raw.write.get() else {
         if ways.push && raw.write.is_absent() {
-            no_writes(raw, cx);
+            no_writes(place, raw, cx);
         }
         return raw.write.is_absent().then(Writes::default);
     };
@@ -44,12 +44,12 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
         return None;
     }
     if at.create.is_absent() && at.update.is_absent() {
-        no_writes(raw, cx);
+        no_writes(place, raw, cx);
     }
     let create = at.create.get().map(|at| create(place, at, cx));
     let update = at.update.get().map(|at| update(at, raw, cx));
     let delete = at.delete.get().map(|at| delete(at, raw, cx));
-    let batch = at.batch.get().map(|batch| batch::lower(batch, &at.value, cx));
+    let batch = at.batch.get().map(|batch| batch::lower(place, batch, &at.value, cx));
     Some(Writes {
         create: transpose(create)?,
         update: transpose(update)?,
@@ -58,9 +58,9 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     })
 }
 
-fn no_writes(raw: &grammar::Binding, cx: &mut Cx<'_>) {
-    let id = raw.id.get().map_or_else(Span::default, |at| at.key);
-    let span = raw.write.get().map(|at| at.key).or(raw.direction.get().map(|at| at.key)).unwrap_or(id);
+fn no_writes(place: &Where<'_>, raw: &grammar::Binding, cx: &mut Cx<'_>) {
+    let span = raw.write.get().map_or(place.span, |at| at.key);
+    let (collection, upstream) = (place.collection, place.upstream);
     let direction = match raw.direction.get().map(|at| at.value) {
         Some(grammar::Direction::Push) => "push",
         _ => "both",
@@ -71,7 +71,7 @@ fn no_writes(raw: &grammar::Binding, cx: &mut Cx<'_>) {
             span,
             format!("direction \"{direction}\" needs at least `write.update` or `write.create`"),
         )
-        .help("write [binding.….write.update], or direction = \"pull\"");
+        .help(format!("write [binding.{collection}.{upstream}.write.update], or direction = \"pull\""));
 }
 
 // ---- create --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 mod binding;
 mod collection;
+mod examples;
 mod root;
 mod upstream;
 mod words;
@@ -11,6 +12,7 @@ mod write;
 
 pub use binding::*;
 pub use collection::*;
+pub use examples::example;
 pub use root::*;
 pub use upstream::*;
 pub use words::*;

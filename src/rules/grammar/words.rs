@@ -157,10 +157,10 @@ words! { PolicyWord, "Policy", "a policy such as \"latest\"" {
     "text3": "three-way text merge",
     "append_only": "lists that only grow",
     "write_once": "values that never change again",
-    "owner": "as a policy; write owner = \"…\" at the field instead",
-    "average": "never: it does not converge; use `max`, `min` or `source_priority`",
-    "remote_wins": "never: it does not converge; use `source_priority`",
-    "hub_wins": "never: it does not converge; use `local_edit_wins`",
+    "owner": "never: a field has an owner instead; write owner = \"UPSTREAM\" in the field",
+    "average": "never: it does not converge; write `max`, `min` or `source_priority`",
+    "remote_wins": "never: it does not converge; write `source_priority`",
+    "hub_wins": "never: it does not converge; write `local_edit_wins`",
 } }
 
 words! { Direction, "Direction", "a direction: \"pull\", \"push\" or \"both\"" {

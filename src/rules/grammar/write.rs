@@ -91,7 +91,7 @@ pub enum PreconditionWord {
     None,
 }
 
-crate::rules::shape::words! { PreconditionWord, "PreconditionWord", "\"reread\", \"none\"" {
+crate::rules::shape::words! { PreconditionWord, "PreconditionWord", "\"reread\" or \"none\"" {
     "reread" => Self::Reread,
     "none" => Self::None,
 } }

@@ -2,7 +2,9 @@
 //!
 //! Must not know: how it gets there.
 
+mod cases;
 mod examples;
+mod schema;
 
 use std::collections::BTreeMap;
 
