@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::token::Token;
 use super::{Json, JsonError, Path, Step, number};
 
 /// What is wrong and where. The path is collected while unwinding, innermost step first; boxed to keep results small.
@@ -40,6 +41,13 @@ pub(super) struct Scanner<'a> {
     depth: usize,
 }
 
+/// A place to return to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    at: usize,
+    depth: usize,
+}
+
 /// The shape of the next value, told by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -59,14 +67,19 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where the scanner stands, to return to with [`Scanner::rewind`].
-    pub(super) fn mark(&self) -> usize {
+    /// How many bytes have been read.
+    pub(super) fn offset(&self) -> usize {
         self.at
     }
 
-    /// Goes back to a mark of the same container.
-    pub(super) fn rewind(&mut self, mark: usize) {
-        self.at = mark;
+    /// Where the scanner stands, to return to with [`Scanner::rewind`].
+    pub(super) fn mark(&self) -> Mark {
+        Mark { at: self.at, depth: self.depth }
+    }
+
+    pub(super) fn rewind(&mut self, mark: Mark) {
+        self.at = mark.at;
+        self.depth = mark.depth;
     }
 
     /// Only white space may follow.
@@ -138,34 +151,43 @@ impl<'a> Scanner<'a> {
     /// The members of an object: `member` gets each key and must read its value. The scanner stands on `{`.
     pub(super) fn object(&mut self, mut member: impl FnMut(&mut Self, &Cow<'a, str>) -> Scan<()>) -> Scan<()> {
         self.enter()?;
-        if self.next_byte() == Some(b'}') {
-            return self.leave();
-        }
-        loop {
-            if self.next_byte() != Some(b'"') {
-                return Err(self.fault("a key in double quotes"));
-            }
-            let key = self.string()?;
-            if self.next_byte() != Some(b':') {
-                return Err(self.fault("`:`").under(Step::Key(key.into_owned())));
-            }
-            self.at += 1;
+        let mut first = true;
+        while let Some(key) = self.next_key(&mut first)? {
             if let Err(fault) = member(self, &key) {
                 return Err(fault.under(Step::Key(key.into_owned())));
             }
-            match self.next_byte() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => return self.leave(),
-                _ => return Err(self.fault("`,` or `}`")),
-            }
         }
+        Ok(())
+    }
+
+    /// The next key of an object that was entered, the scanner behind its colon; `None` at the end of the object.
+    pub(super) fn next_key(&mut self, first: &mut bool) -> Scan<Option<Cow<'a, str>>> {
+        match (self.next_byte(), std::mem::replace(first, false)) {
+            (Some(b'}'), _) => {
+                self.leave();
+                return Ok(None);
+            }
+            (Some(b','), false) => self.at += 1,
+            (_, true) => {}
+            (_, false) => return Err(self.fault("`,` or `}`")),
+        }
+        if self.next_byte() != Some(b'"') {
+            return Err(self.fault("a key in double quotes"));
+        }
+        let key = self.string()?;
+        if self.next_byte() != Some(b':') {
+            return Err(self.fault("`:`").under(Step::Key(key.into_owned())));
+        }
+        self.at += 1;
+        Ok(Some(key))
     }
 
     /// The items of an array: `item` gets each index and must read its value. The scanner stands on `[`.
     pub(super) fn array(&mut self, mut item: impl FnMut(&mut Self, usize) -> Scan<()>) -> Scan<()> {
         self.enter()?;
         if self.next_byte() == Some(b']') {
-            return self.leave();
+            self.leave();
+            return Ok(());
         }
         let mut index = 0;
         loop {
@@ -173,7 +195,10 @@ impl<'a> Scanner<'a> {
             index += 1;
             match self.next_byte() {
                 Some(b',') => self.at += 1,
-                Some(b']') => return self.leave(),
+                Some(b']') => {
+                    self.leave();
+                    return Ok(());
+                }
                 _ => return Err(self.fault("`,` or `]`")),
             }
         }
@@ -192,6 +217,20 @@ impl<'a> Scanner<'a> {
             Shape::Object => self.object(|scanner, _| scanner.skip().map(drop))?,
         }
         Ok(self.slice(start, self.at))
+    }
+
+    /// Reads one value as a codec wants it: scalars borrowed, containers as trees.
+    pub(super) fn token(&mut self) -> Scan<Token<'a>> {
+        Ok(match self.shape()? {
+            Shape::Null => {
+                self.null()?;
+                Token::Null
+            }
+            Shape::Bool => Token::Bool(self.bool()?),
+            Shape::Number => Token::Number(Cow::Borrowed(self.number()?)),
+            Shape::String => Token::String(self.string()?),
+            Shape::Array | Shape::Object => Token::Nested(Cow::Owned(self.json()?)),
+        })
     }
 
     /// Reads one value with everything in it; keys are unique.
@@ -299,7 +338,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn enter(&mut self) -> Scan<()> {
+    /// Goes into a container; the scanner stands on its bracket.
+    pub(super) fn enter(&mut self) -> Scan<()> {
         self.depth += 1;
         if self.depth > Json::DEPTH_MAX {
             return Err(Fault::new(format!("nested deeper than {} levels (byte {})", Json::DEPTH_MAX, self.at)));
@@ -308,11 +348,9 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "ends the reading of a container in one expression")]
-    fn leave(&mut self) -> Scan<()> {
+    fn leave(&mut self) {
         self.depth -= 1;
         self.at += 1;
-        Ok(())
     }
 
     fn word(&mut self, word: &'static str) -> Scan<()> {
