@@ -32,7 +32,8 @@ fn draw(handler: &GraphicalReportHandler, diagnostic: &Diagnostic, sources: &[So
         Severity::Warning => miette::Severity::Warning,
     };
     let mut drawn = MietteDiagnostic::new(&diagnostic.message).with_severity(severity);
-    drawn = drawn.with_label(LabeledSpan::new_primary_with_span(Some(diagnostic.label.clone()), diagnostic.span.clone()));
+    drawn =
+        drawn.with_label(LabeledSpan::new_primary_with_span(Some(diagnostic.label.clone()), diagnostic.span.clone()));
     let mut help = diagnostic.help.clone();
     if let Some(second) = &diagnostic.second {
         if second.path == diagnostic.path {

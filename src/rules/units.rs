@@ -203,7 +203,9 @@ impl Shape for Token {
     fn read(node: Node<'_>, notes: &mut Notes<'_>) -> Option<Self> {
         match node.value {
             DeValue::String(text) => Some(Self::Text(text.to_string())),
-            DeValue::Integer(number) if number.radix() == 10 => Some(Self::Number(number.as_str().trim_start_matches('+').to_owned())),
+            DeValue::Integer(number) if number.radix() == 10 => {
+                Some(Self::Number(number.as_str().trim_start_matches('+').to_owned()))
+            }
             DeValue::Float(number) if number.as_str().parse().is_ok_and(f64::is_finite) => {
                 Some(Self::Number(number.as_str().trim_start_matches('+').to_owned()))
             }
@@ -237,5 +239,64 @@ impl Shape for u64 {
             node.wrong(Self::WANTED, notes);
         }
         number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let ms = |text: &str| parse_duration(text).map(|duration| duration.as_millis());
+        for (text, expected) in [
+            ("500ms", Some(500)),
+            ("2s", Some(2_000)),
+            ("5m", Some(300_000)),
+            ("1h", Some(3_600_000)),
+            ("7d", Some(604_800_000)),
+            ("1w", Some(604_800_000)),
+            ("1h30m", Some(5_400_000)),
+            ("1h 30m", Some(5_400_000)),
+            (" 5 m ", Some(300_000)),
+            ("0s", Some(0)),
+            ("", None),
+            ("5", None),
+            ("m", None),
+            ("5 minutes", None),
+            ("-5m", None),
+            ("1.5h", None),
+            ("99999999999999999999d", None),
+            ("20y", None),
+        ] {
+            assert_eq!(ms(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_shares_are_read_as_people_write_them() {
+        for (text, expected) in [
+            ("3MB", Some(3_000_000)),
+            ("512KiB", Some(524_288)),
+            ("10 B", Some(10)),
+            ("1GiB", Some(1 << 30)),
+            ("3", None),
+            ("3mb", None),
+            ("MB", None),
+            ("99999999999999999999GB", None),
+        ] {
+            assert_eq!(parse_size(text), expected, "{text:?}");
+        }
+        for (text, expected) in [
+            ("5%", Some(0.05)),
+            ("100%", Some(1.0)),
+            ("0.5 %", Some(0.005)),
+            ("101%", None),
+            ("-1%", None),
+            ("5", None),
+            ("NaN%", None),
+        ] {
+            assert_eq!(parse_share(text), expected, "{text:?}");
+        }
     }
 }

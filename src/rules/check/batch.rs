@@ -53,15 +53,15 @@ fn check_ops(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write,
             Op::Delete => ("delete", write.delete.is_absent()),
         };
         if absent {
-            cx.notes
-                .error(DiagnosticKind::Missing, item.span, format!("there is no `write.{name}`"))
-                .help(format!(
-                    "write [binding.{}.{}.write.{name}] too: it says what makes a single {name} safe",
-                    place.collection, place.upstream
-                ));
+            cx.notes.error(DiagnosticKind::Missing, item.span, format!("there is no `write.{name}`")).help(format!(
+                "write [binding.{}.{}.write.{name}] too: it says what makes a single {name} safe",
+                place.collection, place.upstream
+            ));
         }
         if let Some(first) = ops[..position].iter().find(|other| other.value == item.value) {
-            cx.notes.error(DiagnosticKind::Duplicate, item.span, format!("\"{name}\" is listed twice")).second(first.span, "first here");
+            cx.notes
+                .error(DiagnosticKind::Duplicate, item.span, format!("\"{name}\" is listed twice"))
+                .second(first.span, "first here");
         }
     }
 }

@@ -145,7 +145,9 @@ struct Identity {
 
 fn identity(raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Identity> {
     if let (Some(at), Key::Absent) = (raw.on_scope_exit.get(), &raw.r#where) {
-        cx.notes.inert(at.key, "on_scope_exit", "the binding has no scope").help("write the scope: where = '.type == \"person\"'");
+        cx.notes
+            .inert(at.key, "on_scope_exit", "the binding has no scope")
+            .help("write the scope: where = '.type == \"person\"'");
     }
     let id = raw.id.get().and_then(|at| cx.lens(at));
     let version = raw.version.get().map(|at| match &at.value {
@@ -195,7 +197,9 @@ pub fn transpose<T>(given: Option<Option<T>>) -> Option<Option<T>> {
 fn mapping_hash(probe: &Probe, fields: &[FieldMap]) -> String {
     let lens = |lens: &Lens| match lens {
         Lens::Path(path) => format!("path {:?}", path.steps),
-        Lens::Filter { get, put } => format!("get {:?} put {:?}", get.source(), put.as_ref().map(crate::record::Filter::source)),
+        Lens::Filter { get, put } => {
+            format!("get {:?} put {:?}", get.source(), put.as_ref().map(crate::record::Filter::source))
+        }
     };
     let mut lines: Vec<String> = fields
         .iter()
@@ -239,7 +243,11 @@ pub fn own_paths(raw: &grammar::Binding) -> Vec<(&'static str, &str)> {
 pub fn inert_for_direction<T>(key: &Key<T>, name: &str, direction: &str, cx: &mut Cx<'_>) {
     if let Some(at) = key.get() {
         cx.notes
-            .error(DiagnosticKind::Inert, at.key, format!("`{name}` has no effect: the binding's direction is \"{direction}\""))
+            .error(
+                DiagnosticKind::Inert,
+                at.key,
+                format!("`{name}` has no effect: the binding's direction is \"{direction}\""),
+            )
             .help("leave it out, or write direction = \"both\"");
     }
 }

@@ -131,7 +131,8 @@ fn default_chain(setting: &Setting<'_>, position: usize, field: &Declared<'_>, t
     if *ty == FieldType::Set && !grouped {
         return vec![Policy::Set];
     }
-    let times = if grouped { setting.surveys.iter().any(|s| s.updated_at && s.pull) } else { setting.knows_times(position) };
+    let times =
+        if grouped { setting.surveys.iter().any(|s| s.updated_at && s.pull) } else { setting.knows_times(position) };
     let mut chain = Vec::new();
     if times {
         chain.push(Policy::Latest);
@@ -149,7 +150,9 @@ fn is_grouped(field: &Declared<'_>) -> bool {
 
 fn check_common(setting: &Setting<'_>, common: &At<OneOrMany<PolicyWord>>, declared: &[Declared<'_>], cx: &mut Cx<'_>) {
     if common.items.is_empty() {
-        cx.notes.error(DiagnosticKind::Invalid, common.span, "an empty chain decides nothing").help("leave `merge` out");
+        cx.notes
+            .error(DiagnosticKind::Invalid, common.span, "an empty chain decides nothing")
+            .help("leave `merge` out");
     }
     check_order(&common.items, cx);
     for item in &common.items {
@@ -206,7 +209,9 @@ fn policy(word: PolicyWord) -> Option<Policy> {
 
 fn is_ordered(ty: &FieldType) -> bool {
     match ty {
-        FieldType::Integer | FieldType::Real | FieldType::Decimal { .. } | FieldType::Date | FieldType::Datetime => true,
+        FieldType::Integer | FieldType::Real | FieldType::Decimal { .. } | FieldType::Date | FieldType::Datetime => {
+            true
+        }
         FieldType::Text
         | FieldType::Boolean
         | FieldType::Json

@@ -72,7 +72,9 @@ fn long(table: &grammar::Codec, span: Span, field: &Declared<'_>, cx: &mut Cx<'_
                 return None;
             }
             if separator.value.0.is_empty() {
-                cx.notes.error(DiagnosticKind::Invalid, separator.span, "an empty separator").help("write split = \";\"");
+                cx.notes
+                    .error(DiagnosticKind::Invalid, separator.span, "an empty separator")
+                    .help("write split = \";\"");
                 return None;
             }
             Some(Codec::Split(separator.value.0.clone()))
@@ -109,7 +111,9 @@ fn long(table: &grammar::Codec, span: Span, field: &Declared<'_>, cx: &mut Cx<'_
 
 fn enumeration(tokens: &At<Named<Token>>, field: &Declared<'_>, cx: &mut Cx<'_>) -> Option<Codec> {
     if tokens.members.is_empty() {
-        cx.notes.error(DiagnosticKind::Invalid, tokens.span, "an empty `enum`").help("write enum = { ours = \"theirs\" }");
+        cx.notes
+            .error(DiagnosticKind::Invalid, tokens.span, "an empty `enum`")
+            .help("write enum = { ours = \"theirs\" }");
         return None;
     }
     let one_of = field.domain.as_ref()?.one_of.as_deref();

@@ -160,7 +160,13 @@ fn check_absence(raw: &grammar::Collection, surveys: &[Survey], cx: &mut Cx<'_>)
     for survey in surveys.iter().filter(|survey| survey.incremental && raw.full_scan.is_absent()) {
         if let Some(span) = survey.absence {
             cx.notes
-                .warning(span, format!("deletes at `{}` are never noticed: incremental listings prove no absence", survey.upstream))
+                .warning(
+                    span,
+                    format!(
+                        "deletes at `{}` are never noticed: incremental listings prove no absence",
+                        survey.upstream
+                    ),
+                )
                 .label("needs complete listings")
                 .help("write full_scan = \"0 3 * * *\" in the collection");
         }
@@ -219,7 +225,9 @@ fn priority(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) -> Vec
             };
             cx.notes.unknown(at.span, what, name, &valid);
         } else if origins.iter().any(|origin| origin.name() == name) {
-            cx.notes.error(DiagnosticKind::Duplicate, at.span, format!("`{name}` is listed twice")).help("keep the first");
+            cx.notes
+                .error(DiagnosticKind::Duplicate, at.span, format!("`{name}` is listed twice"))
+                .help("keep the first");
         }
         origins.push(Origin::from_name(name));
     }

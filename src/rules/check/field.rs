@@ -65,7 +65,8 @@ fn domain(raw: &grammar::Field, cx: &mut Cx<'_>) -> Option<Domain> {
     if let Some(at) = raw.normalize.get().filter(|_| !matches!(word.value, TypeWord::Text | TypeWord::Set)) {
         cx.notes.inert(at.key, "normalize", "it is for the types text and set");
     }
-    let normalize: Vec<_> = raw.normalize.get().map(|at| at.iter().map(|item| item.value).collect()).unwrap_or_default();
+    let normalize: Vec<_> =
+        raw.normalize.get().map(|at| at.iter().map(|item| item.value).collect()).unwrap_or_default();
     if let (Some(at), true) = (raw.normalize.get(), normalize.is_empty()) {
         cx.notes.inert(at.key, "normalize", "it is empty");
     }

@@ -51,8 +51,7 @@ fn read_file(position: usize, source: &Source, notes: &mut Notes<'_>) -> Option<
         let end = source.text.len();
         let range = error.span().unwrap_or(end..end);
         let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join("; ");
-        notes
-            .error(DiagnosticKind::Syntax, Span::new(position, range), format!("not valid TOML: {message}"));
+        notes.error(DiagnosticKind::Syntax, Span::new(position, range), format!("not valid TOML: {message}"));
     }
     if broken {
         // What a parser guessed after a syntax error is no evidence for further mistakes; names are, so that others find them.

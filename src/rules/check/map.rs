@@ -63,7 +63,9 @@ pub fn lower(place: &Place<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
                 let short = At { key: at.key, span: at.span, value: jq.clone() };
                 Entry { name, name_span: *name_span, span: at.span, short: Some(short), table: None }
             }
-            Either::Table(table) => Entry { name, name_span: *name_span, span: at.span, short: None, table: Some(table) },
+            Either::Table(table) => {
+                Entry { name, name_span: *name_span, span: at.span, short: None, table: Some(table) }
+            }
         };
         let direction = entry.direction().map(|at| at.value);
         let own = Ways::of(direction.unwrap_or(Direction::Both));
@@ -190,14 +192,20 @@ fn check_writable(entry: &Entry<'_>, lens: &Lens, raw: &grammar::Binding, cx: &m
         cx.notes
             .error(DiagnosticKind::Conflict, entry.span, format!("`{name}` is computed and cannot be written"))
             .label("only reads")
-            .help(format!("write {name} = {{ get = {quoted}, direction = \"pull\" }}, or add put = '…' that writes $value"));
+            .help(format!(
+                "write {name} = {{ get = {quoted}, direction = \"pull\" }}, or add put = '…' that writes $value"
+            ));
         return;
     }
     let Lens::Path(path) = lens else { return };
     for (what, own) in own_paths(raw) {
         if Path::parse(own).as_ref() == Some(path) {
             cx.notes
-                .error(DiagnosticKind::Conflict, entry.span, format!("`{name}` cannot be written: it is the record's `{what}`, which the upstream sets"))
+                .error(
+                    DiagnosticKind::Conflict,
+                    entry.span,
+                    format!("`{name}` cannot be written: it is the record's `{what}`, which the upstream sets"),
+                )
                 .label("read-only")
                 .help(format!("write {name} = {{ path = \"{own}\", direction = \"pull\" }}"));
         }
@@ -221,11 +229,7 @@ fn check_reference(entry: &Entry<'_>, field: &Declared<'_>, place: &Place<'_>, c
 }
 
 /// No two written fields stand at the same place.
-fn check_overlap(
-    fields: &[FieldMap],
-    map: &At<crate::rules::shape::Named<Either<Jq, MapEntry>>>,
-    cx: &mut Cx<'_>,
-) {
+fn check_overlap(fields: &[FieldMap], map: &At<crate::rules::shape::Named<Either<Jq, MapEntry>>>, cx: &mut Cx<'_>) {
     let place = |field: &FieldMap| map.members.iter().find(|(name, ..)| *name == field.name).map(|(_, span, _)| *span);
     for (position, later) in fields.iter().enumerate().filter(|(_, field)| field.push) {
         let Lens::Path(path) = &later.lens else { continue };

@@ -50,11 +50,7 @@ pub fn check(sources: &[Source], context: &Context<'_>) -> Checked {
     let collections = collections(&definitions, &upstreams, &mut cx);
     inert::check_whole(&definitions, &upstreams, &collections, &mut cx);
     let notes = cx.notes;
-    let ruleset = (!notes.has_errors()).then(|| Ruleset {
-        upstreams,
-        collections,
-        hash: hash_sources(sources),
-    });
+    let ruleset = (!notes.has_errors()).then(|| Ruleset { upstreams, collections, hash: hash_sources(sources) });
     Checked { ruleset, diagnostics: notes.finish() }
 }
 
@@ -92,7 +88,8 @@ fn collections(
             continue;
         };
         let declared = fields.get(collection.as_str()).map(Vec::as_slice);
-        let place = binding::Place { collection, upstream, span: definition.name, declared, target: upstreams.get(upstream) };
+        let place =
+            binding::Place { collection, upstream, span: definition.name, declared, target: upstreams.get(upstream) };
         let (lowered, survey) = binding::lower(&place, raw, cx);
         surveys.entry(collection).or_default().push(survey);
         bindings.entry(collection).or_default().extend(lowered.map(Arc::new));

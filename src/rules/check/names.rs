@@ -48,8 +48,10 @@ fn check_form(what: &str, name: &str, span: Span, cx: &mut Cx<'_>) {
     if letters && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() <= NAME_BYTES_MAX {
         return;
     }
-    let note =
-        cx.notes.error(DiagnosticKind::Invalid, span, format!("`{name}` cannot be the name of {what}")).label("not snake_case");
+    let note = cx
+        .notes
+        .error(DiagnosticKind::Invalid, span, format!("`{name}` cannot be the name of {what}"))
+        .label("not snake_case");
     let better = snake_case(name);
     if better.is_empty() || better.len() > NAME_BYTES_MAX {
         note.help("names are lower-case letters, digits and `_`, begin with a letter and have at most 63 characters");

@@ -28,7 +28,13 @@ pub fn lower(setting: &Setting<'_>, declared: &[Declared<'_>], cx: &mut Cx<'_>) 
     .collect()
 }
 
-fn owner(setting: &Setting<'_>, position: usize, field: &Declared<'_>, at: &At<Text>, cx: &mut Cx<'_>) -> Option<Origin> {
+fn owner(
+    setting: &Setting<'_>,
+    position: usize,
+    field: &Declared<'_>,
+    at: &At<Text>,
+    cx: &mut Cx<'_>,
+) -> Option<Origin> {
     let name = at.value.0.as_str();
     if name == "local" {
         check_never_set(setting, position, field, at, cx);
@@ -49,7 +55,11 @@ fn owner(setting: &Setting<'_>, position: usize, field: &Declared<'_>, at: &At<T
     let survey = setting.surveys.iter().find(|survey| survey.upstream == name);
     if survey.is_some_and(|survey| !survey.pulls(position)) {
         cx.notes
-            .error(DiagnosticKind::Conflict, at.span, format!("`{}` can never be set: it is not pulled from its owner `{name}`", field.name))
+            .error(
+                DiagnosticKind::Conflict,
+                at.span,
+                format!("`{}` can never be set: it is not pulled from its owner `{name}`", field.name),
+            )
             .help(format!("map it in [binding.{}.{name}.map]", setting.collection));
     }
     Some(Origin::Upstream(name.to_owned()))
@@ -83,7 +93,8 @@ pub fn check_groups(declared: &[Declared<'_>], chains: &[Vec<Policy>], cx: &mut 
     for (name, members) in groups {
         let Some(((first, first_at), others)) = members.split_first() else { continue };
         if others.is_empty() {
-            let names: Vec<&str> = declared.iter().filter_map(|f| f.raw?.group.get()).map(|at| at.value.0.as_str()).collect();
+            let names: Vec<&str> =
+                declared.iter().filter_map(|f| f.raw?.group.get()).map(|at| at.value.0.as_str()).collect();
             let names: Vec<&str> = names.into_iter().filter(|other| *other != name).collect();
             let near = names.iter().find(|other| strsim::jaro_winkler(name, other) >= 0.8);
             let note = cx.notes.inert(first_at.span, "group", format_args!("no other field is in group `{name}`"));
@@ -92,7 +103,8 @@ pub fn check_groups(declared: &[Declared<'_>], chains: &[Vec<Policy>], cx: &mut 
                 None => note.help("a group has two or more fields that move as one"),
             };
         }
-        let owner_of = |position: usize| declared[position].raw.and_then(|raw| raw.owner.get()).map(|at| at.value.0.as_str());
+        let owner_of =
+            |position: usize| declared[position].raw.and_then(|raw| raw.owner.get()).map(|at| at.value.0.as_str());
         for (position, at) in others {
             if chains[*position] != chains[*first] || owner_of(*position) != owner_of(*first) {
                 cx.notes

@@ -85,14 +85,7 @@ fn read(
         let records = crate::record::Path { steps: Vec::new() };
         return Some(Read { request, records, page: page?, incremental: incremental?, deletes: deletes?, get });
     }
-    Some(Read {
-        request: request?,
-        records: records?,
-        page: page?,
-        incremental: incremental?,
-        deletes: deletes?,
-        get,
-    })
+    Some(Read { request: request?, records: records?, page: page?, incremental: incremental?, deletes: deletes?, get })
 }
 
 fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, cx: &mut Cx<'_>) {
@@ -198,7 +191,11 @@ fn since_updated_at(
 ) -> Option<Incremental> {
     if raw.updated_at.is_absent() {
         cx.notes
-            .error(DiagnosticKind::Missing, span, "`since` has no moment to start from: the binding has no `updated_at`")
+            .error(
+                DiagnosticKind::Missing,
+                span,
+                "`since` has no moment to start from: the binding has no `updated_at`",
+            )
             .help("write updated_at = \".updatedAt\" in the binding, or from = { header = \"ETag\" } here");
     }
     let into = into?;

@@ -52,16 +52,19 @@ pub const CREATE: Purpose = Purpose {
 /// A create under an id that we choose.
 pub const CREATE_WITH_ID: Purpose = Purpose { holes: &["id"], needs_id: true, ..CREATE };
 /// An update.
-pub const UPDATE: Purpose = Purpose { what: "an update", methods: &["PATCH", "PUT", "POST"], holes: &["id", "version"], needs_id: true, ..CREATE };
-/// A delete.
-pub const DELETE: Purpose = Purpose {
-    what: "a delete",
-    methods: &["DELETE", "POST", "PUT", "PATCH"],
-    answers_record: false,
-    ..UPDATE
+pub const UPDATE: Purpose = Purpose {
+    what: "an update",
+    methods: &["PATCH", "PUT", "POST"],
+    holes: &["id", "version"],
+    needs_id: true,
+    ..CREATE
 };
+/// A delete.
+pub const DELETE: Purpose =
+    Purpose { what: "a delete", methods: &["DELETE", "POST", "PUT", "PATCH"], answers_record: false, ..UPDATE };
 /// A batch.
-pub const BATCH: Purpose = Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, ..CREATE };
+pub const BATCH: Purpose =
+    Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, ..CREATE };
 
 /// Reads a request.
 pub fn lower(at: &At<RequestShape>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {
@@ -72,7 +75,11 @@ pub fn lower(at: &At<RequestShape>, purpose: Purpose, cx: &mut Cx<'_>) -> Option
     let in_query = request.query.iter().any(|(_, value)| has_hole(value, "id"));
     if purpose.needs_id && !has_hole(&request.path, "id") && !in_query {
         cx.notes
-            .error(DiagnosticKind::Missing, at.span, format!("`{{id}}` is missing: {} must say which record", purpose.what))
+            .error(
+                DiagnosticKind::Missing,
+                at.span,
+                format!("`{{id}}` is missing: {} must say which record", purpose.what),
+            )
             .help("put it into the path: \"/contacts/{id}\"");
         return None;
     }
@@ -127,7 +134,11 @@ fn long(table: &RawRequest, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request
 }
 
 /// Reads headers: names checked, secrets allowed.
-pub fn headers(named: &Key<Named<Text>>, holes: &'static [&'static str], cx: &mut Cx<'_>) -> Option<Vec<(String, Template)>> {
+pub fn headers(
+    named: &Key<Named<Text>>,
+    holes: &'static [&'static str],
+    cx: &mut Cx<'_>,
+) -> Option<Vec<(String, Template)>> {
     for (name, span, _) in named.get().map(|at| at.members.as_slice()).unwrap_or_default() {
         cx.header(&At { key: *span, span: *span, value: Text(name.clone()) });
     }

@@ -5,8 +5,8 @@
 use super::context::Cx;
 use crate::record::{Filter, FilterError, Lens, Path};
 use crate::rules::diagnostic::{DiagnosticKind, Span, listed};
-use crate::rules::model::{NextAt, Part, Place, Template};
 use crate::rules::grammar::PathOrHeader;
+use crate::rules::model::{NextAt, Part, Place, Template};
 use crate::rules::shape::{At, Either};
 use crate::rules::units::{Jq, Text};
 
@@ -41,7 +41,9 @@ impl Cx<'_> {
             let Some(close) = close.filter(|close| reference || is_name(&text[open + 1..*close])) else {
                 if reference {
                     let span = self.notes.inside(at.span, text, start..text.len());
-                    self.notes.error(DiagnosticKind::Invalid, span, "`${` is never closed").help("write ${var.NAME} or ${secret.NAME}");
+                    self.notes
+                        .error(DiagnosticKind::Invalid, span, "`${` is never closed")
+                        .help("write ${var.NAME} or ${secret.NAME}");
                     return None;
                 }
                 push_text(&mut parts, &text[position..=open]);
@@ -187,7 +189,9 @@ impl Cx<'_> {
         if http::HeaderName::from_bytes(name.as_bytes()).is_ok() {
             return Some(name.clone());
         }
-        self.notes.error(DiagnosticKind::Invalid, at.span, format!("\"{name}\" is no header name")).help("e.g. \"X-Api-Key\"");
+        self.notes
+            .error(DiagnosticKind::Invalid, at.span, format!("\"{name}\" is no header name"))
+            .help("e.g. \"X-Api-Key\"");
         None
     }
 

@@ -233,7 +233,11 @@ fn errors(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<ErrorRule> {
     for at in raw.error.get().map(|at| at.value.as_slice()).unwrap_or_default() {
         if at.status.is_absent() && at.when.is_absent() {
             cx.notes
-                .error(DiagnosticKind::Missing, at.key, "an error rule without `status` and `when` would match every answer")
+                .error(
+                    DiagnosticKind::Missing,
+                    at.key,
+                    "an error rule without `status` and `when` would match every answer",
+                )
                 .help("write status = 409, or when = '.error != null'");
         }
         let mut status = Vec::new();

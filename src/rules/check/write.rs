@@ -102,12 +102,26 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, cx: &mut Cx<'_>) -> Optio
 }
 
 fn idempotency(place: &Where<'_>, at: &At<IdempotencyShape>, cx: &mut Cx<'_>) -> Option<Idempotency> {
-    let given = [at.header.get().map(|at| at.key), at.r#match.get().map(|at| at.key), at.field.get().map(|at| at.key), at.client_id.get().map(|at| at.key)];
-    let bad = [matches!(at.header, Key::Bad), matches!(at.r#match, Key::Bad), matches!(at.field, Key::Bad), matches!(at.client_id, Key::Bad)];
+    let given = [
+        at.header.get().map(|at| at.key),
+        at.r#match.get().map(|at| at.key),
+        at.field.get().map(|at| at.key),
+        at.client_id.get().map(|at| at.key),
+    ];
+    let bad = [
+        matches!(at.header, Key::Bad),
+        matches!(at.r#match, Key::Bad),
+        matches!(at.field, Key::Bad),
+        matches!(at.client_id, Key::Bad),
+    ];
     if given.iter().flatten().count() != 1 {
         if !bad.contains(&true) {
             cx.notes
-                .error(DiagnosticKind::Conflict, at.span, "exactly one of `header`, `match`, `field` and `client_id` is wanted")
+                .error(
+                    DiagnosticKind::Conflict,
+                    at.span,
+                    "exactly one of `header`, `match`, `field` and `client_id` is wanted",
+                )
                 .help("e.g. idempotency = { header = \"Idempotency-Key\" }");
         }
         return None;
@@ -140,7 +154,11 @@ fn match_field(place: &Where<'_>, at: &At<Text>, cx: &mut Cx<'_>) -> Option<usiz
     let map = cx.definitions.bindings.get(&key).and_then(|definition| definition.value.get()?.map.get());
     if map.is_some_and(|map| !map.members.iter().any(|(name, ..)| *name == at.value.0)) {
         cx.notes
-            .error(DiagnosticKind::Conflict, at.span, format!("`{}` is not mapped here, so that nothing can be found by it", at.value.0))
+            .error(
+                DiagnosticKind::Conflict,
+                at.span,
+                format!("`{}` is not mapped here, so that nothing can be found by it", at.value.0),
+            )
             .help("map it, or name a field that is mapped");
     }
     position
@@ -239,7 +257,12 @@ fn precondition(
     }
 }
 
-fn version_place(table: &grammar::Precondition, span: Span, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Precondition> {
+fn version_place(
+    table: &grammar::Precondition,
+    span: Span,
+    raw: &grammar::Binding,
+    cx: &mut Cx<'_>,
+) -> Option<Precondition> {
     let place = match (&table.header, &table.query, &table.body) {
         (Key::Given(at), Key::Absent, Key::Absent) => cx.header(at).map(Place::Header),
         (Key::Absent, Key::Given(at), Key::Absent) => Some(Place::Query(at.value.0.clone())),
@@ -272,8 +295,8 @@ fn version_place(table: &grammar::Precondition, span: Span, raw: &grammar::Bindi
 
 fn check_version_known(span: Span, raw: &grammar::Binding, cx: &mut Cx<'_>) {
     if raw.version.is_absent() {
-        cx.notes
-            .error(DiagnosticKind::Missing, span, "the binding has no version to send")
-            .help("write version = \".etag\" or version = { header = \"ETag\" } in the binding, or precondition = \"reread\"");
+        cx.notes.error(DiagnosticKind::Missing, span, "the binding has no version to send").help(
+            "write version = \".etag\" or version = { header = \"ETag\" } in the binding, or precondition = \"reread\"",
+        );
     }
 }

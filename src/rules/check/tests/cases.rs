@@ -22,11 +22,12 @@ fn line(diagnostic: &Diagnostic) -> String {
     text
 }
 
-/// Applies replacements (`old => new`) to the good rules.
+/// Applies replacements (`old => new`, or `old =>` to delete) to the good rules.
 fn spoil(edits: &[&str]) -> String {
     let mut text = GOOD.to_owned();
     for edit in edits {
-        let (old, new) = edit.split_once(" => ").unwrap_or_else(|| panic!("no ` => ` in {edit}"));
+        let (old, new) = edit.split_once(" =>").unwrap_or_else(|| panic!("no ` =>` in {edit}"));
+        let new = new.trim_start_matches(' ');
         assert_eq!(text.matches(old).count(), 1, "`{old}` stands not once in the good rules");
         text = text.replacen(old, new, 1);
     }
@@ -46,13 +47,15 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
     let mut count = 0;
     for case in table.split("\n\n").filter(|case| !case.trim().is_empty()) {
         let edits: Vec<&str> = case.lines().filter_map(|line| line.strip_prefix("- ")).collect();
-        let expected: Vec<&str> = case.lines().filter(|line| !line.starts_with("- ") && !line.starts_with("# ")).collect();
+        let expected: Vec<&str> =
+            case.lines().filter(|line| !line.starts_with("- ") && !line.starts_with("# ")).collect();
         let edits: Vec<String> = edits.iter().map(|edit| edit.replace("\\n", "\n")).collect();
         let edits: Vec<&str> = edits.iter().map(String::as_str).collect();
         let (_, checked) = check_files(&[("good.toml", &spoil(&edits))]);
         let found: Vec<String> = checked.diagnostics.iter().map(line).collect();
         if found != expected {
-            let case: Vec<&str> = case.lines().filter(|line| line.starts_with("- ") || line.starts_with("# ")).collect();
+            let case: Vec<&str> =
+                case.lines().filter(|line| line.starts_with("- ") || line.starts_with("# ")).collect();
             wrong.push(format!("{}\n{}", case.join("\n"), found.join("\n")));
         }
         count += 1;

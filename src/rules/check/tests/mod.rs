@@ -4,6 +4,8 @@
 
 mod cases;
 mod examples;
+mod files;
+mod meaning;
 mod schema;
 
 use std::collections::BTreeMap;

@@ -28,7 +28,10 @@ fn the_published_schema_is_current() {
         std::fs::write(path, &current).expect("written");
     }
     let published = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(published == current, "docs/rules.schema.json is old: run UPDATE_SCHEMA=1 cargo test --lib the_published_schema");
+    assert!(
+        published == current,
+        "docs/rules.schema.json is old: run UPDATE_SCHEMA=1 cargo test --lib the_published_schema"
+    );
 }
 
 #[test]
@@ -160,7 +163,8 @@ fn a_misspelt_key_is_refused_by_checker_and_schema() {
                 let mut changed = files.to_vec();
                 changed[position].1 = &spoilt;
                 let (_, checked) = check_files(&changed);
-                let known = checked.diagnostics.iter().any(|d| d.kind == DiagnosticKind::UnknownKey && d.line == line + 1);
+                let known =
+                    checked.diagnostics.iter().any(|d| d.kind == DiagnosticKind::UnknownKey && d.line == line + 1);
                 assert!(known, "the checker accepts {key}x:\n{}", spoilt.lines().nth(line).unwrap_or_default());
                 assert!(!validator.is_valid(&json(&spoilt)), "the schema accepts {key}x in line {}", line + 1);
                 tried += 1;
@@ -205,7 +209,14 @@ fn what_the_checker_refuses_by_shape_the_schema_refuses_too() {
     ];
     for file in files {
         let (_, checked) = check_files(&[("a.toml", file)]);
-        let shape = [DiagnosticKind::WrongType, DiagnosticKind::UnknownKey, DiagnosticKind::UnknownName, DiagnosticKind::Missing, DiagnosticKind::Invalid, DiagnosticKind::Inert];
+        let shape = [
+            DiagnosticKind::WrongType,
+            DiagnosticKind::UnknownKey,
+            DiagnosticKind::UnknownName,
+            DiagnosticKind::Missing,
+            DiagnosticKind::Invalid,
+            DiagnosticKind::Inert,
+        ];
         assert!(checked.diagnostics.iter().any(|d| shape.contains(&d.kind)), "the checker accepts {file}");
         assert!(!validator.is_valid(&json(file)), "the schema accepts {file}");
     }
