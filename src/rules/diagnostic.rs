@@ -280,14 +280,15 @@ fn place(sources: &[Source], span: Span) -> (String, usize, usize) {
     (source.path.clone(), line, column)
 }
 
+/// The valid name that was probably meant.
+pub fn nearest<'n>(given: &str, valid: &[&'n str]) -> Option<&'n str> {
+    let scores = valid.iter().map(|name| (strsim::jaro_winkler(given, name), *name));
+    scores.filter(|(score, _)| *score >= 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
 /// The nearest valid name, or the list of them all.
 pub fn suggestion(given: &str, valid: &[&str]) -> Option<String> {
-    let near = valid
-        .iter()
-        .map(|name| (strsim::jaro_winkler(given, name), *name))
-        .filter(|(score, _)| *score >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    if let Some((_, name)) = near {
+    if let Some(name) = nearest(given, valid) {
         return Some(format!("did you mean `{name}`?"));
     }
     if valid.is_empty() {

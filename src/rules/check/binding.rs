@@ -32,6 +32,7 @@ pub struct Place<'p> {
 
 /// What the checks of the collection need to know of a binding, also where the binding itself has errors.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Survey {
     /// The upstream's name.
     pub upstream: String,
@@ -89,11 +90,11 @@ impl Ways {
 pub fn check_names(collection: &str, upstream: &str, definition: &Definition<grammar::Binding>, cx: &mut Cx<'_>) {
     if !cx.definitions.collections.contains_key(collection) {
         let names = cx.collection_names();
-        cx.notes.unknown(definition.outer, format!("there is no collection `{collection}`"), collection, &names);
+        cx.undefined(definition.outer, format!("there is no collection `{collection}`"), collection, &names);
     }
     if !cx.definitions.upstreams.contains_key(upstream) {
         let names = cx.upstream_names();
-        cx.notes.unknown(definition.name, format!("there is no upstream `{upstream}`"), upstream, &names);
+        cx.undefined(definition.name, format!("there is no upstream `{upstream}`"), upstream, &names);
     }
 }
 

@@ -36,8 +36,26 @@ impl Setting<'_> {
         self.origins(field).into_iter().filter(|origin| !self.priority.contains(origin)).collect()
     }
 
-    fn knows_times(&self, field: usize) -> bool {
-        self.surveys.iter().any(|survey| survey.updated_at && survey.pulls(field))
+    /// A group moves as one, so that any of its members' times are its times.
+    fn knows_times(&self, unit: Unit<'_>) -> bool {
+        let mut timed = self.surveys.iter().filter(|survey| survey.updated_at);
+        timed.any(|survey| survey.pulls(unit.position) || (unit.grouped && survey.pull))
+    }
+}
+
+/// A field as policies see it.
+#[derive(Clone, Copy, Debug)]
+struct Unit<'u> {
+    position: usize,
+    ty: &'u FieldType,
+    grouped: bool,
+}
+
+impl<'u> Unit<'u> {
+    /// `None` where the field could not be read.
+    fn of(position: usize, field: &'u Declared<'_>) -> Option<Self> {
+        let grouped = field.raw.is_some_and(|raw| !raw.group.is_absent());
+        field.domain.as_ref().map(|domain| Self { position, ty: &domain.ty, grouped })
     }
 }
 
@@ -54,15 +72,15 @@ pub fn lower(setting: &Setting<'_>, declared: &[Declared<'_>], cx: &mut Cx<'_>) 
     for (position, field) in declared.iter().enumerate() {
         let own = field.raw.and_then(|raw| raw.merge.get());
         let own = own.filter(|own| own.items.iter().any(|item| item.value != PolicyWord::CreateOnly));
-        let chain = match (own, common, &field.domain) {
-            (Some(own), _, Some(domain)) => own_chain(setting, position, field, &domain.ty, own, cx),
-            (None, Some(common), Some(domain)) if domain.ty != FieldType::Set || is_grouped(field) => {
-                let chain = common_chain(setting, position, &domain.ty, common);
-                partial.extend(undecided(setting, position, &domain.ty, &chain).map(|why| (field.name, why)));
+        let chain = match (Unit::of(position, field), own, common) {
+            (None, _, _) => vec![Policy::Manual],
+            (Some(unit), Some(own), _) => own_chain(setting, unit, field, own, cx),
+            (Some(unit), None, Some(common)) if *unit.ty != FieldType::Set || unit.grouped => {
+                let chain = common_chain(setting, unit, common);
+                partial.extend(undecided(setting, unit, &chain).map(|why| (field.name, why)));
                 chain
             }
-            (_, _, Some(domain)) => default_chain(setting, position, field, &domain.ty),
-            (_, _, None) => vec![Policy::Manual],
+            (Some(unit), None, _) => default_chain(setting, unit),
         };
         chains.push(chain);
     }
@@ -77,9 +95,8 @@ pub fn lower(setting: &Setting<'_>, declared: &[Declared<'_>], cx: &mut Cx<'_>) 
 
 fn own_chain(
     setting: &Setting<'_>,
-    position: usize,
+    unit: Unit<'_>,
     field: &Declared<'_>,
-    ty: &FieldType,
     own: &At<OneOrMany<PolicyWord>>,
     cx: &mut Cx<'_>,
 ) -> Vec<Policy> {
@@ -92,7 +109,7 @@ fn own_chain(
             .inert(own.key, "merge", "the owner decides")
             .help("leave out `merge` or `owner`")
             .second(owner.key, "owned here");
-    } else if setting.origins(position).len() == 1 && !setting.surveys.is_empty() {
+    } else if setting.origins(unit.position).len() == 1 && !setting.surveys.is_empty() {
         cx.notes.inert(own.key, "merge", format_args!("no binding pulls `{}`", field.name));
     }
     let before = cx.notes.count();
@@ -100,14 +117,14 @@ fn own_chain(
     let mut chain = Vec::new();
     for item in &own.items {
         let Some(policy) = policy(item.value) else { continue };
-        if let Err((why, help)) = applies(setting, position, policy, ty) {
+        if let Err((why, help)) = applies(setting, unit, policy) {
             let message = format!("`{}` cannot apply to `{}`: {why}", item.value.name(), field.name);
             cx.notes.error(DiagnosticKind::Conflict, item.span, message).help(help);
         }
         chain.push(policy);
     }
     if let (Some(last), true) = (own.items.last(), cx.notes.count() == before)
-        && let Some(why) = undecided(setting, position, ty, &chain)
+        && let Some(why) = undecided(setting, unit, &chain)
     {
         report_undecided(&format!("`{}`", field.name), &why, last.span, cx);
     }
@@ -115,26 +132,18 @@ fn own_chain(
 }
 
 /// The collection's chain without what cannot apply to this field.
-fn common_chain(
-    setting: &Setting<'_>,
-    position: usize,
-    ty: &FieldType,
-    common: &At<OneOrMany<PolicyWord>>,
-) -> Vec<Policy> {
+fn common_chain(setting: &Setting<'_>, unit: Unit<'_>, common: &At<OneOrMany<PolicyWord>>) -> Vec<Policy> {
     let policies = common.items.iter().filter_map(|item| policy(item.value));
-    policies.filter(|policy| applies(setting, position, *policy, ty).is_ok()).collect()
+    policies.filter(|policy| applies(setting, unit, *policy).is_ok()).collect()
 }
 
 /// The default never needs a decision by its author: what cannot apply is left out, and a person decides at last.
-fn default_chain(setting: &Setting<'_>, position: usize, field: &Declared<'_>, ty: &FieldType) -> Vec<Policy> {
-    let grouped = is_grouped(field);
-    if *ty == FieldType::Set && !grouped {
+fn default_chain(setting: &Setting<'_>, unit: Unit<'_>) -> Vec<Policy> {
+    if *unit.ty == FieldType::Set && !unit.grouped {
         return vec![Policy::Set];
     }
-    let times =
-        if grouped { setting.surveys.iter().any(|s| s.updated_at && s.pull) } else { setting.knows_times(position) };
     let mut chain = Vec::new();
-    if times {
+    if setting.knows_times(unit) {
         chain.push(Policy::Latest);
     }
     if !setting.priority.is_empty() {
@@ -142,10 +151,6 @@ fn default_chain(setting: &Setting<'_>, position: usize, field: &Declared<'_>, t
     }
     chain.push(Policy::Manual);
     chain
-}
-
-fn is_grouped(field: &Declared<'_>) -> bool {
-    field.raw.is_some_and(|raw| !raw.group.is_absent())
 }
 
 fn check_common(setting: &Setting<'_>, common: &At<OneOrMany<PolicyWord>>, declared: &[Declared<'_>], cx: &mut Cx<'_>) {
@@ -163,9 +168,8 @@ fn check_common(setting: &Setting<'_>, common: &At<OneOrMany<PolicyWord>>, decla
             continue;
         };
         let fields = declared.iter().enumerate().filter(|(_, field)| field.raw.is_none_or(|raw| raw.merge.is_absent()));
-        let refusals: Vec<Result<(), (String, String)>> = fields
-            .filter_map(|(position, field)| Some(applies(setting, position, policy, &field.domain.as_ref()?.ty)))
-            .collect();
+        let refusals: Vec<Result<(), (String, String)>> =
+            fields.filter_map(|(position, field)| Some(applies(setting, Unit::of(position, field)?, policy))).collect();
         if refusals.iter().any(Result::is_ok) {
             continue;
         }
@@ -207,32 +211,36 @@ fn policy(word: PolicyWord) -> Option<Policy> {
     })
 }
 
+/// Whether there is a greatest value: texts by code point, false before true. Ids of records have no such order.
 fn is_ordered(ty: &FieldType) -> bool {
     match ty {
-        FieldType::Integer | FieldType::Real | FieldType::Decimal { .. } | FieldType::Date | FieldType::Datetime => {
-            true
-        }
-        FieldType::Text
-        | FieldType::Boolean
-        | FieldType::Json
-        | FieldType::Set
-        | FieldType::List { .. }
-        | FieldType::Ref { .. } => false,
+        FieldType::Integer
+        | FieldType::Real
+        | FieldType::Decimal { .. }
+        | FieldType::Date
+        | FieldType::Datetime
+        | FieldType::Text
+        | FieldType::Boolean => true,
+        FieldType::Json | FieldType::Set | FieldType::List { .. } | FieldType::Ref { .. } => false,
     }
 }
 
 /// Whether a policy can ever decide about a field: else why not, and what would be right.
-fn applies(setting: &Setting<'_>, position: usize, policy: Policy, ty: &FieldType) -> Result<(), (String, String)> {
+fn applies(setting: &Setting<'_>, unit: Unit<'_>, policy: Policy) -> Result<(), (String, String)> {
     let refuse = |why: String, help: &str| Err((why, help.to_owned()));
+    let ty = unit.ty;
     match policy {
+        Policy::Set | Policy::Max | Policy::Min if unit.grouped => {
+            refuse("it is in a group, which moves as one".to_owned(), "leave `group` or the policy out")
+        }
         Policy::Set if *ty != FieldType::Set => {
             refuse(format!("it is of type {}", ty.name()), "`set` is for fields of type set")
         }
         Policy::Max | Policy::Min if !is_ordered(ty) => refuse(
             format!("it is of type {}", ty.name()),
-            "`max` and `min` are for integer, real, decimal, date and datetime",
+            "`max` and `min` are for integer, real, decimal, date, datetime, text and boolean",
         ),
-        Policy::Latest | Policy::Earliest if !setting.knows_times(position) && !setting.surveys.is_empty() => refuse(
+        Policy::Latest | Policy::Earliest if !setting.knows_times(unit) && !setting.surveys.is_empty() => refuse(
             "no binding that pulls it gives `updated_at`".to_owned(),
             "write updated_at = \".updatedAt\" in a binding, or leave the policy out",
         ),
@@ -252,13 +260,13 @@ fn applies(setting: &Setting<'_>, position: usize, policy: Policy, ty: &FieldTyp
 }
 
 /// Why a chain may end without a decision; `None` where it always decides.
-fn undecided(setting: &Setting<'_>, position: usize, ty: &FieldType, chain: &[Policy]) -> Option<String> {
+fn undecided(setting: &Setting<'_>, unit: Unit<'_>, chain: &[Policy]) -> Option<String> {
     match chain.last() {
         Some(Policy::Manual | Policy::Set) => None,
-        Some(Policy::Max | Policy::Min) if is_ordered(ty) => None,
-        Some(Policy::LocalEditWins) if setting.origins(position).len() <= 2 => None,
+        Some(Policy::Max | Policy::Min) if is_ordered(unit.ty) => None,
+        Some(Policy::LocalEditWins) if setting.origins(unit.position).len() <= 2 => None,
         Some(Policy::SourcePriority) => {
-            let uncovered = setting.uncovered(position);
+            let uncovered = setting.uncovered(unit.position);
             let names: Vec<&str> = uncovered.iter().map(Origin::name).collect();
             (!names.is_empty()).then(|| format!("`priority` leaves out {}", listed(&names)))
         }

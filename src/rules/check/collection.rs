@@ -19,12 +19,12 @@ use crate::rules::model::{
 use crate::rules::shape::{At, Key};
 use crate::rules::units::{Text, parse_duration};
 
-/// Checks a collection whose fields are declared. `surveys` is `None` where a binding could not be read at all:
+/// Checks a collection. `declared` is `None` where its fields could not be read. `surveys` is `None` where a binding could not be read at all:
 /// then nothing is said about what only the bindings tell.
 pub fn lower(
     name: &str,
     raw: &At<grammar::Collection>,
-    declared: Vec<Declared<'_>>,
+    declared: Option<Vec<Declared<'_>>>,
     surveys: Option<&[Survey]>,
     bindings: Vec<Arc<Binding>>,
     cx: &mut Cx<'_>,
@@ -33,6 +33,7 @@ pub fn lower(
     let schedule = schedule(raw, timezone, cx);
     let full_scan = full_scan(raw, timezone, surveys, cx);
     let priority = priority(name, raw, cx);
+    let declared = declared?;
     let match_keys = match_keys(raw, &declared, cx);
     let surveys = surveys.filter(|surveys| surveys.iter().all(|survey| survey.complete))?;
     let setting = Setting { collection: name, raw, priority: &priority, surveys };
@@ -223,7 +224,7 @@ fn priority(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) -> Vec
             } else {
                 format!("there is no upstream `{name}`")
             };
-            cx.notes.unknown(at.span, what, name, &valid);
+            cx.undefined(at.span, what, name, &valid);
         } else if origins.iter().any(|origin| origin.name() == name) {
             cx.notes
                 .error(DiagnosticKind::Duplicate, at.span, format!("`{name}` is listed twice"))

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::files::Definitions;
-use crate::rules::diagnostic::Notes;
+use crate::rules::diagnostic::{Notes, Span};
 
 /// What rules may name and no file holds.
 pub struct Context<'a> {
@@ -31,9 +31,19 @@ impl<'a> Cx<'a> {
         Self { notes, context, definitions }
     }
 
-    /// True where a binding names what does not exist: then "nothing is bound to this" proves nothing.
+    /// Reports a name that is not defined, unless what could not be read may define it.
+    pub fn undefined(&mut self, span: Span, message: String, given: &str, valid: &[&str]) {
+        if !self.definitions.unread {
+            self.notes.unknown(span, message, given, valid);
+        }
+    }
+
+    /// True where a binding names what does not exist, or may be unread: then "nothing is bound to this" proves nothing.
     pub fn has_misnamed_bindings(&self) -> bool {
         let known = self.definitions;
+        if known.unread {
+            return true;
+        }
         known.bindings.keys().any(|(collection, upstream)| {
             !known.collections.contains_key(collection) || !known.upstreams.contains_key(upstream)
         })

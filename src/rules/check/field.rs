@@ -30,15 +30,15 @@ impl Declared<'_> {
     }
 }
 
-/// Declares all fields of a collection; a field that cannot be read keeps its position.
-pub fn declare<'r>(raw: &'r grammar::Collection, cx: &mut Cx<'_>) -> Vec<Declared<'r>> {
-    let Some(fields) = raw.fields.get() else { return Vec::new() };
+/// Declares all fields of a collection; a field that cannot be read keeps its position. `None` where none could be read.
+pub fn declare<'r>(raw: &'r grammar::Collection, cx: &mut Cx<'_>) -> Option<Vec<Declared<'r>>> {
+    let fields = raw.fields.get()?;
     if fields.members.is_empty() {
         cx.notes
             .error(DiagnosticKind::Missing, fields.key, "a collection without fields")
             .help("write e.g. email = \"text\"");
     }
-    fields.members.iter().map(|(name, span, key)| declare_one(name, *span, key, cx)).collect()
+    Some(fields.members.iter().map(|(name, span, key)| declare_one(name, *span, key, cx)).collect())
 }
 
 fn declare_one<'r>(name: &'r str, span: Span, key: &'r Key<FieldShape>, cx: &mut Cx<'_>) -> Declared<'r> {
@@ -133,7 +133,7 @@ fn field_type(word: TypeWord, span: Span, raw: Option<&grammar::Field>, cx: &mut
             let at = raw.and_then(|raw| raw.to.get())?;
             let names = cx.collection_names();
             if !names.contains(&at.value.0.as_str()) {
-                cx.notes.unknown(at.span, format!("there is no collection `{}`", at.value.0), &at.value.0, &names);
+                cx.undefined(at.span, format!("there is no collection `{}`", at.value.0), &at.value.0, &names);
                 return None;
             }
             FieldType::Ref { to: at.value.0.clone() }

@@ -25,6 +25,8 @@ pub struct Definition<T> {
 /// Everything that the files define.
 #[derive(Debug, Default)]
 pub struct Definitions {
+    /// True where names may be missing because a file or a part of one could not be read.
+    pub unread: bool,
     /// By name.
     pub upstreams: BTreeMap<String, Definition<Upstream>>,
     /// By name.
@@ -37,14 +39,17 @@ pub struct Definitions {
 pub fn read_files(sources: &[Source], notes: &mut Notes<'_>) -> Definitions {
     let mut all = Definitions::default();
     for (position, source) in sources.iter().enumerate() {
-        if let Some(root) = read_file(position, source, notes) {
+        let (root, whole) = read_file(position, source, notes);
+        all.unread |= !whole;
+        if let Some(root) = root {
             merge(&mut all, root, notes);
         }
     }
     all
 }
 
-fn read_file(position: usize, source: &Source, notes: &mut Notes<'_>) -> Option<Root> {
+/// What a file defines, and whether that is all of it.
+fn read_file(position: usize, source: &Source, notes: &mut Notes<'_>) -> (Option<Root>, bool) {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     let broken = !errors.is_empty();
     for error in errors {
@@ -56,9 +61,11 @@ fn read_file(position: usize, source: &Source, notes: &mut Notes<'_>) -> Option<
     if broken {
         // What a parser guessed after a syntax error is no evidence for further mistakes; names are, so that others find them.
         let mut silent = Notes::new(&[]);
-        return read_root(position, table, &mut silent).map(names_only);
+        return (read_root(position, table, &mut silent).map(names_only), false);
     }
-    read_root(position, table, notes)
+    let known = |key: &str| Root::KEYS.contains(&key) || Root::LATER.iter().any(|(later, _)| *later == key);
+    let whole = table.get_ref().keys().all(|key| known(key.get_ref()));
+    (read_root(position, table, notes), whole)
 }
 
 fn names_only(mut root: Root) -> Root {
@@ -82,6 +89,9 @@ fn read_root(position: usize, table: toml::Spanned<DeTable<'_>>, notes: &mut Not
 }
 
 fn merge(all: &mut Definitions, root: Root, notes: &mut Notes<'_>) {
+    let bad =
+        [matches!(root.upstream, Key::Bad), matches!(root.collection, Key::Bad), matches!(root.binding, Key::Bad)];
+    all.unread |= bad.contains(&true);
     for (name, span, value) in root.upstream.get_owned().map(|at| at.value.members).unwrap_or_default() {
         define(&mut all.upstreams, name.clone(), (span, span), value, &format!("upstream `{name}`"), notes);
     }

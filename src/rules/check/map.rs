@@ -216,7 +216,7 @@ fn check_writable(entry: &Entry<'_>, lens: &Lens, raw: &grammar::Binding, cx: &m
 fn check_reference(entry: &Entry<'_>, field: &Declared<'_>, place: &Place<'_>, cx: &mut Cx<'_>) {
     let Some(FieldType::Ref { to }) = field.domain.as_ref().map(|domain| &domain.ty) else { return };
     let key = (to.clone(), place.upstream.to_owned());
-    if !cx.definitions.bindings.contains_key(&key) {
+    if !cx.definitions.bindings.contains_key(&key) && !cx.definitions.unread {
         let (name, upstream) = (entry.name, place.upstream);
         cx.notes
             .error(

@@ -75,7 +75,7 @@ fn collections(
     for (name, definition) in &definitions.collections {
         names::check_collection(name, definition.name, cx);
         if let Some(raw) = definition.value.get() {
-            fields.insert(name.as_str(), field::declare(raw, cx));
+            fields.extend(field::declare(raw, cx).map(|declared| (name.as_str(), declared)));
         }
     }
     let mut bindings: BTreeMap<&str, Vec<Arc<Binding>>> = BTreeMap::new();
@@ -97,7 +97,7 @@ fn collections(
     let mut all = BTreeMap::new();
     for (name, definition) in &definitions.collections {
         let Some(raw) = definition.value.get() else { continue };
-        let declared = fields.remove(name.as_str()).unwrap_or_default();
+        let declared = fields.remove(name.as_str());
         let surveys = surveys.remove(name.as_str()).unwrap_or_default();
         let bindings = bindings.remove(name.as_str()).unwrap_or_default();
         let known = (!unread.contains(name.as_str())).then_some(surveys.as_slice());

@@ -60,8 +60,11 @@ fn check_form(what: &str, name: &str, span: Span, cx: &mut Cx<'_>) {
     }
 }
 
-/// The nearest lower snake_case name; may be empty.
+/// The nearest lower `snake_case` name; may be empty.
 fn snake_case(name: &str) -> String {
+    if !name.is_ascii() {
+        return String::new();
+    }
     let mut text = String::new();
     let mut lower_before = false;
     for c in name.chars() {

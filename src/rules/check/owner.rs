@@ -49,7 +49,7 @@ fn owner(
         } else {
             format!("there is no upstream `{name}`")
         };
-        cx.notes.unknown(at.span, what, name, &valid);
+        cx.undefined(at.span, what, name, &valid);
         return None;
     }
     let survey = setting.surveys.iter().find(|survey| survey.upstream == name);

@@ -209,7 +209,7 @@ fn since_updated_at(
         into,
         from: SinceFrom::UpdatedAt,
         format: since.format.or(default),
-        lookback: since.lookback.get().map_or(Duration::from_secs(120), |at| at.value.0),
+        lookback: since.lookback.get().map_or(Duration::from_mins(2), |at| at.value.0),
     })
 }
 

@@ -242,13 +242,12 @@ fn errors(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<ErrorRule> {
         }
         let mut status = Vec::new();
         for code in at.status.get().map(|at| at.value.items.as_slice()).unwrap_or_default() {
-            match u16::try_from(code.value).ok().filter(|code| (100..600).contains(code)) {
-                Some(code) => status.push(code),
-                None => {
-                    let message = format!("{} is no status code", code.value);
-                    cx.notes.error(DiagnosticKind::Invalid, code.span, message).help("status codes are 100 to 599");
-                }
+            if let Some(code) = u16::try_from(code.value).ok().filter(|code| (100..600).contains(code)) {
+                status.push(code);
+                continue;
             }
+            let message = format!("{} is no status code", code.value);
+            cx.notes.error(DiagnosticKind::Invalid, code.span, message).help("status codes are 100 to 599");
         }
         let when = at.when.get().and_then(|at| cx.filter(at, &[]));
         let Some(class) = at.class.get() else { continue };
@@ -258,7 +257,7 @@ fn errors(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<ErrorRule> {
 }
 
 fn retry(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Retry {
-    let default = Retry { attempts: 4, max_wait: Duration::from_secs(900) };
+    let default = Retry { attempts: 4, max_wait: Duration::from_mins(15) };
     let Some(at) = raw.retry.get() else { return default };
     let attempts = within(&at.attempts, 4, 1..=20, "attempts", cx);
     Retry {

@@ -130,7 +130,7 @@ fn idempotency(place: &Where<'_>, at: &At<IdempotencyShape>, cx: &mut Cx<'_>) ->
         cx.notes.inert(ttl.key, "ttl", "it is for `header`");
     }
     if let Some(header) = at.header.get() {
-        let ttl = at.ttl.get().map_or(Duration::from_secs(86_400), |at| at.value.0);
+        let ttl = at.ttl.get().map_or(Duration::from_hours(24), |at| at.value.0);
         return Some(Idempotency::Header { name: cx.header(header)?, ttl });
     }
     if let Some(field) = at.field.get() {

@@ -47,7 +47,7 @@ table! {
     UpdatedAt, "a table with `path` and `format`" {
         /// Where it is.
         path: Jq = required,
-        /// rfc3339, unix_s, unix_ms or http_date. Default rfc3339.
+        /// rfc3339, `unix_s`, `unix_ms` or `http_date`. Default rfc3339.
         format: TimeFormat,
     }
 }
@@ -157,7 +157,7 @@ kinds! {
         "none" => None(PageNone) = bare,
         /// Changed since a moment or a token, inclusive.
         "since" => Since(Since),
-        /// `If-None-Match` with the listing's ETag; 304 means that nothing changed.
+        /// `If-None-Match` with the listing's `ETag`; 304 means that nothing changed.
         "conditional" => Conditional(PageNone) = bare,
     }
     later {
@@ -173,7 +173,7 @@ table! {
         into: Text = required,
         /// Where the next value comes from: a path in the first page's body, or `{ header = "ETag" }`. Default: the greatest `updated_at` seen.
         from: PathOrHeader,
-        /// How an instant is written there. Default: as `updated_at` is, and http_date in `If-Modified-Since`.
+        /// How an instant is written there. Default: as `updated_at` is, and `http_date` in `If-Modified-Since`.
         format: TimeFormat,
         /// Overlap with the time before. Default 2m.
         lookback: Period,

@@ -21,9 +21,9 @@ table! {
         full_scan: Text,
         /// For `source_priority`: `local` and upstreams, most trusted first.
         priority: List<Text>,
-        /// The chain of policies of fields that have none of their own; the last must always decide. Default: latest, source_priority, manual, as far as they apply.
+        /// The chain of policies of fields that have none of their own; the last must always decide. Default: latest, `source_priority`, manual, as far as they apply.
         merge: OneOrMany<PolicyWord>,
-        /// One side updated, the other deleted. Default update_wins.
+        /// One side updated, the other deleted. Default `update_wins`.
         update_vs_delete: UpdateVsDelete,
         /// A record was deleted at an upstream and is untouched here. Default queue.
         on_remote_delete: OnRemoteDelete,
@@ -72,7 +72,7 @@ table! {
         required: bool,
         /// No two records share a value. Default false.
         unique: bool,
-        /// When two texts are the same: trim, lowercase, uppercase, digits, collapse_space, nfc, in order. For text and set.
+        /// When two texts are the same: trim, lowercase, uppercase, digits, `collapse_space`, nfc, in order. For text and set.
         normalize: List<Normalize>,
         /// The closed list of allowed texts.
         one_of: List<Text>,

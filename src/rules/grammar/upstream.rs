@@ -199,7 +199,7 @@ table! {
         status: OneOrMany<u64>,
         /// jq condition over the body (null where it is no JSON).
         when: Jq,
-        /// ok, rate_limited, transient, auth, conflict, gone, not_found, invalid, cursor_expired or fatal.
+        /// ok, `rate_limited`, transient, auth, conflict, gone, `not_found`, invalid, `cursor_expired` or fatal.
         class: ErrorClass = required,
     }
 }

@@ -8,7 +8,6 @@ use crate::rules::shape::words;
 
 /// The type of a field, as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the word of the language")]
 pub enum TypeWord {
     Text,
     Integer,
@@ -25,7 +24,6 @@ pub enum TypeWord {
 
 /// A policy, as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the word of the language")]
 pub enum PolicyWord {
     SourcePriority,
     LocalEditWins,
@@ -59,7 +57,6 @@ impl PolicyWord {
 
 /// Which way values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the word of the language")]
 pub enum Direction {
     Pull,
     Push,
@@ -91,7 +88,6 @@ pub enum OnRejectAll {
 
 /// An operation of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the word of the language")]
 pub enum Op {
     Create,
     Update,
@@ -107,7 +103,6 @@ pub enum ClientId {
 
 /// A codec without settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the word of the language")]
 pub enum CodecWord {
     Cents,
     UnixS,
@@ -118,7 +113,6 @@ pub enum CodecWord {
 
 /// How a batch result finds its item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the word of the language")]
 pub enum ByWord {
     Index,
     Id,

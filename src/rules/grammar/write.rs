@@ -138,7 +138,7 @@ table! {
     BatchResult, "a result table" {
         /// The array of results in the answer, e.g. `.results[]`.
         items: Jq = required,
-        /// How a result finds its item: index (same position), id (same remote id), request_id (our operation id at `.request_id`, or `{ request_id = PATH }`).
+        /// How a result finds its item: index (same position), id (same remote id), `request_id` (our operation id at `.request_id`, or `{ request_id = PATH }`).
         by: Either<ByWord, ByPath> = required,
         /// Plain path of the remote id in a result.
         id: Jq,

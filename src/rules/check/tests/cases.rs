@@ -17,7 +17,7 @@ fn line(diagnostic: &Diagnostic) -> String {
         text.push_str(help);
     }
     if let Some(second) = &diagnostic.second {
-        text.push_str(&format!(" | {}:{} {}", second.line, second.column, second.label));
+        text += &format!(" | {}:{} {}", second.line, second.column, second.label);
     }
     text
 }

@@ -84,8 +84,8 @@ fn an_upstream_means_what_it_says() {
     assert_eq!(a.body_bytes_max, 512 * 1024);
     assert_eq!(a.errors[0].status, [409]);
     assert_eq!((a.errors[1].status.as_slice(), a.errors[1].class), ([500, 502].as_slice(), ErrorClass::Transient));
-    assert_eq!((a.timeout.connect, a.timeout.total), (Duration::from_secs(10), Duration::from_secs(300)));
-    assert_eq!((a.retry.attempts, a.retry.max_wait, a.concurrency), (4, Duration::from_secs(900), 4));
+    assert_eq!((a.timeout.connect, a.timeout.total), (Duration::from_secs(10), Duration::from_mins(5)));
+    assert_eq!((a.retry.attempts, a.retry.max_wait, a.concurrency), (4, Duration::from_mins(15), 4));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_collection_means_what_it_says() {
     let c = &rules.collections["c"];
     let expression = "0 */5 * * * *".to_owned();
     assert_eq!(c.schedule, Some(Schedule::Cron { expression, timezone: chrono_tz::Europe::Zurich }));
-    assert_eq!(c.full_scan, Some(Schedule::Every(Duration::from_secs(86_400))));
+    assert_eq!(c.full_scan, Some(Schedule::Every(Duration::from_hours(24))));
     assert_eq!(c.priority, [Origin::Upstream("a".to_owned()), Origin::Local]);
     assert_eq!(c.limits, Limits { delete: Some(Limit::Count(10)), update: Some(Limit::Share(0.3)), create: None });
     assert_eq!(c.fields[0].chain, [Policy::Latest, Policy::SourcePriority]);
@@ -120,7 +120,7 @@ fn a_binding_reads_as_it_says() {
         into: Place::Header("If-Modified-Since".to_owned()),
         from: SinceFrom::UpdatedAt,
         format: TimeFormat::HttpDate,
-        lookback: Duration::from_secs(120),
+        lookback: Duration::from_mins(2),
     };
     assert_eq!(read.incremental, since);
     assert_eq!(read.get.as_ref().expect("given").record, Some(path(".data")));
