@@ -172,7 +172,10 @@ fn update(
     }
     for ruled in ruled {
         let written = needs.write.iter().any(|(field, _)| ruled.unit.fields.contains(field));
-        let explained = plan.decisions.iter().any(|decision| decision.fields == ruled.unit.fields);
+        let explained = plan
+            .decisions
+            .iter()
+            .any(|decision| decision.fields == ruled.unit.fields && !matches!(decision.rule, Rule::Blocked(_)));
         if written && !explained {
             plan.decisions.push(push::pushed(scene, &ruled.unit, binding, after));
         }

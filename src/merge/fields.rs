@@ -342,12 +342,17 @@ fn rule_owned(scene: &Scene<'_>, unit: &Unit<'_>, owner: &Owner) -> Ruling {
         (None, None, Drift::Revert | Drift::Report) => (hub.clone(), None, false),
     };
     let mut says = foreign;
-    if drifted.is_some() {
-        says.push(scene.hub_say(unit));
+    if let Some(word) = drifted {
+        // What the owner last said is the loser of a local edit that is only reported.
+        let (values, origin) = (word.clone(), owner.origin.clone());
+        let owners = Candidate { origin, values, source_time: None, observed_at: scene.facts.now };
+        let own_say = Say { candidate: owners, ..scene.hub_say(unit) };
+        says.push(if held { own_say } else { scene.hub_say(unit) });
     }
     let reported_before = held && unit.fields.iter().all(|&field| scene.local_news(field).is_none());
     let news = taken.is_some() || (says.len() > usize::from(drifted.is_some())) || (held && !reported_before);
-    let taken_by = taken.unwrap_or_else(|| Provenance { origin: owner.origin.clone(), ..scene.local_now() });
+    let by = if held { Origin::Local } else { owner.origin.clone() };
+    let taken_by = taken.unwrap_or_else(|| Provenance { origin: by, ..scene.local_now() });
     let decided = Decided { rule: Rule::Owner, values, taken: taken_by, merged: false };
     let ruling = decided.ruling(scene, unit, &says, Tried::new());
     Ruling { frozen: held, left, decision: ruling.decision.clone().filter(|_| news), ..ruling }

@@ -1,0 +1,5 @@
+//! Owns: the tests of the decision as a whole, by kind.
+//!
+//! Must not know: how the decision is built inside.
+
+mod edits;
