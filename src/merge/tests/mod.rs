@@ -2,4 +2,6 @@
 //!
 //! Must not know: how the decision is built inside.
 
+mod deletes;
 mod edits;
+mod open_conflicts;
