@@ -5,3 +5,5 @@
 mod deletes;
 mod edits;
 mod open_conflicts;
+mod properties;
+mod world;
