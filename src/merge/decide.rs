@@ -7,7 +7,7 @@ use crate::rules::Collection;
 
 use super::existence::{self, Fate};
 use super::push::{self, Ruled};
-use super::sides::{Present, Scene, Side, units};
+use super::sides::{self, Present, Scene, Side, units};
 use super::{
     CloseReason, Closed, Decision, Facts, Hub, LinkState, LocalChange, RecordPlan, Rule, Write, WriteOp, fields,
 };
@@ -24,7 +24,8 @@ use super::{
 /// - `quarantine` leaves everything about fields undone; only existence (links, conflicts with no fields) is still said.
 /// - An open conflict without fields freezes existence everywhere and all writes of the record; local reads go on.
 pub fn decide(collection: &Collection, facts: &Facts) -> RecordPlan {
-    let scene = Scene::new(collection, facts);
+    let facts = sides::recall(collection, facts);
+    let scene = Scene::new(collection, &facts);
     let mut plan = RecordPlan { record: facts.record.clone(), ..RecordPlan::default() };
     for (binding, side) in scene.sides.iter().enumerate() {
         match side {
@@ -172,7 +173,10 @@ fn update(
     }
     for ruled in ruled {
         let written = needs.write.iter().any(|(field, _)| ruled.unit.fields.contains(field));
-        let explained = plan.decisions.iter().any(|decision| decision.fields == ruled.unit.fields);
+        let explained = plan
+            .decisions
+            .iter()
+            .any(|decision| decision.fields == ruled.unit.fields && !matches!(decision.rule, Rule::Blocked(_)));
         if written && !explained {
             plan.decisions.push(push::pushed(scene, &ruled.unit, binding, after));
         }

@@ -8,7 +8,7 @@ use crate::rules::{Drift, Origin, Owner, Policy};
 use super::policy::{self, Answer, Asked, Question};
 use super::sides::{Say, Scene, Side, Unit};
 use super::{
-    Candidate, CloseReason, Conflict, ConflictKind, Decision, Freeze, LinkState, Provenance, Resolution, Rule, Seen,
+    Candidate, CloseReason, Conflict, ConflictKind, Decision, Freeze, LinkState, Provenance, Resolution, Rule,
 };
 
 /// What becomes of one unit.
@@ -74,36 +74,23 @@ pub(super) fn rule_unit(scene: &Scene<'_>, unit: &Unit<'_>) -> Ruling {
 }
 
 /// Every side's say on the unit, most trusted first. `None` where a side of the open conflict cannot be asked.
-///
-/// An open conflict remembers what its sides said, because their bases did not move: a side that shows nothing new
-/// still says what it said then.
 fn candidates(scene: &Scene<'_>, unit: &Unit<'_>, freeze: Option<&Freeze>) -> Option<Vec<Say>> {
-    let remembered = |binding: usize| {
+    let is_party = |binding: usize| {
         let origin = scene.origin(binding);
-        freeze?.candidates.iter().find(|candidate| candidate.origin == origin)
+        freeze.is_some_and(|freeze| freeze.candidates.iter().any(|candidate| candidate.origin == origin))
     };
     let mut says = Vec::new();
     let mut supersedes = false;
     for (binding, side) in scene.sides.iter().enumerate() {
         let present = match side {
-            Side::Blocked if remembered(binding).is_some() => return None,
+            Side::Blocked if is_party(binding) => return None,
             Side::Present(present) => *present,
             Side::Blocked | Side::Missing | Side::Apart | Side::Leaving | Side::Tombstone | Side::Gone(..) => continue,
         };
-        if scene.bad(binding, present, unit).is_some() && remembered(binding).is_some() {
+        if scene.bad(binding, present, unit).is_some() && is_party(binding) {
             return None;
         }
-        let say = match (scene.edit(binding, present, unit, false), &scene.facts.spokes[binding].seen) {
-            (Some(say), _) => Some(say),
-            (None, Seen::Same) => remembered(binding).map(|candidate| Say {
-                candidate: candidate.clone(),
-                binding: Some(binding),
-                base: base_remote_of(scene, binding, unit),
-                first: false,
-            }),
-            (None, Seen::Record(_) | Seen::Gone(_) | Seen::OutOfScope(_)) => None,
-        };
-        if let Some(say) = say {
+        if let Some(say) = scene.edit(binding, present, unit, false) {
             supersedes |= !scene.hub_is_concurrent(binding, present, unit);
             says.push(say);
         }
@@ -113,8 +100,8 @@ fn candidates(scene: &Scene<'_>, unit: &Unit<'_>, freeze: Option<&Freeze>) -> Op
         says.push(scene.hub_say(unit).with_base(hub_base(scene, unit, &says)));
     }
     says.sort_by(|left, right| {
-        let key = |say: &Say| (scene.rank(&say.candidate.origin).0, say.candidate.origin.clone(), say.binding);
-        key(left).cmp(&key(right))
+        let (left_key, right_key) = (scene.rank(&left.candidate.origin), scene.rank(&right.candidate.origin));
+        left_key.cmp(&right_key).then(left.binding.cmp(&right.binding))
     });
     Some(says)
 }
@@ -123,12 +110,6 @@ impl Say {
     fn with_base(self, base: Vec<Value>) -> Self {
         Self { base, ..self }
     }
-}
-
-fn base_remote_of(scene: &Scene<'_>, binding: usize, unit: &Unit<'_>) -> Vec<Value> {
-    let link = scene.facts.spokes[binding].link.as_ref();
-    let value = |field: &usize| link.and_then(|link| link.base_remote.get(*field)?.value().cloned());
-    unit.fields.iter().map(|field| value(field).unwrap_or(Value::Null)).collect()
 }
 
 /// The hub half of the base of the most trusted say that has one.
@@ -342,12 +323,17 @@ fn rule_owned(scene: &Scene<'_>, unit: &Unit<'_>, owner: &Owner) -> Ruling {
         (None, None, Drift::Revert | Drift::Report) => (hub.clone(), None, false),
     };
     let mut says = foreign;
-    if drifted.is_some() {
-        says.push(scene.hub_say(unit));
+    if let Some(word) = drifted {
+        // What the owner last said is the loser of a local edit that is only reported.
+        let (values, origin) = (word.clone(), owner.origin.clone());
+        let owners = Candidate { origin, values, source_time: None, observed_at: scene.facts.now };
+        let own_say = Say { candidate: owners, ..scene.hub_say(unit) };
+        says.push(if held { own_say } else { scene.hub_say(unit) });
     }
     let reported_before = held && unit.fields.iter().all(|&field| scene.local_news(field).is_none());
     let news = taken.is_some() || (says.len() > usize::from(drifted.is_some())) || (held && !reported_before);
-    let taken_by = taken.unwrap_or_else(|| Provenance { origin: owner.origin.clone(), ..scene.local_now() });
+    let by = if held { Origin::Local } else { owner.origin.clone() };
+    let taken_by = taken.unwrap_or_else(|| Provenance { origin: by, ..scene.local_now() });
     let decided = Decided { rule: Rule::Owner, values, taken: taken_by, merged: false };
     let ruling = decided.ruling(scene, unit, &says, Tried::new());
     Ruling { frozen: held, left, decision: ruling.decision.clone().filter(|_| news), ..ruling }

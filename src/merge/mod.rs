@@ -19,6 +19,11 @@ mod identity;
 pub mod intent;
 mod settle;
 
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
+
 pub use decide::decide;
 pub use evidence::{Found, Verdict, judge_unknown};
 pub use facts::*;

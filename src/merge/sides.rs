@@ -2,6 +2,8 @@
 //!
 //! Must not know: policies, which side wins, what is written.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 use crate::record::{FieldMap, Slot, Value};
@@ -107,6 +109,40 @@ pub(super) fn units(collection: &Collection) -> Vec<Unit<'_>> {
         }
     }
     units
+}
+
+/// The facts with what open conflicts remember of unchanged spokes.
+///
+/// While a conflict is open the bases of its fields stand still, so a spoke that is as it was last seen is *not* as at the
+/// base: it still says what it said when the conflict was opened. Callers that give the stored observation again
+/// ([`Seen::of`]) need no recall.
+pub(super) fn recall<'a>(collection: &Collection, facts: &'a Facts) -> Cow<'a, Facts> {
+    let mut recalled = Cow::Borrowed(facts);
+    for (binding, declared) in collection.bindings.iter().enumerate() {
+        let live = facts.spokes[binding].link.as_ref().filter(|link| link.state == LinkState::Live);
+        let (Some(link), Seen::Same) = (live, &facts.spokes[binding].seen) else { continue };
+        let said = facts.frozen.iter().flat_map(|freeze| {
+            let of_spoke = |candidate: &&Candidate| candidate.origin.name() == declared.upstream.name;
+            freeze.candidates.iter().filter(of_spoke).map(|candidate| (&freeze.fields, candidate))
+        });
+        let mut slots = vec![Slot::Absent; collection.fields.len()];
+        let mut last: Option<&Candidate> = None;
+        for (fields, candidate) in said.filter(|(fields, candidate)| fields.len() == candidate.values.len()) {
+            for (field, value) in fields.iter().zip(&candidate.values) {
+                slots[*field] = Slot::Value(value.clone());
+                last = last.filter(|last| last.source_time >= candidate.source_time).or(Some(candidate));
+            }
+        }
+        if let Some(last) = last {
+            recalled.to_mut().spokes[binding].seen = Seen::Record(Observation {
+                slots,
+                version: link.version.clone(),
+                updated_at: last.source_time,
+                observed_at: last.observed_at,
+            });
+        }
+    }
+    recalled
 }
 
 fn classify(spoke: &Spoke) -> Side<'_> {
