@@ -1,6 +1,7 @@
 //! The library behind the `reconciled` daemon.
 
 mod clock;
+pub mod scratch;
 
 mod record;
 mod rules;

@@ -3,8 +3,13 @@
 //! Must not know: HTTP, which policy decides, when passes run. `sqlite` is the one implementation so far.
 
 mod rows;
+mod sqlite;
+
+#[cfg(test)]
+mod contract;
 
 pub use rows::*;
+pub use sqlite::{Lock, Mode, OpenOptions, SqliteStore};
 
 use std::path::Path;
 
@@ -267,7 +272,7 @@ pub trait Tx: View {
 }
 
 /// Why the store could not do it. A failing record is not an error here.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// A constraint refused the row (unique field, one link per record and upstream, CHECK); only this job is rolled back.
     #[error("{table}: {reason}")]
@@ -348,6 +353,14 @@ pub enum StoreError {
     /// The job itself asked for its transaction to be rolled back (see [`write_if`]).
     #[error("rolled back on purpose")]
     Abandoned,
+    /// The path means another file than when it was opened.
+    #[error(
+        "{path} was replaced or removed while it was open; nothing more is written: stop, find out who did it, and start again"
+    )]
+    Replaced {
+        /// The database file.
+        path: String,
+    },
     /// The store was closed, or its thread ended.
     #[error("the store is closed")]
     Closed,
