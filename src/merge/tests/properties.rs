@@ -20,6 +20,8 @@ enum Step {
     Pass,
     /// Dies between commit and push.
     Crash,
+    /// From here on, all edits happen in one minute.
+    Stop,
 }
 
 fn any_value(field: usize) -> BoxedStrategy<Value> {
@@ -71,13 +73,17 @@ prop_compose! {
         chains in prop::collection::vec(any_chain(), 3),
         manual in prop::collection::vec(prop::bool::weighted(0.15), 3),
         habits in prop::collection::vec(any_habit(), 3),
+        owner in prop::option::weighted(0.3, prop::sample::select(vec!["local", "ash"])),
     ) -> World {
         let chains: Vec<Vec<Policy>> = chains
             .into_iter()
             .zip(manual)
             .map(|(chain, manual)| if manual { vec![Policy::Manual] } else { chain })
             .collect();
-        let mut world = World::new(rules(spokes, &chains), &habits);
+        let mut rules = rules(spokes, &chains);
+        let owner = owner.map(|name| Owner { origin: Origin::from_name(name), drift: Drift::Revert });
+        rules.fields[1].owner = owner;
+        let mut world = World::new(rules, &habits);
         world.edit_local(0, Value::Text("start".to_owned()));
         world.pass();
         world
@@ -85,6 +91,7 @@ prop_compose! {
 }
 
 fn run(world: &mut World, steps: &[Step]) {
+    world.tick = 1;
     for step in steps {
         match step {
             Step::Local(field, value) => world.edit_local(*field, value.clone()),
@@ -95,12 +102,25 @@ fn run(world: &mut World, steps: &[Step]) {
             Step::Crash => {
                 world.commit();
             }
+            Step::Stop => world.tick = 0,
         }
     }
 }
 
+/// A history, and then edits in the same minute that no pass has seen yet, most of them of one field.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(any_step(), 0..12)
+    let burst = (0_usize..3).prop_flat_map(|field| {
+        let same_field = prop_oneof![
+            1 => any_value(field).prop_map(move |value| Step::Local(field, value)),
+            3 => (0_usize..3, any_value(field)).prop_map(move |(spoke, value)| Step::Remote(spoke, field, value)),
+        ];
+        prop::collection::vec(prop_oneof![4 => same_field, 1 => any_step()], 0..5)
+    });
+    (prop::collection::vec(any_step(), 0..10), any::<bool>(), burst).prop_map(|(mut steps, stop, burst)| {
+        steps.extend(stop.then_some(Step::Stop));
+        steps.extend(burst);
+        steps
+    })
 }
 
 /// What the hub holds after a plan.

@@ -49,6 +49,8 @@ pub struct World {
     /// Writes that an upstream answered with yes and did not take; not repeated unchanged.
     pub refused: BTreeSet<(usize, Vec<(usize, Value)>)>,
     pub clock: i64,
+    /// Minutes from one edit to the next.
+    pub tick: i64,
 }
 
 /// A text, a number and a set, at up to three upstreams.
@@ -76,12 +78,13 @@ impl World {
             frozen: Vec::new(),
             refused: BTreeSet::new(),
             clock: 0,
+            tick: 1,
             collection,
         }
     }
 
     pub fn edit_local(&mut self, field: usize, value: Value) {
-        self.clock += 1;
+        self.clock += self.tick;
         let count = self.collection.fields.len();
         self.known = true;
         self.row.get_or_insert_with(|| vec![Value::Null; count])[field] = value;
@@ -89,7 +92,7 @@ impl World {
     }
 
     pub fn edit_remote(&mut self, binding: usize, field: usize, value: &Value) {
-        self.clock += 1;
+        self.clock += self.tick;
         let Some(remote) = self.remotes.get_mut(binding) else { return };
         let value = remote.habit.apply(value);
         // Nobody saves a form that changes nothing.
@@ -237,12 +240,15 @@ impl World {
         local + self.push(&plan)
     }
 
-    /// Every upstream has the row, in its own spelling or in the row's.
+    /// Every upstream has the row, in its own spelling or in the row's. An owner that never spoke claims nothing.
     pub fn agrees(&self) -> bool {
         let Some(row) = &self.row else { return self.remotes.iter().all(|remote| remote.record.is_none()) };
         self.remotes.iter().all(|remote| {
             remote.record.as_ref().is_some_and(|record| {
-                record.iter().zip(row).all(|(there, here)| there == here || *there == remote.habit.apply(here))
+                let silent = |field: usize| self.collection.fields[field].owner.is_some() && row[field].is_null();
+                let agrees =
+                    |field: usize| record[field] == row[field] || record[field] == remote.habit.apply(&row[field]);
+                (0..row.len()).all(|field| silent(field) || agrees(field))
             })
         })
     }
