@@ -34,6 +34,8 @@ pub enum Outcome {
     },
     /// Overtaken: the record is decided again in this pass.
     Again,
+    /// Overtaken, and not known how the record is now: the next pass reads it.
+    Overtaken,
     /// Not done; derived again in a later pass.
     Deferred(String),
     /// It may have been done; settled by evidence.
@@ -140,7 +142,7 @@ fn settle_one(
             tx.drop_intent(&intent.key)?;
             apply::look_again(tx, pass, record)?;
             // Without seeing how the record is now there is nothing new to decide on: the next pass reads it.
-            Ok(if remote.is_some() { Outcome::Again } else { Outcome::Deferred("overtaken by another change".into()) })
+            Ok(if remote.is_some() { Outcome::Again } else { Outcome::Overtaken })
         }
         Written::Missing => {
             if let Some(remote_id) = &intent.remote_id {
