@@ -47,7 +47,7 @@ impl Filter {
         let arena = Arena::default();
         let modules = Loader::new(defs().chain([main]))
             .load(&arena, File { code: MAIN, path: () })
-            .map_err(|_| FilterError { reason: "the filter cannot be loaded".to_owned(), span: None })?;
+            .map_err(|_errors| FilterError { reason: "the filter cannot be loaded".to_owned(), span: None })?;
         let program = Compiler::default()
             .with_funs(funs())
             .with_global_vars(variables.iter().map(String::as_str))
@@ -106,7 +106,7 @@ fn parse(source: &str) -> Result<Term<&str>, FilterError> {
         }
         None => FilterError { reason: "no filter".to_owned(), span: None },
     })?;
-    Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| match errors.first() {
+    Parser::new(&tokens).parse(Parser::term).map_err(|errors| match errors.first() {
         Some((expected, Some(token))) => FilterError {
             reason: format!("expected {}, found `{}`", expected.as_str(), short(token.0)),
             span: span_of(source, token.0),

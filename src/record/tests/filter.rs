@@ -163,3 +163,16 @@ fn what_is_impure_or_unbounded_does_not_compile_and_is_pointed_at() {
     check("reconciled__main", "reconciled__main", "is not allowed");
     check(&"[".repeat(10_000), "[", "nested deeper");
 }
+
+#[test]
+fn filters_and_mappers_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Filter>();
+    shared::<crate::record::Mapper>();
+}
+
+#[test]
+fn updates_that_wrap_what_they_visit_end() {
+    assert_eq!(run("walk([.])", "[1,[2]]"), "[[[1],[[[2]]]]]");
+    assert_eq!(run(".. |= [.]", "[1]"), "[[[1]]]");
+}

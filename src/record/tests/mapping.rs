@@ -139,9 +139,9 @@ fn many_keys_of_one_object_are_found_and_checked_for_duplicates() {
     let fields = (0..200).map(|field| map(field, "f", FieldType::Integer, path(&format!(".key{field}")))).collect();
     let mapper = Mapper::new(200, probe(".id"), fields);
     let members: Vec<String> = (0..200).map(|field| format!("\"key{field}\":{field}")).collect();
-    let mapped = mapper.read(format!("{{\"id\":1,{}}}", members.join(",")).as_bytes()).unwrap();
+    let record = mapper.read(format!("{{\"id\":1,{}}}", members.join(",")).as_bytes()).unwrap();
     let expected: Vec<Slot> = (0..200).map(|field| Slot::Value(Value::Integer(field))).collect();
-    assert_eq!(mapped.slots, expected);
+    assert_eq!(record.slots, expected);
     let error = mapper.read(format!("{{\"id\":1,{},\"key199\":1}}", members.join(",")).as_bytes()).unwrap_err();
     assert_eq!(error.to_string(), "duplicate key at .key199");
 }
