@@ -25,6 +25,7 @@ const MESSAGE_CHARS_MAX: usize = 160;
 pub struct Filter {
     source: Arc<str>,
     program: Arc<jaq_core::Filter<Data>>,
+    variable_count: usize,
 }
 
 /// Why a filter did not compile or run. `offset..offset+length` is the byte range in the filter's text, when known.
@@ -59,7 +60,7 @@ impl Filter {
                     |(name, undefined)| undefined_error(source, name, undefined.as_str(), &variables),
                 )
             })?;
-        Ok(Self { source: source.into(), program: Arc::new(program) })
+        Ok(Self { source: source.into(), program: Arc::new(program), variable_count: variables.len() })
     }
 
     /// The text it was compiled from.
@@ -67,8 +68,12 @@ impl Filter {
         &self.source
     }
 
-    /// The first `outputs_max` outputs for one input. `variables` in the order given to `compile`.
+    /// The first `outputs_max` outputs for one input. `variables` in the order given to `compile`, as many as there.
     pub fn run(&self, input: &Json, variables: &[Json], outputs_max: usize) -> Result<Vec<Json>, FilterError> {
+        if variables.len() != self.variable_count {
+            let reason = format!("compiled for {} variables, run with {}", self.variable_count, variables.len());
+            return Err(FilterError { reason, span: None });
+        }
         let context = Ctx::<Data>::new(&self.program.lut, Vars::new(variables.iter().map(to_val)));
         let outputs = self.program.id.run((context, to_val(input)));
         let output = |output: Result<_, jaq_core::Exn<'_, _>>| match output {

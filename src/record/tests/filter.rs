@@ -86,6 +86,7 @@ fn variables_are_given_in_order() {
     let filter = Filter::compile("[$b, .x, $a, $a * 2]", &["a", "b"]).unwrap();
     let outputs = filter.run(&json(r#"{"x":0}"#), &[json("1"), json("\"two\"")], 1).unwrap();
     assert_eq!(outputs[0].to_string(), r#"["two",0,1,2]"#);
+    assert_eq!(filter.run(&json("1"), &[], 1).unwrap_err().to_string(), "compiled for 2 variables, run with 0",);
 }
 
 #[test]
