@@ -1,0 +1,9 @@
+//! Claims about the record module, by subject.
+
+mod codec;
+mod domain;
+mod json;
+mod mapping;
+mod path;
+mod time;
+mod value;
