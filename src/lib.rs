@@ -9,3 +9,7 @@ mod merge;
 
 mod store;
 mod upstream;
+
+mod reconcile;
+
+pub mod sandbox;

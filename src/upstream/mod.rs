@@ -7,3 +7,6 @@ mod transport;
 
 pub use outcome::*;
 pub use transport::{Outgoing, Response, Transport, TransportError};
+
+/// A shared client of one upstream.
+pub struct Client;
