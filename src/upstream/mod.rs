@@ -5,8 +5,40 @@
 mod outcome;
 mod transport;
 
-pub use outcome::*;
-pub use transport::{Outgoing, Response, Transport, TransportError};
+mod backoff;
+mod budget;
+mod classify;
+mod ratelimit;
+mod retry_after;
 
-/// A shared client of one upstream.
-pub struct Client;
+mod auth;
+mod hosts;
+mod request;
+mod secrets;
+mod words;
+
+mod client;
+mod http;
+
+mod listing;
+mod paging;
+mod point;
+mod split;
+
+mod answer;
+mod prepare;
+mod write;
+
+pub use backoff::uniform;
+pub use classify::Safety;
+pub use client::{Client, plain};
+pub use hosts::{check_url, is_link_local};
+pub use http::HttpTransport;
+pub use listing::Lister;
+pub use outcome::*;
+pub use point::get;
+pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
+pub use retry_after::WAIT_MAX;
+pub use secrets::{Filled, Holes, Secrets};
+pub use transport::{Outgoing, Response, Transport, TransportError};
+pub use write::write_one;
