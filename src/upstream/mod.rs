@@ -5,25 +5,40 @@
 mod outcome;
 mod transport;
 
+mod backoff;
+mod budget;
+mod classify;
+mod ratelimit;
+mod retry_after;
+
+mod auth;
+mod hosts;
 mod request;
-
-mod list;
-mod paging;
-mod split;
-
-mod point;
-
-mod batch;
-mod shape;
-mod write;
+mod secrets;
+mod words;
 
 mod client;
+mod http;
 
-pub use batch::write_batch;
-pub use client::{Client, HttpTransport};
-pub use list::Lister;
+mod listing;
+mod paging;
+mod point;
+mod split;
+
+mod answer;
+mod prepare;
+mod write;
+
+pub use backoff::uniform;
+pub use classify::Safety;
+pub use client::{Client, plain};
+pub use hosts::{check_url, is_link_local};
+pub use http::HttpTransport;
+pub use listing::Lister;
 pub use outcome::*;
-pub use point::{find_by_field, find_by_path, get};
-pub use request::{Built, Draft, Safety};
+pub use point::get;
+pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
+pub use retry_after::WAIT_MAX;
+pub use secrets::{Filled, Holes, Secrets};
 pub use transport::{Outgoing, Response, Transport, TransportError};
-pub use write::{chosen_id, write_one};
+pub use write::write_one;

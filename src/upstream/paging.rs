@@ -1,236 +1,236 @@
-//! Owns: how pages follow each other: the next request from the last answer, and the guards against going on for ever.
+//! Owns: listings as a state machine without I/O: the request of each page, what its answer holds, whether and how it goes on.
 //!
-//! Must not know: sending; what records mean. Everything here is pure.
+//! Must not know: how requests are sent, what records say.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use http::HeaderMap;
 use url::Url;
+use xxhash_rust::xxh3::Xxh3;
 
+use super::split::{Split, split_records, token_text};
+use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
 use crate::record::{Json, Path};
-use crate::rules::{NextAt, Paging, Place, Upstream};
+use crate::rules::{Incremental, NextAt, Paging, Place, Read, SinceFrom};
 
-use super::outcome::{Failure, FailureKind, PageToken};
-use super::request::{Draft, join};
+/// Pages of one listing, at most.
+pub const PAGES_MAX: u64 = 100_000;
 
-/// Pages of one listing, at most: what goes on beyond is taken for a listing without an end.
-pub const PAGES_MAX: u64 = 1_000_000;
+/// What a page's answer holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// Where each record stands.
+    pub records: Vec<std::ops::Range<usize>>,
+    /// How to go on.
+    pub next: Option<PageToken>,
+    /// The since-value or ETag of the first page.
+    pub mark: Option<String>,
+}
 
-/// Puts the page's position into a request. `token` is `None` for the first page.
-pub fn place(paging: &Paging, draft: &mut Draft, token: Option<&PageToken>) -> Result<(), Failure> {
-    match paging {
-        Paging::None | Paging::LinkHeader | Paging::NextUrl { .. } => Ok(()),
+/// The request of the page at `token` (`None`: the first), from the listing's own request.
+pub fn page_request(
+    mut built: Built,
+    read: &Read,
+    query: &ListQuery,
+    token: Option<&PageToken>,
+) -> Result<Built, Failure> {
+    let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
+    if let (Incremental::Since { into, .. }, Some(since)) = (&read.incremental, &query.since)
+        && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
+    {
+        built.set(into, since)?;
+    }
+    match &read.page {
+        Paging::None => {}
         Paging::Page { into, start, size } => {
-            put_size(draft, size.as_ref())?;
-            let at = token.map_or_else(|| start.to_string(), |token| token.at.clone());
-            draft.put(into, &at)
+            set_size(&mut built, size.as_ref())?;
+            built.set_number(into, number(token, *start)?)?;
         }
         Paging::Offset { into, size } => {
-            put_size(draft, size.as_ref())?;
-            let at = token.map_or_else(|| "0".to_owned(), |token| token.at.clone());
-            draft.put(into, &at)
+            set_size(&mut built, size.as_ref())?;
+            built.set_number(into, number(token, 0)?)?;
         }
-        Paging::Cursor { into, .. } => token.map_or(Ok(()), |token| draft.put(into, &token.at)),
+        Paging::Cursor { into, .. } => {
+            if let Some(token) = token {
+                built.set(into, &token.at)?;
+            }
+        }
+        Paging::LinkHeader | Paging::NextUrl { .. } => {
+            if let Some(token) = token {
+                built.url = Url::parse(&token.at).map_err(|error| {
+                    Failure::new(FailureKind::BadAnswer, format!("the next page's URL cannot be read: {error}"))
+                })?;
+            }
+        }
     }
+    if let (Incremental::Conditional, Some(etag), None) = (&read.incremental, &query.etag, token) {
+        built.set_header("if-none-match", &plain(etag))?;
+        built.conditional = true;
+    }
+    Ok(built)
 }
 
-fn put_size(draft: &mut Draft, size: Option<&(Place, u64)>) -> Result<(), Failure> {
-    size.map_or(Ok(()), |(place, count)| draft.put(place, &count.to_string()))
-}
-
-/// True where the next page's position is a whole URL.
-pub fn is_url(paging: &Paging) -> bool {
-    matches!(paging, Paging::LinkHeader | Paging::NextUrl { .. })
-}
-
-/// What the last answer says about going on.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// The whole body; read as a tree only where a rule looks into it.
-    pub body: &'a [u8],
-    /// Records on the page.
-    pub records: u64,
-    /// The URL that was asked.
-    pub url: &'a Url,
-}
-
-/// The position of the next page; `None` after the last one.
-pub fn next(
-    paging: &Paging,
-    upstream: &Upstream,
+/// Reads a page's answer. The error says what is wrong with it; the caller adds whose answer it is.
+pub fn parse_page(
+    read: &Read,
+    response: &Response,
+    requested: &Url,
     token: Option<&PageToken>,
-    answer: &Answer<'_>,
-) -> Result<Option<PageToken>, Failure> {
-    let at = match paging {
-        Paging::None => None,
-        Paging::Page { start, size, .. } => {
-            let now = number(token, *start)?;
-            (!is_last(answer.records, size.as_ref())).then(|| (now + 1).to_string())
-        }
-        Paging::Offset { size, .. } => {
-            let now = number(token, 0)?;
-            (!is_last(answer.records, size.as_ref())).then(|| (now + answer.records).to_string())
-        }
-        Paging::Cursor { next, more, .. } => {
-            let goes_on = match more {
-                Some(filter) => {
-                    filter.test(&tree(answer.body)?).map_err(|error| wrong(format!("page.more: {error}")))?
-                }
-                None => true,
-            };
-            if goes_on { find(next, answer)? } else { None }
-        }
-        Paging::LinkHeader => link_next(answer.headers).map(|url| absolute(upstream, answer.url, &url)).transpose()?,
-        Paging::NextUrl { next } => find(next, answer)?.map(|url| absolute(upstream, answer.url, &url)).transpose()?,
+) -> Result<Parsed, String> {
+    let next_path = match &read.page {
+        Paging::Cursor { next: NextAt::Body(path), .. } | Paging::NextUrl { next: NextAt::Body(path) } => Some(path),
+        _ => None,
     };
-    let (pages, records) = token.map_or((0, 0), |token| (token.pages, token.records));
-    let token = at.map(|at| PageToken { at, pages: pages + 1, records: records + answer.records });
-    if token.as_ref().is_some_and(|token| token.pages >= PAGES_MAX) {
-        return Err(wrong(format!("the listing has no end: {PAGES_MAX} pages were read")));
+    let mark_path = match &read.incremental {
+        Incremental::Since { from: SinceFrom::Body(path), .. } if token.is_none() => Some(path),
+        _ => None,
+    };
+    let others: Vec<&Path> = next_path.into_iter().chain(mark_path).collect();
+    let split = split_records(&response.body, &read.records, &others).map_err(|error| error.to_string())?;
+    let next_text = next_path.and_then(|_| token_text(&response.body, split.found.first()?.as_ref()));
+    let mark = match &read.incremental {
+        _ if token.is_some() => None,
+        Incremental::Since { from: SinceFrom::Header(name), .. } => header_text(&response.headers, name),
+        Incremental::Conditional => header_text(&response.headers, "etag"),
+        _ if mark_path.is_some() => token_text(&response.body, split.found.last().and_then(Option::as_ref)),
+        _ => None,
+    };
+    let at = decide_next(read, response, requested, token, &split, next_text)?;
+    let pages = token.map_or(0, |token| token.pages) + 1;
+    let records = token.map_or(0, |token| token.records) + u64::try_from(split.records.len()).unwrap_or(0);
+    if at.is_some() && pages >= PAGES_MAX {
+        return Err(format!("the listing does not end within {PAGES_MAX} pages"));
     }
-    Ok(token)
+    Ok(Parsed { records: split.records, next: at.map(|at| PageToken { at, pages, records }), mark })
 }
 
-/// An empty page ends; so does one that is shorter than what was asked for.
-fn is_last(records: u64, size: Option<&(Place, u64)>) -> bool {
-    records == 0 || size.is_some_and(|(_, size)| records < *size)
+fn decide_next(
+    read: &Read,
+    response: &Response,
+    requested: &Url,
+    token: Option<&PageToken>,
+    split: &Split,
+    next_text: Option<String>,
+) -> Result<Option<String>, String> {
+    let count = u64::try_from(split.records.len()).unwrap_or(u64::MAX);
+    let is_last = |size: Option<&(Place, u64)>| count == 0 || size.is_some_and(|(_, size)| count < *size);
+    let here = |start| number(token, start).map_err(|failure| failure.words);
+    match &read.page {
+        Paging::None => Ok(None),
+        Paging::Page { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + 1).to_string())),
+        Paging::Offset { size, .. } if !is_last(size.as_ref()) => Ok(Some((here(0)? + count).to_string())),
+        Paging::Page { .. } | Paging::Offset { .. } => Ok(None),
+        Paging::Cursor { next, more, .. } => {
+            let next = match next {
+                NextAt::Body(_) => next_text,
+                NextAt::Header(name) => header_text(&response.headers, name),
+            };
+            match more {
+                Some(more) if next.is_some() => {
+                    let json = Json::parse(&response.body).map_err(|error| format!("not JSON: {error}"))?;
+                    let goes_on = more.test(&json).map_err(|error| format!("`more`: {error}"))?;
+                    Ok(next.filter(|_| goes_on))
+                }
+                _ => Ok(next),
+            }
+        }
+        Paging::LinkHeader => absolute(requested, next_link(&response.headers)),
+        Paging::NextUrl { next: NextAt::Header(name) } => absolute(requested, header_text(&response.headers, name)),
+        Paging::NextUrl { next: NextAt::Body(_) } => absolute(requested, next_text),
+    }
+}
+
+fn absolute(requested: &Url, next: Option<String>) -> Result<Option<String>, String> {
+    let Some(next) = next else { return Ok(None) };
+    match requested.join(&next) {
+        Ok(url) => Ok(Some(url.into())),
+        Err(error) => Err(format!("the next page's URL cannot be read: {error}")),
+    }
+}
+
+fn set_size(built: &mut Built, size: Option<&(Place, u64)>) -> Result<(), Failure> {
+    match size {
+        Some((place, size)) => built.set_number(place, *size),
+        None => Ok(()),
+    }
 }
 
 fn number(token: Option<&PageToken>, start: u64) -> Result<u64, Failure> {
-    token.map_or(Ok(start), |token| {
-        token.at.parse().map_err(|_bad| wrong(format!("the stored page position {} is no number", token.at)))
-    })
+    let Some(token) = token else { return Ok(start) };
+    let broken = |_no_number| Failure::new(FailureKind::BadAnswer, "the saved place in the listing is no number");
+    token.at.parse().map_err(broken)
 }
 
-fn find(next: &NextAt, answer: &Answer<'_>) -> Result<Option<String>, Failure> {
-    let text = match next {
-        NextAt::Header(name) => answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
-        NextAt::Body(path) => text_at(path, answer.body)?,
-    };
-    Ok(text.filter(|text| !text.is_empty()))
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A string or number at a path of a body; null and absent are `None`.
-pub fn text_at(path: &Path, body: &[u8]) -> Result<Option<String>, Failure> {
-    let raw = path.get_raw(body).map_err(|error| wrong(format!("the answer cannot be read: {error}")))?;
-    let Some(raw) = raw else { return Ok(None) };
-    Ok(match Json::parse(raw.get().as_bytes()).map_err(|error| wrong(error.to_string()))? {
-        Json::String(text) => Some(text),
-        Json::Number(token) => Some(token),
-        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
-    })
-}
-
-fn tree(body: &[u8]) -> Result<Json, Failure> {
-    Json::parse(body).map_err(|error| wrong(format!("the answer cannot be read: {error}")))
-}
-
-/// A next page's URL, absolute or relative to the page it stands on (RFC 3986 §5).
-fn absolute(upstream: &Upstream, page: &Url, text: &str) -> Result<String, Failure> {
-    let url = page.join(text).or_else(|_relative| join(&upstream.base_url, text).map_err(|failure| failure.words));
-    url.map(String::from).map_err(|reason| wrong(format!("the next page's URL cannot be read: {reason}")))
-}
-
-/// The target of `rel="next"` in `Link` headers (RFC 8288). Commas and semicolons inside `<…>` and quotes do not separate.
-pub fn link_next(headers: &HeaderMap) -> Option<String> {
-    headers.get_all(http::header::LINK).iter().filter_map(|value| value.to_str().ok()).find_map(link_next_in)
-}
-
-fn link_next_in(text: &str) -> Option<String> {
-    for link in split_outside(text, ',') {
-        let mut parts = split_outside(link, ';').into_iter();
-        let target = parts.next()?.trim();
-        let Some(url) = target.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) else { continue };
-        let is_next = parts.any(|parameter| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            name.trim().eq_ignore_ascii_case("rel")
-                && value.trim().trim_matches('"').split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
-        });
-        if is_next {
-            return Some(url.to_owned());
-        }
-    }
-    None
-}
-
-/// Splits at `separator`, but for those inside `<…>` or `"…"`.
-fn split_outside(text: &str, separator: char) -> Vec<&str> {
-    let (mut parts, mut start, mut in_angle, mut in_quote, mut escaped) = (Vec::new(), 0, false, false, false);
-    for (at, ch) in text.char_indices() {
-        match ch {
-            _ if escaped => escaped = false,
-            '\\' if in_quote => escaped = true,
-            '"' if !in_angle => in_quote = !in_quote,
-            '<' if !in_quote => in_angle = true,
-            '>' if !in_quote => in_angle = false,
-            ch if ch == separator && !in_angle && !in_quote => {
-                parts.extend(text.get(start..at));
-                start = at + ch.len_utf8();
+/// The target of `rel="next"` (RFC 8288). Commas and semicolons inside `<…>` and quotes do not separate.
+fn next_link(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(http::header::LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|text| {
+        let mut rest = text;
+        while let Some((_, tail)) = rest.split_once('<') {
+            let (target, tail) = tail.split_once('>')?;
+            let (parameters, tail) = tail.split_at(end_of_link(tail));
+            if parameters.split(';').any(is_next) {
+                return Some(target.trim().to_owned());
             }
+            rest = tail;
+        }
+        None
+    })
+}
+
+fn end_of_link(text: &str) -> usize {
+    let mut quoted = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' if !quoted => return at,
             _ => {}
         }
     }
-    parts.extend(text.get(start..));
-    parts
+    text.len()
 }
 
-/// Remembers where a listing has been: a position that comes again, or a page that holds the very same records as one
-/// before it, never ends by itself.
+fn is_next(parameter: &str) -> bool {
+    parameter.split_once('=').is_some_and(|(name, value)| {
+        let relations = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("rel")
+            && relations.split_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
+    })
+}
+
+/// Notices a listing that goes in circles: a place that was there before, or a whole page that was.
 #[derive(Clone, Debug, Default)]
 pub struct LoopGuard {
-    positions: BTreeSet<u64>,
-    pages: BTreeSet<u64>,
+    places: HashSet<u64>,
+    pages: HashSet<u64>,
 }
 
 impl LoopGuard {
-    /// Takes a page in. `position` is where it goes on; `content` a hash of its records' bytes, `None` for an empty page.
-    pub fn admit(&mut self, position: Option<&PageToken>, content: Option<u64>) -> Result<(), Failure> {
-        if let Some(token) = position
-            && !self.positions.insert(xxhash_rust::xxh3::xxh3_64(token.at.as_bytes()))
-        {
-            return Err(wrong(format!(
-                "the listing goes round in circles: the same next page came twice (after {} pages)",
-                token.pages
-            )));
-        }
-        if let Some(content) = content
-            && !self.pages.insert(content)
-        {
-            return Err(wrong("the listing goes round in circles: the same page of records came twice".to_owned()));
-        }
-        Ok(())
-    }
-}
-
-/// An answer that is not what the rules describe.
-pub fn wrong(words: String) -> Failure {
-    Failure { kind: FailureKind::BadAnswer, status: None, words, retry_at: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_link_is_found_whatever_stands_around_it() {
-        let check = |text: &str, expected: Option<&str>| assert_eq!(link_next_in(text).as_deref(), expected, "{text}");
-        check(r#"<https://a/x?page=2>; rel="next", <https://a/x?page=9>; rel="last""#, Some("https://a/x?page=2"));
-        check(r#"<https://a/x?a=1,2;3>; title="x, rel=\"next\""; rel=next"#, Some("https://a/x?a=1,2;3"));
-        check(r#"</x?p=2>; rel="prefetch next""#, Some("/x?p=2"));
-        check(r#"<https://a/x>; rel="prev""#, None);
-        check("nonsense", None);
+    /// Remembers where a page was read.
+    pub fn enter(&mut self, place: &str) {
+        self.places.insert(xxhash_rust::xxh3::xxh3_64(place.as_bytes()));
     }
 
-    #[test]
-    fn f32_a_cycle_of_two_positions_is_noticed() {
-        let token = |at: &str| PageToken { at: at.into(), pages: 1, records: 1 };
-        let mut guard = LoopGuard::default();
-        guard.admit(Some(&token("a")), Some(1)).unwrap();
-        guard.admit(Some(&token("b")), Some(2)).unwrap();
-        assert_eq!(guard.admit(Some(&token("a")), Some(3)).unwrap_err().kind, FailureKind::BadAnswer);
-        assert!(guard.admit(None, Some(2)).is_err());
-        assert!(guard.admit(None, None).is_ok());
+    /// Checks a page that was read and where it wants to go on.
+    pub fn check(&mut self, parsed: &Parsed, body: &[u8]) -> Result<(), String> {
+        if let (Some(first), Some(last)) = (parsed.records.first(), parsed.records.last()) {
+            let mut hash = Xxh3::new();
+            hash.update(body.get(first.clone()).unwrap_or_default());
+            hash.update(body.get(last.clone()).unwrap_or_default());
+            hash.update(&parsed.records.len().to_le_bytes());
+            if !self.pages.insert(hash.digest()) {
+                return Err("the listing shows the same page twice".to_owned());
+            }
+        }
+        match &parsed.next {
+            Some(next) if !self.places.insert(xxhash_rust::xxh3::xxh3_64(next.at.as_bytes())) => {
+                Err("the listing goes in circles: its next page was read before".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 }
