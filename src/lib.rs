@@ -1,7 +1,6 @@
 //! The library behind the `reconciled` daemon.
 
 mod clock;
-pub mod scratch;
 
 mod record;
 mod rules;

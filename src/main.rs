@@ -1,5 +1,4 @@
 //! Owns: starting the program. Must not know: anything else; the command line lives in `cli`.
 
 fn main() {
-    reconciled::scratch::main();
 }
