@@ -1,6 +1,8 @@
 //! The library behind the `reconciled` daemon.
 
 mod clock;
+mod config;
+mod telemetry;
 
 mod record;
 mod rules;
