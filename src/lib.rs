@@ -13,3 +13,7 @@ mod store;
 mod upstream;
 
 mod reconcile;
+
+mod daemon;
+
+pub mod cli;
