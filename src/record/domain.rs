@@ -2,7 +2,11 @@
 //!
 //! Must not know: policies, bindings, codecs.
 
-use super::{Json, Path, Value};
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::{Json, Path, Value, plain, time};
 
 /// The declared type of a field (`RULES.md`, "Types").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +81,44 @@ impl Domain {
     /// The representative of the value's equality class: normalised text, decimals at scale, datetimes at microseconds,
     /// JSON with sorted keys and canonical numbers. Idempotent.
     pub fn canonical(&self, value: &Value) -> Value {
-        let _ = value;
-        todo!()
+        match value {
+            Value::Text(text) => Value::Text(self.normalized(text).into_owned()),
+            Value::Set(members) => {
+                Value::Set(members.iter().map(|member| self.normalized(member).into_owned()).collect())
+            }
+            Value::Decimal(decimal) => match self.ty {
+                FieldType::Decimal { scale } => {
+                    Value::Decimal(plain::at_scale(*decimal, scale).unwrap_or_else(|| decimal.normalize()))
+                }
+                _ => Value::Decimal(decimal.normalize()),
+            },
+            Value::Datetime(at) => Value::Datetime(time::to_micros(*at)),
+            Value::Json(Json::Null) => Value::Null,
+            Value::Json(json) => Value::Json(json.canonical()),
+            Value::List(items) => Value::List(items.iter().map(Json::canonical).collect()),
+            Value::Null | Value::Integer(_) | Value::Real(_) | Value::Boolean(_) | Value::Date(_) | Value::Ref(_) => {
+                value.clone()
+            }
+        }
+    }
+
+    /// The text after all declared steps, in order; repeated until nothing changes, because Unicode case and
+    /// composition can undo each other's result once.
+    fn normalized<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        const ROUNDS_MAX: usize = 4;
+        let mut text = Cow::Borrowed(text);
+        if self.normalize.is_empty() {
+            return text;
+        }
+        for _ in 0..ROUNDS_MAX {
+            let next = self.normalize.iter().fold(text.clone(), |text, step| step.apply(text));
+            // On ASCII every chain of steps is idempotent.
+            if next == text || next.is_ascii() {
+                return next;
+            }
+            text = next;
+        }
+        text
     }
 
     /// The field's declared equality: both have the same canonical form.
@@ -89,8 +129,19 @@ impl Domain {
     /// The text by which two records match on this field: canonical, case-folded, NFKC, white space collapsed.
     /// `None` where the value is null, empty or an obvious placeholder (`n/a`, `none`, `unknown`, `-`, `test@test.com`…), which never match.
     pub fn match_text(&self, value: &Value) -> Option<String> {
-        let _ = value;
-        todo!()
+        let canonical = self.canonical(value);
+        if canonical.is_empty() {
+            return None;
+        }
+        let text = match &canonical {
+            Value::Decimal(decimal) => decimal.normalize().to_string(),
+            Value::Json(_) | Value::Set(_) | Value::List(_) => canonical.to_json().to_string(),
+            _ => canonical.to_string(),
+        };
+        // Upper and then lower case comes as near to full case folding as the standard library does (ß, ﬁ, ς).
+        let folded: String = text.nfkc().collect::<String>().to_uppercase().to_lowercase().nfkc().collect();
+        let text = collapse_space(folded.trim());
+        (!is_placeholder(&text)).then(|| text.into_owned())
     }
 
     /// Checks `one_of`; `Null` always passes.
@@ -105,6 +156,85 @@ impl Domain {
     pub fn json(&self, value: &Value) -> Json {
         self.canonical(value).to_json()
     }
+}
+
+impl Normalize {
+    fn apply(self, text: Cow<'_, str>) -> Cow<'_, str> {
+        match self {
+            Self::Trim => match text {
+                Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+                Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
+                Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+            },
+            Self::Lowercase => Cow::Owned(text.to_lowercase()),
+            Self::Uppercase => Cow::Owned(text.to_uppercase()),
+            Self::Digits => Cow::Owned(text.chars().filter(char::is_ascii_digit).collect()),
+            Self::CollapseSpace => Cow::Owned(collapse_space(&text).into_owned()),
+            Self::Nfc if text.is_ascii() => text,
+            Self::Nfc => Cow::Owned(text.nfc().collect()),
+        }
+    }
+}
+
+/// Runs of white space as one blank each.
+fn collapse_space(text: &str) -> Cow<'_, str> {
+    let mut out = String::with_capacity(text.len());
+    let mut in_space = false;
+    for character in text.chars() {
+        match (character.is_whitespace(), in_space) {
+            (true, true) => {}
+            (true, false) => out.push(' '),
+            (false, _) => out.push(character),
+        }
+        in_space = character.is_whitespace();
+    }
+    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+}
+
+/// What people and programs type into a field that they have nothing for. `text` is folded and trimmed.
+/// Two records that share such a text share nothing.
+fn is_placeholder(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "n/a",
+        "na",
+        "n.a.",
+        "n\\a",
+        "none",
+        "(none)",
+        "[none]",
+        "null",
+        "(null)",
+        "nil",
+        "nan",
+        "undefined",
+        "unknown",
+        "(unknown)",
+        "not available",
+        "not applicable",
+        "not provided",
+        "not known",
+        "no name",
+        "no email",
+        "no phone",
+        "anonymous",
+        "tbd",
+        "tba",
+        "todo",
+        "test",
+        "xxx",
+        "missing",
+        "empty",
+        "blank",
+        "(blank)",
+        "default",
+    ];
+    const MAILBOXES: &[&str] =
+        &["test@", "none@", "noemail@", "no-email@", "nomail@", "unknown@", "na@", "n/a@", "noreply@", "no-reply@"];
+    let is_repeated_zero = text.len() >= 5 && text.bytes().all(|byte| byte == b'0');
+    WORDS.contains(&text)
+        || !text.chars().any(char::is_alphanumeric)
+        || is_repeated_zero
+        || MAILBOXES.iter().any(|start| text.starts_with(start))
 }
 
 impl FieldType {

@@ -8,9 +8,16 @@ mod domain;
 mod filter;
 mod json;
 mod mapping;
+mod number;
 mod path;
+mod plain;
+mod scan;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod time;
+mod token;
+mod trie;
 mod value;
 
 pub use codec::Codec;

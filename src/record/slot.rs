@@ -39,3 +39,23 @@ impl Slot {
         }
     }
 }
+
+/// The longest piece of a value that a message shows.
+const EXCERPT_CHARS_MAX: usize = 40;
+
+/// The start of a text, for a message; control characters are escaped.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count + 1 == EXCERPT_CHARS_MAX && text.chars().nth(EXCERPT_CHARS_MAX).is_some() {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
