@@ -2,6 +2,17 @@
 //!
 //! Must not know: stores, HTTP, time, the environment. Text comes in as bytes, variables and known secret names as arguments.
 
+mod check;
+mod diagnostic;
+mod grammar;
 mod model;
+mod render;
+mod schema;
+mod shape;
+mod units;
 
+pub use check::{Checked, Context, check};
+pub use diagnostic::{Diagnostic, DiagnosticKind, Second, Severity, Source};
 pub use model::*;
+pub use render::render;
+pub use schema::schema;

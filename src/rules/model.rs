@@ -546,7 +546,7 @@ pub enum Incremental {
         /// Overlap (default 2 min; zero for opaque values).
         lookback: Duration,
     },
-    /// `If-None-Match` with the listing's ETag; 304 means nothing changed.
+    /// `If-None-Match` with the listing's `ETag`; 304 means nothing changed.
     Conditional,
 }
 
@@ -656,6 +656,7 @@ pub enum Precondition {
 
 /// How to write many at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "three operations and one choice, independent of each other")]
 pub struct Batch {
     /// The request.
     pub request: Request,

@@ -1,0 +1,230 @@
+//! Owns: the checks of `[binding.….read]`: listing, paging, incremental reading, deletes, point reads.
+//!
+//! Must not know: writes, beyond whether there are any.
+
+use std::time::Duration;
+
+use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
+use super::context::Cx;
+use super::request::{self, LISTING, POINT_READ};
+use super::upstream::within;
+use crate::record::{Filter, TimeFormat};
+use crate::rules::diagnostic::{DiagnosticKind, Span};
+use crate::rules::grammar::{self, PageSize, PathOrHeader};
+use crate::rules::model::{Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::rules::shape::{At, Either, Key};
+use crate::rules::units::Jq;
+
+/// How a binding reads, and what others need to know of it.
+pub struct Reading {
+    /// `None` where nothing is read, or after an error.
+    pub read: Option<Read>,
+    /// The tombstone condition.
+    pub tombstone: Option<Filter>,
+    /// Reads incrementally.
+    pub incremental: bool,
+    /// Where deletes are taken from absence.
+    pub absence: Option<Span>,
+}
+
+/// Checks how a binding reads.
+pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<'_>) -> Reading {
+    let mut reading = Reading { read: None, tombstone: None, incremental: false, absence: None };
+    let Some(at) = raw.read.get() else {
+        if ways.pull && raw.read.is_absent() {
+            let (collection, upstream) = (place.collection, place.upstream);
+            cx.notes.error(DiagnosticKind::Missing, place.span, "a binding that pulls needs `read`").help(format!(
+                "write [binding.{collection}.{upstream}.read] with `request` and `records`, or direction = \"push\""
+            ));
+        }
+        // A part that could not be read may have said so.
+        reading.incremental = !raw.read.is_absent();
+        return reading;
+    };
+    let lists = ways.pull || raw.write.get().is_some_and(|write| !write.create.is_absent());
+    if !ways.pull {
+        inert_for_direction(&at.incremental, "incremental", "push", cx);
+        inert_for_direction(&at.deletes, "deletes", "push", cx);
+    }
+    if !lists {
+        inert_for_direction(&at.page, "page", "push", cx);
+    }
+    reading.absence = at.deletes.get().filter(|at| matches!(at.value, grammar::Deletes::Absence(_))).map(|at| at.span);
+    reading.incremental = match &at.incremental {
+        Key::Given(at) => !matches!(at.value, grammar::Incremental::None(_)),
+        Key::Bad => true,
+        Key::Absent => false,
+    };
+    reading.read = read(at, raw, lists, &mut reading.tombstone, cx);
+    reading
+}
+
+fn read(
+    at: &At<grammar::Read>,
+    raw: &grammar::Binding,
+    lists: bool,
+    tombstone: &mut Option<Filter>,
+    cx: &mut Cx<'_>,
+) -> Option<Read> {
+    let request = at.request.get().and_then(|at| request::lower(at, LISTING, cx));
+    let records = at.records.get().and_then(|at| cx.array_path(at));
+    let page = page(&at.page, cx);
+    let incremental = incremental(&at.incremental, raw, cx);
+    let deletes = deletes(&at.deletes, tombstone, cx);
+    let get = transpose(at.get.get().map(|at| request::lower(at, POINT_READ, cx)));
+    if lists {
+        missing(&at.request, "request", "\"GET /contacts\"", at, cx);
+        missing(&at.records, "records", "\".results[]\"", at, cx);
+    } else if at.request.is_absent() && at.get.is_absent() {
+        cx.notes.inert(at.key, "read", "it has neither `request` nor `get`");
+    }
+    let get = get?;
+    if !lists && request.is_none() {
+        // Nothing lists here: the point read stands in, and the engine has no reason to list.
+        let request = get.clone()?;
+        let records = crate::record::Path { steps: Vec::new() };
+        return Some(Read { request, records, page: page?, incremental: incremental?, deletes: deletes?, get });
+    }
+    Some(Read { request: request?, records: records?, page: page?, incremental: incremental?, deletes: deletes?, get })
+}
+
+fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, cx: &mut Cx<'_>) {
+    if key.is_absent() {
+        cx.notes
+            .error(DiagnosticKind::Missing, at.key, format!("`{name}` is missing"))
+            .help(format!("write {name} = {example}"));
+    }
+}
+
+// ---- paging --------------------------------------------------------------------------------------------------------
+
+fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
+    let at = match key {
+        Key::Absent => return Some(Paging::None),
+        Key::Bad => return None,
+        Key::Given(at) => at,
+    };
+    let places = &["query", "header", "body"];
+    Some(match &at.value {
+        grammar::Page::None(_) => Paging::None,
+        grammar::Page::LinkHeader(_) => Paging::LinkHeader,
+        grammar::Page::Page(raw) => {
+            let into = raw.into.get().and_then(|at| cx.place(at, places));
+            let size = size(&raw.size, cx);
+            Paging::Page { into: into?, start: raw.start.or(1), size: size? }
+        }
+        grammar::Page::Offset(raw) => {
+            let into = raw.into.get().and_then(|at| cx.place(at, places));
+            let size = size(&raw.size, cx);
+            Paging::Offset { into: into?, size: size? }
+        }
+        grammar::Page::Cursor(raw) => {
+            let next = raw.next.get().and_then(|at| cx.next_at(at));
+            let into = raw.into.get().and_then(|at| cx.place(at, places));
+            let more = transpose(raw.more.get().map(|at| cx.filter(at, &[])));
+            Paging::Cursor { next: next?, into: into?, more: more? }
+        }
+        grammar::Page::NextUrl(raw) => Paging::NextUrl { next: raw.next.get().and_then(|at| cx.next_at(at))? },
+    })
+}
+
+#[expect(clippy::option_option, reason = "not given, refused, and read are three things")]
+fn size(key: &Key<PageSize>, cx: &mut Cx<'_>) -> Option<Option<(Place, u64)>> {
+    let Some(at) = key.get() else { return key.is_absent().then_some(None) };
+    let place = at.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
+    let value = within(&at.value.value, 100, 1..=100_000, "value", cx);
+    Some(Some((place?, value)))
+}
+
+// ---- incremental and deletes ---------------------------------------------------------------------------------------
+
+fn incremental(key: &Key<grammar::Incremental>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Incremental> {
+    let at = match key {
+        Key::Absent => return Some(Incremental::None),
+        Key::Bad => return None,
+        Key::Given(at) => at,
+    };
+    match &at.value {
+        grammar::Incremental::None(_) => Some(Incremental::None),
+        grammar::Incremental::Conditional(_) => Some(Incremental::Conditional),
+        grammar::Incremental::Since(since) => {
+            let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
+            match &since.from {
+                Key::Given(from) => opaque_since(since, from, into, cx),
+                Key::Absent => since_updated_at(since, into, raw, at.key, cx),
+                Key::Bad => None,
+            }
+        }
+    }
+}
+
+fn opaque_since(
+    since: &grammar::Since,
+    from: &At<PathOrHeader>,
+    into: Option<Place>,
+    cx: &mut Cx<'_>,
+) -> Option<Incremental> {
+    if let Some(at) = since.lookback.get() {
+        cx.notes
+            .inert(at.key, "lookback", "a value given by the upstream is sent back as it is")
+            .help("leave it out, or leave out `from` to use `updated_at`")
+            .second(from.key, "given by the upstream");
+    }
+    if let Some(at) = since.format.get() {
+        cx.notes
+            .inert(at.key, "format", "a value given by the upstream is sent back as it is")
+            .second(from.key, "given by the upstream");
+    }
+    let from = match cx.next_at(from)? {
+        NextAt::Body(path) => SinceFrom::Body(path),
+        NextAt::Header(name) => SinceFrom::Header(name),
+    };
+    Some(Incremental::Since { into: into?, from, format: TimeFormat::Rfc3339, lookback: Duration::ZERO })
+}
+
+fn since_updated_at(
+    since: &grammar::Since,
+    into: Option<Place>,
+    raw: &grammar::Binding,
+    span: Span,
+    cx: &mut Cx<'_>,
+) -> Option<Incremental> {
+    if raw.updated_at.is_absent() {
+        cx.notes
+            .error(
+                DiagnosticKind::Missing,
+                span,
+                "`since` has no moment to start from: the binding has no `updated_at`",
+            )
+            .help("write updated_at = \".updatedAt\" in the binding, or from = { header = \"ETag\" } here");
+    }
+    let into = into?;
+    let modified_since = matches!(&into, Place::Header(name) if name.eq_ignore_ascii_case("if-modified-since"));
+    let declared = match raw.updated_at.get().map(|at| &at.value) {
+        Some(Either::Table(table)) => table.format.or(TimeFormat::Rfc3339),
+        Some(Either::Short(_)) | None => TimeFormat::Rfc3339,
+    };
+    let default = if modified_since { TimeFormat::HttpDate } else { declared };
+    Some(Incremental::Since {
+        into,
+        from: SinceFrom::UpdatedAt,
+        format: since.format.or(default),
+        lookback: since.lookback.get().map_or(Duration::from_mins(2), |at| at.value.0),
+    })
+}
+
+fn deletes(key: &Key<grammar::Deletes>, tombstone: &mut Option<Filter>, cx: &mut Cx<'_>) -> Option<Deletes> {
+    match key {
+        Key::Absent => Some(Deletes::None),
+        Key::Bad => None,
+        Key::Given(at) => match &at.value {
+            grammar::Deletes::None(_) => Some(Deletes::None),
+            grammar::Deletes::Absence(_) => Some(Deletes::Absence),
+            grammar::Deletes::Tombstone(raw) => {
+                let when: &At<Jq> = raw.when.get()?;
+                *tombstone = Some(cx.filter(when, &[])?);
+                Some(Deletes::Tombstone)
+            }
+        },
+    }
+}

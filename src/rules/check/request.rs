@@ -1,0 +1,194 @@
+//! Owns: requests: `"GET /me"` or a table.
+//!
+//! Must not know: what the request is for, beyond what the caller says.
+
+use super::context::Cx;
+use super::text::{Allowed, has_hole};
+use crate::rules::diagnostic::{DiagnosticKind, Span};
+use crate::rules::grammar::{Request as RawRequest, RequestShape};
+use crate::rules::model::{Part, Request, Template};
+use crate::rules::shape::{At, Either, Key, Named};
+use crate::rules::units::Text;
+
+/// What a request is for: which methods, holes and settings make sense.
+#[derive(Clone, Copy, Debug)]
+pub struct Purpose {
+    /// For messages: `a listing`.
+    pub what: &'static str,
+    /// Methods, the first being the default where `default_method` says so.
+    pub methods: &'static [&'static str],
+    /// Whether the first method may be left out.
+    pub default_method: bool,
+    /// Known holes.
+    pub holes: &'static [&'static str],
+    /// Whether `{id}` must be in it.
+    pub needs_id: bool,
+    /// Whether the answer holds one record.
+    pub answers_record: bool,
+}
+
+/// A health probe.
+pub const PROBE: Purpose = Purpose {
+    what: "a health probe",
+    methods: &["GET", "POST", "HEAD"],
+    default_method: true,
+    holes: &[],
+    needs_id: false,
+    answers_record: false,
+};
+/// A listing.
+pub const LISTING: Purpose = Purpose { what: "a listing", methods: &["GET", "POST"], ..PROBE };
+/// A point read.
+pub const POINT_READ: Purpose =
+    Purpose { what: "a point read", holes: &["id"], needs_id: true, answers_record: true, ..LISTING };
+/// A create.
+pub const CREATE: Purpose = Purpose {
+    what: "a create",
+    methods: &["POST", "PUT", "PATCH"],
+    default_method: false,
+    answers_record: true,
+    ..PROBE
+};
+/// A create under an id that we choose.
+pub const CREATE_WITH_ID: Purpose = Purpose { holes: &["id"], needs_id: true, ..CREATE };
+/// An update.
+pub const UPDATE: Purpose = Purpose {
+    what: "an update",
+    methods: &["PATCH", "PUT", "POST"],
+    holes: &["id", "version"],
+    needs_id: true,
+    ..CREATE
+};
+/// A delete.
+pub const DELETE: Purpose =
+    Purpose { what: "a delete", methods: &["DELETE", "POST", "PUT", "PATCH"], answers_record: false, ..UPDATE };
+/// A batch.
+pub const BATCH: Purpose =
+    Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, ..CREATE };
+
+/// Reads a request.
+pub fn lower(at: &At<RequestShape>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {
+    let request = match &at.value {
+        Either::Short(text) => short(&text.0, at.span, purpose, cx),
+        Either::Table(table) => long(table, purpose, cx),
+    }?;
+    let in_query = request.query.iter().any(|(_, value)| has_hole(value, "id"));
+    if purpose.needs_id && !has_hole(&request.path, "id") && !in_query {
+        cx.notes
+            .error(
+                DiagnosticKind::Missing,
+                at.span,
+                format!("`{{id}}` is missing: {} must say which record", purpose.what),
+            )
+            .help("put it into the path: \"/contacts/{id}\"");
+        return None;
+    }
+    Some(request)
+}
+
+fn short(text: &str, span: Span, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {
+    let Some((method, path)) = text.trim().split_once(' ') else {
+        cx.notes
+            .error(DiagnosticKind::Invalid, span, format!("\"{text}\" is no request"))
+            .help(format!("write \"{} /path\"", purpose.methods[0]));
+        return None;
+    };
+    let path = path.trim();
+    let method = check_method(method, cx.notes.inside(span, text, find(text, method)), purpose, cx);
+    let path = read_path(path, cx.notes.inside(span, text, find(text, path)), purpose, cx);
+    Some(Request { method: method?, path: path?, query: Vec::new(), headers: Vec::new(), record: None })
+}
+
+fn find(text: &str, part: &str) -> std::ops::Range<usize> {
+    let start = text.find(part).unwrap_or(0);
+    start..start + part.len()
+}
+
+fn long(table: &RawRequest, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {
+    let method = match &table.method {
+        Key::Given(at) => check_method(&at.value.0, at.span, purpose, cx),
+        Key::Absent if purpose.default_method => Some(purpose.methods[0].to_owned()),
+        Key::Absent => {
+            let span = table.path.get().map(|at| at.key).unwrap_or_default();
+            cx.notes
+                .error(DiagnosticKind::Missing, span, format!("`method` is missing: {} must say it", purpose.what))
+                .help(format!("write method = \"{}\"", purpose.methods[0]));
+            None
+        }
+        Key::Bad => None,
+    };
+    let path = table.path.get().and_then(|at| read_path(&at.value.0, at.span, purpose, cx));
+    let allowed = Allowed { holes: purpose.holes, secrets: false };
+    let query = templates(&table.query, allowed, cx);
+    let headers = headers(&table.headers, purpose.holes, cx);
+    let record = table.record.get().and_then(|at| {
+        if !purpose.answers_record {
+            cx.notes.inert(at.key, "record", format_args!("{} has no record in its answer", purpose.what));
+        }
+        cx.path(at)
+    });
+    if matches!(table.record, Key::Bad) {
+        return None;
+    }
+    Some(Request { method: method?, path: path?, query: query?, headers: headers?, record })
+}
+
+/// Reads headers: names checked, secrets allowed.
+pub fn headers(
+    named: &Key<Named<Text>>,
+    holes: &'static [&'static str],
+    cx: &mut Cx<'_>,
+) -> Option<Vec<(String, Template)>> {
+    for (name, span, _) in named.get().map(|at| at.members.as_slice()).unwrap_or_default() {
+        cx.header(&At { key: *span, span: *span, value: Text(name.clone()) });
+    }
+    templates(named, Allowed { holes, secrets: true }, cx)
+}
+
+fn templates(named: &Key<Named<Text>>, allowed: Allowed, cx: &mut Cx<'_>) -> Option<Vec<(String, Template)>> {
+    let mut list = Vec::new();
+    let mut complete = !matches!(named, Key::Bad);
+    for (name, _, value) in named.get().map(|at| at.members.as_slice()).unwrap_or_default() {
+        match value.get().and_then(|at| cx.template(at, allowed)) {
+            Some(template) => list.push((name.clone(), template)),
+            None => complete = false,
+        }
+    }
+    complete.then_some(list)
+}
+
+fn check_method(method: &str, span: Span, purpose: Purpose, cx: &mut Cx<'_>) -> Option<String> {
+    if purpose.methods.contains(&method) {
+        return Some(method.to_owned());
+    }
+    let message = format!("{} cannot be a \"{method}\" request", purpose.what);
+    cx.notes.unknown(span, message, &method.to_ascii_uppercase(), purpose.methods);
+    None
+}
+
+fn read_path(path: &str, span: Span, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Template> {
+    if !path.starts_with('/') {
+        cx.notes
+            .error(DiagnosticKind::Invalid, span, format!("the path \"{path}\" does not begin with `/`"))
+            .help("paths are below base_url: \"/contacts\"");
+        return None;
+    }
+    if let Some(at) = path.find(['?', '#']) {
+        let (path, rest) = path.split_at(at);
+        cx.notes
+            .error(DiagnosticKind::Invalid, span, format!("a path cannot hold \"{rest}\""))
+            .help(format!("write {{ path = \"{path}\", query = {{ NAME = \"VALUE\" }} }}"));
+        return None;
+    }
+    let text = At { key: span, span, value: Text(path.to_owned()) };
+    cx.template(&text, Allowed { holes: purpose.holes, secrets: false })
+}
+
+/// The path with every hole filled by something, to compare it with patterns.
+pub fn sample_path(request: &Request) -> String {
+    let fill = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Secret(_) | Part::Hole(_) => "x".to_owned(),
+    };
+    request.path.parts.iter().map(fill).collect()
+}

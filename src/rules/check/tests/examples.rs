@@ -1,0 +1,72 @@
+//! Owns: the shipped rules are good, and say what they mean to say.
+//!
+//! Must not know: other snippets.
+
+use super::check_files;
+use crate::rules::model::{Idempotency, Paging, Policy, Precondition, Ruleset};
+use crate::rules::render;
+
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("sync-rules/billing.toml", include_str!("../../../../sync-rules/billing.toml")),
+    ("sync-rules/companies.toml", include_str!("../../../../sync-rules/companies.toml")),
+    ("sync-rules/contacts.toml", include_str!("../../../../sync-rules/contacts.toml")),
+    ("sync-rules/crm.toml", include_str!("../../../../sync-rules/crm.toml")),
+];
+
+pub const KINTO: &[(&str, &str)] = &[
+    ("kinto/companies.toml", include_str!("../../../../sync-rules/examples/kinto/companies.toml")),
+    ("kinto/kinto.toml", include_str!("../../../../sync-rules/examples/kinto/kinto.toml")),
+    ("kinto/people.toml", include_str!("../../../../sync-rules/examples/kinto/people.toml")),
+];
+
+fn good(files: &[(&str, &str)]) -> Ruleset {
+    let (sources, checked) = check_files(files);
+    assert!(checked.diagnostics.is_empty(), "{}", render(&checked.diagnostics, &sources, false, 120));
+    checked.ruleset.expect("no errors")
+}
+
+#[test]
+fn the_shipped_rules_are_good() {
+    let rules = good(SHIPPED);
+    let order: Vec<&str> = rules.in_order().iter().map(|collection| collection.name.as_str()).collect();
+    assert_eq!(order, ["companies", "contacts"]);
+    let contacts = &rules.collections["contacts"];
+    let names: Vec<&str> = contacts.fields.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(names[..4], ["email", "name", "phone", "company"]);
+    assert_eq!(contacts.match_keys, vec![vec![0], vec![1, 2]]);
+    let chain = |name: &str| contacts.fields[contacts.field(name).expect("known")].chain.clone();
+    assert_eq!(chain("email"), [Policy::Latest, Policy::SourcePriority, Policy::Manual]);
+    assert_eq!(chain("tags"), [Policy::Set]);
+    assert_eq!(chain("street"), chain("city"));
+    let [billing, crm] = contacts.bindings.as_slice() else { panic!("two bindings") };
+    assert_eq!((billing.upstream.name.as_str(), crm.upstream.name.as_str()), ("billing", "crm"));
+    assert_eq!(crm.upstream.base_url.as_str(), "https://crm.example.com/v1");
+    assert_eq!(billing.upstream.base_url.as_str(), "https://billing.example.com/api");
+    assert!(crm.mapper.probe.tombstone.is_some() && crm.mapper.probe.scope.is_some());
+    let welcome = contacts.field("welcome_code").expect("known");
+    assert!(crm.mapper.field(welcome).expect("mapped").create_only);
+    let balance = billing.mapper.field(contacts.field("balance").expect("known")).expect("mapped");
+    assert!(balance.pull && !balance.push);
+    assert_eq!(billing.create.as_ref().expect("given").idempotency, Idempotency::Match(0));
+    assert_eq!(billing.update.as_ref().expect("given").precondition, Precondition::Reread);
+    assert!(matches!(&billing.read.as_ref().expect("given").page, Paging::Page { start: 1, .. }));
+}
+
+#[test]
+fn the_kinto_rules_are_good() {
+    let rules = good(KINTO);
+    let people = &rules.collections["people"];
+    let kinto = &people.bindings[0];
+    assert_eq!(kinto.create.as_ref().expect("given").idempotency, Idempotency::ClientId);
+    assert_eq!(kinto.batch.as_ref().expect("given").items_max, 25);
+}
+
+#[test]
+fn every_shipped_file_names_its_schema() {
+    for (path, text) in SHIPPED {
+        assert!(text.starts_with("#:schema ../docs/rules.schema.json\n"), "{path}");
+    }
+    for (path, text) in KINTO {
+        assert!(text.starts_with("#:schema ../../../docs/rules.schema.json\n"), "{path}");
+    }
+}

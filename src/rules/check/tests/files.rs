@@ -1,0 +1,123 @@
+//! Owns: several files together, and how diagnostics are drawn.
+//!
+//! Must not know: single settings.
+
+use super::check_files;
+use super::examples::SHIPPED;
+use crate::rules::diagnostic::DiagnosticKind;
+use crate::rules::render;
+
+const UPSTREAM: &str = "[upstream.crm]\nbase_url = \"https://crm.example.com\"\n";
+const COLLECTION: &str = "[collection.contacts]\nfields = { email = \"text\", name = \"text\" }\n";
+const BINDING: &str = "[binding.contacts.crm]\ndirection = \"pull\"\nid = \".id\"\nmap = { email = \".email\" }\n\
+                       read = { request = \"GET /contacts\", records = \".[]\" }\n";
+
+#[test]
+fn definitions_may_be_spread_over_files() {
+    let (_, checked) = check_files(&[("a.toml", UPSTREAM), ("b.toml", COLLECTION), ("c.toml", BINDING)]);
+    assert!(checked.diagnostics.is_empty(), "{:#?}", checked.diagnostics);
+    assert!(checked.ruleset.is_some());
+}
+
+#[test]
+fn a_double_definition_names_both_places() {
+    let files =
+        [("a.toml", UPSTREAM), ("b.toml", COLLECTION), ("c.toml", BINDING), ("d.toml", UPSTREAM), ("e.toml", BINDING)];
+    let (sources, checked) = check_files(&files);
+    let [first, second] = checked.diagnostics.as_slice() else { panic!("{:#?}", checked.diagnostics) };
+    assert_eq!((first.path.as_str(), first.line, first.column), ("d.toml", 1, 11));
+    assert_eq!(first.message, "upstream `crm` is defined twice");
+    let place = first.second.as_ref().expect("the first place");
+    assert_eq!((place.path.as_str(), place.line, place.column), ("a.toml", 1, 11));
+    assert_eq!(second.message, "binding `contacts.crm` is defined twice");
+    let text = render(&checked.diagnostics, &sources, false, 100);
+    assert!(text.contains("d.toml:1:11") && text.contains("first defined here at a.toml:1:11"), "{text}");
+    assert!(checked.ruleset.is_none());
+}
+
+#[test]
+fn a_broken_file_does_not_hide_mistakes_in_others() {
+    let broken = "[upstream.crm]\nbase_url = \"https://crm.example.com\n";
+    let collection = COLLECTION.replace("\"text\" }", "\"txt\" }");
+    let (_, checked) = check_files(&[("a.toml", broken), ("b.toml", &collection), ("c.toml", BINDING)]);
+    let found: Vec<(&str, usize, DiagnosticKind)> =
+        checked.diagnostics.iter().map(|d| (d.path.as_str(), d.line, d.kind)).collect();
+    assert_eq!(found, [("a.toml", 2, DiagnosticKind::Syntax), ("b.toml", 2, DiagnosticKind::UnknownName)]);
+}
+
+#[test]
+fn the_hash_names_the_texts_whatever_their_order() {
+    let hash = |files: &[(&str, &str)]| check_files(files).1.ruleset.expect("good").hash;
+    let (a, b, c) = (("a.toml", UPSTREAM), ("b.toml", COLLECTION), ("c.toml", BINDING));
+    assert_eq!(hash(&[a, b, c]), hash(&[c, a, b]));
+    assert_eq!(hash(&[a, b, c]).len(), 64);
+    let commented = format!("# a comment\n{UPSTREAM}");
+    assert_ne!(hash(&[a, b, c]), hash(&[("a.toml", &commented), b, c]));
+}
+
+#[test]
+fn the_mapping_hash_follows_mapping_scope_and_declarations_only() {
+    let hash = |collection: &str, binding: &str| {
+        let (_, checked) = check_files(&[("a.toml", UPSTREAM), ("b.toml", collection), ("c.toml", binding)]);
+        let rules = checked.ruleset.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
+        rules.collections["contacts"].bindings[0].mapping_hash.clone()
+    };
+    let plain = hash(COLLECTION, BINDING);
+    let same = [
+        (COLLECTION.replace("{ email", "{ age = \"integer\", email"), BINDING.to_owned()),
+        (COLLECTION.to_owned(), BINDING.replace("GET /contacts", "GET /people")),
+        (format!("{COLLECTION}on_remote_delete = \"propagate\"\n"), BINDING.to_owned()),
+    ];
+    for (collection, binding) in &same {
+        assert_eq!(hash(collection, binding), plain, "{collection}{binding}");
+    }
+    let other = [
+        (COLLECTION.to_owned(), BINDING.replace("\".email\"", "\".mail\"")),
+        (COLLECTION.to_owned(), BINDING.replace("id = \".id\"", "id = \".key\"")),
+        (COLLECTION.to_owned(), BINDING.replace("id = \".id\"", "id = \".id\"\nwhere = '.active'")),
+        (
+            COLLECTION.replace("email = \"text\"", "email = { type = \"text\", normalize = [\"trim\"] }"),
+            BINDING.to_owned(),
+        ),
+        (COLLECTION.to_owned(), BINDING.replace("\".email\"", "\".email\", name = \".name\"")),
+    ];
+    for (collection, binding) in &other {
+        assert_ne!(hash(collection, binding), plain, "{collection}{binding}");
+    }
+}
+
+#[test]
+fn unknown_keys_near_and_far_are_drawn_with_their_remedy() {
+    let mut files = SHIPPED.to_vec();
+    let contacts = files[2]
+        .1
+        .replace("every = \"5m\"", "evry = \"5m\"")
+        .replace("precondition = \"reread\"", "precondition = \"rereed\"")
+        .replace("deletes = \"absence\"", "deletes = { kind = \"endpoint\" }");
+    files[2].1 = &contacts;
+    let (sources, checked) = check_files(&files);
+    insta::assert_snapshot!(render(&checked.diagnostics, &sources, false, 100));
+}
+
+#[test]
+fn colour_is_only_there_when_asked_for() {
+    let (sources, checked) = check_files(&[("a.toml", "[upstraem.crm]\n")]);
+    assert!(!render(&checked.diagnostics, &sources, false, 80).contains('\u{1b}'));
+    assert!(render(&checked.diagnostics, &sources, true, 80).contains('\u{1b}'));
+}
+
+#[test]
+fn diagnostics_are_data_for_programs() {
+    let (_, checked) = check_files(&[("a.toml", "[upstraem.crm]\n")]);
+    let json = serde_json::to_value(&checked.diagnostics).expect("json");
+    assert_eq!(json[0]["severity"], "error");
+    assert_eq!(json[0]["kind"], "unknown_key");
+    assert_eq!((json[0]["line"].as_u64(), json[0]["column"].as_u64()), (Some(1), Some(2)));
+    assert_eq!(json[0]["help"], "did you mean `upstream`?");
+}
+
+#[test]
+fn nothing_is_a_rule_set_too() {
+    let (_, checked) = check_files(&[]);
+    assert!(checked.ruleset.is_some() && checked.diagnostics.is_empty());
+}

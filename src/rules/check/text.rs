@@ -1,0 +1,244 @@
+//! Owns: texts with a meaning: variables and secrets, paths, filters, places.
+//!
+//! Must not know: which setting they stand in.
+
+use super::context::Cx;
+use crate::record::{Filter, FilterError, Lens, Path};
+use crate::rules::diagnostic::{DiagnosticKind, Span, listed};
+use crate::rules::grammar::PathOrHeader;
+use crate::rules::model::{NextAt, Part, Place, Template};
+use crate::rules::shape::{At, Either};
+use crate::rules::units::{Jq, Text};
+
+/// What a template may hold beside text and variables.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// Names of holes such as `id`.
+    pub holes: &'static [&'static str],
+    /// Whether secrets may stand here.
+    pub secrets: bool,
+}
+
+impl Allowed {
+    /// Variables only.
+    pub const VARIABLES: Self = Self { holes: &[], secrets: false };
+    /// Variables and secrets.
+    pub const SECRETS: Self = Self { holes: &[], secrets: true };
+}
+
+impl Cx<'_> {
+    /// Reads a template; variables are filled in.
+    pub fn template(&mut self, at: &At<Text>, allowed: Allowed) -> Option<Template> {
+        let text = at.value.0.as_str();
+        let before = self.notes.count();
+        let mut parts: Vec<Part> = Vec::new();
+        let mut position = 0;
+        while let Some(found) = text[position..].find('{') {
+            let open = position + found;
+            let reference = open > position && text.as_bytes()[open - 1] == b'$';
+            let start = if reference { open - 1 } else { open };
+            let close = text[open..].find('}').map(|length| open + length);
+            let Some(close) = close.filter(|close| reference || is_name(&text[open + 1..*close])) else {
+                if reference {
+                    let span = self.notes.inside(at.span, text, start..text.len());
+                    self.notes
+                        .error(DiagnosticKind::Invalid, span, "`${` is never closed")
+                        .help("write ${var.NAME} or ${secret.NAME}");
+                    return None;
+                }
+                push_text(&mut parts, &text[position..=open]);
+                position = open + 1;
+                continue;
+            };
+            push_text(&mut parts, &text[position..start]);
+            let span = self.notes.inside(at.span, text, start..close + 1);
+            let name = &text[open + 1..close];
+            if reference {
+                self.reference(name, span, allowed, &mut parts);
+            } else {
+                self.hole(name, span, allowed, &mut parts);
+            }
+            position = close + 1;
+        }
+        push_text(&mut parts, &text[position..]);
+        (self.notes.count() == before).then_some(Template { parts })
+    }
+
+    fn reference(&mut self, name: &str, span: Span, allowed: Allowed, parts: &mut Vec<Part>) {
+        if let Some(name) = name.strip_prefix("var.") {
+            let vars = self.context.vars;
+            if let Some(value) = vars.get(name) {
+                push_text(parts, value);
+                return;
+            }
+            let names: Vec<&str> = vars.keys().map(String::as_str).collect();
+            let note = self.notes.unknown(span, format!("there is no variable `{name}`"), name, &names);
+            if names.is_empty() {
+                note.help("no variables are set; set it in the daemon's configuration under [vars]");
+            }
+        } else if let Some(name) = name.strip_prefix("secret.") {
+            if !allowed.secrets {
+                self.notes
+                    .error(DiagnosticKind::Invalid, span, "a secret cannot stand here")
+                    .label("would be logged")
+                    .help("put it into [upstream.NAME.auth] or into a header");
+            } else if (self.context.has_secret)(name) {
+                parts.push(Part::Secret(name.to_owned()));
+            } else {
+                self.notes
+                    .error(DiagnosticKind::UnknownName, span, format!("there is no secret `{name}`"))
+                    .help(format!("set it with `reconciled secret set {name}`"));
+            }
+        } else {
+            self.notes
+                .error(DiagnosticKind::Invalid, span, format!("`${{{name}}}` is neither a variable nor a secret"))
+                .help("write ${var.NAME} or ${secret.NAME}");
+        }
+    }
+
+    fn hole(&mut self, name: &str, span: Span, allowed: Allowed, parts: &mut Vec<Part>) {
+        if allowed.holes.contains(&name) {
+            parts.push(Part::Hole(name.to_owned()));
+            return;
+        }
+        let note = self.notes.error(DiagnosticKind::UnknownName, span, format!("`{{{name}}}` is not known here"));
+        if allowed.holes.is_empty() {
+            note.help("nothing can be filled in here; variables are written ${var.NAME}");
+        } else {
+            let holes: Vec<String> = allowed.holes.iter().map(|hole| format!("{{{hole}}}")).collect();
+            let holes: Vec<&str> = holes.iter().map(String::as_str).collect();
+            note.help(format!("known here: {}; variables are written ${{var.NAME}}", listed(&holes)));
+        }
+    }
+
+    /// Reads a text in which only variables are filled in.
+    pub fn plain(&mut self, at: &At<Text>) -> Option<String> {
+        let template = self.template(at, Allowed::VARIABLES)?;
+        Some(literal(&template))
+    }
+
+    /// Reads a plain path.
+    pub fn path(&mut self, at: &At<Jq>) -> Option<Path> {
+        let path = Path::parse(at.value.0.trim());
+        if path.is_none() && self.filter(at, &[]).is_some() {
+            self.notes
+                .error(DiagnosticKind::Invalid, at.span, "a plain path is wanted here, this is a jq filter")
+                .label("not a plain path")
+                .help("a plain path is `.`, `.a.b`, `.\"odd key\"` or `.items[0]`");
+        }
+        path
+    }
+
+    /// Reads the path of an array: `.results[]`, `.[]`.
+    pub fn array_path(&mut self, at: &At<Jq>) -> Option<Path> {
+        let text = at.value.0.trim();
+        let Some(array) = text.strip_suffix("[]") else {
+            if self.path(at).is_some() {
+                let help = if text == "." { ".[]".to_owned() } else { format!("{text}[]") };
+                self.notes
+                    .error(DiagnosticKind::Invalid, at.span, format!("`{text}` is not a list of records"))
+                    .help(format!("write \"{help}\": the items of the array"));
+            }
+            return None;
+        };
+        let path = Path::parse(if array.is_empty() { "." } else { array });
+        if path.is_none() && self.filter(at, &[]).is_some() {
+            self.notes
+                .error(DiagnosticKind::Invalid, at.span, "the items of an array at a plain path are wanted here")
+                .help("write \".results[]\", or \".[]\" where the answer is the array");
+        }
+        path
+    }
+
+    /// Compiles a filter.
+    pub fn filter(&mut self, at: &At<Jq>, variables: &[&str]) -> Option<Filter> {
+        match Filter::compile(&at.value.0, variables) {
+            Ok(filter) => Some(filter),
+            Err(FilterError { reason, span }) => {
+                let span = span.map_or(at.span, |(start, length)| {
+                    self.notes.inside(at.span, &at.value.0, start..start + length.max(1))
+                });
+                self.notes.error(DiagnosticKind::Invalid, span, format!("jq: {reason}"));
+                None
+            }
+        }
+    }
+
+    /// Reads a path as a lens, anything else as a one-way filter.
+    pub fn lens(&mut self, at: &At<Jq>) -> Option<Lens> {
+        if let Some(path) = Path::parse(at.value.0.trim()) {
+            return Some(Lens::Path(path));
+        }
+        self.filter(at, &[]).map(|get| Lens::Filter { get, put: None })
+    }
+
+    /// Reads a plain path in the body, or a header.
+    pub fn next_at(&mut self, at: &At<PathOrHeader>) -> Option<NextAt> {
+        match &at.value {
+            Either::Short(jq) => {
+                let jq = At { key: at.key, span: at.span, value: jq.clone() };
+                self.path(&jq).map(NextAt::Body)
+            }
+            Either::Table(table) => self.header(table.header.get()?).map(NextAt::Header),
+        }
+    }
+
+    /// Reads the name of a header.
+    pub fn header(&mut self, at: &At<Text>) -> Option<String> {
+        let name = &at.value.0;
+        if http::HeaderName::from_bytes(name.as_bytes()).is_ok() {
+            return Some(name.clone());
+        }
+        self.notes
+            .error(DiagnosticKind::Invalid, at.span, format!("\"{name}\" is no header name"))
+            .help("e.g. \"X-Api-Key\"");
+        None
+    }
+
+    /// Reads `query.NAME`, `header.NAME` or `body.PATH`.
+    pub fn place(&mut self, at: &At<Text>, kinds: &[&str]) -> Option<Place> {
+        let text = at.value.0.as_str();
+        let (kind, name) = text.split_once('.').unwrap_or((text, ""));
+        let place = match kind {
+            "query" if !name.is_empty() => Some(Place::Query(name.to_owned())),
+            "header" if http::HeaderName::from_bytes(name.as_bytes()).is_ok() => Some(Place::Header(name.to_owned())),
+            "body" if !name.is_empty() => Path::parse(&format!(".{name}")).map(Place::Body),
+            _ => None,
+        };
+        let place = place.filter(|_| kinds.contains(&kind));
+        if place.is_none() {
+            let forms: Vec<String> = kinds.iter().map(|kind| format!("\"{kind}.NAME\"")).collect();
+            self.notes
+                .error(DiagnosticKind::Invalid, at.span, format!("\"{text}\" is no place in a request"))
+                .help(format!("write {}", forms.join(" or ")));
+        }
+        place
+    }
+}
+
+/// The literal text of a template without secrets and holes.
+pub fn literal(template: &Template) -> String {
+    let text = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Secret(_) | Part::Hole(_) => String::new(),
+    };
+    template.parts.iter().map(text).collect()
+}
+
+/// True where a template has this hole.
+pub fn has_hole(template: &Template, name: &str) -> bool {
+    template.parts.iter().any(|part| matches!(part, Part::Hole(hole) if hole == name))
+}
+
+fn push_text(parts: &mut Vec<Part>, text: &str) {
+    match parts.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Part::Text(last)) => last.push_str(text),
+        _ => parts.push(Part::Text(text.to_owned())),
+    }
+}
+
+/// A word in braces that is meant as a hole; `{"a": 1}` is text.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+}

@@ -1,0 +1,302 @@
+//! Owns: the checks of `[binding.….write]`: create, update, delete and what makes them safe.
+//!
+//! Must not know: how batches are cut (that is `batch`).
+
+use std::time::Duration;
+
+use super::batch;
+use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
+use super::context::Cx;
+use super::request::{self, CREATE, CREATE_WITH_ID, DELETE, UPDATE};
+use super::text::{Allowed, has_hole};
+use crate::rules::diagnostic::{DiagnosticKind, Span};
+use crate::rules::grammar::{self, IdempotencyShape, PreconditionWord};
+use crate::rules::model::{Batch, Body, Create, Delete, Idempotency, Part, Place, Precondition, Template, Update};
+use crate::rules::shape::{At, Either, Key};
+use crate::rules::units::{Jq, Text};
+
+/// All writes of a binding.
+#[derive(Default)]
+pub struct Writes {
+    /// How to create.
+    pub create: Option<Create>,
+    /// How to update.
+    pub update: Option<Update>,
+    /// How to delete.
+    pub delete: Option<Delete>,
+    /// How to write many at once.
+    pub batch: Option<Batch>,
+}
+
+/// Checks how a binding writes.
+pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<'_>) -> Option<Writes> {
+    let Some(at) = raw.write.get() else {
+        if ways.push && raw.write.is_absent() {
+            no_writes(place, raw, cx);
+        }
+        return raw.write.is_absent().then(Writes::default);
+    };
+    if !ways.push {
+        inert_for_direction(&at.create, "write.create", "pull", cx);
+        inert_for_direction(&at.update, "write.update", "pull", cx);
+        inert_for_direction(&at.delete, "write.delete", "pull", cx);
+        inert_for_direction(&at.batch, "write.batch", "pull", cx);
+        return None;
+    }
+    if at.create.is_absent() && at.update.is_absent() {
+        no_writes(place, raw, cx);
+    }
+    let create = at.create.get().map(|at| create(place, at, cx));
+    let update = at.update.get().map(|at| update(at, raw, cx));
+    let delete = at.delete.get().map(|at| delete(at, raw, cx));
+    let batch = at.batch.get().map(|batch| batch::lower(place, batch, &at.value, cx));
+    Some(Writes {
+        create: transpose(create)?,
+        update: transpose(update)?,
+        delete: transpose(delete)?,
+        batch: transpose(batch)?,
+    })
+}
+
+fn no_writes(place: &Where<'_>, raw: &grammar::Binding, cx: &mut Cx<'_>) {
+    let span = raw.write.get().map_or(place.span, |at| at.key);
+    let (collection, upstream) = (place.collection, place.upstream);
+    let direction = match raw.direction.get().map(|at| at.value) {
+        Some(grammar::Direction::Push) => "push",
+        _ => "both",
+    };
+    cx.notes
+        .error(
+            DiagnosticKind::Missing,
+            span,
+            format!("direction \"{direction}\" needs at least `write.update` or `write.create`"),
+        )
+        .help(format!("write [binding.{collection}.{upstream}.write.update], or direction = \"pull\""));
+}
+
+// ---- create --------------------------------------------------------------------------------------------------------
+
+fn create(place: &Where<'_>, at: &At<grammar::Create>, cx: &mut Cx<'_>) -> Option<Create> {
+    let idempotency = match &at.idempotency {
+        Key::Absent => Some(Idempotency::None),
+        Key::Bad => None,
+        Key::Given(at) => idempotency(place, at, cx),
+    };
+    let client_id = at.idempotency.get().is_some_and(|at| !at.client_id.is_absent());
+    let purpose = if client_id { CREATE_WITH_ID } else { CREATE };
+    let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
+    let body = body(&at.body, true, cx);
+    let capture = at.capture.get();
+    let id = transpose(capture.and_then(|at| at.id.get()).map(|at| cx.path(at)));
+    if let (Some(id), true) = (capture.and_then(|at| at.id.get()), client_id) {
+        cx.notes.inert(id.key, "id", "we choose the id ourselves");
+    }
+    let version = transpose(capture.and_then(|at| at.version.get()).map(|at| cx.next_at(at)));
+    Some(Create {
+        request: request?,
+        body: body?,
+        capture_id: id?,
+        capture_version: version?,
+        idempotency: idempotency?,
+    })
+}
+
+fn idempotency(place: &Where<'_>, at: &At<IdempotencyShape>, cx: &mut Cx<'_>) -> Option<Idempotency> {
+    let given = [
+        at.header.get().map(|at| at.key),
+        at.r#match.get().map(|at| at.key),
+        at.field.get().map(|at| at.key),
+        at.client_id.get().map(|at| at.key),
+    ];
+    let bad = [
+        matches!(at.header, Key::Bad),
+        matches!(at.r#match, Key::Bad),
+        matches!(at.field, Key::Bad),
+        matches!(at.client_id, Key::Bad),
+    ];
+    if given.iter().flatten().count() != 1 {
+        if !bad.contains(&true) {
+            cx.notes
+                .error(
+                    DiagnosticKind::Conflict,
+                    at.span,
+                    "exactly one of `header`, `match`, `field` and `client_id` is wanted",
+                )
+                .help("e.g. idempotency = { header = \"Idempotency-Key\" }");
+        }
+        return None;
+    }
+    if let Some(ttl) = at.ttl.get().filter(|_| at.header.is_absent()) {
+        cx.notes.inert(ttl.key, "ttl", "it is for `header`");
+    }
+    if let Some(header) = at.header.get() {
+        let ttl = at.ttl.get().map_or(Duration::from_hours(24), |at| at.value.0);
+        return Some(Idempotency::Header { name: cx.header(header)?, ttl });
+    }
+    if let Some(field) = at.field.get() {
+        return cx.path(field).map(Idempotency::Field);
+    }
+    if let Some(name) = at.r#match.get() {
+        return match_field(place, name, cx).map(Idempotency::Match);
+    }
+    Some(Idempotency::ClientId)
+}
+
+fn match_field(place: &Where<'_>, at: &At<Text>, cx: &mut Cx<'_>) -> Option<usize> {
+    let declared = place.declared?;
+    let position = declared.iter().position(|field| field.name == at.value.0);
+    if position.is_none() {
+        let names: Vec<&str> = declared.iter().map(|field| field.name).collect();
+        cx.notes.unknown(at.span, format!("`{}` has no field `{}`", place.collection, at.value.0), &at.value.0, &names);
+        return None;
+    }
+    let key = (place.collection.to_owned(), place.upstream.to_owned());
+    let map = cx.definitions.bindings.get(&key).and_then(|definition| definition.value.get()?.map.get());
+    if map.is_some_and(|map| !map.members.iter().any(|(name, ..)| *name == at.value.0)) {
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                at.span,
+                format!("`{}` is not mapped here, so that nothing can be found by it", at.value.0),
+            )
+            .help("map it, or name a field that is mapped");
+    }
+    position
+}
+
+/// `changed`, `full`, or a filter.
+fn body(key: &Key<Jq>, creates: bool, cx: &mut Cx<'_>) -> Option<Body> {
+    let Some(at) = key.get() else {
+        let default = if creates { Body::Full } else { Body::Changed };
+        return key.is_absent().then_some(default);
+    };
+    match at.value.0.trim() {
+        "full" => Some(Body::Full),
+        "changed" if creates => {
+            cx.notes
+                .error(DiagnosticKind::Conflict, at.span, "a create has no changed fields: all of them are new")
+                .help("write body = \"full\", or leave it out");
+            None
+        }
+        "changed" => Some(Body::Changed),
+        word if word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_') => {
+            let words: &[&str] = if creates { &["full"] } else { &["changed", "full"] };
+            cx.notes.unknown(at.span, format!("\"{word}\" is no body"), word, words);
+            None
+        }
+        _ => cx.filter(at, &[]).map(Body::Filter),
+    }
+}
+
+// ---- update and delete ---------------------------------------------------------------------------------------------
+
+type PreconditionKey = Key<Either<PreconditionWord, grammar::Precondition>>;
+
+fn update(at: &At<grammar::Update>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Update> {
+    let request = at.request.get().and_then(|at| request::lower(at, UPDATE, cx));
+    let body = body(&at.body, false, cx);
+    let in_request = request.as_ref().is_some_and(sends_version);
+    if in_request {
+        check_version_known(at.request.get().map_or(at.key, |at| at.span), raw, cx);
+    }
+    let precondition = precondition(&at.precondition, at.key, ("an update", in_request), raw, cx);
+    Some(Update { request: request?, body: body?, precondition: precondition? })
+}
+
+fn delete(at: &At<grammar::Delete>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Delete> {
+    let request = at.request.get().and_then(|at| request::lower(at, DELETE, cx));
+    let in_request = request.as_ref().is_some_and(sends_version);
+    if in_request {
+        check_version_known(at.request.get().map_or(at.key, |at| at.span), raw, cx);
+    }
+    let precondition = precondition(&at.precondition, at.key, ("a delete", in_request), raw, cx);
+    Some(Delete { request: request?, precondition: precondition? })
+}
+
+fn sends_version(request: &crate::rules::model::Request) -> bool {
+    let named = request.query.iter().chain(&request.headers).any(|(_, value)| has_hole(value, "version"));
+    named || has_hole(&request.path, "version")
+}
+
+fn precondition(
+    key: &PreconditionKey,
+    span: Span,
+    (what, in_request): (&str, bool),
+    raw: &grammar::Binding,
+    cx: &mut Cx<'_>,
+) -> Option<Precondition> {
+    let has_get = raw.read.get().is_some_and(|read| !read.get.is_absent());
+    match key {
+        Key::Bad => None,
+        Key::Absent if has_get => Some(Precondition::Reread),
+        // A version that the request itself carries makes it conditional.
+        Key::Absent if in_request => Some(Precondition::None),
+        Key::Absent => {
+            cx.notes
+                .error(DiagnosticKind::Missing, span, format!("nothing keeps {what} from overwriting a newer record"))
+                .label("no precondition")
+                .help(
+                    "write precondition = { header = \"If-Match\", value = '\"{version}\"' } where the upstream has versions, \
+                     or read.get = \"GET /…/{id}\" to read again before, or precondition = \"none\" to accept it",
+                );
+            None
+        }
+        Key::Given(at) => match &at.value {
+            Either::Short(PreconditionWord::None) => Some(Precondition::None),
+            Either::Short(PreconditionWord::Reread) => {
+                if !has_get {
+                    cx.notes
+                        .error(DiagnosticKind::Missing, at.span, "`reread` needs a point read")
+                        .help("write read.get = \"GET /contacts/{id}\"");
+                    return None;
+                }
+                Some(Precondition::Reread)
+            }
+            Either::Table(table) => version_place(table, at.span, raw, cx),
+        },
+    }
+}
+
+fn version_place(
+    table: &grammar::Precondition,
+    span: Span,
+    raw: &grammar::Binding,
+    cx: &mut Cx<'_>,
+) -> Option<Precondition> {
+    let place = match (&table.header, &table.query, &table.body) {
+        (Key::Given(at), Key::Absent, Key::Absent) => cx.header(at).map(Place::Header),
+        (Key::Absent, Key::Given(at), Key::Absent) => Some(Place::Query(at.value.0.clone())),
+        (Key::Absent, Key::Absent, Key::Given(at)) => cx.path(at).map(Place::Body),
+        (Key::Bad, ..) | (_, Key::Bad, _) | (.., Key::Bad) => None,
+        _ => {
+            cx.notes
+                .error(DiagnosticKind::Conflict, span, "exactly one of `header`, `query` and `body` is wanted")
+                .help("e.g. precondition = { header = \"If-Match\", value = '\"{version}\"' }");
+            None
+        }
+    };
+    let default = Template { parts: vec![Part::Hole("version".to_owned())] };
+    let value = match &table.value {
+        Key::Absent => Some(default),
+        Key::Bad => None,
+        Key::Given(at) => {
+            let value = cx.template(at, Allowed { holes: &["version"], secrets: false });
+            if value.as_ref().is_some_and(|value| !has_hole(value, "version")) {
+                cx.notes
+                    .error(DiagnosticKind::Missing, at.span, "a precondition without `{version}` says nothing")
+                    .help("write value = '\"{version}\"', quoted as the upstream wants it");
+            }
+            value
+        }
+    };
+    check_version_known(span, raw, cx);
+    Some(Precondition::Version { place: place?, value: value? })
+}
+
+fn check_version_known(span: Span, raw: &grammar::Binding, cx: &mut Cx<'_>) {
+    if raw.version.is_absent() {
+        cx.notes.error(DiagnosticKind::Missing, span, "the binding has no version to send").help(
+            "write version = \".etag\" or version = { header = \"ETag\" } in the binding, or precondition = \"reread\"",
+        );
+    }
+}

@@ -1,0 +1,303 @@
+//! Owns: what the checker says: where in which file, what is wrong, what would be right; and the collector of all of it.
+//!
+//! Must not know: the language (that is `grammar` and `check`), how diagnostics are drawn (that is `render`).
+
+use std::ops::Range;
+
+/// A rules file: its path as it shall be shown, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// As shown in diagnostics, e.g. `sync-rules/crm.toml`.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The rules cannot be used.
+    Error,
+    /// The rules can be used, and something in them deserves a look.
+    Warning,
+}
+
+/// What sort of mistake it is; stable names for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiagnosticKind {
+    /// The file is no TOML.
+    Syntax,
+    /// There is no such key.
+    UnknownKey,
+    /// There is no such word, collection, field, upstream, variable or secret.
+    UnknownName,
+    /// The value has the wrong type.
+    WrongType,
+    /// Something required is not there.
+    Missing,
+    /// The value cannot be read: a duration, a path, a filter, a URL.
+    Invalid,
+    /// Part of the language that this version does not carry out.
+    NotSupported,
+    /// A setting that has no effect.
+    Inert,
+    /// The same thing is defined twice.
+    Duplicate,
+    /// Two settings contradict each other, or a promise cannot be kept.
+    Conflict,
+    /// Legal, and worth a look.
+    Advice,
+}
+
+/// A byte range in one of the sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Position of the source in the list given to `check`.
+    pub source: usize,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// A span from a range.
+    pub fn new(source: usize, range: Range<usize>) -> Self {
+        Self { source, start: range.start, end: range.end }
+    }
+}
+
+/// A second place that belongs to a diagnostic.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Second {
+    /// The file, as shown.
+    pub path: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// Byte range in that file.
+    pub span: Range<usize>,
+    /// What is there.
+    pub label: String,
+}
+
+/// One thing to tell the author of the rules.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What sort of mistake it is.
+    pub kind: DiagnosticKind,
+    /// The file, as shown.
+    pub path: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// Byte range in that file.
+    pub span: Range<usize>,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// What stands at the caret.
+    pub label: String,
+    /// What would be right.
+    pub help: Option<String>,
+    /// Another place that belongs to it.
+    pub second: Option<Second>,
+}
+
+/// A diagnostic before lines and columns are known.
+#[derive(Clone, Debug)]
+pub struct Note {
+    severity: Severity,
+    kind: DiagnosticKind,
+    span: Span,
+    message: String,
+    label: Option<String>,
+    help: Option<String>,
+    second: Option<(Span, String)>,
+}
+
+impl Note {
+    /// What stands at the caret; the kind's own words where this is not called.
+    pub fn label(&mut self, label: impl Into<String>) -> &mut Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// What would be right.
+    pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Another place that belongs to it.
+    pub fn second(&mut self, span: Span, label: impl Into<String>) -> &mut Self {
+        self.second = Some((span, label.into()));
+        self
+    }
+}
+
+/// Collects every diagnostic of a check.
+#[derive(Debug)]
+pub struct Notes<'a> {
+    sources: &'a [Source],
+    notes: Vec<Note>,
+}
+
+impl<'a> Notes<'a> {
+    /// An empty collector.
+    pub fn new(sources: &'a [Source]) -> Self {
+        Self { sources, notes: Vec::new() }
+    }
+
+    /// Adds an error.
+    pub fn error(&mut self, kind: DiagnosticKind, span: Span, message: impl Into<String>) -> &mut Note {
+        self.add(Severity::Error, kind, span, message.into())
+    }
+
+    /// Adds a warning.
+    pub fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Note {
+        self.add(Severity::Warning, DiagnosticKind::Advice, span, message.into())
+    }
+
+    /// Adds "has no effect here".
+    pub fn inert(&mut self, span: Span, key: &str, why: impl std::fmt::Display) -> &mut Note {
+        self.error(DiagnosticKind::Inert, span, format!("`{key}` has no effect: {why}"))
+    }
+
+    /// Adds "there is no such …", with the nearest valid name or all of them.
+    pub fn unknown(&mut self, span: Span, message: String, given: &str, valid: &[&str]) -> &mut Note {
+        let note = self.error(DiagnosticKind::UnknownName, span, message);
+        if let Some(help) = suggestion(given, valid) {
+            note.help(help);
+        }
+        note
+    }
+
+    fn add(&mut self, severity: Severity, kind: DiagnosticKind, span: Span, message: String) -> &mut Note {
+        let at = self.notes.len();
+        self.notes.push(Note { severity, kind, span, message, label: None, help: None, second: None });
+        &mut self.notes[at]
+    }
+
+    /// Gives an example to a report of a wrong type at this very place that has no help of its own.
+    pub fn help_wrong_type(&mut self, since: usize, span: Span, help: &str) {
+        for note in self.notes.iter_mut().skip(since) {
+            if note.kind == DiagnosticKind::WrongType && note.span == span && note.help.is_none() {
+                note.help(help);
+            }
+        }
+    }
+
+    /// True once an error is among the notes.
+    pub fn has_errors(&self) -> bool {
+        self.notes.iter().any(|note| note.severity == Severity::Error)
+    }
+
+    /// The number of notes so far.
+    pub fn count(&self) -> usize {
+        self.notes.len()
+    }
+
+    /// The text that a span covers.
+    pub fn text(&self, span: Span) -> &'a str {
+        let sources: &'a [Source] = self.sources;
+        sources.get(span.source).and_then(|source| source.text.get(span.start..span.end)).unwrap_or_default()
+    }
+
+    /// The place of a byte range of a string's value inside its TOML literal; the whole literal where escapes make that unclear.
+    pub fn inside(&self, literal: Span, value: &str, range: Range<usize>) -> Span {
+        match self.text(literal).find(value) {
+            Some(at) if !value.is_empty() && range.end <= value.len() => Span {
+                source: literal.source,
+                start: literal.start + at + range.start,
+                end: literal.start + at + range.end,
+            },
+            _ => literal,
+        }
+    }
+
+    /// All diagnostics in the order of files and places, each once.
+    pub fn finish(self) -> Vec<Diagnostic> {
+        let mut notes = self.notes;
+        notes.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
+        let mut all: Vec<Diagnostic> = notes.into_iter().map(|note| resolve(self.sources, note)).collect();
+        all.dedup();
+        all
+    }
+}
+
+fn resolve(sources: &[Source], note: Note) -> Diagnostic {
+    let (path, line, column) = place(sources, note.span);
+    let label = note.label.unwrap_or_else(|| kind_label(note.kind).to_owned());
+    let second = note.second.map(|(span, label)| {
+        let (path, line, column) = place(sources, span);
+        Second { path, line, column, span: span.start..span.end, label }
+    });
+    Diagnostic {
+        severity: note.severity,
+        kind: note.kind,
+        path,
+        line,
+        column,
+        span: note.span.start..note.span.end,
+        message: note.message,
+        label,
+        help: note.help,
+        second,
+    }
+}
+
+fn kind_label(kind: DiagnosticKind) -> &'static str {
+    match kind {
+        DiagnosticKind::Syntax | DiagnosticKind::Advice => "here",
+        DiagnosticKind::UnknownKey => "unknown key",
+        DiagnosticKind::UnknownName => "unknown name",
+        DiagnosticKind::WrongType => "wrong type",
+        DiagnosticKind::Missing => "incomplete",
+        DiagnosticKind::Invalid => "cannot be read",
+        DiagnosticKind::NotSupported => "not supported yet",
+        DiagnosticKind::Inert => "no effect",
+        DiagnosticKind::Duplicate => "defined again",
+        DiagnosticKind::Conflict => "does not hold",
+    }
+}
+
+/// Path, line and column (both from 1, columns in characters) of a span's beginning.
+fn place(sources: &[Source], span: Span) -> (String, usize, usize) {
+    let Some(source) = sources.get(span.source) else { return (String::new(), 1, 1) };
+    let mut end = span.start.min(source.text.len());
+    while !source.text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let before = &source.text[..end];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (source.path.clone(), line, column)
+}
+
+/// The valid name that was probably meant.
+pub fn nearest<'n>(given: &str, valid: &[&'n str]) -> Option<&'n str> {
+    let scores = valid.iter().map(|name| (strsim::jaro_winkler(given, name), *name));
+    scores.filter(|(score, _)| *score >= 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+/// The nearest valid name, or the list of them all.
+pub fn suggestion(given: &str, valid: &[&str]) -> Option<String> {
+    if let Some(name) = nearest(given, valid) {
+        return Some(format!("did you mean `{name}`?"));
+    }
+    if valid.is_empty() {
+        return None;
+    }
+    Some(format!("valid here: {}", listed(valid)))
+}
+
+/// Names in a sentence: `a`, `b`, `c`.
+pub fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

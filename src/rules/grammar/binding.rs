@@ -1,0 +1,232 @@
+//! Owns: the shape of `[binding.COLLECTION.UPSTREAM]`: identity, reading, mapping.
+//!
+//! Must not know: writing (that is `write`).
+
+use super::{CodecWord, Direction, OnScopeExit, RequestShape, Write};
+use crate::record::TimeFormat;
+use crate::rules::shape::{Either, List, Named, kinds, table};
+use crate::rules::units::{Jq, Period, Text, Token};
+
+table! {
+    /// A collection at an upstream: how to read, map and write it.
+    Binding, "a binding table" {
+        /// pull, push or both. Default both.
+        direction: Direction,
+        /// Where the remote id is in a record.
+        id: Jq = required,
+        /// Where the version of a record is: a path, or `{ header = "ETag" }` of point reads and writes.
+        version: PathOrHeader,
+        /// Where a record's time of change is: a path (rfc3339), or `{ path, format }`.
+        updated_at: Either<Jq, UpdatedAt>,
+        /// The scope: a jq condition over a record.
+        r#where: Jq,
+        /// What happens to records that leave the scope. Default detach, and the only choice.
+        on_scope_exit: OnScopeExit,
+        /// How to list and to read.
+        read: Read,
+        /// Field by field: a path, or a table.
+        map: Named<Either<Jq, MapEntry>> = required,
+        /// How to write.
+        write: Write,
+    }
+}
+
+/// A place in the body, or a header.
+pub type PathOrHeader = Either<Jq, HeaderAt>;
+
+table! {
+    /// A value that comes in a header.
+    HeaderAt, "{ header = \"…\" }" {
+        /// The header's name.
+        header: Text = required,
+    }
+}
+
+table! {
+    /// A record's time of change.
+    UpdatedAt, "a table with `path` and `format`" {
+        /// Where it is.
+        path: Jq = required,
+        /// rfc3339, `unix_s`, `unix_ms` or `http_date`. Default rfc3339.
+        format: TimeFormat,
+    }
+}
+
+table! {
+    /// How a binding is listed and read.
+    Read, "a read table" {
+        /// The listing.
+        request: RequestShape,
+        /// The array of records in the answer, e.g. `.results[]`, or `.[]` where the answer is the array.
+        records: Jq,
+        /// How pages follow each other. Default none: one answer holds all.
+        page: Page,
+        /// How to read only what changed. Default none: every pass reads everything.
+        incremental: Incremental,
+        /// How deletes show. Default none: they do not.
+        deletes: Deletes,
+        /// The point read of one record, with `{id}`: for confirmation and re-reading.
+        get: RequestShape,
+    }
+    later {
+        "page_cap": "splitting capped listings",
+        "parent": "listings per parent record",
+    }
+}
+
+kinds! {
+    /// How pages follow each other.
+    Page, "a paging table such as { kind = \"page\", into = \"query.page\" }" {
+        /// One answer holds all.
+        "none" => None(PageNone) = bare,
+        /// Numbered pages; ends with an empty or short page.
+        "page" => Page(PageNumber),
+        /// Offsets; ends with an empty or short page.
+        "offset" => Offset(PageOffset),
+        /// A token in the answer goes into the next request; absent, null or empty ends.
+        "cursor" => Cursor(PageCursor),
+        /// `Link: <…>; rel="next"` (RFC 8288).
+        "link_header" => LinkHeader(PageNone) = bare,
+        /// The answer holds the next page's URL.
+        "next_url" => NextUrl(PageNextUrl),
+    }
+    later { "keyset": "paging by the last record's key" }
+}
+
+table! {
+    /// Nothing to set.
+    PageNone, "a table" {}
+}
+
+table! {
+    /// Numbered pages.
+    PageNumber, "a page table" {
+        /// Where the number goes, e.g. `query.page`.
+        into: Text = required,
+        /// The first page's number. Default 1.
+        start: u64,
+        /// The page size.
+        size: PageSize,
+    }
+}
+
+table! {
+    /// Offsets.
+    PageOffset, "an offset table" {
+        /// Where the offset goes, e.g. `query.offset`.
+        into: Text = required,
+        /// The page size.
+        size: PageSize,
+    }
+}
+
+table! {
+    /// The page size.
+    PageSize, "a size table such as { into = \"query.per_page\", value = 100 }" {
+        /// Where it goes, e.g. `query.per_page`.
+        into: Text = required,
+        /// Records per page.
+        value: u64 = required,
+    }
+}
+
+table! {
+    /// A cursor.
+    PageCursor, "a cursor table" {
+        /// Where the token is: a path, or `{ header = "…" }`.
+        next: PathOrHeader = required,
+        /// Where it goes: `query.NAME`, `header.NAME` or `body.PATH`.
+        into: Text = required,
+        /// jq condition over the answer that says that there is more; false ends even where a token is given.
+        more: Jq,
+    }
+}
+
+table! {
+    /// A next-URL.
+    PageNextUrl, "a next_url table" {
+        /// Where the URL is: a path, or `{ header = "Next-Page" }`.
+        next: PathOrHeader = required,
+    }
+}
+
+kinds! {
+    /// How to read only what changed.
+    Incremental, "an incremental table such as { kind = \"since\", into = \"query.since\" }" {
+        /// Every pass reads everything.
+        "none" => None(PageNone) = bare,
+        /// Changed since a moment or a token, inclusive.
+        "since" => Since(Since),
+        /// `If-None-Match` with the listing's `ETag`; 304 means that nothing changed.
+        "conditional" => Conditional(PageNone) = bare,
+    }
+    later {
+        "token": "sync tokens",
+        "event_feed": "event feeds",
+    }
+}
+
+table! {
+    /// Changed since.
+    Since, "a since table" {
+        /// Where it goes: `query.NAME` or `header.NAME`.
+        into: Text = required,
+        /// Where the next value comes from: a path in the first page's body, or `{ header = "ETag" }`. Default: the greatest `updated_at` seen.
+        from: PathOrHeader,
+        /// How an instant is written there. Default: as `updated_at` is, and `http_date` in `If-Modified-Since`.
+        format: TimeFormat,
+        /// Overlap with the time before. Default 2m.
+        lookback: Period,
+    }
+}
+
+kinds! {
+    /// How deletes show.
+    Deletes, "a deletes table such as { kind = \"tombstone\", when = \".deleted == true\" }" {
+        /// They do not.
+        "none" => None(PageNone) = bare,
+        /// Deleted records are listed with a mark.
+        "tombstone" => Tombstone(Tombstone),
+        /// Missing from a complete generation, confirmed by a point read where there is one.
+        "absence" => Absence(PageNone) = bare,
+    }
+    later { "endpoint": "listings of deleted records" }
+}
+
+table! {
+    /// Deleted records are listed with a mark.
+    Tombstone, "a tombstone table" {
+        /// jq condition over a record that is true for deleted ones.
+        when: Jq = required,
+    }
+}
+
+table! {
+    /// How one field stands in a record.
+    MapEntry, "a map table" {
+        /// A plain path; it reads and writes.
+        path: Jq,
+        /// A jq filter that reads; one-way unless `put` is given.
+        get: Jq,
+        /// A jq filter that writes: `.` is the body so far, `$value` the value.
+        put: Jq,
+        /// How the value is written there.
+        codec: Either<CodecWord, Codec>,
+        /// pull, push or both. Default the binding's.
+        direction: Direction,
+        /// Written when the record is created, never afterwards. Default false.
+        create_only: bool,
+    }
+}
+
+table! {
+    /// A codec with settings; exactly one of its keys.
+    Codec, "a codec table such as { split = \";\" }" {
+        /// Our text and the upstream's token for it, both unique.
+        r#enum: Named<Token>,
+        /// A set or list as one text with this separator.
+        split: Text,
+        /// A boolean as two texts, true first: `["yes", "no"]`.
+        bool: List<Text>,
+    }
+}

@@ -1,0 +1,19 @@
+//! Owns: the shape of a rules file: every key with its type and meaning. The reader and the JSON Schema both come from here.
+//!
+//! Must not know: what keys mean together (that is `check`).
+
+mod binding;
+mod collection;
+mod examples;
+mod root;
+mod upstream;
+mod words;
+mod write;
+
+pub use binding::*;
+pub use collection::*;
+pub use examples::example;
+pub use root::*;
+pub use upstream::*;
+pub use words::*;
+pub use write::*;
