@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::record::{RecordId, Slot, Value};
-use crate::rules::Origin;
+use crate::rules::{Collection, Origin};
 
 /// Everything known about one record of one collection at the barrier: all pulls are done, nothing is committed.
 /// Ref values are local ids everywhere (translated before), or `Slot::Absent` while their parent is unknown here (then `parked` is set).
@@ -104,6 +104,23 @@ pub enum Seen {
     Gone(Evidence),
     /// Observed, but outside the binding's scope.
     OutOfScope(Observation),
+}
+
+impl Seen {
+    /// What an observation of a linked record amounts to: [`Seen::Same`] only if no field says anything else than the base.
+    ///
+    /// To be asked with the *stored* observation, too, when a record is decided about for another reason than a fresh
+    /// listing: a field that stands still (an open conflict, an unreadable value) has not moved its base, so an unchanged
+    /// fingerprint alone does not mean `Same`.
+    pub fn of(collection: &Collection, link: &Link, observation: Observation) -> Self {
+        let same = |(field, slot): (usize, &Slot)| match (slot, link.base_remote.get(field)) {
+            (Slot::Absent, _) => true,
+            (Slot::Value(value), Some(Slot::Value(base))) => collection.fields[field].domain.same(value, base),
+            (Slot::Value(_), Some(Slot::Absent | Slot::Bad(_)) | None) | (Slot::Bad(_), _) => false,
+        };
+        let live = link.state == LinkState::Live;
+        if live && observation.slots.iter().enumerate().all(same) { Self::Same } else { Self::Record(observation) }
+    }
 }
 
 /// One remote record as really seen.

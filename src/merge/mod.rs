@@ -5,5 +5,28 @@
 mod facts;
 mod plan;
 
+mod decide;
+mod existence;
+mod fields;
+mod policy;
+mod push;
+mod sides;
+mod voice;
+
+mod evidence;
+pub mod guard;
+mod identity;
+pub mod intent;
+mod settle;
+
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
+
+pub use decide::decide;
+pub use evidence::{Found, Verdict, judge_unknown};
 pub use facts::*;
+pub use identity::{Identity, match_identity, match_key_texts, match_key_texts_seen};
 pub use plan::*;
+pub use settle::{Settled, rebase, settle};

@@ -1,0 +1,494 @@
+//! Owns: the decision table of first contacts and edits, one row per case, every expected list spelled out.
+//!
+//! Must not know: deletes, open conflicts.
+
+use crate::merge::testkit::*;
+use crate::merge::*;
+use crate::record::{FieldType, Normalize};
+use crate::rules::{Collection, Drift, Origin, Owner, Policy};
+
+/// One row: the local row, the spokes, what is done, and why.
+struct Case {
+    name: &'static str,
+    hub: &'static str,
+    spokes: &'static [&'static str],
+    does: &'static [&'static str],
+    why: &'static [&'static str],
+}
+
+fn check(collection: &Collection, cases: &[Case]) {
+    for case in cases {
+        let plan = decide(collection, &facts(collection, case.hub, case.spokes));
+        assert_eq!(lines(collection, &plan), case.does, "what is done: {}", case.name);
+        assert_eq!(reasons(collection, &plan), case.why, "why: {}", case.name);
+    }
+}
+
+/// Two texts, at two upstreams.
+fn two() -> Collection {
+    collection(vec![text("f"), text("g")], &["crm", "erp"])
+}
+
+#[test]
+fn edits_of_one_side_go_to_the_others() {
+    check(
+        &two(),
+        &[
+            Case { name: "nothing new is nothing to do", hub: "a b", spokes: &["a b", "a b"], does: &[], why: &[] },
+            Case {
+                name: "a listing that shows the base is nothing new",
+                hub: "a b",
+                spokes: &["a b > a b", "a b"],
+                does: &[],
+                why: &[],
+            },
+            Case {
+                name: "a remote edit reaches the hub and the other upstream",
+                hub: "a b",
+                spokes: &["a b > x b", "a b"],
+                does: &["set f=x", "erp update f=x @1", "crm base x b | x b"],
+                why: &["f: OneSide by crm"],
+            },
+            Case {
+                name: "a local edit reaches both upstreams, with nothing else in the body",
+                hub: "x b *",
+                spokes: &["a b", "a b"],
+                does: &["crm update f=x @1", "erp update f=x @1"],
+                why: &["f: OneSide by local"],
+            },
+            Case {
+                name: "a remote null is an edit",
+                hub: "a b",
+                spokes: &["a b > ~ b", "a b"],
+                does: &["set f=~", "erp update f=~ @1", "crm base ~ b | ~ b"],
+                why: &["f: OneSide by crm"],
+            },
+            Case {
+                name: "a local null clears upstream",
+                hub: "a ~ *",
+                spokes: &["a b", ""],
+                does: &["crm update g=~ @1", "erp create f=a"],
+                why: &["record: FirstContact by crm", "g: OneSide by local"],
+            },
+            Case {
+                name: "an unreachable upstream is left for later",
+                hub: "a b",
+                spokes: &["a b > x b", "a b blocked"],
+                does: &["set f=x", "crm base x b | x b"],
+                why: &["f: OneSide by crm"],
+            },
+        ],
+    );
+}
+
+#[test]
+fn s29_both_sides_changed_to_the_same_value_writes_nothing() {
+    check(
+        &two(),
+        &[
+            Case {
+                name: "local and remote",
+                hub: "x b *",
+                spokes: &["a b > x b", ""],
+                does: &["erp create f=x g=b", "crm base x b | x b"],
+                why: &["record: FirstContact by crm", "f: SameValue by local"],
+            },
+            Case {
+                name: "two upstreams",
+                hub: "a b",
+                spokes: &["a b > x b", "a b > x b"],
+                does: &["set f=x", "crm base x b | x b", "erp base x b | x b"],
+                why: &["f: SameValue by crm"],
+            },
+            Case {
+                name: "the hub came to what the spoke already holds",
+                hub: "A b *",
+                spokes: &["a b | A b", "A b"],
+                does: &["crm base A b | A b"],
+                why: &[],
+            },
+        ],
+    );
+}
+
+#[test]
+fn s30_different_fields_changed_on_each_side_are_both_kept() {
+    check(
+        &two(),
+        &[Case {
+            name: "f here, g there",
+            hub: "x b *",
+            spokes: &["a b > a y", "a b"],
+            does: &["set g=y", "crm update f=x @2", "erp update f=x g=y @1", "crm base a y | a y"],
+            why: &["g: OneSide by crm", "f: OneSide by local"],
+        }],
+    );
+}
+
+#[test]
+fn s34_s35_an_upstream_that_rewrites_what_it_gets_is_left_alone() {
+    check(
+        &two(),
+        &[
+            Case {
+                name: "two upstreams, two spellings, all quiet",
+                hub: "a b",
+                spokes: &["a b | A b", "a b | (a) b"],
+                does: &[],
+                why: &[],
+            },
+            Case {
+                name: "the same, listed again",
+                hub: "a b",
+                spokes: &["a b | A b > A b", "a b | (a) b > (a) b"],
+                does: &[],
+                why: &[],
+            },
+            Case {
+                name: "an edit of another field does not touch the spelling",
+                hub: "a b",
+                spokes: &["a b | A b > A y", "a b | (a) b"],
+                does: &["set g=y", "erp update g=y @1", "crm base a y | A y"],
+                why: &["g: OneSide by crm"],
+            },
+            Case {
+                name: "an upstream that gives up its spelling for the hub's is agreed with",
+                hub: "a b",
+                spokes: &["a b | A b > a b", "a b"],
+                does: &["crm base a b | a b"],
+                why: &[],
+            },
+        ],
+    );
+}
+
+#[test]
+fn s42_absence_never_clears() {
+    check(
+        &two(),
+        &[
+            Case {
+                name: "a key that is missing is no edit",
+                hub: "a b",
+                spokes: &["a b > ? y", "a b"],
+                does: &["set g=y", "erp update g=y @1", "crm base a y | a y"],
+                why: &["g: OneSide by crm"],
+            },
+            Case {
+                name: "the empty text is a value",
+                hub: "a b",
+                spokes: &["a b > _ b", "a b"],
+                does: &["set f=_", "erp update f=_ @1", "crm base _ b | _ b"],
+                why: &["f: OneSide by crm"],
+            },
+            Case {
+                name: "a field that a link never showed takes no null from it, and gives it its value",
+                hub: "a b",
+                spokes: &["a ? > a ~", "a b"],
+                does: &["crm update g=b @2", "crm base a ~ | a ~"],
+                why: &["g: OneSide by local"],
+            },
+            Case {
+                name: "a hub without a value clears nothing on first contact",
+                hub: "a ~",
+                spokes: &["a ?", "a ~"],
+                does: &[],
+                why: &[],
+            },
+        ],
+    );
+}
+
+#[test]
+fn s46_an_unreadable_field_is_blocked_alone() {
+    check(
+        &two(),
+        &[Case {
+            name: "the rest of the record goes on, both ways",
+            hub: "x b *",
+            spokes: &["a b > ! y", "a b"],
+            does: &["set g=y", "erp update f=x g=y @1", "crm base a y | a y"],
+            why: &["g: OneSide by crm", "f: blocked f at crm: unknown token", "f: OneSide by local"],
+        }],
+    );
+    let mut listed = two();
+    listed.fields[0].domain.one_of = Some(vec!["a".to_owned(), "c".to_owned()]);
+    check(
+        &listed,
+        &[
+            Case {
+                name: "a local value outside the list is not sent",
+                hub: "q y *",
+                spokes: &["a b", ""],
+                does: &["crm update g=y @1", "erp create g=y"],
+                why: &[
+                    "record: FirstContact by crm",
+                    "f: blocked f: `q` is not one of the listed values",
+                    "g: OneSide by local",
+                    "f: blocked f: `q` is not one of the listed values",
+                ],
+            },
+            Case {
+                name: "a remote value outside the list is not taken",
+                hub: "a b",
+                spokes: &["a b > q b", "a b"],
+                does: &[],
+                why: &["f: blocked f at crm: `q` is not one of the listed values"],
+            },
+        ],
+    );
+}
+
+#[test]
+fn first_contact_inserts_links_and_creates() {
+    let mut keyed = two();
+    keyed.fields[0].required = true;
+    check(
+        &keyed,
+        &[
+            Case {
+                name: "a new remote record becomes a row, and a record at the other upstream",
+                hub: "-",
+                spokes: &["new a b", ""],
+                does: &["insert a b", "erp create f=a g=b", "crm base a b | a b", "crm live"],
+                why: &["record: FirstContact by crm"],
+            },
+            Case {
+                name: "s13: a row inserted by hand is created upstream",
+                hub: "a ~ *",
+                spokes: &["", ""],
+                does: &["crm create f=a", "erp create f=a"],
+                why: &["record: FirstContact by local"],
+            },
+            Case {
+                name: "s04: created on both sides: matched, and merged against an empty base",
+                hub: "a ~ *",
+                spokes: &["new a b", ""],
+                does: &["set g=b", "erp create f=a g=b", "crm base a b | a b", "crm live"],
+                why: &["record: FirstContact by crm", "g: FirstContact by crm"],
+            },
+            Case {
+                name: "a remote record without a required field is set aside",
+                hub: "-",
+                spokes: &["new ~ b", ""],
+                does: &["quarantine required field `f` has no value"],
+                why: &[],
+            },
+            Case {
+                name: "and says so if the field was there but unreadable",
+                hub: "-",
+                spokes: &["new ! b", ""],
+                does: &["quarantine required field `f` has no value (crm says: unknown token)"],
+                why: &[],
+            },
+            Case {
+                name: "nothing is created where the record may exist",
+                hub: "-",
+                spokes: &["new a b", "blocked"],
+                does: &["insert a b", "crm base a b | a b", "crm live"],
+                why: &["record: FirstContact by crm"],
+            },
+            Case {
+                name: "s08: a match key that is edited after linking is a plain edit",
+                hub: "a b",
+                spokes: &["a b > z b", "a b"],
+                does: &["set f=z", "erp update f=z @1", "crm base z b | z b"],
+                why: &["f: OneSide by crm"],
+            },
+        ],
+    );
+}
+
+#[test]
+fn directions_hold_and_pull_only_fields_are_never_sent() {
+    let mut pull_only = two();
+    edit_map(&mut pull_only, 0, 0).push = false;
+    edit_map(&mut pull_only, 1, 0).create_only = true;
+    check(
+        &pull_only,
+        &[Case {
+            name: "pull-only at crm, create-only at erp",
+            hub: "x y *",
+            spokes: &["a b", "a b"],
+            does: &["crm update g=y @1", "erp update g=y @1"],
+            why: &["g: OneSide by local"],
+        }],
+    );
+    let mut push_only = two();
+    edit(&mut push_only, 0).pull = false;
+    check(
+        &push_only,
+        &[
+            Case {
+                name: "what a push-only upstream makes of a field is noted, not taken and not fought",
+                hub: "a b",
+                spokes: &["a b > q b", "a b"],
+                does: &["crm base a b | q b"],
+                why: &[],
+            },
+            Case {
+                name: "a record that only a push-only upstream has does not come in",
+                hub: "-",
+                spokes: &["new a b", ""],
+                does: &[],
+                why: &[],
+            },
+        ],
+    );
+}
+
+#[test]
+fn a_group_moves_as_one() {
+    let mut address = collection(vec![text("street"), text("city"), text("name")], &["crm", "erp"]);
+    for member in [0, 1] {
+        address.fields[member].group = Some("address".to_owned());
+        address.fields[member].chain = vec![Policy::Latest, Policy::Manual];
+    }
+    check(
+        &address,
+        &[
+            Case {
+                name: "edits of different members on two sides are one decision; the later tuple is taken whole",
+                hub: "s2 c1 n *",
+                spokes: &["s1 c1 n > s1 c2 n", "s1 c1 n"],
+                does: &[
+                    "crm update street=s2 city=c1 @2",
+                    "erp update street=s2 city=c1 @1",
+                    "crm base s1 c2 n | s1 c2 n",
+                ],
+                why: &["street+city: latest by local over crm=s1 c2"],
+            },
+            Case {
+                name: "an unreadable member blocks the group at that upstream",
+                hub: "s2 c1 m *",
+                spokes: &["s1 c1 n > s1 ! n", "s1 c1 n"],
+                does: &["crm update name=m @2", "erp update street=s2 city=c1 name=m @1"],
+                why: &[
+                    "street+city: blocked city at crm: unknown token",
+                    "name: OneSide by local",
+                    "street+city: OneSide by local",
+                ],
+            },
+        ],
+    );
+}
+
+#[test]
+fn only_the_owner_sets_an_owned_field() {
+    let owned = |owner: &str, drift: Drift| {
+        let mut owned = two();
+        owned.fields[0].owner = Some(Owner { origin: Origin::from_name(owner), drift });
+        owned
+    };
+    check(
+        &owned("crm", Drift::Revert),
+        &[
+            Case {
+                name: "the owner's edit goes everywhere",
+                hub: "a b",
+                spokes: &["a b > x b", "a b"],
+                does: &["set f=x", "erp update f=x @1", "crm base x b | x b"],
+                why: &["f: Owner by crm"],
+            },
+            Case {
+                name: "a foreign edit is written over",
+                hub: "a b",
+                spokes: &["a b", "a b > q b"],
+                does: &["erp update f=a @2", "erp base q b | q b"],
+                why: &["f: Owner by crm over erp=q"],
+            },
+            Case {
+                name: "a local edit is set back",
+                hub: "q b *",
+                spokes: &["a b | A b", "a b"],
+                does: &["set f=a"],
+                why: &["f: Owner by crm over local=q"],
+            },
+            Case {
+                name: "an owner that never spoke owns nothing yet, and gets nothing",
+                hub: "a b *",
+                spokes: &["", "a b > q b"],
+                does: &["crm create g=b", "erp update f=a @2", "erp base q b | q b"],
+                why: &["record: FirstContact by erp", "f: Owner by crm over erp=q"],
+            },
+        ],
+    );
+    check(
+        &owned("crm", Drift::Report),
+        &[
+            Case {
+                name: "a foreign edit is reported and left",
+                hub: "a b",
+                spokes: &["a b", "a b > q b"],
+                does: &["erp base a b | q b"],
+                why: &["f: Owner by crm over erp=q"],
+            },
+            Case {
+                name: "a local edit is reported, left, and sent nowhere",
+                hub: "q y *",
+                spokes: &["a b", "a b"],
+                does: &["crm update g=y @1", "erp update g=y @1"],
+                why: &["f: Owner by local over crm=a", "g: OneSide by local"],
+            },
+        ],
+    );
+    check(
+        &owned("local", Drift::Revert),
+        &[
+            Case {
+                name: "nobody but the local side",
+                hub: "a b",
+                spokes: &["a b > q b", "a b"],
+                does: &["crm update f=a @2", "crm base q b | q b"],
+                why: &["f: Owner by local over crm=q"],
+            },
+            Case {
+                name: "a local side without a value does not clear what it never had",
+                hub: "~ b",
+                spokes: &["new q b", "~ b"],
+                does: &["crm base ? b | q b", "crm live"],
+                why: &["f: Owner by local over crm=q"],
+            },
+        ],
+    );
+}
+
+#[test]
+fn several_candidates_go_through_the_chain() {
+    let mut chained = collection(vec![field("n", FieldType::Integer), field("s", FieldType::Set)], &["crm", "erp"]);
+    chained.fields[0].chain = vec![Policy::Latest, Policy::Max, Policy::Manual];
+    chained.fields[1].chain = vec![Policy::Set];
+    chained.fields[1].domain.normalize = vec![Normalize::Lowercase];
+    check(
+        &chained,
+        &[
+            Case {
+                name: "the later one, then the greater one",
+                hub: "1 a",
+                spokes: &["1 a > 5 a", "1 a > 7 a"],
+                does: &["set n=7", "crm update n=7 @2", "crm base 5 a | 5 a", "erp base 7 a | 7 a"],
+                why: &["n: max by erp over crm=5"],
+            },
+            Case {
+                name: "a local edit that is later wins over the remote one, which is kept as the loser",
+                hub: "2 a *",
+                spokes: &["1 a > 5 a", "1 a"],
+                does: &["crm update n=2 @2", "erp update n=2 @1", "crm base 5 a | 5 a"],
+                why: &["n: latest by local over crm=5"],
+            },
+            Case {
+                name: "sets merge three ways over each side's own base",
+                hub: "1 a+b *",
+                spokes: &["1 a+c > 1 C+d", "1 a+c > 1 a+c+e"],
+                does: &[
+                    "set s=b+d+e",
+                    "crm update s=b+d+e @2",
+                    "erp update s=b+d+e @2",
+                    "crm base 1 c+d | 1 C+d",
+                    "erp base 1 a+c+e | 1 a+c+e",
+                ],
+                why: &["s: set"],
+            },
+        ],
+    );
+}

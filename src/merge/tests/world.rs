@@ -1,0 +1,255 @@
+//! Owns: a model world of one record: upstreams that normalise, a local row, and passes that carry plans out.
+//!
+//! Must not know: which properties are asked of it.
+
+use std::collections::BTreeSet;
+
+use crate::merge::testkit::*;
+use crate::merge::*;
+use crate::record::{FieldType, RecordId, Slot, Value};
+use crate::rules::{Collection, Origin, Policy};
+
+/// What an upstream makes of a value that it is given.
+#[derive(Clone, Copy, Debug)]
+pub enum Habit {
+    Verbatim,
+    Uppercase,
+    Brackets,
+}
+
+impl Habit {
+    pub fn apply(self, value: &Value) -> Value {
+        match (self, value) {
+            (Self::Uppercase, Value::Text(text)) => Value::Text(text.to_uppercase()),
+            (Self::Brackets, Value::Text(text)) if !text.starts_with('(') => Value::Text(format!("({text})")),
+            (Self::Uppercase, Value::Set(members)) => Value::Set(members.iter().map(|m| m.to_uppercase()).collect()),
+            (Self::Verbatim | Self::Uppercase | Self::Brackets, value) => value.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Remote {
+    pub record: Option<Vec<Value>>,
+    pub version: u32,
+    pub changed_at: i64,
+    pub habit: Habit,
+}
+
+#[derive(Debug)]
+pub struct World {
+    pub collection: Collection,
+    pub row: Option<Vec<Value>>,
+    pub edited_at: Option<i64>,
+    pub known: bool,
+    pub origins: Vec<Option<Provenance>>,
+    pub links: Vec<Option<Link>>,
+    pub remotes: Vec<Remote>,
+    pub frozen: Vec<Freeze>,
+    /// Writes that an upstream answered with yes and did not take; not repeated unchanged.
+    pub refused: BTreeSet<(usize, Vec<(usize, Value)>)>,
+    pub clock: i64,
+    /// Minutes from one edit to the next.
+    pub tick: i64,
+}
+
+/// A text, a number and a set, at up to three upstreams.
+pub fn rules(spokes: usize, chains: &[Vec<Policy>]) -> Collection {
+    let fields = vec![text("t"), field("n", FieldType::Integer), field("s", FieldType::Set)];
+    let mut collection = collection(fields, &["ash", "bay", "cob"][..spokes]);
+    collection.priority = ["bay", "local", "ash", "cob"].map(Origin::from_name).to_vec();
+    for (field, chain) in chains.iter().enumerate() {
+        collection.fields[field].chain.clone_from(chain);
+    }
+    collection
+}
+
+impl World {
+    pub fn new(collection: Collection, habits: &[Habit]) -> Self {
+        let count = collection.bindings.len();
+        let remotes = habits[..count].iter().map(|&habit| Remote { record: None, version: 0, changed_at: 0, habit });
+        Self {
+            row: None,
+            edited_at: None,
+            known: false,
+            origins: vec![None; collection.fields.len()],
+            links: vec![None; count],
+            remotes: remotes.collect(),
+            frozen: Vec::new(),
+            refused: BTreeSet::new(),
+            clock: 0,
+            tick: 1,
+            collection,
+        }
+    }
+
+    pub fn edit_local(&mut self, field: usize, value: Value) {
+        self.clock += self.tick;
+        let count = self.collection.fields.len();
+        self.known = true;
+        self.row.get_or_insert_with(|| vec![Value::Null; count])[field] = value;
+        self.edited_at = Some(self.clock);
+    }
+
+    pub fn edit_remote(&mut self, binding: usize, field: usize, value: &Value) {
+        self.clock += self.tick;
+        let Some(remote) = self.remotes.get_mut(binding) else { return };
+        let value = remote.habit.apply(value);
+        // Nobody saves a form that changes nothing.
+        if let Some(record) = remote.record.as_mut().filter(|record| record[field] != value) {
+            record[field] = value;
+            remote.version += 1;
+            remote.changed_at = self.clock;
+        }
+    }
+
+    pub fn facts(&self) -> Facts {
+        let spokes = (0..self.links.len()).map(|binding| {
+            let link = self.links[binding].clone();
+            let remote = &self.remotes[binding];
+            let observation = remote.record.as_ref().map(|record| Observation {
+                slots: record.iter().cloned().map(Slot::Value).collect(),
+                version: Some(remote.version.to_string()),
+                updated_at: Some(at(remote.changed_at)),
+                observed_at: at(self.clock),
+            });
+            let seen = match (&link, observation) {
+                (Some(link), Some(observation)) => Seen::of(&self.collection, link, observation),
+                (None, Some(observation)) => Seen::Record(observation),
+                (Some(_), None) => Seen::Gone(Evidence::Tombstone),
+                (None, None) => Seen::Same,
+            };
+            Spoke { link, seen, blocked: None }
+        });
+        let hub = match &self.row {
+            Some(values) => Hub::Row { values: values.clone(), edited_at: self.edited_at.map(at) },
+            None if self.known => Hub::Deleted { deleted_at: None },
+            None => Hub::Never,
+        };
+        Facts {
+            record: self.known.then(|| RecordId("r1".to_owned())),
+            hub,
+            origins: self.origins.clone(),
+            spokes: spokes.collect(),
+            frozen: self.frozen.clone(),
+            now: at(self.clock),
+        }
+    }
+
+    /// Decides and commits; the plan's writes are still to be pushed.
+    pub fn commit(&mut self) -> RecordPlan {
+        self.clock += 1;
+        let facts = self.facts();
+        let plan = decide(&self.collection, &facts);
+        match &plan.local {
+            LocalChange::None => {}
+            LocalChange::Insert(values) => {
+                self.row = Some(values.clone());
+                self.known = true;
+            }
+            LocalChange::Update(changed) => {
+                for (field, value) in changed {
+                    self.row.as_mut().unwrap()[*field] = value.clone();
+                }
+            }
+            LocalChange::Delete => self.row = None,
+        }
+        self.edited_at = None;
+        for (field, provenance) in &plan.origins {
+            self.origins[*field] = Some(provenance.clone());
+        }
+        for base in &plan.bases {
+            let remote_id = "x1".to_owned();
+            let (base_hub, base_remote) = (base.hub.clone(), base.remote.clone());
+            let link = Link { remote_id, version: None, base_hub, base_remote, state: LinkState::Live };
+            self.links[base.binding] = Some(link);
+        }
+        for (binding, state) in &plan.links {
+            self.links[*binding].as_mut().unwrap().state = *state;
+        }
+        for (link, remote) in self.links.iter_mut().zip(&self.remotes) {
+            if let Some(link) = link {
+                link.version = Some(remote.version.to_string());
+            }
+        }
+        for conflict in &plan.conflicts {
+            self.frozen.retain(|freeze| freeze.fields != conflict.fields);
+            self.frozen.push(freeze(conflict, None));
+        }
+        self.frozen.retain(|freeze| !plan.closed.iter().any(|closed| closed.fields == freeze.fields));
+        plan
+    }
+
+    /// Sends a plan's writes, each read back and settled; says how many were really sent.
+    pub fn push(&mut self, plan: &RecordPlan) -> usize {
+        let mut sent = 0;
+        for write in &plan.writes {
+            let values = match &write.op {
+                WriteOp::Create(values) | WriteOp::Update(values) => values.clone(),
+                WriteOp::Delete => {
+                    self.remotes[write.binding].record = None;
+                    self.links[write.binding].as_mut().unwrap().state = LinkState::Deleted;
+                    sent += 1;
+                    continue;
+                }
+            };
+            if self.refused.contains(&(write.binding, values.clone())) {
+                continue;
+            }
+            sent += 1;
+            self.clock += 1;
+            self.take(write.binding, &values);
+            self.settle(write.binding, values);
+        }
+        sent
+    }
+
+    fn take(&mut self, binding: usize, values: &[(usize, Value)]) {
+        let count = self.collection.fields.len();
+        let remote = &mut self.remotes[binding];
+        let record = remote.record.get_or_insert_with(|| vec![Value::Null; count]);
+        for (field, value) in values {
+            record[*field] = remote.habit.apply(value);
+        }
+        remote.version += 1;
+        remote.changed_at = self.clock;
+    }
+
+    fn settle(&mut self, binding: usize, values: Vec<(usize, Value)>) {
+        let remote = &self.remotes[binding];
+        let slots: Vec<Slot> = remote.record.iter().flatten().cloned().map(Slot::Value).collect();
+        let (hub, base) =
+            self.links[binding].as_ref().map_or((&[][..], &[][..]), |link| (&link.base_hub, &link.base_remote));
+        let settled = settle(&self.collection, hub, base, &values, Some(&slots));
+        if !settled.refused.is_empty() {
+            self.refused.insert((binding, values));
+        }
+        self.links[binding] = Some(Link {
+            remote_id: "x1".to_owned(),
+            version: Some(remote.version.to_string()),
+            base_hub: settled.hub,
+            base_remote: settled.remote,
+            state: LinkState::Live,
+        });
+    }
+
+    /// One whole pass; the number of remote writes and local changes that it made.
+    pub fn pass(&mut self) -> usize {
+        let plan = self.commit();
+        let local = usize::from(plan.local != LocalChange::None);
+        local + self.push(&plan)
+    }
+
+    /// Every upstream has the row, in its own spelling or in the row's. An owner that never spoke claims nothing.
+    pub fn agrees(&self) -> bool {
+        let Some(row) = &self.row else { return self.remotes.iter().all(|remote| remote.record.is_none()) };
+        self.remotes.iter().all(|remote| {
+            remote.record.as_ref().is_some_and(|record| {
+                let silent = |field: usize| self.collection.fields[field].owner.is_some() && row[field].is_null();
+                let agrees =
+                    |field: usize| record[field] == row[field] || record[field] == remote.habit.apply(&row[field]);
+                (0..row.len()).all(|field| silent(field) || agrees(field))
+            })
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! Owns: whose value the hub holds: the local edit that provenance does not know of yet, or who set it.
+//!
+//! Must not know: policies, writes.
+
+use crate::record::Value;
+use crate::rules::Origin;
+
+use super::sides::{Say, Scene, Unit};
+use super::{Candidate, LinkState, Provenance};
+
+impl Scene<'_> {
+    /// The hub's say about a unit, as a candidate.
+    pub fn hub_say(&self, unit: &Unit<'_>) -> Say {
+        let voice = unit
+            .fields
+            .iter()
+            .map(|&field| self.voice(field))
+            .max_by(|left, right| {
+                let key = |voice: &Provenance| (voice.origin == Origin::Local, voice.source_time);
+                key(left).cmp(&key(right)).then_with(|| right.origin.cmp(&left.origin))
+            })
+            .unwrap_or(self.local_now());
+        Say {
+            candidate: Candidate {
+                origin: voice.origin,
+                values: self.hub_of(unit),
+                source_time: voice.source_time,
+                observed_at: voice.observed_at,
+            },
+            binding: None,
+            base: vec![Value::Null; unit.fields.len()],
+            first: false,
+        }
+    }
+
+    /// Who set the hub's value of a field, and when.
+    pub fn voice(&self, field: usize) -> Provenance {
+        match self.facts.origins.get(field).and_then(Option::as_ref) {
+            Some(known) if !self.is_local_news(field, known) => known.clone(),
+            Some(_) | None => self.local_now(),
+        }
+    }
+
+    /// The provenance to be stored for a field whose local edit is noticed by this pass; `None` where nothing is new.
+    pub fn local_news(&self, field: usize) -> Option<Provenance> {
+        match self.facts.origins.get(field).and_then(Option::as_ref) {
+            Some(known) => self.is_local_news(field, known).then(|| self.local_now()),
+            None => (!self.hub[field].is_null()).then(|| self.local_now()),
+        }
+    }
+
+    /// Whether the hub holds something else than what its provenance speaks of.
+    ///
+    /// When an upstream's value is taken, the hub half of that upstream's base becomes this value in the same commit;
+    /// so a hub that differs from that half was edited here since. A value that was set here and differs from some base
+    /// is new again if the row's hint is newer than the provenance.
+    fn is_local_news(&self, field: usize, known: &Provenance) -> bool {
+        let differs = |binding: usize| {
+            let link = self.facts.spokes[binding].link.as_ref().filter(|link| link.state == LinkState::Live);
+            let base = link.and_then(|link| link.base_hub.get(field)).and_then(Option::as_ref);
+            base.map(|base| !self.same(field, base, &self.hub[field]))
+        };
+        match &known.origin {
+            Origin::Upstream(name) => {
+                let binding = self.collection.bindings.iter().position(|binding| &binding.upstream.name == name);
+                binding.and_then(differs).unwrap_or(self.edited_at.is_some())
+            }
+            Origin::Local => {
+                self.edited_at.is_some_and(|at| known.source_time.is_none_or(|known| at > known))
+                    && (0..self.facts.spokes.len()).any(|binding| differs(binding).unwrap_or(false))
+            }
+        }
+    }
+
+    /// A local edit noticed now; its time is the hint's, or the pass's own where there is none.
+    pub fn local_now(&self) -> Provenance {
+        let now = self.facts.now;
+        Provenance { origin: Origin::Local, source_time: Some(self.edited_at.unwrap_or(now)), observed_at: now }
+    }
+}
