@@ -3,8 +3,13 @@
 //! Must not know: HTTP, which policy decides, when passes run. `sqlite` is the one implementation so far.
 
 mod rows;
+mod sqlite;
+
+#[cfg(test)]
+mod contract;
 
 pub use rows::*;
+pub use sqlite::{Lock, Mode, OpenOptions, SqliteStore};
 
 use std::path::Path;
 
@@ -89,7 +94,13 @@ pub trait View {
     /// Live links of a binding with remote ids greater than `after`, in remote id order, narrow.
     fn live_links(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<(String, LinkId)>, StoreError>;
     /// Live links of a binding that were made under a mapping other than `mapping`, by link id greater than `after`.
-    fn links_not_under(&self, binding: BindingKey, mapping: MappingKey, after: i64, limit: usize) -> Result<Vec<LinkRow>, StoreError>;
+    fn links_not_under(
+        &self,
+        binding: BindingKey,
+        mapping: MappingKey,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LinkRow>, StoreError>;
 
     // -- local rows --
     /// The row, one slot per field (`Bad` where another program left what the type forbids; never `Absent`).
@@ -103,7 +114,12 @@ pub trait View {
     /// The hint about local edits of a record.
     fn dirty(&self, collection: CollectionKey, record: &RecordId) -> Result<Option<Dirty>, StoreError>;
     /// Hints in record order.
-    fn dirty_after(&self, collection: CollectionKey, after: &str, limit: usize) -> Result<Vec<(RecordId, Dirty)>, StoreError>;
+    fn dirty_after(
+        &self,
+        collection: CollectionKey,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, Dirty)>, StoreError>;
     /// Provenance of a record: per field name, `""` for the default of the whole record.
     fn origins(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<OriginRow>, StoreError>;
 
@@ -155,17 +171,32 @@ pub trait Tx: View {
     /// Inserts a row.
     fn insert_row(&mut self, collection: &Collection, record: &RecordId, values: &[Value]) -> Result<(), StoreError>;
     /// Updates some fields.
-    fn update_row(&mut self, collection: &Collection, record: &RecordId, values: &[(usize, Value)]) -> Result<(), StoreError>;
+    fn update_row(
+        &mut self,
+        collection: &Collection,
+        record: &RecordId,
+        values: &[(usize, Value)],
+    ) -> Result<(), StoreError>;
     /// Deletes a row.
     fn delete_row(&mut self, collection: &Collection, record: &RecordId) -> Result<(), StoreError>;
     /// Replaces the record's entries in the match index.
-    fn index_match(&mut self, collection: CollectionKey, record: &RecordId, texts: &[Option<String>]) -> Result<(), StoreError>;
+    fn index_match(
+        &mut self,
+        collection: CollectionKey,
+        record: &RecordId,
+        texts: &[Option<String>],
+    ) -> Result<(), StoreError>;
     /// Removes a hint, if it is still the one that was read.
     fn clear_dirty(&mut self, collection: CollectionKey, record: &RecordId, seen: i64) -> Result<(), StoreError>;
     /// Leaves a hint of the engine's own: this record must be looked at again. An existing hint stays.
     fn mark_dirty(&mut self, collection: CollectionKey, record: &RecordId, op: DirtyOp) -> Result<(), StoreError>;
     /// Sets provenance; a row for `""` becomes the default and removes nothing else.
-    fn set_origins(&mut self, collection: CollectionKey, record: &RecordId, rows: &[OriginRow]) -> Result<(), StoreError>;
+    fn set_origins(
+        &mut self,
+        collection: CollectionKey,
+        record: &RecordId,
+        rows: &[OriginRow],
+    ) -> Result<(), StoreError>;
 
     // -- links --
     /// Makes a link. A second link of the same (record, binding) or (binding, remote id) is `StoreError::Constraint`.
@@ -217,11 +248,12 @@ pub trait Tx: View {
     /// Records a halt, replacing an open one of the same collection.
     fn put_halt(&mut self, row: &HaltRow) -> Result<i64, StoreError>;
     /// Approves (`Some(time)`) or closes a halt.
-    fn set_halt(&mut self, halt: i64, approved_at: Option<Micros>, closed_at: Option<Micros>) -> Result<(), StoreError>;
+    fn set_halt(&mut self, halt: i64, approved_at: Option<Micros>, closed_at: Option<Micros>)
+    -> Result<(), StoreError>;
 }
 
 /// Why the store could not do it. A failing record is not an error here.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// A constraint refused the row (unique field, one link per record and upstream, CHECK); only this job is rolled back.
     #[error("{table}: {reason}")]
@@ -232,7 +264,9 @@ pub enum StoreError {
         reason: String,
     },
     /// Another program holds the database beyond the busy timeout.
-    #[error("{path} is busy: another program holds a lock on it for more than {waited_ms} ms; find it with `fuser {path}`")]
+    #[error(
+        "{path} is busy: another program holds a lock on it for more than {waited_ms} ms; find it with `fuser {path}`"
+    )]
     Busy {
         /// The database file.
         path: String,
@@ -262,7 +296,9 @@ pub enum StoreError {
         reason: String,
     },
     /// The file is no database, or damaged. It is never recreated.
-    #[error("{path} is damaged: {reason}; it was left as it is: restore a backup, or salvage it with `sqlite3 {path} .recover`")]
+    #[error(
+        "{path} is damaged: {reason}; it was left as it is: restore a backup, or salvage it with `sqlite3 {path} .recover`"
+    )]
     Corrupt {
         /// The database file.
         path: String,
@@ -270,7 +306,9 @@ pub enum StoreError {
         reason: String,
     },
     /// The schema is newer than this program.
-    #[error("{path} has schema {found}, this reconciled knows up to {known}: use a newer reconciled, or restore the backup made before the upgrade")]
+    #[error(
+        "{path} has schema {found}, this reconciled knows up to {known}: use a newer reconciled, or restore the backup made before the upgrade"
+    )]
     Newer {
         /// The database file.
         path: String,
@@ -290,6 +328,14 @@ pub enum StoreError {
     /// The file does not exist (commands that only look never create it).
     #[error("{path} does not exist; run `reconciled run --once` first, or give the right --db")]
     Missing {
+        /// The database file.
+        path: String,
+    },
+    /// The path means another file than when it was opened.
+    #[error(
+        "{path} was replaced or removed while it was open; nothing more is written: stop, find out who did it, and start again"
+    )]
+    Replaced {
         /// The database file.
         path: String,
     },

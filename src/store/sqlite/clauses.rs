@@ -1,0 +1,81 @@
+//! Owns: lists narrowed by what a filter names, and by nothing that it does not name.
+//!
+//! Must not know: tables.
+
+use rusqlite::types::Value;
+use rusqlite::{Row, params_from_iter};
+
+use super::db::Db;
+use super::fault::Res;
+use super::rows::bound;
+
+/// What a limit of 0 means in filters.
+const LIMIT_DEFAULT: usize = 1000;
+
+/// A value to compare with.
+pub(super) struct Term(Value);
+
+impl From<&str> for Term {
+    fn from(text: &str) -> Self {
+        Self(Value::Text(text.to_owned()))
+    }
+}
+
+impl From<i64> for Term {
+    fn from(number: i64) -> Self {
+        Self(Value::Integer(number))
+    }
+}
+
+/// A SELECT that grows its WHERE.
+pub(super) struct Clauses {
+    sql: String,
+    values: Vec<Value>,
+    any: bool,
+}
+
+impl Clauses {
+    /// Begins with the SELECT and its table.
+    pub(super) fn new(select: &str) -> Self {
+        Self { sql: select.to_owned(), values: Vec::new(), any: false }
+    }
+
+    /// `column = value`, where the filter names one.
+    pub(super) fn is(&mut self, column: &str, value: Option<impl Into<Term>>) {
+        self.compare(column, "=", value);
+    }
+
+    /// `column > value`, where the filter names one.
+    pub(super) fn after(&mut self, column: &str, value: Option<impl Into<Term>>) {
+        self.compare(column, ">", value);
+    }
+
+    /// A condition without a value.
+    pub(super) fn holds(&mut self, condition: &str) {
+        self.sql.push_str(if self.any { " AND " } else { " WHERE " });
+        self.sql.push_str(condition);
+        self.any = true;
+    }
+
+    fn compare(&mut self, column: &str, operator: &str, value: Option<impl Into<Term>>) {
+        if let Some(value) = value {
+            self.values.push(value.into().0);
+            let condition = format!("{column} {operator} ?{}", self.values.len());
+            self.holds(&condition);
+        }
+    }
+
+    /// Runs it; a limit of 0 means the default.
+    pub(super) fn all<T>(
+        mut self,
+        db: &Db,
+        order: &str,
+        limit: usize,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Res<Vec<T>> {
+        let limit = if limit == 0 { LIMIT_DEFAULT } else { limit };
+        self.values.push(Value::Integer(bound(limit)));
+        let sql = format!("{} {order} LIMIT ?{}", self.sql, self.values.len());
+        db.all(&sql, params_from_iter(self.values), read)
+    }
+}

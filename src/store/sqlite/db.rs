@@ -1,0 +1,95 @@
+//! Owns: one connection with what every statement needs beside it: cached texts, the words for errors, whether the transaction still stands.
+//!
+//! Must not know: threads, files, migrations.
+
+use std::cell::RefCell;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+
+use crate::store::StoreError;
+
+use super::fault::{Failure, Place, Res, ends_transaction};
+use super::texts::Texts;
+
+/// A connection; the contract's `View` and `Tx` are implemented on it.
+pub(super) struct Db {
+    pub(super) conn: Connection,
+    pub(super) place: Place,
+    pub(super) texts: RefCell<Texts>,
+    doomed: RefCell<Option<StoreError>>,
+}
+
+impl Db {
+    pub(super) fn new(conn: Connection, place: Place) -> Self {
+        Self { conn, place, texts: RefCell::default(), doomed: RefCell::default() }
+    }
+
+    /// Runs a statement; how many rows it changed.
+    pub(super) fn exec(&self, sql: &str, params: impl Params) -> Res<usize> {
+        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// All rows of a query.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Res<Vec<T>> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map(params, read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The first row of a query.
+    pub(super) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Res<Option<T>> {
+        Ok(self.conn.prepare_cached(sql)?.query_row(params, read).optional()?)
+    }
+
+    /// The one number that a query counts.
+    pub(super) fn count(&self, sql: &str, params: impl Params) -> Res<u64> {
+        let count: i64 = self.conn.prepare_cached(sql)?.query_row(params, |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    }
+
+    /// Crosses the contract's border after reading.
+    pub(super) fn reading<T>(&self, outcome: Res<T>) -> Result<T, StoreError> {
+        outcome.map_err(|failure| self.explain(failure))
+    }
+
+    /// Crosses the contract's border around writing. SQLite rolls back by itself on some errors; a job that went on
+    /// after one would write each statement as a transaction of its own, so nothing is written then.
+    pub(super) fn writing<T>(&self, work: impl FnOnce(&Self) -> Res<T>) -> Result<T, StoreError> {
+        if let Some(error) = self.doom() {
+            return Err(error);
+        }
+        if self.conn.is_autocommit() {
+            return Err(StoreError::Closed);
+        }
+        work(self).map_err(|failure| self.explain(failure))
+    }
+
+    /// Why this transaction can only be rolled back, if so.
+    pub(super) fn doom(&self) -> Option<StoreError> {
+        self.doomed.borrow().clone()
+    }
+
+    /// Forgets the doom of the last transaction.
+    pub(super) fn fresh(&self) {
+        self.doomed.take();
+    }
+
+    /// Puts a failure into words, and remembers it where the transaction cannot stand after it.
+    pub(super) fn explain(&self, failure: Failure) -> StoreError {
+        let error = self.place.explain(failure);
+        if ends_transaction(&error) {
+            self.doomed.borrow_mut().get_or_insert_with(|| error.clone());
+        }
+        error
+    }
+}

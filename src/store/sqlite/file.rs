@@ -1,0 +1,108 @@
+//! Owns: the database as a file: its folder, its mode, whether it is still the same one, copies of it.
+//!
+//! Must not know: what is in it.
+
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+
+use crate::store::StoreError;
+
+use super::fault::{Failure, Place, Res, of_io};
+use super::lock::beside;
+
+/// Makes the folder of a database (0700) where it is missing.
+pub(super) fn create_folder(path: &Path, folder: &Path) -> Result<(), StoreError> {
+    if folder.as_os_str().is_empty() || folder.exists() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| unwritable(path, &error))
+}
+
+/// Makes an empty file (0600) where it is missing.
+pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+    match private(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(unwritable(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn private(path: &Path) -> std::io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// A missing folder that cannot be made is not a missing database.
+fn unwritable(path: &Path, error: &std::io::Error) -> StoreError {
+    match of_io(path, error) {
+        StoreError::Missing { path } => StoreError::ReadOnly { path, reason: error.to_string() },
+        other => other,
+    }
+}
+
+/// Which file a path meant when it was opened.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
+        let meta = std::fs::metadata(path).map_err(|error| of_io(path, &error))?;
+        Ok(Self { path: path.to_owned(), device: meta.dev(), inode: meta.ino() })
+    }
+
+    /// Refuses when the path means another file by now: what is written would go to a file that nobody can find.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match std::fs::metadata(&self.path) {
+            Ok(meta) if meta.dev() == self.device && meta.ino() == self.inode => Ok(()),
+            _ => Err(StoreError::Replaced { path: self.path.display().to_string() }),
+        }
+    }
+}
+
+/// Copies a database, consistent as of now, into a new file: beside it first, synced, then renamed.
+pub(super) fn copy(from: &Connection, place: &Place, target: &Path) -> Result<(), StoreError> {
+    let part = beside(target, ".part");
+    let shown = target.display().to_string();
+    if target.exists() {
+        return Err(StoreError::ReadOnly { path: shown, reason: "it exists already".to_owned() });
+    }
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(of_io(&part, &error)),
+        _ => {}
+    }
+    let file = private(&part).map_err(|error| unwritable(&part, &error))?;
+    let there = Place { path: shown, busy_ms: place.busy_ms };
+    let done = pages(from, &part)
+        .map_err(|failure| there.explain(failure))
+        .and_then(|()| file.sync_all().map_err(|error| of_io(&part, &error)))
+        .and_then(|()| std::fs::rename(&part, target).map_err(|error| of_io(target, &error)))
+        .and_then(|()| sync_folder(target));
+    if done.is_err() {
+        let _best_effort = std::fs::remove_file(&part);
+    }
+    done
+}
+
+/// All pages in one step: one read transaction, which in WAL mode keeps no writer waiting. Smaller steps would begin
+/// again with each write of another process.
+fn pages(from: &Connection, part: &Path) -> Res<()> {
+    let mut to = Connection::open(part)?;
+    to.pragma_update(None, "synchronous", "OFF")?;
+    let backup = Backup::new(from, &mut to)?;
+    match backup.step(-1)? {
+        StepResult::Done => Ok(()),
+        _ => Err(Failure::Store(StoreError::Busy { path: part.display().to_string(), waited_ms: 0 })),
+    }
+}
+
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| of_io(folder, &error))
+}

@@ -1,0 +1,156 @@
+//! Owns: hints about local edits, provenance, the match index, and which records need a decision.
+//!
+//! Must not know: what is decided.
+
+use rusqlite::{Row, params};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::record::RecordId;
+use crate::store::{CollectionKey, Dirty, DirtyOp, OriginRow};
+
+use super::db::Db;
+use super::fault::Res;
+use super::rows::bound;
+
+/// The wall clock in microseconds, in SQL that every SQLite of the last ten years knows.
+pub(super) const SQL_NOW: &str = "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000";
+
+pub(super) fn dirty(db: &Db, collection: CollectionKey, record: &RecordId) -> Res<Option<Dirty>> {
+    db.one(
+        "SELECT seen, op, at FROM sync_dirty WHERE collection = ?1 AND record = ?2",
+        params![collection.0, record.0],
+        |row| hint(row, 0),
+    )
+}
+
+pub(super) fn dirty_after(
+    db: &Db,
+    collection: CollectionKey,
+    after: &str,
+    limit: usize,
+) -> Res<Vec<(RecordId, Dirty)>> {
+    db.all(
+        "SELECT record, seen, op, at FROM sync_dirty WHERE collection = ?1 AND record > ?2 ORDER BY record LIMIT ?3",
+        params![collection.0, after, bound(limit)],
+        |row| Ok((RecordId(row.get(0)?), hint(row, 1)?)),
+    )
+}
+
+pub(super) fn clear_dirty(db: &Db, collection: CollectionKey, record: &RecordId, seen: i64) -> Res<()> {
+    db.exec(
+        "DELETE FROM sync_dirty WHERE collection = ?1 AND record = ?2 AND seen = ?3",
+        params![collection.0, record.0, seen],
+    )?;
+    Ok(())
+}
+
+pub(super) fn mark_dirty(db: &Db, collection: CollectionKey, record: &RecordId, op: DirtyOp) -> Res<()> {
+    db.exec("UPDATE sync_engine SET seen = seen + 1", [])?;
+    db.exec(
+        &format!(
+            "INSERT INTO sync_dirty (collection, record, op, at, seen) \
+             SELECT ?1, ?2, ?3, {SQL_NOW}, seen FROM sync_engine WHERE true ON CONFLICT (collection, record) DO NOTHING"
+        ),
+        params![collection.0, record.0, op_name(op)],
+    )?;
+    Ok(())
+}
+
+fn hint(row: &Row<'_>, at: usize) -> rusqlite::Result<Dirty> {
+    let op = match row.get_ref(at + 1)?.as_str()? {
+        "insert" => DirtyOp::Insert,
+        "update" => DirtyOp::Update,
+        "delete" => DirtyOp::Delete,
+        // Whatever a newer trigger may say: looking again is always right.
+        _ => DirtyOp::Recheck,
+    };
+    Ok(Dirty { seen: row.get(at)?, op, at: row.get(at + 2)? })
+}
+
+fn op_name(op: DirtyOp) -> &'static str {
+    match op {
+        DirtyOp::Insert => "insert",
+        DirtyOp::Update => "update",
+        DirtyOp::Delete => "delete",
+        DirtyOp::Recheck => "recheck",
+    }
+}
+
+pub(super) fn origins(db: &Db, collection: CollectionKey, record: &RecordId) -> Res<Vec<OriginRow>> {
+    db.all(
+        "SELECT field, origin, source_time, observed_at, pass, rule FROM sync_origin \
+         WHERE collection = ?1 AND record = ?2 ORDER BY field",
+        params![collection.0, record.0],
+        |row| {
+            Ok(OriginRow {
+                field: row.get(0)?,
+                origin: row.get(1)?,
+                source_time: row.get(2)?,
+                observed_at: row.get(3)?,
+                pass: row.get(4)?,
+                rule: row.get(5)?,
+            })
+        },
+    )
+}
+
+pub(super) fn set_origins(db: &Db, collection: CollectionKey, record: &RecordId, rows: &[OriginRow]) -> Res<()> {
+    for origin in rows {
+        db.exec(
+            "INSERT OR REPLACE INTO sync_origin (collection, record, field, origin, source_time, observed_at, pass, rule) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                collection.0,
+                record.0,
+                origin.field,
+                origin.origin,
+                origin.source_time,
+                origin.observed_at,
+                origin.pass,
+                origin.rule,
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn matching(db: &Db, collection: CollectionKey, key: usize, text: &str) -> Res<Vec<RecordId>> {
+    db.all(
+        "SELECT record FROM sync_match WHERE collection = ?1 AND hash = ?2 ORDER BY record",
+        params![collection.0, match_hash(key, text)],
+        |row| row.get(0).map(RecordId),
+    )
+}
+
+pub(super) fn index_match(db: &Db, collection: CollectionKey, record: &RecordId, texts: &[Option<String>]) -> Res<()> {
+    db.exec("DELETE FROM sync_match WHERE collection = ?1 AND record = ?2", params![collection.0, record.0])?;
+    for (key, text) in texts.iter().enumerate() {
+        if let Some(text) = text {
+            db.exec(
+                "INSERT OR IGNORE INTO sync_match (collection, hash, record) VALUES (?1, ?2, ?3)",
+                params![collection.0, match_hash(key, text), record.0],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Eight bytes stand for the text: a collision only makes one more candidate, and candidates are compared.
+fn match_hash(key: usize, text: &str) -> i64 {
+    xxh3_64_with_seed(text.as_bytes(), key as u64).cast_signed()
+}
+
+pub(super) const CANDIDATES: &str = "\
+    SELECT record FROM sync_dirty WHERE collection = ?1 AND record > ?2 \
+    UNION SELECT record FROM sync_stage WHERE collection = ?1 AND record > ?2 AND record IS NOT NULL \
+    UNION SELECT record FROM sync_conflict \
+      WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) AND record > ?2 \
+      AND closed_at IS NULL AND resolution IS NOT NULL \
+    UNION SELECT record FROM sync_intent \
+      WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) AND record > ?2 \
+      AND state IN ('prepared', 'sent', 'unknown', 'parked') \
+    ORDER BY record LIMIT ?3";
+
+pub(super) fn candidates(db: &Db, collection: CollectionKey, after: &str, limit: usize) -> Res<Vec<RecordId>> {
+    db.all(CANDIDATES, params![collection.0, after, bound(limit)], |row| row.get(0).map(RecordId))
+}

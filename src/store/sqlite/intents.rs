@@ -1,0 +1,102 @@
+//! Owns: intents, remote writes recorded before they are sent.
+//!
+//! Must not know: when they are sent or how they are settled.
+
+use rusqlite::{Row, params};
+
+use crate::record::RecordId;
+use crate::store::{BindingKey, IntentFilter, IntentRow, IntentUpdate};
+
+use super::clauses::Clauses;
+use super::db::Db;
+use super::fault::{Failure, Res};
+use super::texts::literal;
+
+const OUTSTANDING: &str = "state IN ('prepared', 'sent', 'unknown', 'parked')";
+
+pub(super) fn intents(db: &Db, filter: &IntentFilter) -> Res<Vec<IntentRow>> {
+    let mut clauses = Clauses::new(
+        "SELECT key, collection, upstream, binding, record, remote_id, op, state, payload_hash, \"values\", \
+         expected_version, attempts, not_before, pass, created_at, sent_at, note FROM sync_intent",
+    );
+    clauses.is("collection", filter.collection.as_deref());
+    clauses.is("upstream", filter.upstream.as_deref());
+    clauses.is("record", filter.record.as_ref().map(|record| record.0.as_str()));
+    clauses.after("key", filter.after.as_deref());
+    if filter.states.is_empty() {
+        clauses.holds(OUTSTANDING);
+    } else {
+        let states: Vec<String> = filter.states.iter().map(|state| literal(state)).collect();
+        clauses.holds(&format!("state IN ({})", states.join(", ")));
+    }
+    clauses.all(db, "ORDER BY key", filter.limit, intent_row)
+}
+
+fn intent_row(row: &Row<'_>) -> rusqlite::Result<IntentRow> {
+    Ok(IntentRow {
+        key: row.get(0)?,
+        collection: row.get(1)?,
+        upstream: row.get(2)?,
+        binding: BindingKey(row.get(3)?),
+        record: RecordId(row.get(4)?),
+        remote_id: row.get(5)?,
+        op: row.get(6)?,
+        state: row.get(7)?,
+        payload_hash: row.get(8)?,
+        values: row.get(9)?,
+        expected_version: row.get(10)?,
+        attempts: row.get(11)?,
+        not_before: row.get(12)?,
+        pass: row.get(13)?,
+        created_at: row.get(14)?,
+        sent_at: row.get(15)?,
+        note: row.get(16)?,
+    })
+}
+
+pub(super) fn put_intent(db: &Db, row: &IntentRow) -> Res<()> {
+    db.exec(
+        "INSERT INTO sync_intent (key, collection, upstream, binding, record, remote_id, op, state, payload_hash, \
+         \"values\", expected_version, attempts, not_before, pass, created_at, sent_at, note) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        params![
+            row.key,
+            row.collection,
+            row.upstream,
+            row.binding.0,
+            row.record.0,
+            row.remote_id,
+            row.op,
+            row.state,
+            row.payload_hash,
+            row.values,
+            row.expected_version,
+            row.attempts,
+            row.not_before,
+            row.pass,
+            row.created_at,
+            row.sent_at,
+            row.note,
+        ],
+    )?;
+    Ok(())
+}
+
+/// What the update leaves out stays, except `not_before`: a wait belongs to one state.
+pub(super) fn set_intent(db: &Db, key: &str, update: &IntentUpdate) -> Res<()> {
+    let changed = db.exec(
+        "UPDATE sync_intent SET state = ?2, remote_id = coalesce(?3, remote_id), \
+         attempts = attempts + (?4 IS NOT NULL), sent_at = coalesce(?4, sent_at), not_before = ?5, \
+         note = coalesce(?6, note) WHERE key = ?1",
+        params![key, update.state, update.remote_id, update.sent_at, update.not_before, update.note],
+    )?;
+    if changed == 0 {
+        return Err(Failure::state(format!("of intent {key}"), "there is no such intent"));
+    }
+    Ok(())
+}
+
+pub(super) fn drop_intent(db: &Db, key: &str) -> Res<()> {
+    db.exec("DELETE FROM sync_intent WHERE key = ?1", params![key])?;
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! Owns: links: the wide row with the base, and the narrow row by remote id that an unchanged record is told by.
+//!
+//! Must not know: how a base is read or compared.
+
+use rusqlite::{Row, params};
+
+use crate::merge::LinkState;
+use crate::record::RecordId;
+use crate::store::{BindingKey, Known, LinkId, LinkRow, LinkUpdate, Made, MappingKey, NewLink};
+
+use super::db::Db;
+use super::fault::{Failure, Res};
+use super::rows::bound;
+
+const COLUMNS: &str = "l.link, l.binding, l.remote_id, l.record, l.state, l.version, l.mapping, r.fingerprint, l.raw, \
+     l.base_hub, l.base_remote, l.updated_at, l.observed_at, l.made_pass, l.made_source_time, l.made_observed_at";
+const JOINED: &str = "sync_link l JOIN sync_remote r ON r.binding = l.binding AND r.remote_id = l.remote_id";
+
+pub(super) fn known(db: &Db, binding: BindingKey, remote_ids: &[&str]) -> Res<Vec<Option<Known>>> {
+    let mut statement = db
+        .conn
+        .prepare_cached("SELECT link, fingerprint, state FROM sync_remote WHERE binding = ?1 AND remote_id = ?2")?;
+    statement.raw_bind_parameter(1, binding.0)?;
+    let mut found = Vec::with_capacity(remote_ids.len());
+    for remote_id in remote_ids {
+        statement.raw_bind_parameter(2, *remote_id)?;
+        let mut rows = statement.raw_query();
+        found.push(match rows.next()? {
+            Some(row) => Some(Known {
+                link: LinkId(row.get(0)?),
+                fingerprint: row.get::<_, i64>(1)?.cast_unsigned(),
+                state: state(row, 2)?,
+            }),
+            None => None,
+        });
+    }
+    Ok(found)
+}
+
+pub(super) fn link(db: &Db, link: LinkId) -> Res<Option<LinkRow>> {
+    db.one(&format!("SELECT {COLUMNS} FROM {JOINED} WHERE l.link = ?1"), params![link.0], link_row)
+}
+
+pub(super) fn links_of(db: &Db, record: &RecordId) -> Res<Vec<LinkRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM {JOINED} WHERE l.record = ?1 ORDER BY l.binding");
+    db.all(&sql, params![record.0], link_row)
+}
+
+pub(super) fn link_count(db: &Db, binding: BindingKey, state: LinkState) -> Res<u64> {
+    let sql = "SELECT count(*) FROM sync_remote WHERE binding = ?1 AND state = ?2";
+    db.count(sql, params![binding.0, state_number(state)])
+}
+
+pub(super) fn live_links(db: &Db, binding: BindingKey, after: &str, limit: usize) -> Res<Vec<(String, LinkId)>> {
+    db.all(
+        "SELECT remote_id, link FROM sync_remote WHERE binding = ?1 AND remote_id > ?2 AND state = 0 \
+         ORDER BY remote_id LIMIT ?3",
+        params![binding.0, after, bound(limit)],
+        |row| Ok((row.get(0)?, LinkId(row.get(1)?))),
+    )
+}
+
+/// One short range per other mapping: `mapping <> ?` over the whole binding would read every link in every quiet pass.
+pub(super) fn links_not_under(
+    db: &Db,
+    binding: BindingKey,
+    mapping: MappingKey,
+    after: i64,
+    limit: usize,
+) -> Res<Vec<LinkRow>> {
+    let others: Vec<i64> =
+        db.all("SELECT mapping FROM sync_mapping WHERE mapping <> ?1 ORDER BY mapping", params![mapping.0], |row| {
+            row.get(0)
+        })?;
+    let mut links: Vec<i64> = Vec::new();
+    for other in others {
+        links.extend(db.all(
+            "SELECT link FROM sync_link WHERE binding = ?1 AND mapping = ?2 AND state = 0 AND link > ?3 \
+             ORDER BY link LIMIT ?4",
+            params![binding.0, other, after, bound(limit)],
+            |row| row.get::<_, i64>(0),
+        )?);
+    }
+    links.sort_unstable();
+    links.truncate(limit);
+    links.into_iter().filter_map(|number| link(db, LinkId(number)).transpose()).collect()
+}
+
+pub(super) fn put_link(db: &Db, new: &NewLink<'_>) -> Res<LinkId> {
+    let state = &new.state;
+    db.exec(
+        "INSERT INTO sync_link (binding, record, remote_id, state, version, mapping, updated_at, observed_at, \
+         made_pass, made_source_time, made_observed_at, base_hub, base_remote, raw) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            new.binding.0,
+            new.record.0,
+            new.remote_id,
+            state_number(state.state),
+            state.version,
+            state.mapping.0,
+            state.updated_at,
+            state.observed_at,
+            new.made.map(|made| made.pass),
+            new.made.and_then(|made| made.source_time),
+            new.made.map(|made| made.observed_at),
+            state.base_hub,
+            state.base_remote,
+            state.raw,
+        ],
+    )?;
+    let link = db.conn.last_insert_rowid();
+    let narrow = db.exec(
+        "INSERT INTO sync_remote (binding, remote_id, link, fingerprint, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![new.binding.0, new.remote_id, link, state.fingerprint.cast_signed(), state_number(state.state)],
+    );
+    if let Err(failure) = narrow {
+        // A job may take the refusal as an answer and go on: no half of the link must stay.
+        db.exec("DELETE FROM sync_link WHERE link = ?1", params![link])?;
+        return Err(failure);
+    }
+    Ok(LinkId(link))
+}
+
+pub(super) fn set_link(db: &Db, link: LinkId, update: &LinkUpdate<'_>) -> Res<()> {
+    let changed = db.exec(
+        "UPDATE sync_link SET state = ?2, version = ?3, mapping = ?4, updated_at = ?5, observed_at = ?6, \
+         base_hub = ?7, base_remote = ?8, raw = ?9 WHERE link = ?1",
+        params![
+            link.0,
+            state_number(update.state),
+            update.version,
+            update.mapping.0,
+            update.updated_at,
+            update.observed_at,
+            update.base_hub,
+            update.base_remote,
+            update.raw,
+        ],
+    )?;
+    require(changed, link)?;
+    db.exec(
+        "UPDATE sync_remote SET fingerprint = ?2, state = ?3 WHERE (binding, remote_id) = \
+         (SELECT binding, remote_id FROM sync_link WHERE link = ?1)",
+        params![link.0, update.fingerprint.cast_signed(), state_number(update.state)],
+    )?;
+    Ok(())
+}
+
+pub(super) fn set_link_state(db: &Db, link: LinkId, state: LinkState) -> Res<()> {
+    let state = state_number(state);
+    require(db.exec("UPDATE sync_link SET state = ?2 WHERE link = ?1", params![link.0, state])?, link)?;
+    db.exec(
+        "UPDATE sync_remote SET state = ?2 WHERE (binding, remote_id) = \
+         (SELECT binding, remote_id FROM sync_link WHERE link = ?1)",
+        params![link.0, state],
+    )?;
+    Ok(())
+}
+
+pub(super) fn drop_link(db: &Db, link: LinkId) -> Res<()> {
+    db.exec(
+        "DELETE FROM sync_remote WHERE (binding, remote_id) = \
+         (SELECT binding, remote_id FROM sync_link WHERE link = ?1)",
+        params![link.0],
+    )?;
+    db.exec("DELETE FROM sync_link WHERE link = ?1", params![link.0])?;
+    Ok(())
+}
+
+fn require(changed: usize, link: LinkId) -> Res<()> {
+    if changed == 0 {
+        return Err(Failure::state(format!("of link {}", link.0), "there is no such link"));
+    }
+    Ok(())
+}
+
+fn link_row(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
+    let made = match (row.get(13)?, row.get(15)?) {
+        (Some(pass), Some(observed_at)) => Some(Made { pass, source_time: row.get(14)?, observed_at }),
+        _ => None,
+    };
+    Ok(LinkRow {
+        link: LinkId(row.get(0)?),
+        binding: BindingKey(row.get(1)?),
+        remote_id: row.get(2)?,
+        record: RecordId(row.get(3)?),
+        state: state(row, 4)?,
+        version: row.get(5)?,
+        mapping: MappingKey(row.get(6)?),
+        fingerprint: row.get::<_, i64>(7)?.cast_unsigned(),
+        raw: row.get(8)?,
+        base_hub: row.get(9)?,
+        base_remote: row.get(10)?,
+        updated_at: row.get(11)?,
+        observed_at: row.get(12)?,
+        made,
+    })
+}
+
+fn state_number(state: LinkState) -> i64 {
+    match state {
+        LinkState::Live => 0,
+        LinkState::Deleted => 1,
+        LinkState::Detached => 2,
+    }
+}
+
+fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<LinkState> {
+    match row.get::<_, i64>(at)? {
+        0 => Ok(LinkState::Live),
+        1 => Ok(LinkState::Deleted),
+        2 => Ok(LinkState::Detached),
+        other => Err(rusqlite::Error::IntegralValueOutOfRange(at, other)),
+    }
+}

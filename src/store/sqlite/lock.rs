@@ -1,0 +1,70 @@
+//! Owns: the kernel lock that keeps a second daemon off a database.
+//!
+//! Must not know: SQLite.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::store::{Micros, StoreError};
+
+use super::fault::of_io;
+
+/// The most that is read of what the holder says about itself.
+const HOLDER_BYTES_MAX: u64 = 512;
+
+/// Held as long as it lives; the kernel frees it when the process ends, however it ends. The file stays: removing it
+/// would let two processes hold locks on two files of the same name.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes `<database>.lock`, or says who holds it.
+    pub fn acquire(database: &Path, now: Micros) -> Result<Self, StoreError> {
+        let path = beside(database, ".lock");
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| of_io(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Locked { path: database.display().to_string(), holder: holder(&mut file) });
+            }
+            Err(TryLockError::Error(error)) => return Err(of_io(&path, &error)),
+        }
+        introduce(&mut file, now).map_err(|error| of_io(&path, &error))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// `<path><suffix>`, in the same folder.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.take(HOLDER_BYTES_MAX).read_to_string(&mut text);
+    let text = text.trim();
+    if read.is_err() || text.is_empty() { "it does not say which".to_owned() } else { text.to_owned() }
+}
+
+fn introduce(file: &mut File, now: Micros) -> std::io::Result<()> {
+    let since = chrono::DateTime::from_timestamp_micros(now)
+        .map_or_else(String::new, |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    writeln!(file, "pid {}, since {since}, {}", std::process::id(), host.trim())?;
+    file.flush()
+}

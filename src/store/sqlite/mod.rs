@@ -1,0 +1,32 @@
+//! Owns: the store on one SQLite file: one writer thread, a few readers, everything of the engine's own in tables `sync_…`.
+//!
+//! Must not know: HTTP, policies, when passes run.
+
+mod clauses;
+mod columns;
+mod connect;
+mod db;
+mod fault;
+mod file;
+mod hints;
+mod intents;
+mod journal;
+mod links;
+mod lock;
+mod migrate;
+mod open;
+mod rows;
+mod shape;
+mod stage;
+mod state;
+mod texts;
+mod thread;
+mod triggers;
+mod tx;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use lock::Lock;
+pub use open::{Mode, OpenOptions, SqliteStore};

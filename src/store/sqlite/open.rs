@@ -1,0 +1,146 @@
+//! Owns: opening and closing a store.
+//!
+//! Must not know: what jobs do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::store::{Micros, StoreError};
+
+use super::connect::{Role, check, connect};
+use super::db::Db;
+use super::fault::Place;
+use super::file::{Identity, create};
+use super::lock::{Lock, beside};
+use super::migrate::{MIGRATIONS, migrate, require};
+use super::thread::Threads;
+
+/// Threads that read beside the writer.
+const READERS: usize = 2;
+/// How long a lock of another program is waited for, unless asked otherwise.
+const BUSY_MS: u64 = 5000;
+
+/// What may happen to the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Made if it is missing, brought to this program's schema.
+    ReadWriteCreate,
+    /// Must exist; brought to this program's schema.
+    ReadWrite,
+    /// Must exist and have this program's schema; nothing is written, not even a lock.
+    ReadOnly,
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The database file; `None` is a private store in memory, for tests and simulation.
+    pub path: Option<PathBuf>,
+    /// What may happen to it.
+    pub mode: Mode,
+    /// Take the exclusive lock (everything that runs the engine; never commands that only look).
+    pub lock: bool,
+    /// Now, for the lock's text.
+    pub now: Micros,
+    /// How long a lock of another program is waited for, in milliseconds.
+    pub busy_ms: u64,
+    /// The most pages that the file may have: a quota. `None` leaves it to the disk.
+    pub pages_max: Option<u32>,
+}
+
+impl OpenOptions {
+    /// A file.
+    pub fn file(path: impl Into<PathBuf>, mode: Mode, now: Micros) -> Self {
+        Self { path: Some(path.into()), mode, lock: mode != Mode::ReadOnly, now, busy_ms: BUSY_MS, pages_max: None }
+    }
+
+    /// Memory.
+    pub fn memory() -> Self {
+        Self { path: None, mode: Mode::ReadWriteCreate, lock: false, now: 0, busy_ms: BUSY_MS, pages_max: None }
+    }
+}
+
+/// The store on one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    pub(super) threads: Threads,
+    _lock: Option<Lock>,
+}
+
+impl SqliteStore {
+    /// Opens the database. Blocks for as long as checks, a migration and another program's lock take.
+    pub fn open(options: OpenOptions) -> Result<Self, StoreError> {
+        let Some(path) = options.path.clone() else { return open_memory(&options) };
+        if options.mode == Mode::ReadOnly { open_to_look(&path, &options) } else { open_to_write(&path, &options) }
+    }
+
+    /// Ends the threads after the jobs they already have, and empties the WAL into the database. Blocks; idempotent.
+    /// Dropping the store does the same.
+    pub fn close(&self) {
+        self.threads.close();
+    }
+}
+
+fn place(options: &OpenOptions) -> Place {
+    let path = options.path.as_ref().map_or_else(|| ":memory:".to_owned(), |path| path.display().to_string());
+    Place { path, busy_ms: options.busy_ms }
+}
+
+fn open_memory(options: &OpenOptions) -> Result<SqliteStore, StoreError> {
+    let place = place(options);
+    let mut conn = connect(None, Role::Writer, &place)?;
+    migrate(&mut conn, &place, None, MIGRATIONS)?;
+    limit(&conn, options, &place)?;
+    let threads = Threads::start(Some(Db::new(conn, place)), Vec::new(), None, Arc::new(AtomicBool::new(false)))?;
+    Ok(SqliteStore { threads, _lock: None })
+}
+
+fn open_to_look(path: &Path, options: &OpenOptions) -> Result<SqliteStore, StoreError> {
+    let place = place(options);
+    let identity = Identity::of(path)?;
+    let conn = connect(Some(path), Role::Reader, &place)?;
+    require(&conn, &place)?;
+    let dead = Arc::new(AtomicBool::new(false));
+    let threads = Threads::start(None, vec![Db::new(conn, place)], Some(identity), dead)?;
+    Ok(SqliteStore { threads, _lock: None })
+}
+
+fn open_to_write(path: &Path, options: &OpenOptions) -> Result<SqliteStore, StoreError> {
+    let place = place(options);
+    if options.mode == Mode::ReadWrite {
+        Identity::of(path)?;
+    }
+    // The folder comes before the lock, the lock before the file: two daemons must not both find it missing.
+    if let Some(folder) = path.parent().filter(|_| options.mode == Mode::ReadWriteCreate) {
+        super::file::create_folder(path, folder)?;
+    }
+    let lock = if options.lock { Some(Lock::acquire(path, options.now)?) } else { None };
+    if options.mode == Mode::ReadWriteCreate {
+        create(path)?;
+    }
+    let identity = Identity::of(path)?;
+    let bytes = size(path);
+    let wal_left = size(&beside(path, "-wal")) > 0;
+    let mut conn = connect(Some(path), Role::Writer, &place)?;
+    check(&conn, &place, bytes, wal_left)?;
+    migrate(&mut conn, &place, Some(path), MIGRATIONS)?;
+    limit(&conn, options, &place)?;
+    let mut readers = Vec::with_capacity(READERS);
+    for _nth in 0..READERS {
+        readers.push(Db::new(connect(Some(path), Role::Reader, &place)?, place.clone()));
+    }
+    let dead = Arc::new(AtomicBool::new(false));
+    let threads = Threads::start(Some(Db::new(conn, place)), readers, Some(identity), dead)?;
+    Ok(SqliteStore { threads, _lock: lock })
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
+fn limit(conn: &rusqlite::Connection, options: &OpenOptions, place: &Place) -> Result<(), StoreError> {
+    let Some(pages) = options.pages_max else { return Ok(()) };
+    conn.pragma_update_and_check(None, "max_page_count", pages, |_row| Ok(()))
+        .map_err(|error| place.explain(error.into()))
+}

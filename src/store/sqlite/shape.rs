@@ -1,0 +1,411 @@
+//! Owns: bringing the plain tables to what the rules say, without losing a value or a person's own columns.
+//!
+//! Must not know: what a type forbids (that is `columns`), what triggers do.
+
+use rusqlite::params;
+use rusqlite::types::ValueRef;
+
+use crate::rules::{Collection, Ruleset};
+use crate::store::{CollectionKey, StoreError};
+
+use super::columns::{ColumnShape, ID_DEFAULT, column};
+use super::db::Db;
+use super::fault::{Failure, Res};
+use super::state::register_collection;
+use super::texts::quoted;
+use super::triggers::{Laid, index_name, indexes, lay};
+
+/// The most of a value that a message shows.
+const EXCERPT_CHARS_MAX: usize = 40;
+
+/// Brings every table to the rules; returns what it did or left alone.
+pub(super) fn prepare(db: &Db, rules: &Ruleset) -> Res<Vec<String>> {
+    let mut notices = Vec::new();
+    for collection in rules.collections.values() {
+        check_names(collection)?;
+        let key = register_collection(db, &collection.name)?;
+        for binding in &collection.bindings {
+            super::state::register(db, &collection.name, &binding.upstream.name)?;
+        }
+        Table { db, key, collection, notices: &mut notices }.prepare()?;
+    }
+    Ok(notices)
+}
+
+/// The rules' checker refuses these as well; here they would touch the engine's own tables.
+fn check_names(collection: &Collection) -> Res<()> {
+    let name = &collection.name;
+    if name.is_empty() || ["sync_", "sqlite_"].iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix)) {
+        return Err(refuse(name, "names that begin with sync_ or sqlite_ are reserved: rename the collection"));
+    }
+    match collection.fields.iter().find(|field| field.name.eq_ignore_ascii_case("id")) {
+        Some(field) => Err(refuse(name, format!("field {} would be the row's own id: rename the field", field.name))),
+        None => Ok(()),
+    }
+}
+
+fn refuse(table: &str, reason: impl Into<String>) -> Failure {
+    Failure::Store(StoreError::Shape { table: table.to_owned(), reason: reason.into() })
+}
+
+/// A column as it is in the database.
+struct Actual {
+    name: String,
+    affinity: &'static str,
+    not_null: bool,
+    key: i64,
+    generated: bool,
+}
+
+/// A column as `prepare` made it before.
+struct Made {
+    name: String,
+    says: String,
+    rule: String,
+    gone: bool,
+}
+
+struct Table<'a> {
+    db: &'a Db,
+    key: CollectionKey,
+    collection: &'a Collection,
+    notices: &'a mut Vec<String>,
+}
+
+impl Table<'_> {
+    fn prepare(&mut self) -> Res<()> {
+        let name = self.collection.name.clone();
+        let wanted: Vec<ColumnShape> = self.collection.fields.iter().map(|field| column(&name, field)).collect();
+        let made = self.made()?;
+        let kind: Option<String> = self.db.one(
+            "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            params![name],
+            |row| row.get(0),
+        )?;
+        match kind.as_deref() {
+            None => {
+                self.refuse_lost_table()?;
+                self.create(&wanted)?;
+            }
+            Some("table") => {
+                if made.is_empty() {
+                    self.check_foreign(&wanted)?;
+                }
+                self.adjust(&wanted, &made)?;
+            }
+            Some(_view) => return Err(refuse(&name, "there is a view of that name: rename it, or the collection")),
+        }
+        self.lay_indexes()?;
+        let laid = lay(self.db, self.key, self.collection)?;
+        if laid == Laid::Changed && kind.is_some() {
+            self.doubt()?;
+        }
+        Ok(())
+    }
+
+    fn made(&self) -> Res<Vec<Made>> {
+        self.db.all(
+            "SELECT name, says, rule, gone FROM sync_column WHERE collection = ?1 ORDER BY name",
+            params![self.key.0],
+            |row| Ok(Made { name: row.get(0)?, says: row.get(1)?, rule: row.get(2)?, gone: row.get(3)? }),
+        )
+    }
+
+    fn actual(&self) -> Res<Vec<Actual>> {
+        self.db.all(
+            "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1)",
+            params![self.collection.name],
+            |row| {
+                Ok(Actual {
+                    name: row.get(0)?,
+                    affinity: affinity(row.get_ref(1)?.as_str()?),
+                    not_null: row.get(2)?,
+                    key: row.get(3)?,
+                    generated: row.get::<_, i64>(4)? != 0,
+                })
+            },
+        )
+    }
+
+    /// An empty table in the place of a lost one would read as the deletion of every record.
+    fn refuse_lost_table(&self) -> Res<()> {
+        let links = self.db.count(
+            "SELECT count(*) FROM sync_link JOIN sync_binding USING (binding) WHERE collection = ?1",
+            params![self.key.0],
+        )?;
+        if links == 0 {
+            return Ok(());
+        }
+        let reason = format!(
+            "it is gone while {links} of its records are linked: restore it from a backup, or begin again with a new database"
+        );
+        Err(refuse(&self.collection.name, reason))
+    }
+
+    fn create(&mut self, wanted: &[ColumnShape]) -> Res<()> {
+        let name = &self.collection.name;
+        let id_says = quoted(&format!("{name}.id must be text that is not empty"));
+        let mut parts = vec![format!(
+            "id TEXT NOT NULL ON CONFLICT REPLACE DEFAULT ({ID_DEFAULT}) PRIMARY KEY \
+             CONSTRAINT {id_says} CHECK (typeof(id) = 'text' AND id <> '')"
+        )];
+        parts.extend(wanted.iter().map(ColumnShape::ddl));
+        let sql = format!("CREATE TABLE {} (\n  {}\n) WITHOUT ROWID", quoted(name), parts.join(",\n  "));
+        self.db.conn.execute_batch(&sql)?;
+        self.db.exec("DELETE FROM sync_column WHERE collection = ?1", params![self.key.0])?;
+        for column in wanted {
+            self.remember(column)?;
+        }
+        self.notices.push(format!("table {name} created"));
+        Ok(())
+    }
+
+    /// A table that is not ours is taken as it is, or not at all.
+    fn check_foreign(&mut self, wanted: &[ColumnShape]) -> Res<()> {
+        let name = self.collection.name.clone();
+        let actual = self.actual()?;
+        let mut keys = actual.iter().filter(|column| column.key > 0);
+        let fits = match (keys.next(), keys.next()) {
+            (Some(key), None) => key.name.eq_ignore_ascii_case("id") && key.affinity == "TEXT" && key.not_null,
+            _ => false,
+        };
+        if !fits {
+            let reason = "it was not made by reconciled and its primary key is not `id TEXT NOT NULL`: \
+                          rename it, or the collection";
+            return Err(refuse(&name, reason));
+        }
+        for column in wanted {
+            let there = actual.iter().find(|actual| actual.name.eq_ignore_ascii_case(&column.name));
+            let wrong = match there {
+                None => "is missing".to_owned(),
+                Some(there) if there.generated => "is generated".to_owned(),
+                Some(there) if there.affinity != column.affinity => format!("is {}", there.affinity),
+                Some(_) => match self.misfit(column, &quoted(&column.name))? {
+                    Some(row) => format!("holds {row}"),
+                    None => continue,
+                },
+            };
+            let reason = format!(
+                "it was not made by reconciled and does not fit: {}, but column {} {wrong}; rename it, or the collection",
+                column.says, column.name
+            );
+            return Err(refuse(&name, reason));
+        }
+        self.notices.push(format!("table {name} was there already and fits: it is used as it is"));
+        Ok(())
+    }
+
+    fn adjust(&mut self, wanted: &[ColumnShape], made: &[Made]) -> Res<()> {
+        let name = self.collection.name.clone();
+        for column in wanted {
+            let before = made.iter().find(|made| made.name == column.name);
+            let there = self.actual()?.into_iter().find(|actual| actual.name.eq_ignore_ascii_case(&column.name));
+            match there {
+                None => {
+                    self.db.conn.execute_batch(&format!(
+                        "ALTER TABLE {} ADD COLUMN {}",
+                        quoted(&name),
+                        column.ddl()
+                    ))?;
+                    self.notices.push(format!("column {name}.{} added", column.name));
+                }
+                Some(there) if there.affinity != column.affinity => self.retype(column, before)?,
+                Some(_) if before.is_some_and(|made| made.rule == column.rule && made.says == column.says) => {}
+                Some(_) => self.recheck(column, before)?,
+            }
+            self.remember(column)?;
+        }
+        for left in made.iter().filter(|made| !made.gone && !wanted.iter().any(|column| column.name == made.name)) {
+            self.db.exec(
+                "UPDATE sync_column SET gone = 1 WHERE collection = ?1 AND name = ?2",
+                params![self.key.0, left.name],
+            )?;
+            self.notices.push(format!(
+                "column {name}.{0} is in no rule any more; it and its values stay: ALTER TABLE {1} DROP COLUMN {2} removes it",
+                left.name,
+                quoted(&name),
+                quoted(&left.name),
+            ));
+        }
+        Ok(())
+    }
+
+    fn remember(&self, column: &ColumnShape) -> Res<()> {
+        self.db.exec(
+            "INSERT OR REPLACE INTO sync_column (collection, name, affinity, says, rule) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![self.key.0, column.name, column.affinity, column.says, column.rule],
+        )?;
+        Ok(())
+    }
+
+    /// The CHECK changes, the column stays where it is.
+    fn recheck(&mut self, column: &ColumnShape, before: Option<&Made>) -> Res<()> {
+        let name = self.collection.name.clone();
+        if let Some(row) = self.misfit(column, &quoted(&column.name))? {
+            return Err(refuse(&name, format!("{}, but {row}: change that value first", column.says)));
+        }
+        if let Some(before) = before {
+            self.drop_check(&before.says)?;
+        }
+        self.add_check(column)?;
+        self.notices.push(format!("column {name}.{} changed: {}", column.name, column.says));
+        Ok(())
+    }
+
+    fn add_check(&self, column: &ColumnShape) -> Res<()> {
+        let (table, says) = (quoted(&self.collection.name), quoted(&column.says));
+        self.db.conn.execute_batch(&format!("ALTER TABLE {table} ADD CONSTRAINT {says} CHECK ({})", column.rule))?;
+        Ok(())
+    }
+
+    /// A CHECK that another program dropped already is none to drop.
+    fn drop_check(&self, says: &str) -> Res<()> {
+        let (table, says) = (quoted(&self.collection.name), quoted(says));
+        let sql: Option<String> = self.db.one(
+            "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
+            params![self.collection.name],
+            |row| row.get(0),
+        )?;
+        if sql.is_some_and(|sql| sql.contains(&format!("CONSTRAINT {says} CHECK"))) {
+            self.db.conn.execute_batch(&format!("ALTER TABLE {table} DROP CONSTRAINT {says}"))?;
+        }
+        Ok(())
+    }
+
+    /// Another affinity needs another column. The table itself is never replaced: foreign keys, indexes and triggers of
+    /// other programs hang on it.
+    fn retype(&mut self, column: &ColumnShape, before: Option<&Made>) -> Res<()> {
+        let name = self.collection.name.clone();
+        let (table, old) = (quoted(&name), quoted(&column.name));
+        let new = quoted(&format!("sync_new_{}", column.name));
+        self.db.conn.execute_batch(&format!(
+            "ALTER TABLE {table} ADD COLUMN {new} {}; UPDATE {table} SET {new} = {old}",
+            column.affinity
+        ))?;
+        if let Some(row) = self.misfit(column, &new)? {
+            return Err(refuse(&name, format!("{}, but {row}: change that value first", column.says)));
+        }
+        if let Some(before) = before {
+            self.drop_check(&before.says)?;
+        }
+        for index in indexes(self.db, &name)?.iter().filter(|index| **index == index_name(&name, &column.name)) {
+            self.db.conn.execute_batch(&format!("DROP INDEX {}", quoted(index)))?;
+        }
+        self.drop_triggers()?;
+        self.db.conn.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {old}")).map_err(|error| {
+            refuse(&name, format!("column {} cannot change its type while something uses it: {error}", column.name))
+        })?;
+        self.db.conn.execute_batch(&format!("ALTER TABLE {table} RENAME COLUMN {new} TO {old}"))?;
+        self.add_check(column)?;
+        self.notices.push(format!("column {name}.{} is {} now, and stands last", column.name, column.affinity));
+        Ok(())
+    }
+
+    /// The first row whose value, once it is in `place`, breaks the rule.
+    fn misfit(&self, column: &ColumnShape, place: &str) -> Res<Option<String>> {
+        let table = quoted(&self.collection.name);
+        let rule = column.rule.replace(&quoted(&column.name), place);
+        let sql = format!("SELECT id, {place} FROM {table} WHERE NOT ({rule}) ORDER BY id LIMIT 1");
+        self.db.one(&sql, [], |row| {
+            let id: String = row.get(0)?;
+            Ok(format!("{} in row {id}", excerpt(row.get_ref(1)?)))
+        })
+    }
+
+    fn drop_triggers(&self) -> Res<()> {
+        let names: Vec<String> = self.db.all(
+            "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
+             AND name GLOB 'sync_t_*' AND name GLOB '*.displaced_*'",
+            params![self.collection.name],
+            |row| row.get(0),
+        )?;
+        for name in names {
+            self.db.conn.execute_batch(&format!("DROP TRIGGER {}", quoted(&name)))?;
+        }
+        Ok(())
+    }
+
+    fn lay_indexes(&mut self) -> Res<()> {
+        let name = self.collection.name.clone();
+        let there = indexes(self.db, &name)?;
+        let wanted: Vec<(&str, String)> = self
+            .collection
+            .fields
+            .iter()
+            .filter(|field| field.unique)
+            .map(|field| (field.name.as_str(), index_name(&name, &field.name)))
+            .collect();
+        for index in there.iter().filter(|index| !wanted.iter().any(|(_field, wanted)| wanted == *index)) {
+            self.db.conn.execute_batch(&format!("DROP INDEX {}", quoted(index)))?;
+            self.notices.push(format!("index {index} dropped: its field is not unique any more"));
+        }
+        for (field, index) in wanted.iter().filter(|(_field, index)| !there.contains(index)) {
+            self.refuse_twins(field)?;
+            let (table, column) = (quoted(&name), quoted(field));
+            self.db.conn.execute_batch(&format!("CREATE UNIQUE INDEX {} ON {table} ({column})", quoted(index)))?;
+        }
+        Ok(())
+    }
+
+    fn refuse_twins(&self, field: &str) -> Res<()> {
+        let (table, column) = (quoted(&self.collection.name), quoted(field));
+        let sql = format!(
+            "SELECT {column}, min(id), max(id) FROM {table} WHERE {column} IS NOT NULL \
+             GROUP BY {column} HAVING count(*) > 1 ORDER BY min(id) LIMIT 1"
+        );
+        let twins: Option<(String, String, String)> =
+            self.db.one(&sql, [], |row| Ok((excerpt(row.get_ref(0)?), row.get(1)?, row.get(2)?)))?;
+        let Some((value, one, other)) = twins else { return Ok(()) };
+        let reason =
+            format!("{field} is to be unique, but rows {one} and {other} both say {value}: change one of them");
+        Err(refuse(&self.collection.name, reason))
+    }
+
+    /// Edits may have gone unnoticed (or the table was filled before it was ours): every record is looked at again.
+    fn doubt(&mut self) -> Res<()> {
+        let table = quoted(&self.collection.name);
+        self.db.exec("UPDATE sync_engine SET seen = seen + 1", [])?;
+        let now = super::hints::SQL_NOW;
+        let sql = format!(
+            "INSERT INTO sync_dirty (collection, record, op, at, seen) \
+             SELECT ?1, r.id, 'recheck', {now}, (SELECT seen FROM sync_engine) FROM (SELECT id FROM {table} UNION \
+             SELECT record FROM sync_link JOIN sync_binding USING (binding) WHERE collection = ?1) r WHERE true \
+             ON CONFLICT (collection, record) DO NOTHING"
+        );
+        let count = self.db.exec(&sql, params![self.key.0])?;
+        let name = &self.collection.name;
+        self.notices.push(format!("triggers of {name} were missing: all records are compared in full ({count})"));
+        Ok(())
+    }
+}
+
+/// SQLite's own rules for declared types.
+fn affinity(declared: &str) -> &'static str {
+    let declared = declared.to_ascii_uppercase();
+    let says = |words: &[&str]| words.iter().any(|word| declared.contains(word));
+    if says(&["INT"]) {
+        "INTEGER"
+    } else if says(&["CHAR", "CLOB", "TEXT"]) {
+        "TEXT"
+    } else if declared.is_empty() || says(&["BLOB"]) {
+        "BLOB"
+    } else if says(&["REAL", "FLOA", "DOUB"]) {
+        "REAL"
+    } else {
+        "NUMERIC"
+    }
+}
+
+fn excerpt(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
+        ValueRef::Text(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            let short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
+            if short.len() < text.len() { format!("\"{short}…\"") } else { format!("\"{short}\"") }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Owns: the threads that hold the connections, the queues before them, and the transaction around each job.
+//!
+//! Must not know: what jobs do.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::{ReadJob, Store, StoreError, WriteJob};
+
+use super::db::Db;
+use super::fault::{Res, ends_store};
+use super::file::{self, Identity};
+use super::open::SqliteStore;
+
+/// Jobs that wait before the next one is held back.
+const QUEUE_MAX: usize = 256;
+/// Small jobs that share one commit.
+const GROUP_MAX: usize = 256;
+
+type Reply = oneshot::Sender<Result<(), StoreError>>;
+type Queue = mpsc::Sender<(Job, Reply)>;
+
+enum Job {
+    Write(WriteJob),
+    Small(WriteJob),
+    Read(ReadJob),
+    Copy(PathBuf),
+}
+
+/// The running threads.
+#[derive(Debug)]
+pub(super) struct Threads {
+    path: String,
+    writing: Mutex<Option<Queue>>,
+    reading: Mutex<Option<Queue>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    readers: Mutex<Vec<JoinHandle<()>>>,
+    dead: Arc<AtomicBool>,
+    writable: bool,
+}
+
+/// What each thread has beside its connection.
+struct Worker {
+    db: Db,
+    identity: Option<Identity>,
+    dead: Arc<AtomicBool>,
+}
+
+impl Threads {
+    /// Starts them. Without readers the writer reads as well (memory has one connection).
+    pub(super) fn start(
+        writer: Option<Db>,
+        readers: Vec<Db>,
+        identity: Option<Identity>,
+        dead: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
+        let path = writer.as_ref().or(readers.first()).map_or_else(String::new, |db| db.place.path.clone());
+        let threads = Self {
+            path: path.clone(),
+            writing: Mutex::default(),
+            reading: Mutex::default(),
+            writer: Mutex::default(),
+            readers: Mutex::default(),
+            dead: Arc::clone(&dead),
+            writable: writer.is_some(),
+        };
+        let spawned = |error: &std::io::Error| StoreError::Sqlite {
+            path: path.clone(),
+            reason: format!("no thread for it: {error}"),
+        };
+        if let Some(db) = writer {
+            let (give, take) = mpsc::channel(QUEUE_MAX);
+            let worker = Worker { db, identity: identity.clone(), dead: Arc::clone(&dead) };
+            let run = move || worker.write_until_closed(take);
+            let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(run);
+            *threads.writer.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(handle.map_err(|error| spawned(&error))?);
+            *threads.writing.lock().unwrap_or_else(PoisonError::into_inner) = Some(give.clone());
+            if readers.is_empty() {
+                *threads.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(give);
+            }
+        }
+        if !readers.is_empty() {
+            let (give, take) = mpsc::channel(QUEUE_MAX);
+            let take = Arc::new(Mutex::new(take));
+            for db in readers {
+                let worker = Worker { db, identity: identity.clone(), dead: Arc::clone(&dead) };
+                let take = Arc::clone(&take);
+                let run = move || worker.read_until_closed(&take);
+                let handle = std::thread::Builder::new().name("store-reader".to_owned()).spawn(run);
+                let handle = handle.map_err(|error| spawned(&error))?;
+                threads.readers.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+            }
+            *threads.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(give);
+        }
+        Ok(threads)
+    }
+
+    /// Readers end first, so that the writer's checkpoint finds nobody in its way.
+    pub(super) fn close(&self) {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for handle in self.readers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _panics_were_caught = handle.join();
+        }
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _panics_were_caught = handle.join();
+        }
+    }
+
+    async fn submit(&self, queue: &Mutex<Option<Queue>>, job: Job) -> Result<(), StoreError> {
+        if self.dead.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = queue.ok_or(StoreError::Closed)?;
+        let (give, take) = oneshot::channel();
+        queue.send((job, give)).await.map_err(|_gone| StoreError::Closed)?;
+        take.await.map_err(|_gone| StoreError::Closed)?
+    }
+
+    async fn submit_write(&self, job: Job) -> Result<(), StoreError> {
+        if !self.writable {
+            let reason = "it was opened for reading only".to_owned();
+            return Err(StoreError::ReadOnly { path: self.path.clone(), reason });
+        }
+        self.submit(&self.writing, job).await
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Store for SqliteStore {
+    fn read_job(&self, job: ReadJob) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.threads.submit(&self.threads.reading, Job::Read(job)))
+    }
+
+    fn write_job(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.threads.submit_write(Job::Write(job)))
+    }
+
+    fn write_small(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.threads.submit_write(Job::Small(job)))
+    }
+
+    fn copy_to<'a>(&'a self, target: &'a Path) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.threads.submit(&self.threads.reading, Job::Copy(target.to_owned())))
+    }
+}
+
+impl Worker {
+    fn write_until_closed(mut self, mut queue: mpsc::Receiver<(Job, Reply)>) {
+        let mut next = queue.blocking_recv();
+        while let Some((job, reply)) = next.take() {
+            if self.dead.load(Ordering::Acquire) {
+                return;
+            }
+            match job {
+                Job::Write(job) => self.write(vec![(job, reply)]),
+                Job::Small(job) => {
+                    let mut group = vec![(job, reply)];
+                    while group.len() < GROUP_MAX {
+                        match queue.try_recv() {
+                            Ok((Job::Small(job), reply)) => group.push((job, reply)),
+                            Ok(other) => {
+                                next = Some(other);
+                                break;
+                            }
+                            Err(_empty_or_closed) => break,
+                        }
+                    }
+                    self.write(group);
+                }
+                Job::Read(job) => self.read(job, reply),
+                Job::Copy(target) => self.copy(&target, reply),
+            }
+            if next.is_none() {
+                next = queue.blocking_recv();
+            }
+        }
+        // Best effort: what stays in the WAL is read from there at the next open.
+        let _busy = self.db.conn.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_row| Ok(()));
+    }
+
+    fn read_until_closed(mut self, queue: &Mutex<mpsc::Receiver<(Job, Reply)>>) {
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+            let Some((job, reply)) = next else { return };
+            if self.dead.load(Ordering::Acquire) {
+                return;
+            }
+            match job {
+                Job::Read(job) => self.read(job, reply),
+                Job::Copy(target) => self.copy(&target, reply),
+                Job::Write(_) | Job::Small(_) => drop(reply),
+            }
+        }
+    }
+
+    /// One transaction for all; each job alone in a savepoint where there are several.
+    fn write(&mut self, jobs: Vec<(WriteJob, Reply)>) {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut replies = Vec::with_capacity(jobs.len());
+        self.db.fresh();
+        let whole = match self.begin() {
+            Ok(()) => {
+                let several = jobs.len() > 1;
+                for (job, reply) in jobs {
+                    let Some(outcome) = self.attempt(job, several) else {
+                        // A panic: whatever this job half did goes, and nothing is promised to the others.
+                        self.dead.store(true, Ordering::Release);
+                        let _closing = self.db.conn.execute_batch("ROLLBACK");
+                        return;
+                    };
+                    outcomes.push(outcome);
+                    replies.push(reply);
+                }
+                let wanted = several || outcomes.iter().all(Result::is_ok);
+                if wanted { self.commit() } else { self.roll_back() }
+            }
+            Err(error) => {
+                outcomes.extend(jobs.iter().map(|_job| Ok(())));
+                replies.extend(jobs.into_iter().map(|(_job, reply)| reply));
+                Err(error)
+            }
+        };
+        if let Err(error) = &whole {
+            self.roll_back_all();
+            if ends_store(error) {
+                self.dead.store(true, Ordering::Release);
+            }
+        }
+        for (outcome, reply) in outcomes.into_iter().zip(replies) {
+            let _caller_may_be_gone = reply.send(outcome.and(whole.clone()));
+        }
+    }
+
+    fn begin(&self) -> Result<(), StoreError> {
+        if let Some(identity) = &self.identity {
+            identity.check()?;
+        }
+        let begun: Res<usize> =
+            self.db.exec("BEGIN IMMEDIATE", []).and_then(|_| self.db.exec("UPDATE sync_engine SET engine = 1", []));
+        begun.map(|_changed| ()).map_err(|failure| self.db.explain(failure))
+    }
+
+    /// `None` is a panic.
+    fn attempt(&mut self, job: WriteJob, alone: bool) -> Option<Result<(), StoreError>> {
+        if let Some(error) = self.db.doom() {
+            return Some(Err(error));
+        }
+        if alone && let Err(failure) = self.db.exec("SAVEPOINT job", []) {
+            return Some(Err(self.db.explain(failure)));
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut self.db))).ok()?;
+        // The transaction is over, whatever the job made of it.
+        if let Some(error) = self.db.doom() {
+            return Some(Err(outcome.err().unwrap_or(error)));
+        }
+        if alone {
+            let sql = if outcome.is_ok() { "RELEASE job" } else { "ROLLBACK TO job" };
+            let ended = self.db.exec(sql, []).and_then(|_| match &outcome {
+                Ok(()) => Ok(0),
+                Err(_) => self.db.exec("RELEASE job", []),
+            });
+            if let Err(failure) = ended {
+                return Some(Err(self.db.explain(failure)));
+            }
+        }
+        Some(outcome)
+    }
+
+    fn commit(&self) -> Result<(), StoreError> {
+        if let Some(error) = self.db.doom() {
+            return Err(error);
+        }
+        let done: Res<usize> =
+            self.db.exec("UPDATE sync_engine SET engine = 0", []).and_then(|_| self.db.exec("COMMIT", []));
+        done.map(|_changed| ()).map_err(|failure| self.db.explain(failure))
+    }
+
+    fn roll_back(&self) -> Result<(), StoreError> {
+        self.roll_back_all();
+        Ok(())
+    }
+
+    /// SQLite may have rolled back by itself.
+    fn roll_back_all(&self) {
+        if !self.db.conn.is_autocommit() {
+            let _nothing_left_to_do = self.db.conn.execute_batch("ROLLBACK");
+        }
+    }
+
+    fn read(&mut self, job: ReadJob, reply: Reply) {
+        let outcome = match self.snapshot() {
+            Ok(()) => {
+                let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| job(&self.db))) else {
+                    self.dead.store(true, Ordering::Release);
+                    return;
+                };
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        self.roll_back_all();
+        let _caller_may_be_gone = reply.send(outcome);
+    }
+
+    fn snapshot(&self) -> Result<(), StoreError> {
+        if let Some(identity) = &self.identity {
+            identity.check()?;
+        }
+        self.db.exec("BEGIN", []).map(|_changed| ()).map_err(|failure| self.db.explain(failure))
+    }
+
+    fn copy(&self, target: &Path, reply: Reply) {
+        let outcome = file::copy(&self.db.conn, &self.db.place, target);
+        let _caller_may_be_gone = reply.send(outcome);
+    }
+}

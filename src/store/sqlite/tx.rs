@@ -1,0 +1,165 @@
+//! Owns: the contract's `Tx` on a connection; one line each.
+//!
+//! Must not know: SQL.
+
+use crate::merge::LinkState;
+use crate::record::{RecordId, Value};
+use crate::rules::{Collection, Ruleset};
+use crate::store::*;
+
+use super::db::Db;
+use super::{hints, intents, journal, links, rows, shape, stage, state};
+
+impl Tx for Db {
+    fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError> {
+        self.writing(|db| shape::prepare(db, rules))
+    }
+
+    fn register(&mut self, collection: &str, upstream: &str) -> Result<(CollectionKey, BindingKey), StoreError> {
+        self.writing(|db| state::register(db, collection, upstream))
+    }
+
+    fn register_mapping(&mut self, hash: &str) -> Result<MappingKey, StoreError> {
+        self.writing(|db| state::register_mapping(db, hash))
+    }
+
+    fn insert_row(&mut self, collection: &Collection, record: &RecordId, values: &[Value]) -> Result<(), StoreError> {
+        self.writing(|db| rows::insert_row(db, collection, record, values))
+    }
+
+    fn update_row(
+        &mut self,
+        collection: &Collection,
+        record: &RecordId,
+        values: &[(usize, Value)],
+    ) -> Result<(), StoreError> {
+        self.writing(|db| rows::update_row(db, collection, record, values))
+    }
+
+    fn delete_row(&mut self, collection: &Collection, record: &RecordId) -> Result<(), StoreError> {
+        self.writing(|db| rows::delete_row(db, collection, record))
+    }
+
+    fn index_match(
+        &mut self,
+        collection: CollectionKey,
+        record: &RecordId,
+        texts: &[Option<String>],
+    ) -> Result<(), StoreError> {
+        self.writing(|db| hints::index_match(db, collection, record, texts))
+    }
+
+    fn clear_dirty(&mut self, collection: CollectionKey, record: &RecordId, seen: i64) -> Result<(), StoreError> {
+        self.writing(|db| hints::clear_dirty(db, collection, record, seen))
+    }
+
+    fn mark_dirty(&mut self, collection: CollectionKey, record: &RecordId, op: DirtyOp) -> Result<(), StoreError> {
+        self.writing(|db| hints::mark_dirty(db, collection, record, op))
+    }
+
+    fn set_origins(
+        &mut self,
+        collection: CollectionKey,
+        record: &RecordId,
+        rows: &[OriginRow],
+    ) -> Result<(), StoreError> {
+        self.writing(|db| hints::set_origins(db, collection, record, rows))
+    }
+
+    fn put_link(&mut self, link: &NewLink<'_>) -> Result<LinkId, StoreError> {
+        self.writing(|db| links::put_link(db, link))
+    }
+
+    fn set_link(&mut self, link: LinkId, update: &LinkUpdate<'_>) -> Result<(), StoreError> {
+        self.writing(|db| links::set_link(db, link, update))
+    }
+
+    fn set_link_state(&mut self, link: LinkId, state: LinkState) -> Result<(), StoreError> {
+        self.writing(|db| links::set_link_state(db, link, state))
+    }
+
+    fn drop_link(&mut self, link: LinkId) -> Result<(), StoreError> {
+        self.writing(|db| links::drop_link(db, link))
+    }
+
+    fn stage(&mut self, staged: &Staged) -> Result<(), StoreError> {
+        self.writing(|db| stage::stage(db, staged))
+    }
+
+    fn stage_matched(&mut self, binding: BindingKey, remote_id: &str, record: &RecordId) -> Result<(), StoreError> {
+        self.writing(|db| stage::stage_matched(db, binding, remote_id, record))
+    }
+
+    fn stage_parked(&mut self, binding: BindingKey, remote_id: &str, reason: Option<&str>) -> Result<(), StoreError> {
+        self.writing(|db| stage::stage_parked(db, binding, remote_id, reason))
+    }
+
+    fn unstage(&mut self, binding: BindingKey, remote_id: &str) -> Result<(), StoreError> {
+        self.writing(|db| stage::unstage(db, binding, remote_id))
+    }
+
+    fn set_cursor(&mut self, binding: BindingKey, state: &str) -> Result<(), StoreError> {
+        self.writing(|db| state::set_cursor(db, binding, state))
+    }
+
+    fn set_upstream_state(&mut self, upstream: &str, state: &str) -> Result<(), StoreError> {
+        self.writing(|db| state::set_upstream_state(db, upstream, state))
+    }
+
+    fn add_history(&mut self, row: &HistoryRow) -> Result<(), StoreError> {
+        self.writing(|db| journal::add_history(db, row))
+    }
+
+    fn put_conflict(&mut self, row: &ConflictRow) -> Result<i64, StoreError> {
+        self.writing(|db| journal::put_conflict(db, row))
+    }
+
+    fn close_conflict(&mut self, conflict: i64, how: &str, at: Micros) -> Result<(), StoreError> {
+        self.writing(|db| journal::close_conflict(db, conflict, how, at))
+    }
+
+    fn set_resolution(&mut self, conflict: i64, resolution: Option<&str>) -> Result<(), StoreError> {
+        self.writing(|db| journal::set_resolution(db, conflict, resolution))
+    }
+
+    fn put_intent(&mut self, row: &IntentRow) -> Result<(), StoreError> {
+        self.writing(|db| intents::put_intent(db, row))
+    }
+
+    fn set_intent(&mut self, key: &str, update: &IntentUpdate) -> Result<(), StoreError> {
+        self.writing(|db| intents::set_intent(db, key, update))
+    }
+
+    fn drop_intent(&mut self, key: &str) -> Result<(), StoreError> {
+        self.writing(|db| intents::drop_intent(db, key))
+    }
+
+    fn put_quarantine(&mut self, row: &QuarantineRow) -> Result<(), StoreError> {
+        self.writing(|db| journal::put_quarantine(db, row))
+    }
+
+    fn clear_quarantine(&mut self, collection: &str, upstream: &str, subject: &str) -> Result<(), StoreError> {
+        self.writing(|db| journal::clear_quarantine(db, collection, upstream, subject))
+    }
+
+    fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError> {
+        self.writing(|db| state::begin_pass(db, row))
+    }
+
+    fn end_pass(&mut self, row: &PassRow) -> Result<(), StoreError> {
+        self.writing(|db| state::end_pass(db, row))
+    }
+
+    fn put_halt(&mut self, row: &HaltRow) -> Result<i64, StoreError> {
+        self.writing(|db| journal::put_halt(db, row))
+    }
+
+    fn set_halt(
+        &mut self,
+        halt: i64,
+        approved_at: Option<Micros>,
+        closed_at: Option<Micros>,
+    ) -> Result<(), StoreError> {
+        self.writing(|db| journal::set_halt(db, halt, approved_at, closed_at))
+    }
+}

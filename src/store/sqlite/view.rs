@@ -1,0 +1,136 @@
+//! Owns: the contract's `View` on a connection; one line each.
+//!
+//! Must not know: SQL.
+
+use crate::merge::LinkState;
+use crate::record::{RecordId, Slot};
+use crate::rules::Collection;
+use crate::store::*;
+
+use super::db::Db;
+use super::{hints, intents, journal, links, rows, stage, state};
+
+impl View for Db {
+    fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError> {
+        self.reading(links::known(self, binding, remote_ids))
+    }
+
+    fn link(&self, link: LinkId) -> Result<Option<LinkRow>, StoreError> {
+        self.reading(links::link(self, link))
+    }
+
+    fn links_of(&self, record: &RecordId) -> Result<Vec<LinkRow>, StoreError> {
+        self.reading(links::links_of(self, record))
+    }
+
+    fn link_count(&self, binding: BindingKey, state: LinkState) -> Result<u64, StoreError> {
+        self.reading(links::link_count(self, binding, state))
+    }
+
+    fn live_links(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<(String, LinkId)>, StoreError> {
+        self.reading(links::live_links(self, binding, after, limit))
+    }
+
+    fn links_not_under(
+        &self,
+        binding: BindingKey,
+        mapping: MappingKey,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LinkRow>, StoreError> {
+        self.reading(links::links_not_under(self, binding, mapping, after, limit))
+    }
+
+    fn row(&self, collection: &Collection, record: &RecordId) -> Result<Option<Vec<Slot>>, StoreError> {
+        self.reading(rows::row(self, collection, record))
+    }
+
+    fn row_count(&self, collection: &Collection) -> Result<u64, StoreError> {
+        self.reading(rows::row_count(self, collection))
+    }
+
+    fn rows_after(&self, collection: &Collection, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError> {
+        self.reading(rows::rows_after(self, collection, after, limit))
+    }
+
+    fn matching(&self, collection: CollectionKey, key: usize, text: &str) -> Result<Vec<RecordId>, StoreError> {
+        self.reading(hints::matching(self, collection, key, text))
+    }
+
+    fn dirty(&self, collection: CollectionKey, record: &RecordId) -> Result<Option<Dirty>, StoreError> {
+        self.reading(hints::dirty(self, collection, record))
+    }
+
+    fn dirty_after(
+        &self,
+        collection: CollectionKey,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, Dirty)>, StoreError> {
+        self.reading(hints::dirty_after(self, collection, after, limit))
+    }
+
+    fn origins(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<OriginRow>, StoreError> {
+        self.reading(hints::origins(self, collection, record))
+    }
+
+    fn staged_of(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<Staged>, StoreError> {
+        self.reading(stage::staged_of(self, collection, record))
+    }
+
+    fn staged_unmatched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError> {
+        self.reading(stage::staged_unmatched(self, binding, after, limit))
+    }
+
+    fn staged_count(&self, binding: BindingKey) -> Result<u64, StoreError> {
+        self.reading(stage::staged_count(self, binding))
+    }
+
+    fn candidates(&self, collection: CollectionKey, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError> {
+        self.reading(hints::candidates(self, collection, after, limit))
+    }
+
+    fn collection_key(&self, name: &str) -> Result<Option<CollectionKey>, StoreError> {
+        self.reading(state::collection_key(self, name))
+    }
+
+    fn binding_key(&self, collection: &str, upstream: &str) -> Result<Option<BindingKey>, StoreError> {
+        self.reading(state::binding_key(self, collection, upstream))
+    }
+
+    fn cursor(&self, binding: BindingKey) -> Result<Option<String>, StoreError> {
+        self.reading(state::cursor(self, binding))
+    }
+
+    fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError> {
+        self.reading(state::upstream_state(self, upstream))
+    }
+
+    fn conflicts(&self, filter: &ConflictFilter) -> Result<Vec<ConflictRow>, StoreError> {
+        self.reading(journal::conflicts(self, filter))
+    }
+
+    fn intents(&self, filter: &IntentFilter) -> Result<Vec<IntentRow>, StoreError> {
+        self.reading(intents::intents(self, filter))
+    }
+
+    fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<QuarantineRow>, StoreError> {
+        self.reading(journal::quarantined(self, filter))
+    }
+
+    fn halts(&self, collection: Option<&str>, open_only: bool) -> Result<Vec<HaltRow>, StoreError> {
+        self.reading(journal::halts(self, collection, open_only))
+    }
+
+    fn passes(&self, collection: Option<&str>, limit: usize) -> Result<Vec<PassRow>, StoreError> {
+        self.reading(state::passes(self, collection, limit))
+    }
+
+    fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryRow>, StoreError> {
+        self.reading(journal::history(self, filter))
+    }
+
+    fn find_record(&self, id: &str) -> Result<Vec<(String, RecordId)>, StoreError> {
+        self.reading(state::find_record(self, id))
+    }
+}
