@@ -57,7 +57,8 @@ impl Clock for SystemClock {
     fn random(&self) -> u64 {
         // Without entropy at start-up the kernel blocks rather than fails; a failure leaves the time as the seed.
         getrandom::u64().unwrap_or_else(|_no_entropy| {
-            u64::from(self.now().timestamp_subsec_micros()) ^ u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(1)
+            u64::from(self.now().timestamp_subsec_micros())
+                ^ u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(1)
         })
     }
 }

@@ -17,3 +17,5 @@ mod reconcile;
 mod daemon;
 
 pub mod cli;
+
+pub mod sandbox;

@@ -1,16 +1,32 @@
 //! Owns: one workspace at work: a store, a rule set, the clients; and the order of a pass.
 //!
 //! Must not know: what happens inside each phase.
+//!
+//! A pass: settle what is unknown → pull every binding (the barrier) → absence → decide, guard and commit in one
+//! transaction → push → settle. Where a push was overtaken, decide and push again, a few times at most.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::clock::Clock;
-use crate::rules::Ruleset;
-use crate::store::{Store, StoreError};
-use crate::upstream::Failure;
+use sha2::{Digest, Sha256};
 
-use super::{PassReport, Progress};
+use crate::clock::Clock;
+use crate::merge::Halt;
+use crate::rules::{Collection, Ruleset};
+use crate::store::{self, ConflictFilter, HaltRow, PassRow, QuarantineFilter, Store, StoreError};
+use crate::upstream::{Client, Failure};
+
+use super::absence;
+use super::commit::{self, Order, Round, hex};
+use super::context::Pass;
+use super::gather::Barrier;
+use super::pull::{self, Pulled};
+use super::push;
+use super::report::{Counts, Outcome, PassReport, Progress, Step, UpstreamReport};
+use super::unknown;
+
+/// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
+const ROUNDS_MAX: usize = 4;
 
 /// How a pass is to be done.
 #[derive(Clone, Debug)]
@@ -19,7 +35,7 @@ pub struct PassOptions {
     pub trigger: String,
     /// Read a complete generation even where an incremental read would do.
     pub full: bool,
-    /// Decide, but commit and send nothing that lasts: the engine works on a copy of the store.
+    /// Decide, but send nothing. The store is expected to be a copy: what is decided is committed to it.
     pub dry_run: bool,
     /// List every change in the report, not only the first [`PassReport::CHANGES_MAX`].
     pub all_changes: bool,
@@ -46,29 +62,354 @@ pub enum PassError {
 
 /// A workspace at work.
 pub struct Engine {
-    _store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
+    rules: Arc<Ruleset>,
+    clients: BTreeMap<String, Arc<Client>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Engine {
-    /// Makes the clients and prepares the tables. `notices` tell what was done to the tables.
+    /// Prepares the tables. `notices` tell what was done to them.
     pub async fn open(
         store: Arc<dyn Store>,
         rules: Arc<Ruleset>,
-        clients: BTreeMap<String, Arc<crate::upstream::Client>>,
+        clients: BTreeMap<String, Arc<Client>>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Vec<String>), PassError> {
-        let _ = (rules, clients, clock);
-        Ok((Self { _store: store }, Vec::new()))
+        let wanted = Arc::clone(&rules);
+        let notices = store::write(store.as_ref(), move |tx| tx.prepare(&wanted)).await?;
+        Ok((Self { store, rules, clients, clock }, notices))
     }
 
-    /// One pass of one collection. Failures of upstreams and records are in the report; only a failing store is an error.
-    pub async fn pass(&self, collection: &str, options: &PassOptions, progress: &dyn Progress) -> Result<PassReport, PassError> {
-        let _ = (collection, options, progress);
-        todo!()
+    /// The rules in force.
+    pub fn rules(&self) -> &Arc<Ruleset> {
+        &self.rules
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
     }
 
     /// Asks every upstream's `check`: name → account identity or failure.
     pub async fn check_online(&self) -> Vec<(String, Result<Option<String>, Failure>)> {
-        todo!()
+        let mut answers = Vec::new();
+        for (name, client) in &self.clients {
+            answers.push((name.clone(), client.check().await));
+        }
+        answers
+    }
+
+    /// One pass of one collection. Failures of upstreams and records are in the report; only a failing store is an error.
+    pub async fn pass(
+        &self,
+        collection: &str,
+        options: &PassOptions,
+        progress: &dyn Progress,
+    ) -> Result<PassReport, PassError> {
+        let rules = self
+            .rules
+            .collections
+            .get(collection)
+            .ok_or_else(|| PassError::UnknownCollection(collection.to_owned()))?;
+        progress.step(&Step::Began { collection });
+        let began = self.clock.monotonic();
+        let (pass, row) = self.begin(rules, options).await?;
+        let mut run = Run {
+            engine: self,
+            options,
+            progress,
+            pass: Arc::new(pass),
+            report: PassReport {
+                collection: collection.to_owned(),
+                dry_run: options.dry_run,
+                pass: row.id,
+                ..PassReport::default()
+            },
+            barrier: Barrier::default(),
+        };
+        let result = run.phases().await;
+        let mut report = run.report;
+        if let Err(error) = &result {
+            report.error = Some(error.to_string());
+        }
+        report.elapsed_ms = u64::try_from(self.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
+        self.end(&mut report, row, result.is_err()).await?;
+        progress.step(&Step::Ended { report: &report });
+        result?;
+        Ok(report)
+    }
+
+    async fn begin(&self, rules: &Arc<Collection>, options: &PassOptions) -> Result<(Pass, PassRow), StoreError> {
+        let (ruleset, rules, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
+        let mut row = PassRow {
+            id: 0,
+            collection: rules.name.clone(),
+            trigger: options.trigger.clone(),
+            started_at: clock.now().timestamp_micros(),
+            ended_at: None,
+            outcome: "interrupted".into(),
+            counts: "{}".into(),
+            rules_hash: self.rules.hash.clone(),
+            error: None,
+        };
+        store::write(self.store.as_ref(), move |tx| {
+            let mut pass = Pass::register(tx, &ruleset, &rules, clock)?;
+            row.id = tx.begin_pass(&row)?;
+            pass.id = row.id;
+            Ok((pass, row))
+        })
+        .await
+    }
+
+    /// Totals after the pass, its outcome, and its row.
+    async fn end(&self, report: &mut PassReport, mut row: PassRow, failed: bool) -> Result<(), StoreError> {
+        if !failed {
+            let name = report.collection.clone();
+            let (open, aside, parked) = store::read(self.store.as_ref(), move |view| {
+                let open =
+                    view.conflicts(&ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() })?;
+                let aside = view.quarantined(&QuarantineFilter {
+                    collection: Some(name.clone()),
+                    limit: 1_000_000,
+                    ..QuarantineFilter::default()
+                })?;
+                let parked = aside.iter().filter(|row| row.stage == "parked").count();
+                Ok((open.len() as u64, (aside.len() - parked) as u64, parked as u64))
+            })
+            .await?;
+            (report.conflicts_open, report.quarantined) = (open, aside);
+            report.parked += parked;
+        }
+        report.outcome = outcome_of(report, failed);
+        row.ended_at = Some(self.clock.now().timestamp_micros());
+        row.outcome = serde_json::to_value(report.outcome)
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        row.error.clone_from(&report.error);
+        let counts = serde_json::json!({ "local": report.local, "upstreams": report.upstreams });
+        row.counts = counts.to_string();
+        store::write(self.store.as_ref(), move |tx| tx.end_pass(&row)).await
+    }
+}
+
+fn outcome_of(report: &PassReport, failed: bool) -> Outcome {
+    let upstream = |test: fn(&UpstreamReport) -> bool| report.upstreams.iter().any(test);
+    if failed {
+        Outcome::Failed
+    } else if !report.halts.is_empty() {
+        Outcome::Halted
+    } else if upstream(|one| one.error.is_some()) {
+        Outcome::Unavailable
+    } else if report.conflicts_open > 0 || report.quarantined > 0 {
+        Outcome::Conflicts
+    } else if upstream(|one| one.deferred > 0 || one.unknown > 0)
+        || report.parked > 0
+        || (report.dry_run && (report.local.total() > 0 || upstream(|one| one.planned.total() > 0)))
+    {
+        Outcome::Pending
+    } else {
+        Outcome::Ok
+    }
+}
+
+/// One pass under way.
+struct Run<'a> {
+    engine: &'a Engine,
+    options: &'a PassOptions,
+    progress: &'a dyn Progress,
+    pass: Arc<Pass>,
+    report: PassReport,
+    barrier: Barrier,
+}
+
+impl Run<'_> {
+    async fn phases(&mut self) -> Result<(), StoreError> {
+        let count = self.pass.collection.bindings.len();
+        self.barrier = Barrier { blocked: vec![None; count], complete: vec![false; count] };
+        self.report.upstreams = (0..count)
+            .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
+            .collect();
+        if !self.options.dry_run {
+            self.settle_unknown().await?;
+        }
+        let approved = self.approval().await?;
+        let pulled = self.pull().await?;
+        if let Some(halts) = self.absence(&pulled, approved.is_some()).await? {
+            return self.halt(halts, None).await;
+        }
+        for round in 0..ROUNDS_MAX {
+            let Some(result) = self.decide(round, approved.as_deref()).await? else { return Ok(()) };
+            self.account(result, round);
+            if self.options.dry_run || !self.push().await? {
+                break;
+            }
+        }
+        self.close_halt().await
+    }
+
+    fn client(&self, at: usize) -> Option<&Arc<Client>> {
+        self.engine.clients.get(self.pass.upstream(at))
+    }
+
+    async fn settle_unknown(&mut self) -> Result<(), StoreError> {
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).cloned() else { continue };
+            if let Some(report) = self.report.upstreams.get_mut(at) {
+                unknown::settle_unknown(self.engine.store.as_ref(), &client, &self.pass, at, report).await?;
+                // What is still unknown after this pass's listings is counted then.
+                report.unknown = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts
+    /// while reading), all at once later.
+    async fn pull(&mut self) -> Result<Vec<Pulled>, StoreError> {
+        let mut all = Vec::new();
+        let full = self.options.full;
+        let store = self.engine.store.as_ref();
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).cloned() else { continue };
+            let pulled = pull::pull(store, &client, &self.pass, at, full, self.progress).await?;
+            if let Some(report) = self.report.upstreams.get_mut(at) {
+                let written = report.written;
+                *report = UpstreamReport { written, ..pulled.report.clone() };
+            }
+            if let Some(blocked) = self.barrier.blocked.get_mut(at) {
+                blocked.clone_from(&pulled.blocked);
+            }
+            if let Some(complete) = self.barrier.complete.get_mut(at) {
+                *complete = pulled.generation.is_some();
+            }
+            self.report.local.created += pulled.inserted;
+            all.push(pulled);
+        }
+        Ok(all)
+    }
+
+    async fn absence(&mut self, pulled: &[Pulled], approved: bool) -> Result<Option<Vec<Halt>>, StoreError> {
+        let mut halts = Vec::new();
+        for one in pulled {
+            let Some(client) = self.client(one.binding).cloned() else { continue };
+            let store = self.engine.store.as_ref();
+            let found = absence::look_for_missing(store, &client, &self.pass, one, approved).await?;
+            halts.extend(found.halt);
+            if let (Some(reason), Some(blocked)) = (found.blocked, self.barrier.blocked.get_mut(one.binding)) {
+                if let Some(report) = self.report.upstreams.get_mut(one.binding) {
+                    report.error.get_or_insert_with(|| reason.clone());
+                }
+                *blocked = Some(reason);
+            }
+        }
+        Ok((!halts.is_empty()).then_some(halts))
+    }
+
+    /// Decides and commits, or halts.
+    async fn decide(&mut self, round: usize, approved: Option<&str>) -> Result<Option<Round>, StoreError> {
+        let order = Order {
+            barrier: self.barrier.clone(),
+            approved: approved.map(str::to_owned),
+            changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
+            guarded: round == 0,
+        };
+        let pass = Arc::clone(&self.pass);
+        let result =
+            store::write_if(self.engine.store.as_ref(), move |tx| commit::decide_and_commit(tx, &pass, &order)).await?;
+        self.progress.step(&Step::Decided { collection: &self.pass.collection.name, records: result.decided });
+        if result.halts.is_empty() {
+            return Ok(Some(result));
+        }
+        let (halts, fingerprint) = (result.halts.clone(), result.fingerprint.clone());
+        self.report.changes = result.changes;
+        self.report.changes_omitted = result.changes_omitted;
+        self.halt(halts, Some(fingerprint)).await?;
+        Ok(None)
+    }
+
+    fn account(&mut self, round: Round, number: usize) {
+        let add = |to: &mut Counts, more: Counts| {
+            to.created += more.created;
+            to.updated += more.updated;
+            to.deleted += more.deleted;
+        };
+        add(&mut self.report.local, round.local);
+        for (report, planned) in self.report.upstreams.iter_mut().zip(round.planned) {
+            // A later round plans again what an earlier one could not write.
+            if number == 0 {
+                add(&mut report.planned, planned);
+            }
+        }
+        self.report.conflicts_opened += round.conflicts_opened;
+        self.report.changes.extend(round.changes);
+        self.report.changes_omitted += round.changes_omitted;
+    }
+
+    /// Pushes to every upstream that takes part, side by side, then settles what is unknown.
+    async fn push(&mut self) -> Result<bool, StoreError> {
+        let (engine, pass, progress) = (self.engine, &self.pass, self.progress);
+        let pushes = self.report.upstreams.iter_mut().enumerate().map(|(at, report)| {
+            let client = engine.clients.get(pass.upstream(at)).cloned();
+            let blocked = self.barrier.blocked.get(at).is_some_and(Option::is_some);
+            async move {
+                let (Some(client), false) = (client, blocked) else { return Ok(false) };
+                let store = engine.store.as_ref();
+                let again = push::push(store, &client, pass, at, report, progress).await?;
+                if report.unknown == 0 {
+                    return Ok(again);
+                }
+                report.unknown = 0;
+                Ok(unknown::settle_unknown(store, &client, pass, at, report).await? || again)
+            }
+        });
+        let results: Vec<Result<bool, StoreError>> = futures_util::future::join_all(pushes).await;
+        let mut again = false;
+        for result in results {
+            again |= result?;
+        }
+        Ok(again)
+    }
+
+    /// The fingerprint that a person approved, if there is an approved halt.
+    async fn approval(&self) -> Result<Option<String>, StoreError> {
+        let name = self.pass.collection.name.clone();
+        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
+        Ok(open.into_iter().find(|row| row.approved_at.is_some()).map(|row| row.fingerprint))
+    }
+
+    async fn halt(&mut self, halts: Vec<Halt>, fingerprint: Option<String>) -> Result<(), StoreError> {
+        let text = serde_json::to_string(&halts).unwrap_or_default();
+        let row = HaltRow {
+            id: 0,
+            collection: self.pass.collection.name.clone(),
+            pass: self.pass.id,
+            fingerprint: fingerprint.unwrap_or_else(|| hex(&Sha256::digest(text.as_bytes()))),
+            halts: text,
+            created_at: self.engine.clock.now().timestamp_micros(),
+            approved_at: None,
+            closed_at: None,
+        };
+        self.report.halts = halts;
+        self.report.halt = Some(store::write(self.engine.store.as_ref(), move |tx| tx.put_halt(&row)).await?);
+        Ok(())
+    }
+
+    /// A pass that went through ends an open halt: it was approved, or its cause is gone.
+    async fn close_halt(&self) -> Result<(), StoreError> {
+        let name = self.pass.collection.name.clone();
+        let now = self.engine.clock.now().timestamp_micros();
+        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        store::write(self.engine.store.as_ref(), move |tx| {
+            for row in &open {
+                tx.set_halt(row.id, row.approved_at, Some(now))?;
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -5,5 +5,25 @@
 mod engine;
 mod report;
 
+mod context;
+mod cursor;
+mod pull;
+
+mod absence;
+mod contact;
+mod observe;
+
+mod base;
+mod commit;
+mod gather;
+mod wire;
+
+mod apply;
+mod intend;
+
+mod push;
+mod settle;
+mod unknown;
+
 pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;

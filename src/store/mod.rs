@@ -65,6 +65,25 @@ pub async fn write<R: Send + 'static>(
     take.try_recv().map_err(|_gone| StoreError::Closed)
 }
 
+/// Runs a write job that says itself whether its transaction is kept; rolled back or not, it returns what it found.
+pub async fn write_if<R: Send + 'static>(
+    store: &dyn Store,
+    job: impl FnOnce(&mut dyn Tx) -> Result<(R, bool), StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    let (give, take) = std::sync::mpsc::sync_channel(1);
+    let done = store
+        .write_job(Box::new(move |tx| {
+            let (result, keep) = job(tx)?;
+            give.send(result).ok();
+            if keep { Ok(()) } else { Err(StoreError::Abandoned) }
+        }))
+        .await;
+    match done {
+        Ok(()) | Err(StoreError::Abandoned) => take.try_recv().map_err(|_gone| StoreError::Closed),
+        Err(error) => Err(error),
+    }
+}
+
 /// Runs a small write job that returns something and may share its commit.
 pub async fn write_small<R: Send + 'static>(
     store: &dyn Store,
@@ -339,6 +358,9 @@ pub enum StoreError {
         /// The database file.
         path: String,
     },
+    /// The job itself asked for its transaction to be rolled back (see [`write_if`]).
+    #[error("rolled back on purpose")]
+    Abandoned,
     /// The store was closed, or its thread ended.
     #[error("the store is closed")]
     Closed,

@@ -1,3 +1,5 @@
 //! The integration tests: one binary, modules by kind.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test")]
+
 mod house;

@@ -1,0 +1,141 @@
+//! Owns: turning "not listed" into evidence: only over one complete generation, confirmed by a point read.
+//!
+//! Must not know: what a delete leads to.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+use roaring::RoaringTreemap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::merge::guard::{self, Tally};
+use crate::merge::{Evidence, Halt, LinkState};
+use crate::rules::Deletes;
+use crate::store::{self, LinkId, Staged, StagedKind, Store, StoreError};
+use crate::upstream::{self, Client, Got};
+
+use super::context::Pass;
+use super::pull::Pulled;
+
+/// Links looked at between two awaits.
+const CHUNK: usize = 5000;
+
+/// What absence amounts to at one binding.
+#[derive(Debug, Default)]
+pub struct Absence {
+    /// Too much is gone to believe it: nothing is staged until a person approves.
+    pub halt: Option<Halt>,
+    /// Why the binding takes no part in this pass: confirmation failed.
+    pub blocked: Option<String>,
+}
+
+/// Looks for linked records that a complete generation did not show. `approved` lets a halt pass.
+pub async fn look_for_missing(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    pass: &Arc<Pass>,
+    pulled: &Pulled,
+    approved: bool,
+) -> Result<Absence, StoreError> {
+    let at = pulled.binding;
+    let Some(rules) = pass.rules(at).cloned() else { return Ok(Absence::default()) };
+    let (Some(seen), Some(read)) = (&pulled.generation, &rules.read) else { return Ok(Absence::default()) };
+    let key = pass.binding_key(at);
+    let links = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
+    let halt = |listed: u64, gone: u64| {
+        let mut bindings = vec![guard::Counts::default(); pass.collection.bindings.len()];
+        if let Some(counts) = bindings.get_mut(at) {
+            *counts = guard::Counts {
+                total: links,
+                listed: Some(listed),
+                vanished: gone,
+                deletes: gone,
+                ..guard::Counts::default()
+            };
+        }
+        guard::check(&pass.collection, &Tally::new(guard::Counts::default(), bindings)).into_iter().next()
+    };
+    if let (Some(halt), false) = (halt(pulled.report.listed, 0), approved) {
+        return Ok(Absence { halt: Some(halt), blocked: None });
+    }
+    if read.deletes != Deletes::Absence {
+        return Ok(Absence::default());
+    }
+    let missing = missing(store, pass, at, seen).await?;
+    // Asking for each of them would take long and prove nothing that a person need not look at anyway.
+    if let (Some(halt), false) = (halt(pulled.report.listed, missing.len() as u64), approved) {
+        return Ok(Absence { halt: Some(halt), blocked: None });
+    }
+    confirm(store, client, pass, at, missing).await
+}
+
+async fn missing(
+    store: &dyn Store,
+    pass: &Arc<Pass>,
+    at: usize,
+    seen: &RoaringTreemap,
+) -> Result<Vec<(String, LinkId)>, StoreError> {
+    let key = pass.binding_key(at);
+    let mut missing = Vec::new();
+    let mut after = String::new();
+    loop {
+        let from = after.clone();
+        let links = store::read(store, move |view| view.live_links(key, &from, CHUNK)).await?;
+        let Some((last, _)) = links.last() else { return Ok(missing) };
+        after.clone_from(last);
+        missing.extend(links.into_iter().filter(|(_, link)| !seen.contains(link.0.unsigned_abs())));
+    }
+}
+
+/// Asks for each missing record by its id: a listing may have skipped it while its pages shifted.
+async fn confirm(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    pass: &Arc<Pass>,
+    at: usize,
+    missing: Vec<(String, LinkId)>,
+) -> Result<Absence, StoreError> {
+    let Some(rules) = pass.rules(at).cloned() else { return Ok(Absence::default()) };
+    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
+    let rules = &rules;
+    let mut asked = stream::iter(missing)
+        .map(|(remote_id, link)| async move {
+            let answer = if can_get { Some(upstream::get(client, rules, &remote_id).await) } else { None };
+            (remote_id, link, answer)
+        })
+        .buffer_unordered(rules.upstream.concurrency.max(1));
+    while let Some((remote_id, link, answer)) = asked.next().await {
+        let (kind, raw, version) = match answer {
+            None => (StagedKind::Gone(Evidence::Absence), Vec::new(), None),
+            Some(Ok(Got::Missing)) => (StagedKind::Gone(Evidence::AbsenceConfirmed), Vec::new(), None),
+            Some(Ok(Got::Found(remote))) => (StagedKind::Record, remote.raw.to_vec(), remote.version),
+            Some(Err(failure)) => {
+                let words =
+                    format!("{remote_id} is missing from the listing and could not be asked for: {}", failure.words);
+                return Ok(Absence { halt: None, blocked: Some(words) });
+            }
+        };
+        let pass = Arc::clone(pass);
+        store::write_small(store, move |tx| {
+            let Some(row) = tx.link(link)? else { return Ok(()) };
+            let fingerprint = xxh3_64(&raw);
+            if kind == StagedKind::Record && fingerprint == row.fingerprint {
+                return Ok(());
+            }
+            tx.stage(&Staged {
+                binding: row.binding,
+                remote_id: remote_id.clone(),
+                collection: pass.key,
+                record: Some(row.record),
+                kind,
+                fingerprint,
+                raw: raw.clone(),
+                version: version.clone(),
+                observed_at: pass.clock.now().timestamp_micros(),
+                parked: None,
+            })
+        })
+        .await?;
+    }
+    Ok(Absence::default())
+}

@@ -1,0 +1,135 @@
+//! Owns: the stored form of a base pair: the raw observation, plus only what the raw observation does not say.
+//!
+//! Must not know: which values win; when a base may advance (that is `merge`).
+//!
+//! Both halves are `map(raw)` for almost every link, so they cost nothing. What differs (a value that the upstream
+//! normalised, a frozen field, a field that was never agreed on) is kept as a small JSON object by field name:
+//! `[]` for "none", `[value]` for a value.
+
+use crate::record::{Json, Slot, Value};
+use crate::rules::Collection;
+use crate::store::StoreError;
+
+/// The two halves of a base, one entry per field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The hub half; `None` where hub and remote never agreed.
+    pub hub: Vec<Option<Value>>,
+    /// The remote half; `Absent` where the remote never showed the field.
+    pub remote: Vec<Slot>,
+}
+
+/// The overrides of a pair relative to what its raw observation maps to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Overrides of the hub half.
+    pub hub: Option<String>,
+    /// Overrides of the remote half.
+    pub remote: Option<String>,
+}
+
+/// The pair that a raw observation stands for by itself.
+pub fn plain(slots: &[Slot]) -> Pair {
+    let remote: Vec<Slot> = slots.iter().map(known).collect();
+    Pair { hub: remote.iter().map(|slot| slot.value().cloned()).collect(), remote }
+}
+
+/// What cannot be read was never agreed on.
+fn known(slot: &Slot) -> Slot {
+    match slot {
+        Slot::Value(value) => Slot::Value(value.clone()),
+        Slot::Absent | Slot::Bad(_) => Slot::Absent,
+    }
+}
+
+/// Packs a pair relative to `slots`, the mapped raw observation that is stored beside it.
+pub fn pack(collection: &Collection, slots: &[Slot], pair: &Pair) -> Packed {
+    let plain = plain(slots);
+    let mut hub = Vec::new();
+    let mut remote = Vec::new();
+    for (at, field) in collection.fields.iter().enumerate() {
+        if pair.hub.get(at) != plain.hub.get(at) {
+            hub.push((field.name.clone(), wrap(pair.hub.get(at).and_then(Option::as_ref))));
+        }
+        let is = pair.remote.get(at).map_or(Slot::Absent, known);
+        if Some(&is) != plain.remote.get(at) {
+            remote.push((field.name.clone(), wrap(is.value())));
+        }
+    }
+    let text = |members: Vec<(String, Json)>| (!members.is_empty()).then(|| Json::Object(members).to_string());
+    Packed { hub: text(hub), remote: text(remote) }
+}
+
+fn wrap(value: Option<&Value>) -> Json {
+    Json::Array(value.map(Value::to_json).into_iter().collect())
+}
+
+/// The inverse of [`pack`]. Overrides of fields that the rules no longer have are left out.
+pub fn unpack(
+    collection: &Collection,
+    slots: &[Slot],
+    hub: Option<&str>,
+    remote: Option<&str>,
+) -> Result<Pair, StoreError> {
+    let mut pair = plain(slots);
+    for (at, value) in overrides(collection, hub)? {
+        if let Some(place) = pair.hub.get_mut(at) {
+            *place = value;
+        }
+    }
+    for (at, value) in overrides(collection, remote)? {
+        if let Some(place) = pair.remote.get_mut(at) {
+            *place = value.map_or(Slot::Absent, Slot::Value);
+        }
+    }
+    Ok(pair)
+}
+
+fn overrides(collection: &Collection, text: Option<&str>) -> Result<Vec<(usize, Option<Value>)>, StoreError> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let wrong = |reason: String| StoreError::State { what: "a link's base".into(), reason };
+    let Json::Object(members) = Json::parse(text.as_bytes()).map_err(|error| wrong(error.to_string()))? else {
+        return Err(wrong("not an object".into()));
+    };
+    let mut found = Vec::new();
+    for (name, wrapped) in members {
+        let Some(at) = collection.field(&name) else { continue };
+        let Some(field) = collection.fields.get(at) else { continue };
+        let value = match &wrapped {
+            Json::Array(items) => match items.first() {
+                // A value that no longer fits the field's type (the rules changed) was never agreed on under them.
+                Some(item) => Value::from_json(&field.domain.ty, item).ok(),
+                None => None,
+            },
+            _ => return Err(wrong(format!("field {name} is not wrapped"))),
+        };
+        found.push((at, value));
+    }
+    Ok(found)
+}
+
+/// Field values as a JSON object by name: the form in which intents keep what they send.
+pub fn values_to_text(collection: &Collection, values: &[(usize, Value)]) -> String {
+    let members = values
+        .iter()
+        .filter_map(|(at, value)| collection.fields.get(*at).map(|field| (field.name.clone(), value.to_json())))
+        .collect();
+    Json::Object(members).to_string()
+}
+
+/// The inverse of [`values_to_text`].
+pub fn values_from_text(collection: &Collection, text: &str) -> Result<Vec<(usize, Value)>, StoreError> {
+    let wrong = |reason: String| StoreError::State { what: "an intent's values".into(), reason };
+    let Json::Object(members) = Json::parse(text.as_bytes()).map_err(|error| wrong(error.to_string()))? else {
+        return Err(wrong("not an object".into()));
+    };
+    let mut values = Vec::new();
+    for (name, json) in members {
+        let Some(at) = collection.field(&name) else { continue };
+        let Some(field) = collection.fields.get(at) else { continue };
+        values
+            .push((at, Value::from_json(&field.domain.ty, &json).map_err(|error| wrong(format!("{name}: {error}")))?));
+    }
+    values.sort_by_key(|(at, _)| *at);
+    Ok(values)
+}

@@ -1,0 +1,298 @@
+//! Owns: the one transaction in which a pass decides and commits: rows, bases, provenance, history, conflicts, intents.
+//!
+//! Must not know: how anything is fetched or sent.
+//!
+//! Records are decided and applied one after the other inside the transaction, so memory does not grow with the
+//! number of changes; where a guard trips in the end, the whole transaction is rolled back.
+
+use sha2::{Digest, Sha256};
+
+use crate::merge::guard::{self, Tally};
+use crate::merge::{self, Halt, Hub, RecordPlan};
+use crate::record::RecordId;
+use crate::store::{DirtyOp, QuarantineRow, StoreError, Tx};
+
+use super::apply::{self, Applied};
+use super::contact::{self, Contact};
+use super::context::{Pass, local_subject, remote_subject};
+use super::gather::{self, Barrier, Gathered};
+use super::report::{Change, Counts};
+
+/// Records decided between two looks at the candidates.
+const CHUNK: usize = 256;
+
+/// What the transaction is asked to do.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// How the bindings stand.
+    pub barrier: Barrier,
+    /// An approval, bound to this plan fingerprint.
+    pub approved: Option<String>,
+    /// How many changes to list.
+    pub changes_max: usize,
+    /// Guards count only in the first round of a pass; later rounds re-merge what the first one wrote.
+    pub guarded: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// Rows changed locally.
+    pub local: Counts,
+    /// Writes planned, by binding position.
+    pub planned: Vec<Counts>,
+    /// Records decided.
+    pub decided: u64,
+    /// Conflicts opened.
+    pub conflicts_opened: u64,
+    /// The first changes.
+    pub changes: Vec<Change>,
+    /// Changes beyond the list.
+    pub changes_omitted: u64,
+    /// Guards that tripped: everything was rolled back.
+    pub halts: Vec<Halt>,
+    /// SHA-256 over the plan.
+    pub fingerprint: String,
+}
+
+/// Decides and commits everything that is known to need it. The second value says whether to keep the transaction.
+pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<(Round, bool), StoreError> {
+    let mut work = Work {
+        pass,
+        order,
+        round: Round { planned: vec![Counts::default(); pass.collection.bindings.len()], ..Round::default() },
+        tally: totals(tx, pass)?,
+        digest: Sha256::new(),
+    };
+    work.look_again_under_new_rules(tx)?;
+    work.index_local_edits(tx)?;
+    work.meet_strangers(tx)?;
+    work.decide_candidates(tx)?;
+    let mut round = work.round;
+    round.fingerprint = hex(&work.digest.finalize());
+    if order.guarded && order.approved.as_deref() != Some(round.fingerprint.as_str()) {
+        round.halts = guard::check(&pass.collection, &work.tally);
+    }
+    let keep = round.halts.is_empty();
+    Ok((round, keep))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
+
+/// How many records each target has before the pass.
+fn totals(tx: &dyn Tx, pass: &Pass) -> Result<Tally, StoreError> {
+    let total = |total: u64| guard::Counts { total, ..guard::Counts::default() };
+    let mut bindings = Vec::with_capacity(pass.collection.bindings.len());
+    for at in 0..pass.collection.bindings.len() {
+        bindings.push(total(tx.link_count(pass.binding_key(at), merge::LinkState::Live)?));
+    }
+    Ok(Tally::new(total(tx.row_count(&pass.collection)?), bindings))
+}
+
+struct Work<'a> {
+    pass: &'a Pass,
+    order: &'a Order,
+    round: Round,
+    tally: Tally,
+    digest: Sha256,
+}
+
+impl Work<'_> {
+    fn is_blocked(&self, binding: usize) -> bool {
+        self.order.barrier.blocked.get(binding).is_some_and(Option::is_some)
+    }
+
+    /// A link that was made under other rules is looked at again: its base is computed anew from the raw observation.
+    fn look_again_under_new_rules(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        for at in 0..self.pass.collection.bindings.len() {
+            let mut after = 0;
+            loop {
+                let links = tx.links_not_under(self.pass.binding_key(at), self.pass.mapping_key(at), after, CHUNK)?;
+                let Some(last) = links.last() else { break };
+                after = last.link.0;
+                for link in &links {
+                    tx.mark_dirty(self.pass.key, &link.record, DirtyOp::Recheck)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows that other programs wrote become findable by their match keys before strangers are met.
+    fn index_local_edits(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        if self.pass.collection.match_keys.is_empty() {
+            return Ok(());
+        }
+        let mut after = String::new();
+        loop {
+            let hints = tx.dirty_after(self.pass.key, &after, CHUNK)?;
+            let Some((last, _)) = hints.last() else { return Ok(()) };
+            after.clone_from(&last.0);
+            for (record, hint) in hints {
+                if hint.op != DirtyOp::Recheck {
+                    apply::index(tx, self.pass, &record)?;
+                }
+            }
+        }
+    }
+
+    /// First contact of everything that was staged without a link.
+    fn meet_strangers(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        for at in 0..self.pass.collection.bindings.len() {
+            if self.is_blocked(at) {
+                continue;
+            }
+            let key = self.pass.binding_key(at);
+            let mut after = String::new();
+            loop {
+                let strangers = tx.staged_unmatched(key, &after, CHUNK)?;
+                let Some(last) = strangers.last() else { break };
+                after.clone_from(&last.remote_id);
+                for staged in strangers {
+                    self.meet(tx, at, &staged)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &crate::store::Staged) -> Result<(), StoreError> {
+        let contact = match staged.kind {
+            crate::store::StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw)?,
+            crate::store::StagedKind::Gone(_) => Contact::Ignored,
+        };
+        match contact {
+            Contact::Inserted { .. } => {
+                self.round.local.created += 1;
+                tx.unstage(staged.binding, &staged.remote_id)
+            }
+            Contact::Matched(record) => {
+                if staged.parked.is_some() {
+                    tx.stage_parked(staged.binding, &staged.remote_id, None)?;
+                }
+                tx.stage_matched(staged.binding, &staged.remote_id, &record)
+            }
+            Contact::Ignored => tx.unstage(staged.binding, &staged.remote_id),
+            Contact::Parked(reason) => tx.stage_parked(staged.binding, &staged.remote_id, Some(&reason)),
+            Contact::Quarantined(reason) => {
+                self.quarantine(
+                    tx,
+                    at,
+                    &remote_subject(&staged.remote_id),
+                    &reason,
+                    &format!("{:016x}", staged.fingerprint),
+                )?;
+                tx.unstage(staged.binding, &staged.remote_id)
+            }
+        }
+    }
+
+    fn quarantine(
+        &self,
+        tx: &mut dyn Tx,
+        at: usize,
+        subject: &str,
+        reason: &str,
+        inputs: &str,
+    ) -> Result<(), StoreError> {
+        tx.put_quarantine(&QuarantineRow {
+            collection: self.pass.collection.name.clone(),
+            upstream: self.pass.upstream(at).to_owned(),
+            subject: subject.to_owned(),
+            stage: "pull".into(),
+            reason: reason.to_owned(),
+            inputs: inputs.to_owned(),
+            since: self.pass.micros(),
+            pass: self.pass.id,
+        })
+    }
+
+    fn decide_candidates(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let records = tx.candidates(self.pass.key, &after, CHUNK)?;
+            let Some(last) = records.last() else { return Ok(()) };
+            after.clone_from(&last.0);
+            for record in &records {
+                self.decide(tx, record)?;
+            }
+        }
+    }
+
+    fn decide(&mut self, tx: &mut dyn Tx, record: &RecordId) -> Result<(), StoreError> {
+        let found = gather::gather(tx, self.pass, record, &self.order.barrier)?;
+        self.round.decided += 1;
+        self.note_unreadable(tx, &found)?;
+        if !found.bad_local.is_empty() {
+            // The row says something that its types forbid: nothing is decided until it is mended.
+            return Ok(());
+        }
+        let plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
+            RecordPlan::default()
+        } else {
+            merge::decide(&self.pass.collection, &found.facts)
+        };
+        self.tally.add(&self.pass.collection, &plan);
+        self.digest.update(format!("{:?}{:?}{:?}", record, plan.local, plan.writes));
+        let applied = apply::apply(tx, self.pass, &found, plan)?;
+        self.account(&found, applied);
+        Ok(())
+    }
+
+    /// Observations that wait or cannot be read are named; they keep their place in staging.
+    fn note_unreadable(&self, tx: &mut dyn Tx, found: &Gathered) -> Result<(), StoreError> {
+        for (at, reason) in &found.parked {
+            if let Some(staged) = found.staged.get(*at).and_then(Option::as_ref) {
+                tx.stage_parked(staged.binding, &staged.remote_id, Some(reason))?;
+            }
+        }
+        for (at, reason) in &found.broken {
+            let inputs = found.staged.get(*at).and_then(Option::as_ref).map_or(0, |staged| staged.fingerprint);
+            self.quarantine(tx, *at, &local_subject(&found.record), reason, &format!("{inputs:016x}"))?;
+        }
+        for (at, error) in &found.bad_local {
+            let field = self.pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
+            tx.put_quarantine(&QuarantineRow {
+                collection: self.pass.collection.name.clone(),
+                upstream: "local".into(),
+                subject: local_subject(&found.record),
+                stage: "pull".into(),
+                reason: format!("{field}: {error}"),
+                inputs: String::new(),
+                since: self.pass.micros(),
+                pass: self.pass.id,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn account(&mut self, _found: &Gathered, applied: Applied) {
+        let round = &mut self.round;
+        round.local.created += applied.local.created;
+        round.local.updated += applied.local.updated;
+        round.local.deleted += applied.local.deleted;
+        round.conflicts_opened += applied.conflicts_opened;
+        for (at, counts) in applied.planned {
+            if let Some(planned) = round.planned.get_mut(at) {
+                planned.created += counts.created;
+                planned.updated += counts.updated;
+                planned.deleted += counts.deleted;
+            }
+        }
+        for change in applied.changes {
+            if round.changes.len() < self.order.changes_max {
+                round.changes.push(change);
+            } else {
+                round.changes_omitted += 1;
+            }
+        }
+    }
+}

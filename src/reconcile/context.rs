@@ -1,0 +1,117 @@
+//! Owns: what stays fixed during one pass of one collection: rules, keys, number, time.
+//!
+//! Must not know: any phase of the pass.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::record::{FieldType, RecordId};
+use crate::rules::{Binding, Collection, Ruleset};
+use crate::store::{BindingKey, CollectionKey, MappingKey, Micros, StoreError, Tx};
+
+/// One pass of one collection; shared by reference with every store job.
+pub struct Pass {
+    /// Randomness for ids; the time of the pass is `now`.
+    pub clock: Arc<dyn Clock>,
+    /// The collection.
+    pub collection: Arc<Collection>,
+    /// Its key in the store.
+    pub key: CollectionKey,
+    /// Its bindings' keys, in their order.
+    pub bindings: Vec<BindingKey>,
+    /// Their mappings' keys.
+    pub mappings: Vec<MappingKey>,
+    /// Per binding and field: for a ref, the parent collection's binding at the same upstream.
+    pub parents: Vec<Vec<Option<BindingKey>>>,
+    /// The pass's number.
+    pub id: i64,
+    /// When it began.
+    pub now: DateTime<Utc>,
+}
+
+impl Pass {
+    /// Registers everything the pass names. `id` is 0 until the pass is recorded.
+    pub fn register(
+        tx: &mut dyn Tx,
+        rules: &Ruleset,
+        collection: &Arc<Collection>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let now = clock.now();
+        let mut key = CollectionKey(0);
+        let mut bindings = Vec::new();
+        let mut mappings = Vec::new();
+        let mut parents = Vec::new();
+        for binding in &collection.bindings {
+            let (collection_key, binding_key) = tx.register(&collection.name, &binding.upstream.name)?;
+            key = collection_key;
+            bindings.push(binding_key);
+            mappings.push(tx.register_mapping(&binding.mapping_hash)?);
+            let mut of_fields = Vec::with_capacity(collection.fields.len());
+            for field in &collection.fields {
+                of_fields.push(match &field.domain.ty {
+                    FieldType::Ref { to } if is_bound(rules, to, &binding.upstream.name) => {
+                        Some(tx.register(to, &binding.upstream.name)?.1)
+                    }
+                    _ => None,
+                });
+            }
+            parents.push(of_fields);
+        }
+        Ok(Self { clock, collection: Arc::clone(collection), key, bindings, mappings, parents, id: 0, now })
+    }
+
+    /// The rules of a binding by position.
+    pub fn rules(&self, binding: usize) -> Option<&Arc<Binding>> {
+        self.collection.bindings.get(binding)
+    }
+
+    /// The upstream's name of a binding by position; `?` never shows, positions come from the collection itself.
+    pub fn upstream(&self, binding: usize) -> &str {
+        self.rules(binding).map_or("?", |rules| rules.upstream.name.as_str())
+    }
+
+    /// The store's key of a binding by position.
+    pub fn binding_key(&self, binding: usize) -> BindingKey {
+        self.bindings.get(binding).copied().unwrap_or(BindingKey(0))
+    }
+
+    /// The store's key of a binding's mapping by position.
+    pub fn mapping_key(&self, binding: usize) -> MappingKey {
+        self.mappings.get(binding).copied().unwrap_or(MappingKey(0))
+    }
+
+    /// The position of a binding by the store's key.
+    pub fn position(&self, key: BindingKey) -> Option<usize> {
+        self.bindings.iter().position(|binding| *binding == key)
+    }
+
+    /// The start of the pass as the store keeps times.
+    pub fn micros(&self) -> Micros {
+        self.now.timestamp_micros()
+    }
+}
+
+fn is_bound(rules: &Ruleset, collection: &str, upstream: &str) -> bool {
+    rules
+        .collections
+        .get(collection)
+        .is_some_and(|found| found.bindings.iter().any(|binding| binding.upstream.name == upstream))
+}
+
+/// The quarantine subject of a remote record that belongs to no local one yet.
+pub fn remote_subject(remote_id: &str) -> String {
+    format!("remote:{remote_id}")
+}
+
+/// The quarantine subject of a local record.
+pub fn local_subject(record: &RecordId) -> String {
+    record.0.clone()
+}
+
+/// A stored time as a `DateTime`.
+pub fn time(micros: Micros) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or_default()
+}

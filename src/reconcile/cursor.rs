@@ -1,0 +1,165 @@
+//! Owns: where a binding's reading stands between passes: since-value, ETag, a listing in progress.
+//!
+//! Must not know: how pages are fetched.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::rules::{Incremental, SinceFrom};
+use crate::store::{Micros, StoreError};
+use crate::upstream::{ListQuery, PageToken};
+
+/// A binding's cursor, kept as JSON in the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Cursor {
+    /// The greatest time of change seen by a finished listing (for `since` from `updated_at`).
+    pub high: Option<Micros>,
+    /// The opaque since-value (from header or body), or the listing's ETag, of the last finished listing.
+    pub mark: Option<String>,
+    /// When the last complete generation was finished.
+    pub full_at: Option<Micros>,
+    /// A listing that was not finished.
+    pub scan: Option<Scan>,
+    /// Which way of reading `high` and `mark` belong to; a changed rule starts over.
+    pub way: String,
+}
+
+/// A listing in progress.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Scan {
+    /// How it goes on.
+    pub token: PageToken,
+    /// The mark of its first page.
+    pub mark: Option<String>,
+    /// The greatest time of change so far.
+    pub high: Option<Micros>,
+    /// When its first page was asked for.
+    pub started_at: Micros,
+}
+
+/// A listing that was left longer ago than this is started over: tokens expire, and what moved meanwhile was missed.
+const RESUME_WITHIN: Duration = Duration::hours(24);
+
+impl Cursor {
+    /// Reads the stored text; nothing stored is the beginning. A cursor of another way of reading is the beginning too.
+    pub fn load(text: Option<&str>, way: &str) -> Result<Self, StoreError> {
+        let fresh = || Self { way: way.to_owned(), ..Self::default() };
+        let Some(text) = text else { return Ok(fresh()) };
+        let cursor: Self = serde_json::from_str(text)
+            .map_err(|error| StoreError::State { what: "a cursor".into(), reason: error.to_string() })?;
+        Ok(if cursor.way == way { cursor } else { fresh() })
+    }
+
+    /// The text to store.
+    pub fn save(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What to ask for: an incremental listing where the rules and the past allow it and `full` does not forbid it.
+    /// The second value is true for a complete listing.
+    pub fn query(&self, incremental: &Incremental, full: bool, now: DateTime<Utc>) -> (ListQuery, bool) {
+        let resume = self.resumable(now).map(|scan| scan.token.clone());
+        let complete = (ListQuery { resume, ..ListQuery::default() }, true);
+        if full || self.full_at.is_none() {
+            return complete;
+        }
+        match incremental {
+            Incremental::None => complete,
+            Incremental::Conditional => match &self.mark {
+                Some(etag) => (ListQuery { etag: Some(etag.clone()), ..ListQuery::default() }, true),
+                None => complete,
+            },
+            Incremental::Since { from, format, lookback, .. } => {
+                let since = match from {
+                    SinceFrom::UpdatedAt => self.high.and_then(DateTime::from_timestamp_micros).map(|high| {
+                        let back = Duration::from_std(*lookback).unwrap_or_default();
+                        text_of(&format.write(high - back))
+                    }),
+                    SinceFrom::Header(_) | SinceFrom::Body(_) => self.mark.clone(),
+                };
+                match since {
+                    Some(since) => (ListQuery { since: Some(since), ..ListQuery::default() }, false),
+                    None => complete,
+                }
+            }
+        }
+    }
+
+    /// The unfinished complete listing, where it is young enough.
+    pub fn resumable(&self, now: DateTime<Utc>) -> Option<&Scan> {
+        self.scan.as_ref().filter(|scan| {
+            DateTime::from_timestamp_micros(scan.started_at).is_some_and(|start| now - start < RESUME_WITHIN)
+        })
+    }
+
+    /// A listing was finished: its marks become the cursor's. `high` never passes the moment the listing was asked for,
+    /// so that a record dated in the future cannot hide later changes.
+    pub fn finish(
+        &mut self,
+        complete: bool,
+        mark: Option<String>,
+        high: Option<Micros>,
+        started_at: Micros,
+        ended_at: Micros,
+    ) {
+        self.scan = None;
+        if mark.is_some() {
+            self.mark = mark;
+        }
+        let clamped = high.map(|high| high.min(started_at));
+        self.high = self.high.max(clamped);
+        if complete {
+            self.full_at = Some(ended_at);
+        }
+    }
+}
+
+/// A token's text as it goes into a query or header.
+fn text_of(json: &crate::record::Json) -> String {
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::TimeFormat;
+
+    fn since(from: SinceFrom) -> Incremental {
+        Incremental::Since {
+            into: crate::rules::Place::Query("since".into()),
+            from,
+            format: TimeFormat::UnixS,
+            lookback: std::time::Duration::from_secs(120),
+        }
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn s40_a_record_dated_in_the_future_does_not_move_the_cursor_past_the_request() {
+        let mut cursor = Cursor::default();
+        cursor.finish(true, None, Some(9_000_000_000), 5_000_000_000, 5_100_000_000);
+        assert_eq!(cursor.high, Some(5_000_000_000));
+        let (query, complete) = cursor.query(&since(SinceFrom::UpdatedAt), false, at(6000));
+        assert_eq!((query.since.as_deref(), complete), (Some("4880"), false));
+    }
+
+    #[test]
+    fn the_first_listing_is_complete_and_a_forced_one_too() {
+        let mut cursor = Cursor::default();
+        assert!(cursor.query(&since(SinceFrom::UpdatedAt), false, at(0)).1);
+        cursor.finish(true, Some("\"7\"".into()), Some(1), 2, 3);
+        assert!(!cursor.query(&since(SinceFrom::Header("ETag".into())), false, at(0)).1);
+        assert!(cursor.query(&since(SinceFrom::Header("ETag".into())), true, at(0)).1);
+    }
+
+    #[test]
+    fn an_old_unfinished_listing_is_not_resumed() {
+        let token = PageToken { at: "x".into(), pages: 3, records: 30 };
+        let scan = Scan { token: token.clone(), mark: None, high: None, started_at: 0 };
+        let cursor = Cursor { scan: Some(scan), ..Cursor::default() };
+        assert_eq!(cursor.query(&Incremental::None, false, at(3600)).0.resume, Some(token));
+        assert_eq!(cursor.query(&Incremental::None, false, at(200_000)).0.resume, None);
+    }
+}

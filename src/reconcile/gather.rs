@@ -1,0 +1,281 @@
+//! Owns: loading everything known about one record into [`Facts`].
+//!
+//! Must not know: what is decided; how the result is applied.
+
+use crate::merge::{self, Candidate, Facts, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke};
+use crate::record::{FieldError, RecordId, Slot, Value};
+use crate::rules::Origin;
+use crate::store::{
+    ConflictFilter, ConflictRow, Dirty, DirtyOp, IntentFilter, IntentRow, LinkRow, OriginRow, Staged, StoreError, View,
+};
+
+use super::base::{self, Pair};
+use super::context::{Pass, time};
+use super::observe::{self, Read};
+use super::wire;
+
+/// One record with the rows its facts came from.
+pub struct Gathered {
+    /// The record.
+    pub record: RecordId,
+    /// What `decide` is asked.
+    pub facts: Facts,
+    /// Links by binding position.
+    pub links: Vec<Option<LinkRow>>,
+    /// Base pairs by binding position, for those with a link.
+    pub pairs: Vec<Option<Pair>>,
+    /// Staged observations by binding position.
+    pub staged: Vec<Option<Staged>>,
+    /// The local-edit hint.
+    pub dirty: Option<Dirty>,
+    /// Open conflicts, in the order of `facts.frozen`.
+    pub conflicts: Vec<ConflictRow>,
+    /// Outstanding intents.
+    pub intents: Vec<IntentRow>,
+    /// Unknown intents that this pass's listings answered.
+    pub answered: Vec<String>,
+    /// Observations that must wait, by binding position, with the reason.
+    pub parked: Vec<(usize, String)>,
+    /// Observations that cannot be read, by binding position.
+    pub broken: Vec<(usize, String)>,
+    /// Fields whose local column holds what their type forbids.
+    pub bad_local: Vec<(usize, FieldError)>,
+}
+
+/// How the bindings stand after all pulls, by binding position.
+#[derive(Clone, Debug, Default)]
+pub struct Barrier {
+    /// Why a binding takes no part in this pass.
+    pub blocked: Vec<Option<String>>,
+    /// A complete generation was read in this pass: what it did not show was not there.
+    pub complete: Vec<bool>,
+}
+
+/// How long an upstream's listing may lag behind its writes: before, that it does not show a create proves nothing.
+pub const VISIBILITY: chrono::Duration = chrono::Duration::seconds(60);
+
+/// Loads one record.
+pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier) -> Result<Gathered, StoreError> {
+    let count = pass.collection.bindings.len();
+    let dirty = view.dirty(pass.key, record)?;
+    let mut links: Vec<Option<LinkRow>> = (0..count).map(|_| None).collect();
+    for link in view.links_of(record)? {
+        if let Some(place) = pass.position(link.binding).and_then(|at| links.get_mut(at)) {
+            *place = Some(link);
+        }
+    }
+    let mut staged: Vec<Option<Staged>> = (0..count).map(|_| None).collect();
+    for row in view.staged_of(pass.key, record)? {
+        if let Some(place) = pass.position(row.binding).and_then(|at| staged.get_mut(at)) {
+            *place = Some(row);
+        }
+    }
+    let filter = IntentFilter { record: Some(record.clone()), ..IntentFilter::default() };
+    let intents = view.intents(&filter)?;
+    let filter = ConflictFilter {
+        collection: Some(pass.collection.name.clone()),
+        record: Some(record.clone()),
+        ..ConflictFilter::default()
+    };
+    let conflicts = view.conflicts(&filter)?;
+    let (hub, bad_local) = load_hub(view, pass, record, dirty, links.iter().flatten().next().is_some())?;
+    let mut found = Gathered {
+        record: record.clone(),
+        facts: Facts {
+            record: Some(record.clone()),
+            hub,
+            origins: load_origins(view, pass, record, &links)?,
+            spokes: Vec::with_capacity(count),
+            frozen: conflicts.iter().map(|row| freeze(pass, row)).collect::<Result<_, _>>()?,
+            now: pass.now,
+        },
+        links,
+        pairs: Vec::with_capacity(count),
+        staged,
+        dirty,
+        conflicts,
+        intents,
+        answered: Vec::new(),
+        parked: Vec::new(),
+        broken: Vec::new(),
+        bad_local,
+    };
+    for at in 0..count {
+        let (spoke, pair) = load_spoke(view, pass, &mut found, at, barrier)?;
+        found.facts.spokes.push(spoke);
+        found.pairs.push(pair);
+    }
+    Ok(found)
+}
+
+fn load_hub(
+    view: &dyn View,
+    pass: &Pass,
+    record: &RecordId,
+    dirty: Option<Dirty>,
+    linked: bool,
+) -> Result<(Hub, Vec<(usize, FieldError)>), StoreError> {
+    let edited_at = dirty.filter(|hint| hint.op != DirtyOp::Recheck).map(|hint| time(hint.at));
+    let Some(row) = view.row(&pass.collection, record)? else {
+        return Ok((if linked { Hub::Deleted { deleted_at: edited_at } } else { Hub::Never }, Vec::new()));
+    };
+    let mut bad = Vec::new();
+    let values = row
+        .into_iter()
+        .enumerate()
+        .map(|(at, slot)| match slot {
+            Slot::Value(value) => value,
+            Slot::Absent => Value::Null,
+            Slot::Bad(error) => {
+                bad.push((at, error));
+                Value::Null
+            }
+        })
+        .collect();
+    Ok((Hub::Row { values, edited_at }, bad))
+}
+
+/// Provenance per field: its own row, else the record's default row, else the link that the record was inserted from.
+fn load_origins(
+    view: &dyn View,
+    pass: &Pass,
+    record: &RecordId,
+    links: &[Option<LinkRow>],
+) -> Result<Vec<Option<Provenance>>, StoreError> {
+    let rows = view.origins(pass.key, record)?;
+    let of = |name: &str| rows.iter().find(|row| row.field == name).map(provenance);
+    let inserted = links.iter().enumerate().find_map(|(at, link)| {
+        let made = link.as_ref()?.made?;
+        Some(Provenance {
+            origin: Origin::Upstream(pass.upstream(at).to_owned()),
+            source_time: made.source_time.map(time),
+            observed_at: time(made.observed_at),
+        })
+    });
+    let default = of("").or(inserted);
+    Ok(pass.collection.fields.iter().map(|field| of(&field.name).or_else(|| default.clone())).collect())
+}
+
+fn provenance(row: &OriginRow) -> Provenance {
+    Provenance {
+        origin: Origin::from_name(&row.origin),
+        source_time: row.source_time.map(time),
+        observed_at: time(row.observed_at),
+    }
+}
+
+fn load_spoke(
+    view: &dyn View,
+    pass: &Pass,
+    found: &mut Gathered,
+    at: usize,
+    barrier: &Barrier,
+) -> Result<(Spoke, Option<Pair>), StoreError> {
+    let mut blocked = barrier.blocked.get(at).and_then(Clone::clone);
+    let unknown = found
+        .intents
+        .iter()
+        .find(|intent| intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "sent" | "unknown"));
+    if let (Some(intent), None) = (unknown, &blocked) {
+        if is_answered(pass, found, at, intent, barrier) {
+            found.answered.push(intent.key.clone());
+        } else {
+            blocked = Some(format!("the outcome of an earlier {} is not known yet", intent.op));
+        }
+    }
+    let mut seen = Seen::Same;
+    if let (Some(staged), None) = (found.staged.get(at).and_then(Option::as_ref), &blocked) {
+        match observe::read_staged(view, pass, at, staged)? {
+            Read::Ready(ready) => seen = ready,
+            Read::Parked(reason) => {
+                found.parked.push((at, reason.clone()));
+                blocked = Some(reason);
+            }
+            Read::Broken(reason) => {
+                found.broken.push((at, reason.clone()));
+                blocked = Some(reason);
+            }
+        }
+    }
+    let Some(row) = found.links.get(at).and_then(Option::as_ref) else {
+        return Ok((Spoke { link: None, seen, blocked }, None));
+    };
+    let pair = load_pair(view, pass, at, row, &found.facts.hub, &mut seen)?;
+    let link = Link {
+        remote_id: row.remote_id.clone(),
+        version: row.version.clone(),
+        base_hub: pair.hub.clone(),
+        base_remote: pair.remote.clone(),
+        state: row.state,
+    };
+    Ok((Spoke { link: Some(link), seen, blocked }, Some(pair)))
+}
+
+/// An unknown create is answered by the listing: a record that matches is it, and a complete listing that began after
+/// the visibility window without a match says that it never happened. Other unknown writes are answered by a point read only.
+fn is_answered(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, barrier: &Barrier) -> bool {
+    if intent.op != "create" {
+        return false;
+    }
+    if found.staged.get(at).is_some_and(Option::is_some) {
+        return true;
+    }
+    let looked_everywhere = barrier.complete.get(at).copied().unwrap_or(false);
+    let visible = intent.sent_at.is_some_and(|sent| time(sent) + VISIBILITY < pass.now);
+    looked_everywhere && visible && !pass.collection.match_keys.is_empty()
+}
+
+/// The base pair of a link: unpacked, rebased where the rules changed, completed where an acknowledged write was
+/// never read back and this observation is its echo.
+fn load_pair(
+    view: &dyn View,
+    pass: &Pass,
+    at: usize,
+    row: &LinkRow,
+    hub: &Hub,
+    seen: &mut Seen,
+) -> Result<Pair, StoreError> {
+    let slots = observe::base_slots(view, pass, at, &row.raw)?;
+    let mut pair = base::unpack(&pass.collection, &slots, row.base_hub.as_deref(), row.base_remote.as_deref())?;
+    if row.mapping != pass.mapping_key(at)
+        && let Hub::Row { values, .. } = hub
+    {
+        let (hub, remote) = merge::rebase(&pass.collection, values, &pair.hub, &pair.remote, &slots);
+        pair = Pair { hub, remote };
+        // What the old rules read from the same bytes may differ from what the new ones do: look at it as at a new observation.
+        if matches!(seen, Seen::Same)
+            && row.state == LinkState::Live
+            && !row.raw.is_empty()
+            && let Read::Ready(Seen::Record(observation)) =
+                observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
+        {
+            *seen = Seen::Record(observation);
+        }
+    }
+    if row.fingerprint == 0
+        && let Seen::Record(observation) = &*seen
+        && observation.version.is_some()
+        && observation.version == row.version
+    {
+        let sent: Vec<(usize, Value)> = pair
+            .hub
+            .iter()
+            .enumerate()
+            .filter_map(|(field, value)| value.clone().map(|value| (field, value)))
+            .collect();
+        let settled = merge::settle(&pass.collection, &pair.hub, &pair.remote, &sent, Some(&observation.slots));
+        pair = Pair { hub: settled.hub, remote: settled.remote };
+    }
+    Ok(pair)
+}
+
+fn freeze(pass: &Pass, row: &ConflictRow) -> Result<Freeze, StoreError> {
+    let fields: Vec<usize> =
+        row.fields.split(',').filter(|name| !name.is_empty()).filter_map(|name| pass.collection.field(name)).collect();
+    let candidates: Vec<Candidate> = wire::candidates_from_text(&pass.collection, &fields, &row.candidates)?;
+    let resolution: Option<Resolution> = match &row.resolution {
+        Some(text) => wire::resolution_from_text(&pass.collection, &fields, text)?,
+        None => None,
+    };
+    Ok(Freeze { fields, candidates, resolution })
+}

@@ -1,0 +1,261 @@
+//! Owns: turning planned writes into durable intents, before any byte is sent.
+//!
+//! Must not know: how they are sent.
+
+use sha2::{Digest, Sha256};
+
+use crate::merge::{RecordPlan, Write, WriteOp};
+use crate::record::{Json, RecordId, Value};
+use crate::rules::{Binding, Precondition};
+use crate::store::{IntentRow, QuarantineFilter, QuarantineRow, StoreError, Tx, View};
+use crate::upstream::SendOp;
+
+use super::apply::{self, Applied};
+use super::base;
+use super::commit::hex;
+use super::context::{Pass, local_subject};
+use super::gather::Gathered;
+use super::observe;
+use super::report::{Change, Counts};
+
+/// Records the intents of one record's plan. Intents of earlier passes that were never sent and are not wanted any
+/// more are forgotten; one that would send the same bytes keeps its key.
+pub fn intend(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    found: &Gathered,
+    plan: &RecordPlan,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    for at in 0..pass.collection.bindings.len() {
+        if found.facts.spokes.get(at).is_some_and(|spoke| spoke.blocked.is_some()) {
+            continue;
+        }
+        let waiting = found.intents.iter().find(|intent| {
+            intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "prepared" | "parked")
+        });
+        let write = plan.writes.iter().find(|write| write.binding == at);
+        let wanted = match write {
+            Some(write) => shape(tx, pass, found, plan, write, applied)?,
+            None => {
+                tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &local_subject(&found.record))?;
+                None
+            }
+        };
+        match (waiting, wanted) {
+            (Some(old), Some(new)) if old.payload_hash == new.payload_hash => {}
+            (Some(old), new) => {
+                tx.drop_intent(&old.key)?;
+                if let Some(new) = new {
+                    tx.put_intent(&new)?;
+                }
+            }
+            (None, Some(new)) => tx.put_intent(&new)?,
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The operation and the values of a write.
+fn parts(write: &Write) -> (SendOp, &[(usize, Value)]) {
+    match &write.op {
+        WriteOp::Create(values) => (SendOp::Create, values),
+        WriteOp::Update(values) => (SendOp::Update, values),
+        WriteOp::Delete => (SendOp::Delete, &[]),
+    }
+}
+
+/// Shapes one write into an intent, or says why it has to wait: a parent that is not there yet, a refusal of the very
+/// same write, nothing left that the upstream could express.
+fn shape(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    found: &Gathered,
+    plan: &RecordPlan,
+    write: &Write,
+    applied: &mut Applied,
+) -> Result<Option<IntentRow>, StoreError> {
+    let at = write.binding;
+    let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
+    let (op, values) = parts(write);
+    let mut remote_values = values.to_vec();
+    if let Some(missing) = observe::to_remote(tx, pass, at, &mut remote_values)? {
+        set_aside(tx, pass, found, at, "parked", &missing, "")?;
+        apply::look_again(tx, pass, &found.record)?;
+        return Ok(None);
+    }
+    let mut body = Json::Object(Vec::new());
+    let inexpressible = rules.mapper.write(&mut body, &remote_values);
+    let sendable: Vec<(usize, Value)> =
+        values.iter().filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field)).cloned().collect();
+    let subject = local_subject(&found.record);
+    let remote_id = found.links.get(at).and_then(Option::as_ref).map(|link| link.remote_id.clone());
+    let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
+    if !inexpressible.is_empty() {
+        let reasons: Vec<String> = inexpressible
+            .iter()
+            .map(|(field, error)| {
+                let name = pass.collection.fields.get(*field).map_or("?", |field| field.name.as_str());
+                format!("{name}: {error}")
+            })
+            .collect();
+        set_aside(
+            tx,
+            pass,
+            found,
+            at,
+            "push",
+            &format!("cannot be expressed at {}: {}", rules.upstream.name, reasons.join("; ")),
+            "fields",
+        )?;
+        if sendable.is_empty() {
+            return Ok(None);
+        }
+    }
+    let filter = QuarantineFilter {
+        collection: Some(pass.collection.name.clone()),
+        upstream: Some(rules.upstream.name.clone()),
+        subject: Some(subject.clone()),
+        limit: 1,
+    };
+    if let Some(row) = tx.quarantined(&filter)?.first() {
+        if row.inputs == refusal_inputs(tx, pass, at, &found.record, op, &remote_values)? {
+            return Ok(None);
+        }
+        if inexpressible.is_empty() {
+            tx.clear_quarantine(&row.collection, &row.upstream, &row.subject)?;
+        }
+    }
+    let before = known_there(found, at);
+    let fields = apply::field_changes(pass, plan, &before, &sendable);
+    let mut told = apply::change(pass, found, &rules.upstream.name, op.name(), fields, None);
+    describe(&mut told, &rules, op, remote_id.as_deref());
+    applied.changes.push(told);
+    let counts = match op {
+        SendOp::Create => Counts { created: 1, ..Counts::default() },
+        SendOp::Update => Counts { updated: 1, ..Counts::default() },
+        SendOp::Delete => Counts { deleted: 1, ..Counts::default() },
+    };
+    applied.planned.push((at, counts));
+    Ok(Some(IntentRow {
+        key: crate::clock::new_id(pass.clock.as_ref()),
+        collection: pass.collection.name.clone(),
+        upstream: rules.upstream.name.clone(),
+        binding: pass.binding_key(at),
+        record: found.record.clone(),
+        remote_id,
+        op: op.name().into(),
+        state: "prepared".into(),
+        payload_hash: hash,
+        values: base::values_to_text(&pass.collection, &sendable),
+        expected_version: write.expected_version.clone(),
+        attempts: 0,
+        not_before: None,
+        pass: pass.id,
+        created_at: pass.micros(),
+        sent_at: None,
+        note: None,
+    }))
+}
+
+/// What the upstream is known to hold, as far as it was observed; for showing what a write changes.
+fn known_there(found: &Gathered, at: usize) -> Vec<Value> {
+    use crate::merge::Seen;
+    let spoke = found.facts.spokes.get(at);
+    match spoke.map(|spoke| &spoke.seen) {
+        Some(Seen::Record(seen) | Seen::OutOfScope(seen)) => {
+            seen.slots.iter().map(|slot| slot.value().cloned().unwrap_or(Value::Null)).collect()
+        }
+        _ => spoke.and_then(|spoke| spoke.link.as_ref()).map_or_else(Vec::new, |link| {
+            link.base_remote.iter().map(|slot| slot.value().cloned().unwrap_or(Value::Null)).collect()
+        }),
+    }
+}
+
+/// SHA-256 over everything that decides what is sent; the same hash means the same bytes.
+fn payload_hash(op: SendOp, remote_id: Option<&str>, body: &Json, version: Option<&str>) -> String {
+    let text = format!("{}\n{}\n{}\n{}", op.name(), remote_id.unwrap_or(""), body.canonical(), version.unwrap_or(""));
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// What a refusal is bound to: the same write is tried again only when what is sent, the remote record or the rules change.
+/// `values` carry remote ids. The version is no part of it: our own write may have moved it.
+pub fn refusal_inputs(
+    view: &dyn View,
+    pass: &Pass,
+    at: usize,
+    record: &RecordId,
+    op: SendOp,
+    values: &[(usize, Value)],
+) -> Result<String, StoreError> {
+    let Some(rules) = pass.rules(at) else { return Ok(String::new()) };
+    let mut body = Json::Object(Vec::new());
+    rules.mapper.write(&mut body, values);
+    let link = view.links_of(record)?.into_iter().find(|link| link.binding == pass.binding_key(at));
+    let remote_id = link.as_ref().map(|link| link.remote_id.as_str());
+    let fingerprint = link.as_ref().map_or(0, |link| link.fingerprint);
+    let mut mapping = rules.mapping_hash.clone();
+    mapping.truncate(16);
+    Ok(format!("{}:{mapping}:{fingerprint:016x}", payload_hash(op, remote_id, &body, None)))
+}
+
+/// Names a write that cannot be made now.
+pub fn set_aside(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    found: &Gathered,
+    at: usize,
+    stage: &str,
+    reason: &str,
+    inputs: &str,
+) -> Result<(), StoreError> {
+    tx.put_quarantine(&QuarantineRow {
+        collection: pass.collection.name.clone(),
+        upstream: pass.upstream(at).to_owned(),
+        subject: local_subject(&found.record),
+        stage: stage.to_owned(),
+        reason: reason.to_owned(),
+        inputs: inputs.to_owned(),
+        since: pass.micros(),
+        pass: pass.id,
+    })
+}
+
+/// The request line, and whether the upstream can refuse the write if it was overtaken.
+fn describe(told: &mut Change, rules: &Binding, op: SendOp, remote_id: Option<&str>) {
+    let line = |request: &crate::rules::Request| {
+        let path: String = request
+            .path
+            .parts
+            .iter()
+            .map(|part| match part {
+                crate::rules::Part::Text(text) => text.clone(),
+                crate::rules::Part::Secret(_) => "•••".into(),
+                crate::rules::Part::Hole(hole) if hole == "id" => remote_id.unwrap_or("{new}").to_owned(),
+                crate::rules::Part::Hole(hole) => format!("{{{hole}}}"),
+            })
+            .collect();
+        format!("{} {path}", request.method)
+    };
+    let guarded = |precondition: &Precondition| matches!(precondition, Precondition::Version { .. });
+    let batched = rules.batch.as_ref().filter(|batch| match op {
+        SendOp::Create => batch.create,
+        SendOp::Update => batch.update,
+        SendOp::Delete => batch.delete,
+    });
+    (told.request, told.atomic) = match op {
+        SendOp::Create => (rules.create.as_ref().map(|create| line(&create.request)), true),
+        SendOp::Update => (
+            rules.update.as_ref().map(|update| line(&update.request)),
+            rules.update.as_ref().is_some_and(|update| guarded(&update.precondition)),
+        ),
+        SendOp::Delete => (
+            rules.delete.as_ref().map(|delete| line(&delete.request)),
+            rules.delete.as_ref().is_some_and(|delete| guarded(&delete.precondition)),
+        ),
+    };
+    if let Some(batch) = batched {
+        told.request = Some(format!("{} (batch)", line(&batch.request)));
+    }
+}

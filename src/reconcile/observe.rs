@@ -1,0 +1,135 @@
+//! Owns: reading a raw observation under the rules: mapped, references translated to local ids, or why it has to wait.
+//!
+//! Must not know: what is decided about it.
+
+use chrono::{DateTime, Utc};
+
+use crate::merge::{Evidence, Observation, Seen};
+use crate::record::{FieldError, FieldType, RecordId, Slot, Value};
+use crate::store::{Staged, StagedKind, StoreError, View};
+
+use super::context::{Pass, time};
+
+/// A staged observation, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// It can be decided on.
+    Ready(Seen),
+    /// It refers to a record that is not known here yet.
+    Parked(String),
+    /// It cannot be read at all.
+    Broken(String),
+}
+
+/// Reads a staged observation.
+pub fn read_staged(view: &dyn View, pass: &Pass, binding: usize, staged: &Staged) -> Result<Read, StoreError> {
+    match staged.kind {
+        StagedKind::Gone(evidence) => Ok(Read::Ready(Seen::Gone(evidence))),
+        StagedKind::Record => {
+            read_raw(view, pass, binding, &staged.raw, staged.version.clone(), time(staged.observed_at))
+        }
+    }
+}
+
+/// Reads a raw record as seen at a binding.
+pub fn read_raw(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    raw: &[u8],
+    version: Option<String>,
+    observed_at: DateTime<Utc>,
+) -> Result<Read, StoreError> {
+    let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
+    let mapped = match rules.mapper.read(raw) {
+        Ok(mapped) => mapped,
+        Err(error) => return Ok(Read::Broken(error.to_string())),
+    };
+    if mapped.deleted {
+        return Ok(Read::Ready(Seen::Gone(Evidence::Tombstone)));
+    }
+    let mut slots = mapped.slots;
+    if let Some(missing) = to_local(view, pass, binding, &mut slots)? {
+        return Ok(Read::Parked(missing));
+    }
+    let observation =
+        Observation { slots, version: version.or(mapped.version), updated_at: mapped.updated_at, observed_at };
+    Ok(Read::Ready(if mapped.in_scope { Seen::Record(observation) } else { Seen::OutOfScope(observation) }))
+}
+
+/// The mapped slots of a stored raw observation, for bases: whatever cannot be read or translated is `Absent`.
+pub fn base_slots(view: &dyn View, pass: &Pass, binding: usize, raw: &[u8]) -> Result<Vec<Slot>, StoreError> {
+    let blank = || vec![Slot::Absent; pass.collection.fields.len()];
+    let Some(rules) = pass.rules(binding) else { return Ok(blank()) };
+    if raw.is_empty() {
+        return Ok(blank());
+    }
+    let Ok(mapped) = rules.mapper.read(raw) else { return Ok(blank()) };
+    let mut slots = mapped.slots;
+    to_local(view, pass, binding, &mut slots)?;
+    for slot in &mut slots {
+        if matches!(slot, Slot::Bad(_)) {
+            *slot = Slot::Absent;
+        }
+    }
+    Ok(slots)
+}
+
+/// Translates references from remote to local ids, in place. Returns what is missing, if a parent is not known here.
+fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) -> Result<Option<String>, StoreError> {
+    let mut missing = None;
+    for (at, field) in pass.collection.fields.iter().enumerate() {
+        let FieldType::Ref { to } = &field.domain.ty else { continue };
+        let Some(slot) = slots.get_mut(at) else { continue };
+        let Slot::Value(Value::Ref(remote_id)) = &*slot else { continue };
+        let Some(parent) = pass.parents.get(binding).and_then(|of| of.get(at)).copied().flatten() else {
+            let reason = format!("collection {to} is not bound to upstream {}", pass.upstream(binding));
+            *slot = Slot::Bad(FieldError::new(reason));
+            continue;
+        };
+        let known = view.known(parent, &[remote_id.as_str()])?.into_iter().next().flatten();
+        let link = match known {
+            Some(known) => view.link(known.link)?,
+            None => None,
+        };
+        match link {
+            Some(link) => *slot = Slot::Value(Value::Ref(link.record.0)),
+            None => {
+                missing.get_or_insert_with(|| {
+                    format!(
+                        "{} refers to {to} {remote_id} of {}, which is not here yet",
+                        field.name,
+                        pass.upstream(binding)
+                    )
+                });
+                *slot = Slot::Absent;
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Translates references from local to remote ids, in place.
+/// Returns why not, where a parent does not exist at the upstream (yet).
+pub fn to_remote(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    values: &mut [(usize, Value)],
+) -> Result<Option<String>, StoreError> {
+    for (at, value) in values {
+        let Value::Ref(local) = &*value else { continue };
+        let parent = pass.parents.get(binding).and_then(|of| of.get(*at)).copied().flatten();
+        let links = view.links_of(&RecordId(local.clone()))?;
+        let link =
+            links.iter().find(|link| Some(link.binding) == parent && link.state == crate::merge::LinkState::Live);
+        match link {
+            Some(link) => *value = Value::Ref(link.remote_id.clone()),
+            None => {
+                let field = pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
+                return Ok(Some(format!("{field} refers to {local}, which is not at {} yet", pass.upstream(binding))));
+            }
+        }
+    }
+    Ok(None)
+}

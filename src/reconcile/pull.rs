@@ -1,0 +1,419 @@
+//! Owns: reading one binding: pages → fingerprints → what changed is staged; a page and its checkpoint commit together.
+//!
+//! Must not know: what is decided about an observation (but for first contact, which `contact` owns).
+//!
+//! The unchanged record costs a cut, a hash and one narrow lookup, and writes nothing. While a page is worked on,
+//! the next one is being fetched. Memory is bounded by two pages, whatever the size of the collection.
+
+use std::sync::Arc;
+
+use roaring::RoaringTreemap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::merge::LinkState;
+use crate::rules::Read as ReadRules;
+use crate::store::{self, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, Store, StoreError, Tx};
+use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister, Page};
+
+use super::contact::{self, Contact};
+use super::context::{Pass, remote_subject};
+use super::cursor::{Cursor, Scan};
+use super::report::{Progress, Step, UpstreamReport};
+
+/// What came of reading one binding.
+#[derive(Debug)]
+pub struct Pulled {
+    /// The binding's position.
+    pub binding: usize,
+    /// Counts so far.
+    pub report: UpstreamReport,
+    /// Why the binding takes no part in this pass.
+    pub blocked: Option<String>,
+    /// A complete generation was read from beginning to end: the links that were seen.
+    pub generation: Option<RoaringTreemap>,
+    /// Rows that first contact inserted while reading.
+    pub inserted: u64,
+}
+
+/// One binding being read.
+struct Puller<'a> {
+    store: &'a dyn Store,
+    pass: &'a Arc<Pass>,
+    binding: usize,
+    /// First contact may insert while reading (nothing else can have a say about a record of the only unread binding).
+    eager: bool,
+    cursor: Cursor,
+    high: Option<Micros>,
+    mark: Option<String>,
+    started_at: Micros,
+    seen: RoaringTreemap,
+    unreadable: bool,
+    out: Pulled,
+}
+
+/// Reads one binding. Only a failing store is an error; a failing upstream is in the result.
+pub async fn pull(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    pass: &Arc<Pass>,
+    binding: usize,
+    full: bool,
+    progress: &dyn Progress,
+) -> Result<Pulled, StoreError> {
+    let upstream = pass.upstream(binding).to_owned();
+    let mut out = Pulled {
+        binding,
+        report: UpstreamReport { upstream, read: "skipped".into(), ..UpstreamReport::default() },
+        blocked: None,
+        generation: None,
+        inserted: 0,
+    };
+    let Some(rules) = pass.rules(binding) else { return Ok(out) };
+    let Some(read) = rules.read.as_ref().filter(|_| rules.pull) else { return Ok(out) };
+    let way = format!("{:?} {:?}", read.request, read.incremental);
+    let way = format!("{:016x}", xxh3_64(way.as_bytes()));
+    let key = pass.binding_key(binding);
+    let (text, links) =
+        store::read(store, move |view| Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?))).await?;
+    let cursor = Cursor::load(text.as_deref(), &way)?;
+    out.report.read = "full".into();
+    let eager = cursor.full_at.is_none();
+    let mut puller = Puller {
+        store,
+        pass,
+        binding,
+        eager,
+        cursor,
+        high: None,
+        mark: None,
+        started_at: pass.micros(),
+        seen: RoaringTreemap::new(),
+        unreadable: false,
+        out,
+    };
+    puller.run(client, read, full, links, progress).await?;
+    Ok(puller.out)
+}
+
+impl Puller<'_> {
+    async fn run(
+        &mut self,
+        client: &Arc<Client>,
+        read: &ReadRules,
+        full: bool,
+        links: u64,
+        progress: &dyn Progress,
+    ) -> Result<(), StoreError> {
+        let (query, complete) = self.cursor.query(&read.incremental, full, self.pass.now);
+        match self.list(client, query.clone(), complete, links, progress).await? {
+            None => Ok(()),
+            // A token that has expired says nothing about records: everything is read again, and what an interrupted
+            // or re-based listing leaves out proves nothing.
+            Some(failure) if failure.kind == FailureKind::CursorExpired && query != ListQuery::default() => {
+                self.seen.clear();
+                self.cursor.scan = None;
+                match self.list(client, ListQuery::default(), true, links, progress).await? {
+                    None => self.out.generation = None,
+                    Some(failure) => self.block(&failure),
+                }
+                Ok(())
+            }
+            Some(failure) => {
+                self.block(&failure);
+                Ok(())
+            }
+        }
+    }
+
+    fn block(&mut self, failure: &Failure) {
+        self.out.report.error = Some(failure.words.clone());
+        self.out.blocked = Some(format!("{} could not be read: {}", self.out.report.upstream, failure.words));
+    }
+
+    /// One listing from its first (or resumed) page to its end; a failure of the upstream ends it early.
+    async fn list(
+        &mut self,
+        client: &Arc<Client>,
+        query: ListQuery,
+        complete: bool,
+        links: u64,
+        progress: &dyn Progress,
+    ) -> Result<Option<Failure>, StoreError> {
+        let resumed = query.resume.is_some();
+        let Some(rules) = self.pass.rules(self.binding).cloned() else { return Ok(None) };
+        if let Some(scan) = self.cursor.scan.as_ref().filter(|_| resumed) {
+            (self.high, self.mark, self.started_at) = (scan.high, scan.mark.clone(), scan.started_at);
+        }
+        complete.then_some("full").unwrap_or("incremental").clone_into(&mut self.out.report.read);
+        let mut lister = Lister::new(Arc::clone(client), rules, query);
+        let mut first = !resumed;
+        let mut fetched = lister.page().await;
+        loop {
+            let page = match fetched {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(failure) => return Ok(Some(failure)),
+            };
+            self.out.report.requests += 1;
+            if first {
+                first = false;
+                self.started_at = page.requested_at.timestamp_micros();
+                self.mark.clone_from(&page.mark);
+            }
+            if page.not_modified {
+                "not_modified".clone_into(&mut self.out.report.read);
+                self.out.report.unchanged += links;
+                return Ok(None);
+            }
+            let last = page.next.is_none();
+            let (next, worked) = futures_util::future::join(
+                async { if last { Ok(None) } else { lister.page().await } },
+                self.page(page, complete, resumed),
+            )
+            .await;
+            worked?;
+            progress.step(&Step::Pulled {
+                collection: &self.pass.collection.name,
+                upstream: &self.out.report.upstream,
+                records: self.out.report.listed,
+                changed: self.out.report.listed - self.out.report.unchanged,
+                expected: (links > 0).then_some(links),
+            });
+            fetched = next;
+        }
+        self.finish(complete, resumed).await?;
+        Ok(None)
+    }
+
+    /// Works on one page: what is known and unchanged costs a lookup; the rest is staged (or inserted, on first contact)
+    /// in one transaction with the checkpoint.
+    async fn page(&mut self, page: Page, complete: bool, resumed: bool) -> Result<(), StoreError> {
+        let job = PageJob {
+            pass: Arc::clone(self.pass),
+            binding: self.binding,
+            eager: self.eager,
+            cursor: complete.then(|| {
+                let mut cursor = self.cursor.clone();
+                cursor.scan = page.next.clone().map(|token| Scan {
+                    token,
+                    mark: self.mark.clone(),
+                    high: self.high,
+                    started_at: self.started_at,
+                });
+                cursor
+            }),
+            high: self.high,
+            page,
+        };
+        // Nothing can be unchanged while nothing is linked: one trip instead of two.
+        let first_load = self.eager && !resumed;
+        let done = if first_load {
+            store::write(self.store, move |tx| job.write(tx)).await?
+        } else {
+            let (job, change) = store::read(self.store, move |view| {
+                let known = job.known(view)?;
+                let changed = known.iter().any(|entry| !entry.unchanged());
+                Ok((job, (known, changed)))
+            })
+            .await?;
+            let (known, changed) = change;
+            if changed {
+                store::write(self.store, move |tx| job.write_known(tx, known)).await?
+            } else {
+                let mut done = PageDone::default();
+                done.unchanged(&known);
+                done
+            }
+        };
+        self.high = self.high.max(done.high);
+        self.seen |= done.seen;
+        self.out.report.listed += done.listed;
+        self.out.report.unchanged += done.unchanged;
+        self.out.inserted += done.inserted;
+        self.unreadable |= done.unreadable;
+        Ok(())
+    }
+
+    async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
+        let before = self.cursor.clone();
+        let ended_at = self.started_at.max(self.pass.micros());
+        self.cursor.finish(complete, self.mark.clone(), self.high, self.started_at, ended_at);
+        // A record that was listed but could not be read may be any of the links that were not seen.
+        if complete && !resumed && !self.unreadable {
+            self.out.generation = Some(std::mem::take(&mut self.seen));
+        }
+        let key = self.pass.binding_key(self.binding);
+        let text = self.cursor.save();
+        if self.cursor != before {
+            store::write(self.store, move |tx| tx.set_cursor(key, &text)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// One page on its way through the store.
+struct PageJob {
+    pass: Arc<Pass>,
+    binding: usize,
+    eager: bool,
+    /// The checkpoint; only complete listings are resumed.
+    cursor: Option<Cursor>,
+    high: Option<Micros>,
+    page: Page,
+}
+
+/// One record of a page, looked up.
+struct Entry {
+    at: usize,
+    remote_id: Result<String, String>,
+    fingerprint: u64,
+    known: Option<Known>,
+}
+
+impl Entry {
+    /// As at the base; a record that is tied to nothing on purpose does not count as changed either.
+    fn unchanged(&self) -> bool {
+        self.known.is_some_and(|known| known.fingerprint == self.fingerprint || known.state == LinkState::Detached)
+    }
+}
+
+/// What came of a page.
+#[derive(Default)]
+struct PageDone {
+    listed: u64,
+    unchanged: u64,
+    inserted: u64,
+    unreadable: bool,
+    seen: RoaringTreemap,
+    high: Option<Micros>,
+}
+
+impl PageDone {
+    fn unchanged(&mut self, entries: &[Entry]) {
+        self.listed += entries.len() as u64;
+        for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
+            self.unchanged += 1;
+            self.see(known.link);
+        }
+    }
+
+    fn see(&mut self, link: LinkId) {
+        self.seen.insert(link.0.unsigned_abs());
+    }
+}
+
+impl PageJob {
+    fn raw(&self, at: usize) -> &[u8] {
+        self.page.records.get(at).and_then(|range| self.page.body.get(range.clone())).unwrap_or_default()
+    }
+
+    fn known(&self, view: &dyn store::View) -> Result<Vec<Entry>, StoreError> {
+        let Some(rules) = self.pass.rules(self.binding) else { return Ok(Vec::new()) };
+        let mut entries: Vec<Entry> = (0..self.page.records.len())
+            .map(|at| {
+                let raw = self.raw(at);
+                let remote_id = rules.mapper.id(raw).map_err(|error| error.to_string());
+                Entry { at, remote_id, fingerprint: xxh3_64(raw), known: None }
+            })
+            .collect();
+        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.remote_id.as_deref().ok()).collect();
+        let mut known = view.known(self.pass.binding_key(self.binding), &ids)?.into_iter();
+        for entry in entries.iter_mut().filter(|entry| entry.remote_id.is_ok()) {
+            entry.known = known.next().flatten();
+        }
+        Ok(entries)
+    }
+
+    fn write(self, tx: &mut dyn Tx) -> Result<PageDone, StoreError> {
+        let known = self.known(tx)?;
+        self.write_known(tx, known)
+    }
+
+    fn write_known(self, tx: &mut dyn Tx, entries: Vec<Entry>) -> Result<PageDone, StoreError> {
+        let mut done = PageDone { high: self.high, ..PageDone::default() };
+        done.unchanged(&entries);
+        for entry in entries.iter().filter(|entry| !entry.unchanged()) {
+            if let Some(known) = entry.known {
+                done.see(known.link);
+            }
+            self.changed(tx, entry, &mut done)?;
+        }
+        if let Some(mut cursor) = self.cursor {
+            if let Some(scan) = &mut cursor.scan {
+                scan.high = done.high;
+            }
+            if cursor.scan.is_some() {
+                tx.set_cursor(self.pass.binding_key(self.binding), &cursor.save())?;
+            }
+        }
+        Ok(done)
+    }
+
+    fn changed(&self, tx: &mut dyn Tx, entry: &Entry, done: &mut PageDone) -> Result<(), StoreError> {
+        let raw = self.raw(entry.at);
+        let remote_id = match &entry.remote_id {
+            Ok(remote_id) => remote_id,
+            Err(reason) => {
+                done.unreadable = true;
+                return self.unreadable(tx, entry, reason);
+            }
+        };
+        let mut staged = Staged {
+            binding: self.pass.binding_key(self.binding),
+            remote_id: remote_id.clone(),
+            collection: self.pass.key,
+            record: None,
+            kind: StagedKind::Record,
+            fingerprint: entry.fingerprint,
+            raw: Vec::new(),
+            version: None,
+            observed_at: self.page.observed_at.timestamp_micros(),
+            parked: None,
+        };
+        if let Some(known) = entry.known {
+            let Some(link) = tx.link(known.link)? else { return Ok(()) };
+            // A listing that is older than the deletion shows the record as it was before: no resurrection.
+            if link.state == LinkState::Deleted && xxh3_64(&link.raw) == entry.fingerprint {
+                return Ok(());
+            }
+            staged.record = Some(link.record);
+        } else if self.eager {
+            match contact::meet(tx, &self.pass, self.binding, &staged, raw)? {
+                Contact::Inserted { link, updated_at } => {
+                    done.inserted += 1;
+                    done.see(link);
+                    done.high = done.high.max(updated_at);
+                    return Ok(());
+                }
+                Contact::Ignored => return Ok(()),
+                Contact::Matched(record) => staged.record = Some(record),
+                Contact::Parked(reason) => staged.parked = Some(reason),
+                Contact::Quarantined(reason) => return self.quarantine(tx, &remote_subject(remote_id), entry, &reason),
+            }
+        }
+        if let Some(rules) = self.pass.rules(self.binding) {
+            let updated_at = rules.mapper.read(raw).ok().and_then(|mapped| mapped.updated_at);
+            done.high = done.high.max(updated_at.map(|at| at.timestamp_micros()));
+        }
+        staged.raw = raw.to_vec();
+        tx.stage(&staged)
+    }
+
+    fn unreadable(&self, tx: &mut dyn Tx, entry: &Entry, reason: &str) -> Result<(), StoreError> {
+        let subject = remote_subject(&format!("unreadable {:016x}", entry.fingerprint));
+        self.quarantine(tx, &subject, entry, reason)
+    }
+
+    fn quarantine(&self, tx: &mut dyn Tx, subject: &str, entry: &Entry, reason: &str) -> Result<(), StoreError> {
+        tx.put_quarantine(&QuarantineRow {
+            collection: self.pass.collection.name.clone(),
+            upstream: self.pass.upstream(self.binding).to_owned(),
+            subject: subject.to_owned(),
+            stage: "pull".into(),
+            reason: reason.to_owned(),
+            inputs: format!("{:016x}", entry.fingerprint),
+            since: self.pass.micros(),
+            pass: self.pass.id,
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! Owns: sending the intents of one binding: batched or one by one, each marked `sent` durably before its first byte.
+//!
+//! Must not know: how a request is made; what an outcome means for bases (that is `settle`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+
+use crate::merge::LinkState;
+use crate::record::{Slot, Value};
+use crate::rules::Binding;
+use crate::store::{self, IntentFilter, IntentRow, IntentUpdate, Store, StoreError, View};
+use crate::upstream::{self, Client, SendOp, WriteRequest};
+
+use super::base;
+use super::context::Pass;
+use super::observe;
+use super::report::{Progress, Step, UpstreamReport};
+use super::settle;
+
+/// Intents loaded at once: the bound of memory in this phase.
+const CHUNK: usize = 1000;
+
+/// An intent, made ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Its row.
+    pub intent: IntentRow,
+    /// What is sent.
+    pub request: WriteRequest,
+}
+
+/// Sends everything that is prepared for one binding. Returns whether something has to be decided again in this pass.
+pub async fn push(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    pass: &Arc<Pass>,
+    binding: usize,
+    report: &mut UpstreamReport,
+    progress: &dyn Progress,
+) -> Result<bool, StoreError> {
+    let Some(rules) = pass.rules(binding).cloned() else { return Ok(false) };
+    let mut pusher = Pusher {
+        store,
+        client,
+        pass,
+        binding,
+        rules,
+        report,
+        progress,
+        done: 0,
+        total: 0,
+        again: false,
+        stopped: false,
+    };
+    let mut after: Option<String> = None;
+    while !pusher.stopped {
+        let job_pass = Arc::clone(pass);
+        let from = after.clone();
+        let (ready, last) = store::read(store, move |view| load(view, &job_pass, binding, from)).await?;
+        let Some(last) = last else { break };
+        after = Some(last);
+        pusher.total += ready.len() as u64;
+        pusher.send(ready).await?;
+    }
+    Ok(pusher.again)
+}
+
+/// The next chunk of prepared intents, and the key it ends with.
+fn load(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    after: Option<String>,
+) -> Result<(Vec<Ready>, Option<String>), StoreError> {
+    let filter = IntentFilter {
+        collection: Some(pass.collection.name.clone()),
+        upstream: Some(pass.upstream(binding).to_owned()),
+        states: vec!["prepared", "parked"],
+        after,
+        limit: CHUNK,
+        ..IntentFilter::default()
+    };
+    let rows = view.intents(&filter)?;
+    let last = rows.last().map(|row| row.key.clone());
+    let mut ready = Vec::with_capacity(rows.len());
+    for intent in rows {
+        if intent.not_before.is_some_and(|at| at > pass.micros()) {
+            continue;
+        }
+        if let Some(request) = request_of(view, pass, binding, &intent)? {
+            ready.push(Ready { intent, request });
+        }
+    }
+    Ok((ready, last))
+}
+
+/// What an intent sends. `None` where a parent that it refers to is not at the upstream (any more).
+pub fn request_of(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    intent: &IntentRow,
+) -> Result<Option<WriteRequest>, StoreError> {
+    let mut values = base::values_from_text(&pass.collection, &intent.values)?;
+    if observe::to_remote(view, pass, binding, &mut values)?.is_some() {
+        return Ok(None);
+    }
+    let row = view.row(&pass.collection, &intent.record)?.unwrap_or_default();
+    let mut record: Vec<(usize, Value)> = row
+        .iter()
+        .enumerate()
+        .filter_map(|(at, slot)| {
+            let map = pass.rules(binding)?.mapper.field(at)?;
+            match slot {
+                Slot::Value(value) if map.push => Some((at, value.clone())),
+                Slot::Value(_) | Slot::Absent | Slot::Bad(_) => None,
+            }
+        })
+        .collect();
+    // A parent that is not there yet is left out of the full body; it is no part of what this write changes.
+    let mut kept = Vec::with_capacity(record.len());
+    for entry in record.drain(..) {
+        let mut one = [entry];
+        if observe::to_remote(view, pass, binding, &mut one)?.is_none() {
+            kept.extend(one);
+        }
+    }
+    let link = view
+        .links_of(&intent.record)?
+        .into_iter()
+        .find(|link| link.binding == intent.binding && link.state == LinkState::Live);
+    Ok(Some(WriteRequest {
+        key: intent.key.clone(),
+        op: match intent.op.as_str() {
+            "create" => SendOp::Create,
+            "delete" => SendOp::Delete,
+            _ => SendOp::Update,
+        },
+        remote_id: intent.remote_id.clone(),
+        values,
+        record: kept,
+        expected_version: intent.expected_version.clone(),
+        expected_raw: link.filter(|link| !link.raw.is_empty()).map(|link| Bytes::from(link.raw)),
+    }))
+}
+
+struct Pusher<'a> {
+    store: &'a dyn Store,
+    client: &'a Arc<Client>,
+    pass: &'a Arc<Pass>,
+    binding: usize,
+    rules: Arc<Binding>,
+    report: &'a mut UpstreamReport,
+    progress: &'a dyn Progress,
+    done: u64,
+    total: u64,
+    again: bool,
+    stopped: bool,
+}
+
+impl Pusher<'_> {
+    async fn send(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {
+        let (batched, single): (Vec<Ready>, Vec<Ready>) =
+            ready.into_iter().partition(|ready| self.goes_in_batch(ready.request.op));
+        self.send_batches(batched).await?;
+        self.send_singles(single).await
+    }
+
+    fn goes_in_batch(&self, op: SendOp) -> bool {
+        self.rules.batch.as_ref().is_some_and(|batch| match op {
+            SendOp::Create => batch.create,
+            SendOp::Update => batch.update,
+            SendOp::Delete => batch.delete,
+        })
+    }
+
+    async fn send_batches(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {
+        let size = self.rules.batch.as_ref().map_or(1, |batch| batch.items_max).max(1);
+        let chunks: Vec<Vec<Ready>> = ready.chunks(size).map(<[Ready]>::to_vec).collect();
+        let (store, client, rules, pass) = (self.store, self.client, Arc::clone(&self.rules), self.pass);
+        let (rules, stop) = (&rules, &AtomicBool::new(self.stopped));
+        let mut sent = stream::iter(chunks)
+            .map(|chunk| async move {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(Vec::new());
+                }
+                mark_sent(store, pass, chunk.iter().map(|ready| ready.intent.key.clone()).collect()).await?;
+                let requests: Vec<WriteRequest> = chunk.iter().map(|ready| ready.request.clone()).collect();
+                let outcomes = upstream::write_batch(client, rules, requests).await;
+                Ok::<_, StoreError>(chunk.into_iter().zip(outcomes).collect::<Vec<_>>())
+            })
+            .buffered(rules.upstream.concurrency.max(1));
+        while let Some(chunk) = sent.next().await {
+            let outcomes = settle::settle(store, pass, self.binding, chunk?).await?;
+            self.account(outcomes);
+            stop.store(self.stopped, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn send_singles(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {
+        if self.stopped {
+            return Ok(());
+        }
+        let (store, client, rules, pass, binding) =
+            (self.store, self.client, Arc::clone(&self.rules), self.pass, self.binding);
+        let (rules, stop) = (&rules, &AtomicBool::new(false));
+        let mut sent = stream::iter(ready)
+            .map(|ready| async move {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(Vec::new());
+                }
+                mark_sent(store, pass, vec![ready.intent.key.clone()]).await?;
+                let written = upstream::write_one(client, rules, &ready.request).await;
+                let written = settle::read_back(client, rules, &ready, written).await;
+                settle::settle(store, pass, binding, vec![(ready, written)]).await
+            })
+            .buffer_unordered(rules.upstream.concurrency.max(1));
+        while let Some(outcomes) = sent.next().await {
+            self.account(outcomes?);
+            stop.store(self.stopped, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn account(&mut self, outcomes: Vec<settle::Outcome>) {
+        for outcome in outcomes {
+            self.done += 1;
+            self.report.requests += 1;
+            match outcome {
+                settle::Outcome::Done { op, again } => {
+                    let written = &mut self.report.written;
+                    match op {
+                        SendOp::Create => written.created += 1,
+                        SendOp::Update => written.updated += 1,
+                        SendOp::Delete => written.deleted += 1,
+                    }
+                    self.again |= again;
+                }
+                settle::Outcome::Again => self.again = true,
+                settle::Outcome::Deferred(words) => {
+                    self.report.deferred += 1;
+                    self.report.error.get_or_insert(words);
+                }
+                settle::Outcome::Unknown(words) => {
+                    self.report.unknown += 1;
+                    self.report.error.get_or_insert(words);
+                }
+                settle::Outcome::Refused => self.report.refused += 1,
+                settle::Outcome::Stopped(words) => {
+                    self.report.deferred += 1;
+                    self.report.error.get_or_insert(words);
+                    self.stopped = true;
+                }
+            }
+        }
+        self.progress.step(&Step::Pushed {
+            collection: &self.pass.collection.name,
+            upstream: &self.rules.upstream.name,
+            done: self.done,
+            total: self.total,
+        });
+    }
+}
+
+/// From here on the outcome counts as unknown until evidence says otherwise.
+pub async fn mark_sent(store: &dyn Store, pass: &Arc<Pass>, keys: Vec<String>) -> Result<(), StoreError> {
+    let now = pass.clock.now().timestamp_micros();
+    store::write_small(store, move |tx| {
+        for key in &keys {
+            tx.set_intent(key, &IntentUpdate { state: "sent", sent_at: Some(now), ..IntentUpdate::default() })?;
+        }
+        Ok(())
+    })
+    .await
+}

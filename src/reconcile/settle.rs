@@ -1,0 +1,409 @@
+//! Owns: what the outcome of a write means for bases, links, staging, quarantine and history.
+//!
+//! Must not know: how writes are sent; which writes are wanted next.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::merge::{self, LinkState, Seen};
+use crate::record::{RecordId, Slot, Value};
+use crate::rules::{Binding, Idempotency};
+use crate::store::{
+    self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store,
+    StoreError, Tx,
+};
+use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
+
+use super::apply;
+use super::base::{self, Pair};
+use super::context::{Pass, local_subject};
+use super::intend;
+use super::observe::{self, Read};
+use super::push::Ready;
+
+/// What became of one intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Acknowledged; with `again`, the answer showed more than was sent: the record is decided again.
+    Done {
+        /// The operation.
+        op: SendOp,
+        /// Decide again in this pass.
+        again: bool,
+    },
+    /// Overtaken: the record is decided again in this pass.
+    Again,
+    /// Not done; derived again in a later pass.
+    Deferred(String),
+    /// It may have been done; settled by evidence.
+    Unknown(String),
+    /// Refused for good.
+    Refused,
+    /// The upstream takes nothing more in this pass.
+    Stopped(String),
+}
+
+/// Completes an answer that does not show the record as it is now, by one point read where the rules have one.
+pub async fn read_back(client: &Arc<Client>, rules: &Binding, ready: &Ready, written: Written) -> Written {
+    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
+    match written {
+        Written::Done { remote_id, version, record: None } if can_get && ready.request.op != SendOp::Delete => {
+            match upstream::get(client, rules, &remote_id).await {
+                Ok(Got::Found(remote)) => Written::Done {
+                    remote_id,
+                    version: version.or_else(|| remote.version.clone()),
+                    record: Some(remote),
+                },
+                Ok(Got::Missing) | Err(_) => Written::Done { remote_id, version, record: None },
+            }
+        }
+        Written::Stale(None) | Written::Missing if can_get => match &ready.request.remote_id {
+            Some(remote_id) => match upstream::get(client, rules, remote_id).await {
+                Ok(Got::Found(remote)) => Written::Stale(Some(remote)),
+                Ok(Got::Missing) => Written::Missing,
+                Err(failure) => Written::NotDone(failure),
+            },
+            None => Written::Stale(None),
+        },
+        Written::Exists(words) => existing(client, rules, ready, words).await,
+        other => other,
+    }
+}
+
+/// A create met a record with the same identity: the record is looked up, to be matched rather than sent again.
+async fn existing(client: &Arc<Client>, rules: &Binding, ready: &Ready, words: String) -> Written {
+    match look_up(client, rules, ready).await {
+        Ok(found) => match found.as_slice() {
+            [one] => Written::Stale(Some(one.clone())),
+            [] => Written::Refused(format!("exists already, but no lookup finds it: {words}")),
+            several => Written::Refused(format!("{} records there have this identity: {words}", several.len())),
+        },
+        Err(failure) => Written::NotDone(failure),
+    }
+}
+
+/// Looks a created record up by what the rules say identifies it.
+pub async fn look_up(client: &Arc<Client>, rules: &Binding, ready: &Ready) -> Result<Vec<Remote>, Failure> {
+    let found = match rules.create.as_ref().map(|create| &create.idempotency) {
+        Some(Idempotency::ClientId) => match &ready.request.remote_id {
+            Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
+                Got::Found(remote) => vec![remote],
+                Got::Missing => Vec::new(),
+            },
+            None => Vec::new(),
+        },
+        Some(Idempotency::Match(field)) => match ready.request.values.iter().find(|(at, _)| at == field) {
+            Some((_, value)) => upstream::find_by_field(client, rules, *field, value).await?,
+            None => Vec::new(),
+        },
+        Some(Idempotency::Field(path)) => upstream::find_by_path(client, rules, path, &ready.request.key).await?,
+        Some(Idempotency::Header { .. } | Idempotency::None) | None => Vec::new(),
+    };
+    Ok(found)
+}
+
+/// Settles outcomes of one binding in one transaction.
+pub async fn settle(
+    store: &dyn Store,
+    pass: &Arc<Pass>,
+    binding: usize,
+    written: Vec<(Ready, Written)>,
+) -> Result<Vec<Outcome>, StoreError> {
+    if written.is_empty() {
+        return Ok(Vec::new());
+    }
+    let pass = Arc::clone(pass);
+    store::write_small(store, move |tx| {
+        written.iter().map(|(ready, written)| settle_one(tx, &pass, binding, ready, written)).collect()
+    })
+    .await
+}
+
+fn settle_one(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    ready: &Ready,
+    written: &Written,
+) -> Result<Outcome, StoreError> {
+    let intent = &ready.intent;
+    let record = &intent.record;
+    match written {
+        Written::Done { remote_id, version, record: remote } => {
+            done(tx, pass, at, ready, remote_id, version.as_deref(), remote.as_ref())
+        }
+        Written::Stale(remote) => {
+            if let Some(remote) = remote {
+                stage(tx, pass, at, record, intent.remote_id.as_deref(), remote)?;
+            }
+            tx.drop_intent(&intent.key)?;
+            apply::look_again(tx, pass, record)?;
+            // Without seeing how the record is now there is nothing new to decide on: the next pass reads it.
+            Ok(if remote.is_some() { Outcome::Again } else { Outcome::Deferred("overtaken by another change".into()) })
+        }
+        Written::Missing => {
+            if let Some(remote_id) = &intent.remote_id {
+                stage_gone(tx, pass, at, record, remote_id)?;
+            }
+            tx.drop_intent(&intent.key)?;
+            Ok(Outcome::Again)
+        }
+        Written::Exists(words) | Written::Refused(words) => refused(tx, pass, at, ready, words),
+        Written::Inexpressible(fields) => {
+            let reasons: Vec<String> = fields.iter().map(|(_, reason)| reason.clone()).collect();
+            refused(tx, pass, at, ready, &format!("cannot be expressed there: {}", reasons.join("; ")))
+        }
+        Written::NotDone(failure) => {
+            wait(tx, intent, failure)?;
+            Ok(Outcome::Deferred(failure.words.clone()))
+        }
+        Written::Stopped(failure) => {
+            wait(tx, intent, failure)?;
+            Ok(Outcome::Stopped(failure.words.clone()))
+        }
+        Written::Unknown(failure) => {
+            let update =
+                IntentUpdate { state: "unknown", note: Some(failure.words.clone()), ..IntentUpdate::default() };
+            tx.set_intent(&intent.key, &update)?;
+            Ok(Outcome::Unknown(failure.words.clone()))
+        }
+    }
+}
+
+fn wait(tx: &mut dyn Tx, intent: &IntentRow, failure: &Failure) -> Result<(), StoreError> {
+    let update = IntentUpdate {
+        state: if failure.retry_at.is_some() { "parked" } else { "prepared" },
+        not_before: failure.retry_at.map(|at| at.timestamp_micros()),
+        note: Some(failure.words.clone()),
+        ..IntentUpdate::default()
+    };
+    tx.set_intent(&intent.key, &update)
+}
+
+fn refused(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) -> Result<Outcome, StoreError> {
+    let intent = &ready.intent;
+    let inputs = intend::refusal_inputs(tx, pass, at, &intent.record, ready.request.op, &ready.request.values)?;
+    tx.put_quarantine(&QuarantineRow {
+        collection: intent.collection.clone(),
+        upstream: intent.upstream.clone(),
+        subject: local_subject(&intent.record),
+        stage: "push".into(),
+        reason: words.to_owned(),
+        inputs,
+        since: pass.micros(),
+        pass: pass.id,
+    })?;
+    tx.drop_intent(&intent.key)?;
+    apply::look_again(tx, pass, &intent.record)?;
+    history(tx, pass, intent, "quarantine", "refused", Some(words))?;
+    Ok(Outcome::Refused)
+}
+
+/// An acknowledged write: the base advances in the transaction that records its evidence.
+fn done(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    ready: &Ready,
+    remote_id: &str,
+    version: Option<&str>,
+    remote: Option<&Remote>,
+) -> Result<Outcome, StoreError> {
+    let intent = &ready.intent;
+    let key = pass.binding_key(at);
+    let link = tx.links_of(&intent.record)?.into_iter().find(|link| link.binding == key);
+    history(tx, pass, intent, "push", "acknowledged", None)?;
+    tx.drop_intent(&intent.key)?;
+    if ready.request.op == SendOp::Delete {
+        if let Some(link) = link {
+            tx.set_link_state(link.link, LinkState::Deleted)?;
+        }
+        return Ok(Outcome::Done { op: SendOp::Delete, again: false });
+    }
+    // A read-back at another version than the write's own answer is somebody's later edit, not our echo.
+    let echo =
+        remote.filter(|remote| version.is_none() || remote.version.is_none() || remote.version.as_deref() == version);
+    let observed = match echo {
+        Some(remote) => observed_slots(tx, pass, at, remote)?,
+        None => None,
+    };
+    let old = old_pair(tx, pass, at, link.as_ref())?;
+    let sent = base::values_from_text(&pass.collection, &intent.values)?;
+    let settled = merge::settle(&pass.collection, &old.hub, &old.remote, &sent, observed.as_deref());
+    let pair = Pair { hub: settled.hub, remote: settled.remote };
+    put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;
+    if !settled.refused.is_empty() {
+        let names = apply::field_names(pass, &settled.refused);
+        let inputs = ignored_inputs(tx, pass, at, ready, &settled.refused)?;
+        tx.put_quarantine(&QuarantineRow {
+            collection: intent.collection.clone(),
+            upstream: intent.upstream.clone(),
+            subject: local_subject(&intent.record),
+            stage: "push".into(),
+            reason: format!("the upstream accepted the write but kept its own value of {names}"),
+            inputs,
+            since: pass.micros(),
+            pass: pass.id,
+        })?;
+    }
+    let more =
+        echo.is_none() && remote.is_some() || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
+    if let (true, Some(remote)) = (more, remote) {
+        stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
+    }
+    // Whatever was edited here or elsewhere while the write was under way is decided on again; usually that is nothing.
+    Ok(Outcome::Done { op: ready.request.op, again: more })
+}
+
+/// The refusal of a part of a write is bound to what would be sent for that part alone.
+fn ignored_inputs(tx: &dyn Tx, pass: &Pass, at: usize, ready: &Ready, fields: &[usize]) -> Result<String, StoreError> {
+    let part: Vec<(usize, Value)> =
+        ready.request.values.iter().filter(|(field, _)| fields.contains(field)).cloned().collect();
+    intend::refusal_inputs(tx, pass, at, &ready.intent.record, SendOp::Update, &part)
+}
+
+fn observed_slots(tx: &dyn Tx, pass: &Pass, at: usize, remote: &Remote) -> Result<Option<Vec<Slot>>, StoreError> {
+    Ok(match observe::read_raw(tx, pass, at, &remote.raw, remote.version.clone(), remote.observed_at)? {
+        Read::Ready(Seen::Record(seen) | Seen::OutOfScope(seen)) => Some(seen.slots),
+        Read::Ready(Seen::Same | Seen::Gone(_)) | Read::Parked(_) | Read::Broken(_) => None,
+    })
+}
+
+fn old_pair(tx: &dyn Tx, pass: &Pass, at: usize, link: Option<&LinkRow>) -> Result<Pair, StoreError> {
+    let count = pass.collection.fields.len();
+    match link {
+        Some(link) => {
+            let slots = observe::base_slots(tx, pass, at, &link.raw)?;
+            base::unpack(&pass.collection, &slots, link.base_hub.as_deref(), link.base_remote.as_deref())
+        }
+        None => Ok(Pair { hub: vec![None; count], remote: vec![Slot::Absent; count] }),
+    }
+}
+
+/// Stores the new base. Without an observation the fingerprint is 0: the next listing is compared with what was sent.
+#[expect(clippy::too_many_arguments, reason = "the row has as many sources")]
+fn put_base(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    intent: &IntentRow,
+    link: Option<&LinkRow>,
+    remote_id: &str,
+    version: Option<&str>,
+    remote: Option<&Remote>,
+    pair: &Pair,
+) -> Result<(), StoreError> {
+    let raw: &[u8] = remote.map_or_else(|| link.map_or(&[][..], |link| &link.raw), |remote| &remote.raw);
+    let slots = observe::base_slots(tx, pass, at, raw)?;
+    let packed = base::pack(&pass.collection, &slots, pair);
+    let version = version.or_else(|| remote.and_then(|remote| remote.version.as_deref()));
+    let updated_at = remote
+        .and_then(|remote| pass.rules(at)?.mapper.read(&remote.raw).ok()?.updated_at)
+        .map(|time| time.timestamp_micros());
+    let update = LinkUpdate {
+        state: LinkState::Live,
+        version,
+        mapping: pass.mapping_key(at),
+        fingerprint: remote.map_or(0, |remote| xxh3_64(&remote.raw)),
+        raw,
+        base_hub: packed.hub.as_deref(),
+        base_remote: packed.remote.as_deref(),
+        updated_at,
+        observed_at: remote.map_or_else(|| pass.micros(), |remote| remote.observed_at.timestamp_micros()),
+    };
+    match link {
+        // A revived or recreated record may have a new remote id: the old tie is replaced.
+        Some(link) if link.remote_id == remote_id => tx.set_link(link.link, &update),
+        other => {
+            if let Some(link) = other {
+                tx.drop_link(link.link)?;
+            }
+            let new =
+                NewLink { binding: pass.binding_key(at), remote_id, record: &intent.record, state: update, made: None };
+            tx.put_link(&new).map(|_link| ())
+        }
+    }
+}
+
+/// True where the answer shows an edit by somebody else beside what was sent.
+fn shows_more(pass: &Pass, observed: &[Slot], pair: &Pair) -> bool {
+    pass.collection.fields.iter().enumerate().any(|(at, field)| match (observed.get(at), pair.remote.get(at)) {
+        (Some(Slot::Value(now)), Some(Slot::Value(then))) => !field.domain.same(now, then),
+        (Some(Slot::Value(now)), _) => !now.is_null(),
+        (Some(Slot::Absent | Slot::Bad(_)) | None, _) => false,
+    })
+}
+
+/// Stages how a record is now, for the next round.
+pub fn stage(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    record: &RecordId,
+    remote_id: Option<&str>,
+    remote: &Remote,
+) -> Result<(), StoreError> {
+    let id = match (remote_id, pass.rules(at)) {
+        (Some(id), _) => id.to_owned(),
+        (None, Some(rules)) => match rules.mapper.id(&remote.raw) {
+            Ok(id) => id,
+            Err(_) => return Ok(()),
+        },
+        (None, None) => return Ok(()),
+    };
+    tx.stage(&Staged {
+        binding: pass.binding_key(at),
+        remote_id: id,
+        collection: pass.key,
+        record: Some(record.clone()),
+        kind: StagedKind::Record,
+        fingerprint: xxh3_64(&remote.raw),
+        raw: remote.raw.to_vec(),
+        version: remote.version.clone(),
+        observed_at: remote.observed_at.timestamp_micros(),
+        parked: None,
+    })
+}
+
+/// Stages that a write found nothing, confirmed by a point read where there is one.
+fn stage_gone(tx: &mut dyn Tx, pass: &Pass, at: usize, record: &RecordId, remote_id: &str) -> Result<(), StoreError> {
+    tx.stage(&Staged {
+        binding: pass.binding_key(at),
+        remote_id: remote_id.to_owned(),
+        collection: pass.key,
+        record: Some(record.clone()),
+        kind: StagedKind::Gone(merge::Evidence::WriteFoundNothing),
+        fingerprint: 0,
+        raw: Vec::new(),
+        version: None,
+        observed_at: pass.micros(),
+        parked: None,
+    })
+}
+
+fn history(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    intent: &IntentRow,
+    kind: &str,
+    rule: &str,
+    words: Option<&str>,
+) -> Result<(), StoreError> {
+    let detail = serde_json::json!({ "op": intent.op, "key": intent.key, "words": words });
+    tx.add_history(&HistoryRow {
+        id: 0,
+        pass: pass.id,
+        at: pass.clock.now().timestamp_micros(),
+        collection: intent.collection.clone(),
+        record: intent.record.clone(),
+        field: String::new(),
+        kind: kind.to_owned(),
+        origin: "local".into(),
+        target: Some(intent.upstream.clone()),
+        rule: rule.to_owned(),
+        before: None,
+        after: Some(intent.values.clone()),
+        detail: Some(detail.to_string()),
+    })
+}

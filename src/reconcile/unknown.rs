@@ -1,0 +1,228 @@
+//! Owns: settling unknown outcomes by evidence: same-key retry, point read, lookup; never a blind resend.
+//!
+//! Must not know: what is decided afterwards.
+
+use std::sync::Arc;
+
+use crate::merge::{self, Found, Seen, Verdict, WriteOp};
+use crate::rules::{Binding, Idempotency};
+use crate::store::{self, IntentFilter, IntentRow, Store, StoreError};
+use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
+
+use super::base;
+use super::context::{Pass, time};
+use super::gather::VISIBILITY;
+use super::observe::{self, Read};
+use super::push::{self, Ready};
+use super::report::UpstreamReport;
+use super::settle::{self, Outcome};
+
+/// Unknown intents looked at in one pass; the rest waits for the next.
+const AT_ONCE_MAX: usize = 1000;
+
+/// Settles what an earlier pass, or this one's push, left unknown at one binding.
+/// Returns whether something has to be decided again.
+pub async fn settle_unknown(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    pass: &Arc<Pass>,
+    binding: usize,
+    report: &mut UpstreamReport,
+) -> Result<bool, StoreError> {
+    let Some(rules) = pass.rules(binding).cloned() else { return Ok(false) };
+    let job_pass = Arc::clone(pass);
+    let waiting = store::read(store, move |view| {
+        let filter = IntentFilter {
+            collection: Some(job_pass.collection.name.clone()),
+            upstream: Some(job_pass.upstream(binding).to_owned()),
+            states: vec!["sent", "unknown"],
+            limit: AT_ONCE_MAX,
+            ..IntentFilter::default()
+        };
+        let mut ready = Vec::new();
+        for intent in view.intents(&filter)? {
+            if let Some(request) = push::request_of(view, &job_pass, binding, &intent)? {
+                ready.push(Ready { intent, request });
+            }
+        }
+        Ok(ready)
+    })
+    .await?;
+    let mut again = false;
+    for ready in waiting {
+        let Some(written) = evidence(store, client, &rules, pass, binding, &ready).await? else {
+            report.unknown += 1;
+            continue;
+        };
+        let outcomes = settle::settle(store, pass, binding, vec![(ready, written)]).await?;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Done { op, again: more } => {
+                    let written = &mut report.written;
+                    match op {
+                        SendOp::Create => written.created += 1,
+                        SendOp::Update => written.updated += 1,
+                        SendOp::Delete => written.deleted += 1,
+                    }
+                    again |= more;
+                }
+                Outcome::Again => again = true,
+                Outcome::Deferred(_) | Outcome::Refused => {}
+                Outcome::Unknown(words) | Outcome::Stopped(words) => {
+                    report.unknown += 1;
+                    report.error.get_or_insert(words);
+                }
+            }
+        }
+    }
+    Ok(again)
+}
+
+/// What the evidence says, as the outcome of the write; `None` while there is none.
+async fn evidence(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    rules: &Arc<Binding>,
+    pass: &Arc<Pass>,
+    binding: usize,
+    ready: &Ready,
+) -> Result<Option<Written>, StoreError> {
+    match ready.request.op {
+        SendOp::Create => created(store, client, rules, pass, ready).await,
+        SendOp::Update | SendOp::Delete => changed(store, client, rules, pass, binding, ready).await,
+    }
+}
+
+/// An update or delete is read back.
+async fn changed(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    rules: &Arc<Binding>,
+    pass: &Arc<Pass>,
+    binding: usize,
+    ready: &Ready,
+) -> Result<Option<Written>, StoreError> {
+    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
+    let (Some(remote_id), true) = (&ready.request.remote_id, can_get) else {
+        // State is compared again by the next listing: what landed is not written twice, what did not is derived again.
+        return Ok(Some(Written::Stale(None)));
+    };
+    match upstream::get(client, rules, remote_id).await {
+        Ok(got) => judge(store, pass, binding, ready, got).await.map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Compares what was sent with what is there now.
+async fn judge(
+    store: &dyn Store,
+    pass: &Arc<Pass>,
+    binding: usize,
+    ready: &Ready,
+    got: Got,
+) -> Result<Written, StoreError> {
+    let (job_pass, intent, op, seen) = (Arc::clone(pass), ready.intent.clone(), ready.request.op, got.clone());
+    let verdict = store::read(store, move |view| {
+        let pass = &job_pass;
+        let sent = base::values_from_text(&pass.collection, &intent.values)?;
+        let op = match op {
+            SendOp::Create => WriteOp::Create(sent),
+            SendOp::Update => WriteOp::Update(sent),
+            SendOp::Delete => WriteOp::Delete,
+        };
+        let old = view
+            .links_of(&intent.record)?
+            .into_iter()
+            .find(|link| link.binding == pass.binding_key(binding))
+            .map(|link| {
+                let slots = observe::base_slots(view, pass, binding, &link.raw)?;
+                base::unpack(&pass.collection, &slots, link.base_hub.as_deref(), link.base_remote.as_deref())
+            })
+            .transpose()?;
+        let slots = match &seen {
+            Got::Missing => None,
+            Got::Found(now) => {
+                match observe::read_raw(view, pass, binding, &now.raw, now.version.clone(), now.observed_at)? {
+                    Read::Ready(Seen::Record(observed)) => Some((observed.slots, now.version.clone())),
+                    Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_))
+                    | Read::Parked(_)
+                    | Read::Broken(_) => {
+                        return Ok(Verdict::Undecided);
+                    }
+                }
+            }
+        };
+        let found = match &slots {
+            Some((slots, version)) => Found::Record { slots, version: version.as_deref() },
+            None => Found::Nothing,
+        };
+        let remote = old.map(|pair| pair.remote).unwrap_or_default();
+        Ok(merge::judge_unknown(&pass.collection, &op, &remote, intent.expected_version.as_deref(), &found))
+    })
+    .await?;
+    let remote_id = ready.request.remote_id.clone().unwrap_or_default();
+    let record = match got {
+        Got::Found(remote) => Some(remote),
+        Got::Missing => None,
+    };
+    Ok(match verdict {
+        Verdict::Landed { .. } => {
+            let version = record.as_ref().and_then(|remote| remote.version.clone());
+            Written::Done { remote_id, version, record }
+        }
+        Verdict::TargetGone => Written::Missing,
+        // Stale, not "not done": it may still be on its way. Should it land after all, its precondition or the next
+        // comparison finds out.
+        Verdict::NotLanded | Verdict::Superseded | Verdict::Undecided => Written::Stale(record),
+    })
+}
+
+/// A create is sent again under its key where the upstream remembers keys, else looked up.
+async fn created(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    rules: &Arc<Binding>,
+    pass: &Arc<Pass>,
+    ready: &Ready,
+) -> Result<Option<Written>, StoreError> {
+    let age = pass.clock.now() - time(ready.intent.created_at);
+    match rules.create.as_ref().map(|create| &create.idempotency) {
+        Some(Idempotency::Header { ttl, .. }) if chrono::Duration::from_std(*ttl).is_ok_and(|ttl| age < ttl) => {
+            push::mark_sent(store, pass, vec![ready.intent.key.clone()]).await?;
+            let written = upstream::write_one(client, rules, &ready.request).await;
+            Ok(Some(settle::read_back(client, rules, ready, written).await))
+        }
+        Some(Idempotency::ClientId | Idempotency::Match(_) | Idempotency::Field(_)) => {
+            Ok(match settle::look_up(client, rules, ready).await {
+                Ok(found) => looked_up(pass, rules, ready, &found),
+                Err(_) => None,
+            })
+        }
+        // The listing answers (see `gather`), or an operator does.
+        Some(Idempotency::Header { .. } | Idempotency::None) | None => Ok(None),
+    }
+}
+
+/// One record found is adopted; none after the visibility window means that it never happened; several wait for a person.
+fn looked_up(pass: &Pass, rules: &Binding, ready: &Ready, found: &[Remote]) -> Option<Written> {
+    match found {
+        [one] => {
+            let remote_id = rules.mapper.id(&one.raw).ok()?;
+            Some(Written::Done { remote_id, version: one.version.clone(), record: Some(one.clone()) })
+        }
+        [] => {
+            let sent = ready.intent.sent_at.map(time)?;
+            let chosen = matches!(rules.create.as_ref().map(|create| &create.idempotency), Some(Idempotency::ClientId));
+            // A point read by an id of our own choosing does not lag behind, and creating it again is refused if it is there.
+            (chosen || sent + VISIBILITY < pass.clock.now()).then(|| {
+                Written::NotDone(Failure {
+                    kind: FailureKind::NotDone,
+                    status: None,
+                    words: "the upstream does not have it: it is sent again".into(),
+                    retry_at: None,
+                })
+            })
+        }
+        _ => None,
+    }
+}
