@@ -11,8 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files};
 use crate::reconcile::Engine;
 use crate::rules::{Context, Diagnostic, Ruleset, Severity, Source, check, render};
-use crate::store::Store;
-use crate::store::sqlite::{Mode, OpenOptions, SqliteStore};
+use crate::store::{Mode, OpenOptions, SqliteStore, Store};
 use crate::upstream::{Client, HttpTransport, Transport};
 
 use super::args::Global;
@@ -135,7 +134,8 @@ impl Workspace {
     }
 
     fn open(&self, mode: Mode, lock: bool) -> Result<Arc<dyn Store>, CliError> {
-        let options = OpenOptions { path: self.settings.database.clone(), mode, lock };
+        let now = self.clock.now().timestamp_micros();
+        let options = OpenOptions { lock, ..OpenOptions::file(&self.settings.database, mode, now) };
         Ok(Arc::new(SqliteStore::open(options)?))
     }
 
@@ -147,7 +147,8 @@ impl Workspace {
         if copy && self.settings.database.exists() {
             self.store_to_look()?.copy_to(&path).await?;
         }
-        let options = OpenOptions { path, mode: Mode::ReadWriteCreate, lock: false };
+        let now = self.clock.now().timestamp_micros();
+        let options = OpenOptions { lock: false, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
         Ok(Scratch { store: Arc::new(SqliteStore::open(options)?), _folder: folder })
     }
 

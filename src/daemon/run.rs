@@ -142,13 +142,17 @@ fn account(
 fn is_fatal(error: &PassError) -> bool {
     match error {
         PassError::Store(error) => match error {
-            StoreError::Constraint { .. } | StoreError::Busy { .. } | StoreError::Full { .. } => false,
+            StoreError::Constraint { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Full { .. }
+            | StoreError::Abandoned => false,
             StoreError::Locked { .. }
             | StoreError::ReadOnly { .. }
             | StoreError::Corrupt { .. }
             | StoreError::Newer { .. }
             | StoreError::Shape { .. }
             | StoreError::Missing { .. }
+            | StoreError::Replaced { .. }
             | StoreError::Closed
             | StoreError::State { .. }
             | StoreError::Sqlite { .. } => true,

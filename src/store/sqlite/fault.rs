@@ -89,7 +89,7 @@ fn constraint(message: String) -> StoreError {
 /// After these SQLite may have rolled back by itself, or the store cannot be trusted to go on in the same transaction.
 pub(super) fn ends_transaction(error: &StoreError) -> bool {
     match error {
-        StoreError::Constraint { .. } | StoreError::State { .. } => false,
+        StoreError::Constraint { .. } | StoreError::State { .. } | StoreError::Abandoned => false,
         StoreError::Busy { .. }
         | StoreError::Locked { .. }
         | StoreError::Full { .. }
