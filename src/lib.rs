@@ -1,6 +1,8 @@
 //! The library behind the `reconciled` daemon.
 
 mod clock;
+mod config;
+mod telemetry;
 
 mod record;
 mod rules;
@@ -11,5 +13,9 @@ mod store;
 mod upstream;
 
 mod reconcile;
+
+mod daemon;
+
+pub mod cli;
 
 pub mod sandbox;

@@ -1,4 +1,5 @@
 //! Owns: starting the program. Must not know: anything else; the command line lives in `cli`.
 
-fn main() {
+fn main() -> std::process::ExitCode {
+    reconciled::cli::main()
 }

@@ -1,0 +1,143 @@
+//! Owns: `check`: everything that can be said about rules, settings and secrets, and with `--online` about upstreams.
+//!
+//! Must not know: the rules language; how HTTP is spoken.
+
+use serde::Serialize;
+
+use crate::rules::{Diagnostic, Ruleset, Severity, render};
+
+use super::args::CheckArgs;
+use super::exit::{CliError, Exit};
+use super::out::Out;
+use super::style::{self, count};
+use super::workspace::{Examined, SecretsAre, Workspace};
+
+/// What `check --json` prints.
+#[derive(Debug, Serialize)]
+struct Findings {
+    ok: bool,
+    errors: u64,
+    warnings: u64,
+    files: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
+    missing_secrets: Vec<Secret>,
+    /// Only where the rules can be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<Extent>,
+    /// Only with `--online`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstreams: Option<Vec<super::online::Answer>>,
+    /// Only with `--online`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    samples: Option<Vec<super::online::Sample>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Secret {
+    name: String,
+    looked_at: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Extent {
+    upstreams: Vec<String>,
+    collections: Vec<String>,
+    hash: String,
+}
+
+/// Checks and prints.
+pub async fn run(args: &CheckArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
+    let examined = workspace.examine(SecretsAre::Needed)?;
+    let mut findings = gather(&examined);
+    let mut exit = if findings.ok { Exit::IN_SYNC } else { Exit::USAGE };
+    if let (true, Some(rules)) = (args.online && findings.ok, &examined.rules) {
+        let online = super::online::ask(workspace, rules, out).await?;
+        if online.answers.iter().any(super::online::Answer::is_failure) {
+            exit = exit.or_worse(Exit::UNAVAILABLE);
+        }
+        findings.upstreams = Some(online.answers);
+        findings.samples = Some(online.samples);
+    }
+    if out.is_json() {
+        out.json(&findings)?;
+    } else {
+        let drawn = render(&examined.diagnostics, &examined.sources, true, out.width());
+        out.data(&text(&findings, &drawn, out.width()))?;
+    }
+    Ok(exit)
+}
+
+fn gather(examined: &Examined) -> Findings {
+    let of = |severity| examined.diagnostics.iter().filter(|note| note.severity == severity).count() as u64;
+    Findings {
+        ok: examined.rules.is_some() && examined.missing.is_empty(),
+        errors: of(Severity::Error),
+        warnings: of(Severity::Warning),
+        files: examined.sources.iter().map(|source| source.path.clone()).collect(),
+        diagnostics: examined.diagnostics.clone(),
+        missing_secrets: examined
+            .missing
+            .iter()
+            .map(|missing| Secret { name: missing.name.clone(), looked_at: missing.looked.clone() })
+            .collect(),
+        rules: examined.rules.as_deref().map(extent),
+        upstreams: None,
+        samples: None,
+    }
+}
+
+fn extent(rules: &Ruleset) -> Extent {
+    Extent {
+        upstreams: rules.upstreams.keys().cloned().collect(),
+        collections: rules.in_order().into_iter().map(|collection| collection.name.clone()).collect(),
+        hash: rules.hash.clone(),
+    }
+}
+
+fn text(findings: &Findings, drawn: &str, width: usize) -> String {
+    let mut text = drawn.to_owned();
+    for secret in &findings.missing_secrets {
+        text += &format!("secret {} is missing; looked at:\n", style::paint(style::HEAD, &secret.name));
+        for place in &secret.looked_at {
+            text += &format!("  {place}\n");
+        }
+    }
+    if let Some(answers) = &findings.upstreams {
+        text += &super::online::text(answers, findings.samples.as_deref().unwrap_or_default(), width);
+    }
+    let files = count(findings.files.len() as u64, "file");
+    let verdict = match (&findings.rules, findings.ok) {
+        (Some(rules), true) => {
+            let upstreams = count(rules.upstreams.len() as u64, "upstream");
+            let collections = count(rules.collections.len() as u64, "collection");
+            format!("{} {files}: {upstreams}, {collections}", style::paint(style::GOOD, "ok"))
+        }
+        _ => format!("{} {files}: {}", style::paint(style::BAD, "not usable"), count(findings.errors, "error")),
+    };
+    let warnings = if findings.warnings > 0 { format!(", {}", count(findings.warnings, "warning")) } else { String::new() };
+    text + &verdict + &warnings + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_secret_is_listed_with_the_places() {
+        let findings = Findings {
+            ok: false,
+            errors: 1,
+            warnings: 2,
+            files: vec!["a.toml".to_owned()],
+            diagnostics: Vec::new(),
+            missing_secrets: vec![Secret { name: "key".to_owned(), looked_at: vec!["file secrets/key".to_owned()] }],
+            rules: None,
+            upstreams: None,
+            samples: None,
+        };
+        assert_eq!(
+            style::bare(&text(&findings, "", 80)),
+            "secret key is missing; looked at:\n  file secrets/key\nnot usable 1 file: 1 error, 2 warnings\n"
+        );
+    }
+}

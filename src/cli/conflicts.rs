@@ -1,0 +1,240 @@
+//! Owns: `conflicts`: what no rule could decide, with every side's say and the commands that decide it.
+//!
+//! Must not know: how a conflict is resolved (that is `resolve`, and the engine).
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::store::{ConflictFilter, ConflictRow, read};
+
+use super::args::ConflictsArgs;
+use super::diff;
+use super::exit::{CliError, Exit};
+use super::history::values;
+use super::out::Out;
+use super::sides::raw;
+use super::style::{self, paint};
+use super::workspace::Workspace;
+
+/// What `conflicts --json` prints.
+#[derive(Debug, Serialize)]
+struct Shown {
+    conflicts: Vec<Conflict>,
+}
+
+/// A conflict.
+#[derive(Debug, Serialize)]
+pub struct Conflict {
+    /// Its number.
+    pub id: i64,
+    /// The collection.
+    pub collection: String,
+    /// The local record.
+    pub record: String,
+    /// The fields that stand still; empty for the record's existence.
+    pub fields: Vec<String>,
+    /// `edit`, `update_vs_delete`, `delete_queued`, `ambiguous`.
+    pub kind: String,
+    /// The values when the sides last agreed, one per field.
+    pub base: Option<Box<RawValue>>,
+    /// Every side's say.
+    pub candidates: Vec<Candidate>,
+    /// A choice that the next pass will apply.
+    pub resolution: Option<Box<RawValue>>,
+    /// The pass that opened it.
+    pub pass: i64,
+    /// RFC 3339.
+    pub opened_at: Option<String>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<String>,
+    /// How it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
+}
+
+/// One side's say.
+#[derive(Debug, Serialize)]
+pub struct Candidate {
+    /// `local` or an upstream.
+    pub origin: String,
+    /// One value per field.
+    pub values: Box<RawValue>,
+    /// The source's own time, RFC 3339.
+    pub source_time: Option<String>,
+    /// When it was seen, RFC 3339.
+    pub observed_at: Option<String>,
+}
+
+/// A candidate as the engine keeps it; times in microseconds.
+#[derive(Deserialize)]
+struct Kept {
+    origin: String,
+    values: Box<RawValue>,
+    source_time: Option<i64>,
+    observed_at: Option<i64>,
+}
+
+/// Candidates as the engine keeps them.
+pub fn candidates(text: &str) -> Vec<Candidate> {
+    let kept: Vec<Kept> = serde_json::from_str(text).unwrap_or_default();
+    kept.into_iter()
+        .map(|kept| Candidate {
+            origin: kept.origin,
+            values: kept.values,
+            source_time: kept.source_time.and_then(style::rfc3339),
+            observed_at: kept.observed_at.and_then(style::rfc3339),
+        })
+        .collect()
+}
+
+impl From<&ConflictRow> for Conflict {
+    fn from(row: &ConflictRow) -> Self {
+        Self {
+            id: row.id,
+            collection: row.collection.clone(),
+            record: row.record.0.clone(),
+            fields: row.fields.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            kind: row.kind.clone(),
+            base: row.base.as_deref().and_then(raw),
+            candidates: candidates(&row.candidates),
+            resolution: row.resolution.as_deref().and_then(raw),
+            pass: row.pass,
+            opened_at: style::rfc3339(row.opened_at),
+            closed_at: row.closed.as_ref().and_then(|(at, _)| style::rfc3339(*at)),
+            closed: row.closed.as_ref().map(|(_, how)| how.clone()),
+        }
+    }
+}
+
+/// Lists conflicts.
+pub async fn run(args: &ConflictsArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
+    let store = workspace.store_to_look()?;
+    let filter = ConflictFilter {
+        collection: args.collection.clone(),
+        closed_too: args.all,
+        ..ConflictFilter::default()
+    };
+    let rows = read(store.as_ref(), move |view| view.conflicts(&filter)).await?;
+    let open = rows.iter().any(|row| row.closed.is_none());
+    let shown = Shown { conflicts: rows.iter().map(Conflict::from).collect() };
+    out.show(&shown, |shown, width| text(&shown.conflicts, width))?;
+    Ok(if open { Exit::CONFLICTS } else { Exit::IN_SYNC })
+}
+
+fn text(conflicts: &[Conflict], width: usize) -> String {
+    if conflicts.is_empty() {
+        return format!("{}\n", paint(style::GOOD, "no conflicts"));
+    }
+    conflicts.iter().map(|conflict| one(conflict, width)).collect::<Vec<_>>().join("\n")
+}
+
+/// One conflict as a block.
+pub fn one(conflict: &Conflict, width: usize) -> String {
+    let what = if conflict.fields.is_empty() { "the record's existence".to_owned() } else { conflict.fields.join(", ") };
+    let mut text = style::heading(&format!(
+        "conflict {}: {what} of {}/{}",
+        conflict.id,
+        conflict.collection,
+        style::clean(&conflict.record)
+    ));
+    let opened = style::short(conflict.opened_at.as_deref().unwrap_or("–"));
+    writeln!(text, "  {} {} since {opened}, pass {}", paint(style::DIM, "kind"), conflict.kind, conflict.pass).ok();
+    let base = conflict.base.as_deref().map(RawValue::get);
+    if let Some(base) = base {
+        writeln!(text, "  {:<10} {}", "base", style::cut(&values(base), width.saturating_sub(16).max(20))).ok();
+    }
+    for candidate in &conflict.candidates {
+        text += &candidate_text(candidate, base, width);
+    }
+    match (&conflict.closed, &conflict.resolution) {
+        (Some(how), _) => {
+            let at = style::short(conflict.closed_at.as_deref().unwrap_or("–"));
+            writeln!(text, "  {} {at}: {how}", paint(style::GOOD, "closed")).ok();
+        }
+        (None, Some(choice)) => {
+            let choice = style::clean(choice.get());
+            writeln!(text, "  {} {choice}; the next pass applies it", paint(style::GOOD, "decided")).ok();
+        }
+        (None, None) => {
+            writeln!(text, "  {}", paint(style::DIM, remedies(conflict))).ok();
+        }
+    }
+    text
+}
+
+fn candidate_text(candidate: &Candidate, base: Option<&str>, width: usize) -> String {
+    let when = match (&candidate.source_time, &candidate.observed_at) {
+        (Some(time), _) => format!("changed {}", style::short(time)),
+        (None, Some(time)) => format!("seen {}", style::short(time)),
+        (None, None) => String::new(),
+    };
+    let side = paint(style::SIDE, format!("{:<10}", candidate.origin));
+    let said = candidate.values.get();
+    if let (Some(old), Some(new)) = (base.and_then(one_long_text), one_long_text(said)) {
+        return format!("  {side} {}\n{}", paint(style::DIM, when), diff::inline(&old, &new, width));
+    }
+    let room = width.saturating_sub(50).max(20);
+    format!("  {side} {}  {}\n", style::cut(&values(said), room), paint(style::DIM, when))
+}
+
+/// The text of a unit of one long text.
+fn one_long_text(json: &str) -> Option<String> {
+    match serde_json::from_str::<Vec<String>>(json).ok()?.as_slice() {
+        [text] if text.chars().count() > 40 || text.contains('\n') => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn remedies(conflict: &Conflict) -> String {
+    if conflict.fields.is_empty() {
+        return format!("reconciled resolve {} --delete | --keep", conflict.id);
+    }
+    let mut ways: Vec<String> =
+        conflict.candidates.iter().map(|candidate| format!("--take {}", candidate.origin)).collect();
+    if conflict.base.is_some() {
+        ways.push("--take base".to_owned());
+    }
+    ways.push(format!("--value{}", " JSON".repeat(conflict.fields.len())));
+    format!("reconciled resolve {} {}", conflict.id, ways.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RecordId;
+
+    fn row(fields: &str, kind: &str, base: Option<&str>, candidates: &str) -> ConflictRow {
+        ConflictRow {
+            id: 4,
+            collection: "contacts".to_owned(),
+            record: RecordId("r1".to_owned()),
+            fields: fields.to_owned(),
+            kind: kind.to_owned(),
+            base: base.map(str::to_owned),
+            candidates: candidates.to_owned(),
+            resolution: None,
+            pass: 3,
+            opened_at: 1_700_000_000_000_000,
+            closed: None,
+        }
+    }
+
+    #[test]
+    fn a_conflict_shows_every_side_and_the_ways_out() {
+        let edit = row(
+            "phone",
+            "edit",
+            Some("[\"1\"]"),
+            r#"[{"origin":"local","values":["2"],"source_time":null,"observed_at":1700000000000000},
+                {"origin":"crm","values":["3"],"source_time":1700000001000000,"observed_at":1700000002000000}]"#,
+        );
+        let mut decided = row("", "delete_queued", None, "[]");
+        decided.resolution = Some("{\"keep\":true}".to_owned());
+        let open = row("", "update_vs_delete", None, "[]");
+        let shown: Vec<Conflict> = [edit, decided, open].iter().map(Conflict::from).collect();
+        insta::assert_snapshot!(style::bare(&text(&shown, 100)));
+    }
+}

@@ -1,0 +1,133 @@
+//! Owns: the way of a command from arguments to exit code; the only place that ends the process.
+//!
+//! Must not know: what any command does.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::telemetry;
+
+use super::args::{Command, CommandLine, Global};
+use super::exit::{CliError, Exit, exit_of_error};
+use super::out::Out;
+use super::workspace::Workspace;
+use super::{
+    approve, check, completions, conflicts, explain, history, plan, print_config, resolve, run as run_command, schema, show, status,
+};
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    // A panic is a bug; its message is on stderr already, and it must not pass for any other outcome.
+    let exit = catch_unwind(AssertUnwindSafe(run)).unwrap_or(Exit::ERROR);
+    ExitCode::from(exit.code())
+}
+
+fn run() -> Exit {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return refuse(&error),
+    };
+    let plain = Out::new(line.global.color.as_deref().unwrap_or("auto"), line.global.json, line.global.quiet);
+    match dispatch(&line, &plain) {
+        Ok(exit) => exit,
+        Err(error) => {
+            plain.insist(&error_text(&error));
+            exit_of_error(&error)
+        }
+    }
+}
+
+/// Help and version are data; everything else that clap says is about wrong usage.
+fn refuse(error: &clap::Error) -> Exit {
+    let text = error.render().ansi().to_string();
+    let out = Out::new("auto", false, false);
+    if error.use_stderr() {
+        out.insist(&text);
+        return Exit::USAGE;
+    }
+    // Whether help can be written is nobody's concern.
+    out.data(&text).ok();
+    Exit::IN_SYNC
+}
+
+fn error_text(error: &CliError) -> String {
+    match error {
+        // Drawn by the rules module, with headings of its own.
+        CliError::Rules(text) => text.clone(),
+        CliError::Config(_)
+        | CliError::Usage(_)
+        | CliError::Store(_)
+        | CliError::Pass(_)
+        | CliError::Upstream { .. }
+        | CliError::NotFound(_)
+        | CliError::Other(_) => super::style::paint(super::style::BAD, "error: ") + &error.to_string(),
+    }
+}
+
+fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
+    let Some(command) = line.command.as_ref().filter(|_| !line.global.print_config) else {
+        if line.global.print_config {
+            return print_config::run(Workspace::load(&line.global)?.settings(), plain);
+        }
+        return Err(CliError::Usage("no command; `reconciled --help` lists them".to_owned()));
+    };
+    match command {
+        Command::Completions(args) => return completions::run(args, plain),
+        Command::Schema => return schema::run(plain),
+        _ => {}
+    }
+    let workspace = Workspace::load(&line.global)?;
+    let out = Out::new(&workspace.settings().color, line.global.json, line.global.quiet);
+    let _log = start_log(&line.global, command, &workspace, &out)?;
+    match command {
+        Command::Run(args) => wait(run_command::run(args, &workspace, &out)),
+        Command::Plan(args) => wait(plan::run(args, &workspace, &out)),
+        Command::Check(args) => wait(check::run(args, &workspace, &out)),
+        Command::Status => wait(status::run(&workspace, &out)),
+        Command::Show(args) => wait(show::run(args, &workspace, &out)),
+        Command::Explain(args) => wait(explain::run(args, &workspace, &out)),
+        Command::History(args) => wait(history::run(args, &workspace, &out)),
+        Command::Conflicts(args) => wait(conflicts::run(args, &workspace, &out)),
+        Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
+        Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
+        Command::Demo(_) => Err(CliError::Other("not built yet".to_owned())),
+        // Done above, before anything was loaded.
+        Command::Completions(_) | Command::Schema => Ok(Exit::IN_SYNC),
+    }
+}
+
+/// Runs a command's work to its end on an executor of its own.
+fn wait<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Other(format!("no threads to work with: {error}")))?;
+    let result = runtime.block_on(work);
+    // What still runs in the background (a read of a slow pipe, a query) must not hold up the end of the process.
+    runtime.shutdown_background();
+    result
+}
+
+fn start_log(global: &Global, command: &Command, workspace: &Workspace, out: &Out) -> Result<telemetry::Guard, CliError> {
+    let settings = workspace.settings();
+    let directives = std::env::var("RECONCILED_LOG").ok().filter(|text| !text.is_empty());
+    let is_daemon = matches!(command, Command::Run(args) if !args.once && !args.dry_run);
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) if is_daemon || settings.is_set("log.level") => settings.log_level.as_str(),
+        // One-shot commands speak through their output.
+        (false, 0) => "warn",
+        (false, 1) => "debug",
+        (false, _) => "trace",
+    };
+    let filter = match level {
+        "off" | "error" | "warn" => level.to_owned(),
+        _ => format!("warn,reconciled={level}"),
+    };
+    let filter = directives.clone().unwrap_or(filter);
+    let options = telemetry::Options { filter, json: settings.log_json, color: out.colors_talk() };
+    telemetry::start(&options).map_err(|why| CliError::Usage(format!("RECONCILED_LOG {why}")))
+}

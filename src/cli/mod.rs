@@ -1,0 +1,31 @@
+//! Owns: the command line: arguments, one file per command, what is printed, exit codes.
+//!
+//! Must not know: how the work is done (that is every other module).
+
+mod approve;
+mod args;
+mod check;
+mod completions;
+mod conflicts;
+mod diff;
+mod entry;
+mod exit;
+mod explain;
+mod find;
+mod history;
+mod online;
+mod out;
+mod plan;
+mod print_config;
+mod progress;
+mod report;
+mod resolve;
+mod run;
+mod schema;
+mod show;
+mod sides;
+mod status;
+mod style;
+mod workspace;
+
+pub use entry::main;

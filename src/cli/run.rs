@@ -1,0 +1,75 @@
+//! Owns: `run`: passes of all (or some) collections, once or on schedule until stopped.
+//!
+//! Must not know: when passes are due, what signals mean (that is `daemon`).
+
+use std::sync::Arc;
+
+use crate::daemon::{self, Ended, Mode, Plan};
+use crate::reconcile::{PassReport, Progress, Silent};
+
+use super::args::{PlanArgs, RunArgs};
+use super::exit::{CliError, Exit, exit_of_outcome};
+use super::out::Out;
+use super::plan;
+use super::progress::Bars;
+use super::report::run_text;
+use super::workspace::{SecretsAre, Workspace, select_collections};
+
+/// Runs until done or stopped.
+pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
+    if args.dry_run {
+        let args = PlanArgs { all: false, full: args.full, collections: args.collections.clone() };
+        return plan::run(&args, workspace, out).await;
+    }
+    let rules = workspace.rules(SecretsAre::Needed, out)?;
+    let collections = select_collections(&rules, &args.collections)?;
+    let store = workspace.store_to_run()?;
+    let engine = workspace.engine(Arc::clone(&store), &rules, out).await?;
+    let progress: Arc<dyn Progress> = if args.once { Arc::new(Bars::new(out)) } else { Arc::new(Silent) };
+    let mut reports = Reports { out, once: args.once, exit: Exit::IN_SYNC, failed: None };
+    let plan = Plan {
+        mode: if args.once { Mode::Once } else { Mode::Scheduled },
+        full: args.full,
+        collections,
+        drain_timeout: workspace.settings().drain_timeout,
+    };
+    let ended = daemon::run(&engine, &rules, store.as_ref(), workspace.clock(), plan, progress, &mut |report| {
+        reports.take(report);
+    })
+    .await?;
+    if let Some(error) = reports.failed {
+        return Err(error);
+    }
+    match ended {
+        Ended::Done => Ok(reports.exit),
+        // A stop that was asked for is no failure of the daemon; of `--once` it says how far it got.
+        Ended::Stopped if args.once => Ok(reports.exit.or_worse(Exit::PENDING)),
+        Ended::Stopped => Ok(Exit::IN_SYNC),
+        Ended::Aborted => Err(CliError::Other(
+            "stopped at once by a second signal; the pass under way was cut short, the next one takes up its work".to_owned(),
+        )),
+    }
+}
+
+/// Prints reports as they come in.
+struct Reports<'a> {
+    out: &'a Out,
+    once: bool,
+    exit: Exit,
+    failed: Option<CliError>,
+}
+
+impl Reports<'_> {
+    fn take(&mut self, report: &PassReport) {
+        self.exit = self.exit.or_worse(exit_of_outcome(report.outcome));
+        let result = match (self.out.is_json(), self.once) {
+            (true, _) => self.out.json_line(report),
+            (false, true) => self.out.data(&run_text(report, self.out.width())),
+            // The daemon speaks through its log.
+            (false, false) => Ok(()),
+        };
+        if let Err(error) = result {
+            self.failed.get_or_insert(error);
+        }
+    }
+}

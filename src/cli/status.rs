@@ -1,0 +1,343 @@
+//! Owns: `status`: the last pass of each collection, its links, and everything that waits.
+//!
+//! Must not know: how any of it came about.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::daemon::next_due;
+use crate::merge::LinkState;
+use crate::rules::{Collection, Ruleset, Schedule};
+use crate::store::{
+    ConflictFilter, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read,
+};
+
+use super::approve::{Halt, halts_text};
+use super::exit::{CliError, Exit};
+use super::out::Out;
+use super::sides::raw;
+use super::style::{self, count, paint};
+use super::workspace::{SecretsAre, Workspace};
+
+/// How many records that are set aside are listed per collection.
+const ASIDE_MAX: usize = 20;
+/// Beyond this, waiting things are not counted.
+const COUNT_MAX: usize = 1_000;
+
+/// What `status --json` prints.
+#[derive(Debug, Serialize)]
+struct Status {
+    collections: Vec<CollectionStatus>,
+    halts: Vec<Halt>,
+    upstreams: Vec<UpstreamStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct CollectionStatus {
+    collection: String,
+    /// `every 300s`, a cron expression with its zone, or absent.
+    schedule: Option<String>,
+    /// RFC 3339.
+    next_pass: Option<String>,
+    last_pass: Option<LastPass>,
+    records: u64,
+    links: Vec<LinkCount>,
+    /// Local edits that no pass has looked at, counted up to 1000.
+    edits_waiting: usize,
+    /// Writes that are not settled, counted up to 1000.
+    writes_waiting: usize,
+    conflicts_open: usize,
+    /// Records set aside, counted up to 1000.
+    quarantined: usize,
+    /// The first of them.
+    quarantine: Vec<Aside>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastPass {
+    id: i64,
+    trigger: String,
+    started_at: Option<String>,
+    /// Absent while it runs, or where it was killed.
+    ended_at: Option<String>,
+    outcome: String,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LinkCount {
+    upstream: String,
+    live: u64,
+    deleted: u64,
+    detached: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Aside {
+    upstream: String,
+    /// The local id, or `remote:` and the remote id.
+    subject: String,
+    stage: String,
+    reason: String,
+    since: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct UpstreamStatus {
+    upstream: String,
+    /// The engine's own state; absent before the first contact.
+    state: Option<Box<RawValue>>,
+}
+
+/// Prints the status; the exit code says the worst of it.
+pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
+    let rules = workspace.rules(SecretsAre::Unused, out)?;
+    let store = workspace.store_to_look()?;
+    let now = workspace.clock().now();
+    let status = read(store.as_ref(), move |view| {
+        let mut collections = Vec::new();
+        for collection in rules.in_order() {
+            let mut one = collection_status(view, collection)?;
+            let last = view.passes(Some(&collection.name), 1)?;
+            let last = last.first().and_then(|pass| chrono::DateTime::from_timestamp_micros(pass.started_at));
+            let next = collection.schedule.as_ref().and_then(|schedule| next_due(schedule, last, now));
+            one.next_pass = next.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+            collections.push(one);
+        }
+        let halts = view.halts(None, true)?.iter().map(Halt::from).collect();
+        Ok(Status { collections, halts, upstreams: upstreams(view, &rules)? })
+    })
+    .await?;
+    out.show(&status, text)?;
+    Ok(exit_of(&status))
+}
+
+fn upstreams(view: &dyn View, rules: &Ruleset) -> Result<Vec<UpstreamStatus>, StoreError> {
+    rules
+        .upstreams
+        .keys()
+        .map(|name| {
+            let state = view.upstream_state(name)?;
+            Ok(UpstreamStatus { upstream: name.clone(), state: state.as_deref().and_then(raw) })
+        })
+        .collect()
+}
+
+fn collection_status(view: &dyn View, collection: &Collection) -> Result<CollectionStatus, StoreError> {
+    let name = &collection.name;
+    let key = view.collection_key(name)?;
+    let mut links = Vec::new();
+    for binding in &collection.bindings {
+        let upstream = binding.upstream.name.clone();
+        let Some(key) = view.binding_key(name, &upstream)? else { continue };
+        links.push(LinkCount {
+            live: view.link_count(key, LinkState::Live)?,
+            deleted: view.link_count(key, LinkState::Deleted)?,
+            detached: view.link_count(key, LinkState::Detached)?,
+            upstream,
+        });
+    }
+    let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
+    let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
+    let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
+    let aside = view.quarantined(&aside)?;
+    Ok(CollectionStatus {
+        collection: name.clone(),
+        schedule: collection.schedule.as_ref().map(schedule_text),
+        next_pass: None,
+        last_pass: view.passes(Some(name), 1)?.first().map(last_pass),
+        // The table is not there before the first pass.
+        records: if key.is_some() { view.row_count(collection)? } else { 0 },
+        links,
+        edits_waiting: key.map_or(Ok(0), |key| Ok(view.dirty_after(key, "", COUNT_MAX)?.len()))?,
+        writes_waiting: view.intents(&intents)?.len(),
+        conflicts_open: view.conflicts(&conflicts)?.len(),
+        quarantined: aside.len(),
+        quarantine: aside.iter().take(ASIDE_MAX).map(set_aside).collect(),
+    })
+}
+
+fn schedule_text(schedule: &Schedule) -> String {
+    match schedule {
+        Schedule::Every(every) => format!("every {}s", every.as_secs()),
+        Schedule::Cron { expression, timezone } => format!("{expression} {timezone}"),
+    }
+}
+
+fn last_pass(row: &PassRow) -> LastPass {
+    LastPass {
+        id: row.id,
+        trigger: row.trigger.clone(),
+        started_at: style::rfc3339(row.started_at),
+        ended_at: row.ended_at.and_then(style::rfc3339),
+        outcome: row.outcome.clone(),
+        error: row.error.clone(),
+    }
+}
+
+fn set_aside(row: &QuarantineRow) -> Aside {
+    Aside {
+        upstream: row.upstream.clone(),
+        subject: row.subject.clone(),
+        stage: row.stage.clone(),
+        reason: row.reason.clone(),
+        since: style::rfc3339(row.since),
+    }
+}
+
+/// The same meaning as the exit code of a pass.
+fn exit_of(status: &Status) -> Exit {
+    let mut exit = if status.halts.is_empty() { Exit::IN_SYNC } else { Exit::HALTED };
+    for one in &status.collections {
+        if one.conflicts_open > 0 || one.quarantined > 0 {
+            exit = exit.or_worse(Exit::CONFLICTS);
+        }
+        if one.edits_waiting > 0 || one.writes_waiting > 0 {
+            exit = exit.or_worse(Exit::PENDING);
+        }
+        exit = exit.or_worse(match one.last_pass.as_ref().map(|pass| pass.outcome.as_str()) {
+            Some("failed") => Exit::ERROR,
+            Some("unavailable") => Exit::UNAVAILABLE,
+            Some("ok" | "conflicts" | "halted") => Exit::IN_SYNC,
+            // Never run, or interrupted, or with writes that wait.
+            _ => Exit::PENDING,
+        });
+    }
+    exit
+}
+
+fn text(status: &Status, width: usize) -> String {
+    let rows = status.collections.iter().map(row).collect();
+    let header = ["collection", "records", "linked", "last pass", "outcome", "next", "waiting"];
+    let mut text = style::table(width, &header, rows);
+    for one in &status.collections {
+        if let Some(error) = one.last_pass.as_ref().and_then(|pass| pass.error.as_deref()) {
+            writeln!(text, "{} {}: {}", paint(style::BAD, "!"), one.collection, style::clean(error)).ok();
+        }
+        if one.conflicts_open > 0 {
+            let open = count(one.conflicts_open as u64, "conflict");
+            writeln!(text, "{} {}: {open}; `reconciled conflicts`", paint(style::CHANGED, "!"), one.collection).ok();
+        }
+        text += &aside_text(one, width);
+    }
+    for halt in &status.halts {
+        let approval = match &halt.approved_at {
+            Some(at) => format!("approved at {}, the next pass carries it out", style::short(at)),
+            None => format!("`reconciled approve {}` lets it through", halt.id),
+        };
+        let head = paint(style::BAD, format!("halt {} of {}", halt.id, halt.collection));
+        writeln!(text, "{head}: nothing was written in pass {}; {approval}", halt.pass).ok();
+        text += &halts_text(halt, width);
+    }
+    text
+}
+
+fn row(one: &CollectionStatus) -> Vec<String> {
+    let links: Vec<String> = one.links.iter().map(|link| format!("{} {}", link.upstream, link.live)).collect();
+    let (last, outcome) = match &one.last_pass {
+        Some(pass) => {
+            let at = pass.started_at.as_deref().map(style::short).unwrap_or_default();
+            (format!("{} at {at}", pass.id), pass.outcome.clone())
+        }
+        None => ("never".to_owned(), "–".to_owned()),
+    };
+    let mut waiting = Vec::new();
+    for (number, noun) in [(one.edits_waiting, "edit"), (one.writes_waiting, "write"), (one.quarantined, "record aside")] {
+        if number > 0 {
+            waiting.push(match noun {
+                "record aside" => format!("{number} set aside"),
+                noun => count(number as u64, noun),
+            });
+        }
+    }
+    vec![
+        one.collection.clone(),
+        one.records.to_string(),
+        links.join(", "),
+        last,
+        outcome,
+        one.next_pass.as_deref().map_or_else(|| "at start only".to_owned(), style::short),
+        waiting.join(", "),
+    ]
+}
+
+fn aside_text(one: &CollectionStatus, width: usize) -> String {
+    if one.quarantine.is_empty() {
+        return String::new();
+    }
+    let rows = one
+        .quarantine
+        .iter()
+        .map(|aside| {
+            vec![
+                aside.upstream.clone(),
+                style::clean(&aside.subject),
+                aside.stage.clone(),
+                style::clean(&aside.reason),
+            ]
+        })
+        .collect();
+    let more = if one.quarantined > one.quarantine.len() { ", the first of them" } else { "" };
+    let head = format!("{}: {} set aside{more}", one.collection, count(one.quarantined as u64, "record"));
+    style::heading(&head) + &style::table(width, &["upstream", "record", "at", "why"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collection(name: &str, outcome: Option<&str>) -> CollectionStatus {
+        CollectionStatus {
+            collection: name.to_owned(),
+            schedule: Some("every 300s".to_owned()),
+            next_pass: Some("2023-11-14T22:18:20Z".to_owned()),
+            last_pass: outcome.map(|outcome| LastPass {
+                id: 7,
+                trigger: "schedule".to_owned(),
+                started_at: Some("2023-11-14T22:13:20.000000Z".to_owned()),
+                ended_at: None,
+                outcome: outcome.to_owned(),
+                error: (outcome == "unavailable").then(|| "crm: GET /contacts: 503".to_owned()),
+            }),
+            records: 12,
+            links: vec![LinkCount { upstream: "crm".to_owned(), live: 11, deleted: 0, detached: 1 }],
+            edits_waiting: 0,
+            writes_waiting: 0,
+            conflicts_open: 0,
+            quarantined: 0,
+            quarantine: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_exit_code_is_the_worst_of_it() {
+        let check = |collections: Vec<CollectionStatus>, code: u8| {
+            let status = Status { collections, halts: Vec::new(), upstreams: Vec::new() };
+            assert_eq!(exit_of(&status).code(), code);
+        };
+        check(vec![collection("a", Some("ok"))], 0);
+        check(vec![collection("a", Some("ok")), collection("b", None)], 3);
+        check(vec![CollectionStatus { conflicts_open: 1, ..collection("a", Some("conflicts")) }], 4);
+        check(vec![collection("a", Some("unavailable")), collection("b", None)], 6);
+        check(vec![collection("a", Some("unavailable")), collection("b", Some("failed"))], 1);
+    }
+
+    #[test]
+    fn status_says_what_waits_and_why() {
+        let mut trouble = collection("contacts", Some("unavailable"));
+        trouble.edits_waiting = 2;
+        trouble.conflicts_open = 1;
+        trouble.quarantined = 1;
+        trouble.quarantine = vec![Aside {
+            upstream: "crm".to_owned(),
+            subject: "remote:c9".to_owned(),
+            stage: "pull".to_owned(),
+            reason: "no id at .id".to_owned(),
+            since: None,
+        }];
+        let status = Status { collections: vec![collection("companies", None), trouble], halts: Vec::new(), upstreams: Vec::new() };
+        insta::assert_snapshot!(style::bare(&text(&status, 120)));
+    }
+}

@@ -1,0 +1,217 @@
+//! Owns: what commands work on: settings, secrets, rules, the store, the engine, opened as each command needs them.
+//!
+//! Must not know: what a command does with them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files};
+use crate::reconcile::Engine;
+use crate::rules::{Context, Diagnostic, Ruleset, Severity, Source, check, render};
+use crate::store::{Mode, OpenOptions, SqliteStore, Store};
+use crate::upstream::{Client, HttpTransport, Transport};
+
+use super::args::Global;
+use super::exit::CliError;
+use super::out::Out;
+
+/// One installation, as its settings describe it.
+pub struct Workspace {
+    settings: Settings,
+    secrets: Secrets,
+    clock: Arc<dyn Clock>,
+}
+
+/// Rules as they were found: usable or not.
+pub struct Examined {
+    /// The files.
+    pub sources: Vec<Source>,
+    /// Everything there is to say.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The rules, where there is no error.
+    pub rules: Option<Arc<Ruleset>>,
+    /// Secrets that the rules name and that are not to be had.
+    pub missing: Vec<MissingSecret>,
+}
+
+/// A store in a temporary folder, gone when this is dropped.
+pub struct Scratch {
+    store: Arc<dyn Store>,
+    _folder: tempfile::TempDir,
+}
+
+impl Scratch {
+    /// The store.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+}
+
+/// What a command wants of secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretsAre {
+    /// It will talk to upstreams: all of them must be there.
+    Needed,
+    /// It only looks at what is here.
+    Unused,
+}
+
+impl Workspace {
+    /// Loads settings; opens nothing else.
+    pub fn load(global: &Global) -> Result<Self, CliError> {
+        let environment: Environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let settings = Settings::load(&global.overrides(), &environment, Path::new(""))?;
+        Ok(Self::from_settings(settings))
+    }
+
+    /// A workspace of these settings.
+    pub fn from_settings(settings: Settings) -> Self {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let secrets = Secrets::new(credentials, settings.secrets_dir.clone(), |name| std::env::var(name).ok());
+        Self { settings, secrets, clock: Arc::new(SystemClock::new()) }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Time and randomness.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// Reads and checks the rules; errors in them are data here.
+    pub fn examine(&self, secrets: SecretsAre) -> Result<Examined, CliError> {
+        let sources: Vec<Source> = load_rule_files(&self.settings.rules_dir)?
+            .into_iter()
+            .map(|file| Source { path: file.path.display().to_string(), text: file.text })
+            .collect();
+        let missing: RefCell<BTreeMap<String, MissingSecret>> = RefCell::default();
+        let has_secret = |name: &str| match (secrets, self.secrets.find(name)) {
+            (SecretsAre::Unused, _) | (SecretsAre::Needed, Ok(_)) => true,
+            (SecretsAre::Needed, Err(why)) => {
+                missing.borrow_mut().insert(name.to_owned(), why);
+                false
+            }
+        };
+        let checked = check(&sources, &Context { vars: &self.settings.vars, has_secret: &has_secret });
+        Ok(Examined {
+            sources,
+            diagnostics: checked.diagnostics,
+            rules: checked.ruleset.map(Arc::new),
+            missing: missing.into_inner().into_values().collect(),
+        })
+    }
+
+    /// The rules, or all that is wrong with them.
+    pub fn rules(&self, secrets: SecretsAre, out: &Out) -> Result<Arc<Ruleset>, CliError> {
+        let examined = self.examine(secrets)?;
+        match examined.rules {
+            Some(rules) => Ok(rules),
+            None => Err(CliError::Rules(errors_text(&examined, out))),
+        }
+    }
+
+    /// Opens the database for looking; it must exist, and nothing is created.
+    pub fn store_to_look(&self) -> Result<Arc<dyn Store>, CliError> {
+        self.open(Mode::ReadOnly, false)
+    }
+
+    /// Opens the existing database for a small change beside a daemon that may be running.
+    pub fn store_to_edit(&self) -> Result<Arc<dyn Store>, CliError> {
+        self.open(Mode::ReadWrite, false)
+    }
+
+    /// Opens (or makes) the database for passes, and keeps other daemons out.
+    pub fn store_to_run(&self) -> Result<Arc<dyn Store>, CliError> {
+        self.open(Mode::ReadWriteCreate, true)
+    }
+
+    fn open(&self, mode: Mode, lock: bool) -> Result<Arc<dyn Store>, CliError> {
+        let now = self.clock.now().timestamp_micros();
+        let options = OpenOptions { lock, ..OpenOptions::file(&self.settings.database, mode, now) };
+        Ok(Arc::new(SqliteStore::open(options)?))
+    }
+
+    /// A store that is thrown away: a copy of the database where there is one (and `copy` wants it), else an empty one.
+    pub async fn scratch(&self, copy: bool) -> Result<Scratch, CliError> {
+        let folder = tempfile::tempdir()
+            .map_err(|error| CliError::Other(format!("no temporary folder: {error}; set TMPDIR to one with space")))?;
+        let path = folder.path().join("scratch.db");
+        if copy && self.settings.database.exists() {
+            self.store_to_look()?.copy_to(&path).await?;
+        }
+        let now = self.clock.now().timestamp_micros();
+        let options = OpenOptions { lock: false, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
+        Ok(Scratch { store: Arc::new(SqliteStore::open(options)?), _folder: folder })
+    }
+
+    /// Clients of all upstreams in the rules.
+    pub fn clients(&self, rules: &Ruleset) -> Result<BTreeMap<String, Arc<Client>>, CliError> {
+        let transport: Arc<dyn Transport> = Arc::new(
+            HttpTransport::new(),
+        );
+        let secret = |name: &str| self.secrets.find(name).ok();
+        rules
+            .upstreams
+            .iter()
+            .map(|(name, upstream)| {
+                Client::new(Arc::clone(upstream), &secret, Arc::clone(&transport), self.clock())
+                    .map(|client| (name.clone(), Arc::new(client)))
+                    .map_err(|failure| CliError::Upstream { upstream: name.clone(), reason: failure.to_string() })
+            })
+            .collect()
+    }
+
+    /// The engine over a store; says what was done to the tables.
+    pub async fn engine(&self, store: Arc<dyn Store>, rules: &Arc<Ruleset>, out: &Out) -> Result<Engine, CliError> {
+        let clients = self.clients(rules)?;
+        let (engine, notices) = Engine::open(store, Arc::clone(rules), clients, self.clock()).await?;
+        for notice in notices {
+            out.talk(&notice);
+        }
+        Ok(engine)
+    }
+}
+
+/// The drawing of all errors (warnings are `check`'s business), with the places that were looked at for secrets.
+fn errors_text(examined: &Examined, out: &Out) -> String {
+    let errors: Vec<Diagnostic> =
+        examined.diagnostics.iter().filter(|note| note.severity == Severity::Error).cloned().collect();
+    let mut text = render(&errors, &examined.sources, out.colors_talk(), out.width());
+    for missing in &examined.missing {
+        text.push_str(&format!("{missing}\n"));
+    }
+    text.push_str("error: the rules cannot be used as they are; `reconciled check` checks them without touching anything");
+    text
+}
+
+/// The named collections in the order of passes, parents first; all of them where none is named.
+pub fn select_collections(rules: &Ruleset, named: &[String]) -> Result<Vec<String>, CliError> {
+    for name in named {
+        if !rules.collections.contains_key(name) {
+            let near = rules
+                .collections
+                .keys()
+                .map(|known| (strsim::jaro_winkler(name, known), known))
+                .filter(|(score, _)| *score >= 0.7)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let remedy = match near {
+                Some((_, known)) => format!("did you mean `{known}`?"),
+                None => {
+                    let known: Vec<&str> = rules.collections.keys().map(String::as_str).collect();
+                    format!("the rules have: {}", known.join(", "))
+                }
+            };
+            return Err(CliError::Usage(format!("no collection named `{name}` in the rules; {remedy}")));
+        }
+    }
+    let order = rules.in_order().into_iter().map(|collection| collection.name.clone());
+    Ok(order.filter(|name| named.is_empty() || named.contains(name)).collect())
+}

@@ -1,0 +1,104 @@
+//! Owns: the table of settings: name, kind, default, meaning. Everything else about settings is derived from it.
+//!
+//! Must not know: where a value comes from.
+
+use super::duration::parse_duration;
+
+/// One setting. In a file its name is a key (`log.level` is `level` under `[log]`), in the environment
+/// it is `RECONCILED__LOG__LEVEL`.
+#[derive(Debug)]
+pub struct Key {
+    /// Lower snake_case, dotted.
+    pub name: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// Its value where nobody sets it.
+    pub default: &'static str,
+    /// The flag that sets it, where there is one.
+    pub flag: Option<&'static str>,
+}
+
+/// What a setting may hold; in TOML all of them are strings.
+#[derive(Debug)]
+pub enum Kind {
+    /// A path; in a file it is relative to the file's folder, elsewhere to the current one.
+    Path,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A duration with its unit.
+    Duration,
+}
+
+/// All settings, by name.
+pub const KEYS: &[Key] = &[
+    Key { name: "color", kind: Kind::OneOf(&["auto", "always", "never"]), default: "auto", flag: Some("--color") },
+    Key { name: "database", kind: Kind::Path, default: "reconciled.db", flag: Some("--db") },
+    Key { name: "drain_timeout", kind: Kind::Duration, default: "20s", flag: None },
+    Key { name: "log.format", kind: Kind::OneOf(&["human", "json"]), default: "human", flag: None },
+    Key {
+        name: "log.level",
+        kind: Kind::OneOf(&["off", "error", "warn", "info", "debug", "trace"]),
+        default: "info",
+        flag: Some("--log-level"),
+    },
+    Key { name: "rules_dir", kind: Kind::Path, default: "sync-rules", flag: Some("--rules") },
+    Key { name: "secrets_dir", kind: Kind::Path, default: "secrets", flag: None },
+];
+
+/// The table of free variables (`${var.NAME}` in rules).
+pub const VARS: &str = "vars";
+
+/// The setting of this name.
+pub fn key(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Checks a value's text; the error says what would be right and never repeats the value.
+pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
+    match &key.kind {
+        Kind::Path if text.is_empty() => Err("an empty path; name a file or folder".to_owned()),
+        Kind::Path => Ok(()),
+        Kind::OneOf(words) if words.contains(&text) => Ok(()),
+        Kind::OneOf(words) => Err(format!("not a word that it knows; write one of {}", words.join(", "))),
+        Kind::Duration => {
+            parse_duration(text).map(|_fine| ()).map_err(|hint| format!("cannot be read as a duration; {hint}"))
+        }
+    }
+}
+
+/// Checks the name of a variable: lower snake_case, so that file and environment mean the same one.
+pub fn check_variable_name(name: &str) -> Result<(), String> {
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    let rest = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if first && rest && !name.contains("__") {
+        Ok(())
+    } else {
+        Err("no variable name; use lower case letters, digits and single `_`, beginning with a letter".to_owned())
+    }
+}
+
+/// The nearest known name, as a remedy.
+pub fn suggestion(given: &str, known: &[&str]) -> String {
+    let near = known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(given, name), *name))
+        .filter(|(score, _)| *score >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match near {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("known here: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_valid() {
+        for key in KEYS {
+            assert_eq!(check_value(key, key.default), Ok(()), "{}", key.name);
+        }
+        assert!(KEYS.is_sorted_by_key(|key| key.name), "the table is sorted by name");
+    }
+}

@@ -1,0 +1,15 @@
+//! Owns: what an installation sets from outside: settings with their sources, secrets by name, the texts of rules files.
+//!
+//! Must not know: what the rules mean, which command asks, what a setting is used for.
+
+mod duration;
+mod file;
+mod keys;
+mod layers;
+mod rule_files;
+mod secrets;
+
+pub use file::Problem;
+pub use layers::{ConfigError, Environment, Overrides, Settings, Source};
+pub use rule_files::{RuleFile, load_rule_files};
+pub use secrets::{MissingSecret, Secrets};

@@ -1,0 +1,252 @@
+//! Owns: the daemon's one decision: state and event → what to do next. Pure.
+//!
+//! Must not know: engines, signals, sockets; the current time (it is an argument).
+
+use std::collections::VecDeque;
+
+use crate::rules::Schedule;
+
+use super::event::{Action, Ending, Event, Moment};
+use super::schedule::{Last, is_due};
+
+/// How long `run` runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until stopped; passes on schedule.
+    Scheduled,
+    /// One pass of each collection.
+    Once,
+}
+
+/// A collection and when it runs.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub collection: String,
+    /// `None`: once, at start.
+    pub schedule: Option<Schedule>,
+    /// When complete generations are read.
+    pub full_scan: Option<Schedule>,
+    /// When its last pass began.
+    pub last: Option<Last>,
+    /// When its last complete generation began.
+    pub last_full: Option<Last>,
+}
+
+/// Everything that the decision looks at.
+#[derive(Debug)]
+pub struct State {
+    mode: Mode,
+    full: bool,
+    jobs: Vec<Job>,
+    /// Positions of jobs that wait for their turn, each once.
+    queue: VecDeque<usize>,
+    running: Option<usize>,
+    stopping: bool,
+    /// The wall clock at the last look, to notice that it was set back.
+    seen: Option<Moment>,
+}
+
+impl State {
+    /// Jobs in the order of passes, parents first. `full`: every pass reads everything.
+    pub fn new(mode: Mode, full: bool, jobs: Vec<Job>) -> Self {
+        Self { mode, full, jobs, queue: VecDeque::new(), running: None, stopping: false, seen: None }
+    }
+
+    /// Everything runs once at the start that never ran, is due, or has no schedule.
+    pub fn begin(&mut self, now: Moment) -> Option<Action> {
+        for at in 0..self.jobs.len() {
+            let at_start = self.mode == Mode::Once || self.jobs.get(at).is_some_and(|job| job.schedule.is_none());
+            if at_start {
+                self.queue.push_back(at);
+            }
+        }
+        self.decide(&Event::Tick, now)
+    }
+
+    /// What to do about an event.
+    pub fn decide(&mut self, event: &Event, now: Moment) -> Option<Action> {
+        match event {
+            Event::Tick => {
+                self.notice_clock(now);
+                self.queue_due(now);
+                self.start_next(now)
+            }
+            Event::PassEnded { fatal } => {
+                self.running = None;
+                match (*fatal, self.stopping) {
+                    (true, _) => Some(Action::End(Ending::Fatal)),
+                    (false, true) => Some(Action::End(Ending::Stopped)),
+                    (false, false) => {
+                        self.queue_due(now);
+                        self.start_next(now)
+                    }
+                }
+            }
+            Event::StopAsked => match (self.stopping, self.running) {
+                (true, _) => Some(Action::End(Ending::Aborted)),
+                (false, None) => Some(Action::End(Ending::Stopped)),
+                (false, Some(_)) => {
+                    self.stopping = true;
+                    Some(Action::Drain)
+                }
+            },
+            Event::DrainTimedOut => Some(Action::End(Ending::Stopped)),
+        }
+    }
+
+    /// A clock that was set back would make everything due far away: what lies ahead of it counts as just run.
+    fn notice_clock(&mut self, now: Moment) {
+        if self.seen.is_some_and(|seen| now.wall < seen.wall) || self.seen.is_none() {
+            let rebase = |last: &mut Option<Last>| {
+                if let Some(last) = last.as_mut().filter(|last| last.wall > now.wall) {
+                    last.wall = now.wall;
+                }
+            };
+            for job in &mut self.jobs {
+                rebase(&mut job.last);
+                rebase(&mut job.last_full);
+            }
+        }
+        self.seen = Some(now);
+    }
+
+    fn queue_due(&mut self, now: Moment) {
+        if self.mode == Mode::Once || self.stopping {
+            return;
+        }
+        for (at, job) in self.jobs.iter().enumerate() {
+            let Some(schedule) = &job.schedule else { continue };
+            let waits = self.running == Some(at) || self.queue.contains(&at);
+            if !waits && (is_due(schedule, job.last, now) || full_is_due(job, now)) {
+                self.queue.push_back(at);
+            }
+        }
+    }
+
+    fn start_next(&mut self, now: Moment) -> Option<Action> {
+        if self.running.is_some() || self.stopping {
+            return None;
+        }
+        let Some(at) = self.queue.pop_front() else {
+            return (self.mode == Mode::Once).then_some(Action::End(Ending::Done));
+        };
+        let job = self.jobs.get_mut(at)?;
+        let full = self.full || full_is_due(job, now);
+        let began = Last { wall: now.wall, steady: Some(now.steady) };
+        job.last = Some(began);
+        if full {
+            job.last_full = Some(began);
+        }
+        self.running = Some(at);
+        Some(Action::Start { collection: job.collection.clone(), full })
+    }
+}
+
+/// The first pass reads everything by itself; a complete generation is due from then on.
+fn full_is_due(job: &Job, now: Moment) -> bool {
+    match (&job.full_scan, job.last_full.or(job.last)) {
+        (Some(schedule), Some(last)) => is_due(schedule, Some(last), now),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use std::time::Duration;
+
+    fn now(seconds: i64) -> Moment {
+        Moment {
+            wall: DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap(),
+            steady: Duration::from_secs(u64::try_from(seconds.max(0)).unwrap()),
+        }
+    }
+
+    fn job(name: &str, every: Option<u64>) -> Job {
+        Job {
+            collection: name.to_owned(),
+            schedule: every.map(|seconds| Schedule::Every(Duration::from_secs(seconds))),
+            full_scan: None,
+            last: None,
+            last_full: None,
+        }
+    }
+
+    fn start(collection: &str) -> Option<Action> {
+        Some(Action::Start { collection: collection.to_owned(), full: false })
+    }
+
+    const ENDED: Event = Event::PassEnded { fatal: false };
+
+    #[test]
+    fn once_runs_each_collection_in_order_and_ends() {
+        let mut state = State::new(Mode::Once, true, vec![job("a", Some(60)), job("b", None)]);
+        let full = |name: &str| Some(Action::Start { collection: name.to_owned(), full: true });
+        assert_eq!(state.begin(now(0)), full("a"));
+        assert_eq!(state.decide(&Event::Tick, now(1)), None, "one pass at a time");
+        assert_eq!(state.decide(&ENDED, now(90)), full("b"));
+        assert_eq!(state.decide(&ENDED, now(91)), Some(Action::End(Ending::Done)));
+    }
+
+    #[test]
+    fn passes_follow_their_schedule_and_never_overlap() {
+        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", None)]);
+        assert_eq!(state.begin(now(0)), start("b"), "without a schedule: at start");
+        assert_eq!(state.decide(&ENDED, now(1)), start("a"), "what never ran is due");
+        assert_eq!(state.decide(&Event::Tick, now(200)), None, "it still runs");
+        assert_eq!(state.decide(&ENDED, now(201)), start("a"), "what was missed is caught up once");
+        assert_eq!(state.decide(&ENDED, now(202)), None);
+        assert_eq!(state.decide(&Event::Tick, now(260)), None);
+        assert_eq!(state.decide(&Event::Tick, now(261)), start("a"));
+    }
+
+    #[test]
+    fn a_complete_generation_is_read_when_it_is_due() {
+        let mut one = job("a", Some(60));
+        one.full_scan = Some(Schedule::Every(Duration::from_secs(100)));
+        let mut state = State::new(Mode::Scheduled, false, vec![one]);
+        let full = Some(Action::Start { collection: "a".to_owned(), full: true });
+        assert_eq!(state.begin(now(0)), start("a"), "the first pass reads everything anyway");
+        assert_eq!(state.decide(&ENDED, now(1)), None);
+        assert_eq!(state.decide(&Event::Tick, now(60)), start("a"));
+        assert_eq!(state.decide(&ENDED, now(61)), None);
+        assert_eq!(state.decide(&Event::Tick, now(160)), full);
+    }
+
+    #[test]
+    fn f7_a_stop_waits_for_the_pass_and_a_second_one_does_not() {
+        let running = || {
+            let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", Some(60))]);
+            assert_eq!(state.begin(now(0)), start("a"));
+            assert_eq!(state.decide(&Event::StopAsked, now(1)), Some(Action::Drain));
+            state
+        };
+        assert_eq!(running().decide(&Event::Tick, now(2)), None, "no new work");
+        assert_eq!(running().decide(&ENDED, now(2)), Some(Action::End(Ending::Stopped)));
+        assert_eq!(running().decide(&Event::DrainTimedOut, now(21)), Some(Action::End(Ending::Stopped)));
+        assert_eq!(running().decide(&Event::StopAsked, now(2)), Some(Action::End(Ending::Aborted)));
+        let mut idle = State::new(Mode::Scheduled, false, Vec::new());
+        assert_eq!(idle.decide(&Event::StopAsked, now(0)), Some(Action::End(Ending::Stopped)));
+    }
+
+    #[test]
+    fn f47_a_clock_that_is_set_back_a_year_delays_nothing_beyond_one_interval() {
+        let mut one = job("a", None);
+        one.schedule = Some(Schedule::Cron { expression: "* * * * *".to_owned(), timezone: chrono_tz::UTC });
+        let mut state = State::new(Mode::Scheduled, false, vec![one]);
+        assert_eq!(state.begin(now(0)), start("a"));
+        assert_eq!(state.decide(&ENDED, now(1)), None);
+        let year = -365 * 86_400;
+        assert_eq!(state.decide(&Event::Tick, now(year)), None);
+        assert_eq!(state.decide(&Event::Tick, now(year + 61)), start("a"));
+    }
+
+    #[test]
+    fn a_damaged_database_ends_the_daemon() {
+        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
+        assert_eq!(state.begin(now(0)), start("a"));
+        assert_eq!(state.decide(&Event::PassEnded { fatal: true }, now(1)), Some(Action::End(Ending::Fatal)));
+    }
+}

@@ -1,0 +1,277 @@
+//! Owns: the loop: gathers events, asks the decision, does what it says.
+//!
+//! Must not know: which event means what (that is `decide`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{Receiver, channel};
+
+use crate::clock::Clock;
+use crate::reconcile::{Engine, Outcome, PassError, PassOptions, PassReport, Progress};
+use crate::rules::Ruleset;
+use crate::store::{Store, StoreError, read};
+
+use super::decide::{Job, Mode, State};
+use super::event::{Action, Ending, Event, Moment};
+use super::heartbeat::Heartbeat;
+use super::schedule::Last;
+
+/// Without a heartbeat for so long, the loop looks at the clock by itself.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How far back the last complete generation is looked for.
+const PASSES_MAX: usize = 1000;
+
+/// What `run` is to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Once or on schedule.
+    pub mode: Mode,
+    /// Every pass reads everything.
+    pub full: bool,
+    /// These collections, in the order of passes.
+    pub collections: Vec<String>,
+    /// How long a stop waits for the running pass.
+    pub drain_timeout: Duration,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing is left to do.
+    Done,
+    /// A stop was asked for.
+    Stopped,
+    /// A second signal cut the pass short.
+    Aborted,
+}
+
+type Pass<'a> = Pin<Box<dyn Future<Output = Result<PassReport, PassError>> + Send + 'a>>;
+
+/// Runs passes until done or stopped; every report goes to `tell`. An error is one that makes going on senseless.
+pub async fn run(
+    engine: &Engine,
+    rules: &Ruleset,
+    store: &dyn Store,
+    clock: Arc<dyn Clock>,
+    plan: Plan,
+    progress: Arc<dyn Progress>,
+    tell: &mut (dyn FnMut(&PassReport) + Send),
+) -> Result<Ended, PassError> {
+    let jobs = load_jobs(rules, store, &plan).await?;
+    let mut state = State::new(plan.mode, plan.full, jobs);
+    let mut sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
+    let moment = || Moment { wall: clock.now(), steady: clock.monotonic() };
+    let mut running: Option<Pass<'_>> = None;
+    let mut drain_until: Option<Duration> = None;
+    let mut failed = None;
+    let mut action = state.begin(moment());
+    let ending = loop {
+        match action.take() {
+            Some(Action::End(ending)) => break ending,
+            Some(Action::Start { collection, full }) => {
+                running = Some(start(engine, plan.mode, collection, full, Arc::clone(&progress)));
+            }
+            Some(Action::Drain) => {
+                tracing::info!("stopping: the pass under way may take {} more seconds", plan.drain_timeout.as_secs());
+                drain_until = Some(clock.monotonic() + plan.drain_timeout);
+            }
+            None => {}
+        }
+        let event = match sources.next(&mut running, drain_until).await {
+            Gathered::Event(event) => event,
+            Gathered::Passed(result) => {
+                running = None;
+                let fatal = account(result, plan.mode, tell, &mut failed);
+                Event::PassEnded { fatal }
+            }
+        };
+        action = state.decide(&event, moment());
+    };
+    // Dropping a pass that still runs is safe: its intents say what was sent, the next pass settles them.
+    drop(running);
+    sources.close().await;
+    match (ending, failed) {
+        (Ending::Fatal, Some(error)) => Err(error),
+        (Ending::Done | Ending::Fatal, _) => Ok(Ended::Done),
+        (Ending::Stopped, _) => Ok(Ended::Stopped),
+        (Ending::Aborted, _) => Ok(Ended::Aborted),
+    }
+}
+
+fn start(engine: &Engine, mode: Mode, collection: String, full: bool, progress: Arc<dyn Progress>) -> Pass<'_> {
+    let trigger = match (mode, full) {
+        (Mode::Once, _) => "once",
+        (Mode::Scheduled, false) => "schedule",
+        (Mode::Scheduled, true) => "full_scan",
+    };
+    let options = PassOptions { trigger: trigger.to_owned(), full, dry_run: false, all_changes: false };
+    Box::pin(async move { engine.pass(&collection, &options, progress.as_ref()).await })
+}
+
+/// Reports a pass; true where going on makes no sense.
+fn account(
+    result: Result<PassReport, PassError>,
+    mode: Mode,
+    tell: &mut (dyn FnMut(&PassReport) + Send),
+    failed: &mut Option<PassError>,
+) -> bool {
+    match result {
+        Ok(report) => {
+            log(&report);
+            tell(&report);
+            false
+        }
+        Err(error) => {
+            tracing::error!("pass failed: {error}");
+            // A one-shot run has no next tick at which the cause may be gone.
+            let fatal = mode == Mode::Once || is_fatal(&error);
+            if fatal {
+                *failed = Some(error);
+            }
+            fatal
+        }
+    }
+}
+
+/// Whether waiting for the next tick cannot help.
+fn is_fatal(error: &PassError) -> bool {
+    match error {
+        PassError::Store(error) => match error {
+            StoreError::Constraint { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Full { .. }
+            | StoreError::Abandoned => false,
+            StoreError::Locked { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Shape { .. }
+            | StoreError::Missing { .. }
+            | StoreError::Replaced { .. }
+            | StoreError::Closed
+            | StoreError::State { .. }
+            | StoreError::Sqlite { .. } => true,
+        },
+        PassError::UnknownCollection(_) => true,
+        PassError::Client { .. } => false,
+    }
+}
+
+/// One line per pass.
+fn log(report: &PassReport) {
+    let (collection, pass, ms) = (&report.collection, report.pass, report.elapsed_ms);
+    let (local, remote) = (report.local.total(), report.remote_writes());
+    let words = format!("pass {pass} of {collection}: {local} changes here, {remote} writes upstream, {ms} ms");
+    let errors: Vec<String> = report
+        .upstreams
+        .iter()
+        .filter_map(|one| one.error.as_ref().map(|error| format!("{}: {error}", one.upstream)))
+        .collect();
+    match report.outcome {
+        Outcome::Ok | Outcome::Pending => tracing::info!("{words}"),
+        Outcome::Conflicts => {
+            tracing::info!("{words}; {} conflicts open, {} set aside", report.conflicts_open, report.quarantined);
+        }
+        Outcome::Unavailable => tracing::warn!("{words}; {}; tried again at the next tick", errors.join("; ")),
+        Outcome::Halted => {
+            let halt = report.halt.unwrap_or_default();
+            tracing::error!("{words}; halted by a guard: nothing was written; `reconciled approve {halt}` lets it through");
+        }
+        Outcome::Failed => tracing::error!("{words}; {}", report.error.as_deref().unwrap_or("failed")),
+    }
+}
+
+async fn load_jobs(rules: &Ruleset, store: &dyn Store, plan: &Plan) -> Result<Vec<Job>, StoreError> {
+    let mut jobs = Vec::new();
+    for name in &plan.collections {
+        let Some(collection) = rules.collections.get(name) else { continue };
+        let asked = name.clone();
+        let passes = read(store, move |view| view.passes(Some(&asked), PASSES_MAX)).await?;
+        let last = |micros: i64| DateTime::from_timestamp_micros(micros).map(|wall| Last { wall, steady: None });
+        let full = passes.iter().find(|pass| pass.trigger == "full_scan").or(passes.last());
+        if collection.schedule.is_none() && plan.mode == Mode::Scheduled {
+            tracing::warn!("{name} has no schedule: it runs now, and not again until the next start");
+        }
+        jobs.push(Job {
+            collection: name.clone(),
+            schedule: collection.schedule.clone(),
+            full_scan: collection.full_scan.clone(),
+            last: passes.first().and_then(|pass| last(pass.started_at)),
+            last_full: full.and_then(|pass| last(pass.started_at)),
+        });
+    }
+    Ok(jobs)
+}
+
+/// What the loop wakes up for.
+enum Gathered {
+    Event(Event),
+    Passed(Result<PassReport, PassError>),
+}
+
+/// Everything that events come from, but the pass.
+struct Sources {
+    clock: Arc<dyn Clock>,
+    term: Option<Signal>,
+    int: Option<Signal>,
+    heartbeat: Option<Heartbeat>,
+    beats: Receiver<()>,
+}
+
+impl Sources {
+    async fn open(mode: Mode, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let (send, beats) = channel(1);
+        let heartbeat = match mode {
+            Mode::Once => None,
+            Mode::Scheduled => Heartbeat::start(send)
+                .await
+                // Not the end: the loop looks at the clock by itself, less often.
+                .map_err(|error| tracing::warn!("no heartbeat: {error}; schedules are looked at every 10 s"))
+                .ok(),
+        };
+        // Where a signal cannot be listened to, it keeps its default effect.
+        let listen = |kind| signal(kind).ok();
+        Ok(Self { clock, term: listen(SignalKind::terminate()), int: listen(SignalKind::interrupt()), heartbeat, beats })
+    }
+
+    async fn next(&mut self, running: &mut Option<Pass<'_>>, drain_until: Option<Duration>) -> Gathered {
+        let now = self.clock.monotonic();
+        let drain_left = drain_until.map_or(Duration::MAX, |until| until.saturating_sub(now));
+        tokio::select! {
+            biased;
+            () = hear(&mut self.term) => Gathered::Event(Event::StopAsked),
+            () = hear(&mut self.int) => Gathered::Event(Event::StopAsked),
+            result = pass_or_never(running) => Gathered::Passed(result),
+            () = self.clock.sleep(drain_left), if drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
+            Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),
+            () = self.clock.sleep(SILENCE_MAX) => Gathered::Event(Event::Tick),
+        }
+    }
+
+    async fn close(self) {
+        if let Some(heartbeat) = self.heartbeat {
+            heartbeat.stop().await;
+        }
+    }
+}
+
+async fn hear(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn pass_or_never(running: &mut Option<Pass<'_>>) -> Result<PassReport, PassError> {
+    match running {
+        Some(pass) => pass.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,116 @@
+//! Owns: when a pass is due: intervals by elapsed time, cron expressions in their time zone.
+//!
+//! Must not know: the current time (it is an argument), what a pass is.
+//!
+//! Across daylight saving: a fixed time in the gap fires right after it, one in the overlap fires once; both are
+//! croner's reading of Vixie cron, held by tests here. Whatever was missed is caught up by one pass.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+
+use crate::rules::Schedule;
+
+use super::event::Moment;
+
+/// When a collection last ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// By the wall clock.
+    pub wall: DateTime<Utc>,
+    /// By the steady clock; `None` where it ran in an earlier process.
+    pub steady: Option<Duration>,
+}
+
+/// Whether a pass is due now. One that never ran is due.
+pub fn is_due(schedule: &Schedule, last: Option<Last>, now: Moment) -> bool {
+    let Some(last) = last else { return true };
+    match (schedule, last.steady) {
+        (Schedule::Every(every), Some(steady)) => now.steady.saturating_sub(steady) >= *every,
+        (Schedule::Every(_), None) | (Schedule::Cron { .. }, _) => {
+            next_due(schedule, Some(last.wall), now.wall).is_some_and(|due| due <= now.wall)
+        }
+    }
+}
+
+/// When the next pass is due; never before `now` where it never ran. `None` where the expression never comes true.
+pub fn next_due(schedule: &Schedule, last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let Some(last) = last else { return Some(now) };
+    match schedule {
+        Schedule::Every(every) => chrono::TimeDelta::from_std(*every).ok().map(|every| last + every),
+        Schedule::Cron { expression, timezone } => {
+            let cron = parse(expression)?;
+            let after = last.with_timezone(timezone);
+            cron.find_next_occurrence(&after, false).ok().map(|next| next.with_timezone(&Utc))
+        }
+    }
+}
+
+fn parse(expression: &str) -> Option<Cron> {
+    CronParser::builder().seconds(Seconds::Optional).build().parse(expression).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
+    }
+
+    fn cron(expression: &str, timezone: &str) -> Schedule {
+        Schedule::Cron { expression: expression.to_owned(), timezone: timezone.parse().unwrap() }
+    }
+
+    /// All times between two moments, as a loop that looks every second would see them.
+    fn fired(schedule: &Schedule, from: &str, until: &str) -> Vec<String> {
+        let mut last = at(from);
+        let mut all = Vec::new();
+        while let Some(next) = next_due(schedule, Some(last), last).filter(|next| *next <= at(until)) {
+            assert!(next > last, "time goes forward");
+            all.push(next.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+            last = next;
+        }
+        all
+    }
+
+    #[test]
+    fn f48_fixed_times_fire_once_on_both_days_of_the_change() {
+        let check = |expression: &str, from: &str, until: &str, expected: &[&str]| {
+            assert_eq!(fired(&cron(expression, "Europe/Paris"), from, until), expected, "{expression}");
+        };
+        // 29 March 2026: 02:00 → 03:00. 02:30 does not exist; it fires when the gap is over.
+        check("30 2 * * *", "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z", &["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
+        // 25 October 2026: 03:00 → 02:00. 02:30 comes twice; it fires at the first.
+        check("30 2 * * *", "2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z", &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
+        // A fixed local hour stays at its local hour.
+        check("30 9 * * *", "2026-10-24T00:00:00Z", "2026-10-25T23:00:00Z", &["2026-10-24T07:30:00Z", "2026-10-25T08:30:00Z"]);
+        // With seconds.
+        check("15 0 12 * * *", "2026-07-01T00:00:00Z", "2026-07-01T23:00:00Z", &["2026-07-01T10:00:15Z"]);
+    }
+
+    #[test]
+    fn intervals_count_elapsed_time() {
+        let every = Schedule::Every(Duration::from_secs(300));
+        let now = |wall: &str, steady: u64| Moment { wall: at(wall), steady: Duration::from_secs(steady) };
+        let last = |steady| Some(Last { wall: at("2026-01-01T00:00:00Z"), steady });
+        let second = Duration::from_secs;
+        assert!(is_due(&every, None, now("2026-01-01T00:00:00Z", 0)), "what never ran is due");
+        assert!(!is_due(&every, last(Some(second(10))), now("2026-01-01T00:04:59Z", 309)));
+        assert!(is_due(&every, last(Some(second(10))), now("2026-01-01T00:05:00Z", 310)));
+        // f47: the wall clock jumps a year either way; the interval does not care.
+        assert!(!is_due(&every, last(Some(second(10))), now("2027-01-01T00:00:00Z", 20)));
+        assert!(is_due(&every, last(Some(second(10))), now("2025-01-01T00:00:00Z", 310)));
+        // After a restart only the wall clock knows.
+        assert!(!is_due(&every, last(None), now("2026-01-01T00:04:59Z", 0)));
+        assert!(is_due(&every, last(None), now("2026-01-02T00:00:00Z", 0)));
+    }
+
+    #[test]
+    fn a_time_that_never_comes_is_never_due() {
+        let schedule = cron("0 0 30 2 *", "UTC");
+        assert_eq!(next_due(&schedule, Some(at("2026-01-01T00:00:00Z")), at("2026-01-01T00:00:00Z")), None);
+    }
+}
