@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::world::{Habit, World, rules};
-use crate::merge::testkit::edit_map;
+use crate::merge::testkit::{edit_map, lines, reasons};
 use crate::merge::*;
 use crate::record::Value;
 use crate::rules::{Collection, Drift, Origin, Owner, Policy};
@@ -207,23 +207,23 @@ proptest! {
         let plan = decide(&world.collection, &facts);
         let after = after(&facts, &plan);
         let Hub::Row { values: hub, .. } = &facts.hub else { return Ok(()) };
-        for field in 0..3 {
+        for (field, held) in hub.iter().enumerate() {
             let mut superseded = false;
             let mut fresh = true;
             for spoke in &facts.spokes {
                 let Some(link) = &spoke.link else { continue };
-                fresh &= link.base_hub[field].as_ref().is_some_and(|base| *base != hub[field]);
+                fresh &= link.base_hub[field].as_ref().is_some_and(|base| base != held);
                 let Seen::Record(observation) = &spoke.seen else { continue };
                 let (Some(now), Some(base)) = (observation.slots[field].value(), link.base_remote[field].value()) else {
                     continue;
                 };
                 if now != base {
-                    superseded |= link.base_hub[field].as_ref() == Some(&hub[field]);
+                    superseded |= link.base_hub[field].as_ref() == Some(held);
                     prop_assert!(is_kept(&plan, &after, field, now), "{now:?} of {field} in {plan:#?}");
                 }
             }
             if fresh && !superseded {
-                prop_assert!(is_kept(&plan, &after, field, &hub[field]), "local {field} in {plan:#?}");
+                prop_assert!(is_kept(&plan, &after, field, held), "local {field} in {plan:#?}");
             }
         }
     }
@@ -235,12 +235,12 @@ proptest! {
         let facts = world.facts();
         let plan = decide(&world.collection, &facts);
         prop_assert_eq!(&plan, &decide(&world.collection, &facts));
-        let does = sorted(crate::merge::testkit::lines(&world.collection, &plan));
-        let why = sorted(crate::merge::testkit::reasons(&world.collection, &plan));
+        let does = sorted(lines(&world.collection, &plan));
+        let why = sorted(reasons(&world.collection, &plan));
         let (collection, turned) = turned(world.collection, &facts, by);
         let other = decide(&collection, &turned);
-        prop_assert_eq!(does, sorted(crate::merge::testkit::lines(&collection, &other)));
-        prop_assert_eq!(why, sorted(crate::merge::testkit::reasons(&collection, &other)));
+        prop_assert_eq!(does, sorted(lines(&collection, &other)));
+        prop_assert_eq!(why, sorted(reasons(&collection, &other)));
     }
 
     /// I9: pull-only fields are never sent, and nobody but the owner sets an owned field.
