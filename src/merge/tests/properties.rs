@@ -11,7 +11,7 @@ use super::world::{Habit, World, rules};
 use crate::merge::testkit::{edit_map, lines, reasons};
 use crate::merge::*;
 use crate::record::Value;
-use crate::rules::{Collection, Drift, Origin, Owner, Policy};
+use crate::rules::{Collection, Drift, OnLocalDelete, OnRemoteDelete, Origin, Owner, Policy, UpdateVsDelete};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -88,6 +88,15 @@ prop_compose! {
         world.pass();
         world
     }
+}
+
+fn any_delete_policies() -> impl Strategy<Value = (UpdateVsDelete, OnRemoteDelete, OnLocalDelete)> {
+    use prop::sample::select;
+    (
+        select(vec![UpdateVsDelete::UpdateWins, UpdateVsDelete::DeleteWins, UpdateVsDelete::Manual]),
+        select(vec![OnRemoteDelete::Propagate, OnRemoteDelete::Detach, OnRemoteDelete::Restore, OnRemoteDelete::Queue]),
+        select(vec![OnLocalDelete::Propagate, OnLocalDelete::Detach, OnLocalDelete::Restore, OnLocalDelete::Queue]),
+    )
 }
 
 fn run(world: &mut World, steps: &[Step]) {
@@ -279,6 +288,31 @@ proptest! {
                 let held = spoke.link.as_ref().and_then(|link| link.base_hub[1].as_ref());
                 prop_assert!(said == Some(value) || held == Some(value), "{plan:#?}");
             }
+        }
+    }
+
+    /// I1 with deletes on any side under any policy: three passes later, nothing is left to do, and what is left agrees.
+    #[test]
+    fn i01_deletes_come_to_rest(
+        mut world in any_world(),
+        steps in steps(),
+        deletes in prop::collection::vec(0_usize..4, 1..3),
+        more in steps(),
+        policies in any_delete_policies(),
+    ) {
+        (world.collection.update_vs_delete, world.collection.on_remote_delete, world.collection.on_local_delete) = policies;
+        run(&mut world, &steps);
+        for side in deletes {
+            if side == 3 { world.delete_local() } else { world.delete_remote(side) }
+        }
+        run(&mut world, &more);
+        for _ in 0..3 {
+            world.pass();
+        }
+        prop_assert_eq!(world.pass(), 0, "a quiet rerun");
+        let detached = world.links.iter().flatten().any(|link| link.state == LinkState::Detached);
+        if world.frozen.is_empty() && !detached {
+            prop_assert!(world.agrees(), "{:#?}", world);
         }
     }
 

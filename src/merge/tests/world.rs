@@ -103,6 +103,17 @@ impl World {
         }
     }
 
+    pub fn delete_local(&mut self) {
+        self.row = None;
+        self.edited_at = None;
+    }
+
+    pub fn delete_remote(&mut self, binding: usize) {
+        if let Some(remote) = self.remotes.get_mut(binding) {
+            remote.record = None;
+        }
+    }
+
     pub fn facts(&self) -> Facts {
         let spokes = (0..self.links.len()).map(|binding| {
             let link = self.links[binding].clone();
@@ -218,8 +229,9 @@ impl World {
     fn settle(&mut self, binding: usize, values: Vec<(usize, Value)>) {
         let remote = &self.remotes[binding];
         let slots: Vec<Slot> = remote.record.iter().flatten().cloned().map(Slot::Value).collect();
-        let (hub, base) =
-            self.links[binding].as_ref().map_or((&[][..], &[][..]), |link| (&link.base_hub, &link.base_remote));
+        // A created record has nothing of the one whose link it takes over.
+        let old = self.links[binding].as_ref().filter(|link| link.state == LinkState::Live);
+        let (hub, base) = old.map_or((&[][..], &[][..]), |link| (&link.base_hub, &link.base_remote));
         let settled = settle(&self.collection, hub, base, &values, Some(&slots));
         if !settled.refused.is_empty() {
             self.refused.insert((binding, values));
