@@ -4,6 +4,12 @@
 
 use chrono::{DateTime, Utc};
 
+use super::path::find_first;
+use super::plain::id_text;
+use super::scan::Scanner;
+use super::slot::excerpt;
+use super::token::Token;
+use super::trie::Trie;
 use super::{Codec, Domain, FieldError, Filter, Json, JsonError, Path, Slot, TimeFormat, Value};
 
 /// Where a field (or the id, the version, a flag) is in the raw record.
@@ -11,7 +17,8 @@ use super::{Codec, Domain, FieldError, Filter, Json, JsonError, Path, Slot, Time
 pub enum Lens {
     /// A plain path reads and writes.
     Path(Path),
-    /// A jq filter reads; with `put` it also writes (`$value` is the new token, `.` the body so far).
+    /// A jq filter reads; with `put` it also writes (`$value` is the new token, `.` the body so far). `get` is
+    /// compiled without variables, `put` with the one variable `value`.
     Filter {
         /// The reading filter.
         get: Filter,
@@ -88,7 +95,8 @@ pub enum MapError {
     /// A filter over the record failed.
     #[error("{what}: {reason}")]
     Filter {
-        /// Which setting (`where`, `deletes.when`, `map.full`).
+        /// Which setting (`id`, `version`, `updated_at`, `where`, `deletes.when`). A failing filter of a field blocks
+        /// that field only: [`Slot::Bad`].
         what: String,
         /// The filter's message.
         reason: String,
@@ -104,35 +112,198 @@ pub struct Mapper {
     pub probe: Probe,
     /// The mapped fields.
     pub fields: Vec<FieldMap>,
+    /// All plain paths of probe and fields; a field's target is its position in `fields` behind [`FIRST_FIELD`].
+    trie: Trie,
+    /// Some lens or flag is a filter, so the record is also needed as a tree.
+    has_filters: bool,
 }
+
+const ID: usize = 0;
+const VERSION: usize = 1;
+const UPDATED_AT: usize = 2;
+const FIRST_FIELD: usize = 3;
 
 impl Mapper {
     /// Compiles the mapping.
     pub fn new(field_count: usize, probe: Probe, fields: Vec<FieldMap>) -> Self {
-        Self { field_count, probe, fields }
+        let mut lenses = vec![(ID, &probe.id)];
+        lenses.extend(probe.version.iter().map(|lens| (VERSION, lens)));
+        lenses.extend(probe.updated_at.iter().map(|(lens, _)| (UPDATED_AT, lens)));
+        lenses.extend(fields.iter().enumerate().map(|(at, map)| (FIRST_FIELD + at, &map.lens)));
+        let mut trie = Trie::default();
+        let mut has_filters = probe.scope.is_some() || probe.tombstone.is_some();
+        for (target, lens) in lenses {
+            match lens {
+                Lens::Path(path) => trie.insert(path, target),
+                Lens::Filter { .. } => has_filters = true,
+            }
+        }
+        Self { field_count, probe, fields, trie, has_filters }
     }
 
-    /// The remote id alone, by the cheapest walk (the unchanged fast path needs nothing else).
+    /// The remote id alone, by the cheapest walk (the unchanged fast path needs nothing else): what stands behind the
+    /// id is not looked at.
     pub fn id(&self, raw: &[u8]) -> Result<String, MapError> {
-        let _ = raw;
-        todo!()
+        let id = match &self.probe.id {
+            Lens::Path(path) => {
+                let mut scanner = Scanner::new(raw).map_err(JsonError::from)?;
+                let token = find_first(&mut scanner, &path.steps).map_err(JsonError::from)?;
+                token.as_ref().and_then(id_text)
+            }
+            Lens::Filter { get, .. } => {
+                let token = first_output("id", get, &Json::parse(raw)?)?;
+                token.as_ref().and_then(|json| id_text(&Token::from(json)))
+            }
+        };
+        id.ok_or_else(|| self.no_id())
     }
 
     /// Reads the whole record.
     pub fn read(&self, raw: &[u8]) -> Result<Mapped, MapError> {
-        let _ = raw;
-        todo!()
+        let mut reading = Reading {
+            mapper: self,
+            id: None,
+            version: None,
+            updated_at: None,
+            slots: vec![Slot::Absent; self.field_count],
+        };
+        let mut scanner = Scanner::new(raw).map_err(JsonError::from)?;
+        self.trie.walk(&mut scanner, &mut |target, token| reading.take(target, token)).map_err(JsonError::from)?;
+        scanner.end().map_err(JsonError::from)?;
+        let (in_scope, deleted) =
+            if self.has_filters { reading.run_filters(&Json::parse(raw)?)? } else { (true, false) };
+        Ok(Mapped {
+            id: reading.id.ok_or_else(|| self.no_id())?,
+            version: reading.version,
+            updated_at: reading.updated_at,
+            in_scope,
+            deleted,
+            slots: reading.slots,
+        })
     }
 
     /// Writes the given fields (position, value; refs as remote ids) into `body`, which starts as `{}` for a partial
-    /// body or as the remote record for read-modify-write. Fields that cannot be expressed are returned with their reason and left out.
+    /// body or as the remote record for read-modify-write. Fields that cannot be expressed are returned with their
+    /// reason and left out; so are fields that the binding only pulls.
     pub fn write(&self, body: &mut Json, values: &[(usize, Value)]) -> Vec<(usize, FieldError)> {
-        let _ = (body, values);
-        todo!()
+        let mut refused = Vec::new();
+        for (field, value) in values {
+            let done = match self.field(*field) {
+                None => Err(FieldError::new("the binding does not map this field")),
+                Some(map) if !map.push => {
+                    Err(FieldError::new(format!("`{}` is only pulled from this upstream", map.name)))
+                }
+                Some(map) => write_field(map, body, value),
+            };
+            refused.extend(done.err().map(|error| (*field, error)));
+        }
+        refused
     }
 
     /// The map entry of a field, where the binding maps it.
     pub fn field(&self, field: usize) -> Option<&FieldMap> {
         self.fields.iter().find(|map| map.field == field)
+    }
+
+    fn no_id(&self) -> MapError {
+        MapError::NoId {
+            path: match &self.probe.id {
+                Lens::Path(path) => path.to_string(),
+                Lens::Filter { get, .. } => get.source().to_owned(),
+            },
+        }
+    }
+}
+
+fn write_field(map: &FieldMap, body: &mut Json, value: &Value) -> Result<(), FieldError> {
+    let token = map.codec.write(&map.domain, value)?;
+    match &map.lens {
+        Lens::Path(path) => path.put(body, token).map_err(|error| FieldError::new(error.to_string())),
+        Lens::Filter { put: None, .. } => {
+            Err(FieldError::new(format!("`{}` is read by a filter and has no `put` to write it", map.name)))
+        }
+        Lens::Filter { put: Some(put), .. } => {
+            let outputs = put.run(body, &[token], 1).map_err(|error| FieldError::new(format!("put: {error}")))?;
+            *body = outputs.into_iter().next().ok_or_else(|| FieldError::new("the `put` filter gave no body"))?;
+            Ok(())
+        }
+    }
+}
+
+fn first_output(what: &str, filter: &Filter, record: &Json) -> Result<Option<Json>, MapError> {
+    match filter.run(record, &[], 1) {
+        Ok(outputs) => Ok(outputs.into_iter().next()),
+        Err(error) => Err(MapError::Filter { what: what.to_owned(), reason: error.to_string() }),
+    }
+}
+
+/// A record half read.
+struct Reading<'m> {
+    mapper: &'m Mapper,
+    id: Option<String>,
+    version: Option<String>,
+    updated_at: Option<DateTime<Utc>>,
+    slots: Vec<Slot>,
+}
+
+impl Reading<'_> {
+    fn take(&mut self, target: usize, token: Token<'_>) {
+        match target {
+            ID => self.id = id_text(&token),
+            VERSION => self.version = id_text(&token),
+            UPDATED_AT => {
+                let format = self.mapper.probe.updated_at.as_ref().map(|(_, format)| *format);
+                self.updated_at = format.and_then(|format| format.read_token(&token).ok());
+            }
+            _ => {
+                let Some(map) = self.mapper.fields.get(target - FIRST_FIELD) else { return };
+                let slot = match map.codec.read_token(&map.domain, token) {
+                    Ok(value) => Slot::Value(value),
+                    Err(error) => Slot::Bad(error),
+                };
+                self.set(map.field, slot);
+            }
+        }
+    }
+
+    fn set(&mut self, field: usize, slot: Slot) {
+        if let Some(place) = self.slots.get_mut(field) {
+            *place = slot;
+        }
+    }
+
+    /// What only filters can tell; returns whether the record is in scope and whether it is a tombstone.
+    fn run_filters(&mut self, record: &Json) -> Result<(bool, bool), MapError> {
+        let probe = &self.mapper.probe;
+        let settings = [
+            (ID, "id", Some(&probe.id)),
+            (VERSION, "version", probe.version.as_ref()),
+            (UPDATED_AT, "updated_at", probe.updated_at.as_ref().map(|(lens, _)| lens)),
+        ];
+        for (target, what, lens) in settings {
+            if let Some(Lens::Filter { get, .. }) = lens
+                && let Some(output) = first_output(what, get, record)?
+            {
+                self.take(target, Token::from(output));
+            }
+        }
+        for (at, map) in self.mapper.fields.iter().enumerate() {
+            if let Lens::Filter { get, .. } = &map.lens {
+                match get.run(record, &[], 1) {
+                    Ok(outputs) => outputs.into_iter().for_each(|json| self.take(FIRST_FIELD + at, Token::from(json))),
+                    Err(error) => {
+                        let reason = format!("the filter {} failed: {error}", excerpt(get.source()));
+                        self.set(map.field, Slot::Bad(FieldError::new(reason)));
+                    }
+                }
+            }
+        }
+        let flag = |what: &str, filter: &Option<Filter>, default: bool| match filter {
+            None => Ok(default),
+            Some(filter) => filter
+                .test(record)
+                .map_err(|error| MapError::Filter { what: what.to_owned(), reason: error.to_string() }),
+        };
+        Ok((flag("where", &probe.scope, true)?, flag("deletes.when", &probe.tombstone, false)?))
     }
 }

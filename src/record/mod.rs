@@ -17,6 +17,7 @@ mod slot;
 mod tests;
 mod time;
 mod token;
+mod trie;
 mod value;
 
 pub use codec::Codec;

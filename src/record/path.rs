@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::json::write_string;
 use super::scan::{Fault, Scan, Scanner, Shape};
+use super::token::Token;
 use super::{Json, JsonError};
 
 /// One step of a path.
@@ -151,7 +152,48 @@ fn parse_step(text: &str, after_dot: bool) -> Option<(Step, &str)> {
 fn parse_quoted(text: &str) -> Option<(String, &str)> {
     let mut scanner = Scanner::new(text.as_bytes()).ok()?;
     let key = scanner.string().ok()?.into_owned();
-    Some((key, text.get(scanner.mark()..)?))
+    Some((key, text.get(scanner.offset()..)?))
+}
+
+/// The first token at a path, without a look at what comes behind it; for a document that is checked elsewhere.
+pub(super) fn find_first<'a>(scanner: &mut Scanner<'a>, steps: &[Step]) -> Scan<Option<Token<'a>>> {
+    let Some((step, deeper)) = steps.split_first() else {
+        return scanner.token().map(Some);
+    };
+    match (step, scanner.shape()?) {
+        (Step::Key(wanted), Shape::Object) => {
+            scanner.enter()?;
+            let mut first = true;
+            while let Some(key) = scanner.next_key(&mut first)? {
+                if key == wanted.as_str() {
+                    return find_first(scanner, deeper);
+                }
+                scanner.skip()?;
+            }
+            Ok(None)
+        }
+        // A record whose id stands in an array is rare: the full walk will do.
+        (Step::Index(wanted), Shape::Array) => {
+            let mut found = None;
+            scanner.array(|scanner, index| {
+                if index == *wanted {
+                    found = find_whole(scanner, deeper)?;
+                    return Ok(());
+                }
+                scanner.skip().map(drop)
+            })?;
+            Ok(found)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn find_whole<'a>(scanner: &mut Scanner<'a>, steps: &[Step]) -> Scan<Option<Token<'a>>> {
+    let mark = scanner.mark();
+    let found = find_first(scanner, steps)?;
+    scanner.rewind(mark);
+    scanner.skip()?;
+    Ok(found)
 }
 
 fn find<'a>(scanner: &mut Scanner<'a>, steps: &[Step]) -> Scan<Option<&'a str>> {

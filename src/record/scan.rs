@@ -4,38 +4,50 @@
 
 use std::borrow::Cow;
 
+use super::token::Token;
 use super::{Json, JsonError, Path, Step, number};
 
-/// What is wrong and where. The path is collected while unwinding, innermost step first; boxed to keep results small.
+/// What is wrong and where. Boxed to keep results small.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct Fault(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
     reason: String,
+    /// Collected while unwinding, innermost first.
     steps: Vec<Step>,
 }
 
-pub(super) type Scan<T> = Result<T, Box<Fault>>;
+pub(super) type Scan<T> = Result<T, Fault>;
 
 impl Fault {
-    pub(super) fn new(reason: impl Into<String>) -> Box<Self> {
-        Box::new(Self { reason: reason.into(), steps: Vec::new() })
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self(Box::new(Details { reason: reason.into(), steps: Vec::new() }))
     }
 
-    fn under(mut self: Box<Self>, step: Step) -> Box<Self> {
-        self.steps.push(step);
+    fn under(mut self, step: Step) -> Self {
+        self.0.steps.push(step);
         self
     }
 }
 
-impl From<Box<Fault>> for JsonError {
-    fn from(fault: Box<Fault>) -> Self {
-        let steps = fault.steps.into_iter().rev().collect();
-        Self { path: Path { steps }.to_string(), reason: fault.reason }
+impl From<Fault> for JsonError {
+    fn from(fault: Fault) -> Self {
+        let steps = fault.0.steps.into_iter().rev().collect();
+        Self { path: Path { steps }.to_string(), reason: fault.0.reason }
     }
 }
 
 /// A place in a document. Methods read one thing and move behind it.
 pub(super) struct Scanner<'a> {
     text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+/// A place to return to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
     at: usize,
     depth: usize,
 }
@@ -59,14 +71,19 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where the scanner stands, to return to with [`Scanner::rewind`].
-    pub(super) fn mark(&self) -> usize {
+    /// How many bytes have been read.
+    pub(super) fn offset(&self) -> usize {
         self.at
     }
 
-    /// Goes back to a mark of the same container.
-    pub(super) fn rewind(&mut self, mark: usize) {
-        self.at = mark;
+    /// Where the scanner stands, to return to with [`Scanner::rewind`].
+    pub(super) fn mark(&self) -> Mark {
+        Mark { at: self.at, depth: self.depth }
+    }
+
+    pub(super) fn rewind(&mut self, mark: Mark) {
+        self.at = mark.at;
+        self.depth = mark.depth;
     }
 
     /// Only white space may follow.
@@ -135,37 +152,57 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Passes a string, checking its escapes.
+    fn skip_string(&mut self) -> Scan<()> {
+        self.at += 1;
+        while self.plain_run()? != b'"' {
+            self.at += 1;
+            self.escape()?;
+        }
+        self.at += 1;
+        Ok(())
+    }
+
     /// The members of an object: `member` gets each key and must read its value. The scanner stands on `{`.
     pub(super) fn object(&mut self, mut member: impl FnMut(&mut Self, &Cow<'a, str>) -> Scan<()>) -> Scan<()> {
         self.enter()?;
-        if self.next_byte() == Some(b'}') {
-            return self.leave();
-        }
-        loop {
-            if self.next_byte() != Some(b'"') {
-                return Err(self.fault("a key in double quotes"));
-            }
-            let key = self.string()?;
-            if self.next_byte() != Some(b':') {
-                return Err(self.fault("`:`").under(Step::Key(key.into_owned())));
-            }
-            self.at += 1;
+        let mut first = true;
+        while let Some(key) = self.next_key(&mut first)? {
             if let Err(fault) = member(self, &key) {
                 return Err(fault.under(Step::Key(key.into_owned())));
             }
-            match self.next_byte() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => return self.leave(),
-                _ => return Err(self.fault("`,` or `}`")),
-            }
         }
+        Ok(())
+    }
+
+    /// The next key of an object that was entered, the scanner behind its colon; `None` at the end of the object.
+    pub(super) fn next_key(&mut self, first: &mut bool) -> Scan<Option<Cow<'a, str>>> {
+        match (self.next_byte(), std::mem::replace(first, false)) {
+            (Some(b'}'), _) => {
+                self.leave();
+                return Ok(None);
+            }
+            (Some(b','), false) => self.at += 1,
+            (_, true) => {}
+            (_, false) => return Err(self.fault("`,` or `}`")),
+        }
+        if self.next_byte() != Some(b'"') {
+            return Err(self.fault("a key in double quotes"));
+        }
+        let key = self.string()?;
+        if self.next_byte() != Some(b':') {
+            return Err(self.fault("`:`").under(Step::Key(key.into_owned())));
+        }
+        self.at += 1;
+        Ok(Some(key))
     }
 
     /// The items of an array: `item` gets each index and must read its value. The scanner stands on `[`.
     pub(super) fn array(&mut self, mut item: impl FnMut(&mut Self, usize) -> Scan<()>) -> Scan<()> {
         self.enter()?;
         if self.next_byte() == Some(b']') {
-            return self.leave();
+            self.leave();
+            return Ok(());
         }
         let mut index = 0;
         loop {
@@ -173,7 +210,10 @@ impl<'a> Scanner<'a> {
             index += 1;
             match self.next_byte() {
                 Some(b',') => self.at += 1,
-                Some(b']') => return self.leave(),
+                Some(b']') => {
+                    self.leave();
+                    return Ok(());
+                }
                 _ => return Err(self.fault("`,` or `]`")),
             }
         }
@@ -187,11 +227,25 @@ impl<'a> Scanner<'a> {
             Shape::Null => self.null()?,
             Shape::Bool => drop(self.bool()?),
             Shape::Number => drop(self.number()?),
-            Shape::String => drop(self.string()?),
+            Shape::String => self.skip_string()?,
             Shape::Array => self.array(|scanner, _| scanner.skip().map(drop))?,
             Shape::Object => self.object(|scanner, _| scanner.skip().map(drop))?,
         }
         Ok(self.slice(start, self.at))
+    }
+
+    /// Reads one value as a codec wants it: scalars borrowed, containers as trees.
+    pub(super) fn token(&mut self) -> Scan<Token<'a>> {
+        Ok(match self.shape()? {
+            Shape::Null => {
+                self.null()?;
+                Token::Null
+            }
+            Shape::Bool => Token::Bool(self.bool()?),
+            Shape::Number => Token::Number(Cow::Borrowed(self.number()?)),
+            Shape::String => Token::String(self.string()?),
+            Shape::Array | Shape::Object => Token::Nested(Cow::Owned(self.json()?)),
+        })
     }
 
     /// Reads one value with everything in it; keys are unique.
@@ -299,7 +353,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn enter(&mut self) -> Scan<()> {
+    /// Goes into a container; the scanner stands on its bracket.
+    pub(super) fn enter(&mut self) -> Scan<()> {
         self.depth += 1;
         if self.depth > Json::DEPTH_MAX {
             return Err(Fault::new(format!("nested deeper than {} levels (byte {})", Json::DEPTH_MAX, self.at)));
@@ -308,11 +363,9 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "ends the reading of a container in one expression")]
-    fn leave(&mut self) -> Scan<()> {
+    fn leave(&mut self) {
         self.depth -= 1;
         self.at += 1;
-        Ok(())
     }
 
     fn word(&mut self, word: &'static str) -> Scan<()> {
@@ -344,7 +397,7 @@ impl<'a> Scanner<'a> {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    fn fault(&self, expected: &str) -> Box<Fault> {
+    fn fault(&self, expected: &str) -> Fault {
         let rest = self.text.get(self.at..).unwrap_or_default();
         Fault::new(match rest.chars().next() {
             Some(found) => format!("expected {expected}, found `{}` (byte {})", found.escape_debug(), self.at),

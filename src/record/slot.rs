@@ -43,12 +43,19 @@ impl Slot {
 /// The longest piece of a value that a message shows.
 const EXCERPT_CHARS_MAX: usize = 40;
 
-/// The start of a text, for a message.
+/// The start of a text, for a message; control characters are escaped.
 pub(super) fn excerpt(text: &str) -> String {
-    let shown: String = text.chars().flat_map(char::escape_debug).take(EXCERPT_CHARS_MAX).collect();
-    if text.chars().flat_map(char::escape_debug).nth(EXCERPT_CHARS_MAX).is_none() {
-        return shown;
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count + 1 == EXCERPT_CHARS_MAX && text.chars().nth(EXCERPT_CHARS_MAX).is_some() {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
     }
-    let kept: String = shown.chars().take(EXCERPT_CHARS_MAX - 1).collect();
-    format!("{kept}…")
+    shown
 }

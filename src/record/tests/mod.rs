@@ -1,6 +1,10 @@
 //! Claims about the record module, by subject.
 
+mod codec;
 mod domain;
+mod filter;
 mod json;
+mod mapping;
 mod path;
+mod time;
 mod value;
