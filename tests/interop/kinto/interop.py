@@ -109,8 +109,8 @@ class Kinto:
         return [self.call("GET", f"/buckets/crm/collections/{name}/records?_limit=1")[0]["ETag"]
                 for name in ("people", "companies")]
 
-    def patch(self, name, record, **fields):
-        self.call("PATCH", f"/buckets/crm/collections/{name}/records/{record}", {"data": fields})
+    def patch(self, collection, record, **fields):
+        self.call("PATCH", f"/buckets/crm/collections/{collection}/records/{record}", {"data": fields})
 
     def stop(self):
         os.killpg(self.process.pid, signal.SIGKILL)
