@@ -2,6 +2,7 @@
 
 mod codec;
 mod domain;
+mod filter;
 mod json;
 mod mapping;
 mod path;
