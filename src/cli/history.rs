@@ -78,10 +78,6 @@ impl From<&HistoryRow> for Entry {
 
 /// Lists history.
 pub async fn run(args: &HistoryArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let rules = workspace.rules(SecretsAre::Unused, out)?;
-    if let Some(name) = &args.collection {
-        select_collections(&rules, std::slice::from_ref(name))?;
-    }
     let store = workspace.store_to_look()?;
     let mut filter = HistoryFilter {
         collection: args.collection.clone(),
@@ -90,7 +86,12 @@ pub async fn run(args: &HistoryArgs, workspace: &Workspace, out: &Out) -> Result
         limit: args.limit as usize,
         ..HistoryFilter::default()
     };
+    // History is there without rules; names are checked against them.
+    if let Some(name) = &args.collection {
+        select_collections(&*workspace.rules(SecretsAre::Unused, out)?, std::slice::from_ref(name))?;
+    }
     if let Some(name) = &args.record {
+        let rules = workspace.rules(SecretsAre::Unused, out)?;
         let (collection, record) = find_record(store.as_ref(), &rules, name).await?;
         (filter.collection, filter.record) = (Some(collection), Some(record));
     }
