@@ -9,7 +9,7 @@ use crate::record::{RecordId, Slot, Value};
 use crate::store::{ConflictRow, DirtyOp, HistoryRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx};
 
 use super::base::{self, Pair};
-use super::context::{Pass, local_subject};
+use super::context::{Pass, local_subject, remote_subject};
 use super::gather::Gathered;
 use super::intend;
 use super::observe;
@@ -201,6 +201,10 @@ fn apply_base(
         && (advance.is_some() || life.is_some())
     {
         tx.unstage(staged.binding, &staged.remote_id)?;
+        if staged.parked.is_some() {
+            let subject = remote_subject(&staged.remote_id);
+            tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &subject)?;
+        }
     }
     Ok(())
 }

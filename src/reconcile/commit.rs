@@ -169,6 +169,10 @@ impl Work<'_> {
             crate::store::StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw)?,
             crate::store::StagedKind::Gone(_) => Contact::Ignored,
         };
+        if staged.parked.is_some() && !matches!(contact, Contact::Parked(_) | Contact::Queued(_)) {
+            let subject = remote_subject(&staged.remote_id);
+            tx.clear_quarantine(&self.pass.collection.name, self.pass.upstream(at), &subject)?;
+        }
         match contact {
             Contact::Inserted { .. } => {
                 self.round.local.created += 1;
@@ -181,18 +185,27 @@ impl Work<'_> {
                 tx.stage_matched(staged.binding, &staged.remote_id, &record)
             }
             Contact::Ignored => tx.unstage(staged.binding, &staged.remote_id),
-            Contact::Parked(reason) => tx.stage_parked(staged.binding, &staged.remote_id, Some(&reason)),
+            Contact::Parked(reason) => self.park(tx, at, staged, "parked", &reason),
+            Contact::Queued(reason) => self.park(tx, at, staged, "match", &reason),
             Contact::Quarantined(reason) => {
-                self.quarantine(
-                    tx,
-                    at,
-                    &remote_subject(&staged.remote_id),
-                    &reason,
-                    &format!("{:016x}", staged.fingerprint),
-                )?;
+                let inputs = format!("{:016x}", staged.fingerprint);
+                self.quarantine(tx, at, &remote_subject(&staged.remote_id), "pull", &reason, &inputs)?;
                 tx.unstage(staged.binding, &staged.remote_id)
             }
         }
+    }
+
+    /// An observation that waits stays staged, and is shown with its reason.
+    fn park(
+        &self,
+        tx: &mut dyn Tx,
+        at: usize,
+        staged: &crate::store::Staged,
+        stage: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        tx.stage_parked(staged.binding, &staged.remote_id, Some(reason))?;
+        self.quarantine(tx, at, &remote_subject(&staged.remote_id), stage, reason, "")
     }
 
     fn quarantine(
@@ -200,6 +213,7 @@ impl Work<'_> {
         tx: &mut dyn Tx,
         at: usize,
         subject: &str,
+        stage: &str,
         reason: &str,
         inputs: &str,
     ) -> Result<(), StoreError> {
@@ -207,7 +221,7 @@ impl Work<'_> {
             collection: self.pass.collection.name.clone(),
             upstream: self.pass.upstream(at).to_owned(),
             subject: subject.to_owned(),
-            stage: "pull".into(),
+            stage: stage.to_owned(),
             reason: reason.to_owned(),
             inputs: inputs.to_owned(),
             since: self.pass.micros(),
@@ -251,12 +265,12 @@ impl Work<'_> {
     fn note_unreadable(&self, tx: &mut dyn Tx, found: &Gathered) -> Result<(), StoreError> {
         for (at, reason) in &found.parked {
             if let Some(staged) = found.staged.get(*at).and_then(Option::as_ref) {
-                tx.stage_parked(staged.binding, &staged.remote_id, Some(reason))?;
+                self.park(tx, *at, staged, "parked", reason)?;
             }
         }
         for (at, reason) in &found.broken {
             let inputs = found.staged.get(*at).and_then(Option::as_ref).map_or(0, |staged| staged.fingerprint);
-            self.quarantine(tx, *at, &local_subject(&found.record), reason, &format!("{inputs:016x}"))?;
+            self.quarantine(tx, *at, &local_subject(&found.record), "pull", reason, &format!("{inputs:016x}"))?;
         }
         for (at, error) in &found.bad_local {
             let field = self.pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());

@@ -26,8 +26,10 @@ pub enum Contact {
     Matched(RecordId),
     /// Out of scope, or deleted before it was ever known: nothing to do.
     Ignored,
-    /// It waits, with the reason.
+    /// It waits for another record, with the reason.
     Parked(String),
+    /// It waits for a person, with the reason.
+    Queued(String),
     /// It cannot be taken, with the reason.
     Quarantined(String),
 }
@@ -44,7 +46,7 @@ pub fn meet(tx: &mut dyn Tx, pass: &Pass, binding: usize, staged: &Staged, raw: 
     let texts = merge::match_key_texts_seen(&pass.collection, &observation.slots);
     match identify(tx, pass, binding, &observation.slots, &texts)? {
         Identity::One(record) => Ok(Contact::Matched(record)),
-        Identity::Ambiguous(records) => Ok(Contact::Parked(ambiguous(&records))),
+        Identity::Ambiguous(records) => Ok(Contact::Queued(ambiguous(&records))),
         Identity::Unmatched => insert(tx, pass, binding, staged, raw, observation, &texts),
     }
 }

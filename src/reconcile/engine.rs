@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
@@ -134,9 +135,10 @@ impl Engine {
             report.error = Some(error.to_string());
         }
         report.elapsed_ms = u64::try_from(self.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
-        self.end(&mut report, row, result.is_err()).await?;
+        let ended = self.end(&mut report, row, result.is_err()).await;
         progress.step(&Step::Ended { report: &report });
         result?;
+        ended?;
         Ok(report)
     }
 
@@ -266,14 +268,23 @@ impl Run<'_> {
     }
 
     /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts
-    /// while reading), all at once later.
+    /// while reading, and the order of contact must not depend on the network), side by side later.
     async fn pull(&mut self) -> Result<Vec<Pulled>, StoreError> {
-        let mut all = Vec::new();
-        let full = self.options.full;
-        let store = self.engine.store.as_ref();
-        for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.client(at).cloned() else { continue };
-            let pulled = pull::pull(store, &client, &self.pass, at, full, self.progress).await?;
+        let (store, pass) = (self.engine.store.as_ref(), &self.pass);
+        let first = pull::any_first(store, pass).await?;
+        let pulls = (0..pass.collection.bindings.len()).filter_map(|at| {
+            let client = self.client(at)?.clone();
+            let (full, progress) = (self.options.full, self.progress);
+            Some(async move { pull::pull(store, &client, pass, at, full, progress).await })
+        });
+        let all: Vec<Result<Pulled, StoreError>> = if first {
+            futures_util::stream::iter(pulls).then(|one| one).collect().await
+        } else {
+            futures_util::future::join_all(pulls).await
+        };
+        let all = all.into_iter().collect::<Result<Vec<Pulled>, StoreError>>()?;
+        for pulled in &all {
+            let at = pulled.binding;
             if let Some(report) = self.report.upstreams.get_mut(at) {
                 let written = report.written;
                 *report = UpstreamReport { written, ..pulled.report.clone() };
@@ -285,7 +296,6 @@ impl Run<'_> {
                 *complete = pulled.generation.is_some();
             }
             self.report.local.created += pulled.inserted;
-            all.push(pulled);
         }
         Ok(all)
     }

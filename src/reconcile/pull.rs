@@ -51,6 +51,30 @@ struct Puller<'a> {
     out: Pulled,
 }
 
+/// True while a binding of the collection has never been read to its end.
+pub async fn any_first(store: &dyn Store, pass: &Arc<Pass>) -> Result<bool, StoreError> {
+    let pass = Arc::clone(pass);
+    store::read(store, move |view| {
+        for at in 0..pass.collection.bindings.len() {
+            if let Some((_, way)) = way(&pass, at)
+                && Cursor::load(view.cursor(pass.binding_key(at))?.as_deref(), &way)?.full_at.is_none()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+    .await
+}
+
+/// How a binding is read, and a hash that names this way of reading.
+fn way(pass: &Pass, binding: usize) -> Option<(&ReadRules, String)> {
+    let rules = pass.rules(binding).filter(|rules| rules.pull)?;
+    let read = rules.read.as_ref()?;
+    let text = format!("{:?} {:?}", read.request, read.incremental);
+    Some((read, format!("{:016x}", xxh3_64(text.as_bytes()))))
+}
+
 /// Reads one binding. Only a failing store is an error; a failing upstream is in the result.
 pub async fn pull(
     store: &dyn Store,
@@ -68,10 +92,7 @@ pub async fn pull(
         generation: None,
         inserted: 0,
     };
-    let Some(rules) = pass.rules(binding) else { return Ok(out) };
-    let Some(read) = rules.read.as_ref().filter(|_| rules.pull) else { return Ok(out) };
-    let way = format!("{:?} {:?}", read.request, read.incremental);
-    let way = format!("{:016x}", xxh3_64(way.as_bytes()));
+    let Some((read, way)) = way(pass, binding) else { return Ok(out) };
     let key = pass.binding_key(binding);
     let (text, links) =
         store::read(store, move |view| Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?))).await?;
@@ -387,7 +408,7 @@ impl PageJob {
                 }
                 Contact::Ignored => return Ok(()),
                 Contact::Matched(record) => staged.record = Some(record),
-                Contact::Parked(reason) => staged.parked = Some(reason),
+                Contact::Parked(reason) | Contact::Queued(reason) => staged.parked = Some(reason),
                 Contact::Quarantined(reason) => return self.quarantine(tx, &remote_subject(remote_id), entry, &reason),
             }
         }

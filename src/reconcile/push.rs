@@ -241,6 +241,7 @@ impl Pusher<'_> {
                     self.again |= again;
                 }
                 settle::Outcome::Again => self.again = true,
+                settle::Outcome::Overtaken => self.report.deferred += 1,
                 settle::Outcome::Deferred(words) => {
                     self.report.deferred += 1;
                     self.report.error.get_or_insert(words);

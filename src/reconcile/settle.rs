@@ -34,6 +34,8 @@ pub enum Outcome {
     },
     /// Overtaken: the record is decided again in this pass.
     Again,
+    /// Overtaken, and not known how the record is now: the next pass reads it.
+    Overtaken,
     /// Not done; derived again in a later pass.
     Deferred(String),
     /// It may have been done; settled by evidence.
@@ -45,7 +47,7 @@ pub enum Outcome {
 }
 
 /// Completes an answer that does not show the record as it is now, by one point read where the rules have one.
-pub async fn read_back(client: &Arc<Client>, rules: &Binding, ready: &Ready, written: Written) -> Written {
+pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, written: Written) -> Written {
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     match written {
         Written::Done { remote_id, version, record: None } if can_get && ready.request.op != SendOp::Delete => {
@@ -72,7 +74,7 @@ pub async fn read_back(client: &Arc<Client>, rules: &Binding, ready: &Ready, wri
 }
 
 /// A create met a record with the same identity: the record is looked up, to be matched rather than sent again.
-async fn existing(client: &Arc<Client>, rules: &Binding, ready: &Ready, words: String) -> Written {
+async fn existing(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, words: String) -> Written {
     match look_up(client, rules, ready).await {
         Ok(found) => match found.as_slice() {
             [one] => Written::Stale(Some(one.clone())),
@@ -84,7 +86,7 @@ async fn existing(client: &Arc<Client>, rules: &Binding, ready: &Ready, words: S
 }
 
 /// Looks a created record up by what the rules say identifies it.
-pub async fn look_up(client: &Arc<Client>, rules: &Binding, ready: &Ready) -> Result<Vec<Remote>, Failure> {
+pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) -> Result<Vec<Remote>, Failure> {
     let found = match rules.create.as_ref().map(|create| &create.idempotency) {
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
@@ -140,7 +142,7 @@ fn settle_one(
             tx.drop_intent(&intent.key)?;
             apply::look_again(tx, pass, record)?;
             // Without seeing how the record is now there is nothing new to decide on: the next pass reads it.
-            Ok(if remote.is_some() { Outcome::Again } else { Outcome::Deferred("overtaken by another change".into()) })
+            Ok(if remote.is_some() { Outcome::Again } else { Outcome::Overtaken })
         }
         Written::Missing => {
             if let Some(remote_id) = &intent.remote_id {

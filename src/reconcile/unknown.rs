@@ -67,7 +67,7 @@ pub async fn settle_unknown(
                     again |= more;
                 }
                 Outcome::Again => again = true,
-                Outcome::Deferred(_) | Outcome::Refused => {}
+                Outcome::Deferred(_) | Outcome::Overtaken | Outcome::Refused => {}
                 Outcome::Unknown(words) | Outcome::Stopped(words) => {
                     report.unknown += 1;
                     report.error.get_or_insert(words);

@@ -17,7 +17,8 @@ use super::{Codec, Domain, FieldError, Filter, Json, JsonError, Path, Slot, Time
 pub enum Lens {
     /// A plain path reads and writes.
     Path(Path),
-    /// A jq filter reads; with `put` it also writes (`$value` is the new token, `.` the body so far).
+    /// A jq filter reads; with `put` it also writes (`$value` is the new token, `.` the body so far). `get` is
+    /// compiled without variables, `put` with the one variable `value`.
     Filter {
         /// The reading filter.
         get: Filter,

@@ -68,7 +68,7 @@ fn read_integer(token: &Token<'_>) -> Result<i64, FieldError> {
     }
     match Exact::parse(text).map(|exact| exact.units(0)) {
         Some(Units::Exact(units)) => {
-            i64::try_from(units).map_err(|_| token.unlike("a whole number of at most 64 bits"))
+            i64::try_from(units).ok().ok_or_else(|| token.unlike("a whole number of at most 64 bits"))
         }
         Some(Units::TooLarge) => Err(token.unlike("a whole number of at most 64 bits")),
         Some(Units::Cut(_)) | None => Err(token.unlike(EXPECTED)),

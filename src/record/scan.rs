@@ -7,30 +7,34 @@ use std::borrow::Cow;
 use super::token::Token;
 use super::{Json, JsonError, Path, Step, number};
 
-/// What is wrong and where. The path is collected while unwinding, innermost step first; boxed to keep results small.
+/// What is wrong and where. Boxed to keep results small.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct Fault(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
     reason: String,
+    /// Collected while unwinding, innermost first.
     steps: Vec<Step>,
 }
 
-pub(super) type Scan<T> = Result<T, Box<Fault>>;
+pub(super) type Scan<T> = Result<T, Fault>;
 
 impl Fault {
-    pub(super) fn new(reason: impl Into<String>) -> Box<Self> {
-        Box::new(Self { reason: reason.into(), steps: Vec::new() })
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self(Box::new(Details { reason: reason.into(), steps: Vec::new() }))
     }
 
-    fn under(mut self: Box<Self>, step: Step) -> Box<Self> {
-        self.steps.push(step);
+    fn under(mut self, step: Step) -> Self {
+        self.0.steps.push(step);
         self
     }
 }
 
-impl From<Box<Fault>> for JsonError {
-    fn from(fault: Box<Fault>) -> Self {
-        let steps = fault.steps.into_iter().rev().collect();
-        Self { path: Path { steps }.to_string(), reason: fault.reason }
+impl From<Fault> for JsonError {
+    fn from(fault: Fault) -> Self {
+        let steps = fault.0.steps.into_iter().rev().collect();
+        Self { path: Path { steps }.to_string(), reason: fault.0.reason }
     }
 }
 
@@ -393,7 +397,7 @@ impl<'a> Scanner<'a> {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    fn fault(&self, expected: &str) -> Box<Fault> {
+    fn fault(&self, expected: &str) -> Fault {
         let rest = self.text.get(self.at..).unwrap_or_default();
         Fault::new(match rest.chars().next() {
             Some(found) => format!("expected {expected}, found `{}` (byte {})", found.escape_debug(), self.at),

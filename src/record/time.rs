@@ -15,7 +15,7 @@ pub enum TimeFormat {
     Rfc3339,
     /// Seconds since the epoch, whole or fractional, number or numeric string.
     UnixS,
-    /// Milliseconds since the epoch. Written whole: what is finer is cut off.
+    /// Whole milliseconds since the epoch, both ways: what is finer is cut off.
     UnixMs,
     /// An HTTP date (RFC 9110 §5.6.7). Written to the second.
     HttpDate,
@@ -31,8 +31,8 @@ impl TimeFormat {
         let at = match (self, token) {
             (Self::Rfc3339, Token::String(text)) => parse_datetime(text),
             (Self::HttpDate, Token::String(text)) => parse_http_date(text),
-            (Self::UnixS, _) => token.numeric().and_then(|text| instant_of(text, 6)),
-            (Self::UnixMs, _) => token.numeric().and_then(|text| instant_of(text, 3)),
+            (Self::UnixS, _) => token.numeric().and_then(|text| instant_of(text, 6, 1)),
+            (Self::UnixMs, _) => token.numeric().and_then(|text| instant_of(text, 0, 1000)),
             (Self::Rfc3339 | Self::HttpDate, _) => None,
         };
         at.ok_or_else(|| {
@@ -150,10 +150,11 @@ fn parse_offset(text: &[u8]) -> Option<i64> {
     valid.then_some(sign * i64::from(hours * 60 + minutes))
 }
 
-/// `value × 10^scale` as microseconds since the epoch, within the years 0 to 9999.
-fn instant_of(number: &str, scale: u32) -> Option<DateTime<Utc>> {
-    let (Units::Exact(micros) | Units::Cut(micros)) = Exact::parse(number)?.units(scale) else { return None };
-    let at = DateTime::from_timestamp_micros(i64::try_from(micros).ok()?)?;
+/// `number × 10^scale × factor` as microseconds since the epoch, within the years 0 to 9999.
+fn instant_of(number: &str, scale: u32, factor: i64) -> Option<DateTime<Utc>> {
+    let (Units::Exact(count) | Units::Cut(count)) = Exact::parse(number)?.units(scale) else { return None };
+    let micros = i64::try_from(count).ok()?.checked_mul(factor)?;
+    let at = DateTime::from_timestamp_micros(micros)?;
     (0..=9999).contains(&at.year()).then_some(at)
 }
 

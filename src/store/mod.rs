@@ -350,6 +350,9 @@ pub enum StoreError {
         /// The database file.
         path: String,
     },
+    /// The job itself asked for its transaction to be rolled back (see [`write_if`]).
+    #[error("rolled back on purpose")]
+    Abandoned,
     /// The path means another file than when it was opened.
     #[error(
         "{path} was replaced or removed while it was open; nothing more is written: stop, find out who did it, and start again"
@@ -358,9 +361,6 @@ pub enum StoreError {
         /// The database file.
         path: String,
     },
-    /// The job itself asked for its transaction to be rolled back (see [`write_if`]).
-    #[error("rolled back on purpose")]
-    Abandoned,
     /// The store was closed, or its thread ended.
     #[error("the store is closed")]
     Closed,

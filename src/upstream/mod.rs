@@ -5,39 +5,43 @@
 mod outcome;
 mod transport;
 
-pub use outcome::*;
-pub use transport::{Outgoing, Response, Transport, TransportError};
+mod backoff;
+mod budget;
+mod classify;
+mod ratelimit;
+mod retry_after;
 
-use crate::record::{Path, Value};
-use crate::rules::Binding;
-use std::sync::Arc;
-pub struct Client;
-impl Client {
-    pub async fn check(&self) -> Result<Option<String>, Failure> {
-        todo!()
-    }
-}
-pub struct Lister;
-impl Lister {
-    pub fn new(_: Arc<Client>, _: Arc<Binding>, _: ListQuery) -> Self {
-        todo!()
-    }
-    pub async fn page(&mut self) -> Result<Option<Page>, Failure> {
-        todo!()
-    }
-}
-pub async fn get(_: &Arc<Client>, _: &Binding, _: &str) -> Result<Got, Failure> {
-    todo!()
-}
-pub async fn write_one(_: &Arc<Client>, _: &Binding, _: &WriteRequest) -> Written {
-    todo!()
-}
-pub async fn write_batch(_: &Arc<Client>, _: &Binding, _: Vec<WriteRequest>) -> Vec<Written> {
-    todo!()
-}
-pub async fn find_by_field(_: &Arc<Client>, _: &Binding, _: usize, _: &Value) -> Result<Vec<Remote>, Failure> {
-    todo!()
-}
-pub async fn find_by_path(_: &Arc<Client>, _: &Binding, _: &Path, _: &str) -> Result<Vec<Remote>, Failure> {
-    todo!()
-}
+mod auth;
+mod hosts;
+mod request;
+mod secrets;
+mod words;
+
+mod client;
+mod http;
+
+mod listing;
+mod paging;
+mod point;
+mod split;
+
+mod answer;
+mod prepare;
+mod write;
+
+pub use backoff::uniform;
+pub use classify::Safety;
+pub use client::{Client, plain};
+pub use hosts::{check_url, is_link_local};
+pub use http::HttpTransport;
+pub use listing::Lister;
+pub use outcome::*;
+pub use point::get;
+pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
+pub use retry_after::WAIT_MAX;
+pub use secrets::{Filled, Holes, Secrets};
+pub use transport::{Outgoing, Response, Transport, TransportError};
+pub use write::write_one;
+
+mod interim;
+pub use interim::*;

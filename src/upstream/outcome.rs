@@ -22,6 +22,13 @@ pub struct Failure {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
+impl Failure {
+    /// A failure from its kind and words, without a status.
+    pub fn new(kind: FailureKind, words: impl Into<String>) -> Self {
+        Self { kind, status: None, words: words.into(), retry_at: None }
+    }
+}
+
 /// What kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

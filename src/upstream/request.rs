@@ -1,198 +1,171 @@
-//! Owns: requests built from rules: holes filled, paths joined to the base URL, places in query, header and body.
+//! Owns: requests: what the rules describe, with holes filled and places set, as one absolute request without credentials.
 //!
-//! Must not know: sending, credentials (the client adds them), what an answer means.
+//! Must not know: authentication, retries, what the answer means.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
-use crate::record::Json;
-use crate::rules::{Part, Place, Request, Template, Upstream};
+use super::{Failure, FailureKind, Filled, Holes, Secrets};
+use crate::record::{Json, Path};
+use crate::rules::{Place, Request, Template};
 
-use super::outcome::{Failure, FailureKind};
-
-/// A request, ready but for credentials and the upstream's own headers.
-#[derive(Clone, Debug)]
+/// A request that can be sent: absolute, but without credentials and without the upstream's own headers.
+#[derive(Clone)]
 pub struct Built {
     /// The method.
     pub method: Method,
-    /// Absolute.
+    /// Absolute URL.
     pub url: Url,
-    /// The request's own headers.
+    /// Headers; those with secrets are marked sensitive.
     pub headers: HeaderMap,
     /// The JSON body.
-    pub body: Option<Bytes>,
-}
-
-/// Whether a request may be sent again when its outcome is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Safety {
-    /// Reads change nothing.
-    Read,
-    /// The upstream recognises a repetition: a key, a precondition, a natural PUT or a DELETE.
-    Idempotent,
-    /// A repetition may happen twice.
-    Plain,
-}
-
-/// A request being built: the body is still a tree.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    /// The body, where there is one.
     pub body: Option<Json>,
+    /// 304 is an answer to this request.
+    pub conditional: bool,
 }
 
-impl Draft {
-    /// Fills a request's holes. `fill` gives a hole's value; secrets in requests are filled by `secret`.
-    pub fn new(
-        upstream: &Upstream,
-        request: &Request,
-        fill: &dyn Fn(&str) -> Option<String>,
-        secret: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, Failure> {
-        let path = render(&request.path, &|hole| fill(hole).map(|value| encode_segment(&value)), secret)?;
-        let mut draft = Self {
-            method: Method::from_bytes(request.method.as_bytes())
-                .map_err(|_bad| bad(format!("{} is no HTTP method", request.method)))?,
-            url: join(&upstream.base_url, &path)?,
-            headers: HeaderMap::new(),
-            body: None,
-        };
-        for (name, value) in &request.query {
-            let value = render(value, fill, secret)?;
-            draft.put(&Place::Query(name.clone()), &value)?;
-        }
-        for (name, value) in &request.headers {
-            let value = render(value, fill, secret)?;
-            draft.put(&Place::Header(name.clone()), &value)?;
-        }
-        Ok(draft)
+/// The query may hold secrets, so it is left out.
+impl std::fmt::Debug for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}{}", self.method, self.url.origin().ascii_serialization(), self.url.path())
+    }
+}
+
+/// Fills the rules' request below `base`.
+pub fn build_request(base: &Url, secrets: &Secrets, request: &Request, holes: &Holes<'_>) -> Result<Built, Failure> {
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|_not_a_token| Failure::new(FailureKind::Fatal, format!("`{}` is no HTTP method", request.method)))?;
+    let path = secrets.fill(&request.path, holes, &path_segment)?.text;
+    let mut built = Built { method, url: join(base, &path), headers: HeaderMap::new(), body: None, conditional: false };
+    for (name, template) in &request.query {
+        let filled = secrets.fill(template, holes, &as_it_is)?;
+        built.set_query(name, &filled.text);
+    }
+    for (name, template) in &request.headers {
+        let filled = secrets.fill(template, holes, &as_it_is)?;
+        built.set_header(name, &filled)?;
+    }
+    Ok(built)
+}
+
+impl Built {
+    /// Puts a text at its place, replacing what the rules' request has there.
+    pub fn set(&mut self, place: &Place, text: &str) -> Result<(), Failure> {
+        self.set_filled(place, &Filled { text: text.to_owned(), sensitive: false })
     }
 
-    /// A draft for an absolute URL (a next page's).
-    pub fn absolute(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: None }
-    }
-
-    /// Puts a text into the query, a header or the body; an existing query parameter of that name is replaced.
-    pub fn put(&mut self, place: &Place, value: &str) -> Result<(), Failure> {
+    /// As [`Built::set`], for a text that may be secret.
+    pub fn set_filled(&mut self, place: &Place, filled: &Filled) -> Result<(), Failure> {
         match place {
-            Place::Query(name) => {
-                let kept: Vec<(String, String)> =
-                    self.url.query_pairs().filter(|(key, _)| key != name).map(|(k, v)| (k.into(), v.into())).collect();
-                self.url.query_pairs_mut().clear().extend_pairs(kept).append_pair(name, value);
-            }
-            Place::Header(name) => {
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_bad| bad(format!("{name} is no header name")))?;
-                let value = HeaderValue::from_str(value)
-                    .map_err(|_bad| bad(format!("the value for header {name} has characters that no header can carry")))?;
-                self.headers.insert(name, value);
-            }
-            Place::Body(path) => {
-                let body = self.body.get_or_insert_with(|| Json::Object(Vec::new()));
-                path.put(body, Json::String(value.to_owned())).map_err(|error| bad(error.to_string()))?;
-            }
+            Place::Query(name) => self.set_query(name, &filled.text),
+            Place::Header(name) => self.set_header(name, filled)?,
+            Place::Body(path) => self.set_body(path, Json::String(filled.text.clone()))?,
         }
         Ok(())
     }
 
-    /// The request with its body as bytes.
-    pub fn build(mut self) -> Built {
-        let body = self.body.map(|json| Bytes::from(json.to_string()));
-        if body.is_some() && !self.headers.contains_key(http::header::CONTENT_TYPE) {
-            self.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    /// As [`Built::set`], for a number, which stays one in a JSON body.
+    pub fn set_number(&mut self, place: &Place, number: u64) -> Result<(), Failure> {
+        match place {
+            Place::Body(path) => self.set_body(path, Json::Number(number.to_string())),
+            _ => self.set(place, &number.to_string()),
         }
-        Built { method: self.method, url: self.url, headers: self.headers, body }
     }
 
-    /// The path below the host, with the base URL's own prefix: what batch formats want for their items.
-    pub fn path(&self) -> &str {
-        self.url.path()
+    /// Sets one query parameter; one of the same name is replaced.
+    pub fn set_query(&mut self, name: &str, text: &str) {
+        let kept: Vec<(String, String)> = self
+            .url
+            .query_pairs()
+            .filter(|(key, _)| key != name)
+            .map(|(k, v)| (k.into_owned(), v.into_owned()))
+            .collect();
+        self.url.query_pairs_mut().clear().extend_pairs(kept).append_pair(name, text);
     }
 
-    /// The method.
-    pub fn method(&self) -> &Method {
-        &self.method
+    /// Sets one header.
+    pub fn set_header(&mut self, name: &str, filled: &Filled) -> Result<(), Failure> {
+        let (name, value) = header(name, filled)?;
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    /// Puts a value into the JSON body, which begins as `{}`.
+    pub fn set_body(&mut self, path: &Path, value: Json) -> Result<(), Failure> {
+        let body = self.body.get_or_insert_with(|| Json::Object(Vec::new()));
+        path.put(body, value).map_err(|error| Failure::new(FailureKind::Invalid, format!("the request body: {error}")))
     }
 }
 
-/// Renders a template.
-pub fn render(
-    template: &Template,
-    fill: &dyn Fn(&str) -> Option<String>,
-    secret: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, Failure> {
-    let mut text = String::new();
-    for part in &template.parts {
-        match part {
-            Part::Text(literal) => text.push_str(literal),
-            Part::Secret(name) => match secret(name) {
-                Some(value) => text.push_str(&value),
-                None => return Err(bad(format!("secret {name} is not available"))),
-            },
-            Part::Hole(name) => match fill(name) {
-                Some(value) => text.push_str(&value),
-                None => return Err(bad(format!("there is no value for {{{name}}} here"))),
-            },
-        }
-    }
-    Ok(text)
+/// A checked header; the value is marked sensitive where it holds a secret.
+pub fn header(name: &str, filled: &Filled) -> Result<(HeaderName, HeaderValue), Failure> {
+    let refuse =
+        || Failure::new(FailureKind::Invalid, format!("the value for header `{name}` cannot stand in a header"));
+    let header = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_not_a_token| Failure::new(FailureKind::Fatal, format!("`{name}` is no header name")))?;
+    let mut value = HeaderValue::from_bytes(filled.text.as_bytes()).map_err(|_control_characters| refuse())?;
+    value.set_sensitive(filled.sensitive);
+    Ok((header, value))
 }
 
-/// Joins a path (with or without a query) below the base URL's own path; an absolute URL stays what it is.
-pub fn join(base: &Url, path: &str) -> Result<Url, Failure> {
-    if path.starts_with("http://") || path.starts_with("https://") {
-        return Url::parse(path).map_err(|error| bad(format!("a URL cannot be read: {error}")));
+/// The value of a precondition. A version that already carries its quotes (an `ETag` header) is not quoted twice.
+pub fn fill_version(secrets: &Secrets, template: &Template, version: &str) -> Result<Filled, Failure> {
+    let mut filled = secrets.fill(template, &Holes { version: Some(version), ..Holes::default() }, &as_it_is)?;
+    if (version.starts_with('"') || version.starts_with("W/\"")) && filled.text == format!("\"{version}\"") {
+        version.clone_into(&mut filled.text);
     }
+    Ok(filled)
+}
+
+/// The path below the base URL's; a query in `path` stays one.
+fn join(base: &Url, path: &str) -> Url {
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
     let mut url = base.clone();
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let prefix = base.path().trim_end_matches('/');
-    let joined = format!("{prefix}/{}", path.trim_start_matches('/'));
-    url.set_path(if path.is_empty() { base.path() } else { &joined });
+    let path = path.trim_start_matches('/');
+    if !path.is_empty() {
+        url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    }
     url.set_query(query);
-    Ok(url)
+    url.set_fragment(None);
+    url
 }
 
-/// Percent-encodes everything that is not unreserved (RFC 3986 §2.3), so that an id is one path segment.
-fn encode_segment(value: &str) -> String {
-    use std::fmt::Write as _;
-    value.bytes().fold(String::with_capacity(value.len()), |mut text, byte| {
+/// What the request's path is below the base URL's, as budgets match it and as failures show it.
+pub fn path_below<'a>(base: &Url, url: &'a Url) -> &'a str {
+    match url.path().strip_prefix(base.path().trim_end_matches('/')) {
+        Some(below) if below.is_empty() || below.starts_with('/') => below,
+        _ => url.path(),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "has the type of an encoder")]
+fn as_it_is(text: &str) -> Result<String, Failure> {
+    Ok(text.to_owned())
+}
+
+/// One path segment. An empty one would name the whole collection; `.` and `..` would be resolved away by every URL parser.
+fn path_segment(text: &str) -> Result<String, Failure> {
+    match text {
+        "" | "." | ".." => Err(Failure::new(FailureKind::Invalid, format!("`{text}` cannot be a remote id in a path"))),
+        _ => Ok(encode_segment(text)),
+    }
+}
+
+/// Percent-encodes everything but RFC 3986's unreserved characters.
+pub fn encode_segment(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            text.push(char::from(byte));
+            encoded.push(char::from(byte));
         } else {
-            // Writing to a String cannot fail.
-            write!(text, "%{byte:02X}").ok();
+            encoded.push('%');
+            for half in [byte >> 4, byte & 15] {
+                encoded.push(char::from_digit(u32::from(half), 16).map_or('0', |digit| digit.to_ascii_uppercase()));
+            }
         }
-        text
-    })
-}
-
-/// A request that cannot be built: nothing was sent.
-pub fn bad(words: String) -> Failure {
-    Failure { kind: FailureKind::Fatal, status: None, words, retry_at: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_join_below_the_base_url() {
-        let check = |base: &str, path: &str, expected: &str| {
-            let url = join(&Url::parse(base).unwrap(), path).unwrap();
-            assert_eq!(url.as_str(), expected, "{base} + {path}");
-        };
-        check("https://a.example/v1", "/contacts", "https://a.example/v1/contacts");
-        check("https://a.example/v1/", "contacts?x=1", "https://a.example/v1/contacts?x=1");
-        check("https://a.example", "/contacts/a%2Fb", "https://a.example/contacts/a%2Fb");
-        check("https://a.example/v1", "https://b.example/next?t=2", "https://b.example/next?t=2");
     }
-
-    #[test]
-    fn an_id_is_one_path_segment_whatever_it_holds() {
-        assert_eq!(encode_segment("a/b c?é"), "a%2Fb%20c%3F%C3%A9");
-    }
+    encoded
 }

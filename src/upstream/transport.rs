@@ -16,7 +16,7 @@ pub trait Transport: Send + Sync {
 }
 
 /// A request, ready to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outgoing {
     /// The method.
     pub method: Method,
@@ -30,6 +30,14 @@ pub struct Outgoing {
     pub timeouts: Timeouts,
     /// Largest decoded body, in bytes.
     pub body_bytes_max: u64,
+}
+
+/// The query and the body may hold secrets, so they are left out.
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let origin = self.url.origin().ascii_serialization();
+        write!(f, "{} {origin}{} {:?}", self.method, self.url.path(), self.headers)
+    }
 }
 
 /// An answer, read whole and decoded.

@@ -4,6 +4,9 @@
 
 mod deletes;
 mod edits;
+mod evidence;
+mod limits;
 mod open_conflicts;
+mod policies;
 mod properties;
 mod world;

@@ -49,11 +49,10 @@ type Checked<'s> = Result<Term<&'s str>, FilterError>;
 impl<'s> Check<'s> {
     pub(super) fn term(&self, term: Term<&'s str>) -> Checked<'s> {
         Ok(match term {
-            Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) => term,
             Term::Var(name @ "$ENV") => {
                 return self.refuse(name, "the environment", "pass the value as a variable of the rules");
             }
-            Term::Var(_) => term,
+            Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
             Term::Str(format, parts) => Term::Str(format, self.parts(parts)?),
             Term::Arr(inner) => Term::Arr(self.optional(inner)?),
             Term::Obj(members) => {

@@ -63,7 +63,7 @@ fn convert(val: &Val, depth: usize, nodes: &mut usize) -> Result<Json, String> {
 }
 
 fn text_of(bytes: &[u8]) -> Result<String, String> {
-    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "a string is not UTF-8".to_owned())
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| format!("a string is not UTF-8: {error}"))
 }
 
 fn number_token(num: &Num) -> Result<String, String> {

@@ -45,7 +45,7 @@ pub(super) fn funs() -> impl Iterator<Item = Fun<Data>> {
 /// The lifetime is that of the filter's text, which is compiled as one more definition.
 pub(super) fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
     let standard = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    standard.filter(|def| !DEFS_LEFT_OUT.contains(&def.name)).map(|def| def)
+    standard.filter_map(|def| (!DEFS_LEFT_OUT.contains(&def.name)).then_some(def))
 }
 
 fn multiply(left: Val, right: Val) -> Result<Val, Error<Val>> {

@@ -25,6 +25,7 @@ const MESSAGE_CHARS_MAX: usize = 160;
 pub struct Filter {
     source: Arc<str>,
     program: Arc<jaq_core::Filter<Data>>,
+    variable_count: usize,
 }
 
 /// Why a filter did not compile or run. `offset..offset+length` is the byte range in the filter's text, when known.
@@ -47,7 +48,7 @@ impl Filter {
         let arena = Arena::default();
         let modules = Loader::new(defs().chain([main]))
             .load(&arena, File { code: MAIN, path: () })
-            .map_err(|_| FilterError { reason: "the filter cannot be loaded".to_owned(), span: None })?;
+            .map_err(|_errors| FilterError { reason: "the filter cannot be loaded".to_owned(), span: None })?;
         let program = Compiler::default()
             .with_funs(funs())
             .with_global_vars(variables.iter().map(String::as_str))
@@ -59,7 +60,7 @@ impl Filter {
                     |(name, undefined)| undefined_error(source, name, undefined.as_str(), &variables),
                 )
             })?;
-        Ok(Self { source: source.into(), program: Arc::new(program) })
+        Ok(Self { source: source.into(), program: Arc::new(program), variable_count: variables.len() })
     }
 
     /// The text it was compiled from.
@@ -67,8 +68,12 @@ impl Filter {
         &self.source
     }
 
-    /// The first `outputs_max` outputs for one input. `variables` in the order given to `compile`.
+    /// The first `outputs_max` outputs for one input. `variables` in the order given to `compile`, as many as there.
     pub fn run(&self, input: &Json, variables: &[Json], outputs_max: usize) -> Result<Vec<Json>, FilterError> {
+        if variables.len() != self.variable_count {
+            let reason = format!("compiled for {} variables, run with {}", self.variable_count, variables.len());
+            return Err(FilterError { reason, span: None });
+        }
         let context = Ctx::<Data>::new(&self.program.lut, Vars::new(variables.iter().map(to_val)));
         let outputs = self.program.id.run((context, to_val(input)));
         let output = |output: Result<_, jaq_core::Exn<'_, _>>| match output {
@@ -106,7 +111,7 @@ fn parse(source: &str) -> Result<Term<&str>, FilterError> {
         }
         None => FilterError { reason: "no filter".to_owned(), span: None },
     })?;
-    Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| match errors.first() {
+    Parser::new(&tokens).parse(Parser::term).map_err(|errors| match errors.first() {
         Some((expected, Some(token))) => FilterError {
             reason: format!("expected {}, found `{}`", expected.as_str(), short(token.0)),
             span: span_of(source, token.0),

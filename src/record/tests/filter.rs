@@ -86,6 +86,7 @@ fn variables_are_given_in_order() {
     let filter = Filter::compile("[$b, .x, $a, $a * 2]", &["a", "b"]).unwrap();
     let outputs = filter.run(&json(r#"{"x":0}"#), &[json("1"), json("\"two\"")], 1).unwrap();
     assert_eq!(outputs[0].to_string(), r#"["two",0,1,2]"#);
+    assert_eq!(filter.run(&json("1"), &[], 1).unwrap_err().to_string(), "compiled for 2 variables, run with 0",);
 }
 
 #[test]
@@ -162,4 +163,17 @@ fn what_is_impure_or_unbounded_does_not_compile_and_is_pointed_at() {
     check("debug_empty", "debug_empty", "there is no filter");
     check("reconciled__main", "reconciled__main", "is not allowed");
     check(&"[".repeat(10_000), "[", "nested deeper");
+}
+
+#[test]
+fn filters_and_mappers_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Filter>();
+    shared::<crate::record::Mapper>();
+}
+
+#[test]
+fn updates_that_wrap_what_they_visit_end() {
+    assert_eq!(run("walk([.])", "[1,[2]]"), "[[[1],[[[2]]]]]");
+    assert_eq!(run(".. |= [.]", "[1]"), "[[[1]]]");
 }

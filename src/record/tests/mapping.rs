@@ -1,5 +1,6 @@
 use crate::record::{
-    Codec, Domain, FieldMap, FieldType, Json, Lens, MapError, Mapped, Mapper, Path, Probe, Slot, TimeFormat, Value,
+    Codec, Domain, FieldMap, FieldType, Filter, Json, Lens, MapError, Mapped, Mapper, Path, Probe, Slot, TimeFormat,
+    Value,
 };
 
 fn path(text: &str) -> Lens {
@@ -139,9 +140,63 @@ fn many_keys_of_one_object_are_found_and_checked_for_duplicates() {
     let fields = (0..200).map(|field| map(field, "f", FieldType::Integer, path(&format!(".key{field}")))).collect();
     let mapper = Mapper::new(200, probe(".id"), fields);
     let members: Vec<String> = (0..200).map(|field| format!("\"key{field}\":{field}")).collect();
-    let mapped = mapper.read(format!("{{\"id\":1,{}}}", members.join(",")).as_bytes()).unwrap();
+    let record = mapper.read(format!("{{\"id\":1,{}}}", members.join(",")).as_bytes()).unwrap();
     let expected: Vec<Slot> = (0..200).map(|field| Slot::Value(Value::Integer(field))).collect();
-    assert_eq!(mapped.slots, expected);
+    assert_eq!(record.slots, expected);
     let error = mapper.read(format!("{{\"id\":1,{},\"key199\":1}}", members.join(",")).as_bytes()).unwrap_err();
     assert_eq!(error.to_string(), "duplicate key at .key199");
+}
+
+fn people() -> Mapper {
+    let filter = |source: &str| Filter::compile(source, &[]).unwrap();
+    let put = ". + ($value | split(\" \") | {first: .[0], last: .[1]})";
+    let name = Lens::Filter {
+        get: filter("[.first, .last] | join(\" \")"),
+        put: Some(Filter::compile(put, &["value"]).unwrap()),
+    };
+    let count = Lens::Filter { get: filter(".items | length | select(. > 0)"), put: None };
+    let fields = vec![map(0, "name", FieldType::Text, name), map(1, "count", FieldType::Integer, count)];
+    let probe = Probe {
+        id: Lens::Filter { get: filter(".kind + \":\" + .id"), put: None },
+        version: Some(Lens::Filter { get: filter(".meta.v"), put: None }),
+        updated_at: None,
+        scope: Some(filter(".type == \"person\"")),
+        tombstone: Some(filter(".archived")),
+    };
+    Mapper::new(2, probe, fields)
+}
+
+#[test]
+fn filters_read_what_paths_cannot() {
+    let check = |raw: &str, expected: &str, flags: (bool, bool)| {
+        let mapped = people().read(raw.as_bytes()).unwrap();
+        assert_eq!((shown(&mapped).as_str(), (mapped.in_scope, mapped.deleted)), (expected, flags), "{raw}");
+        assert_eq!(people().id(raw.as_bytes()).unwrap(), mapped.id);
+    };
+    check(
+        r#"{"kind":"k","id":"1","type":"person","first":"Ann","last":"B","items":[1,2],"meta":{"v":3}}"#,
+        r#"k:1 3 "Ann B" 2"#,
+        (true, false),
+    );
+    check(r#"{"kind":"k","id":"1","archived":true,"first":"A","last":""}"#, r#"k:1 - "A " -"#, (false, true));
+}
+
+#[test]
+fn a_failing_filter_blocks_its_field_or_its_record() {
+    let raw = r#"{"kind":"k","id":"1","first":"A","last":"B","items":true}"#;
+    let mapped = people().read(raw.as_bytes()).unwrap();
+    assert!(matches!(&mapped.slots[1], Slot::Bad(error) if error.reason.contains("has no length")), "{mapped:?}");
+    assert!(matches!(&mapped.slots[0], Slot::Value(_)));
+    let error = people().read(br#"{"kind":"k","id":1}"#).unwrap_err();
+    assert!(error.to_string().starts_with("id: cannot calculate"), "{error}");
+    let twice = people().read(br#"{"kind":"k","id":"1","x":{"y":1,"y":2}}"#).unwrap_err();
+    assert_eq!(twice.to_string(), "duplicate key at .x.y");
+}
+
+#[test]
+fn a_put_filter_writes_and_a_filter_without_one_refuses() {
+    let (body, refused) =
+        write(&people(), r#"{"id":"1"}"#, &[(0, Value::Text("Bo Li".to_owned())), (1, Value::Integer(3))]);
+    assert_eq!(body, r#"{"id":"1","first":"Bo","last":"Li"}"#);
+    assert_eq!(refused, ["1: `count` is read by a filter and has no `put` to write it"]);
 }

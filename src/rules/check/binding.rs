@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::context::Cx;
 use super::field::Declared;
 use super::files::Definition;
-use super::{hex, map, read, write};
+use super::hash::hash_text;
+use super::{map, read, write};
 use crate::record::{FieldMap, Lens, Mapper, Probe, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, Direction};
@@ -220,7 +219,7 @@ fn mapping_hash(probe: &Probe, fields: &[FieldMap]) -> String {
     lines.sort();
     lines.push(format!("id {}", lens(&probe.id)));
     lines.push(format!("where {:?}", probe.scope.as_ref().map(crate::record::Filter::source)));
-    hex(&Sha256::digest(lines.join("\n").as_bytes()))
+    hash_text(&lines.join("\n"))
 }
 
 /// The text of a plain path given as an identity, to compare map entries with.

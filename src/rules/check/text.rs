@@ -132,22 +132,21 @@ impl Cx<'_> {
     /// Reads the path of an array: `.results[]`, `.[]`.
     pub fn array_path(&mut self, at: &At<Jq>) -> Option<Path> {
         let text = at.value.0.trim();
-        let Some(array) = text.strip_suffix("[]") else {
-            if self.path(at).is_some() {
-                let help = if text == "." { ".[]".to_owned() } else { format!("{text}[]") };
-                self.notes
-                    .error(DiagnosticKind::Invalid, at.span, format!("`{text}` is not a list of records"))
-                    .help(format!("write \"{help}\": the items of the array"));
-            }
-            return None;
-        };
-        let path = Path::parse(if array.is_empty() { "." } else { array });
-        if path.is_none() && self.filter(at, &[]).is_some() {
+        let array = text.strip_suffix("[]").map(|array| if array.is_empty() { "." } else { array });
+        if let Some(path) = array.and_then(Path::parse) {
+            return Some(path);
+        }
+        if Path::parse(text).is_some() {
+            let list = if text == "." { ".[]".to_owned() } else { format!("{text}[]") };
+            self.notes
+                .error(DiagnosticKind::Invalid, at.span, format!("`{text}` is not a list"))
+                .help(format!("write \"{list}\": the items of the array"));
+        } else if self.filter(at, &[]).is_some() {
             self.notes
                 .error(DiagnosticKind::Invalid, at.span, "the items of an array at a plain path are wanted here")
                 .help("write \".results[]\", or \".[]\" where the answer is the array");
         }
-        path
+        None
     }
 
     /// Compiles a filter.

@@ -116,7 +116,7 @@ macro_rules! kinds {
             ) -> Option<Self> {
                 let all: &[(&str, &[&str])] = &[$( ($kind, <$ty>::KEYS), )*];
                 let bare: &[&str] = &[$( $crate::rules::shape::table!(@bare $kind $($bare)?), )*];
-                let (kind, whole) = $crate::rules::shape::read_kind(node, Self::WANTED, Self::WORDS, Self::LATER, bare, notes)?;
+                let (kind, whole) = $crate::rules::shape::read_kind(node, Self::WANTED, Self::WORDS, Self::LATER, (all, bare), notes)?;
                 match kind {
                     $( $kind if whole => Some(Self::$variant(<$ty>::default())), )*
                     $( $kind => <$ty>::read_skipping(node, Some($crate::rules::shape::Tag { kind: $kind, all }), notes).map(Self::$variant), )*

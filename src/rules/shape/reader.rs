@@ -160,13 +160,14 @@ pub fn read_word<'a>(
     None
 }
 
-/// Reads the kind of a tagged table; true where the whole value is the bare word.
+/// Reads the kind of a tagged table; true where the whole value is the bare word. `all` are the kinds with their keys,
+/// `bare` those that may be written as a word.
 pub fn read_kind<'a>(
     node: Node<'a>,
     wanted: &str,
     words: &[&str],
     later: &[(&str, &str)],
-    bare: &[&str],
+    (all, bare): (&[(&str, &[&str])], &[&str]),
     notes: &mut Notes<'_>,
 ) -> Option<(&'a str, bool)> {
     if let Some(text) = node.value.as_str() {
@@ -183,15 +184,32 @@ pub fn read_kind<'a>(
         node.wrong(wanted, notes);
         return None;
     };
+    let keys: Vec<&str> = all.iter().flat_map(|(_, keys)| keys.iter().copied()).chain(["kind"]).collect();
     let Some((_, kind)) = members.iter().find(|(name, _)| *name == "kind") else {
-        if let Some((name, member)) = members.iter().find(|(name, _)| strsim::jaro_winkler(name, "kind") >= 0.8) {
-            notes
-                .error(DiagnosticKind::UnknownKey, member.key, format!("unknown key `{name}`"))
-                .help("did you mean `kind`?");
-            return None;
+        let unknown = report_unknown(&members, &keys, notes);
+        if !unknown.contains(&Some("kind")) {
+            let help = format!("one of {}", listed(words));
+            notes.error(DiagnosticKind::Missing, node.key, "`kind` is missing").help(help);
         }
-        notes.error(DiagnosticKind::Missing, node.key, "`kind` is missing").help(format!("one of {}", listed(words)));
         return None;
     };
+    let known =
+        kind.value.as_str().is_some_and(|word| words.contains(&word) || later.iter().any(|(name, _)| *name == word));
+    if !known {
+        report_unknown(&members, &keys, notes);
+    }
     read_word(*kind, "a kind", words, later, notes).map(|word| (word, false))
+}
+
+/// Reports the keys that no kind knows; gives what each was probably meant to be.
+fn report_unknown<'k>(members: &[(&str, Node<'_>)], keys: &[&'k str], notes: &mut Notes<'_>) -> Vec<Option<&'k str>> {
+    let mut meant = Vec::new();
+    for (name, member) in members.iter().filter(|(name, _)| !keys.contains(name)) {
+        let report = notes.error(DiagnosticKind::UnknownKey, member.key, format!("unknown key `{name}`"));
+        if let Some(help) = suggestion(name, keys) {
+            report.help(help);
+        }
+        meant.push(nearest(name, keys));
+    }
+    meant
 }

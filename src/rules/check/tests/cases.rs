@@ -11,15 +11,12 @@ const GOOD: &str = include_str!("good.toml");
 /// `line:column message | help`; warnings say so.
 fn line(diagnostic: &Diagnostic) -> String {
     let warning = if diagnostic.severity == Severity::Warning { "warning: " } else { "" };
-    let mut text = format!("{}:{} {warning}{}", diagnostic.line, diagnostic.column, diagnostic.message);
-    if let Some(help) = &diagnostic.help {
-        text.push_str(" | ");
-        text.push_str(help);
-    }
-    if let Some(second) = &diagnostic.second {
-        text += &format!(" | {}:{} {}", second.line, second.column, second.label);
-    }
-    text
+    let (line, column, message) = (diagnostic.line, diagnostic.column, &diagnostic.message);
+    let help = diagnostic.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
+    let second = diagnostic.second.as_ref();
+    let second =
+        second.map(|second| format!(" | {}:{} {}", second.line, second.column, second.label)).unwrap_or_default();
+    format!("{line}:{column} {warning}{message}{help}{second}")
 }
 
 /// Applies replacements (`old => new`, or `old =>` to delete) to the good rules.

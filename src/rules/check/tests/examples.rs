@@ -3,6 +3,7 @@
 //! Must not know: other snippets.
 
 use super::check_files;
+use crate::record::{Json, Slot, Value};
 use crate::rules::model::{Idempotency, Paging, Policy, Precondition, Ruleset};
 use crate::rules::render;
 
@@ -69,4 +70,51 @@ fn every_shipped_file_names_its_schema() {
     for (path, text) in KINTO {
         assert!(text.starts_with("#:schema ../../../docs/rules.schema.json\n"), "{path}");
     }
+}
+
+fn one(filter: &crate::record::Filter, input: &str) -> String {
+    let input = Json::parse(input.as_bytes()).expect("json");
+    let outputs = filter.run(&input, &[], 2).expect("runs");
+    assert_eq!(outputs.len(), 1, "{outputs:?}");
+    outputs[0].to_string()
+}
+
+#[test]
+fn a_batch_of_the_crm_carries_our_operation_id() {
+    let rules = good(SHIPPED);
+    let batch = rules.collections["contacts"].bindings[1].batch.as_ref().expect("given");
+    let item = batch.item.as_ref().expect("given");
+    let create = r#"{"op":"create","id":null,"version":null,"key":"k1","body":{"properties":{"email":"a@x.io"}}}"#;
+    assert_eq!(one(item, create), r#"{"properties":{"email":"a@x.io"},"request_id":"k1"}"#);
+    let update = r#"{"op":"update","id":"c7","version":"5","key":"k2","body":{"properties":{"phone":"1"}}}"#;
+    assert_eq!(one(item, update), r#"{"properties":{"phone":"1"},"request_id":"k2","id":"c7","etag":"5"}"#);
+}
+
+#[test]
+fn a_batch_of_kinto_is_conditional_item_by_item() {
+    let rules = good(KINTO);
+    let batch = rules.collections["people"].bindings[0].batch.as_ref().expect("given");
+    let item = batch.item.as_ref().expect("given");
+    let create = r#"{"op":"create","id":"u","version":null,"method":"PUT","path":"/r/u","body":{"data":{"name":"Ann"}},"key":"k"}"#;
+    let expected = r#"{"method":"PUT","path":"/r/u","headers":{"If-None-Match":"*"},"body":{"data":{"name":"Ann"}}}"#;
+    assert_eq!(one(item, create), expected);
+    let delete = r#"{"op":"delete","id":"u","version":"12","method":"DELETE","path":"/r/u","body":null,"key":"k"}"#;
+    assert_eq!(one(item, delete), r#"{"method":"DELETE","path":"/r/u","headers":{"If-Match":"\"12\""}}"#);
+}
+
+#[test]
+fn the_industry_of_a_company_is_put_back_among_billing_metadata() {
+    let rules = good(SHIPPED);
+    let companies = &rules.collections["companies"];
+    let billing = &companies.bindings[0];
+    let industry = companies.field("industry").expect("known");
+    let raw = r#"{"id":1,"metadata":[{"key":"size","value":"L"},{"key":"industry","value":"retail"}]}"#;
+    let read = billing.mapper.read(raw.as_bytes()).expect("reads");
+    assert_eq!(read.slots[industry], Slot::Value(Value::Text("retail".to_owned())));
+    let none = billing.mapper.read(br#"{"id":1}"#).expect("reads");
+    assert_eq!(none.slots[industry], Slot::Absent);
+    let mut body = Json::parse(raw.as_bytes()).expect("json");
+    assert!(billing.mapper.write(&mut body, &[(industry, Value::Text("software".to_owned()))]).is_empty());
+    let expected = r#"{"id":1,"metadata":[{"key":"size","value":"L"},{"key":"industry","value":"software"}]}"#;
+    assert_eq!(body, Json::parse(expected.as_bytes()).expect("json"));
 }

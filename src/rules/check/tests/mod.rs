@@ -6,6 +6,7 @@ mod cases;
 mod examples;
 mod files;
 mod meaning;
+mod reference;
 mod schema;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,373 @@
+//! Owns: one upstream's way out: budgets, concurrency, credentials, attempts; every request to the upstream passes here.
+//!
+//! Must not know: what requests are for. What an outcome means is decided in `classify`, waits in `backoff`, `retry_after`, `budget`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, Method};
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::auth::Credentials;
+use super::budget::Budgets;
+use super::classify::{Pace, Verdict, classify};
+use super::{
+    Built, Failure, FailureKind, Filled, Holes, Outgoing, Response, Safety, Secrets, Transport, TransportError,
+    backoff, build_request, check_url, header, path_below, ratelimit, retry_after, words,
+};
+use crate::clock::Clock;
+use crate::record::Json;
+use crate::rules::{Request, Upstream};
+
+/// Redirects of one read that are followed.
+const REDIRECTS_MAX: u32 = 3;
+/// The retry budget of an upstream, in tokens.
+const RETRY_TOKENS_MAX: u32 = 500;
+const RETRY_COST: u32 = 5;
+const TIMEOUT_RETRY_COST: u32 = 10;
+
+/// The client of one upstream, shared by all its bindings.
+pub struct Client {
+    upstream: Arc<Upstream>,
+    secrets: Secrets,
+    credentials: Credentials,
+    headers: HeaderMap,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    permits: Semaphore,
+    state: Mutex<State>,
+}
+
+struct State {
+    budgets: Budgets,
+    retry_tokens: u32,
+}
+
+/// One call, over its attempts.
+#[derive(Default)]
+struct Call {
+    attempts: u32,
+    redirects: u32,
+    waited: Duration,
+    /// An attempt before the last one may have been done.
+    ambiguous: bool,
+}
+
+impl Client {
+    /// Resolves the secrets of credentials, headers and health probe; one that is missing is a [`FailureKind::Fatal`].
+    pub fn new(
+        upstream: Arc<Upstream>,
+        lookup: &dyn Fn(&str) -> Option<SecretString>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Failure> {
+        let mut secrets = Secrets::default();
+        secrets.learn(upstream.headers.iter().map(|(_, template)| template), lookup)?;
+        let credentials = Credentials::resolve(&upstream.auth, &mut secrets, lookup)?;
+        if let Some(check) = &upstream.check {
+            secrets.learn(templates(&check.request), lookup)?;
+        }
+        let mut headers = HeaderMap::new();
+        for (name, template) in &upstream.headers {
+            let filled = secrets.fill(template, &Holes::default(), &|text| Ok(text.to_owned()))?;
+            let (name, value) = header(name, &filled)?;
+            headers.insert(name, value);
+        }
+        let state = State { budgets: Budgets::new(&upstream.budgets), retry_tokens: RETRY_TOKENS_MAX };
+        let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
+        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, state: Mutex::new(state) })
+    }
+
+    /// Resolves the secrets that requests of bindings name, too.
+    pub fn knowing<'a>(
+        mut self,
+        requests: impl IntoIterator<Item = &'a Request>,
+        lookup: &dyn Fn(&str) -> Option<SecretString>,
+    ) -> Result<Self, Failure> {
+        self.secrets.learn(requests.into_iter().flat_map(templates), lookup)?;
+        Ok(self)
+    }
+
+    /// Whose client this is.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// The wall clock, as it goes into observations.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// A request of the rules below this upstream's base URL.
+    pub fn build(&self, request: &Request, holes: &Holes<'_>) -> Result<Built, Failure> {
+        build_request(&self.upstream.base_url, &self.secrets, request, holes)
+    }
+
+    /// The resolved secrets, to fill templates with.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The health probe. Returns the account's identity where the rules say where it is.
+    pub async fn check(&self) -> Result<Option<String>, Failure> {
+        let Some(check) = &self.upstream.check else { return Ok(None) };
+        let request = self.build(&check.request, &Holes::default())?;
+        let response = self.send(request.clone(), Safety::Read).await?;
+        let Some(path) = &check.account else { return Ok(None) };
+        let json = Json::parse(&response.body).ok();
+        match json.as_ref().and_then(|json| path.get(json)) {
+            Some(Json::String(text)) => Ok(Some(text.clone())),
+            Some(Json::Number(token)) => Ok(Some(token.clone())),
+            _ => Err(self.bad_answer(&request, &response, &format!("no account identity at {path}"))),
+        }
+    }
+
+    /// Sends a request within budgets and concurrency, with credentials, and again where that is safe and may help.
+    pub async fn send(&self, mut request: Built, safety: Safety) -> Result<Response, Failure> {
+        let Ok(_permit) = self.permits.acquire().await else {
+            return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
+        };
+        let mut call = Call::default();
+        loop {
+            let outgoing = self.outgoing(&request)?;
+            self.wait_for_turn(&request, &mut call).await?;
+            let began = self.clock.monotonic();
+            let outcome = self.transport.exchange(outgoing).await;
+            call.attempts += 1;
+            self.log(&request, &outcome, began);
+            let throttled = self.observe(&outcome);
+            if let Ok(response) = &outcome
+                && let Some(url) = redirected(&request, response, safety)
+            {
+                call.redirects += 1;
+                if call.redirects > REDIRECTS_MAX || url.origin() != request.url.origin() {
+                    return Err(self.bad_answer(&request, response, &refused_redirect(&url, call.redirects)));
+                }
+                request.url = url;
+                call.attempts -= 1;
+                continue;
+            }
+            let rules = &self.upstream.errors;
+            let verdict = classify(outcome.as_ref(), safety, request.conditional, throttled.is_some(), rules);
+            match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
+                Next::Return => match outcome {
+                    Ok(response) => return Ok(response),
+                    Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),
+                },
+                Next::Fail(kind, retry_at) => return Err(self.failure(kind, &request, &outcome, &call, retry_at)),
+                Next::Wait(wait) => self.pause(wait, &request, &mut call).await?,
+            }
+        }
+    }
+
+    /// What follows an attempt. Closes the gate where the upstream is throttling.
+    fn decide_next(
+        &self,
+        verdict: Verdict,
+        outcome: &Result<Response, TransportError>,
+        safety: Safety,
+        throttled: Option<Duration>,
+        call: &mut Call,
+    ) -> Next {
+        let (pace, spent) = match verdict {
+            Verdict::Success => {
+                let mut state = self.state();
+                state.retry_tokens = (state.retry_tokens + 1).min(RETRY_TOKENS_MAX);
+                return Next::Return;
+            }
+            // The same operation is still being worked on upstream: its outcome is not ours to guess.
+            Verdict::Fail(FailureKind::Conflict) if call.ambiguous && safety == Safety::Idempotent => {
+                return Next::Fail(FailureKind::Unknown, None);
+            }
+            Verdict::Fail(kind) => return Next::Fail(call.settle(kind, safety), None),
+            Verdict::Retry { pace, spent } => (pace, spent),
+        };
+        call.ambiguous |= spent == FailureKind::Unknown;
+        let random = self.clock.random();
+        let asked = outcome.as_ref().ok().and_then(|r| retry_after::parse_retry_after(&r.headers, self.clock.now()));
+        let wait = match (asked.or(throttled), pace) {
+            (Some(asked), _) => retry_after::with_jitter(asked, random),
+            (None, Pace::Throttled) => backoff::throttled_wait(call.attempts, random),
+            (None, Pace::Transient) => backoff::transient_wait(call.attempts, random),
+        };
+        let mut state = self.state();
+        if pace == Pace::Throttled {
+            state.budgets.close_gate(self.clock.monotonic() + wait);
+        }
+        let timed_out = matches!(outcome, Err(TransportError::TimedOut(_)));
+        let cost = if timed_out { TIMEOUT_RETRY_COST } else { RETRY_COST };
+        if call.attempts >= self.upstream.retry.attempts.max(1) || state.retry_tokens < cost {
+            return Next::Fail(call.settle(spent, safety), self.at(wait));
+        }
+        state.retry_tokens -= cost;
+        Next::Wait(wait)
+    }
+
+    /// Waits until every budget that covers the request lets it go, and debits them.
+    async fn wait_for_turn(&self, request: &Built, call: &mut Call) -> Result<(), Failure> {
+        loop {
+            let path = path_below(&self.upstream.base_url, &request.url);
+            let taken = self.state().budgets.take(request.method.as_str(), path, self.clock.monotonic());
+            match taken {
+                Ok(()) => return Ok(()),
+                Err(wait) => self.pause(wait, request, call).await?,
+            }
+        }
+    }
+
+    /// Sleeps, unless this call would then have waited longer than the rules allow in a pass.
+    async fn pause(&self, wait: Duration, request: &Built, call: &mut Call) -> Result<(), Failure> {
+        if call.waited + wait > self.upstream.retry.max_wait {
+            let kind = if call.ambiguous { FailureKind::Unknown } else { FailureKind::NotDone };
+            let why = format!("the upstream or a budget asks to wait {} s", wait.as_secs_f64().ceil());
+            let words = words::describe(&self.upstream.base_url, request, None, &why, call.attempts);
+            return Err(Failure { kind, status: None, words, retry_at: self.at(wait) });
+        }
+        call.waited += wait;
+        self.clock.sleep(wait).await;
+        Ok(())
+    }
+
+    /// Checks where the request goes, then adds headers, credentials and body.
+    fn outgoing(&self, request: &Built) -> Result<Outgoing, Failure> {
+        check_url(&self.upstream, &request.url)?;
+        let mut request = request.clone();
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::ACCEPT, http::HeaderValue::from_static("application/json"));
+        for (name, value) in self.headers.iter().chain(&request.headers) {
+            headers.insert(name, value.clone());
+        }
+        request.headers = headers;
+        self.credentials.apply(&mut request)?;
+        let body = request.body.map(|json| json.to_string());
+        if body.is_some() {
+            let json = http::HeaderValue::from_static("application/json");
+            request.headers.entry(http::header::CONTENT_TYPE).or_insert(json);
+        }
+        Ok(Outgoing {
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: body.map(bytes::Bytes::from),
+            timeouts: self.upstream.timeout,
+            body_bytes_max: self.upstream.body_bytes_max,
+        })
+    }
+
+    /// Learns from an answer's headers; returns the wait of an exhausted limit.
+    fn observe(&self, outcome: &Result<Response, TransportError>) -> Option<Duration> {
+        let headers = &outcome.as_ref().ok()?.headers;
+        let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(headers, self.clock.now()));
+        let wait = exhausted.max(retry_after::parse_backoff(headers));
+        if let Some(wait) = wait {
+            self.state().budgets.close_gate(self.clock.monotonic() + wait);
+        }
+        exhausted
+    }
+
+    fn failure(
+        &self,
+        kind: FailureKind,
+        request: &Built,
+        outcome: &Result<Response, TransportError>,
+        call: &Call,
+        retry_at: Option<DateTime<Utc>>,
+    ) -> Failure {
+        let (status, why) = match outcome {
+            Ok(response) if (200..300).contains(&response.status) => {
+                (Some(response.status), words::appearance(response))
+            }
+            Ok(response) => (Some(response.status), words::upstream_words(response)),
+            Err(error) => (None, error.to_string()),
+        };
+        let words = words::describe(&self.upstream.base_url, request, status, &self.secrets.mask(&why), call.attempts);
+        Failure { kind, status, words: self.secrets.mask(&words), retry_at }
+    }
+
+    /// The failure for an answer that is not what the rules describe.
+    pub fn bad_answer(&self, request: &Built, response: &Response, what: &str) -> Failure {
+        let why = format!("{what} ({})", words::appearance(response));
+        let words = words::describe(&self.upstream.base_url, request, Some(response.status), &why, 1);
+        Failure {
+            kind: FailureKind::BadAnswer,
+            status: Some(response.status),
+            words: self.secrets.mask(&words),
+            retry_at: None,
+        }
+    }
+
+    fn log(&self, request: &Built, outcome: &Result<Response, TransportError>, began: Duration) {
+        let ms = self.clock.monotonic().saturating_sub(began).as_millis();
+        let (upstream, method, path) = (self.upstream.name.as_str(), request.method.as_str(), request.url.path());
+        match outcome {
+            Ok(response) => tracing::debug!(upstream, method, path, status = response.status, ms, "answered"),
+            Err(error) => tracing::debug!(upstream, method, path, %error, ms, "not answered"),
+        }
+    }
+
+    fn at(&self, wait: Duration) -> Option<DateTime<Utc>> {
+        self.clock.now().checked_add_signed(chrono::TimeDelta::from_std(wait).ok()?)
+    }
+
+    /// No code that holds the lock can panic half-way through a change.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    /// After an attempt that may have been done, no later refusal proves that the write was not done.
+    fn settle(&self, kind: FailureKind, safety: Safety) -> FailureKind {
+        match kind {
+            FailureKind::NotDone | FailureKind::Conflict | FailureKind::Invalid | FailureKind::Auth
+                if self.ambiguous && safety != Safety::Read =>
+            {
+                FailureKind::Unknown
+            }
+            kind => kind,
+        }
+    }
+}
+
+/// What follows an attempt.
+enum Next {
+    Return,
+    Fail(FailureKind, Option<DateTime<Utc>>),
+    Wait(Duration),
+}
+
+/// Where a read is sent on to.
+fn redirected(request: &Built, response: &Response, safety: Safety) -> Option<Url> {
+    let follow = matches!(response.status, 301 | 302 | 303 | 307 | 308);
+    if !follow || safety != Safety::Read || request.method != Method::GET {
+        return None;
+    }
+    let location = response.headers.get(http::header::LOCATION)?.to_str().ok()?;
+    request.url.join(location).ok()
+}
+
+fn refused_redirect(url: &Url, redirects: u32) -> String {
+    match redirects {
+        0..=REDIRECTS_MAX => format!("redirected to another origin, {}", url.origin().ascii_serialization()),
+        _ => format!("more than {REDIRECTS_MAX} redirects"),
+    }
+}
+
+fn templates(request: &Request) -> impl Iterator<Item = &crate::rules::Template> {
+    let rest = request.query.iter().chain(&request.headers).map(|(_, template)| template);
+    std::iter::once(&request.path).chain(rest)
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("upstream", &self.upstream.name).finish_non_exhaustive()
+    }
+}
+
+/// A text without secrets.
+pub fn plain(text: impl Into<String>) -> Filled {
+    Filled { text: text.into(), sensitive: false }
+}

@@ -1,0 +1,171 @@
+//! Owns: HTTP exchanges over reqwest: limits of time and size, and what went wrong, told precisely.
+//!
+//! Must not know: upstreams, retries, redirects, what a status means.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use tokio::time::timeout;
+
+use super::{Outgoing, Response, Transport, TransportError, is_link_local};
+
+/// Idle connections that are kept per host.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+/// Idle connections live this long: shorter than servers usually keep them, so that few are found dead.
+const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(50);
+/// A peer that acknowledges nothing for this long is gone.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bodies are not allocated ahead beyond this, whatever `Content-Length` promises.
+const BODY_AHEAD_MAX: usize = 1024 * 1024;
+
+/// The real transport. Connections are pooled and shared by everyone who has the same connect timeout.
+#[derive(Debug, Default)]
+pub struct HttpTransport {
+    clients: Mutex<BTreeMap<Duration, reqwest::Client>>,
+}
+
+impl HttpTransport {
+    /// A transport without connections.
+    pub fn new() -> Self {
+        // The first one wins; that somebody else installed one before is fine.
+        let _installed_before = rustls::crypto::ring::default_provider().install_default();
+        Self::default()
+    }
+
+    fn client(&self, connect: Duration) -> Result<reqwest::Client, TransportError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&connect) {
+            return Ok(client.clone());
+        }
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("reconciled/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .tcp_nodelay(true)
+            .tcp_user_timeout(USER_TIMEOUT)
+            .connect_timeout(connect)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .pool_idle_timeout(IDLE_CONNECTION_AGE)
+            .dns_resolver(Resolver)
+            .tls_certs_merge(bundled_roots().iter().cloned())
+            .build()
+            .map_err(|error| TransportError::NotSent(root_cause(&error.without_url())))?;
+        clients.insert(connect, client.clone());
+        Ok(client)
+    }
+}
+
+impl Transport for HttpTransport {
+    fn exchange(&self, request: Outgoing) -> BoxFuture<'_, Result<Response, TransportError>> {
+        Box::pin(async move {
+            let total = request.timeouts.total;
+            let late = |_elapsed| TransportError::TimedOut(format!("no whole answer within {total:?}"));
+            timeout(total, self.exchange_within(request)).await.map_err(late)?
+        })
+    }
+}
+
+impl HttpTransport {
+    async fn exchange_within(&self, request: Outgoing) -> Result<Response, TransportError> {
+        let limits = request.timeouts;
+        let limit = request.body_bytes_max;
+        let mut builder = self.client(limits.connect)?.request(request.method, request.url).headers(request.headers);
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        let no_head =
+            |_elapsed| TransportError::TimedOut(format!("no answer within {:?}", limits.connect + limits.idle));
+        let sending = timeout(limits.connect + limits.idle, builder.send());
+        let mut response = sending.await.map_err(no_head)?.map_err(|error| explain(error.without_url()))?;
+        let ahead = response.content_length().unwrap_or(0);
+        if ahead > limit {
+            return Err(TransportError::TooLarge { limit });
+        }
+        let mut body = BytesMut::with_capacity(usize::try_from(ahead).unwrap_or(0).min(BODY_AHEAD_MAX));
+        let silent = |_elapsed| TransportError::TimedOut(format!("the answer stood still for {:?}", limits.idle));
+        loop {
+            let chunk = timeout(limits.idle, response.chunk()).await.map_err(silent)?;
+            let Some(chunk) = chunk.map_err(|error| explain(error.without_url()))? else { break };
+            let length = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
+            if length > limit {
+                return Err(TransportError::TooLarge { limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Response { status: response.status().as_u16(), headers, body: Bytes::from(body) })
+    }
+}
+
+/// Tells what was certainly not sent from what may have been.
+fn explain(error: reqwest::Error) -> TransportError {
+    let words = root_cause(&error);
+    if is_certificate(&error) {
+        return TransportError::Certificate(words);
+    }
+    if error.is_connect() || error.is_builder() || words.contains("refused stream") {
+        return TransportError::NotSent(words);
+    }
+    if error.is_timeout() {
+        return TransportError::TimedOut(words);
+    }
+    TransportError::Broken(words)
+}
+
+fn is_certificate(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| {
+            let io = cause.downcast_ref::<std::io::Error>()?;
+            io.get_ref()?.downcast_ref::<rustls::Error>()
+        });
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// The innermost cause: it says most and, unlike the outer ones, never a URL.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = cause.to_string();
+        source = cause.source();
+    }
+    words
+}
+
+/// The bundled roots, for machines that have no store of their own; they are added to the machine's.
+fn bundled_roots() -> &'static [reqwest::Certificate] {
+    static ROOTS: OnceLock<Vec<reqwest::Certificate>> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+        roots.filter_map(|der| reqwest::Certificate::from_der(der).ok()).collect()
+    })
+}
+
+/// The machine's resolver without link-local answers.
+struct Resolver;
+
+impl reqwest::dns::Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let addresses: Vec<SocketAddr> = found.filter(|address| !is_link_local(address.ip())).collect();
+            if addresses.is_empty() {
+                return Err(format!("{} has no address that may be used", name.as_str()).into());
+            }
+            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! Owns: reading one listing page by page.
+//!
+//! Must not know: how pages follow each other (that is `paging`), what is done with records.
+
+use std::sync::Arc;
+
+use super::paging::{LoopGuard, page_request, parse_page};
+use super::{Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Safety};
+use crate::rules::{Binding, Paging};
+
+/// A listing under way. After an error it stands where it was.
+#[derive(Debug)]
+pub struct Lister {
+    client: Arc<Client>,
+    binding: Arc<Binding>,
+    query: ListQuery,
+    token: Option<PageToken>,
+    done: bool,
+    guard: LoopGuard,
+}
+
+impl Lister {
+    /// Begins at the first page, or where `query.resume` says.
+    pub fn new(client: Arc<Client>, binding: Arc<Binding>, query: ListQuery) -> Self {
+        let token = query.resume.clone();
+        Self { client, binding, query, token, done: false, guard: LoopGuard::default() }
+    }
+
+    /// The next page; `None` after the last one.
+    pub async fn page(&mut self) -> Result<Option<Page>, Failure> {
+        if self.done {
+            return Ok(None);
+        }
+        let Some(read) = &self.binding.read else {
+            return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", self.binding.collection)));
+        };
+        let built = self.client.build(&read.request, &Holes::default())?;
+        let request = page_request(built, read, &self.query, self.token.as_ref())?;
+        let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
+        match &self.token {
+            Some(token) => self.guard.enter(&token.at),
+            None if by_url => self.guard.enter(request.url.as_str()),
+            None => {}
+        }
+        let requested_at = self.client.now();
+        let response =
+            self.client.send(request.clone(), Safety::Read).await.map_err(|failure| self.expired(failure))?;
+        let observed_at = self.client.now();
+        if response.status == 304 {
+            self.done = true;
+            return Ok(Some(Page {
+                body: bytes::Bytes::new(),
+                records: Vec::new(),
+                next: None,
+                not_modified: true,
+                mark: self.query.etag.clone(),
+                requested_at,
+                observed_at,
+            }));
+        }
+        let bad = |what: String| self.client.bad_answer(&request, &response, &what);
+        let parsed = parse_page(read, &response, &request.url, self.token.as_ref()).map_err(&bad)?;
+        self.guard.check(&parsed, &response.body).map_err(&bad)?;
+        self.done = parsed.next.is_none();
+        self.token.clone_from(&parsed.next);
+        Ok(Some(Page {
+            body: response.body,
+            records: parsed.records,
+            next: parsed.next,
+            not_modified: false,
+            mark: parsed.mark,
+            requested_at,
+            observed_at,
+        }))
+    }
+
+    /// 410 to a listing that goes on from somewhere means that the somewhere is gone, not the collection.
+    fn expired(&self, mut failure: Failure) -> Failure {
+        if failure.kind == FailureKind::Gone && (self.token.is_some() || self.query.since.is_some()) {
+            failure.kind = FailureKind::CursorExpired;
+        }
+        failure
+    }
+}

@@ -1,0 +1,236 @@
+//! Owns: listings as a state machine without I/O: the request of each page, what its answer holds, whether and how it goes on.
+//!
+//! Must not know: how requests are sent, what records say.
+
+use std::collections::HashSet;
+
+use http::HeaderMap;
+use url::Url;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::split::{Split, split_records, token_text};
+use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
+use crate::record::{Json, Path};
+use crate::rules::{Incremental, NextAt, Paging, Place, Read, SinceFrom};
+
+/// Pages of one listing, at most.
+pub const PAGES_MAX: u64 = 100_000;
+
+/// What a page's answer holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// Where each record stands.
+    pub records: Vec<std::ops::Range<usize>>,
+    /// How to go on.
+    pub next: Option<PageToken>,
+    /// The since-value or ETag of the first page.
+    pub mark: Option<String>,
+}
+
+/// The request of the page at `token` (`None`: the first), from the listing's own request.
+pub fn page_request(
+    mut built: Built,
+    read: &Read,
+    query: &ListQuery,
+    token: Option<&PageToken>,
+) -> Result<Built, Failure> {
+    let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
+    if let (Incremental::Since { into, .. }, Some(since)) = (&read.incremental, &query.since)
+        && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
+    {
+        built.set(into, since)?;
+    }
+    match &read.page {
+        Paging::None => {}
+        Paging::Page { into, start, size } => {
+            set_size(&mut built, size.as_ref())?;
+            built.set_number(into, number(token, *start)?)?;
+        }
+        Paging::Offset { into, size } => {
+            set_size(&mut built, size.as_ref())?;
+            built.set_number(into, number(token, 0)?)?;
+        }
+        Paging::Cursor { into, .. } => {
+            if let Some(token) = token {
+                built.set(into, &token.at)?;
+            }
+        }
+        Paging::LinkHeader | Paging::NextUrl { .. } => {
+            if let Some(token) = token {
+                built.url = Url::parse(&token.at).map_err(|error| {
+                    Failure::new(FailureKind::BadAnswer, format!("the next page's URL cannot be read: {error}"))
+                })?;
+            }
+        }
+    }
+    if let (Incremental::Conditional, Some(etag), None) = (&read.incremental, &query.etag, token) {
+        built.set_header("if-none-match", &plain(etag))?;
+        built.conditional = true;
+    }
+    Ok(built)
+}
+
+/// Reads a page's answer. The error says what is wrong with it; the caller adds whose answer it is.
+pub fn parse_page(
+    read: &Read,
+    response: &Response,
+    requested: &Url,
+    token: Option<&PageToken>,
+) -> Result<Parsed, String> {
+    let next_path = match &read.page {
+        Paging::Cursor { next: NextAt::Body(path), .. } | Paging::NextUrl { next: NextAt::Body(path) } => Some(path),
+        _ => None,
+    };
+    let mark_path = match &read.incremental {
+        Incremental::Since { from: SinceFrom::Body(path), .. } if token.is_none() => Some(path),
+        _ => None,
+    };
+    let others: Vec<&Path> = next_path.into_iter().chain(mark_path).collect();
+    let split = split_records(&response.body, &read.records, &others).map_err(|error| error.to_string())?;
+    let next_text = next_path.and_then(|_| token_text(&response.body, split.found.first()?.as_ref()));
+    let mark = match &read.incremental {
+        _ if token.is_some() => None,
+        Incremental::Since { from: SinceFrom::Header(name), .. } => header_text(&response.headers, name),
+        Incremental::Conditional => header_text(&response.headers, "etag"),
+        _ if mark_path.is_some() => token_text(&response.body, split.found.last().and_then(Option::as_ref)),
+        _ => None,
+    };
+    let at = decide_next(read, response, requested, token, &split, next_text)?;
+    let pages = token.map_or(0, |token| token.pages) + 1;
+    let records = token.map_or(0, |token| token.records) + u64::try_from(split.records.len()).unwrap_or(0);
+    if at.is_some() && pages >= PAGES_MAX {
+        return Err(format!("the listing does not end within {PAGES_MAX} pages"));
+    }
+    Ok(Parsed { records: split.records, next: at.map(|at| PageToken { at, pages, records }), mark })
+}
+
+fn decide_next(
+    read: &Read,
+    response: &Response,
+    requested: &Url,
+    token: Option<&PageToken>,
+    split: &Split,
+    next_text: Option<String>,
+) -> Result<Option<String>, String> {
+    let count = u64::try_from(split.records.len()).unwrap_or(u64::MAX);
+    let is_last = |size: Option<&(Place, u64)>| count == 0 || size.is_some_and(|(_, size)| count < *size);
+    let here = |start| number(token, start).map_err(|failure| failure.words);
+    match &read.page {
+        Paging::None => Ok(None),
+        Paging::Page { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + 1).to_string())),
+        Paging::Offset { size, .. } if !is_last(size.as_ref()) => Ok(Some((here(0)? + count).to_string())),
+        Paging::Page { .. } | Paging::Offset { .. } => Ok(None),
+        Paging::Cursor { next, more, .. } => {
+            let next = match next {
+                NextAt::Body(_) => next_text,
+                NextAt::Header(name) => header_text(&response.headers, name),
+            };
+            match more {
+                Some(more) if next.is_some() => {
+                    let json = Json::parse(&response.body).map_err(|error| format!("not JSON: {error}"))?;
+                    let goes_on = more.test(&json).map_err(|error| format!("`more`: {error}"))?;
+                    Ok(next.filter(|_| goes_on))
+                }
+                _ => Ok(next),
+            }
+        }
+        Paging::LinkHeader => absolute(requested, next_link(&response.headers)),
+        Paging::NextUrl { next: NextAt::Header(name) } => absolute(requested, header_text(&response.headers, name)),
+        Paging::NextUrl { next: NextAt::Body(_) } => absolute(requested, next_text),
+    }
+}
+
+fn absolute(requested: &Url, next: Option<String>) -> Result<Option<String>, String> {
+    let Some(next) = next else { return Ok(None) };
+    match requested.join(&next) {
+        Ok(url) => Ok(Some(url.into())),
+        Err(error) => Err(format!("the next page's URL cannot be read: {error}")),
+    }
+}
+
+fn set_size(built: &mut Built, size: Option<&(Place, u64)>) -> Result<(), Failure> {
+    match size {
+        Some((place, size)) => built.set_number(place, *size),
+        None => Ok(()),
+    }
+}
+
+fn number(token: Option<&PageToken>, start: u64) -> Result<u64, Failure> {
+    let Some(token) = token else { return Ok(start) };
+    let broken = |_no_number| Failure::new(FailureKind::BadAnswer, "the saved place in the listing is no number");
+    token.at.parse().map_err(broken)
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The target of `rel="next"` (RFC 8288). Commas and semicolons inside `<…>` and quotes do not separate.
+fn next_link(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(http::header::LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|text| {
+        let mut rest = text;
+        while let Some((_, tail)) = rest.split_once('<') {
+            let (target, tail) = tail.split_once('>')?;
+            let (parameters, tail) = tail.split_at(end_of_link(tail));
+            if parameters.split(';').any(is_next) {
+                return Some(target.trim().to_owned());
+            }
+            rest = tail;
+        }
+        None
+    })
+}
+
+fn end_of_link(text: &str) -> usize {
+    let mut quoted = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' if !quoted => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn is_next(parameter: &str) -> bool {
+    parameter.split_once('=').is_some_and(|(name, value)| {
+        let relations = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("rel")
+            && relations.split_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
+    })
+}
+
+/// Notices a listing that goes in circles: a place that was there before, or a whole page that was.
+#[derive(Clone, Debug, Default)]
+pub struct LoopGuard {
+    places: HashSet<u64>,
+    pages: HashSet<u64>,
+}
+
+impl LoopGuard {
+    /// Remembers where a page was read.
+    pub fn enter(&mut self, place: &str) {
+        self.places.insert(xxhash_rust::xxh3::xxh3_64(place.as_bytes()));
+    }
+
+    /// Checks a page that was read and where it wants to go on.
+    pub fn check(&mut self, parsed: &Parsed, body: &[u8]) -> Result<(), String> {
+        if let (Some(first), Some(last)) = (parsed.records.first(), parsed.records.last()) {
+            let mut hash = Xxh3::new();
+            hash.update(body.get(first.clone()).unwrap_or_default());
+            hash.update(body.get(last.clone()).unwrap_or_default());
+            hash.update(&parsed.records.len().to_le_bytes());
+            if !self.pages.insert(hash.digest()) {
+                return Err("the listing shows the same page twice".to_owned());
+            }
+        }
+        match &parsed.next {
+            Some(next) if !self.places.insert(xxhash_rust::xxh3::xxh3_64(next.at.as_bytes())) => {
+                Err("the listing goes in circles: its next page was read before".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Owns: reading one record.
+//!
+//! Must not know: why it is read.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::split::{find_values, token_text};
+use super::{Client, Failure, FailureKind, Got, Holes, Remote, Safety};
+use crate::record::{Json, Lens, Path};
+use crate::rules::{Binding, VersionAt};
+
+/// Reads the record with this remote id.
+pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<Got, Failure> {
+    let Some(request) = binding.read.as_ref().and_then(|read| read.get.as_ref()) else {
+        return Err(Failure::new(FailureKind::Fatal, format!("{} has no point read here", binding.collection)));
+    };
+    let built = client.build(request, &Holes::id(remote_id))?;
+    let response = match client.send(built.clone(), Safety::Read).await {
+        Ok(response) => response,
+        Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Gone) => return Ok(Got::Missing),
+        Err(failure) => return Err(failure),
+    };
+    match cut_record(&response.body, request.record.as_ref()) {
+        Ok(raw) => {
+            let version = version_of(binding, &response.headers, &raw);
+            Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
+        }
+        Err(what) => Err(client.bad_answer(&built, &response, &what)),
+    }
+}
+
+/// True where records can be read one by one.
+pub fn has_point_read(binding: &Binding) -> bool {
+    binding.read.as_ref().is_some_and(|read| read.get.is_some())
+}
+
+/// The record in an answer: an object at `path`, or the whole.
+pub fn cut_record(body: &Bytes, path: Option<&Path>) -> Result<Bytes, String> {
+    let whole = Path { steps: Vec::new() };
+    let path = path.unwrap_or(&whole);
+    let found = find_values(body, &[path]).map_err(|error| error.to_string())?;
+    match found.first().cloned().flatten() {
+        Some(range) if body.get(range.start) == Some(&b'{') => Ok(body.slice(range)),
+        Some(_) => Err(format!("what stands at {path} is no record")),
+        None => Err(format!("no record at {path}")),
+    }
+}
+
+/// The version where the binding says it is.
+pub fn version_of(binding: &Binding, headers: &HeaderMap, raw: &[u8]) -> Option<String> {
+    match binding.version.as_ref()? {
+        VersionAt::Header(name) => headers.get(name)?.to_str().ok().map(str::to_owned),
+        VersionAt::Record(lens) => lens_text(lens, raw),
+    }
+}
+
+/// The version inside a record, where it is there.
+pub fn version_in(binding: &Binding, raw: &[u8]) -> Option<String> {
+    match binding.version.as_ref()? {
+        VersionAt::Header(_) => None,
+        VersionAt::Record(lens) => lens_text(lens, raw),
+    }
+}
+
+fn lens_text(lens: &Lens, raw: &[u8]) -> Option<String> {
+    match lens {
+        Lens::Path(path) => path_text(raw, path),
+        Lens::Filter { get, .. } => {
+            let outputs = get.run(&Json::parse(raw).ok()?, &[], 1).ok()?;
+            scalar_text(outputs.first()?).map(Cow::into_owned)
+        }
+    }
+}
+
+/// The text or number at a path.
+pub fn path_text(raw: &[u8], path: &Path) -> Option<String> {
+    let found = find_values(raw, &[path]).ok()?;
+    token_text(raw, found.first()?.as_ref())
+}
+
+/// A string or a number as text.
+pub fn scalar_text(json: &Json) -> Option<Cow<'_, str>> {
+    match json {
+        Json::String(text) | Json::Number(text) if !text.is_empty() => Some(Cow::Borrowed(text)),
+        _ => None,
+    }
+}

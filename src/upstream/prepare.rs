@@ -1,0 +1,240 @@
+//! Owns: the request of one write: its body, its precondition, and reading again before where that is needed.
+//!
+//! Must not know: batches, what the answer means.
+
+use super::point::{get, has_point_read};
+use super::{
+    Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
+};
+use crate::record::{Json, Mapper, Slot, Value};
+use crate::rules::{Binding, Body, Idempotency, Precondition, Request};
+
+/// A write that can be sent.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The request.
+    pub built: Built,
+    /// What sending it twice does.
+    pub safety: Safety,
+    /// The version that it is conditional on.
+    pub version: Option<String>,
+}
+
+/// Makes the request of a write. `Err` is the outcome of a write that is not sent.
+pub async fn prepare(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
+    match write.op {
+        SendOp::Create => prepare_create(client, binding, write),
+        SendOp::Update => prepare_update(client, binding, write).await,
+        SendOp::Delete => prepare_delete(client, binding, write).await,
+    }
+}
+
+fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
+    let create = binding.create.as_ref().ok_or_else(|| not_described(binding, write.op))?;
+    let mut built = build(client, &create.request, write, None)?;
+    let values = match create.body {
+        Body::Full => &write.record,
+        Body::Changed | Body::Filter(_) => &write.values,
+    };
+    built.body = Some(make_body(binding, &create.body, write, values, None)?);
+    let mut safety = if built.method == http::Method::PUT { Safety::Idempotent } else { Safety::Plain };
+    match &create.idempotency {
+        Idempotency::None | Idempotency::Match(_) => {}
+        Idempotency::Header { name, .. } => {
+            built.set_header(name, &plain(&write.key)).map_err(refuse)?;
+            safety = Safety::Idempotent;
+        }
+        Idempotency::Field(path) => built.set_body(path, Json::String(write.key.clone())).map_err(refuse)?,
+        Idempotency::ClientId => {
+            built.set_header("if-none-match", &plain("*")).map_err(refuse)?;
+            safety = Safety::Idempotent;
+        }
+    }
+    Ok(Prepared { built, safety, version: None })
+}
+
+async fn prepare_update(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
+    let update = binding.update.as_ref().ok_or_else(|| not_described(binding, write.op))?;
+    let needs_raw = !matches!(update.body, Body::Changed);
+    let ground = stand_on(client, binding, &update.precondition, write, needs_raw).await?;
+    let mut built = build(client, &update.request, write, ground.version.as_deref())?;
+    built.body = Some(make_body(binding, &update.body, write, &write.values, ground.raw.as_deref())?);
+    let safety = set_precondition(client, &mut built, &update.precondition, ground.version.as_deref())?;
+    Ok(Prepared { built, safety, version: ground.version })
+}
+
+async fn prepare_delete(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
+    let delete = binding.delete.as_ref().ok_or_else(|| not_described(binding, write.op))?;
+    let ground = stand_on(client, binding, &delete.precondition, write, false).await?;
+    let mut built = build(client, &delete.request, write, ground.version.as_deref())?;
+    set_precondition(client, &mut built, &delete.precondition, ground.version.as_deref())?;
+    Ok(Prepared { built, safety: Safety::Idempotent, version: ground.version })
+}
+
+/// The remote state that a write is made against.
+struct Ground {
+    raw: Option<Vec<u8>>,
+    version: Option<String>,
+}
+
+/// Reads the record again where the precondition or the body needs it, and compares what the mapping sees.
+async fn stand_on(
+    client: &Client,
+    binding: &Binding,
+    precondition: &Precondition,
+    write: &WriteRequest,
+    needs_raw: bool,
+) -> Result<Ground, Written> {
+    let expected = write.expected_raw.as_deref();
+    let version = write.expected_version.clone();
+    let usable = !needs_raw || expected.is_some_and(|raw| Json::parse(raw).is_ok());
+    let must_read = match precondition {
+        Precondition::Version { .. } => version.is_none() || !usable,
+        Precondition::Reread => true,
+        Precondition::None => !usable,
+    };
+    if !must_read {
+        return Ok(Ground { raw: expected.map(<[u8]>::to_vec), version });
+    }
+    if !has_point_read(binding) {
+        let why = "the record must be read again before this write, but the binding has no `get`";
+        return Err(Written::Refused(why.to_owned()));
+    }
+    let id = remote_id(write)?;
+    let now = match get(client, binding, id).await {
+        Ok(Got::Found(now)) => now,
+        Ok(Got::Missing) => return Err(gone(write)),
+        Err(failure) => return Err(not_read(failure)),
+    };
+    let same = match expected {
+        Some(expected) => same_content(&binding.mapper, expected, &now.raw),
+        // Nothing to compare with: a write on the operator's own word, or a merge that has yet to see the record.
+        None => matches!(precondition, Precondition::None),
+    };
+    if same { Ok(Ground { raw: Some(now.raw.to_vec()), version: now.version }) } else { Err(Written::Stale(Some(now))) }
+}
+
+/// What is sent: the mapped form of `values` by itself or put into the remote record, or what the filter makes of them.
+fn make_body(
+    binding: &Binding,
+    body: &Body,
+    write: &WriteRequest,
+    values: &[(usize, Value)],
+    remote: Option<&[u8]>,
+) -> Result<Json, Written> {
+    let mapper = &binding.mapper;
+    let remote = remote.and_then(|raw| Json::parse(raw).ok());
+    match body {
+        Body::Changed => map_values(mapper, Json::Object(Vec::new()), values, write.op),
+        Body::Full => match (remote, write.op) {
+            (Some(remote), _) => map_values(mapper, remote, values, write.op),
+            (None, SendOp::Create) => map_values(mapper, Json::Object(Vec::new()), values, write.op),
+            // Without the remote record, what the mapping does not know would be wiped out.
+            (None, SendOp::Update | SendOp::Delete) => {
+                Err(Written::Refused("the remote record cannot be read, so it cannot be written as a whole".to_owned()))
+            }
+        },
+        Body::Filter(filter) => {
+            let changed = map_values(mapper, Json::Object(Vec::new()), &write.values, write.op)?;
+            let record = map_values(mapper, Json::Object(Vec::new()), &write.record, write.op)?;
+            let input = Json::Object(vec![
+                ("record".to_owned(), record),
+                ("changed".to_owned(), changed),
+                ("remote".to_owned(), remote.unwrap_or(Json::Null)),
+            ]);
+            match filter.run(&input, &[], 1) {
+                Ok(outputs) => {
+                    outputs.into_iter().next().ok_or_else(|| Written::Refused("`body` gives nothing".to_owned()))
+                }
+                Err(error) => Err(Written::Refused(format!("`body`: {error}"))),
+            }
+        }
+    }
+}
+
+/// Only what may be written here enters a body, whoever asks (I9).
+fn map_values(mapper: &Mapper, mut body: Json, values: &[(usize, Value)], op: SendOp) -> Result<Json, Written> {
+    let may_go =
+        |field: usize| mapper.field(field).is_some_and(|map| map.push && (op == SendOp::Create || !map.create_only));
+    let values: Vec<(usize, Value)> = values.iter().filter(|(field, _)| may_go(*field)).cloned().collect();
+    let unwritable = mapper.write(&mut body, &values);
+    if unwritable.is_empty() {
+        return Ok(body);
+    }
+    Err(Written::Inexpressible(unwritable.into_iter().map(|(field, error)| (field, error.reason)).collect()))
+}
+
+/// True where the mapping sees the same record: what it does not map, and the version itself, do not count.
+pub fn same_content(mapper: &Mapper, expected: &[u8], now: &[u8]) -> bool {
+    if expected == now {
+        return true;
+    }
+    let (Ok(expected), Ok(now)) = (mapper.read(expected), mapper.read(now)) else { return false };
+    expected.deleted == now.deleted
+        && mapper.fields.iter().all(|map| match (expected.slots.get(map.field), now.slots.get(map.field)) {
+            (Some(Slot::Value(left)), Some(Slot::Value(right))) => map.domain.same(left, right),
+            (left, right) => left == right,
+        })
+}
+
+/// Puts the version where the rules want it; a write that carries one can be sent twice.
+fn set_precondition(
+    client: &Client,
+    built: &mut Built,
+    precondition: &Precondition,
+    version: Option<&str>,
+) -> Result<Safety, Written> {
+    match precondition {
+        Precondition::Reread | Precondition::None => Ok(Safety::Plain),
+        Precondition::Version { place, value } => {
+            let missing =
+                || Written::Refused("no version of the record is known, and its point read shows none".to_owned());
+            let filled = fill_version(client.secrets(), value, version.ok_or_else(missing)?).map_err(refuse)?;
+            built.set_filled(place, &filled).map_err(refuse)?;
+            Ok(Safety::Idempotent)
+        }
+    }
+}
+
+fn build(client: &Client, request: &Request, write: &WriteRequest, version: Option<&str>) -> Result<Built, Written> {
+    let holes = Holes { id: write.remote_id.as_deref(), version, key: Some(&write.key) };
+    client.build(request, &holes).map_err(refuse)
+}
+
+/// The id of a record that exists.
+pub fn remote_id(write: &WriteRequest) -> Result<&str, Written> {
+    let missing = || Written::Refused("the write names no remote record".to_owned());
+    write.remote_id.as_deref().ok_or_else(missing)
+}
+
+/// What it means for a write that its record is not there.
+pub fn gone(write: &WriteRequest) -> Written {
+    match (write.op, &write.remote_id) {
+        (SendOp::Delete, Some(id)) => Written::Done { remote_id: id.clone(), version: None, record: None },
+        _ => Written::Missing,
+    }
+}
+
+/// Nothing was sent because the record could not be read first.
+fn not_read(failure: Failure) -> Written {
+    match failure.kind {
+        FailureKind::Auth | FailureKind::Fatal => Written::Stopped(failure),
+        _ => Written::NotDone(failure),
+    }
+}
+
+fn refuse(failure: Failure) -> Written {
+    match failure.kind {
+        FailureKind::Fatal => Written::Stopped(failure),
+        _ => Written::Refused(failure.words),
+    }
+}
+
+fn not_described(binding: &Binding, op: SendOp) -> Written {
+    Written::Refused(format!("the binding of {} does not say how to {}", binding.collection, op.name()))
+}
+
+/// A record as a write's answer or a read after it shows it.
+pub fn as_remote(client: &Client, raw: bytes::Bytes, version: Option<String>) -> Remote {
+    Remote { raw, version, observed_at: client.now() }
+}

@@ -1,0 +1,127 @@
+//! Owns: what an answer's rate-limit headers say: how much is left, and for how long.
+//!
+//! Must not know: what is done about it.
+//!
+//! `RateLimit`/`RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers-10, the older `RateLimit-*` (reset is a delta)
+//! and `X-RateLimit-*` (reset in any of the units in use).
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+
+/// What one group of headers says about one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Requests per window, where told.
+    pub limit: Option<u64>,
+    /// Requests left in this window.
+    pub remaining: u64,
+    /// Until the window ends, where told.
+    pub reset: Option<Duration>,
+}
+
+/// Epoch milliseconds lie above this, epoch seconds below.
+const EPOCH_MS_MIN: f64 = 1e12;
+/// Epoch seconds lie above this, deltas below.
+const EPOCH_S_MIN: f64 = 1e9;
+
+/// Everything the headers say, in no order of importance.
+pub fn parse_rate_limits(headers: &HeaderMap, now: DateTime<Utc>) -> Vec<Observed> {
+    let mut observed = parse_structured(headers);
+    if observed.is_empty() {
+        observed.extend(parse_older(headers));
+    }
+    observed.extend(parse_x(headers, now));
+    observed
+}
+
+/// The wait that the headers ask for: the longest reset among limits with nothing left.
+pub fn exhausted_for(observed: &[Observed]) -> Option<Duration> {
+    observed.iter().filter(|limit| limit.remaining == 0).filter_map(|limit| limit.reset).max()
+}
+
+/// `RateLimit: "default";r=50;t=30`, several by commas. Early drafts wrote `limit=100, remaining=50, reset=30`.
+fn parse_structured(headers: &HeaderMap) -> Vec<Observed> {
+    let policies: Vec<(&str, Vec<(&str, f64)>)> = list(headers, "ratelimit-policy");
+    let quota = |name: &str| {
+        let (_, parameters) = policies.iter().find(|(policy, _)| *policy == name)?;
+        whole(parameter(parameters, "q")?)
+    };
+    let items = list(headers, "ratelimit");
+    let early: Vec<(&str, f64)> = items.iter().filter_map(|(item, _)| assignment(item)).collect();
+    if let Some(remaining) = parameter(&early, "remaining").and_then(whole) {
+        let reset = parameter(&early, "reset").and_then(seconds);
+        return vec![Observed { limit: parameter(&early, "limit").and_then(whole), remaining, reset }];
+    }
+    let read = |(name, parameters): &(&str, Vec<(&str, f64)>)| {
+        let remaining = whole(parameter(parameters, "r")?)?;
+        Some(Observed { limit: quota(name), remaining, reset: parameter(parameters, "t").and_then(seconds) })
+    };
+    items.iter().filter_map(read).collect()
+}
+
+fn parse_older(headers: &HeaderMap) -> Option<Observed> {
+    let remaining = whole(number(headers, "ratelimit-remaining")?)?;
+    let limit = number(headers, "ratelimit-limit").and_then(whole);
+    Some(Observed { limit, remaining, reset: number(headers, "ratelimit-reset").and_then(seconds) })
+}
+
+fn parse_x(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Observed> {
+    let any = |what: &str| {
+        number(headers, &format!("x-ratelimit-{what}")).or_else(|| number(headers, &format!("x-rate-limit-{what}")))
+    };
+    let reset = any("reset").and_then(|reset| {
+        let from_epoch_ms = |ms: f64| {
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double exactly")]
+            let now_ms = now.timestamp_millis() as f64;
+            seconds(((ms - now_ms) / 1000.0).max(0.0))
+        };
+        if reset > EPOCH_MS_MIN {
+            from_epoch_ms(reset)
+        } else if reset > EPOCH_S_MIN {
+            from_epoch_ms(reset * 1000.0)
+        } else {
+            seconds(reset)
+        }
+    });
+    Some(Observed { limit: any("limit").and_then(whole), remaining: whole(any("remaining")?)?, reset })
+}
+
+/// A header's comma-separated items, each with its parameters that are numbers. Names lose their quotes.
+fn list<'a>(headers: &'a HeaderMap, name: &str) -> Vec<(&'a str, Vec<(&'a str, f64)>)> {
+    let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    texts
+        .flat_map(|text| text.split(','))
+        .filter_map(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let name = parts.next().filter(|name| !name.is_empty())?.trim_matches('"');
+            Some((name, parts.filter_map(assignment).collect()))
+        })
+        .collect()
+}
+
+fn assignment(text: &str) -> Option<(&str, f64)> {
+    let (name, value) = text.split_once('=')?;
+    Some((name.trim(), value.trim().parse().ok()?))
+}
+
+fn parameter(parameters: &[(&str, f64)], name: &str) -> Option<f64> {
+    parameters.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+}
+
+/// The first number of a header; `100, 100;w=60` is 100.
+fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
+    let text = headers.get(name)?.to_str().ok()?;
+    text.split([',', ';']).next()?.trim().parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut to the range first")]
+fn whole(number: f64) -> Option<u64> {
+    number.is_finite().then(|| number.clamp(0.0, 1e15) as u64)
+}
+
+/// A wait of at most a day; negative is zero.
+fn seconds(number: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(number.clamp(0.0, super::WAIT_MAX.as_secs_f64())).ok()
+}

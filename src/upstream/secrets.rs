@@ -1,0 +1,135 @@
+//! Owns: the secrets that one upstream's requests use: filling templates with them, and keeping them out of words.
+//!
+//! Must not know: where secrets come from, what a request is for.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Failure, FailureKind};
+use crate::rules::{Part, Template};
+
+/// Shorter values are not masked: they would blot out ordinary words and protect nothing.
+const MASK_CHARS_MIN: usize = 3;
+
+/// Resolved secrets by name. Prints names only.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    values: BTreeMap<String, SecretString>,
+}
+
+/// What a template became.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// The text.
+    pub text: String,
+    /// A secret is in it.
+    pub sensitive: bool,
+}
+
+/// Where the values of holes come from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Holes<'a> {
+    /// The remote id.
+    pub id: Option<&'a str>,
+    /// The version.
+    pub version: Option<&'a str>,
+    /// The operation id.
+    pub key: Option<&'a str>,
+}
+
+impl Holes<'_> {
+    /// Only an id.
+    pub fn id(id: &str) -> Holes<'_> {
+        Holes { id: Some(id), version: None, key: None }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        match name {
+            "id" => self.id,
+            "version" => self.version,
+            "key" => self.key,
+            _ => None,
+        }
+    }
+}
+
+impl Secrets {
+    /// Looks up what `templates` name.
+    pub fn learn<'a>(
+        &mut self,
+        templates: impl IntoIterator<Item = &'a Template>,
+        lookup: &dyn Fn(&str) -> Option<SecretString>,
+    ) -> Result<(), Failure> {
+        for part in templates.into_iter().flat_map(|template| &template.parts) {
+            let Part::Secret(name) = part else { continue };
+            if self.values.contains_key(name) {
+                continue;
+            }
+            let missing = || Failure::new(FailureKind::Fatal, format!("the secret `{name}` is not set"));
+            self.values.insert(name.clone(), lookup(name).ok_or_else(missing)?);
+        }
+        Ok(())
+    }
+
+    /// Fills a template; `encode` is applied to the values of holes (not to text or secrets).
+    pub fn fill(
+        &self,
+        template: &Template,
+        holes: &Holes<'_>,
+        encode: &dyn Fn(&str) -> Result<String, Failure>,
+    ) -> Result<Filled, Failure> {
+        let mut filled = Filled { text: String::new(), sensitive: false };
+        for part in &template.parts {
+            match part {
+                Part::Text(text) => filled.text.push_str(text),
+                Part::Secret(name) => {
+                    let missing = || Failure::new(FailureKind::Fatal, format!("the secret `{name}` is not set"));
+                    filled.text.push_str(self.values.get(name).ok_or_else(missing)?.expose_secret());
+                    filled.sensitive = true;
+                }
+                Part::Hole(name) => {
+                    let missing = || Failure::new(FailureKind::Invalid, format!("no value for `{{{name}}}`"));
+                    filled.text.push_str(&encode(holes.get(name).ok_or_else(missing)?)?);
+                }
+            }
+        }
+        Ok(filled)
+    }
+
+    /// The text with every secret value replaced by `•••`, also where it is percent- or base64-encoded.
+    pub fn mask(&self, text: &str) -> String {
+        let mut values: Vec<&str> = self.values.values().map(SecretString::expose_secret).collect();
+        // Longest first, so that a secret inside another one leaves nothing behind.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        let mut masked = text.to_owned();
+        for value in values.into_iter().filter(|value| value.chars().count() >= MASK_CHARS_MIN) {
+            let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            let base64 = base64::engine::general_purpose::STANDARD.encode(value);
+            for written in [value, &form, &super::encode_segment(value), &base64] {
+                if masked.contains(written) {
+                    masked = masked.replace(written, "•••");
+                }
+            }
+        }
+        masked
+    }
+
+    /// Remembers a value that is made of secrets (the token of Basic authentication), to be masked as well.
+    pub fn add(&mut self, name: &str, value: String) {
+        self.values.insert(name.to_owned(), SecretString::from(value));
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+impl std::fmt::Debug for Filled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.sensitive { "•••" } else { &self.text })
+    }
+}

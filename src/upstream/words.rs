@@ -1,0 +1,77 @@
+//! Owns: the one line that tells people why a call failed.
+//!
+//! Must not know: what kind of failure it is. Secrets are masked by the caller.
+
+use super::{Built, Response, path_below};
+use crate::record::Json;
+use url::Url;
+
+/// The longest quote of an upstream's words, in characters.
+pub const QUOTE_CHARS_MAX: usize = 300;
+/// Bodies are searched for a message up to this size.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// `PATCH /people/7: 422, name is too long (2 attempts)`.
+pub fn describe(base: &Url, request: &Built, status: Option<u16>, why: &str, attempts: u32) -> String {
+    let path = path_below(base, &request.url);
+    let path = if path.is_empty() { "/" } else { path };
+    let status = status.map(|status| format!(" {status}")).unwrap_or_default();
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    let attempts = if attempts > 1 { format!(" ({attempts} attempts)") } else { String::new() };
+    format!("{} {path}{status}{why}{attempts}", request.method)
+}
+
+/// What the upstream says in an answer that is no success: its message, or the beginning of the body.
+pub fn upstream_words(response: &Response) -> String {
+    let json = if response.body.len() <= BODY_BYTES_MAX { Json::parse(&response.body).ok() } else { None };
+    match json.as_ref().and_then(message) {
+        Some(text) => shorten(&text, QUOTE_CHARS_MAX),
+        None => shorten(&String::from_utf8_lossy(head(&response.body)), QUOTE_CHARS_MAX),
+    }
+}
+
+/// What the answer looks like: its content type and how it begins.
+pub fn appearance(response: &Response) -> String {
+    let kind = response.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.unwrap_or("no content type");
+    match response.body.len() {
+        0 => format!("{kind}, empty"),
+        _ => format!("{kind}, begins `{}`", shorten(&String::from_utf8_lossy(head(&response.body)), 80)),
+    }
+}
+
+/// One line of at most so many characters.
+pub fn shorten(text: &str, chars_max: usize) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > chars_max * 4 {
+            break;
+        }
+    }
+    let line: String = line.chars().filter(|letter| !letter.is_control()).collect();
+    match line.char_indices().nth(chars_max) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// A message where APIs put it: `message`, `detail`, `error_description`, `title`, `error`, the first of `errors`.
+pub fn message(json: &Json) -> Option<String> {
+    match json {
+        Json::String(text) if !text.is_empty() => Some(text.clone()),
+        Json::Array(items) => items.first().and_then(message),
+        Json::Object(_) => {
+            let names = ["message", "detail", "error_description", "error", "errors", "title", "reason", "msg"];
+            names.iter().find_map(|name| json.get(name).and_then(message)).or_else(|| Some(json.to_string()))
+        }
+        _ => None,
+    }
+}
+
+fn head(body: &[u8]) -> &[u8] {
+    body.get(..QUOTE_CHARS_MAX * 4).unwrap_or(body)
+}

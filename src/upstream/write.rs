@@ -1,0 +1,71 @@
+//! Owns: one write from request to outcome.
+//!
+//! Must not know: intents, bases, what happens after an outcome.
+
+use super::answer::read_answer;
+use super::point::{get, has_point_read};
+use super::prepare::{Prepared, gone, prepare, remote_id, same_content};
+use super::{Client, Failure, FailureKind, Got, Remote, SendOp, WriteRequest, Written};
+use crate::rules::Binding;
+
+/// Sends one write and says what came of it.
+pub async fn write_one(client: &Client, binding: &Binding, write: &WriteRequest) -> Written {
+    let prepared = match prepare(client, binding, write).await {
+        Ok(prepared) => prepared,
+        Err(written) => return written,
+    };
+    let Prepared { built, safety, version } = prepared;
+    match client.send(built.clone(), safety).await {
+        Ok(response) => read_answer(client, binding, write, &built, &response),
+        Err(failure) => settle_failure(client, binding, write, version.as_deref(), failure).await,
+    }
+}
+
+/// What a failed call means for its write.
+pub async fn settle_failure(
+    client: &Client,
+    binding: &Binding,
+    write: &WriteRequest,
+    version: Option<&str>,
+    failure: Failure,
+) -> Written {
+    match (failure.kind, write.op) {
+        (FailureKind::NotDone, _) => Written::NotDone(failure),
+        (FailureKind::Unknown | FailureKind::BadAnswer, _) => Written::Unknown(failure),
+        (FailureKind::Auth | FailureKind::Fatal, _) => Written::Stopped(failure),
+        (FailureKind::Conflict, SendOp::Create) => Written::Exists(failure.words),
+        (FailureKind::Conflict, SendOp::Update | SendOp::Delete) => {
+            settle_conflict(client, binding, write, version, failure).await
+        }
+        (FailureKind::NotFound | FailureKind::Gone, SendOp::Update | SendOp::Delete) => gone(write),
+        (FailureKind::NotFound | FailureKind::Gone, SendOp::Create)
+        | (FailureKind::Invalid | FailureKind::CursorExpired, _) => Written::Refused(failure.words),
+    }
+}
+
+/// Reads the record that stood in the way. One that is exactly as expected was not the reason: the write itself is refused.
+async fn settle_conflict(
+    client: &Client,
+    binding: &Binding,
+    write: &WriteRequest,
+    version: Option<&str>,
+    failure: Failure,
+) -> Written {
+    let Ok(id) = remote_id(write) else { return Written::Stale(None) };
+    if !has_point_read(binding) {
+        return Written::Stale(None);
+    }
+    match get(client, binding, id).await {
+        Ok(Got::Found(now)) if failure.status == Some(409) && is_as_expected(binding, write, version, &now) => {
+            Written::Refused(failure.words)
+        }
+        Ok(Got::Found(now)) => Written::Stale(Some(now)),
+        Ok(Got::Missing) => gone(write),
+        Err(_unreadable_now) => Written::Stale(None),
+    }
+}
+
+fn is_as_expected(binding: &Binding, write: &WriteRequest, version: Option<&str>, now: &Remote) -> bool {
+    now.version.as_deref() == version
+        && write.expected_raw.as_deref().is_some_and(|expected| same_content(&binding.mapper, expected, &now.raw))
+}
