@@ -16,7 +16,7 @@ use crate::config::{Environment, Overrides, Settings};
 use crate::reconcile::{Engine, PassOptions, PassReport, Silent};
 use crate::rules::Ruleset;
 use crate::sandbox::Served;
-use crate::store::Store;
+use crate::store::{Store, write};
 
 use super::super::exit::CliError;
 use super::super::out::Out;
@@ -92,7 +92,7 @@ impl Stage {
         let workspace = Workspace::from_settings(settings);
         let rules = workspace.rules(SecretsAre::Needed, out)?;
         let store = workspace.store_to_run()?;
-        let engine = workspace.engine(Arc::clone(&store), &rules, out).await?;
+        let engine = workspace.engine(Arc::clone(&store), &rules, &out.silenced()).await?;
         let database = workspace.settings().database.clone();
         Ok(Self { crm, billing, rules, store, clock, engine, database })
     }
@@ -106,6 +106,12 @@ impl Stage {
             reports.push(self.engine.pass(&collection.name, &options, &Silent).await?);
         }
         Ok(reports)
+    }
+
+    /// Lets a halt through, as `approve` does.
+    pub async fn approve(&self, halt: i64) -> Result<(), CliError> {
+        let now = self.clock.now().timestamp_micros();
+        Ok(write(self.store.as_ref(), move |tx| tx.set_halt(halt, Some(now), None)).await?)
     }
 
     /// Runs SQL on the database as any other program would.
@@ -181,7 +187,9 @@ fn write_files(folder: &Path, crm_url: &str, billing_url: &str) -> std::io::Resu
     for (name, text) in RULES {
         fs::write(folder.join("sync-rules").join(name), text)?;
     }
-    let settings = format!("[vars]\ncrm_url = \"{crm_url}\"\nbilling_url = \"{billing_url}\"\n");
+    // Named, so that they are found beside this file from wherever it is used.
+    let paths = "database = \"reconciled.db\"\nrules_dir = \"sync-rules\"\nsecrets_dir = \"secrets\"\n";
+    let settings = format!("{paths}\n[vars]\ncrm_url = \"{crm_url}\"\nbilling_url = \"{billing_url}\"\n");
     fs::write(folder.join("reconciled.toml"), settings)?;
     fs::create_dir_all(folder.join("secrets"))?;
     for (name, secret) in [("crm_token", CRM_TOKEN), ("billing_key", BILLING_KEY)] {

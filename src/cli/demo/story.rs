@@ -167,7 +167,17 @@ impl Teller<'_> {
     }
 
     async fn sync(&self) -> Result<Vec<PassReport>, CliError> {
-        let reports = self.stage.sync().await?;
+        let mut reports = self.stage.sync().await?;
+        let halts: Vec<i64> = reports.iter().filter_map(|report| report.halt).collect();
+        if !halts.is_empty() {
+            self.runs(&reports)?;
+            self.say("A guard stops a pass that would change much at once, before its first write. A person looks and approves:")?;
+            for id in halts {
+                self.say(&format!("$ reconciled approve {id}"))?;
+                self.stage.approve(id).await?;
+            }
+            reports = self.stage.sync().await?;
+        }
         for report in &reports {
             if self.out.is_json() {
                 self.out.json_line(report)?;
