@@ -17,16 +17,18 @@ const CONTEXT: usize = 24;
 
 /// One line `name  before → after  why`, or a diff below `name  why`. Values are canonical JSON text.
 pub fn field(name: &str, before: Option<&str>, after: Option<&str>, why: &str, width: usize) -> String {
-    let why = paint(style::DIM, style::clean(why));
+    let why = if why.is_empty() { String::new() } else { paint(style::DIM, style::clean(why)) };
     if let (Some(old), Some(new)) = (before.and_then(long_text), after.and_then(long_text)) {
         return format!("      {name:<14} {why}\n{}", inline(&old, &new, width));
     }
     let room = width.saturating_sub(40).max(SHORT_MAX);
     let shown = |json: Option<&str>| style::cut(&style::value_or_dash(json), room);
-    match (before, after) {
-        (None, after) => format!("      {name:<14} {}  {why}\n", shown(after)),
-        (before, after) => format!("      {name:<14} {} → {}  {why}\n", shown(before), shown(after)),
-    }
+    let line = match (before, after) {
+        (None, None) => format!("      {name:<14} {why}"),
+        (None, after) => format!("      {name:<14} {}  {why}", shown(after)),
+        (before, after) => format!("      {name:<14} {} → {}  {why}", shown(before), shown(after)),
+    };
+    format!("{}\n", line.trim_end())
 }
 
 /// The text inside a JSON string that is worth a diff.

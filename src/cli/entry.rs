@@ -15,7 +15,7 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, check, completions, conflicts, explain, history, plan, print_config, resolve, run as run_command, schema, show, status,
+    approve, check, completions, conflicts, demo, explain, history, plan, print_config, resolve, run as run_command, schema, show, status,
 };
 
 /// Runs the command that the process was started with.
@@ -77,6 +77,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
     match command {
         Command::Completions(args) => return completions::run(args, plain),
         Command::Schema => return schema::run(plain),
+        Command::Demo(args) => return wait(demo::run(args, plain)),
         _ => {}
     }
     let workspace = Workspace::load(&line.global)?;
@@ -93,9 +94,8 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Conflicts(args) => wait(conflicts::run(args, &workspace, &out)),
         Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
-        Command::Demo(_) => Err(CliError::Other("not built yet".to_owned())),
         // Done above, before anything was loaded.
-        Command::Completions(_) | Command::Schema => Ok(Exit::IN_SYNC),
+        Command::Completions(_) | Command::Schema | Command::Demo(_) => Ok(Exit::IN_SYNC),
     }
 }
 

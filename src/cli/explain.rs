@@ -219,7 +219,8 @@ fn one(field: &FieldExplained, width: usize) -> String {
     if let Some(origin) = &field.origin {
         let time = style::short(origin.source_time.as_deref().or(origin.observed_at.as_deref()).unwrap_or("–"));
         let whose = paint(style::SIDE, &origin.origin);
-        line("set by", &format!("{whose} at {time}, taken over in pass {} by the rule {}", origin.pass, origin.rule));
+        let rule = if origin.rule.is_empty() { String::new() } else { format!(", by the rule {}", origin.rule) };
+        line("set by", &format!("{whose} at {time}, in pass {}{rule}", origin.pass));
     }
     line("rules", &rules_text(&field.rules, field.ty));
     if let Some(entry) = &field.decided {
@@ -232,7 +233,7 @@ fn one(field: &FieldExplained, width: usize) -> String {
         text += &conflicts::one(conflict, width);
     }
     if !field.history.is_empty() {
-        text += &history::text(&field.history, width);
+        text += &history::text_of_one(&field.history, width);
     }
     text
 }
@@ -259,7 +260,9 @@ struct Detail {
 
 fn decision_lines(entry: &Entry, room: usize, line: &mut dyn FnMut(&str, &str)) {
     let change = match (&entry.before, &entry.after) {
-        (Some(before), Some(after)) => format!(": {} → {}", values(before.get()), values(after.get())),
+        (Some(before), Some(after)) if before.get() != "[]" => {
+            format!(": {} → {}", values(before.get()), values(after.get()))
+        }
         _ => String::new(),
     };
     let whose = if entry.origin.is_empty() { String::new() } else { format!(" for {}", entry.origin) };

@@ -78,10 +78,6 @@ impl From<&HistoryRow> for Entry {
 
 /// Lists history.
 pub async fn run(args: &HistoryArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let rules = workspace.rules(SecretsAre::Unused, out)?;
-    if let Some(name) = &args.collection {
-        select_collections(&rules, std::slice::from_ref(name))?;
-    }
     let store = workspace.store_to_look()?;
     let mut filter = HistoryFilter {
         collection: args.collection.clone(),
@@ -90,7 +86,12 @@ pub async fn run(args: &HistoryArgs, workspace: &Workspace, out: &Out) -> Result
         limit: args.limit as usize,
         ..HistoryFilter::default()
     };
+    // History is there without rules; names are checked against them.
+    if let Some(name) = &args.collection {
+        select_collections(&*workspace.rules(SecretsAre::Unused, out)?, std::slice::from_ref(name))?;
+    }
     if let Some(name) = &args.record {
+        let rules = workspace.rules(SecretsAre::Unused, out)?;
         let (collection, record) = find_record(store.as_ref(), &rules, name).await?;
         (filter.collection, filter.record) = (Some(collection), Some(record));
     }
@@ -100,8 +101,17 @@ pub async fn run(args: &HistoryArgs, workspace: &Workspace, out: &Out) -> Result
     Ok(Exit::IN_SYNC)
 }
 
-/// A table of history.
+/// A table of history, with the record in each line.
 pub fn text(history: &[Entry], width: usize) -> String {
+    table(history, true, width)
+}
+
+/// A table of one record's history.
+pub fn text_of_one(history: &[Entry], width: usize) -> String {
+    table(history, false, width)
+}
+
+fn table(history: &[Entry], named: bool, width: usize) -> String {
     if history.is_empty() {
         return "nothing of the kind happened yet\n".to_owned();
     }
@@ -114,19 +124,20 @@ pub fn text(history: &[Entry], width: usize) -> String {
                 None => entry.origin.clone(),
             };
             let fields = if entry.fields.is_empty() { "(record)".to_owned() } else { entry.fields.join(", ") };
-            vec![
-                entry.pass.to_string(),
-                style::short(entry.at.as_deref().unwrap_or("–")),
-                format!("{}/{}", entry.collection, style::clean(&entry.record)),
-                fields,
-                change(entry, max),
-                entry.kind.clone(),
-                whose,
-                style::clean(&entry.rule),
-            ]
+            let mut row = vec![entry.pass.to_string(), style::short(entry.at.as_deref().unwrap_or("–"))];
+            if named {
+                row.push(format!("{}/{}", entry.collection, style::clean(&entry.record)));
+            }
+            row.extend([fields, change(entry, max), entry.kind.clone(), whose, style::clean(&entry.rule)]);
+            row
         })
         .collect();
-    style::table(width, &["pass", "at (UTC)", "record", "fields", "change", "kind", "whose", "rule"], rows)
+    let mut header = vec!["pass", "at (UTC)"];
+    if named {
+        header.push("record");
+    }
+    header.extend(["fields", "change", "kind", "whose", "rule"]);
+    style::table(width, &header, rows)
 }
 
 fn change(entry: &Entry, max: usize) -> String {
@@ -135,6 +146,7 @@ fn change(entry: &Entry, max: usize) -> String {
         (None, None) => String::new(),
         (Some(before), None) => format!("{before} →"),
         (None, Some(after)) => after,
+        (Some(before), Some(after)) if before.is_empty() => after,
         (Some(before), Some(after)) => format!("{before} → {after}"),
     }
 }

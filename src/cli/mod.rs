@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod completions;
 mod conflicts;
+mod demo;
 mod diff;
 mod entry;
 mod exit;

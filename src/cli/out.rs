@@ -36,6 +36,11 @@ impl Out {
         Self { color, width, json, quiet }
     }
 
+    /// The same, without talk.
+    pub fn silenced(&self) -> Self {
+        Self { quiet: true, ..self.clone() }
+    }
+
     /// Columns that text may take.
     pub fn width(&self) -> usize {
         self.width

@@ -18,7 +18,7 @@ const EXAMPLES: usize = 10;
 pub fn plan_text(reports: &[PassReport], all: bool, width: usize) -> String {
     let mut text = String::new();
     for report in reports {
-        text += &one_plan(report, all, width);
+        text += &changes_text(report, all, width);
     }
     let pending: u64 = reports.iter().map(changes).sum();
     if pending == 0 && reports.iter().all(|report| report.outcome == Outcome::Ok) {
@@ -32,7 +32,8 @@ pub fn changes(report: &PassReport) -> u64 {
     report.changes.len() as u64 + report.changes_omitted
 }
 
-fn one_plan(report: &PassReport, all: bool, width: usize) -> String {
+/// What one pass changed, or would change.
+pub fn changes_text(report: &PassReport, all: bool, width: usize) -> String {
     let total = changes(report);
     if total == 0 && report.outcome == Outcome::Ok {
         return String::new();
@@ -45,9 +46,13 @@ fn one_plan(report: &PassReport, all: bool, width: usize) -> String {
         text += &summary(report, width);
         text += &format!("the first {} of them (--all lists every one):\n", listed.len());
     }
+    let (taken, written) = match report.dry_run {
+        true => ("changed upstream, to be taken over here", "to be written"),
+        false => ("changed upstream, taken over here", "written"),
+    };
     let groups: [(&str, fn(&Change) -> bool); 3] = [
-        ("changed upstream, to be taken over here", |change| change.target == "local" && !needs_person(change)),
-        ("to be written", |change| change.target != "local" && !needs_person(change)),
+        (taken, |change| change.target == "local" && !needs_person(change)),
+        (written, |change| change.target != "local" && !needs_person(change)),
         ("left for a person", needs_person),
     ];
     for (title, belongs) in groups {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files};
 use crate::reconcile::Engine;
-use crate::rules::{Context, Diagnostic, Ruleset, Severity, Source, check, render};
+use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
 use crate::store::{Mode, OpenOptions, SqliteStore, Store};
 use crate::upstream::{Client, HttpTransport, Transport};
 
@@ -154,15 +154,14 @@ impl Workspace {
 
     /// Clients of all upstreams in the rules.
     pub fn clients(&self, rules: &Ruleset) -> Result<BTreeMap<String, Arc<Client>>, CliError> {
-        let transport: Arc<dyn Transport> = Arc::new(
-            HttpTransport::new(),
-        );
+        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
         let secret = |name: &str| self.secrets.find(name).ok();
         rules
             .upstreams
             .iter()
             .map(|(name, upstream)| {
                 Client::new(Arc::clone(upstream), &secret, Arc::clone(&transport), self.clock())
+                    .and_then(|client| client.knowing(requests_to(rules, name), &secret))
                     .map(|client| (name.clone(), Arc::new(client)))
                     .map_err(|failure| CliError::Upstream { upstream: name.clone(), reason: failure.to_string() })
             })
@@ -178,6 +177,21 @@ impl Workspace {
         }
         Ok(engine)
     }
+}
+
+/// All requests that bindings make to an upstream; they may name secrets of their own.
+fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item = &'a Request> {
+    let bindings = rules.collections.values().flat_map(|collection| &collection.bindings);
+    bindings.filter(move |binding| binding.upstream.name == upstream).flat_map(|binding| {
+        let reads = binding.read.iter().flat_map(|read| std::iter::once(&read.request).chain(&read.get));
+        let writes = [
+            binding.create.as_ref().map(|write| &write.request),
+            binding.update.as_ref().map(|write| &write.request),
+            binding.delete.as_ref().map(|write| &write.request),
+            binding.batch.as_ref().map(|write| &write.request),
+        ];
+        reads.chain(writes.into_iter().flatten())
+    })
 }
 
 /// The drawing of all errors (warnings are `check`'s business), with the places that were looked at for secrets.
