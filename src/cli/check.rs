@@ -114,7 +114,8 @@ fn text(findings: &Findings, drawn: &str, width: usize) -> String {
         }
         _ => format!("{} {files}: {}", style::paint(style::BAD, "not usable"), count(findings.errors, "error")),
     };
-    let warnings = if findings.warnings > 0 { format!(", {}", count(findings.warnings, "warning")) } else { String::new() };
+    let warnings =
+        if findings.warnings > 0 { format!(", {}", count(findings.warnings, "warning")) } else { String::new() };
     text + &verdict + &warnings + "\n"
 }
 

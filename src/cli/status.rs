@@ -10,9 +10,7 @@ use serde_json::value::RawValue;
 use crate::daemon::next_due;
 use crate::merge::LinkState;
 use crate::rules::{Collection, Ruleset, Schedule};
-use crate::store::{
-    ConflictFilter, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read,
-};
+use crate::store::{ConflictFilter, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read};
 
 use super::approve::{Halt, halts_text};
 use super::exit::{CliError, Exit};
@@ -244,7 +242,9 @@ fn row(one: &CollectionStatus) -> Vec<String> {
         None => ("never".to_owned(), "–".to_owned()),
     };
     let mut waiting = Vec::new();
-    for (number, noun) in [(one.edits_waiting, "edit"), (one.writes_waiting, "write"), (one.quarantined, "record aside")] {
+    for (number, noun) in
+        [(one.edits_waiting, "edit"), (one.writes_waiting, "write"), (one.quarantined, "record aside")]
+    {
         if number > 0 {
             waiting.push(match noun {
                 "record aside" => format!("{number} set aside"),
@@ -271,12 +271,7 @@ fn aside_text(one: &CollectionStatus, width: usize) -> String {
         .quarantine
         .iter()
         .map(|aside| {
-            vec![
-                aside.upstream.clone(),
-                style::clean(&aside.subject),
-                aside.stage.clone(),
-                style::clean(&aside.reason),
-            ]
+            vec![aside.upstream.clone(), style::clean(&aside.subject), aside.stage.clone(), style::clean(&aside.reason)]
         })
         .collect();
     let more = if one.quarantined > one.quarantine.len() { ", the first of them" } else { "" };
@@ -337,7 +332,11 @@ mod tests {
             reason: "no id at .id".to_owned(),
             since: None,
         }];
-        let status = Status { collections: vec![collection("companies", None), trouble], halts: Vec::new(), upstreams: Vec::new() };
+        let status = Status {
+            collections: vec![collection("companies", None), trouble],
+            halts: Vec::new(),
+            upstreams: Vec::new(),
+        };
         insta::assert_snapshot!(style::bare(&text(&status, 120)));
     }
 }

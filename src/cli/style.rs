@@ -158,6 +158,9 @@ mod tests {
 
     #[test]
     fn numbers_agree_with_their_nouns() {
-        assert_eq!([count(1, "pass"), count(2, "pass"), count(0, "entry"), count(2, "record")], ["1 pass", "2 passes", "0 entries", "2 records"]);
+        assert_eq!(
+            [count(1, "pass"), count(2, "pass"), count(0, "entry"), count(2, "record")],
+            ["1 pass", "2 passes", "0 entries", "2 records"]
+        );
     }
 }

@@ -3,3 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test")]
 
 mod house;
+mod scenarios;
+mod world;

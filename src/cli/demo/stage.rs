@@ -99,8 +99,7 @@ impl Stage {
 
     /// One pass of each collection, parents first.
     pub async fn sync(&self) -> Result<Vec<PassReport>, CliError> {
-        let options =
-            PassOptions { trigger: "demo".to_owned(), full: false, dry_run: false, all_changes: false };
+        let options = PassOptions { trigger: "demo".to_owned(), full: false, dry_run: false, all_changes: false };
         let mut reports = Vec::new();
         for collection in self.rules.in_order() {
             reports.push(self.engine.pass(&collection.name, &options, &Silent).await?);

@@ -63,7 +63,9 @@ impl Teller<'_> {
         self.chapter("1. First contact", "Two upstreams that know nothing of each other, and an empty database.")?;
         self.extent()?;
         let reports = self.sync().await?;
-        self.say("Records are matched by what the rules call keys (email, domain); what one side lacks is created there.")?;
+        self.say(
+            "Records are matched by what the rules call keys (email, domain); what one side lacks is created there.",
+        )?;
         self.runs(&reports)?;
         self.say("The local side is a plain SQL table:")?;
         self.data(&self.stage.table(TABLE, self.out.width())?)?;
@@ -83,7 +85,10 @@ impl Teller<'_> {
         self.event("crm and SQL", "Dan Ellis is `lost` there and a `customer` here: the same field on two sides")?;
         edit("Dan Ellis", json!({"properties": {"lifecycle": "X"}}))?;
         self.stage.sql("UPDATE contacts SET status = 'customer' WHERE email = 'dan@birch.example'")?;
-        self.event("crm and SQL", "the notes on Birch Systems are edited on both sides; the rules leave that to a person")?;
+        self.event(
+            "crm and SQL",
+            "the notes on Birch Systems are edited on both sides; the rules leave that to a person",
+        )?;
         let notes = json!({"properties": {"notes": "Renews in March, wants a discount."}});
         self.stage.edit(crm, "/companies", "/properties/domain", "birch.example", &notes)?;
         self.stage.sql("UPDATE companies SET notes = 'Renews in April.' WHERE domain = 'birch.example'")?;
@@ -106,8 +111,7 @@ impl Teller<'_> {
 
     async fn a_person_decides(&self) -> Result<(), CliError> {
         self.chapter("3. What no rule decides waits for a person", "Only that one field stands still meanwhile.")?;
-        let open =
-            read(self.stage.store.as_ref(), |view| view.conflicts(&ConflictFilter::default())).await?;
+        let open = read(self.stage.store.as_ref(), |view| view.conflicts(&ConflictFilter::default())).await?;
         for row in &open {
             self.data(&conflicts::one(&conflicts::Conflict::from(row), self.out.width()))?;
         }
