@@ -11,8 +11,8 @@ fn query(name: &str) -> Place {
     Place::Query(name.to_owned())
 }
 
-fn sized(name: &str) -> Option<(Place, u64)> {
-    Some((query(name), 2))
+fn sized(name: &str) -> (Place, u64) {
+    (query(name), 2)
 }
 
 /// A sandbox that pages one way, and the rules for it.
@@ -29,7 +29,7 @@ fn kinds() -> Vec<(sandbox::Paging, Paging)> {
     vec![
         (
             sandbox::Paging::Page { page: text("page"), per_page: text("limit") },
-            Paging::Page { into: query("page"), start: 1, size: sized("limit") },
+            Paging::Page { into: query("page"), start: 1, size: Some(sized("limit")) },
         ),
         (
             sandbox::Paging::Page { page: text("page"), per_page: text("limit") },
@@ -37,7 +37,7 @@ fn kinds() -> Vec<(sandbox::Paging, Paging)> {
         ),
         (
             sandbox::Paging::Offset { offset: text("offset"), limit: text("limit") },
-            Paging::Offset { into: query("offset"), size: sized("limit") },
+            Paging::Offset { into: query("offset"), size: Some(sized("limit")) },
         ),
         (cursor(CursorEnd::Absent), by_cursor()),
         (cursor(CursorEnd::Null), by_cursor()),
@@ -298,17 +298,30 @@ async fn a_bare_array_and_a_point_read() {
     inside.with(|sandbox| sandbox.resource_config_mut("/c").unwrap().envelope = Envelope::Bare);
     let mut ours = rules(&client, Paging::None);
     ours.read.as_mut().unwrap().records = path(".");
-    let Ok(Got::Found(remote)) = super::super::get(&client, &ours, "2").await else { panic!("not found") };
+    let Ok(Got::Found(remote)) = get(&client, &ours, "2").await else { panic!("not found") };
     assert_eq!(remote.version.as_deref(), Some("2"));
-    assert_eq!(super::super::get(&client, &ours, "99").await, Ok(Got::Missing));
+    assert_eq!(get(&client, &ours, "99").await, Ok(Got::Missing));
     let found = find_by_field(&client, &ours, 0, &Value::Text("r2".to_owned())).await.unwrap();
     assert_eq!((found.len(), &found[0].raw, &found[0].version), (1, &remote.raw, &remote.version));
     assert_eq!(find_by_path(&client, &ours, &path(".id"), "1").await.unwrap().len(), 1);
     assert_eq!(find_by_path(&client, &ours, &path(".id"), "none").await, Ok(vec![]));
     inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
-    assert_eq!(super::super::get(&client, &ours, "2").await.unwrap_err().kind, FailureKind::BadAnswer);
+    assert_eq!(get(&client, &ours, "2").await.unwrap_err().kind, FailureKind::BadAnswer);
     inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
     assert!(find_by_path(&client, &ours, &path(".id"), "none").await.is_err());
     let (pages, failure) = list(&client, ours, ListQuery::default()).await;
     assert_eq!((pages.concat().len(), failure), (2, None));
+}
+
+/// A listing can be read ahead by a task of its own.
+#[test]
+fn everything_can_be_sent_to_a_task() {
+    fn check<T: Send>(_: &T) {}
+    let client = client(upstream("https://api.example.com"), Script::new([]), &TestClock::new());
+    let rules = Arc::new(binding(client.upstream()));
+    check(&Lister::new(client.clone(), rules.clone(), ListQuery::default()).page());
+    let request = write(SendOp::Delete, Some("1"), &[]);
+    check(&write_one(&client, &rules, &request));
+    check(&write_batch(&client, &rules, vec![request.clone()]));
+    check(&find_by_path(&client, &rules, &path(".x"), "1"));
 }

@@ -12,11 +12,14 @@ fn records(body: &str, at: &str, others: &[&str]) -> Result<(Vec<String>, Vec<Op
     Ok((texts, found.iter().map(|found| token_text(body.as_bytes(), found.as_ref())).collect()))
 }
 
+/// Body, path, other paths; records, other values.
+type Case<'a> = (&'a str, &'a str, &'a [&'a str], Vec<String>, Vec<Option<String>>);
+
 #[test]
 fn records_are_found_where_they_are() {
     let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
     let some = |text: &str| Some(text.to_owned());
-    let cases: [(&str, &str, &[&str], Vec<String>, Vec<Option<String>>); 9] = [
+    let cases: [Case<'_>; 9] = [
         (r#"{"results":[{"a":1},{"b":"}]\""}]}"#, ".results", &[], list(&[r#"{"a":1}"#, r#"{"b":"}]\""}"#]), vec![]),
         ("[]", ".", &[], vec![], vec![]),
         (" [ {} , [1,2] , 3 ] ", ".", &[], list(&["{}", "[1,2]", "3"]), vec![]),

@@ -23,7 +23,7 @@ fn things() -> (Arc<Client>, Arc<Inside>) {
 
 /// The record `1` as a listing would show it.
 async fn seen(client: &Client, rules: &Binding) -> Remote {
-    match super::super::get(client, rules, "1").await {
+    match get(client, rules, "1").await {
         Ok(Got::Found(remote)) => remote,
         other => panic!("{other:?}"),
     }
@@ -201,9 +201,11 @@ async fn f45_a_conflict_that_is_none_of_the_version_is_a_refusal() {
     assert_eq!(written, Written::Refused("PATCH /c/1 409: scripted fault".to_owned()));
 }
 
+type Judge = fn(&Written) -> bool;
+
 #[tokio::test]
 async fn what_failures_mean_for_a_create() {
-    let cases: [(u16, fn(&Written) -> bool); 6] = [
+    let cases: [(u16, Judge); 6] = [
         (400, |w| matches!(w, Written::Refused(_))),
         (401, |w| matches!(w, Written::Stopped(_))),
         (404, |w| matches!(w, Written::Refused(_))),
