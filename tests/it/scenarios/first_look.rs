@@ -9,7 +9,9 @@ use crate::world::World;
 fn an_edit_on_either_side_reaches_the_other_and_the_next_pass_is_quiet() {
     let world = World::with_contacts(&["crm"], |_, _| {});
     let now = chrono::Utc::now();
-    world.at("crm", |crm| crm.insert("/contacts", &json!({"email": "Ann@X.io ", "name": "Ann", "phone": "1"}), now)).unwrap();
+    world
+        .at("crm", |crm| crm.insert("/contacts", &json!({"email": "Ann@X.io ", "name": "Ann", "phone": "1"}), now))
+        .unwrap();
     world.sync().exits(0);
     assert_eq!(world.rows("select email, name, phone from contacts"), [["ann@x.io", "Ann", "1"]]);
     world.sql("update contacts set phone = '2'");
