@@ -186,10 +186,10 @@ fn update(
 }
 
 fn create(scene: &Scene<'_>, binding: usize, (ruled, after): Decided<'_, '_>, plan: &mut RecordPlan) -> bool {
-    let Some((values, left_out)) = push::create(scene, binding, ruled, after) else {
+    let Some(new) = push::create(scene, binding, ruled, after) else {
         return false;
     };
-    plan.decisions.extend(left_out);
-    plan.writes.push(Write { binding, op: WriteOp::Create(values), expected_version: None });
+    plan.decisions.extend(new.blocked);
+    plan.writes.push(Write { binding, op: WriteOp::Create(new.values), expected_version: None });
     true
 }

@@ -52,9 +52,9 @@ pub fn judge_unknown(
     found: &Found<'_>,
 ) -> Verdict {
     match (op, found) {
-        (WriteOp::Create(_) | WriteOp::Update(_) | WriteOp::Delete, Found::Unreadable) => Verdict::Undecided,
         // A lookup may lag; only the visibility window makes nothing of it.
-        (WriteOp::Create(_), Found::Nothing) => Verdict::Undecided,
+        (WriteOp::Create(_), Found::Nothing | Found::Unreadable)
+        | (WriteOp::Update(_) | WriteOp::Delete, Found::Unreadable) => Verdict::Undecided,
         (WriteOp::Update(_), Found::Nothing) => Verdict::TargetGone,
         (WriteOp::Delete, Found::Nothing) => Verdict::Landed { fields: Vec::new() },
         (WriteOp::Create(sent), Found::Record { slots, .. }) => {
@@ -97,9 +97,9 @@ fn judge_update(collection: &Collection, sent: &[(usize, Value)], base_remote: &
             Some(Slot::Value(_)) if old.is_some_and(|old| holds(collection, slots, *field, old)) => as_before = true,
             Some(Slot::Value(there)) => {
                 if old.is_none() && there.is_null() {
-                    as_before = true
+                    as_before = true;
                 } else {
-                    moved = true
+                    moved = true;
                 }
             }
             Some(Slot::Absent | Slot::Bad(_)) | None => {}

@@ -1,14 +1,11 @@
 //! Owns: whether a record lives on: deletes on either side against edits on the others, and conflicts about them.
 //!
 //! Must not know: fields beyond "edited or not".
-//!
-//! In a conflict about existence (`fields` empty) a candidate is a side: one that has the record carries all its values,
-//! one that deleted it carries none.
-
 use crate::record::Value;
 use crate::rules::{OnLocalDelete, OnRemoteDelete, Origin, UpdateVsDelete};
 
-use super::sides::{Present, Say, Says, Scene, Side, units};
+use super::parties::{deleter, holder, is_deleted, sides_of, unmoved};
+use super::sides::{Present, Say, Scene, Side, units};
 use super::{
     Candidate, CloseReason, Closed, Conflict, ConflictKind, Decision, Evidence, Freeze, Hub, Link, LinkState,
     LocalChange, RecordPlan, Resolution, Rule, Write, WriteOp,
@@ -280,15 +277,6 @@ fn gone<'a>(scene: &Scene<'a>) -> Vec<(usize, &'a Link, Evidence)> {
     found.collect()
 }
 
-/// Whether the remote record is deleted, as this pass or an earlier one found out.
-fn is_deleted(scene: &Scene<'_>, binding: usize) -> bool {
-    match scene.sides[binding] {
-        Side::Gone(..) | Side::Tombstone => true,
-        Side::Blocked => scene.facts.spokes[binding].link.as_ref().is_some_and(|link| link.state == LinkState::Deleted),
-        Side::Missing | Side::Apart | Side::Leaving | Side::Present(_) => false,
-    }
-}
-
 /// Whether the hub has an edit that the deleted record never got.
 fn hub_edited(scene: &Scene<'_>, binding: usize, link: &Link) -> bool {
     (0..scene.hub.len()).any(|field| match link.base_hub.get(field).and_then(Option::as_ref) {
@@ -309,61 +297,6 @@ fn edits(scene: &Scene<'_>) -> Vec<Say> {
         .collect();
     edits.sort_by(|left, right| scene.rank(&left.candidate.origin).cmp(&scene.rank(&right.candidate.origin)));
     edits
-}
-
-fn sides_of(scene: &Scene<'_>) -> Vec<Candidate> {
-    let row = matches!(scene.facts.hub, Hub::Row { .. });
-    let local = if row { holder(scene) } else { deleter(scene, Origin::Local) };
-    let mut sides = vec![local];
-    for (binding, side) in scene.sides.iter().enumerate() {
-        match side {
-            Side::Present(present) if !row => sides.push(remote_holder(scene, binding, *present)),
-            Side::Gone(..) | Side::Tombstone => sides.push(deleter(scene, scene.origin(binding))),
-            Side::Blocked if is_deleted(scene, binding) => sides.push(deleter(scene, scene.origin(binding))),
-            // While the row is there it speaks for the spokes that have the record.
-            Side::Present(_) | Side::Blocked | Side::Missing | Side::Apart | Side::Leaving => {}
-        }
-    }
-    sides[1..].sort_by(|left, right| scene.rank(&left.origin).cmp(&scene.rank(&right.origin)));
-    sides
-}
-
-fn holder(scene: &Scene<'_>) -> Candidate {
-    let at = scene.edited_at;
-    Candidate { origin: Origin::Local, values: scene.hub.clone(), source_time: at, observed_at: scene.facts.now }
-}
-
-fn deleter(scene: &Scene<'_>, origin: Origin) -> Candidate {
-    let source_time = match (&origin, &scene.facts.hub) {
-        (Origin::Local, Hub::Deleted { deleted_at }) => *deleted_at,
-        (Origin::Local | Origin::Upstream(_), Hub::Never | Hub::Row { .. } | Hub::Deleted { .. }) => None,
-    };
-    Candidate { origin, values: Vec::new(), source_time, observed_at: scene.facts.now }
-}
-
-fn remote_holder(scene: &Scene<'_>, binding: usize, present: Present<'_>) -> Candidate {
-    let values = (0..scene.collection.fields.len()).map(|field| match scene.says(binding, present, field) {
-        Says::Changed { value, first: _ } => scene.collection.fields[field].domain.canonical(value),
-        Says::Unmapped | Says::Bad(_) | Says::Held => present.base_hub(field).cloned().unwrap_or(Value::Null),
-    });
-    Candidate {
-        origin: scene.origin(binding),
-        values: values.collect(),
-        source_time: present.observation.and_then(|observation| observation.updated_at),
-        observed_at: present.observation.map_or(scene.facts.now, |observation| observation.observed_at),
-    }
-}
-
-/// Whether the sides of a conflict about existence still say what they said.
-fn unmoved(scene: &Scene<'_>, freeze: &Freeze, now: &[Candidate]) -> bool {
-    let all: Vec<usize> = (0..scene.collection.fields.len()).collect();
-    let same = |left: &Candidate, right: &Candidate| match (left.values.is_empty(), right.values.is_empty()) {
-        (true, true) => true,
-        (true, false) | (false, true) => false,
-        (false, false) => scene.same_all(&all, &left.values, &right.values),
-    };
-    freeze.candidates.len() == now.len()
-        && now.iter().all(|side| freeze.candidates.iter().any(|then| then.origin == side.origin && same(then, side)))
 }
 
 /// A person's choice about existence, if it was made and can still be followed. Keeping destroys nothing, so it never

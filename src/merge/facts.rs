@@ -73,7 +73,8 @@ pub struct Link {
     pub remote_id: String,
     /// The remote version at the base.
     pub version: Option<String>,
-    /// Base, hub half: one per field, `None` where hub and remote never agreed (first contact, newly mapped field).
+    /// Base, hub half: one per field, the hub form of what the remote holds; `None` where hub and remote never met
+    /// (first contact, newly mapped field). A push is due where the hub differs from it.
     pub base_hub: Vec<Option<Value>>,
     /// Base, remote half in canonical form: `Absent` where the remote never showed the field.
     pub base_remote: Vec<Slot>,
@@ -96,7 +97,7 @@ pub enum LinkState {
 /// What this pass saw of the record at one binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// As at the base, or not listed by an incremental read: `observed ≈ base.remote`.
+    /// As at the base, or not listed by an incremental read: `observed ≈ base.remote`. See [`Seen::of`].
     Same,
     /// Observed, and not as at the base (or first contact).
     Record(Observation),

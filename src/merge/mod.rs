@@ -8,6 +8,7 @@ mod plan;
 mod decide;
 mod existence;
 mod fields;
+mod parties;
 mod policy;
 mod push;
 mod sides;

@@ -177,20 +177,22 @@ fn blocked(unit: &Unit<'_>, after: &[Value], reason: String) -> Decision {
     }
 }
 
+/// The fields of a create.
+#[derive(Clone, Debug)]
+pub(super) struct NewRecord {
+    pub values: Vec<(usize, Value)>,
+    /// What was left out, and why.
+    pub blocked: Vec<Decision>,
+}
+
 /// The fields of a create, or `None` where none can be made: the binding cannot create, or a required field stands still.
-pub(super) fn create(
-    scene: &Scene<'_>,
-    binding: usize,
-    ruled: &[Ruled<'_>],
-    after: &[Value],
-) -> Option<(Vec<(usize, Value)>, Vec<Decision>)> {
+pub(super) fn create(scene: &Scene<'_>, binding: usize, ruled: &[Ruled<'_>], after: &[Value]) -> Option<NewRecord> {
     let declared = scene.binding(binding);
     let can = declared.create.is_some() || declared.batch.as_ref().is_some_and(|batch| batch.create);
     if !(declared.push && can) {
         return None;
     }
-    let mut fields = Vec::new();
-    let mut left_out = Vec::new();
+    let mut new = NewRecord { values: Vec::new(), blocked: Vec::new() };
     for Ruled { unit, frozen, left: _ } in ruled {
         let mapped = || unit.fields.iter().filter(|&&field| scene.pushes(binding, field));
         let needed = mapped().any(|&field| scene.collection.fields[field].required);
@@ -199,14 +201,14 @@ pub(super) fn create(
         if (*frozen || refusal.is_some()) && needed {
             return None;
         }
-        left_out.extend(refusal.clone().map(|reason| blocked(unit, after, reason)));
+        new.blocked.extend(refusal.clone().map(|reason| blocked(unit, after, reason)));
         if !*frozen && !owns && refusal.is_none() {
             let there = mapped().filter(|&&field| !after[field].is_null());
-            fields.extend(there.map(|&field| (field, after[field].clone())));
+            new.values.extend(there.map(|&field| (field, after[field].clone())));
         }
     }
-    fields.sort_by_key(|(field, _)| *field);
-    Some((fields, left_out))
+    new.values.sort_by_key(|(field, _)| *field);
+    Some(new)
 }
 
 /// Why an existing value is written: the decision for a unit that nobody else decided about in this pass.

@@ -29,7 +29,8 @@ pub struct Settled {
 ///
 /// Fields that were not sent never move: what others did to them is found by the next diff.
 /// The hub half becomes what was *sent*, not what the hub holds by now: an edit made meanwhile stays a difference (s31).
-/// A caller that repeats a refused write unchanged would do so for ever; it must remember the payload.
+/// A refused field stays a difference, so every pass derives its write again; the caller must not repeat it until the sent
+/// values *or* the remote half of their base differ (s41: "retried only when hub, remote or rules change").
 pub fn settle(
     collection: &Collection,
     base_hub: &[Option<Value>],

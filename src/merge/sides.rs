@@ -165,9 +165,9 @@ fn classify(spoke: &Spoke) -> Side<'_> {
         (LinkState::Live, Seen::Gone(evidence)) => Side::Gone(link, *evidence),
         (LinkState::Live, Seen::OutOfScope(_)) => Side::Leaving,
         (LinkState::Deleted, Seen::Same | Seen::Gone(_)) => Side::Tombstone,
-        // It exists again, but out of scope: creating it would make a second one.
-        (LinkState::Deleted, Seen::OutOfScope(_)) => Side::Apart,
-        (LinkState::Detached, Seen::Same | Seen::Record(_) | Seen::Gone(_) | Seen::OutOfScope(_)) => Side::Apart,
+        // A deleted record that exists again, but out of scope: creating it would make a second one.
+        (LinkState::Deleted, Seen::OutOfScope(_))
+        | (LinkState::Detached, Seen::Same | Seen::Record(_) | Seen::Gone(_) | Seen::OutOfScope(_)) => Side::Apart,
     }
 }
 
@@ -265,12 +265,11 @@ impl<'a> Scene<'a> {
         let slot = present.observation.and_then(|observation| observation.slots.get(field)).unwrap_or(&Slot::Absent);
         let domain = &self.collection.fields[field].domain;
         match (slot, present.base_remote(field)) {
-            (Slot::Bad(error), _) => Says::Bad(error.reason.clone()),
+            (Slot::Bad(error), _) | (Slot::Absent, Slot::Bad(error)) => Says::Bad(error.reason.clone()),
             (Slot::Value(value), _) if !domain.admits(&domain.canonical(value)) => {
                 Says::Bad(format!("`{value}` is not one of the listed values"))
             }
             (Slot::Absent, Slot::Absent | Slot::Value(_)) => Says::Held,
-            (Slot::Absent, Slot::Bad(error)) => Says::Bad(error.reason.clone()),
             (Slot::Value(value), Slot::Value(base)) if domain.same(value, base) => Says::Held,
             (Slot::Value(value), Slot::Value(_)) => Says::Changed { value, first: false },
             (Slot::Value(value), Slot::Absent | Slot::Bad(_)) => Says::Changed { value, first: true },

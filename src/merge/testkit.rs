@@ -348,3 +348,23 @@ pub fn reasons(collection: &Collection, plan: &RecordPlan) -> Vec<String> {
     };
     plan.decisions.iter().map(one).collect()
 }
+
+// ---- tables ------------------------------------------------------------------------------------------------------------
+
+/// One row of a decision table: the local row, the spokes, what is done, and why.
+pub struct Case {
+    pub name: &'static str,
+    pub hub: &'static str,
+    pub spokes: &'static [&'static str],
+    pub does: &'static [&'static str],
+    pub why: &'static [&'static str],
+}
+
+/// Decides every row.
+pub fn check(collection: &Collection, cases: &[Case]) {
+    for case in cases {
+        let plan = decide(collection, &facts(collection, case.hub, case.spokes));
+        assert_eq!(lines(collection, &plan), case.does, "what is done: {}", case.name);
+        assert_eq!(reasons(collection, &plan), case.why, "why: {}", case.name);
+    }
+}

@@ -201,6 +201,7 @@ fn load_spoke(
         return Ok((Spoke { link: None, seen, blocked }, None));
     };
     let pair = load_pair(view, pass, at, row, &found.facts.hub, &mut seen)?;
+    let staged = found.staged.get(at).is_some_and(Option::is_some);
     let link = Link {
         remote_id: row.remote_id.clone(),
         version: row.version.clone(),
@@ -208,6 +209,17 @@ fn load_spoke(
         base_remote: pair.remote.clone(),
         state: row.state,
     };
+    // What was observed but not accepted (a frozen field, one that could not be read) is still what is there.
+    if !staged
+        && blocked.is_none()
+        && row.state == LinkState::Live
+        && matches!(seen, Seen::Same)
+        && !row.raw.is_empty()
+        && let Read::Ready(Seen::Record(observation)) =
+            observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
+    {
+        seen = Seen::of(&pass.collection, &link, observation);
+    }
     Ok((Spoke { link: Some(link), seen, blocked }, Some(pair)))
 }
 

@@ -49,8 +49,8 @@ pub async fn settle_unknown(
     })
     .await?;
     let mut again = false;
-    for ready in waiting {
-        let Some(written) = evidence(store, client, &rules, pass, binding, &ready).await? else {
+    for mut ready in waiting {
+        let Some(written) = evidence(store, client, &rules, pass, binding, &mut ready).await? else {
             report.unknown += 1;
             continue;
         };
@@ -85,10 +85,10 @@ async fn evidence(
     rules: &Arc<Binding>,
     pass: &Arc<Pass>,
     binding: usize,
-    ready: &Ready,
+    ready: &mut Ready,
 ) -> Result<Option<Written>, StoreError> {
     match ready.request.op {
-        SendOp::Create => created(store, client, rules, pass, ready).await,
+        SendOp::Create => created(store, client, rules, pass, binding, ready).await,
         SendOp::Update | SendOp::Delete => changed(store, client, rules, pass, binding, ready).await,
     }
 }
@@ -100,14 +100,14 @@ async fn changed(
     rules: &Arc<Binding>,
     pass: &Arc<Pass>,
     binding: usize,
-    ready: &Ready,
+    ready: &mut Ready,
 ) -> Result<Option<Written>, StoreError> {
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
-    let (Some(remote_id), true) = (&ready.request.remote_id, can_get) else {
+    let (Some(remote_id), true) = (ready.request.remote_id.clone(), can_get) else {
         // State is compared again by the next listing: what landed is not written twice, what did not is derived again.
         return Ok(Some(Written::Stale(None)));
     };
-    match upstream::get(client, rules, remote_id).await {
+    match upstream::get(client, rules, &remote_id).await {
         Ok(got) => judge(store, pass, binding, ready, got).await.map(Some),
         Err(_) => Ok(None),
     }
@@ -118,7 +118,7 @@ async fn judge(
     store: &dyn Store,
     pass: &Arc<Pass>,
     binding: usize,
-    ready: &Ready,
+    ready: &mut Ready,
     got: Got,
 ) -> Result<Written, StoreError> {
     let (job_pass, intent, op, seen) = (Arc::clone(pass), ready.intent.clone(), ready.request.op, got.clone());
@@ -166,7 +166,8 @@ async fn judge(
         Got::Missing => None,
     };
     Ok(match verdict {
-        Verdict::Landed { .. } => {
+        Verdict::Landed { fields } => {
+            keep_only(pass, ready, &fields)?;
             let version = record.as_ref().and_then(|remote| remote.version.clone());
             Written::Done { remote_id, version, record }
         }
@@ -177,13 +178,22 @@ async fn judge(
     })
 }
 
+/// Only what is proven to have landed settles; the rest is somebody's later edit, or was ignored: the next diff tells.
+fn keep_only(pass: &Pass, ready: &mut Ready, fields: &[usize]) -> Result<(), StoreError> {
+    let mut sent = base::values_from_text(&pass.collection, &ready.intent.values)?;
+    sent.retain(|(field, _)| fields.contains(field));
+    ready.intent.values = base::values_to_text(&pass.collection, &sent);
+    Ok(())
+}
+
 /// A create is sent again under its key where the upstream remembers keys, else looked up.
 async fn created(
     store: &dyn Store,
     client: &Arc<Client>,
     rules: &Arc<Binding>,
     pass: &Arc<Pass>,
-    ready: &Ready,
+    binding: usize,
+    ready: &mut Ready,
 ) -> Result<Option<Written>, StoreError> {
     let age = pass.clock.now() - time(ready.intent.created_at);
     match rules.create.as_ref().map(|create| &create.idempotency) {
@@ -193,36 +203,33 @@ async fn created(
             Ok(Some(settle::read_back(client, rules, ready, written).await))
         }
         Some(Idempotency::ClientId | Idempotency::Match(_) | Idempotency::Field(_)) => {
-            Ok(match settle::look_up(client, rules, ready).await {
-                Ok(found) => looked_up(pass, rules, ready, &found),
-                Err(_) => None,
-            })
+            let Ok(found) = settle::look_up(client, rules, ready).await else { return Ok(None) };
+            if let [one] = found.as_slice() {
+                let Ok(remote_id) = rules.mapper.id(&one.raw) else { return Ok(None) };
+                ready.request.remote_id = Some(remote_id);
+                return judge(store, pass, binding, ready, Got::Found(one.clone())).await.map(Some);
+            }
+            Ok(looked_up(pass, rules, ready, &found))
         }
         // The listing answers (see `gather`), or an operator does.
         Some(Idempotency::Header { .. } | Idempotency::None) | None => Ok(None),
     }
 }
 
-/// One record found is adopted; none after the visibility window means that it never happened; several wait for a person.
+/// None found after the visibility window means that it never happened; several wait for a person.
 fn looked_up(pass: &Pass, rules: &Binding, ready: &Ready, found: &[Remote]) -> Option<Written> {
-    match found {
-        [one] => {
-            let remote_id = rules.mapper.id(&one.raw).ok()?;
-            Some(Written::Done { remote_id, version: one.version.clone(), record: Some(one.clone()) })
-        }
-        [] => {
-            let sent = ready.intent.sent_at.map(time)?;
-            let chosen = matches!(rules.create.as_ref().map(|create| &create.idempotency), Some(Idempotency::ClientId));
-            // A point read by an id of our own choosing does not lag behind, and creating it again is refused if it is there.
-            (chosen || sent + VISIBILITY < pass.clock.now()).then(|| {
-                Written::NotDone(Failure {
-                    kind: FailureKind::NotDone,
-                    status: None,
-                    words: "the upstream does not have it: it is sent again".into(),
-                    retry_at: None,
-                })
-            })
-        }
-        _ => None,
+    if !found.is_empty() {
+        return None;
     }
+    let sent = ready.intent.sent_at.map(time)?;
+    let chosen = matches!(rules.create.as_ref().map(|create| &create.idempotency), Some(Idempotency::ClientId));
+    // A point read by an id of our own choosing does not lag behind, and creating it again is refused if it is there.
+    (chosen || sent + VISIBILITY < pass.clock.now()).then(|| {
+        Written::NotDone(Failure {
+            kind: FailureKind::NotDone,
+            status: None,
+            words: "the upstream does not have it: it is sent again".into(),
+            retry_at: None,
+        })
+    })
 }

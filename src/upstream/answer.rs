@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::point::{cut_record, path_text, version_in, version_of};
+use super::point::{cut_record, path_text, version_of};
 use super::prepare::as_remote;
 use super::{Built, Client, FailureKind, Response, SendOp, WriteRequest, Written};
 use crate::record::{Mapper, Path, Slot};
@@ -85,9 +85,4 @@ pub fn shows_whole(mapper: &Mapper, raw: &[u8], remote_id: &str, write: &WriteRe
     let cleared = |field: usize| write.values.iter().any(|(sent, value)| *sent == field && value.is_null());
     now.id == remote_id
         && mapper.fields.iter().all(|map| is_there(map.field) || cleared(map.field) || !was_there(map.field))
-}
-
-/// The version inside a record of a batch's answer.
-pub fn version_of_item(binding: &Binding, raw: &[u8]) -> Option<String> {
-    version_in(binding, raw)
 }

@@ -26,10 +26,14 @@ mod point;
 mod split;
 
 mod answer;
+mod batch;
 mod prepare;
+mod probe;
+mod results;
 mod write;
 
 pub use backoff::uniform;
+pub use batch::write_batch;
 pub use classify::Safety;
 pub use client::{Client, plain};
 pub use hosts::{check_url, is_link_local};
@@ -37,6 +41,7 @@ pub use http::HttpTransport;
 pub use listing::Lister;
 pub use outcome::*;
 pub use point::get;
+pub use probe::{Wanted, find};
 pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
 pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets};

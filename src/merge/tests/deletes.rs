@@ -6,23 +6,6 @@ use crate::merge::testkit::*;
 use crate::merge::*;
 use crate::rules::{Collection, OnLocalDelete, OnRemoteDelete, Origin, UpdateVsDelete};
 
-/// One row: the local row, the spokes, what is done, and why.
-struct Case {
-    name: &'static str,
-    hub: &'static str,
-    spokes: &'static [&'static str],
-    does: &'static [&'static str],
-    why: &'static [&'static str],
-}
-
-fn check(collection: &Collection, cases: &[Case]) {
-    for case in cases {
-        let plan = decide(collection, &facts(collection, case.hub, case.spokes));
-        assert_eq!(lines(collection, &plan), case.does, "what is done: {}", case.name);
-        assert_eq!(reasons(collection, &plan), case.why, "why: {}", case.name);
-    }
-}
-
 fn two() -> Collection {
     collection(vec![text("f"), text("g")], &["crm", "erp"])
 }

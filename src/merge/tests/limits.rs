@@ -80,7 +80,7 @@ fn a_tally_counts_per_target() {
         tally.add(&collection, &decide(&collection, &facts(&collection, row, &spokes)));
     }
     let counts =
-        |creates, updates, deletes, vanished| Counts { creates, updates, deletes, vanished, ..Counts::default() };
+        |creates, updates, deletes, vanished| Counts { vanished, creates, updates, deletes, ..Counts::default() };
     assert_eq!(tally.local, counts(1, 1, 1, 0));
     assert_eq!(tally.bindings, [counts(0, 1, 0, 1), counts(1, 1, 1, 0)]);
 }

@@ -9,4 +9,5 @@ mod limits;
 mod open_conflicts;
 mod policies;
 mod properties;
+mod shared_units;
 mod world;

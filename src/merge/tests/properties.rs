@@ -8,10 +8,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::world::{Habit, World, rules};
-use crate::merge::testkit::edit_map;
+use crate::merge::testkit::{edit_map, lines, reasons};
 use crate::merge::*;
 use crate::record::Value;
-use crate::rules::{Collection, Drift, Origin, Owner, Policy};
+use crate::rules::{Collection, Drift, OnLocalDelete, OnRemoteDelete, Origin, Owner, Policy, UpdateVsDelete};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -88,6 +88,15 @@ prop_compose! {
         world.pass();
         world
     }
+}
+
+fn any_delete_policies() -> impl Strategy<Value = (UpdateVsDelete, OnRemoteDelete, OnLocalDelete)> {
+    use prop::sample::select;
+    (
+        select(vec![UpdateVsDelete::UpdateWins, UpdateVsDelete::DeleteWins, UpdateVsDelete::Manual]),
+        select(vec![OnRemoteDelete::Propagate, OnRemoteDelete::Detach, OnRemoteDelete::Restore, OnRemoteDelete::Queue]),
+        select(vec![OnLocalDelete::Propagate, OnLocalDelete::Detach, OnLocalDelete::Restore, OnLocalDelete::Queue]),
+    )
 }
 
 fn run(world: &mut World, steps: &[Step]) {
@@ -207,23 +216,23 @@ proptest! {
         let plan = decide(&world.collection, &facts);
         let after = after(&facts, &plan);
         let Hub::Row { values: hub, .. } = &facts.hub else { return Ok(()) };
-        for field in 0..3 {
+        for (field, held) in hub.iter().enumerate() {
             let mut superseded = false;
             let mut fresh = true;
             for spoke in &facts.spokes {
                 let Some(link) = &spoke.link else { continue };
-                fresh &= link.base_hub[field].as_ref().is_some_and(|base| *base != hub[field]);
+                fresh &= link.base_hub[field].as_ref().is_some_and(|base| base != held);
                 let Seen::Record(observation) = &spoke.seen else { continue };
                 let (Some(now), Some(base)) = (observation.slots[field].value(), link.base_remote[field].value()) else {
                     continue;
                 };
                 if now != base {
-                    superseded |= link.base_hub[field].as_ref() == Some(&hub[field]);
+                    superseded |= link.base_hub[field].as_ref() == Some(held);
                     prop_assert!(is_kept(&plan, &after, field, now), "{now:?} of {field} in {plan:#?}");
                 }
             }
             if fresh && !superseded {
-                prop_assert!(is_kept(&plan, &after, field, &hub[field]), "local {field} in {plan:#?}");
+                prop_assert!(is_kept(&plan, &after, field, held), "local {field} in {plan:#?}");
             }
         }
     }
@@ -235,12 +244,12 @@ proptest! {
         let facts = world.facts();
         let plan = decide(&world.collection, &facts);
         prop_assert_eq!(&plan, &decide(&world.collection, &facts));
-        let does = sorted(crate::merge::testkit::lines(&world.collection, &plan));
-        let why = sorted(crate::merge::testkit::reasons(&world.collection, &plan));
+        let does = sorted(lines(&world.collection, &plan));
+        let why = sorted(reasons(&world.collection, &plan));
         let (collection, turned) = turned(world.collection, &facts, by);
         let other = decide(&collection, &turned);
-        prop_assert_eq!(does, sorted(crate::merge::testkit::lines(&collection, &other)));
-        prop_assert_eq!(why, sorted(crate::merge::testkit::reasons(&collection, &other)));
+        prop_assert_eq!(does, sorted(lines(&collection, &other)));
+        prop_assert_eq!(why, sorted(reasons(&collection, &other)));
     }
 
     /// I9: pull-only fields are never sent, and nobody but the owner sets an owned field.
@@ -279,6 +288,31 @@ proptest! {
                 let held = spoke.link.as_ref().and_then(|link| link.base_hub[1].as_ref());
                 prop_assert!(said == Some(value) || held == Some(value), "{plan:#?}");
             }
+        }
+    }
+
+    /// I1 with deletes on any side under any policy: three passes later, nothing is left to do, and what is left agrees.
+    #[test]
+    fn i01_deletes_come_to_rest(
+        mut world in any_world(),
+        steps in steps(),
+        deletes in prop::collection::vec(0_usize..4, 1..3),
+        more in steps(),
+        policies in any_delete_policies(),
+    ) {
+        (world.collection.update_vs_delete, world.collection.on_remote_delete, world.collection.on_local_delete) = policies;
+        run(&mut world, &steps);
+        for side in deletes {
+            if side == 3 { world.delete_local() } else { world.delete_remote(side) }
+        }
+        run(&mut world, &more);
+        for _ in 0..3 {
+            world.pass();
+        }
+        prop_assert_eq!(world.pass(), 0, "a quiet rerun");
+        let detached = world.links.iter().flatten().any(|link| link.state == LinkState::Detached);
+        if world.frozen.is_empty() && !detached {
+            prop_assert!(world.agrees(), "{:#?}", world);
         }
     }
 

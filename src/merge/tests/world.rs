@@ -36,6 +36,9 @@ pub struct Remote {
     pub habit: Habit,
 }
 
+/// Binding, values sent, and the remote half of their base: a write is worth another try as soon as any of them differs.
+pub type Refusal = (usize, Vec<(usize, Value)>, Vec<Option<Value>>);
+
 #[derive(Debug)]
 pub struct World {
     pub collection: Collection,
@@ -46,8 +49,8 @@ pub struct World {
     pub links: Vec<Option<Link>>,
     pub remotes: Vec<Remote>,
     pub frozen: Vec<Freeze>,
-    /// Writes that an upstream answered with yes and did not take; not repeated unchanged.
-    pub refused: BTreeSet<(usize, Vec<(usize, Value)>)>,
+    /// Writes that an upstream answered with yes and did not take, with what it held instead; not repeated unchanged.
+    pub refused: BTreeSet<Refusal>,
     pub clock: i64,
     /// Minutes from one edit to the next.
     pub tick: i64,
@@ -100,6 +103,17 @@ impl World {
             record[field] = value;
             remote.version += 1;
             remote.changed_at = self.clock;
+        }
+    }
+
+    pub fn delete_local(&mut self) {
+        self.row = None;
+        self.edited_at = None;
+    }
+
+    pub fn delete_remote(&mut self, binding: usize) {
+        if let Some(remote) = self.remotes.get_mut(binding) {
+            remote.record = None;
         }
     }
 
@@ -193,15 +207,21 @@ impl World {
                     continue;
                 }
             };
-            if self.refused.contains(&(write.binding, values.clone())) {
+            if self.refused.contains(&self.attempt(write.binding, &values)) {
                 continue;
             }
             sent += 1;
             self.clock += 1;
             self.take(write.binding, &values);
-            self.settle(write.binding, values);
+            self.settle(write.binding, &values);
         }
         sent
+    }
+
+    fn attempt(&self, binding: usize, values: &[(usize, Value)]) -> Refusal {
+        let link = self.links[binding].as_ref().filter(|link| link.state == LinkState::Live);
+        let held = |(field, _): &(usize, Value)| link.and_then(|link| link.base_remote[*field].value().cloned());
+        (binding, values.to_vec(), values.iter().map(held).collect())
     }
 
     fn take(&mut self, binding: usize, values: &[(usize, Value)]) {
@@ -215,14 +235,16 @@ impl World {
         remote.changed_at = self.clock;
     }
 
-    fn settle(&mut self, binding: usize, values: Vec<(usize, Value)>) {
+    fn settle(&mut self, binding: usize, values: &[(usize, Value)]) {
         let remote = &self.remotes[binding];
         let slots: Vec<Slot> = remote.record.iter().flatten().cloned().map(Slot::Value).collect();
-        let (hub, base) =
-            self.links[binding].as_ref().map_or((&[][..], &[][..]), |link| (&link.base_hub, &link.base_remote));
-        let settled = settle(&self.collection, hub, base, &values, Some(&slots));
+        // A created record has nothing of the one whose link it takes over.
+        let old = self.links[binding].as_ref().filter(|link| link.state == LinkState::Live);
+        let (hub, base) = old.map_or((&[][..], &[][..]), |link| (&link.base_hub, &link.base_remote));
+        let settled = settle(&self.collection, hub, base, values, Some(&slots));
+        let attempt = self.attempt(binding, values);
         if !settled.refused.is_empty() {
-            self.refused.insert((binding, values));
+            self.refused.insert(attempt);
         }
         self.links[binding] = Some(Link {
             remote_id: "x1".to_owned(),

@@ -109,8 +109,8 @@ class Kinto:
         return [self.call("GET", f"/buckets/crm/collections/{name}/records?_limit=1")[0]["ETag"]
                 for name in ("people", "companies")]
 
-    def patch(self, name, record, **fields):
-        self.call("PATCH", f"/buckets/crm/collections/{name}/records/{record}", {"data": fields})
+    def patch(self, collection, record, **fields):
+        self.call("PATCH", f"/buckets/crm/collections/{collection}/records/{record}", {"data": fields})
 
     def stop(self):
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -154,7 +154,7 @@ class Daemon:
     def __init__(self, binary, rules, folder, kinto):
         self.binary, self.rules, self.folder = binary, rules, folder
         self.db = os.path.join(folder, "data.db")
-        self.environment = {**os.environ, "RECONCILED__VARS__KINTO_URL": kinto.base, "RECONCILED_SECRET_KINTO_USER": "admin",
+        self.environment = {**os.environ, "RECONCILED__VARS__KINTO_URL": kinto.base, "RECONCILED_SECRET_KINTO_USERNAME": "admin",
                             "RECONCILED_SECRET_KINTO_PASSWORD": "s3cret"}
 
     def run(self, *arguments, expect=0):
@@ -165,7 +165,8 @@ class Daemon:
         return done.stdout
 
     def sync(self, expect=0):
-        return json.loads(self.run("--json", "run", "--once", expect=expect))
+        """One pass of every collection; their reports, one JSON document a line."""
+        return [json.loads(line) for line in self.run("--json", "run", "--once", expect=expect).splitlines()]
 
     def sql(self, text, *values):
         """What an operator's own program does: plain SQL on the file."""
@@ -186,9 +187,8 @@ def claim(what, holds, *facts):
     print(f"  ok: {what}")
 
 
-def writes(report):
+def writes(passes):
     """Remote writes and local changes over all collections of a run."""
-    passes = report["passes"]
     remote = sum(sum(upstream["written"].values()) for one in passes for upstream in one["upstreams"])
     return remote, sum(sum(one["local"].values()) for one in passes)
 
@@ -229,8 +229,8 @@ def story(kinto, daemon):
     print("creates on both sides")
     fresh = str(uuid.uuid4())
     company = daemon.sql("select id from companies where domain = 'c0002.example.com'")[0][0]
-    kinto.call("PUT", f"/buckets/crm/collections/people/records/{fresh}", {"data": {"name": "Made There", "email": "there@example.org"}})
-    daemon.sql("insert into people (name, email, company) values ('Made Here', 'here@example.org', ?)", company)
+    kinto.call("PUT", f"/buckets/crm/collections/people/records/{fresh}", {"data": {"ext_id": "P-900001", "name": "Made There", "email": "there@example.org"}})
+    daemon.sql("insert into people (ext_id, name, email, company) values ('P-900002', 'Made Here', 'here@example.org', ?)", company)
     daemon.sync()
     claim("what was made there is here", daemon.sql("select name from people where email = 'there@example.org'") == [("Made There",)])
     made = [record for record in kinto.all("people").values() if record.get("email") == "here@example.org"]

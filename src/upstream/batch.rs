@@ -1,0 +1,185 @@
+//! Owns: many writes in one request: chunks, the shape of items, halving what is refused as a whole.
+//!
+//! Must not know: what an item's result means (that is `results`).
+
+use super::prepare::{Prepared, prepare};
+use super::results::read_results;
+use super::write::settle_failure;
+use super::{Built, Client, Failure, FailureKind, Holes, Safety, SendOp, WriteRequest, Written, write_one};
+use crate::record::{Json, Lens, Path};
+use crate::rules::{Batch, Binding, Place, Precondition};
+
+/// A write on its way in a batch.
+pub struct Item {
+    /// Where its outcome belongs.
+    pub position: usize,
+    /// The write.
+    pub write: WriteRequest,
+    /// Its single request, of which the item is made.
+    pub prepared: Prepared,
+    /// The item's JSON.
+    pub json: Json,
+    bytes: u64,
+}
+
+/// Sends writes in batches; outcomes stand in the order of the writes. What cannot go in a batch goes alone.
+pub async fn write_batch(client: &Client, binding: &Binding, writes: Vec<WriteRequest>) -> Vec<Written> {
+    let mut outcomes: Vec<(usize, Written)> = Vec::with_capacity(writes.len());
+    let mut items = Vec::new();
+    for (position, write) in writes.into_iter().enumerate() {
+        let Some(batch) = binding.batch.as_ref().filter(|batch| may_go_in_batch(binding, batch, &write)) else {
+            outcomes.push((position, write_one(client, binding, &write).await));
+            continue;
+        };
+        match prepare_item(client, binding, batch, position, write).await {
+            Ok(item) if item.bytes > batch.bytes_max => {
+                let words = format!("{} bytes are more than the {} of a batch", item.bytes, batch.bytes_max);
+                outcomes.push((position, Written::Refused(words)));
+            }
+            Ok(item) => items.push(item),
+            Err(written) => outcomes.push((position, written)),
+        }
+    }
+    if let Some(batch) = &binding.batch {
+        // What is left to send, the next chunk on top; halves of a refused chunk come back here.
+        let mut left = chunk(batch, items);
+        left.reverse();
+        while let Some(items) = left.pop() {
+            send_chunk(client, binding, batch, items, &mut left, &mut outcomes).await;
+        }
+    }
+    outcomes.sort_by_key(|(position, _)| *position);
+    outcomes.into_iter().map(|(_, written)| written).collect()
+}
+
+async fn send_chunk(
+    client: &Client,
+    binding: &Binding,
+    batch: &Batch,
+    mut items: Vec<Item>,
+    left: &mut Vec<Vec<Item>>,
+    outcomes: &mut Vec<(usize, Written)>,
+) {
+    let failure = match send_items(client, batch, &items).await {
+        Ok((built, response)) => {
+            outcomes.extend(read_results(client, binding, batch, &items, &built, &response));
+            return;
+        }
+        Err(failure) => failure,
+    };
+    let refused_as_a_whole = matches!(
+        failure.kind,
+        FailureKind::Invalid | FailureKind::Conflict | FailureKind::NotFound | FailureKind::Gone
+    );
+    if refused_as_a_whole && batch.bisect && items.len() > 1 {
+        let second = items.split_off(items.len() / 2);
+        left.push(second);
+        left.push(items);
+        return;
+    }
+    let alone = items.len() == 1;
+    for item in items {
+        let written = match failure.kind {
+            // Alone it is refused for what it says itself; the batch's own 404 is about the batch's address.
+            FailureKind::Invalid | FailureKind::Conflict if alone => {
+                let version = item.prepared.version.as_deref();
+                settle_failure(client, binding, &item.write, version, failure.clone()).await
+            }
+            FailureKind::Unknown | FailureKind::BadAnswer => Written::Unknown(failure.clone()),
+            FailureKind::Auth | FailureKind::Fatal => Written::Stopped(failure.clone()),
+            _ => Written::NotDone(failure.clone()),
+        };
+        outcomes.push((item.position, written));
+    }
+}
+
+async fn send_items(client: &Client, batch: &Batch, items: &[Item]) -> Result<(Built, super::Response), Failure> {
+    let mut built = client.build(&batch.request, &Holes::default())?;
+    built.set_body(&batch.items, Json::Array(items.iter().map(|item| item.json.clone()).collect()))?;
+    let response = client.send(built.clone(), Safety::Plain).await?;
+    Ok((built, response))
+}
+
+/// A write whose precondition stands in a header or the query goes in a batch only where items can carry it.
+fn may_go_in_batch(binding: &Binding, batch: &Batch, write: &WriteRequest) -> bool {
+    let (goes, precondition) = match write.op {
+        SendOp::Create => (batch.create, None),
+        SendOp::Update => (batch.update, binding.update.as_ref().map(|update| &update.precondition)),
+        SendOp::Delete => (batch.delete, binding.delete.as_ref().map(|delete| &delete.precondition)),
+    };
+    let item = batch.item.as_ref().map(crate::record::Filter::source).unwrap_or_default();
+    goes && match precondition {
+        Some(Precondition::Version { place: Place::Header(_) | Place::Query(_), .. }) => {
+            item.contains("version") || item.contains("headers")
+        }
+        _ => true,
+    }
+}
+
+async fn prepare_item(
+    client: &Client,
+    binding: &Binding,
+    batch: &Batch,
+    position: usize,
+    write: WriteRequest,
+) -> Result<Item, Written> {
+    let prepared = prepare(client, binding, &write).await?;
+    let json = item_json(binding, batch, &write, &prepared)?;
+    let bytes = u64::try_from(json.to_string().len() + 1).unwrap_or(u64::MAX);
+    Ok(Item { position, write, prepared, json, bytes })
+}
+
+/// The item as the filter makes it of the single request; without a filter, its body with the id put in.
+fn item_json(binding: &Binding, batch: &Batch, write: &WriteRequest, prepared: &Prepared) -> Result<Json, Written> {
+    let built = &prepared.built;
+    let Some(filter) = &batch.item else {
+        let mut body = built.body.clone().unwrap_or(Json::Object(Vec::new()));
+        if let (Some(id), Lens::Path(path)) = (&write.remote_id, &binding.mapper.probe.id) {
+            let id = id_token(path, id, write.expected_raw.as_deref());
+            path.put(&mut body, id).map_err(|error| Written::Refused(error.to_string()))?;
+        }
+        return Ok(body);
+    };
+    let text = |text: Option<&str>| text.map_or(Json::Null, Json::from);
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        Some((name.to_string(), Json::from(value.to_str().ok().filter(|_| !value.is_sensitive())?)))
+    };
+    let input = Json::Object(vec![
+        ("op".to_owned(), Json::from(write.op.name())),
+        ("id".to_owned(), text(write.remote_id.as_deref())),
+        ("version".to_owned(), text(prepared.version.as_deref())),
+        ("method".to_owned(), Json::from(built.method.as_str())),
+        ("path".to_owned(), Json::from(built.url.path())),
+        ("headers".to_owned(), Json::Object(built.headers.iter().filter_map(header).collect())),
+        ("body".to_owned(), built.body.clone().unwrap_or(Json::Null)),
+        ("key".to_owned(), Json::from(write.key.as_str())),
+    ]);
+    match filter.run(&input, &[], 1) {
+        Ok(outputs) => outputs.into_iter().next().ok_or_else(|| Written::Refused("`item` gives nothing".to_owned())),
+        Err(error) => Err(Written::Refused(format!("`item`: {error}"))),
+    }
+}
+
+/// The id as the record has it: a number stays one.
+fn id_token(path: &Path, id: &str, expected: Option<&[u8]>) -> Json {
+    let seen = expected.and_then(|raw| Json::parse(raw).ok()).and_then(|json| path.get(&json).cloned());
+    seen.filter(|token| matches!(token, Json::Number(number) if number == id)).unwrap_or_else(|| Json::from(id))
+}
+
+/// Cuts by count and size, in order.
+fn chunk(batch: &Batch, items: Vec<Item>) -> Vec<Vec<Item>> {
+    let mut chunks: Vec<Vec<Item>> = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        let fits = chunks.last().is_some_and(|chunk| chunk.len() < batch.items_max.max(1));
+        if !fits || bytes + item.bytes > batch.bytes_max {
+            chunks.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += item.bytes;
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push(item);
+        }
+    }
+    chunks
+}
