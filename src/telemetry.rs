@@ -40,9 +40,9 @@ enum Line {
 
 /// Starts logging for the whole process. A second call changes nothing.
 pub fn start(options: &Options) -> Result<Guard, String> {
-    let filter = EnvFilter::builder()
-        .parse(&options.filter)
-        .map_err(|error| format!("cannot be read as log levels: {error}; write like `info,reconciled::upstream=debug`"))?;
+    let filter = EnvFilter::builder().parse(&options.filter).map_err(|error| {
+        format!("cannot be read as log levels: {error}; write like `info,reconciled::upstream=debug`")
+    })?;
     let (queue, lines) = sync_channel(QUEUE_LINES_MAX);
     let dropped = Arc::new(AtomicU64::new(0));
     let writer = Writer { queue: queue.clone(), dropped: Arc::clone(&dropped) };

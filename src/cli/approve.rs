@@ -51,7 +51,9 @@ pub async fn run(args: &ApproveArgs, workspace: &Workspace, out: &Out) -> Result
     let id = args.halt;
     let rows = read(store.as_ref(), |view| view.halts(None, true)).await?;
     let Some(row) = rows.iter().find(|row| row.id == id) else {
-        return Err(CliError::NotFound(format!("no halt {id} waits for approval; `reconciled status` lists those that do")));
+        return Err(CliError::NotFound(format!(
+            "no halt {id} waits for approval; `reconciled status` lists those that do"
+        )));
     };
     let mut halt = Halt::from(row);
     let before = row.approved_at;

@@ -112,11 +112,8 @@ impl From<&ConflictRow> for Conflict {
 /// Lists conflicts.
 pub async fn run(args: &ConflictsArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let store = workspace.store_to_look()?;
-    let filter = ConflictFilter {
-        collection: args.collection.clone(),
-        closed_too: args.all,
-        ..ConflictFilter::default()
-    };
+    let filter =
+        ConflictFilter { collection: args.collection.clone(), closed_too: args.all, ..ConflictFilter::default() };
     let rows = read(store.as_ref(), move |view| view.conflicts(&filter)).await?;
     let open = rows.iter().any(|row| row.closed.is_none());
     let shown = Shown { conflicts: rows.iter().map(Conflict::from).collect() };
@@ -133,7 +130,8 @@ fn text(conflicts: &[Conflict], width: usize) -> String {
 
 /// One conflict as a block.
 pub fn one(conflict: &Conflict, width: usize) -> String {
-    let what = if conflict.fields.is_empty() { "the record's existence".to_owned() } else { conflict.fields.join(", ") };
+    let what =
+        if conflict.fields.is_empty() { "the record's existence".to_owned() } else { conflict.fields.join(", ") };
     let mut text = style::heading(&format!(
         "conflict {}: {what} of {}/{}",
         conflict.id,

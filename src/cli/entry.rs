@@ -15,7 +15,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, check, completions, conflicts, demo, explain, history, plan, print_config, resolve, run as run_command, schema, show, status,
+    approve, check, completions, conflicts, demo, explain, history, plan, print_config, resolve, run as run_command,
+    schema, show, status,
 };
 
 /// Runs the command that the process was started with.
@@ -111,7 +112,12 @@ fn wait<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliErro
     result
 }
 
-fn start_log(global: &Global, command: &Command, workspace: &Workspace, out: &Out) -> Result<telemetry::Guard, CliError> {
+fn start_log(
+    global: &Global,
+    command: &Command,
+    workspace: &Workspace,
+    out: &Out,
+) -> Result<telemetry::Guard, CliError> {
     let settings = workspace.settings();
     let directives = std::env::var("RECONCILED_LOG").ok().filter(|text| !text.is_empty());
     let is_daemon = matches!(command, Command::Run(args) if !args.once && !args.dry_run);

@@ -34,7 +34,10 @@ pub async fn find_record(store: &dyn Store, rules: &Ruleset, name: &str) -> Resu
                 many.iter().take(LISTED_MAX).map(|(collection, id)| format!("{collection}/{id}")).collect();
             let more = if many.len() > LISTED_MAX { ", …" } else { "" };
             let names = names.join(", ");
-            Err(CliError::NotFound(format!("`{}` means several records; name one of {names}{more}", style::clean(name))))
+            Err(CliError::NotFound(format!(
+                "`{}` means several records; name one of {names}{more}",
+                style::clean(name)
+            )))
         }
     }
 }

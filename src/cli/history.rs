@@ -157,6 +157,7 @@ fn whose(entry: &Entry) -> String {
 fn change(entry: &Entry, max: usize) -> String {
     let shown = |json: Option<&RawValue>| json.map(|json| style::cut(&values(json.get()), max));
     match (shown(entry.before.as_deref()), shown(entry.after.as_deref())) {
+        (Some(before), Some(after)) if before == after && before.chars().count() < max => format!("{after} stays"),
         (None, None) => String::new(),
         (Some(before), None) => format!("{before} →"),
         (None, Some(after)) => after,

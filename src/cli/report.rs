@@ -152,10 +152,16 @@ fn troubles(report: &PassReport) -> String {
     }
     if report.conflicts_open > 0 {
         let open = count(report.conflicts_open, "conflict");
-        line(style::CHANGED, &format!("{open} open ({} new); `reconciled conflicts` lists them", report.conflicts_opened));
+        line(
+            style::CHANGED,
+            &format!("{open} open ({} new); `reconciled conflicts` lists them", report.conflicts_opened),
+        );
     }
     if report.quarantined > 0 {
-        line(style::CHANGED, &format!("{} set aside; `reconciled status` says why", count(report.quarantined, "record")));
+        line(
+            style::CHANGED,
+            &format!("{} set aside; `reconciled status` says why", count(report.quarantined, "record")),
+        );
     }
     if report.parked > 0 {
         line(style::DIM, &format!("{} waiting for another", count(report.parked, "record")));
@@ -251,7 +257,12 @@ mod tests {
         conflict.note = Some("local and crm both changed notes".to_owned());
         let report = report(vec![
             change("Ann", "local", "create", vec![field("email", None, Some("\"ann@x.io\""), "first_contact", "crm")]),
-            change("Bob", "local", "update", vec![field("phone", Some("\"1\""), Some("\"2\""), "policy: latest", "crm")]),
+            change(
+                "Bob",
+                "local",
+                "update",
+                vec![field("phone", Some("\"1\""), Some("\"2\""), "policy: latest", "crm")],
+            ),
             change("Bob", "crm", "update", vec![field("notes", Some(&before), Some(&after), "one_side", "local")]),
             change("Carl", "billing", "delete", vec![]),
             conflict,

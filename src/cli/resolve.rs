@@ -97,8 +97,9 @@ fn values(collection: &Collection, row: &ConflictRow, given: &[String]) -> Resul
         let json = Json::parse(text.as_bytes()).map_err(|error| {
             CliError::Usage(format!("--value for `{name}` is no JSON: {error}; text needs quotes, like '\"Ann\"'"))
         })?;
-        let value = Value::from_json(&field.domain.ty, &json)
-            .map_err(|error| CliError::Usage(format!("--value for `{name}` is no {}: {error}", field.domain.ty.name())))?;
+        let value = Value::from_json(&field.domain.ty, &json).map_err(|error| {
+            CliError::Usage(format!("--value for `{name}` is no {}: {error}", field.domain.ty.name()))
+        })?;
         let value = field.domain.canonical(&value);
         if !field.domain.admits(&value) {
             let list = field.domain.one_of.clone().unwrap_or_default().join(", ");

@@ -46,7 +46,8 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
         Ended::Stopped if args.once => Ok(reports.exit.or_worse(Exit::PENDING)),
         Ended::Stopped => Ok(Exit::IN_SYNC),
         Ended::Aborted => Err(CliError::Other(
-            "stopped at once by a second signal; the pass under way was cut short, the next one takes up its work".to_owned(),
+            "stopped at once by a second signal; the pass under way was cut short, the next one takes up its work"
+                .to_owned(),
         )),
     }
 }

@@ -10,9 +10,7 @@ use serde_json::value::RawValue;
 use crate::daemon::next_due;
 use crate::merge::LinkState;
 use crate::rules::{Collection, Ruleset, Schedule};
-use crate::store::{
-    ConflictFilter, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read,
-};
+use crate::store::{ConflictFilter, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read};
 
 use super::approve::{Halt, halts_text};
 use super::exit::{CliError, Exit};
@@ -337,7 +335,11 @@ mod tests {
             reason: "no id at .id".to_owned(),
             since: None,
         }];
-        let status = Status { collections: vec![collection("companies", None), trouble], halts: Vec::new(), upstreams: Vec::new() };
+        let status = Status {
+            collections: vec![collection("companies", None), trouble],
+            halts: Vec::new(),
+            upstreams: Vec::new(),
+        };
         insta::assert_snapshot!(style::bare(&text(&status, 120)));
     }
 }

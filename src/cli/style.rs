@@ -63,7 +63,8 @@ pub fn table(width: usize, header: &[&str], rows: Vec<Vec<String>>) -> String {
 /// Narrow columns with their widths, from the narrowest on, as long as they leave some room to the others.
 fn whole_columns(width: usize, header: &[&str], rows: &[Vec<String>]) -> Vec<(usize, usize)> {
     let cells = |at: usize| rows.iter().filter_map(move |row| row.get(at)).map(|cell| cell.chars().count());
-    let widths = header.iter().enumerate().map(|(at, name)| (at, cells(at).max().unwrap_or(0).max(name.chars().count())));
+    let widths =
+        header.iter().enumerate().map(|(at, name)| (at, cells(at).max().unwrap_or(0).max(name.chars().count())));
     let mut narrow: Vec<(usize, usize)> = widths.filter(|(_, width)| *width <= WHOLE_MAX).collect();
     narrow.sort_by_key(|(_, width)| *width);
     let mut left = width.saturating_sub(WHOLE_MAX);
@@ -186,6 +187,9 @@ mod tests {
 
     #[test]
     fn numbers_agree_with_their_nouns() {
-        assert_eq!([count(1, "pass"), count(2, "pass"), count(0, "entry"), count(2, "record")], ["1 pass", "2 passes", "0 entries", "2 records"]);
+        assert_eq!(
+            [count(1, "pass"), count(2, "pass"), count(0, "entry"), count(2, "record")],
+            ["1 pass", "2 passes", "0 entries", "2 records"]
+        );
     }
 }

@@ -202,7 +202,9 @@ fn errors_text(examined: &Examined, out: &Out) -> String {
     for missing in &examined.missing {
         text.push_str(&format!("{missing}\n"));
     }
-    text.push_str("error: the rules cannot be used as they are; `reconciled check` checks them without touching anything");
+    text.push_str(
+        "error: the rules cannot be used as they are; `reconciled check` checks them without touching anything",
+    );
     text
 }
 

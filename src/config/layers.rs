@@ -301,8 +301,7 @@ mod tests {
             config: Some(path),
             values: flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
         };
-        let environment =
-            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Settings::load(&overrides, &environment, folder.path())
     }
 

@@ -87,7 +87,16 @@ mod tests {
     #[test]
     fn hidden_files_backups_and_examples_are_left_out_and_the_rest_is_sorted() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.toml", "a/z.toml", "a/.#z.toml", ".c.toml", "c.toml~", "notes.md", "examples/x.toml", "a/examples/y.toml"] {
+        for name in [
+            "b.toml",
+            "a/z.toml",
+            "a/.#z.toml",
+            ".c.toml",
+            "c.toml~",
+            "notes.md",
+            "examples/x.toml",
+            "a/examples/y.toml",
+        ] {
             let path = folder.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, name).unwrap();

@@ -65,7 +65,9 @@ impl Secrets {
     pub fn find(&self, name: &str) -> Result<SecretString, MissingSecret> {
         let mut looked = Vec::new();
         if !is_name(name) {
-            looked.push("nowhere, since a name has only letters, digits, `_`, `-` and `.`, and begins with a letter".into());
+            looked.push(
+                "nowhere, since a name has only letters, digits, `_`, `-` and `.`, and begins with a letter".into(),
+            );
             return Err(MissingSecret { name: name.to_owned(), looked });
         }
         let credential = std::iter::once_with(|| match &self.credentials_dir {
@@ -105,7 +107,9 @@ fn from_file(path: &Path, kind: &str, private: bool) -> Place {
     let shown = format!("{kind} {}", path.display());
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Place::Not(format!("{shown} (no such file)")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Place::Not(format!("{shown} (no such file)"));
+        }
         Err(error) => return Place::Refused(format!("{shown} ({error})")),
     };
     if metadata.len() > SECRET_BYTES_MAX {
@@ -114,7 +118,9 @@ fn from_file(path: &Path, kind: &str, private: bool) -> Place {
     let mode = metadata.permissions().mode() & 0o777;
     if private && mode & 0o077 != 0 {
         let path = path.display();
-        return Place::Refused(format!("{shown} (refused: others may read it, mode {mode:03o}; run `chmod 600 {path}`)"));
+        return Place::Refused(format!(
+            "{shown} (refused: others may read it, mode {mode:03o}; run `chmod 600 {path}`)"
+        ));
     }
     match std::fs::read_to_string(path) {
         Ok(text) => not_empty(text, &shown),
@@ -194,7 +200,10 @@ mod tests {
         let bench = Bench::new();
         bench.put("secrets", "crm_key", "x", 0o644);
         let words = bench.find("crm_key").unwrap_err();
-        assert!(words.ends_with("(refused: others may read it, mode 644; run `chmod 600 DIR/secrets/crm_key`)"), "{words}");
+        assert!(
+            words.ends_with("(refused: others may read it, mode 644; run `chmod 600 DIR/secrets/crm_key`)"),
+            "{words}"
+        );
     }
 
     #[test]

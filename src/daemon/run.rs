@@ -180,7 +180,9 @@ fn log(report: &PassReport) {
         Outcome::Unavailable => tracing::warn!("{words}; {}; tried again at the next tick", errors.join("; ")),
         Outcome::Halted => {
             let halt = report.halt.unwrap_or_default();
-            tracing::error!("{words}; halted by a guard: nothing was written; `reconciled approve {halt}` lets it through");
+            tracing::error!(
+                "{words}; halted by a guard: nothing was written; `reconciled approve {halt}` lets it through"
+            );
         }
         Outcome::Failed => tracing::error!("{words}; {}", report.error.as_deref().unwrap_or("failed")),
     }
@@ -236,7 +238,13 @@ impl Sources {
         };
         // Where a signal cannot be listened to, it keeps its default effect.
         let listen = |kind| signal(kind).ok();
-        Ok(Self { clock, term: listen(SignalKind::terminate()), int: listen(SignalKind::interrupt()), heartbeat, beats })
+        Ok(Self {
+            clock,
+            term: listen(SignalKind::terminate()),
+            int: listen(SignalKind::interrupt()),
+            heartbeat,
+            beats,
+        })
     }
 
     async fn next(&mut self, running: &mut Option<Pass<'_>>, drain_until: Option<Duration>) -> Gathered {
