@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::merge::{RecordPlan, Write, WriteOp};
 use crate::record::{Json, RecordId, Value};
-use crate::rules::{Binding, Precondition};
+use crate::rules::{Binding, Idempotency, Precondition};
 use crate::store::{IntentRow, QuarantineFilter, QuarantineRow, StoreError, Tx, View};
 use crate::upstream::SendOp;
 
@@ -143,8 +143,12 @@ fn shape(
         SendOp::Delete => Counts { deleted: 1, ..Counts::default() },
     };
     applied.planned.push((at, counts));
+    let key = crate::clock::new_id(pass.clock.as_ref());
+    let chooses = matches!(rules.create.as_ref().map(|create| &create.idempotency), Some(Idempotency::ClientId));
+    // Where we choose the remote id it is the operation id, so that a repetition meets itself.
+    let remote_id = if op == SendOp::Create { chooses.then(|| key.clone()) } else { remote_id };
     Ok(Some(IntentRow {
-        key: crate::clock::new_id(pass.clock.as_ref()),
+        key,
         collection: pass.collection.name.clone(),
         upstream: rules.upstream.name.clone(),
         binding: pass.binding_key(at),

@@ -47,6 +47,3 @@ pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets};
 pub use transport::{Outgoing, Response, Transport, TransportError};
 pub use write::write_one;
-
-mod interim;
-pub use interim::*;
