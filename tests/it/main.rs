@@ -2,4 +2,5 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test")]
 
+mod cli;
 mod house;
