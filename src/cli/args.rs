@@ -47,10 +47,12 @@ pub struct Global {
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
     /// Colour: auto, always, never [default: auto]
-    #[arg(long, global = true, value_name = "WHEN", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "WHEN", value_parser = ["auto", "always", "never"], hide_possible_values = true)]
+    #[arg(help_heading = "Global options")]
     pub color: Option<String>,
     /// Log level: off, error, warn, info, debug, trace
-    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true, help_heading = "Global options")]
+    #[arg(value_parser = ["off", "error", "warn", "info", "debug", "trace"])]
     pub log_level: Option<String>,
     /// Log errors only, show no progress
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]

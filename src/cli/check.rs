@@ -52,7 +52,7 @@ pub async fn run(args: &CheckArgs, workspace: &Workspace, out: &Out) -> Result<E
     let mut exit = if findings.ok { Exit::IN_SYNC } else { Exit::USAGE };
     if let (true, Some(rules)) = (args.online && findings.ok, &examined.rules) {
         let online = super::online::ask(workspace, rules, out).await?;
-        if online.answers.iter().any(super::online::Answer::is_failure) {
+        if online.has_failures() {
             exit = exit.or_worse(Exit::UNAVAILABLE);
         }
         findings.upstreams = Some(online.answers);

@@ -260,6 +260,7 @@ struct Detail {
 
 fn decision_lines(entry: &Entry, room: usize, line: &mut dyn FnMut(&str, &str)) {
     let change = match (&entry.before, &entry.after) {
+        (Some(before), Some(after)) if before.get() == after.get() => format!(": {} stays", values(after.get())),
         (Some(before), Some(after)) if before.get() != "[]" => {
             format!(": {} → {}", values(before.get()), values(after.get()))
         }

@@ -101,48 +101,63 @@ pub async fn run(args: &HistoryArgs, workspace: &Workspace, out: &Out) -> Result
     Ok(Exit::IN_SYNC)
 }
 
-/// A table of history, with the record in each line.
+/// History in groups: a line for the pass and the record, below it a line for each change.
 pub fn text(history: &[Entry], width: usize) -> String {
-    table(history, true, width)
+    if history.is_empty() {
+        return "nothing of the kind happened yet\n".to_owned();
+    }
+    let mut text = String::new();
+    let mut group = None;
+    for entry in history {
+        let this = (entry.pass, &entry.collection, &entry.record);
+        if group != Some(this) {
+            group = Some(this);
+            let at = style::short(entry.at.as_deref().unwrap_or("–"));
+            let record = style::clean(&entry.record);
+            text += &style::heading(&format!("pass {} at {at} UTC  {}/{record}", entry.pass, entry.collection));
+        }
+        let (fields, change) = (fields(entry), change(entry, (width / 3).max(16)));
+        let why = format!("{} · {} · {}", entry.kind, whose(entry), style::clean(&entry.rule));
+        text += &format!("  {fields:<14} {change}  {}\n", style::paint(style::DIM, why));
+    }
+    text
 }
 
 /// A table of one record's history.
 pub fn text_of_one(history: &[Entry], width: usize) -> String {
-    table(history, false, width)
-}
-
-fn table(history: &[Entry], named: bool, width: usize) -> String {
-    if history.is_empty() {
-        return "nothing of the kind happened yet\n".to_owned();
-    }
-    let max = (width / 5).max(16);
+    let max = (width / 3).max(16);
     let rows = history
         .iter()
         .map(|entry| {
-            let whose = match &entry.target {
-                Some(target) => format!("{} → {target}", entry.origin),
-                None => entry.origin.clone(),
-            };
-            let fields = if entry.fields.is_empty() { "(record)".to_owned() } else { entry.fields.join(", ") };
-            let mut row = vec![entry.pass.to_string(), style::short(entry.at.as_deref().unwrap_or("–"))];
-            if named {
-                row.push(format!("{}/{}", entry.collection, style::clean(&entry.record)));
-            }
-            row.extend([fields, change(entry, max), entry.kind.clone(), whose, style::clean(&entry.rule)]);
-            row
+            vec![
+                entry.pass.to_string(),
+                style::short(entry.at.as_deref().unwrap_or("–")),
+                fields(entry),
+                change(entry, max),
+                entry.kind.clone(),
+                whose(entry),
+                style::clean(&entry.rule),
+            ]
         })
         .collect();
-    let mut header = vec!["pass", "at (UTC)"];
-    if named {
-        header.push("record");
+    style::table(width, &["pass", "at (UTC)", "fields", "change", "kind", "whose", "rule"], rows)
+}
+
+fn fields(entry: &Entry) -> String {
+    if entry.fields.is_empty() { "(record)".to_owned() } else { entry.fields.join(", ") }
+}
+
+fn whose(entry: &Entry) -> String {
+    match &entry.target {
+        Some(target) => format!("{} → {target}", entry.origin),
+        None => entry.origin.clone(),
     }
-    header.extend(["fields", "change", "kind", "whose", "rule"]);
-    style::table(width, &header, rows)
 }
 
 fn change(entry: &Entry, max: usize) -> String {
     let shown = |json: Option<&RawValue>| json.map(|json| style::cut(&values(json.get()), max));
     match (shown(entry.before.as_deref()), shown(entry.after.as_deref())) {
+        (Some(before), Some(after)) if before == after && before.chars().count() < max => format!("{after} stays"),
         (None, None) => String::new(),
         (Some(before), None) => format!("{before} →"),
         (None, Some(after)) => after,
@@ -165,7 +180,7 @@ mod tests {
     use crate::record::RecordId;
 
     #[test]
-    fn history_is_a_table_that_fits() {
+    fn history_is_told_by_pass_and_record() {
         let row = |field: &str, before: Option<&str>, after: Option<&str>, target: Option<&str>| HistoryRow {
             id: 1,
             pass: 3,

@@ -5,11 +5,15 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::rules::Ruleset;
+use crate::record::Slot;
+use crate::rules::{Binding, Collection, Ruleset};
+use crate::upstream::{Client, Failure, ListQuery, Lister};
 
 use super::exit::CliError;
 use super::out::Out;
+use super::sides::raw;
 use super::style;
 use super::workspace::Workspace;
 
@@ -24,22 +28,15 @@ pub struct Answer {
     error: Option<String>,
 }
 
-impl Answer {
-    /// True where the upstream did not answer as it should.
-    pub fn is_failure(&self) -> bool {
-        !self.ok
-    }
-}
-
 /// One record as a binding maps it.
 #[derive(Debug, Serialize)]
 pub struct Sample {
     collection: String,
     upstream: String,
-    /// Absent where the listing is empty or failed.
+    /// The remote id; absent where the listing is empty or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// Field name → canonical JSON, `null` where it says null; unmapped fields are left out.
+    /// Fields that the record shows; `null` where it says null.
     fields: Vec<SampleField>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -49,7 +46,7 @@ pub struct Sample {
 struct SampleField {
     field: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
+    value: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -62,15 +59,75 @@ pub struct Online {
     pub samples: Vec<Sample>,
 }
 
-/// Asks all upstreams.
-pub async fn ask(workspace: &Workspace, rules: &Arc<Ruleset>, out: &Out) -> Result<Online, CliError> {
-    let scratch = workspace.scratch(false).await?;
-    let engine = workspace.engine(scratch.store(), rules, out).await?;
-    let answers = engine.check_online().await.into_iter().map(|(upstream, result)| answer(upstream, result)).collect();
-    Ok(Online { answers, samples: Vec::new() })
+impl Online {
+    /// True where an upstream did not answer as it should.
+    pub fn has_failures(&self) -> bool {
+        self.answers.iter().any(|answer| !answer.ok)
+    }
 }
 
-fn answer(upstream: String, result: Result<Option<String>, crate::upstream::Failure>) -> Answer {
+/// Asks all upstreams.
+pub async fn ask(workspace: &Workspace, rules: &Arc<Ruleset>, out: &Out) -> Result<Online, CliError> {
+    let clients = workspace.clients(rules)?;
+    let mut answers = Vec::new();
+    for (name, client) in &clients {
+        out.talk(&format!("asking {name} …"));
+        answers.push(answer(name.clone(), client.check().await));
+    }
+    let mut samples = Vec::new();
+    for collection in rules.in_order() {
+        for binding in &collection.bindings {
+            let name = &binding.upstream.name;
+            let answered = answers.iter().any(|answer| answer.upstream == *name && answer.ok);
+            let (Some(client), Some(_), true) = (clients.get(name), &binding.read, answered) else { continue };
+            samples.push(sample(client, collection, binding).await);
+        }
+    }
+    Ok(Online { answers, samples })
+}
+
+/// The first record of the first page, as the binding maps it.
+async fn sample(client: &Arc<Client>, collection: &Collection, binding: &Arc<Binding>) -> Sample {
+    let mut sample = Sample {
+        collection: collection.name.clone(),
+        upstream: binding.upstream.name.clone(),
+        id: None,
+        fields: Vec::new(),
+        error: None,
+    };
+    let mut lister = Lister::new(Arc::clone(client), Arc::clone(binding), ListQuery::default());
+    let page = match lister.page().await {
+        Ok(page) => page,
+        Err(failure) => {
+            sample.error = Some(failure.to_string());
+            return sample;
+        }
+    };
+    let Some(raw) = page.as_ref().and_then(|page| page.records.first().and_then(|at| page.body.get(at.clone()))) else {
+        sample.error = Some("the listing is empty; there is nothing to show".to_owned());
+        return sample;
+    };
+    match binding.mapper.read(raw) {
+        Ok(mapped) => {
+            let slots = collection.fields.iter().zip(&mapped.slots);
+            sample.fields = slots.filter_map(|(field, slot)| sample_field(&field.name, slot)).collect();
+            sample.id = Some(mapped.id);
+        }
+        Err(error) => sample.error = Some(error.to_string()),
+    }
+    sample
+}
+
+fn sample_field(name: &str, slot: &Slot) -> Option<SampleField> {
+    let (value, error) = match slot {
+        Slot::Absent => return None,
+        Slot::Value(value) => (Some(value.to_json().to_string()), None),
+        Slot::Bad(error) => (None, Some(error.reason.clone())),
+    };
+    Some(SampleField { field: name.to_owned(), value: value.as_deref().and_then(raw), error })
+}
+
+fn answer(upstream: String, result: Result<Option<String>, Failure>) -> Answer {
     match result {
         Ok(account) => Answer { upstream, ok: true, account, error: None },
         Err(failure) => Answer { upstream, ok: false, account: None, error: Some(failure.to_string()) },
@@ -100,7 +157,10 @@ pub fn text(answers: &[Answer], samples: &[Sample], width: usize) -> String {
         for field in &sample.fields {
             let shown = match (&field.error, &field.value) {
                 (Some(error), _) => style::paint(style::BAD, style::clean(error)),
-                (None, value) => style::cut(&style::value_or_dash(value.as_deref()), width.saturating_sub(24).max(20)),
+                (None, value) => style::cut(
+                    &style::value_or_dash(value.as_deref().map(RawValue::get)),
+                    width.saturating_sub(24).max(20),
+                ),
             };
             text += &format!("  {:<20}  {shown}\n", field.field);
         }
@@ -120,7 +180,7 @@ mod tests {
         ];
         let field = |field: &str, value: Option<&str>, error: Option<&str>| SampleField {
             field: field.to_owned(),
-            value: value.map(str::to_owned),
+            value: value.and_then(raw),
             error: error.map(str::to_owned),
         };
         let samples = [Sample {

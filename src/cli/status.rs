@@ -49,6 +49,8 @@ struct CollectionStatus {
     conflicts_open: usize,
     /// Records set aside, counted up to 1000.
     quarantined: usize,
+    /// Records that wait for another (a child for its parent), counted up to 1000.
+    parked: usize,
     /// The first of them.
     quarantine: Vec<Aside>,
 }
@@ -140,7 +142,8 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
     let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
     let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
-    let aside = view.quarantined(&aside)?;
+    let (parked, aside): (Vec<_>, Vec<_>) =
+        view.quarantined(&aside)?.into_iter().partition(|row| row.stage == "parked");
     Ok(CollectionStatus {
         collection: name.clone(),
         schedule: collection.schedule.as_ref().map(schedule_text),
@@ -153,6 +156,7 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
         writes_waiting: view.intents(&intents)?.len(),
         conflicts_open: view.conflicts(&conflicts)?.len(),
         quarantined: aside.len(),
+        parked: parked.len(),
         quarantine: aside.iter().take(ASIDE_MAX).map(set_aside).collect(),
     })
 }
@@ -192,7 +196,7 @@ fn exit_of(status: &Status) -> Exit {
         if one.conflicts_open > 0 || one.quarantined > 0 {
             exit = exit.or_worse(Exit::CONFLICTS);
         }
-        if one.edits_waiting > 0 || one.writes_waiting > 0 {
+        if one.edits_waiting > 0 || one.writes_waiting > 0 || one.parked > 0 {
             exit = exit.or_worse(Exit::PENDING);
         }
         exit = exit.or_worse(match one.last_pass.as_ref().map(|pass| pass.outcome.as_str()) {
@@ -218,7 +222,7 @@ fn text(status: &Status, width: usize) -> String {
             let open = count(one.conflicts_open as u64, "conflict");
             writeln!(text, "{} {}: {open}; `reconciled conflicts`", paint(style::CHANGED, "!"), one.collection).ok();
         }
-        text += &aside_text(one, width);
+        text += &aside_text(one);
     }
     for halt in &status.halts {
         let approval = match &halt.approved_at {
@@ -237,21 +241,21 @@ fn row(one: &CollectionStatus) -> Vec<String> {
     let (last, outcome) = match &one.last_pass {
         Some(pass) => {
             let at = pass.started_at.as_deref().map(style::short).unwrap_or_default();
-            (format!("{} at {at}", pass.id), pass.outcome.clone())
+            (at, pass.outcome.clone())
         }
         None => ("never".to_owned(), "–".to_owned()),
     };
-    let mut waiting = Vec::new();
-    for (number, noun) in
-        [(one.edits_waiting, "edit"), (one.writes_waiting, "write"), (one.quarantined, "record aside")]
-    {
-        if number > 0 {
-            waiting.push(match noun {
-                "record aside" => format!("{number} set aside"),
-                noun => count(number as u64, noun),
-            });
-        }
-    }
+    let waiting = [
+        (one.edits_waiting, "edited"),
+        (one.writes_waiting, "to be written"),
+        (one.parked, "wait for another"),
+        (one.quarantined, "set aside"),
+    ];
+    let waiting: Vec<String> = waiting
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, words)| format!("{number} {words}"))
+        .collect();
     vec![
         one.collection.clone(),
         one.records.to_string(),
@@ -263,20 +267,18 @@ fn row(one: &CollectionStatus) -> Vec<String> {
     ]
 }
 
-fn aside_text(one: &CollectionStatus, width: usize) -> String {
+fn aside_text(one: &CollectionStatus) -> String {
     if one.quarantine.is_empty() {
         return String::new();
     }
-    let rows = one
-        .quarantine
-        .iter()
-        .map(|aside| {
-            vec![aside.upstream.clone(), style::clean(&aside.subject), aside.stage.clone(), style::clean(&aside.reason)]
-        })
-        .collect();
     let more = if one.quarantined > one.quarantine.len() { ", the first of them" } else { "" };
     let head = format!("{}: {} set aside{more}", one.collection, count(one.quarantined as u64, "record"));
-    style::heading(&head) + &style::table(width, &["upstream", "record", "at", "why"], rows)
+    let mut text = style::heading(&head);
+    for aside in &one.quarantine {
+        let (subject, reason) = (style::clean(&aside.subject), style::clean(&aside.reason));
+        writeln!(text, "  {subject} at {} ({}): {reason}", aside.upstream, aside.stage).ok();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -302,6 +304,7 @@ mod tests {
             writes_waiting: 0,
             conflicts_open: 0,
             quarantined: 0,
+            parked: 0,
             quarantine: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use chrono::DateTime;
-use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
 /// Headings.
 pub const HEAD: Style = Style::new().bold();
@@ -34,6 +34,9 @@ pub fn heading(text: &str) -> String {
     format!("{}\n", paint(HEAD, text))
 }
 
+/// Columns up to this wide keep their cells on one line, as far as the table has room for it.
+const WHOLE_MAX: usize = 20;
+
 /// A table that fits `width`; without rows it is the empty text. Cells must be [`clean`].
 pub fn table(width: usize, header: &[&str], rows: Vec<Vec<String>>) -> String {
     if rows.is_empty() {
@@ -44,9 +47,35 @@ pub fn table(width: usize, header: &[&str], rows: Vec<Vec<String>>) -> String {
         .load_style(LINES)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(u16::try_from(width).unwrap_or(u16::MAX))
-        .set_header(header.iter().copied())
-        .add_rows(rows);
+        .set_header(header.iter().copied());
+    let whole = whole_columns(width, header, &rows);
+    table.add_rows(rows);
+    for (at, cells) in whole {
+        if let Some(column) = table.column_mut(at) {
+            // A column's width includes the blanks at both of its sides.
+            let cells = u16::try_from(cells + 2).unwrap_or(u16::MAX);
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(cells)));
+        }
+    }
     format!("{}\n", table.trim_fmt())
+}
+
+/// Narrow columns with their widths, from the narrowest on, as long as they leave some room to the others.
+fn whole_columns(width: usize, header: &[&str], rows: &[Vec<String>]) -> Vec<(usize, usize)> {
+    let cells = |at: usize| rows.iter().filter_map(move |row| row.get(at)).map(|cell| cell.chars().count());
+    let widths =
+        header.iter().enumerate().map(|(at, name)| (at, cells(at).max().unwrap_or(0).max(name.chars().count())));
+    let mut narrow: Vec<(usize, usize)> = widths.filter(|(_, width)| *width <= WHOLE_MAX).collect();
+    narrow.sort_by_key(|(_, width)| *width);
+    let mut left = width.saturating_sub(WHOLE_MAX);
+    narrow.retain(|(_, width)| match left.checked_sub(width + 3) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    });
+    narrow
 }
 
 /// Text of foreign origin made harmless for a terminal: control characters are spelt out.

@@ -90,7 +90,12 @@ fn shape(
     let sendable: Vec<(usize, Value)> =
         values.iter().filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field)).cloned().collect();
     let subject = local_subject(&found.record);
-    let remote_id = found.links.get(at).and_then(Option::as_ref).map(|link| link.remote_id.clone());
+    let remote_id = found
+        .links
+        .get(at)
+        .and_then(Option::as_ref)
+        .map(|link| link.remote_id.clone())
+        .or_else(|| found.staged.get(at).and_then(Option::as_ref).map(|staged| staged.remote_id.clone()));
     let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
     if !inexpressible.is_empty() {
         let reasons: Vec<String> = inexpressible

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Environment, Overrides, Settings};
 use crate::reconcile::{Engine, PassOptions, PassReport, Silent};
 use crate::rules::Ruleset;
-use crate::sandbox::Served;
+use crate::sandbox::{Fault, Matcher, Place, Served};
 use crate::store::{Store, write};
 
 use super::super::exit::CliError;
@@ -150,6 +150,12 @@ impl Stage {
             sandbox.edit(resource, &id, patch, now).map(|_record| ())
         })
         .map_err(|refusal| CliError::Other(format!("the demo cannot edit {is} at {resource}: {refusal:?}")))
+    }
+
+    /// Billing will carry out the next create, and its answer will not arrive.
+    pub fn lose_next_create(&self) {
+        let creates = Matcher { method: Some(http::Method::POST), place: Place::Anywhere, nth: 1 };
+        self.billing.with_sandbox(|sandbox| sandbox.push_fault(creates, Fault::LostResponseAfterCommit));
     }
 
     /// Somebody at an upstream adds a record.

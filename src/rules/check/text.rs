@@ -85,9 +85,11 @@ impl Cx<'_> {
             } else if (self.context.has_secret)(name) {
                 parts.push(Part::Secret(name.to_owned()));
             } else {
-                self.notes
-                    .error(DiagnosticKind::UnknownName, span, format!("there is no secret `{name}`"))
-                    .help(format!("set it with `reconciled secret set {name}`"));
+                self.notes.error(DiagnosticKind::UnknownName, span, format!("there is no secret `{name}`")).help(
+                    format!(
+                        "put it into the file `{name}` of the secrets folder (mode 600), or pass it as a credential"
+                    ),
+                );
             }
         } else {
             self.notes
