@@ -22,7 +22,7 @@ fn wide() -> Collection {
 
 #[test]
 #[ignore = "a measurement: cargo test --release --lib timing -- --ignored --nocapture"]
-#[expect(clippy::disallowed_methods, reason = "it measures real time")]
+#[expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "it measures real time, for people")]
 fn initial_load() {
     let (_folder, path) = path();
     let on = open(&path).expect("it opens");
@@ -79,7 +79,7 @@ fn initial_load() {
 /// The least that any store must do: one upsert per record, one transaction per page. What the load above is compared to.
 #[test]
 #[ignore = "a measurement: cargo test --release --lib timing -- --ignored --nocapture --test-threads 1"]
-#[expect(clippy::disallowed_methods, reason = "it measures real time")]
+#[expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "it measures real time, for people")]
 fn limit_of_the_machine() {
     let (_folder, path) = path();
     let db = rusqlite::Connection::open(&path).expect("it opens");
