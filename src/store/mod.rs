@@ -9,7 +9,7 @@ mod sqlite;
 mod contract;
 
 pub use rows::*;
-pub use sqlite::{Lock, Mode, OpenOptions, SqliteStore};
+pub use sqlite::{Mode, OpenOptions, SqliteStore};
 
 use std::path::Path;
 

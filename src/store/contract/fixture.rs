@@ -13,7 +13,7 @@ use crate::store::*;
 /// A store and whatever must live as long.
 pub(in crate::store) struct Fixture {
     pub(in crate::store) store: Arc<dyn Store>,
-    pub(in crate::store) keep: Box<dyn std::any::Any>,
+    pub(in crate::store) _keep: Box<dyn std::any::Any>,
 }
 
 impl Fixture {

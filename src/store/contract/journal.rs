@@ -54,7 +54,7 @@ pub(in crate::store) fn one_intent_is_outstanding_per_record_and_binding(on: &Fi
         ..intent("k1", binding, "r1", "settled")
     };
     let parked = intent("k2", binding, "r1", "parked");
-    assert_eq!(all(IntentFilter::default()), [parked.clone()]);
+    assert_eq!(all(IntentFilter::default()), std::slice::from_ref(&parked));
     let both = IntentFilter { states: vec!["settled", "parked"], record: Some(id("r1")), ..IntentFilter::default() };
     assert_eq!(all(both.clone()), [settled, parked.clone()]);
     assert_eq!(all(IntentFilter { after: Some("k1".to_owned()), ..both.clone() }), [parked]);
@@ -88,7 +88,7 @@ pub(in crate::store) fn an_open_conflict_is_replaced_and_keeps_its_number(on: &F
     let again = on.write(move |tx| tx.put_conflict(&newer)).expect("replaced");
     assert_eq!(first, again);
     let open = ConflictRow { id: first, candidates: "[2]".to_owned(), ..conflict("contacts", "r1") };
-    assert_eq!(on.read(|view| view.conflicts(&ConflictFilter::default())), [open.clone()]);
+    assert_eq!(on.read(|view| view.conflicts(&ConflictFilter::default())), std::slice::from_ref(&open));
     on.write(move |tx| tx.close_conflict(first, "agreed", 5)).expect("closed");
     assert_eq!(on.read(|view| view.conflicts(&ConflictFilter::default())), []);
     let all = ConflictFilter { closed_too: true, record: Some(id("r1")), ..ConflictFilter::default() };

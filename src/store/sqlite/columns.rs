@@ -20,7 +20,7 @@ pub(super) struct ColumnShape {
     pub(super) rule: String,
 }
 
-/// A new id for rows that come without one: a UUIDv7 in plain SQL, since other programs insert with functions of their own only.
+/// A new id for rows that come without one: a version 7 UUID in plain SQL, since other programs insert with functions of their own only.
 pub(super) const ID_DEFAULT: &str = "printf('%08x-%04x-7%03x-%04x-%012x', \
      CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) >> 16, \
      CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) & 65535, \

@@ -117,31 +117,37 @@ pub(super) fn set_origins(db: &Db, collection: CollectionKey, record: &RecordId,
 
 pub(super) fn matching(db: &Db, collection: CollectionKey, key: usize, text: &str) -> Res<Vec<RecordId>> {
     let mut records = db.all(
-        "SELECT record FROM sync_match WHERE collection = ?1 AND hash = ?2",
-        params![collection.0, match_hash(key, text)],
+        "SELECT record FROM sync_match WHERE hash = ?1 AND collection = ?2",
+        params![match_hash(collection, key, text), collection.0],
         |row| row.get::<_, Unpacked>(0).map(|record| record.0),
     )?;
     records.sort_unstable();
+    records.dedup();
     Ok(records)
 }
 
 pub(super) fn index_match(db: &Db, collection: CollectionKey, record: &RecordId, texts: &[Option<String>]) -> Res<()> {
     let packed = Packed::of(record);
-    db.exec("DELETE FROM sync_match WHERE collection = ?1 AND record = ?2", params![collection.0, packed])?;
+    if !db.was_just_born(&record.0) {
+        db.exec("DELETE FROM sync_match WHERE record = ?1 AND collection = ?2", params![packed, collection.0])?;
+    }
     for (key, text) in texts.iter().enumerate() {
         if let Some(text) = text {
             db.exec(
-                "INSERT OR IGNORE INTO sync_match (collection, hash, record) VALUES (?1, ?2, ?3)",
-                params![collection.0, match_hash(key, text), packed],
+                "INSERT INTO sync_match (collection, hash, record) VALUES (?1, ?2, ?3)",
+                params![collection.0, match_hash(collection, key, text), packed],
             )?;
         }
     }
     Ok(())
 }
 
-/// Eight bytes stand for the text: a collision only makes one more candidate, and candidates are compared.
-fn match_hash(key: usize, text: &str) -> i64 {
-    xxh3_64_with_seed(text.as_bytes(), key as u64).cast_signed()
+/// Four bytes stand for the text: a collision only makes one more candidate, and candidates are compared.
+fn match_hash(collection: CollectionKey, key: usize, text: &str) -> i32 {
+    let seed = collection.0.cast_unsigned().rotate_left(32) ^ key as u64;
+    let hash = xxh3_64_with_seed(text.as_bytes(), seed);
+    let [a, b, c, d, ..] = hash.to_le_bytes();
+    i32::from_le_bytes([a, b, c, d])
 }
 
 pub(super) const CANDIDATES: &str = "\

@@ -17,13 +17,13 @@ const HOLDER_BYTES_MAX: u64 = 512;
 /// Held as long as it lives; the kernel frees it when the process ends, however it ends. The file stays: removing it
 /// would let two processes hold locks on two files of the same name.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
     /// Takes `<database>.lock`, or says who holds it.
-    pub fn acquire(database: &Path, now: Micros) -> Result<Self, StoreError> {
+    pub(super) fn acquire(database: &Path, now: Micros) -> Result<Self, StoreError> {
         let path = beside(database, ".lock");
         let mut file = File::options()
             .read(true)

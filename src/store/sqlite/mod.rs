@@ -30,5 +30,4 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use lock::Lock;
 pub use open::{Mode, OpenOptions, SqliteStore};

@@ -3,8 +3,6 @@
 //! Must not know: what jobs do.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crate::store::{Micros, StoreError};
 
@@ -23,6 +21,7 @@ const BUSY_MS: u64 = 5000;
 
 /// What may happen to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "they are what they are called everywhere")]
 pub enum Mode {
     /// Made if it is missing, brought to this program's schema.
     ReadWriteCreate,
@@ -70,9 +69,9 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the database. Blocks for as long as checks, a migration and another program's lock take.
-    pub fn open(options: OpenOptions) -> Result<Self, StoreError> {
-        let Some(path) = options.path.clone() else { return open_memory(&options) };
-        if options.mode == Mode::ReadOnly { open_to_look(&path, &options) } else { open_to_write(&path, &options) }
+    pub fn open(options: &OpenOptions) -> Result<Self, StoreError> {
+        let Some(path) = options.path.clone() else { return open_memory(options) };
+        if options.mode == Mode::ReadOnly { open_to_look(&path, options) } else { open_to_write(&path, options) }
     }
 
     /// Ends the threads after the jobs they already have, and empties the WAL into the database. Blocks; idempotent.
@@ -92,7 +91,7 @@ fn open_memory(options: &OpenOptions) -> Result<SqliteStore, StoreError> {
     let mut conn = connect(None, Role::Writer, &place)?;
     migrate(&mut conn, &place, None, MIGRATIONS)?;
     limit(&conn, options, &place)?;
-    let threads = Threads::start(Some(Db::new(conn, place)), Vec::new(), None, Arc::new(AtomicBool::new(false)))?;
+    let threads = Threads::start(Some(Db::new(conn, place)), Vec::new(), None)?;
     Ok(SqliteStore { threads, _lock: None })
 }
 
@@ -101,8 +100,7 @@ fn open_to_look(path: &Path, options: &OpenOptions) -> Result<SqliteStore, Store
     let identity = Identity::of(path)?;
     let conn = connect(Some(path), Role::Reader, &place)?;
     require(&conn, &place)?;
-    let dead = Arc::new(AtomicBool::new(false));
-    let threads = Threads::start(None, vec![Db::new(conn, place)], Some(identity), dead)?;
+    let threads = Threads::start(None, vec![Db::new(conn, place)], Some(&identity))?;
     Ok(SqliteStore { threads, _lock: None })
 }
 
@@ -130,8 +128,7 @@ fn open_to_write(path: &Path, options: &OpenOptions) -> Result<SqliteStore, Stor
     for _nth in 0..READERS {
         readers.push(Db::new(connect(Some(path), Role::Reader, &place)?, place.clone()));
     }
-    let dead = Arc::new(AtomicBool::new(false));
-    let threads = Threads::start(Some(Db::new(conn, place)), readers, Some(identity), dead)?;
+    let threads = Threads::start(Some(Db::new(conn, place)), readers, Some(&identity))?;
     Ok(SqliteStore { threads, _lock: lock })
 }
 

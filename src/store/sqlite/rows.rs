@@ -67,6 +67,7 @@ pub(super) fn insert_row(db: &Db, collection: &Collection, record: &RecordId, va
         bind(&mut statement, at + 2, value)?;
     }
     statement.raw_execute()?;
+    db.is_born(&record.0);
     Ok(())
 }
 

@@ -54,12 +54,8 @@ struct Worker {
 
 impl Threads {
     /// Starts them. Without readers the writer reads as well (memory has one connection).
-    pub(super) fn start(
-        writer: Option<Db>,
-        readers: Vec<Db>,
-        identity: Option<Identity>,
-        dead: Arc<AtomicBool>,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn start(writer: Option<Db>, readers: Vec<Db>, identity: Option<&Identity>) -> Result<Self, StoreError> {
+        let dead = Arc::new(AtomicBool::new(false));
         let path = writer.as_ref().or(readers.first()).map_or_else(String::new, |db| db.place.path.clone());
         let threads = Self {
             path: path.clone(),
@@ -76,7 +72,7 @@ impl Threads {
         };
         if let Some(db) = writer {
             let (give, take) = mpsc::channel(QUEUE_MAX);
-            let worker = Worker { db, identity: identity.clone(), dead: Arc::clone(&dead) };
+            let worker = Worker { db, identity: identity.cloned(), dead: Arc::clone(&dead) };
             let run = move || worker.write_until_closed(take);
             let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(run);
             *threads.writer.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -90,7 +86,7 @@ impl Threads {
             let (give, take) = mpsc::channel(QUEUE_MAX);
             let take = Arc::new(Mutex::new(take));
             for db in readers {
-                let worker = Worker { db, identity: identity.clone(), dead: Arc::clone(&dead) };
+                let worker = Worker { db, identity: identity.cloned(), dead: Arc::clone(&dead) };
                 let take = Arc::clone(&take);
                 let run = move || worker.read_until_closed(&take);
                 let handle = std::thread::Builder::new().name("store-reader".to_owned()).spawn(run);
@@ -226,7 +222,12 @@ impl Worker {
                     replies.push(reply);
                 }
                 let wanted = several || outcomes.iter().all(Result::is_ok);
-                if wanted { self.commit() } else { self.roll_back() }
+                if wanted {
+                    self.commit()
+                } else {
+                    self.roll_back();
+                    Ok(())
+                }
             }
             Err(error) => {
                 outcomes.extend(jobs.iter().map(|_job| Ok(())));
@@ -235,7 +236,7 @@ impl Worker {
             }
         };
         if let Err(error) = &whole {
-            self.roll_back_all();
+            self.roll_back();
             if ends_store(error) {
                 self.dead.store(true, Ordering::Release);
             }
@@ -260,6 +261,7 @@ impl Worker {
         if alone && let Err(failure) = self.db.exec("SAVEPOINT job", []) {
             return Some(Err(self.db.explain(failure)));
         }
+        self.db.begin_job();
         let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut self.db))).ok()?;
         // The transaction is over, whatever the job made of it.
         if let Some(error) = self.db.doom() {
@@ -285,13 +287,8 @@ impl Worker {
         self.db.commit_write().map_err(|failure| self.db.explain(failure))
     }
 
-    fn roll_back(&self) -> Result<(), StoreError> {
-        self.roll_back_all();
-        Ok(())
-    }
-
     /// SQLite may have rolled back by itself.
-    fn roll_back_all(&self) {
+    fn roll_back(&self) {
         if !self.db.conn.is_autocommit() {
             let _nothing_left_to_do = self.db.conn.execute_batch("ROLLBACK");
         }
@@ -308,7 +305,7 @@ impl Worker {
             }
             Err(error) => Err(error),
         };
-        self.roll_back_all();
+        self.roll_back();
         let _caller_may_be_gone = reply.send(outcome);
     }
 

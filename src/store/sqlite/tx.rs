@@ -5,7 +5,10 @@
 use crate::merge::LinkState;
 use crate::record::{RecordId, Value};
 use crate::rules::{Collection, Ruleset};
-use crate::store::*;
+use crate::store::{
+    BindingKey, CollectionKey, ConflictRow, DirtyOp, HaltRow, HistoryRow, IntentRow, IntentUpdate, LinkId, LinkUpdate,
+    MappingKey, Micros, NewLink, OriginRow, PassRow, QuarantineRow, Staged, StoreError, Tx,
+};
 
 use super::db::Db;
 use super::{hints, intents, journal, links, rows, shape, stage, state};

@@ -5,7 +5,11 @@
 use crate::merge::LinkState;
 use crate::record::{RecordId, Slot};
 use crate::rules::Collection;
-use crate::store::*;
+use crate::store::{
+    BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, HaltRow, HistoryFilter, HistoryRow, IntentFilter,
+    IntentRow, Known, LinkId, LinkRow, MappingKey, OriginRow, PassRow, QuarantineFilter, QuarantineRow, Staged,
+    StoreError, View,
+};
 
 use super::db::Db;
 use super::{hints, intents, journal, links, rows, stage, state};

@@ -75,13 +75,16 @@ CREATE TABLE sync_remote (
   PRIMARY KEY (binding, remote_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Rows are appended; what is random, and touches a page per record in an initial load, is the index by hash alone:
+-- it is kept to a 32-bit hash (of collection, key and text) and a row number.
 CREATE TABLE sync_match (
+  match INTEGER PRIMARY KEY NOT NULL,
   collection INTEGER NOT NULL,
   hash INTEGER NOT NULL,
-  record ANY NOT NULL,
-  PRIMARY KEY (collection, hash, record)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX sync_match_record ON sync_match (collection, record);
+  record ANY NOT NULL
+) STRICT;
+CREATE INDEX sync_match_hash ON sync_match (hash);
+CREATE INDEX sync_match_record ON sync_match (record);
 
 CREATE TABLE sync_dirty (
   collection INTEGER NOT NULL,

@@ -32,7 +32,7 @@ fn f11_a_second_daemon_is_refused_and_told_who_holds_the_lock() {
         }
         other => panic!("{other:?}"),
     }
-    let looking = open_with(OpenOptions::file(&path, Mode::ReadOnly, 0)).expect("looking needs no lock");
+    let looking = open_with(&OpenOptions::file(&path, Mode::ReadOnly, 0)).expect("looking needs no lock");
     drop(looking);
     drop(first);
     open(&path).expect("free again");
@@ -57,14 +57,14 @@ fn files_and_folders_are_for_their_owner_only() {
 fn commands_that_only_look_never_create_nor_write() {
     let (_folder, path) = place();
     for mode in [Mode::ReadOnly, Mode::ReadWrite] {
-        let outcome = open_with(OpenOptions { mode, ..options(&path) }).map(|_| ());
+        let outcome = open_with(&OpenOptions { mode, ..options(&path) }).map(|_| ());
         assert!(matches!(outcome, Err(StoreError::Missing { .. })), "{outcome:?}");
     }
     assert!(!path.exists() && !beside(&path, ".lock").exists());
     let on = open(&path).expect("it opens");
     on.prepare(vec![contacts()]).expect("prepared");
     insert(&on, "a", String::new()).expect("inserted");
-    let looking = open_with(OpenOptions::file(&path, Mode::ReadOnly, 0)).expect("it opens");
+    let looking = open_with(&OpenOptions::file(&path, Mode::ReadOnly, 0)).expect("it opens");
     assert_eq!(looking.read(|view| view.row_count(&contacts())), 1);
     assert!(matches!(insert(&looking, "b", String::new()), Err(StoreError::ReadOnly { .. })));
 }
@@ -72,7 +72,7 @@ fn commands_that_only_look_never_create_nor_write() {
 #[test]
 fn f12_a_full_disk_rolls_back_and_the_store_goes_on_when_freed() {
     let (_folder, path) = place();
-    let on = open_with(OpenOptions { pages_max: Some(80), ..options(&path) }).expect("it opens");
+    let on = open_with(&OpenOptions { pages_max: Some(80), ..options(&path) }).expect("it opens");
     on.prepare(vec![contacts()]).expect("prepared");
     insert(&on, "a", String::new()).expect("there is room");
     assert!(matches!(insert(&on, "big", "x".repeat(1 << 20)), Err(StoreError::Full { .. })));
@@ -170,7 +170,7 @@ fn a_copy_is_whole_and_never_overwrites() {
 #[test]
 fn closing_empties_the_wal_and_ends_every_later_job() {
     let (_folder, path) = place();
-    let store = crate::store::SqliteStore::open(options(&path)).expect("it opens");
+    let store = crate::store::SqliteStore::open(&options(&path)).expect("it opens");
     wait(crate::store::write(&store, |tx| tx.register("contacts", "crm"))).expect("written");
     store.close();
     assert!(!beside(&path, "-wal").exists());

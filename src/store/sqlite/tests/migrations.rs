@@ -73,7 +73,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     drop(open(&path).expect("it opens"));
     plain(&path).pragma_update(None, "user_version", 99).expect("from the future");
     for mode in [Mode::ReadWriteCreate, Mode::ReadWrite, Mode::ReadOnly] {
-        let outcome = open_with(OpenOptions { mode, ..options(&path) });
+        let outcome = open_with(&OpenOptions { mode, ..options(&path) });
         assert!(matches!(outcome, Err(StoreError::Newer { found: 99, .. })), "{mode:?}");
     }
     assert_eq!(version(&path), 99);
@@ -85,7 +85,7 @@ fn another_applications_database_is_refused() {
     plain(&path).execute_batch("CREATE TABLE mine (a); PRAGMA user_version = 1").expect("made");
     match open(&path).map(|_| ()) {
         Err(StoreError::Sqlite { reason, .. }) => {
-            assert!(reason.contains("belongs to another application"), "{reason}")
+            assert!(reason.contains("belongs to another application"), "{reason}");
         }
         other => panic!("{other:?}"),
     }

@@ -26,13 +26,13 @@ mod on_file {
 }
 
 fn memory() -> Fixture {
-    let store = SqliteStore::open(OpenOptions::memory()).expect("memory opens");
-    Fixture { store: Arc::new(store), keep: Box::new(()) }
+    let store = SqliteStore::open(&OpenOptions::memory()).expect("memory opens");
+    Fixture { store: Arc::new(store), _keep: Box::new(()) }
 }
 
 fn on_file_in_its_folder() -> Fixture {
     let (folder, path) = place();
-    open(&path).map(|fixture| Fixture { keep: Box::new(folder), ..fixture }).expect("it opens")
+    open(&path).map(|fixture| Fixture { _keep: Box::new(folder), ..fixture }).expect("it opens")
 }
 
 /// A folder, and a database's path in it.
@@ -47,11 +47,11 @@ fn options(path: &Path) -> OpenOptions {
 }
 
 fn open(path: &Path) -> Result<Fixture, StoreError> {
-    open_with(options(path))
+    open_with(&options(path))
 }
 
-fn open_with(options: OpenOptions) -> Result<Fixture, StoreError> {
-    Ok(Fixture { store: Arc::new(SqliteStore::open(options)?), keep: Box::new(()) })
+fn open_with(options: &OpenOptions) -> Result<Fixture, StoreError> {
+    Ok(Fixture { store: Arc::new(SqliteStore::open(options)?), _keep: Box::new(()) })
 }
 
 /// Another program's connection.

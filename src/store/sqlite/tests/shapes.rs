@@ -27,109 +27,113 @@ struct Case {
     refused: Option<&'static str>,
 }
 
+fn two_texts() -> Vec<Field> {
+    vec![field("a", FieldType::Text), field("b", FieldType::Text)]
+}
+
+const CASES: &[Case] = &[
+    Case {
+        claim: "a new field",
+        before: || vec![field("a", FieldType::Text)],
+        row: "INSERT INTO t (id, a) VALUES ('r', 'x')",
+        after: || vec![field("a", FieldType::Text), field("n", FieldType::Integer)],
+        says: Ok("column t.n added"),
+        refused: Some("UPDATE t SET n = 'x'"),
+    },
+    Case {
+        claim: "a field that left",
+        before: two_texts,
+        row: "INSERT INTO t (id, b) VALUES ('r', 'kept')",
+        after: || vec![field("a", FieldType::Text)],
+        says: Ok("column t.b is in no rule any more; it and its values stay"),
+        refused: None,
+    },
+    Case {
+        claim: "another type of the same affinity",
+        before: two_texts,
+        row: "INSERT INTO t (id, a) VALUES ('r', '2024-01-31')",
+        after: || vec![field("a", FieldType::Date), field("b", FieldType::Text)],
+        says: Ok("column t.a changed: t.a must be a date"),
+        refused: Some("UPDATE t SET a = 'soon'"),
+    },
+    Case {
+        claim: "another type that a row does not fit",
+        before: two_texts,
+        row: "INSERT INTO t (id, a) VALUES ('r', 'soon')",
+        after: || vec![field("a", FieldType::Date), field("b", FieldType::Text)],
+        says: Err("t.a must be a date such as 2024-01-31, but \"soon\" in row r: change that value first"),
+        refused: None,
+    },
+    Case {
+        claim: "another affinity",
+        before: two_texts,
+        row: "INSERT INTO t (id, a, b) VALUES ('r', '12', 'x')",
+        after: || vec![field("a", FieldType::Integer), field("b", FieldType::Text)],
+        says: Ok("column t.a is INTEGER now"),
+        refused: Some("UPDATE t SET a = 'twelve'"),
+    },
+    Case {
+        claim: "another affinity of a unique field",
+        before: || vec![unique("a")],
+        row: "INSERT INTO t (id, a) VALUES ('r', '12')",
+        after: || vec![Field { unique: true, ..field("a", FieldType::Integer) }],
+        says: Ok("column t.a is INTEGER now"),
+        refused: Some("INSERT INTO t (a) VALUES (12)"),
+    },
+    Case {
+        claim: "another affinity that a row does not fit",
+        before: two_texts,
+        row: "INSERT INTO t (id, a) VALUES ('r', 'twelve')",
+        after: || vec![field("a", FieldType::Integer)],
+        says: Err("t.a must be a whole number of 64 bits, but \"twelve\" in row r"),
+        refused: None,
+    },
+    Case {
+        claim: "a longer list",
+        before: || vec![one_of("a", &["x"])],
+        row: "INSERT INTO t (id, a) VALUES ('r', 'x')",
+        after: || vec![one_of("a", &["x", "y"])],
+        says: Ok("t.a must be one of x, y"),
+        refused: Some("UPDATE t SET a = 'z'"),
+    },
+    Case {
+        claim: "a shorter list that a row does not fit",
+        before: || vec![one_of("a", &["x", "y"])],
+        row: "INSERT INTO t (id, a) VALUES ('r', 'y')",
+        after: || vec![one_of("a", &["x"])],
+        says: Err("t.a must be one of x, but \"y\" in row r"),
+        refused: None,
+    },
+    Case {
+        claim: "unique from now on",
+        before: || vec![field("a", FieldType::Text)],
+        row: "INSERT INTO t (id, a) VALUES ('r', 'x')",
+        after: || vec![unique("a")],
+        says: Ok(""),
+        refused: Some("INSERT INTO t (a) VALUES ('x')"),
+    },
+    Case {
+        claim: "unique with twins",
+        before: || vec![field("a", FieldType::Text)],
+        row: "INSERT INTO t (id, a) VALUES ('r', 'x'), ('s', 'x')",
+        after: || vec![unique("a")],
+        says: Err("a is to be unique, but rows r and s both say \"x\""),
+        refused: None,
+    },
+    Case {
+        claim: "unique no more",
+        before: || vec![unique("a")],
+        row: "INSERT INTO t (id, a) VALUES ('r', 'x')",
+        after: || vec![field("a", FieldType::Text)],
+        says: Ok("index sync_u_t.a dropped"),
+        refused: None,
+    },
+];
+
 #[test]
 fn tables_follow_the_rules_where_every_row_fits() {
-    let text_field = || vec![field("a", FieldType::Text), field("b", FieldType::Text)];
-    let cases = [
-        Case {
-            claim: "a new field",
-            before: || vec![field("a", FieldType::Text)],
-            row: "INSERT INTO t (id, a) VALUES ('r', 'x')",
-            after: || vec![field("a", FieldType::Text), field("n", FieldType::Integer)],
-            says: Ok("column t.n added"),
-            refused: Some("UPDATE t SET n = 'x'"),
-        },
-        Case {
-            claim: "a field that left",
-            before: text_field,
-            row: "INSERT INTO t (id, b) VALUES ('r', 'kept')",
-            after: || vec![field("a", FieldType::Text)],
-            says: Ok("column t.b is in no rule any more; it and its values stay"),
-            refused: None,
-        },
-        Case {
-            claim: "another type of the same affinity",
-            before: text_field,
-            row: "INSERT INTO t (id, a) VALUES ('r', '2024-01-31')",
-            after: || vec![field("a", FieldType::Date), field("b", FieldType::Text)],
-            says: Ok("column t.a changed: t.a must be a date"),
-            refused: Some("UPDATE t SET a = 'soon'"),
-        },
-        Case {
-            claim: "another type that a row does not fit",
-            before: text_field,
-            row: "INSERT INTO t (id, a) VALUES ('r', 'soon')",
-            after: || vec![field("a", FieldType::Date), field("b", FieldType::Text)],
-            says: Err("t.a must be a date such as 2024-01-31, but \"soon\" in row r: change that value first"),
-            refused: None,
-        },
-        Case {
-            claim: "another affinity",
-            before: text_field,
-            row: "INSERT INTO t (id, a, b) VALUES ('r', '12', 'x')",
-            after: || vec![field("a", FieldType::Integer), field("b", FieldType::Text)],
-            says: Ok("column t.a is INTEGER now"),
-            refused: Some("UPDATE t SET a = 'twelve'"),
-        },
-        Case {
-            claim: "another affinity of a unique field",
-            before: || vec![unique("a")],
-            row: "INSERT INTO t (id, a) VALUES ('r', '12')",
-            after: || vec![Field { unique: true, ..field("a", FieldType::Integer) }],
-            says: Ok("column t.a is INTEGER now"),
-            refused: Some("INSERT INTO t (a) VALUES (12)"),
-        },
-        Case {
-            claim: "another affinity that a row does not fit",
-            before: text_field,
-            row: "INSERT INTO t (id, a) VALUES ('r', 'twelve')",
-            after: || vec![field("a", FieldType::Integer)],
-            says: Err("t.a must be a whole number of 64 bits, but \"twelve\" in row r"),
-            refused: None,
-        },
-        Case {
-            claim: "a longer list",
-            before: || vec![one_of("a", &["x"])],
-            row: "INSERT INTO t (id, a) VALUES ('r', 'x')",
-            after: || vec![one_of("a", &["x", "y"])],
-            says: Ok("t.a must be one of x, y"),
-            refused: Some("UPDATE t SET a = 'z'"),
-        },
-        Case {
-            claim: "a shorter list that a row does not fit",
-            before: || vec![one_of("a", &["x", "y"])],
-            row: "INSERT INTO t (id, a) VALUES ('r', 'y')",
-            after: || vec![one_of("a", &["x"])],
-            says: Err("t.a must be one of x, but \"y\" in row r"),
-            refused: None,
-        },
-        Case {
-            claim: "unique from now on",
-            before: || vec![field("a", FieldType::Text)],
-            row: "INSERT INTO t (id, a) VALUES ('r', 'x')",
-            after: || vec![unique("a")],
-            says: Ok(""),
-            refused: Some("INSERT INTO t (a) VALUES ('x')"),
-        },
-        Case {
-            claim: "unique with twins",
-            before: || vec![field("a", FieldType::Text)],
-            row: "INSERT INTO t (id, a) VALUES ('r', 'x'), ('s', 'x')",
-            after: || vec![unique("a")],
-            says: Err("a is to be unique, but rows r and s both say \"x\""),
-            refused: None,
-        },
-        Case {
-            claim: "unique no more",
-            before: || vec![unique("a")],
-            row: "INSERT INTO t (id, a) VALUES ('r', 'x')",
-            after: || vec![field("a", FieldType::Text)],
-            says: Ok("index sync_u_t.a dropped"),
-            refused: None,
-        },
-    ];
-    for case in cases {
-        check(&case);
+    for case in CASES {
+        check(case);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::rules::{Collection, Field};
 use crate::store::contract::{collection, field, text, wait};
 use crate::store::{LinkUpdate, Made, NewLink, write};
 
-use super::{open, place};
+use super::open;
 
 const RECORDS: usize = 100_000;
 const PER_JOB: usize = 1000;
@@ -22,15 +22,9 @@ fn wide() -> Collection {
 
 #[test]
 #[ignore = "a measurement: cargo test --release --lib timing -- --ignored --nocapture"]
-#[expect(clippy::disallowed_methods, reason = "it measures real time")]
+#[expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "it measures real time, for people")]
 fn initial_load() {
-    let (_folder, path) = match std::env::var("TIMING_DB") {
-        Ok(path) => (None, path.into()),
-        Err(_) => {
-            let (folder, path) = place();
-            (Some(folder), path)
-        }
-    };
+    let (_folder, path) = path();
     let on = open(&path).expect("it opens");
     on.prepare(vec![wide()]).expect("prepared");
     let (key, binding, mapping) = on
@@ -74,10 +68,44 @@ fn initial_load() {
     drop(on);
     let bytes = std::fs::metadata(&path).expect("a file").size();
     println!(
-        "{:.2} s, {:.2} µs per record, {:.1} MB, {:.2} × raw",
+        "load: {:.2} s, {:.2} µs per record, {:.1} MB, {:.2} × raw",
         took.as_secs_f64(),
         took.as_secs_f64() * 1e6 / RECORDS as f64,
         bytes as f64 / 1e6,
         bytes as f64 / (RECORDS as f64 * 750.0),
     );
+}
+
+/// The least that any store must do: one upsert per record, one transaction per page. What the load above is compared to.
+#[test]
+#[ignore = "a measurement: cargo test --release --lib timing -- --ignored --nocapture --test-threads 1"]
+#[expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "it measures real time, for people")]
+fn limit_of_the_machine() {
+    let (_folder, path) = path();
+    let db = rusqlite::Connection::open(&path).expect("it opens");
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
+        CREATE TABLE contacts (id TEXT PRIMARY KEY NOT NULL, hash INTEGER NOT NULL, body TEXT NOT NULL)";
+    db.execute_batch(pragmas).expect("made");
+    let began = std::time::Instant::now();
+    let sql = "INSERT INTO contacts (id, hash, body) VALUES (?1, ?2, ?3) \
+               ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, body = excluded.body";
+    let mut upsert = db.prepare(sql).expect("prepared");
+    for page in 0..RECORDS / PER_JOB {
+        db.execute_batch("BEGIN").expect("begun");
+        for n in page * PER_JOB..(page + 1) * PER_JOB {
+            let raw = format!("{{\"id\":\"c{n}\",\"x\":\"{}\"}}", "y".repeat(730));
+            upsert.execute(rusqlite::params![format!("c{n}"), 7, raw]).expect("upserted");
+        }
+        db.execute_batch("COMMIT").expect("a page");
+    }
+    let took = began.elapsed();
+    println!("limit: {:.2} s, {:.2} µs per record", took.as_secs_f64(), took.as_secs_f64() * 1e6 / RECORDS as f64);
+}
+
+/// `TIMING_FOLDER` moves the measurement, for instance to memory.
+fn path() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = std::env::var("TIMING_FOLDER").unwrap_or_else(|_| std::env::temp_dir().display().to_string());
+    let folder = tempfile::TempDir::new_in(folder).expect("a folder");
+    let path = folder.path().join("sync.db");
+    (folder, path)
 }
