@@ -136,7 +136,7 @@ impl Workspace {
     fn open(&self, mode: Mode, lock: bool) -> Result<Arc<dyn Store>, CliError> {
         let now = self.clock.now().timestamp_micros();
         let options = OpenOptions { lock, ..OpenOptions::file(&self.settings.database, mode, now) };
-        Ok(Arc::new(SqliteStore::open(options)?))
+        Ok(Arc::new(SqliteStore::open(&options)?))
     }
 
     /// A store that is thrown away: a copy of the database where there is one (and `copy` wants it), else an empty one.
@@ -149,7 +149,7 @@ impl Workspace {
         }
         let now = self.clock.now().timestamp_micros();
         let options = OpenOptions { lock: false, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
-        Ok(Scratch { store: Arc::new(SqliteStore::open(options)?), _folder: folder })
+        Ok(Scratch { store: Arc::new(SqliteStore::open(&options)?), _folder: folder })
     }
 
     /// Clients of all upstreams in the rules.

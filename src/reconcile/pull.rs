@@ -229,7 +229,7 @@ impl Puller<'_> {
         // Nothing can be unchanged while nothing is linked: one trip instead of two.
         let first_load = self.eager && !resumed;
         let done = if first_load {
-            store::write(self.store, move |tx| job.write(tx)).await?
+            store::write_relaxed(self.store, move |tx| job.write(tx)).await?
         } else {
             let (job, change) = store::read(self.store, move |view| {
                 let known = job.known(view)?;
@@ -239,7 +239,7 @@ impl Puller<'_> {
             .await?;
             let (known, changed) = change;
             if changed {
-                store::write(self.store, move |tx| job.write_known(tx, known)).await?
+                store::write_relaxed(self.store, move |tx| job.write_known(tx, known)).await?
             } else {
                 let mut done = PageDone::default();
                 done.unchanged(&known);

@@ -31,6 +31,9 @@ pub trait Store: Send + Sync {
     fn write_job(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Like [`Store::write_job`] for small jobs: may share one commit (and its fsync) with others that wait; each still rolls back alone.
     fn write_small(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Like [`Store::write_job`] for what can be fetched again: atomic and safe from a killed process at once, but a power
+    /// failure may take it back (whole, with everything written after it) until the next other write is durable.
+    fn write_relaxed(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Copies the whole store into a new file, consistent, without blocking writers for long (dry runs, backups).
     fn copy_to<'a>(&'a self, target: &'a Path) -> BoxFuture<'a, Result<(), StoreError>>;
 }
@@ -58,6 +61,21 @@ pub async fn write<R: Send + 'static>(
     let (give, take) = std::sync::mpsc::sync_channel(1);
     store
         .write_job(Box::new(move |tx| {
+            give.send(job(tx)?).ok();
+            Ok(())
+        }))
+        .await?;
+    take.try_recv().map_err(|_gone| StoreError::Closed)
+}
+
+/// Runs a relaxed write job that returns something.
+pub async fn write_relaxed<R: Send + 'static>(
+    store: &dyn Store,
+    job: impl FnOnce(&mut dyn Tx) -> Result<R, StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    let (give, take) = std::sync::mpsc::sync_channel(1);
+    store
+        .write_relaxed(Box::new(move |tx| {
             give.send(job(tx)?).ok();
             Ok(())
         }))

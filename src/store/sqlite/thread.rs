@@ -29,6 +29,7 @@ type Queue = mpsc::Sender<(Job, Reply)>;
 enum Job {
     Write(WriteJob),
     Small(WriteJob),
+    Relaxed(WriteJob),
     Read(ReadJob),
     Copy(PathBuf),
 }
@@ -149,6 +150,10 @@ impl Store for SqliteStore {
         Box::pin(self.threads.submit_write(Job::Small(job)))
     }
 
+    fn write_relaxed(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.threads.submit_write(Job::Relaxed(job)))
+    }
+
     fn copy_to<'a>(&'a self, target: &'a Path) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.threads.submit(&self.threads.reading, Job::Copy(target.to_owned())))
     }
@@ -177,6 +182,7 @@ impl Worker {
                     }
                     self.write(group);
                 }
+                Job::Relaxed(job) => self.write_relaxed(job, reply),
                 Job::Read(job) => self.read(job, reply),
                 Job::Copy(target) => self.copy(&target, reply),
             }
@@ -186,6 +192,16 @@ impl Worker {
         }
         // Best effort: what stays in the WAL is read from there at the next open.
         let _busy = self.db.conn.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_row| Ok(()));
+    }
+
+    /// In WAL mode NORMAL syncs at checkpoints only; the next FULL commit syncs the log whole, this one included.
+    /// A pragma that fails leaves FULL in force, which is never wrong.
+    fn write_relaxed(&mut self, job: WriteJob, reply: Reply) {
+        let _still_full = self.db.conn.pragma_update(None, "synchronous", "NORMAL");
+        self.write(vec![(job, reply)]);
+        if self.db.conn.pragma_update(None, "synchronous", "FULL").is_err() {
+            self.dead.store(true, Ordering::Release);
+        }
     }
 
     fn read_until_closed(mut self, queue: &Mutex<mpsc::Receiver<(Job, Reply)>>) {
@@ -198,7 +214,7 @@ impl Worker {
             match job {
                 Job::Read(job) => self.read(job, reply),
                 Job::Copy(target) => self.copy(&target, reply),
-                Job::Write(_) | Job::Small(_) => drop(reply),
+                Job::Write(_) | Job::Small(_) | Job::Relaxed(_) => drop(reply),
             }
         }
     }
