@@ -21,14 +21,9 @@ pub enum Identity {
 /// Separates the texts of a key's fields; taken out of the texts themselves, so that two keys never collide by joining.
 const SEPARATOR: char = '\u{1f}';
 
-/// The joined text of each match key for a local record: what the store's index holds. `None` where any field of the key
-/// is empty or a placeholder, which never matches (s6).
-pub fn match_key_texts(collection: &Collection, values: &[Value]) -> Vec<Option<String>> {
-    key_texts(collection, |field| values.get(field))
-}
-
-/// The same for a remote record; a field that it does not show, or shows unreadably, makes its keys `None`.
-pub fn match_key_texts_seen(collection: &Collection, slots: &[Slot]) -> Vec<Option<String>> {
+/// The joined text of each match key of a record: what the store's index holds. `None` where any field of the key is empty,
+/// a placeholder (which never matches, s6), not shown or unreadable.
+pub fn match_key_texts(collection: &Collection, slots: &[Slot]) -> Vec<Option<String>> {
     key_texts(collection, |field| slots.get(field).and_then(Slot::value))
 }
 
@@ -52,7 +47,7 @@ pub fn match_identity(
     slots: &[Slot],
     mut lookup: impl FnMut(usize, &str) -> Vec<RecordId>,
 ) -> Identity {
-    for (key, text) in match_key_texts_seen(collection, slots).iter().enumerate() {
+    for (key, text) in match_key_texts(collection, slots).iter().enumerate() {
         let Some(text) = text else { continue };
         let found: Vec<RecordId> = lookup(key, text).into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         match found.as_slice() {

@@ -17,7 +17,6 @@ mod voice;
 mod evidence;
 pub mod guard;
 mod identity;
-pub mod intent;
 mod settle;
 
 #[cfg(test)]
@@ -28,6 +27,6 @@ mod tests;
 pub use decide::decide;
 pub use evidence::{Found, Verdict, judge_unknown};
 pub use facts::*;
-pub use identity::{Identity, match_identity, match_key_texts, match_key_texts_seen};
+pub use identity::{Identity, match_identity, match_key_texts};
 pub use plan::*;
 pub use settle::{Settled, rebase, settle};

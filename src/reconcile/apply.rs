@@ -90,7 +90,7 @@ pub fn index(tx: &mut dyn Tx, pass: &Pass, record: &RecordId) -> Result<(), Stor
         return Ok(());
     }
     let texts = match tx.row(&pass.collection, record)? {
-        Some(row) => merge::match_key_texts_seen(&pass.collection, &row),
+        Some(row) => merge::match_key_texts(&pass.collection, &row),
         None => Vec::new(),
     };
     tx.index_match(pass.key, record, &texts)

@@ -43,7 +43,7 @@ pub fn meet(tx: &mut dyn Tx, pass: &Pass, binding: usize, staged: &Staged, raw: 
         Read::Parked(reason) => return Ok(Contact::Parked(reason)),
         Read::Broken(reason) => return Ok(Contact::Quarantined(reason)),
     };
-    let texts = merge::match_key_texts_seen(&pass.collection, &observation.slots);
+    let texts = merge::match_key_texts(&pass.collection, &observation.slots);
     match identify(tx, pass, binding, &observation.slots, &texts)? {
         Identity::One(record) => Ok(Contact::Matched(record)),
         Identity::Ambiguous(records) => Ok(Contact::Queued(ambiguous(&records))),
@@ -96,7 +96,7 @@ fn free_candidates(
     let mut free = Vec::new();
     for record in view.matching(pass.key, key, text)? {
         let Some(row) = view.row(&pass.collection, &record)? else { continue };
-        let texts = merge::match_key_texts_seen(&pass.collection, &row);
+        let texts = merge::match_key_texts(&pass.collection, &row);
         if texts.get(key).and_then(Option::as_deref) != Some(text) {
             continue;
         }

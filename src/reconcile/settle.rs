@@ -13,7 +13,7 @@ use crate::store::{
     self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store,
     StoreError, Tx,
 };
-use crate::upstream::{self, Client, Failure, Got, ListQuery, Remote, SendOp, Wanted, Written};
+use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
 
 use super::apply;
 use super::base::{self, Pair};
@@ -96,20 +96,13 @@ pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) 
             None => Vec::new(),
         },
         Some(Idempotency::Match(field)) => match ready.request.values.iter().find(|(at, _)| at == field) {
-            Some((_, value)) => search(client, rules, Wanted::Field(*field, value.clone())).await?,
+            Some((_, value)) => upstream::find_by_field(client, rules, *field, value).await?,
             None => Vec::new(),
         },
-        Some(Idempotency::Field(path)) => {
-            search(client, rules, Wanted::Text(path.clone(), ready.request.key.clone())).await?
-        }
+        Some(Idempotency::Field(path)) => upstream::find_by_path(client, rules, path, &ready.request.key).await?,
         Some(Idempotency::Header { .. } | Idempotency::None) | None => Vec::new(),
     };
     Ok(found)
-}
-
-/// Reads the whole listing: a create of ours is as new as can be, but an upstream's clock is not ours.
-async fn search(client: &Arc<Client>, rules: &Arc<Binding>, wanted: Wanted) -> Result<Vec<Remote>, Failure> {
-    upstream::find(client, rules, &wanted, ListQuery::default()).await
 }
 
 /// Settles outcomes of one binding in one transaction.

@@ -83,7 +83,7 @@ impl HttpTransport {
         let no_head =
             |_elapsed| TransportError::TimedOut(format!("no answer within {:?}", limits.connect + limits.idle));
         let sending = timeout(limits.connect + limits.idle, builder.send());
-        let mut response = sending.await.map_err(no_head)?.map_err(|error| explain(error.without_url()))?;
+        let mut response = sending.await.map_err(no_head)?.map_err(|error| explain(&error.without_url()))?;
         let ahead = response.content_length().unwrap_or(0);
         if ahead > limit {
             return Err(TransportError::TooLarge { limit });
@@ -92,7 +92,7 @@ impl HttpTransport {
         let silent = |_elapsed| TransportError::TimedOut(format!("the answer stood still for {:?}", limits.idle));
         loop {
             let chunk = timeout(limits.idle, response.chunk()).await.map_err(silent)?;
-            let Some(chunk) = chunk.map_err(|error| explain(error.without_url()))? else { break };
+            let Some(chunk) = chunk.map_err(|error| explain(&error.without_url()))? else { break };
             let length = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
             if length > limit {
                 return Err(TransportError::TooLarge { limit });
@@ -105,9 +105,9 @@ impl HttpTransport {
 }
 
 /// Tells what was certainly not sent from what may have been.
-fn explain(error: reqwest::Error) -> TransportError {
-    let words = root_cause(&error);
-    if is_certificate(&error) {
+fn explain(error: &reqwest::Error) -> TransportError {
+    let words = root_cause(error);
+    if is_certificate(error) {
         return TransportError::Certificate(words);
     }
     if error.is_connect() || error.is_builder() || words.contains("refused stream") {

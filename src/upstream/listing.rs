@@ -8,33 +8,51 @@ use super::paging::{LoopGuard, page_request, parse_page};
 use super::{Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Safety};
 use crate::rules::{Binding, Paging};
 
-/// A listing under way. After an error it stands where it was.
+/// A listing under way, for a task of its own. After an error it stands where it was.
 #[derive(Debug)]
 pub struct Lister {
     client: Arc<Client>,
     binding: Arc<Binding>,
+    walk: ListWalk,
+}
+
+impl Lister {
+    /// Begins at the first page, or where `query.resume` says.
+    pub fn new(client: Arc<Client>, binding: Arc<Binding>, query: ListQuery) -> Self {
+        Self { client, binding, walk: ListWalk::new(query) }
+    }
+
+    /// The next page; `None` after the last one.
+    pub async fn page(&mut self) -> Result<Option<Page>, Failure> {
+        self.walk.page(&self.client, &self.binding).await
+    }
+}
+
+/// Where a listing stands.
+#[derive(Debug)]
+pub struct ListWalk {
     query: ListQuery,
     token: Option<PageToken>,
     done: bool,
     guard: LoopGuard,
 }
 
-impl Lister {
+impl ListWalk {
     /// Begins at the first page, or where `query.resume` says.
-    pub fn new(client: Arc<Client>, binding: Arc<Binding>, query: ListQuery) -> Self {
+    pub fn new(query: ListQuery) -> Self {
         let token = query.resume.clone();
-        Self { client, binding, query, token, done: false, guard: LoopGuard::default() }
+        Self { query, token, done: false, guard: LoopGuard::default() }
     }
 
     /// The next page; `None` after the last one.
-    pub async fn page(&mut self) -> Result<Option<Page>, Failure> {
+    pub async fn page(&mut self, client: &Client, binding: &Binding) -> Result<Option<Page>, Failure> {
         if self.done {
             return Ok(None);
         }
-        let Some(read) = &self.binding.read else {
-            return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", self.binding.collection)));
+        let Some(read) = &binding.read else {
+            return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", binding.collection)));
         };
-        let built = self.client.build(&read.request, &Holes::default())?;
+        let built = client.build(&read.request, &Holes::default())?;
         let request = page_request(built, read, &self.query, self.token.as_ref())?;
         let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
         match &self.token {
@@ -42,10 +60,9 @@ impl Lister {
             None if by_url => self.guard.enter(request.url.as_str()),
             None => {}
         }
-        let requested_at = self.client.now();
-        let response =
-            self.client.send(request.clone(), Safety::Read).await.map_err(|failure| self.expired(failure))?;
-        let observed_at = self.client.now();
+        let requested_at = client.now();
+        let response = client.send(request.clone(), Safety::Read).await.map_err(|failure| self.expired(failure))?;
+        let observed_at = client.now();
         if response.status == 304 {
             self.done = true;
             return Ok(Some(Page {
@@ -58,7 +75,7 @@ impl Lister {
                 observed_at,
             }));
         }
-        let bad = |what: String| self.client.bad_answer(&request, &response, &what);
+        let bad = |what: String| client.bad_answer(&request, &response, &what);
         let parsed = parse_page(read, &response, &request.url, self.token.as_ref()).map_err(&bad)?;
         self.guard.check(&parsed, &response.body).map_err(&bad)?;
         self.done = parsed.next.is_none();

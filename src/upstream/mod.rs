@@ -41,9 +41,12 @@ pub use http::HttpTransport;
 pub use listing::Lister;
 pub use outcome::*;
 pub use point::get;
-pub use probe::{Wanted, find};
+pub use probe::{find_by_field, find_by_path};
 pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
 pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets};
 pub use transport::{Outgoing, Response, Transport, TransportError};
 pub use write::write_one;
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,7 @@ pub struct Page {
     pub next: Option<PageToken>,
     /// True where a conditional read answered 304: everything is as it was.
     pub not_modified: bool,
-    /// From the first page only: the listing's own ETag, or the next since-value where the rules take it from header or body.
+    /// From the first page only: the listing's own `ETag`, or the next since-value where the rules take it from header or body.
     pub mark: Option<String>,
     /// When the request was sent.
     pub requested_at: DateTime<Utc>,
@@ -90,7 +90,7 @@ pub struct PageToken {
 pub struct ListQuery {
     /// The since-value as it goes into the request.
     pub since: Option<String>,
-    /// The ETag for a conditional read.
+    /// The `ETag` for a conditional read.
     pub etag: Option<String>,
     /// Go on from here.
     pub resume: Option<PageToken>,

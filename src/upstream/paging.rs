@@ -23,7 +23,7 @@ pub struct Parsed {
     pub records: Vec<std::ops::Range<usize>>,
     /// How to go on.
     pub next: Option<PageToken>,
-    /// The since-value or ETag of the first page.
+    /// The since-value or `ETag` of the first page.
     pub mark: Option<String>,
 }
 
@@ -116,10 +116,9 @@ fn decide_next(
     let is_last = |size: Option<&(Place, u64)>| count == 0 || size.is_some_and(|(_, size)| count < *size);
     let here = |start| number(token, start).map_err(|failure| failure.words);
     match &read.page {
-        Paging::None => Ok(None),
         Paging::Page { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + 1).to_string())),
         Paging::Offset { size, .. } if !is_last(size.as_ref()) => Ok(Some((here(0)? + count).to_string())),
-        Paging::Page { .. } | Paging::Offset { .. } => Ok(None),
+        Paging::None | Paging::Page { .. } | Paging::Offset { .. } => Ok(None),
         Paging::Cursor { next, more, .. } => {
             let next = match next {
                 NextAt::Body(_) => next_text,

@@ -2,56 +2,56 @@
 //!
 //! Must not know: intents, what is done with what is found.
 
-use std::sync::Arc;
-
-use super::point::path_text;
-use super::{Client, Failure, FailureKind, ListQuery, Lister, Remote};
+use super::listing::ListWalk;
+use super::point::{path_text, version_in};
+use super::{Client, Failure, FailureKind, ListQuery, Remote};
 use crate::record::{Path, Slot, Value};
 use crate::rules::Binding;
 
 /// Pages that a search reads, at most.
 pub const SEARCH_PAGES_MAX: u64 = 2_000;
 
-/// What is looked for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Wanted {
-    /// A mapped field (position) with this value under its declared equality.
-    Field(usize, Value),
-    /// This text (or number) at a path of the raw record: the operation id of a create.
-    Text(Path, String),
+/// All live records whose mapped field has this value under its declared equality.
+///
+/// Here and in [`find_by_path`] everything is read; where it cannot be, the result is an error and never an empty list.
+pub async fn find_by_field(
+    client: &Client,
+    binding: &Binding,
+    field: usize,
+    value: &Value,
+) -> Result<Vec<Remote>, Failure> {
+    let Some(map) = binding.mapper.field(field) else {
+        let words = format!("a field of {} that is not mapped cannot be searched for", binding.collection);
+        return Err(Failure::new(FailureKind::Fatal, words));
+    };
+    let matches = |raw: &[u8]| {
+        let Ok(mapped) = binding.mapper.read(raw) else { return false };
+        let slot = mapped.slots.get(field);
+        !mapped.deleted && matches!(slot, Some(Slot::Value(other)) if map.domain.same(value, other))
+    };
+    find(client, binding, &matches).await
 }
 
-/// All records that match, by reading the listing. An error, never an empty result, where not everything could be read.
-pub async fn find(
-    client: &Arc<Client>,
-    binding: &Arc<Binding>,
-    wanted: &Wanted,
-    query: ListQuery,
+/// All records with this text (or number) at a path: the operation id of a create.
+pub async fn find_by_path(client: &Client, binding: &Binding, path: &Path, text: &str) -> Result<Vec<Remote>, Failure> {
+    find(client, binding, &|raw| path_text(raw, path).as_deref() == Some(text)).await
+}
+
+async fn find(
+    client: &Client,
+    binding: &Binding,
+    matches: &(dyn Fn(&[u8]) -> bool + Send + Sync),
 ) -> Result<Vec<Remote>, Failure> {
-    let mut lister = Lister::new(client.clone(), binding.clone(), query);
+    let mut walk = ListWalk::new(ListQuery::default());
     let mut found = Vec::new();
     for _ in 0..SEARCH_PAGES_MAX {
-        let Some(page) = lister.page().await? else { return Ok(found) };
+        let Some(page) = walk.page(client, binding).await? else { return Ok(found) };
         for range in page.records {
-            let Some(raw) = page.body.get(range.clone()) else { continue };
-            if matches(binding, wanted, raw) {
-                let version = super::point::version_in(binding, raw);
-                found.push(Remote { raw: page.body.slice(range), version, observed_at: page.observed_at });
-            }
+            let Some(raw) = page.body.get(range.clone()).filter(|raw| matches(raw)) else { continue };
+            let version = version_in(binding, raw);
+            found.push(Remote { raw: page.body.slice(range), version, observed_at: page.observed_at });
         }
     }
     let words = format!("the search through {} was given up after {SEARCH_PAGES_MAX} pages", binding.collection);
     Err(Failure::new(FailureKind::BadAnswer, words))
-}
-
-fn matches(binding: &Binding, wanted: &Wanted, raw: &[u8]) -> bool {
-    match wanted {
-        Wanted::Text(path, text) => path_text(raw, path).as_ref() == Some(text),
-        Wanted::Field(field, value) => {
-            let Some(map) = binding.mapper.field(*field) else { return false };
-            let Ok(mapped) = binding.mapper.read(raw) else { return false };
-            let slot = mapped.slots.get(*field);
-            !mapped.deleted && matches!(slot, Some(Slot::Value(other)) if map.domain.same(value, other))
-        }
-    }
 }

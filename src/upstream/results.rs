@@ -43,12 +43,11 @@ pub fn read_results(
         .iter()
         .zip(found)
         .map(|(item, result)| {
-            let written = match result {
-                Some(result) => read_result(client, binding, batch, item, result),
-                None => {
-                    let failure = missing.get_or_insert_with(|| unknown("no result for this item"));
-                    Written::Unknown(failure.clone())
-                }
+            let written = if let Some(result) = result {
+                read_result(client, binding, batch, item, result)
+            } else {
+                let failure = missing.get_or_insert_with(|| unknown("no result for this item"));
+                Written::Unknown(failure.clone())
             };
             (item.position, written)
         })

@@ -154,9 +154,9 @@ impl<'a> Walk<'a> {
                 return self.fail("a key that stands twice");
             }
             if through == 0 {
-                self.skip()?
+                self.skip()?;
             } else {
-                self.value(through, depth + 1)?
+                self.value(through, depth + 1)?;
             }
             match self.next() {
                 Some(b',') => self.at += 1,
@@ -180,9 +180,9 @@ impl<'a> Walk<'a> {
             let start = self.at;
             let through = self.advance(live, depth, |step| *step == Step::Index(index));
             if through == 0 {
-                self.skip()?
+                self.skip()?;
             } else {
-                self.value(through, depth + 1)?
+                self.value(through, depth + 1)?;
             }
             if is_records {
                 self.records.push(start..self.at);

@@ -54,7 +54,7 @@ pub struct Response {
 /// Why there is no answer. Messages never hold a URL's query or a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// DNS, connect, or HTTP/2 REFUSED_STREAM: nothing was sent.
+    /// DNS, connect, or HTTP/2 `REFUSED_STREAM`: nothing was sent.
     #[error("not sent: {0}")]
     NotSent(String),
     /// The certificate was refused: nothing was sent, and trying again will not help.

@@ -4,3 +4,5 @@
 
 mod cli;
 mod house;
+mod scenarios;
+mod world;

@@ -1,12 +1,11 @@
-//! Owns: the tables of identity, settling, rebasing, unknown outcomes and the intent machine.
+//! Owns: the tables of identity, settling, rebasing and unknown outcomes.
 //!
 //! Must not know: decisions.
 
-use crate::merge::intent::{Event, Outcome, State, step};
 use crate::merge::testkit::*;
 use crate::merge::*;
-use crate::record::{RecordId, Value};
-use crate::rules::{Collection, ErrorClass};
+use crate::record::{RecordId, Slot, Value};
+use crate::rules::Collection;
 
 fn two() -> Collection {
     collection(vec![text("f"), text("g")], &["crm"])
@@ -20,7 +19,12 @@ fn identify(local: &[(&str, &str)], remote: &str) -> Identity {
     keyed.match_keys = vec![vec![0], vec![1, 2]];
     let index: Vec<(RecordId, Vec<Option<String>>)> = local
         .iter()
-        .map(|(id, words)| (RecordId((*id).to_owned()), match_key_texts(&keyed, &values(&keyed, words))))
+        .map(|(id, words)| {
+            (
+                RecordId((*id).to_owned()),
+                match_key_texts(&keyed, &values(&keyed, words).into_iter().map(Slot::Value).collect::<Vec<_>>()),
+            )
+        })
         .collect();
     match_identity(&keyed, &slots(&keyed, remote), |key, text| {
         let hits = index.iter().filter(|(_, texts)| texts[key].as_deref() == Some(text));
@@ -156,64 +160,4 @@ fn s01_s31_an_unknown_outcome_is_judged_by_what_is_there() {
     assert_eq!(judged(&WriteOp::Delete, "", "1"), landed(&[]));
     assert_eq!(judged(&WriteOp::Delete, "a b", "2"), Verdict::NotLanded);
     assert_eq!(judged(&WriteOp::Delete, "a q", "2"), Verdict::Superseded);
-}
-
-// ---- intents -----------------------------------------------------------------------------------------------------------
-
-fn refused(class: ErrorClass) -> Event {
-    Event::Refused { class, until: Some(at(9)), reason: "no".to_owned(), at: at(5) }
-}
-
-fn walk(events: Vec<Event>) -> State {
-    events.into_iter().fold(State::Prepared, |state, event| step(state, event).unwrap())
-}
-
-#[test]
-fn an_intent_ends_by_its_answer() {
-    let quarantined = State::Quarantined { reason: "no".to_owned() };
-    let parked = State::Parked { until: Some(at(9)) };
-    for (class, expected) in [
-        (ErrorClass::Ok, State::Ended(Outcome::Landed)),
-        (ErrorClass::RateLimited, parked.clone()),
-        (ErrorClass::Transient, State::Unknown { since: at(5), lookups: 0 }),
-        (ErrorClass::Auth, parked.clone()),
-        (ErrorClass::Conflict, State::Ended(Outcome::Remerge)),
-        (ErrorClass::Gone, State::Ended(Outcome::TargetGone)),
-        (ErrorClass::NotFound, State::Ended(Outcome::TargetGone)),
-        (ErrorClass::Invalid, quarantined.clone()),
-        (ErrorClass::CursorExpired, quarantined),
-        (ErrorClass::Fatal, parked),
-    ] {
-        assert_eq!(walk(vec![Event::SendStarted, refused(class)]), expected, "{class:?}");
-    }
-    assert_eq!(walk(vec![Event::SendStarted, Event::Acknowledged]), State::Ended(Outcome::Landed));
-    assert_eq!(walk(vec![refused(ErrorClass::RateLimited), Event::Due]), State::Prepared);
-    assert_eq!(walk(vec![Event::Withdrawn]), State::Ended(Outcome::Withdrawn));
-}
-
-#[test]
-fn s01_s02_s03_an_unknown_intent_is_settled_by_evidence_and_never_resent_blindly() {
-    let lost = || vec![Event::SendStarted, Event::Lost { at: at(5) }];
-    let then = |events: Vec<Event>| walk(lost().into_iter().chain(events).collect());
-    let unknown = |lookups| State::Unknown { since: at(5), lookups };
-    assert_eq!(then(vec![Event::LookupFound]), State::Ended(Outcome::Landed));
-    assert_eq!(then(vec![Event::LookupNone, Event::Lost { at: at(7) }]), unknown(1), "a restart changes nothing");
-    assert_eq!(then(vec![Event::LookupNone, Event::VisibilityWindowPassed]), State::Ended(Outcome::NotLanded));
-    assert!(matches!(then(vec![Event::VisibilityWindowPassed]), State::Quarantined { .. }), "nothing ever looked");
-    assert!(matches!(then(vec![Event::LookupSeveral { count: 2 }]), State::Quarantined { .. }));
-    assert_eq!(then(vec![Event::SameKeyRetry, Event::Acknowledged]), State::Ended(Outcome::Landed));
-    for (verdict, expected) in [
-        (Verdict::Landed { fields: vec![0] }, State::Ended(Outcome::Landed)),
-        (Verdict::NotLanded, State::Ended(Outcome::NotLanded)),
-        (Verdict::Superseded, State::Ended(Outcome::Remerge)),
-        (Verdict::TargetGone, State::Ended(Outcome::TargetGone)),
-        (Verdict::Undecided, unknown(0)),
-    ] {
-        assert_eq!(then(vec![Event::ReadBack(verdict)]), expected);
-    }
-    for event in [Event::SendStarted, Event::Due, Event::Withdrawn, Event::Acknowledged] {
-        let refused = step(unknown(0), event.clone()).unwrap_err();
-        assert_eq!(refused, intent::Illegal { state: unknown(0), event });
-    }
-    assert!(step(State::Ended(Outcome::Landed), Event::SendStarted).is_err(), "what is over is over");
 }

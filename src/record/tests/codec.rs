@@ -1,3 +1,5 @@
+//! Claims about `codec`.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Claims about `domain`.
+
 use proptest::prelude::*;
 
 use crate::record::{Domain, FieldType, Json, Normalize, Value};

@@ -1,3 +1,5 @@
+//! Claims about `filter`.
+
 use crate::record::{Filter, Json};
 
 fn json(text: &str) -> Json {

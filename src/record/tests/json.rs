@@ -1,3 +1,5 @@
+//! Claims about `json`.
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Claims about `mapping`.
+
 use crate::record::{
     Codec, Domain, FieldMap, FieldType, Filter, Json, Lens, MapError, Mapped, Mapper, Path, Probe, Slot, TimeFormat,
     Value,

@@ -1,3 +1,5 @@
+//! Claims about `path`.
+
 use crate::record::{Json, Path, Step};
 
 fn key(name: &str) -> Step {

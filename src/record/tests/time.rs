@@ -1,3 +1,5 @@
+//! Claims about `time`.
+
 use crate::record::{Json, TimeFormat};
 
 fn check(format: TimeFormat, token: &str, expected: Result<&str, &str>) {

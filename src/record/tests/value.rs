@@ -1,3 +1,5 @@
+//! Claims about `value`.
+
 use proptest::prelude::*;
 
 use super::json::any_json;

@@ -10,6 +10,7 @@ use crate::store::{CollectionKey, Dirty, DirtyOp, OriginRow};
 
 use super::db::Db;
 use super::fault::Res;
+use super::packed::{Packed, Unpacked};
 use super::rows::bound;
 
 /// The wall clock in microseconds, in SQL that every SQLite of the last ten years knows.
@@ -115,20 +116,23 @@ pub(super) fn set_origins(db: &Db, collection: CollectionKey, record: &RecordId,
 }
 
 pub(super) fn matching(db: &Db, collection: CollectionKey, key: usize, text: &str) -> Res<Vec<RecordId>> {
-    db.all(
-        "SELECT record FROM sync_match WHERE collection = ?1 AND hash = ?2 ORDER BY record",
+    let mut records = db.all(
+        "SELECT record FROM sync_match WHERE collection = ?1 AND hash = ?2",
         params![collection.0, match_hash(key, text)],
-        |row| row.get(0).map(RecordId),
-    )
+        |row| row.get::<_, Unpacked>(0).map(|record| record.0),
+    )?;
+    records.sort_unstable();
+    Ok(records)
 }
 
 pub(super) fn index_match(db: &Db, collection: CollectionKey, record: &RecordId, texts: &[Option<String>]) -> Res<()> {
-    db.exec("DELETE FROM sync_match WHERE collection = ?1 AND record = ?2", params![collection.0, record.0])?;
+    let packed = Packed::of(record);
+    db.exec("DELETE FROM sync_match WHERE collection = ?1 AND record = ?2", params![collection.0, packed])?;
     for (key, text) in texts.iter().enumerate() {
         if let Some(text) = text {
             db.exec(
                 "INSERT OR IGNORE INTO sync_match (collection, hash, record) VALUES (?1, ?2, ?3)",
-                params![collection.0, match_hash(key, text), record.0],
+                params![collection.0, match_hash(key, text), packed],
             )?;
         }
     }

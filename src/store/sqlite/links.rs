@@ -10,6 +10,7 @@ use crate::store::{BindingKey, Known, LinkId, LinkRow, LinkUpdate, Made, Mapping
 
 use super::db::Db;
 use super::fault::{Failure, Res};
+use super::packed::{Packed, Unpacked};
 use super::rows::bound;
 
 const COLUMNS: &str = "l.link, l.binding, l.remote_id, l.record, l.state, l.version, l.mapping, r.fingerprint, l.raw, \
@@ -43,7 +44,7 @@ pub(super) fn link(db: &Db, link: LinkId) -> Res<Option<LinkRow>> {
 
 pub(super) fn links_of(db: &Db, record: &RecordId) -> Res<Vec<LinkRow>> {
     let sql = format!("SELECT {COLUMNS} FROM {JOINED} WHERE l.record = ?1 ORDER BY l.binding");
-    db.all(&sql, params![record.0], link_row)
+    db.all(&sql, params![Packed::of(record)], link_row)
 }
 
 pub(super) fn link_count(db: &Db, binding: BindingKey, state: LinkState) -> Res<u64> {
@@ -94,7 +95,7 @@ pub(super) fn put_link(db: &Db, new: &NewLink<'_>) -> Res<LinkId> {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             new.binding.0,
-            new.record.0,
+            Packed::of(new.record),
             new.remote_id,
             state_number(state.state),
             state.version,
@@ -184,7 +185,7 @@ fn link_row(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
         link: LinkId(row.get(0)?),
         binding: BindingKey(row.get(1)?),
         remote_id: row.get(2)?,
-        record: RecordId(row.get(3)?),
+        record: row.get::<_, Unpacked>(3)?.0,
         state: state(row, 4)?,
         version: row.get(5)?,
         mapping: MappingKey(row.get(6)?),

@@ -15,6 +15,8 @@ mod links;
 mod lock;
 mod migrate;
 mod open;
+mod packed;
+mod reshape;
 mod rows;
 mod shape;
 mod stage;

@@ -3,7 +3,6 @@
 //! Must not know: what a type forbids (that is `columns`), what triggers do.
 
 use rusqlite::params;
-use rusqlite::types::ValueRef;
 
 use crate::rules::{Collection, Ruleset};
 use crate::store::{CollectionKey, StoreError};
@@ -11,12 +10,12 @@ use crate::store::{CollectionKey, StoreError};
 use super::columns::{ColumnShape, ID_DEFAULT, column};
 use super::db::Db;
 use super::fault::{Failure, Res};
+use super::hints::SQL_NOW;
+use super::packed::Unpacked;
+use super::reshape::excerpt;
 use super::state::register_collection;
 use super::texts::quoted;
 use super::triggers::{Laid, index_name, indexes, lay};
-
-/// The most of a value that a message shows.
-const EXCERPT_CHARS_MAX: usize = 40;
 
 /// Brings every table to the rules; returns what it did or left alone.
 pub(super) fn prepare(db: &Db, rules: &Ruleset) -> Res<Vec<String>> {
@@ -44,7 +43,7 @@ fn check_names(collection: &Collection) -> Res<()> {
     }
 }
 
-fn refuse(table: &str, reason: impl Into<String>) -> Failure {
+pub(super) fn refuse(table: &str, reason: impl Into<String>) -> Failure {
     Failure::Store(StoreError::Shape { table: table.to_owned(), reason: reason.into() })
 }
 
@@ -58,18 +57,18 @@ struct Actual {
 }
 
 /// A column as `prepare` made it before.
-struct Made {
+pub(super) struct Made {
     name: String,
-    says: String,
+    pub(super) says: String,
     rule: String,
     gone: bool,
 }
 
-struct Table<'a> {
-    db: &'a Db,
+pub(super) struct Table<'a> {
+    pub(super) db: &'a Db,
     key: CollectionKey,
-    collection: &'a Collection,
-    notices: &'a mut Vec<String>,
+    pub(super) collection: &'a Collection,
+    pub(super) notices: &'a mut Vec<String>,
 }
 
 impl Table<'_> {
@@ -238,93 +237,6 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// The CHECK changes, the column stays where it is.
-    fn recheck(&mut self, column: &ColumnShape, before: Option<&Made>) -> Res<()> {
-        let name = self.collection.name.clone();
-        if let Some(row) = self.misfit(column, &quoted(&column.name))? {
-            return Err(refuse(&name, format!("{}, but {row}: change that value first", column.says)));
-        }
-        if let Some(before) = before {
-            self.drop_check(&before.says)?;
-        }
-        self.add_check(column)?;
-        self.notices.push(format!("column {name}.{} changed: {}", column.name, column.says));
-        Ok(())
-    }
-
-    fn add_check(&self, column: &ColumnShape) -> Res<()> {
-        let (table, says) = (quoted(&self.collection.name), quoted(&column.says));
-        self.db.conn.execute_batch(&format!("ALTER TABLE {table} ADD CONSTRAINT {says} CHECK ({})", column.rule))?;
-        Ok(())
-    }
-
-    /// A CHECK that another program dropped already is none to drop.
-    fn drop_check(&self, says: &str) -> Res<()> {
-        let (table, says) = (quoted(&self.collection.name), quoted(says));
-        let sql: Option<String> = self.db.one(
-            "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
-            params![self.collection.name],
-            |row| row.get(0),
-        )?;
-        if sql.is_some_and(|sql| sql.contains(&format!("CONSTRAINT {says} CHECK"))) {
-            self.db.conn.execute_batch(&format!("ALTER TABLE {table} DROP CONSTRAINT {says}"))?;
-        }
-        Ok(())
-    }
-
-    /// Another affinity needs another column. The table itself is never replaced: foreign keys, indexes and triggers of
-    /// other programs hang on it.
-    fn retype(&mut self, column: &ColumnShape, before: Option<&Made>) -> Res<()> {
-        let name = self.collection.name.clone();
-        let (table, old) = (quoted(&name), quoted(&column.name));
-        let new = quoted(&format!("sync_new_{}", column.name));
-        self.db.conn.execute_batch(&format!(
-            "ALTER TABLE {table} ADD COLUMN {new} {}; UPDATE {table} SET {new} = {old}",
-            column.affinity
-        ))?;
-        if let Some(row) = self.misfit(column, &new)? {
-            return Err(refuse(&name, format!("{}, but {row}: change that value first", column.says)));
-        }
-        if let Some(before) = before {
-            self.drop_check(&before.says)?;
-        }
-        for index in indexes(self.db, &name)?.iter().filter(|index| **index == index_name(&name, &column.name)) {
-            self.db.conn.execute_batch(&format!("DROP INDEX {}", quoted(index)))?;
-        }
-        self.drop_triggers()?;
-        self.db.conn.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {old}")).map_err(|error| {
-            refuse(&name, format!("column {} cannot change its type while something uses it: {error}", column.name))
-        })?;
-        self.db.conn.execute_batch(&format!("ALTER TABLE {table} RENAME COLUMN {new} TO {old}"))?;
-        self.add_check(column)?;
-        self.notices.push(format!("column {name}.{} is {} now, and stands last", column.name, column.affinity));
-        Ok(())
-    }
-
-    /// The first row whose value, once it is in `place`, breaks the rule.
-    fn misfit(&self, column: &ColumnShape, place: &str) -> Res<Option<String>> {
-        let table = quoted(&self.collection.name);
-        let rule = column.rule.replace(&quoted(&column.name), place);
-        let sql = format!("SELECT id, {place} FROM {table} WHERE NOT ({rule}) ORDER BY id LIMIT 1");
-        self.db.one(&sql, [], |row| {
-            let id: String = row.get(0)?;
-            Ok(format!("{} in row {id}", excerpt(row.get_ref(1)?)))
-        })
-    }
-
-    fn drop_triggers(&self) -> Res<()> {
-        let names: Vec<String> = self.db.all(
-            "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
-             AND name GLOB 'sync_t_*' AND name GLOB '*.displaced_*'",
-            params![self.collection.name],
-            |row| row.get(0),
-        )?;
-        for name in names {
-            self.db.conn.execute_batch(&format!("DROP TRIGGER {}", quoted(&name)))?;
-        }
-        Ok(())
-    }
-
     fn lay_indexes(&mut self) -> Res<()> {
         let name = self.collection.name.clone();
         let there = indexes(self.db, &name)?;
@@ -365,14 +277,27 @@ impl Table<'_> {
     fn doubt(&mut self) -> Res<()> {
         let table = quoted(&self.collection.name);
         self.db.exec("UPDATE sync_engine SET seen = seen + 1", [])?;
-        let now = super::hints::SQL_NOW;
-        let sql = format!(
+        let hint = format!(
             "INSERT INTO sync_dirty (collection, record, op, at, seen) \
-             SELECT ?1, r.id, 'recheck', {now}, (SELECT seen FROM sync_engine) FROM (SELECT id FROM {table} UNION \
-             SELECT record FROM sync_link JOIN sync_binding USING (binding) WHERE collection = ?1) r WHERE true \
+             SELECT ?1, r.id, 'recheck', {SQL_NOW}, e.seen FROM sync_engine e, {{rows}} r WHERE true \
              ON CONFLICT (collection, record) DO NOTHING"
         );
-        let count = self.db.exec(&sql, params![self.key.0])?;
+        let mut count = self.db.exec(&hint.replace("{rows}", &table), params![self.key.0])?;
+        // Rows that are gone are known by their links alone.
+        let mut after = 0;
+        loop {
+            let links: Vec<(i64, Unpacked)> = self.db.all(
+                "SELECT link, record FROM sync_link JOIN sync_binding USING (binding) \
+                 WHERE collection = ?1 AND link > ?2 ORDER BY link LIMIT 1000",
+                params![self.key.0, after],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            let Some((last, _record)) = links.last() else { break };
+            after = *last;
+            for (_link, Unpacked(record)) in &links {
+                count += self.db.exec(&hint.replace("{rows}", "(SELECT ?2 AS id)"), params![self.key.0, record.0])?;
+            }
+        }
         let name = &self.collection.name;
         self.notices.push(format!("triggers of {name} were missing: all records are compared in full ({count})"));
         Ok(())
@@ -393,19 +318,5 @@ fn affinity(declared: &str) -> &'static str {
         "REAL"
     } else {
         "NUMERIC"
-    }
-}
-
-fn excerpt(value: ValueRef<'_>) -> String {
-    match value {
-        ValueRef::Null => "NULL".to_owned(),
-        ValueRef::Integer(number) => number.to_string(),
-        ValueRef::Real(number) => number.to_string(),
-        ValueRef::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
-        ValueRef::Text(bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            let short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
-            if short.len() < text.len() { format!("\"{short}…\"") } else { format!("\"{short}\"") }
-        }
     }
 }

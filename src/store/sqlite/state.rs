@@ -10,6 +10,7 @@ use crate::store::{BindingKey, CollectionKey, MappingKey, PassRow};
 use super::clauses::Clauses;
 use super::db::Db;
 use super::fault::{Failure, Res};
+use super::packed::{Packed, Unpacked};
 use super::texts::quoted;
 
 pub(super) fn collection_key(db: &Db, name: &str) -> Res<Option<CollectionKey>> {
@@ -142,9 +143,9 @@ pub(super) fn find_record(db: &Db, id: &str) -> Res<Vec<(String, RecordId)>> {
         "SELECT c.name, l.record FROM sync_link l JOIN sync_binding b USING (binding) JOIN sync_collection c \
          USING (collection) WHERE l.record = ?1 \
          UNION SELECT c.name, l.record FROM sync_binding b JOIN sync_collection c USING (collection) \
-         CROSS JOIN sync_remote r ON r.binding = b.binding AND r.remote_id = ?1 JOIN sync_link l ON l.link = r.link",
-        params![id],
-        |row| Ok((row.get(0)?, RecordId(row.get(1)?))),
+         CROSS JOIN sync_remote r ON r.binding = b.binding AND r.remote_id = ?2 JOIN sync_link l ON l.link = r.link",
+        params![Packed::of_text(id), id],
+        |row| Ok((row.get(0)?, row.get::<_, Unpacked>(1)?.0)),
     )?);
     found.sort();
     found.dedup();

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::store::{ReadJob, Store, StoreError, WriteJob};
 
 use super::db::Db;
-use super::fault::{Res, ends_store};
+use super::fault::ends_store;
 use super::file::{self, Identity};
 use super::open::SqliteStore;
 
@@ -249,9 +249,7 @@ impl Worker {
         if let Some(identity) = &self.identity {
             identity.check()?;
         }
-        let begun: Res<usize> =
-            self.db.exec("BEGIN IMMEDIATE", []).and_then(|_| self.db.exec("UPDATE sync_engine SET engine = 1", []));
-        begun.map(|_changed| ()).map_err(|failure| self.db.explain(failure))
+        self.db.begin_write().map_err(|failure| self.db.explain(failure))
     }
 
     /// `None` is a panic.
@@ -284,9 +282,7 @@ impl Worker {
         if let Some(error) = self.db.doom() {
             return Err(error);
         }
-        let done: Res<usize> =
-            self.db.exec("UPDATE sync_engine SET engine = 0", []).and_then(|_| self.db.exec("COMMIT", []));
-        done.map(|_changed| ()).map_err(|failure| self.db.explain(failure))
+        self.db.commit_write().map_err(|failure| self.db.explain(failure))
     }
 
     fn roll_back(&self) -> Result<(), StoreError> {

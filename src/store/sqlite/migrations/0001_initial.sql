@@ -44,10 +44,11 @@ CREATE TABLE sync_mapping (
 ) STRICT;
 
 -- state: 0 live, 1 deleted, 2 detached. `raw` stands last, so that the rest is read without its overflow pages.
+-- `record` is the 16 bytes of a UUID here (else the id's text), as in sync_match: `WHERE record = unhex(replace(:id, '-', ''))`.
 CREATE TABLE sync_link (
   link INTEGER PRIMARY KEY NOT NULL,
   binding INTEGER NOT NULL,
-  record TEXT NOT NULL,
+  record ANY NOT NULL,
   remote_id TEXT NOT NULL,
   state INTEGER NOT NULL,
   version TEXT,
@@ -77,7 +78,7 @@ CREATE TABLE sync_remote (
 CREATE TABLE sync_match (
   collection INTEGER NOT NULL,
   hash INTEGER NOT NULL,
-  record TEXT NOT NULL,
+  record ANY NOT NULL,
   PRIMARY KEY (collection, hash, record)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sync_match_record ON sync_match (collection, record);

@@ -196,6 +196,31 @@ fn other_programs_are_told_what_a_column_takes() {
 }
 
 #[test]
+fn a_persons_own_triggers_fire_and_still_no_hint_is_left() {
+    let (_folder, path) = place();
+    let on = open(&path).expect("it opens");
+    on.prepare(vec![contacts()]).expect("prepared");
+    let insert = |name: &'static str| {
+        on.write(move |tx| tx.insert_row(&contacts(), &id(name), &[text(name), Value::Null])).expect("inserted");
+    };
+    insert("a");
+    let other = plain(&path);
+    other
+        .execute_batch(
+            "CREATE TABLE log (record TEXT); \
+             CREATE TRIGGER own AFTER INSERT ON contacts BEGIN INSERT INTO log VALUES (NEW.id); END",
+        )
+        .expect("made");
+    insert("b");
+    other.execute_batch("DROP TRIGGER own").expect("dropped");
+    insert("c");
+    let log: String = other.query_row("SELECT group_concat(record) FROM log", [], |row| row.get(0)).expect("a log");
+    assert_eq!((log.as_str(), hints(&on)), ("b", vec![]));
+    other.execute_batch("UPDATE contacts SET phone = '1' WHERE id = 'b'").expect("edited");
+    assert_eq!(hints(&on), [("b".to_owned(), DirtyOp::Update)]);
+}
+
+#[test]
 fn candidates_are_found_by_index() {
     let (_folder, path) = place();
     let on = open(&path).expect("it opens");

@@ -1,0 +1,211 @@
+//! Owns: the part of the suite about intents, conflicts, quarantine, halts, passes, history.
+//!
+//! Must not know: SQL, files.
+
+use super::fixture::*;
+use crate::merge::{Evidence, LinkState};
+use crate::record::*;
+use crate::rules::*;
+use crate::store::*;
+
+pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: &str) -> IntentRow {
+    IntentRow {
+        key: key.to_owned(),
+        collection: "contacts".to_owned(),
+        upstream: "crm".to_owned(),
+        binding,
+        record: id(record),
+        remote_id: None,
+        op: "create".to_owned(),
+        state: state.to_owned(),
+        payload_hash: "h".to_owned(),
+        values: "{}".to_owned(),
+        expected_version: Some("5".to_owned()),
+        attempts: 0,
+        not_before: Some(99),
+        pass: 1,
+        created_at: 2,
+        sent_at: None,
+        note: None,
+    }
+}
+
+pub(in crate::store) fn one_intent_is_outstanding_per_record_and_binding(on: &Fixture) {
+    let binding = on.write(|tx| Ok(keys(tx)?.1)).expect("registered");
+    on.write(move |tx| tx.put_intent(&intent("k1", binding, "r1", "prepared"))).expect("put");
+    is_constraint(on.write(move |tx| tx.put_intent(&intent("k2", binding, "r1", "prepared"))));
+    let all = |filter: IntentFilter| on.read(move |view| view.intents(&filter));
+    assert_eq!(all(IntentFilter::default()), [intent("k1", binding, "r1", "prepared")]);
+    on.write(move |tx| {
+        tx.set_intent("k1", &IntentUpdate { state: "sent", sent_at: Some(7), ..IntentUpdate::default() })?;
+        let remote_id = Some("c1".to_owned());
+        let note = Some("201".to_owned());
+        tx.set_intent("k1", &IntentUpdate { state: "settled", remote_id, note, ..IntentUpdate::default() })?;
+        tx.put_intent(&intent("k2", binding, "r1", "parked"))
+    })
+    .expect("settled");
+    let settled = IntentRow {
+        state: "settled".to_owned(),
+        remote_id: Some("c1".to_owned()),
+        attempts: 1,
+        sent_at: Some(7),
+        not_before: None,
+        note: Some("201".to_owned()),
+        ..intent("k1", binding, "r1", "settled")
+    };
+    let parked = intent("k2", binding, "r1", "parked");
+    assert_eq!(all(IntentFilter::default()), [parked.clone()]);
+    let both = IntentFilter { states: vec!["settled", "parked"], record: Some(id("r1")), ..IntentFilter::default() };
+    assert_eq!(all(both.clone()), [settled, parked.clone()]);
+    assert_eq!(all(IntentFilter { after: Some("k1".to_owned()), ..both.clone() }), [parked]);
+    assert_eq!(all(IntentFilter { upstream: Some("erp".to_owned()), ..both.clone() }), []);
+    assert_eq!(all(IntentFilter { limit: 1, ..both }).len(), 1);
+    on.write(|tx| tx.drop_intent("k2")).expect("dropped");
+    assert_eq!(all(IntentFilter::default()), []);
+    let unknown = on.write(|tx| tx.set_intent("k9", &IntentUpdate { state: "sent", ..IntentUpdate::default() }));
+    assert!(matches!(unknown, Err(StoreError::State { .. })), "{unknown:?}");
+}
+
+pub(super) fn conflict(collection: &str, record: &str) -> ConflictRow {
+    ConflictRow {
+        id: 0,
+        collection: collection.to_owned(),
+        record: id(record),
+        fields: "phone".to_owned(),
+        kind: "edit".to_owned(),
+        base: None,
+        candidates: "[1]".to_owned(),
+        resolution: None,
+        pass: 1,
+        opened_at: 2,
+        closed: None,
+    }
+}
+
+pub(in crate::store) fn an_open_conflict_is_replaced_and_keeps_its_number(on: &Fixture) {
+    let first = on.write(|tx| tx.put_conflict(&conflict("contacts", "r1"))).expect("opened");
+    let newer = ConflictRow { candidates: "[2]".to_owned(), pass: 9, opened_at: 9, ..conflict("contacts", "r1") };
+    let again = on.write(move |tx| tx.put_conflict(&newer)).expect("replaced");
+    assert_eq!(first, again);
+    let open = ConflictRow { id: first, candidates: "[2]".to_owned(), ..conflict("contacts", "r1") };
+    assert_eq!(on.read(|view| view.conflicts(&ConflictFilter::default())), [open.clone()]);
+    on.write(move |tx| tx.close_conflict(first, "agreed", 5)).expect("closed");
+    assert_eq!(on.read(|view| view.conflicts(&ConflictFilter::default())), []);
+    let all = ConflictFilter { closed_too: true, record: Some(id("r1")), ..ConflictFilter::default() };
+    let closed = ConflictRow { closed: Some((5, "agreed".to_owned())), ..open };
+    assert_eq!(on.read(move |view| view.conflicts(&all)), [closed]);
+    let third = on.write(|tx| tx.put_conflict(&conflict("contacts", "r1"))).expect("opened again");
+    assert_ne!(first, third);
+    let late = on.write(move |tx| tx.set_resolution(first, Some("{}")));
+    assert!(matches!(late, Err(StoreError::State { .. })), "{late:?}");
+}
+
+pub(in crate::store) fn quarantine_is_replaced_filtered_and_cleared(on: &Fixture) {
+    let row = |subject: &str, reason: &str| QuarantineRow {
+        collection: "contacts".to_owned(),
+        upstream: "crm".to_owned(),
+        subject: subject.to_owned(),
+        stage: "pull".to_owned(),
+        reason: reason.to_owned(),
+        inputs: "h".to_owned(),
+        since: 1,
+        pass: 1,
+    };
+    let rows = [row("r1", "bad"), row("remote:c1", "bad"), row("r1", "worse")];
+    on.write(move |tx| rows.iter().try_for_each(|row| tx.put_quarantine(row))).expect("put");
+    let one = QuarantineFilter { subject: Some("r1".to_owned()), ..QuarantineFilter::default() };
+    assert_eq!(on.read(move |view| view.quarantined(&one)), [row("r1", "worse")]);
+    on.write(|tx| tx.clear_quarantine("contacts", "crm", "r1")).expect("cleared");
+    assert_eq!(on.read(|view| view.quarantined(&QuarantineFilter::default())), [row("remote:c1", "bad")]);
+}
+
+pub(in crate::store) fn a_halt_for_another_plan_gets_another_number(on: &Fixture) {
+    let halt = |fingerprint: &str| HaltRow {
+        id: 0,
+        collection: "contacts".to_owned(),
+        pass: 1,
+        fingerprint: fingerprint.to_owned(),
+        halts: "[]".to_owned(),
+        created_at: 1,
+        approved_at: None,
+        closed_at: None,
+    };
+    let (one, same, other) = (halt("p1"), halt("p1"), halt("p2"));
+    let (first, again, second) =
+        on.write(move |tx| Ok((tx.put_halt(&one)?, tx.put_halt(&same)?, tx.put_halt(&other)?))).expect("halted");
+    assert_eq!(first, again);
+    assert_ne!(first, second);
+    assert!(matches!(on.write(move |tx| tx.set_halt(first, Some(3), None)), Err(StoreError::State { .. })));
+    on.write(move |tx| tx.set_halt(second, Some(3), None)).expect("approved");
+    let approved = HaltRow { id: second, approved_at: Some(3), ..halt("p2") };
+    assert_eq!(on.read(|view| view.halts(Some("contacts"), true)), [approved]);
+    on.write(move |tx| tx.set_halt(second, None, Some(4))).expect("closed");
+    assert_eq!(on.read(|view| view.halts(None, true)), []);
+    assert_eq!(on.read(|view| view.halts(None, false))[0].approved_at, Some(3));
+}
+
+pub(in crate::store) fn passes_cursors_upstreams_and_history_read_back(on: &Fixture) {
+    let pass = PassRow { collection: "contacts".to_owned(), started_at: 1, ..PassRow::default() };
+    let first = pass.clone();
+    let (one, two, binding) =
+        on.write(move |tx| Ok((tx.begin_pass(&first)?, tx.begin_pass(&first)?, keys(tx)?.1))).expect("begun");
+    let ended = PassRow { id: one, ended_at: Some(2), outcome: "ok".to_owned(), counts: "{}".to_owned(), ..pass };
+    let row = ended.clone();
+    on.write(move |tx| {
+        tx.end_pass(&row)?;
+        tx.set_cursor(binding, "a")?;
+        tx.set_cursor(binding, "b")?;
+        tx.set_upstream_state("crm", "s")
+    })
+    .expect("ended");
+    let passes = on.read(|view| view.passes(Some("contacts"), 9));
+    assert_eq!((passes[0].id, &passes[1]), (two, &ended));
+    assert_eq!(on.read(|view| view.passes(Some("companies"), 9)), []);
+    assert_eq!(on.read(move |view| view.cursor(binding)), Some("b".to_owned()));
+    assert_eq!(on.read(|view| view.upstream_state("crm")), Some("s".to_owned()));
+    assert_eq!(on.read(|view| view.upstream_state("erp")), None);
+    let line = |record: &str, field: &str| HistoryRow {
+        id: 0,
+        pass: 1,
+        at: 3,
+        collection: "contacts".to_owned(),
+        record: id(record),
+        field: field.to_owned(),
+        kind: "local".to_owned(),
+        origin: "crm".to_owned(),
+        target: None,
+        rule: "latest".to_owned(),
+        before: None,
+        after: Some("1".to_owned()),
+        detail: None,
+    };
+    let lines = [line("r1", "phone"), line("r1", "email"), line("r2", "phone")];
+    on.write(move |tx| lines.iter().try_for_each(|line| tx.add_history(line))).expect("added");
+    let of = |filter: HistoryFilter| {
+        let rows = on.read(move |view| view.history(&filter));
+        rows.into_iter().map(|row| format!("{} {}", row.record, row.field)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(HistoryFilter::default()), ["r2 phone", "r1 email", "r1 phone"]);
+    let one = HistoryFilter { record: Some(id("r1")), field: Some("phone".to_owned()), ..HistoryFilter::default() };
+    assert_eq!(of(one), ["r1 phone"]);
+    assert_eq!(of(HistoryFilter { pass: Some(2), ..HistoryFilter::default() }), Vec::<String>::new());
+    assert_eq!(of(HistoryFilter { limit: 1, ..HistoryFilter::default() }), ["r2 phone"]);
+}
+
+pub(in crate::store) fn a_record_is_found_by_its_own_or_any_remote_id(on: &Fixture) {
+    on.prepare(vec![contacts()]).expect("prepared");
+    on.write(|tx| {
+        let (_collection, binding, mapping) = keys(tx)?;
+        tx.insert_row(&contacts(), &id("r1"), &[Value::Null, Value::Null])?;
+        tx.insert_row(&contacts(), &id("r2"), &[Value::Null, Value::Null])?;
+        tx.put_link(&new_link(binding, "c7", &id("r1"), mapping))?;
+        tx.put_link(&new_link(binding, "r2", &id("gone"), mapping))
+    })
+    .expect("written");
+    let found = |text: &'static str| on.read(move |view| view.find_record(text));
+    assert_eq!(found("r1"), [("contacts".to_owned(), id("r1"))]);
+    assert_eq!(found("c7"), [("contacts".to_owned(), id("r1"))]);
+    assert_eq!(found("r2"), [("contacts".to_owned(), id("gone")), ("contacts".to_owned(), id("r2"))]);
+    assert_eq!(found("gone"), [("contacts".to_owned(), id("gone"))]);
+    assert_eq!(found("nobody"), []);
+}

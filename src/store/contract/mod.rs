@@ -1,0 +1,47 @@
+//! Owns: the suite that every implementation of the store's contract passes.
+//!
+//! Must not know: SQL, files. `suite!` runs it on whatever a function makes.
+
+pub(super) mod fixture;
+pub(super) mod hints;
+pub(super) mod journal;
+pub(super) mod links;
+pub(super) mod rows;
+pub(super) mod stage;
+
+pub(super) use fixture::*;
+
+macro_rules! suite {
+    ($make:expr; $($file:ident::$claim:ident)*) => {
+        $(#[test] fn $claim() { crate::store::contract::$file::$claim(&$make()); })*
+    };
+    ($make:expr) => {
+        crate::store::contract::suite! { $make;
+            rows::every_type_reads_back_as_written
+            rows::rows_are_updated_deleted_counted_and_listed_in_order
+            rows::a_unique_field_refuses_a_second_record_and_names_itself
+            rows::a_failed_job_leaves_nothing
+            rows::a_refused_row_may_be_skipped_and_the_rest_kept
+            rows::small_jobs_share_a_commit_and_fail_alone
+            links::links_are_known_by_remote_id_and_read_back_whole
+            links::a_second_link_of_a_record_or_remote_id_is_refused_whole
+            links::live_links_and_links_under_other_mappings_are_paged
+            links::keys_are_registered_once
+            links::any_text_can_be_a_record_id
+            hints::the_match_index_replaces_a_records_entries
+            hints::a_hint_is_cleared_only_if_it_is_the_one_that_was_read
+            hints::the_engines_own_writes_leave_no_hint
+            hints::provenance_is_kept_per_field
+            stage::observations_are_staged_matched_parked_and_unstaged
+            stage::candidates_are_distinct_ordered_and_paged
+            journal::one_intent_is_outstanding_per_record_and_binding
+            journal::an_open_conflict_is_replaced_and_keeps_its_number
+            journal::quarantine_is_replaced_filtered_and_cleared
+            journal::a_halt_for_another_plan_gets_another_number
+            journal::passes_cursors_upstreams_and_history_read_back
+            journal::a_record_is_found_by_its_own_or_any_remote_id
+            rows::a_panic_in_a_job_closes_the_store
+        }
+    };
+}
+pub(super) use suite;

@@ -1,0 +1,200 @@
+//! Owns: tests of batches: per-item results, halving, what never goes in one.
+//!
+//! Must not know: single writes' bodies.
+
+use super::*;
+use crate::record::Filter;
+use crate::rules::{Batch, BatchResult, ResultBy};
+use crate::sandbox::{Check, Fault, Matcher, ResourceConfig};
+
+const BASE: &str = "https://api.example.com";
+
+fn batch(by: ResultBy) -> Batch {
+    Batch {
+        request: request("POST /c/batch"),
+        create: true,
+        update: true,
+        delete: false,
+        items: path(".inputs"),
+        item: None,
+        items_max: 3,
+        bytes_max: 1 << 20,
+        result: BatchResult {
+            items: path(".results"),
+            by,
+            id: Some(path(".id")),
+            version: Some(path(".etag")),
+            status: Some(path(".status")),
+            error: Some(path(".error")),
+            record: None,
+        },
+        bisect: true,
+    }
+}
+
+fn inside(theirs: sandbox::Batch) -> (Arc<Client>, Arc<Inside>) {
+    let config = ResourceConfig {
+        batch: Some(theirs),
+        checks: vec![("name".to_owned(), Check::CharsMax(5))],
+        ..ResourceConfig::at("/c")
+    };
+    let clock = TestClock::new();
+    let inside = Inside::new(config, &clock);
+    (client(upstream(BASE), inside.clone(), &clock), inside)
+}
+
+fn rules(client: &Client, ours: Batch) -> Binding {
+    let mut rules = binding(client.upstream());
+    rules.batch = Some(ours);
+    rules
+}
+
+fn creates(names: &[&str]) -> Vec<WriteRequest> {
+    let one = |(at, name): (usize, &&str)| WriteRequest {
+        key: format!("k{at}"),
+        ..write(SendOp::Create, None, &[(0, name)])
+    };
+    names.iter().enumerate().map(one).collect()
+}
+
+/// `1@1` for done with id and version, else the kind.
+fn short(written: &[Written]) -> Vec<String> {
+    let one = |written: &Written| match written {
+        Written::Done { remote_id, version, .. } => format!("{remote_id}@{}", version.as_deref().unwrap_or("-")),
+        Written::Refused(_) => "refused".to_owned(),
+        Written::Unknown(_) => "unknown".to_owned(),
+        Written::NotDone(_) => "not done".to_owned(),
+        Written::Missing => "missing".to_owned(),
+        other => format!("{other:?}"),
+    };
+    written.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn s49_one_bad_item_is_refused_alone() {
+    let (client, inside) = inside(sandbox::Batch::default());
+    let rules = rules(&client, batch(ResultBy::Index));
+    let written = write_batch(&client, &rules, creates(&["a", "too long", "c", "d"])).await;
+    assert_eq!(short(&written), ["1@1", "refused", "2@2", "3@3"]);
+    assert_eq!(inside.writes(), ["POST /c/batch 207", "POST /c/batch 200"]);
+    let Written::Refused(words) = &written[1] else { panic!() };
+    assert!(words.starts_with("create in a batch, 422: "), "{words}");
+}
+
+#[tokio::test]
+async fn s50_a_batch_refused_as_a_whole_is_halved() {
+    let (client, inside) = inside(sandbox::Batch { reject_all: true, ..sandbox::Batch::default() });
+    let ours = Batch { items_max: 8, ..batch(ResultBy::Index) };
+    let names = ["a", "b", "c", "d", "e", "too long", "g", "h"];
+    let written = write_batch(&client, &rules(&client, ours), creates(&names)).await;
+    assert_eq!(short(&written), ["1@1", "2@2", "3@3", "4@4", "5@5", "refused", "6@6", "7@7"]);
+    assert_eq!(inside.with(|sandbox| sandbox.all("/c").len()), 7);
+    let (client, _) = self::inside(sandbox::Batch { reject_all: true, ..sandbox::Batch::default() });
+    let ours = Batch { bisect: false, ..batch(ResultBy::Index) };
+    let written = write_batch(&client, &rules(&client, ours), creates(&["a", "too long"])).await;
+    assert_eq!(short(&written), ["not done", "not done"]);
+}
+
+#[tokio::test]
+async fn f45_results_find_their_items_by_request_id() {
+    let theirs = sandbox::Batch { request_id: Some("rid".to_owned()), reversed: true, ..sandbox::Batch::default() };
+    let (client, _) = inside(theirs);
+    let ours = Batch {
+        item: Some(Filter::compile(".body + {rid: .key}", &[]).unwrap()),
+        ..batch(ResultBy::RequestId(path(".rid")))
+    };
+    let written = write_batch(&client, &rules(&client, ours), creates(&["a", "too long", "c"])).await;
+    assert_eq!(short(&written), ["1@1", "refused", "2@2"]);
+}
+
+#[tokio::test]
+async fn f45_updates_are_settled_by_id_and_a_missing_result_is_unknown() {
+    let (client, inside) = inside(sandbox::Batch { reversed: true, ..sandbox::Batch::default() });
+    inside.fill(2);
+    let mut rules = rules(&client, batch(ResultBy::Id));
+    rules.update.as_mut().unwrap().precondition = Precondition::None;
+    let updates = |ids: &[&str]| ids.iter().map(|id| write(SendOp::Update, Some(id), &[(1, "7")])).collect::<Vec<_>>();
+    let written = write_batch(&client, &rules, updates(&["1", "9", "2"])).await;
+    assert_eq!(short(&written), ["1@3", "missing", "2@4"]);
+    let partial = json!({"results": [{"id": "2", "status": 200, "etag": "5"}]});
+    inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: partial.clone() }));
+    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "2@5"]);
+    // By position, answers that are fewer or in another order prove nothing.
+    rules.batch.as_mut().unwrap().result.by = ResultBy::Index;
+    inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: partial }));
+    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "unknown"]);
+    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "unknown"]);
+}
+
+#[tokio::test]
+async fn f28_a_batch_without_an_answer_is_unknown_and_not_repeated() {
+    let (client, inside) = inside(sandbox::Batch::default());
+    let rules = rules(&client, batch(ResultBy::Index));
+    inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::LostResponseAfterCommit));
+    assert_eq!(short(&write_batch(&client, &rules, creates(&["a", "b"])).await), ["unknown", "unknown"]);
+    assert_eq!(inside.writes().len(), 1);
+    inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::throttled("99999")));
+    assert_eq!(short(&write_batch(&client, &rules, creates(&["a", "b"])).await), ["not done", "not done"]);
+}
+
+#[tokio::test]
+async fn items_are_requests_with_the_path_of_the_base_url() {
+    let responses = json!({"responses": [
+        {"status": 200, "body": {"data": {"id": "a b", "etag": 7, "name": "Ann", "phone": "2"}}},
+        {"status": 412, "body": {"message": "changed"}},
+        {"status": 200, "body": {"data": {"deleted": true}}},
+    ]});
+    let script = Script::new([ok(&responses)]);
+    let client = client(upstream("https://api.example.com/v1"), script.clone(), &TestClock::new());
+    let filter = r#"{method, path, body: {data: .body}} + (if .version then {headers: {"If-Match": "\"\(.version)\""}} else {} end)"#;
+    let mut ours = batch(ResultBy::Index);
+    ours.request = request("POST /batch");
+    (ours.delete, ours.items_max) = (true, 25);
+    ours.items = path(".requests");
+    ours.item = Some(Filter::compile(filter, &[]).unwrap());
+    ours.result = BatchResult {
+        items: path(".responses"),
+        by: ResultBy::Index,
+        id: None,
+        version: None,
+        status: Some(path(".status")),
+        error: None,
+        record: Some(path(".body.data")),
+    };
+    let update = |id: &str| WriteRequest {
+        expected_version: Some("5".to_owned()),
+        expected_raw: Some(raw(&json!({"id": id, "etag": "5"}))),
+        ..write(SendOp::Update, Some(id), &[(1, "2")])
+    };
+    let writes = vec![update("a b"), update("c"), write(SendOp::Delete, Some("d"), &[])];
+    let written = write_batch(&client, &rules(&client, ours), writes).await;
+    let items = script.body(0)["requests"].clone();
+    let headers = json!({"If-Match": "\"5\""});
+    let first = json!({"method": "PATCH", "path": "/v1/c/a%20b", "body": {"data": {"phone": "2"}}, "headers": headers});
+    assert_eq!(items[0], first);
+    assert_eq!((&items[2]["method"], &items[2]["path"]), (&json!("DELETE"), &json!("/v1/c/d")));
+    assert!(matches!(&written[0], Written::Done { version: Some(v), record: Some(_), .. } if v == "7"), "{written:?}");
+    assert_eq!(written[1], Written::Stale(None));
+    assert!(matches!(&written[2], Written::Done { remote_id, .. } if remote_id == "d"));
+}
+
+#[tokio::test]
+async fn a_write_whose_precondition_no_item_carries_goes_alone() {
+    let (client, inside) = inside(sandbox::Batch::default());
+    inside.fill(1);
+    let rules = rules(&client, batch(ResultBy::Id));
+    let update =
+        WriteRequest { expected_version: Some("1".to_owned()), ..write(SendOp::Update, Some("1"), &[(1, "7")]) };
+    assert_eq!(short(&write_batch(&client, &rules, vec![update]).await), ["1@2"]);
+    assert_eq!(inside.writes(), ["PATCH /c/1 200"]);
+}
+
+#[tokio::test]
+async fn chunks_keep_to_count_and_bytes() {
+    let (client, inside) = inside(sandbox::Batch::default());
+    let ours = Batch { bytes_max: 32, items_max: 50, ..batch(ResultBy::Index) };
+    let written = write_batch(&client, &rules(&client, ours.clone()), creates(&["a", "b", "c"])).await;
+    assert_eq!((short(&written).join(" "), inside.writes().len()), ("1@1 2@2 3@3".to_owned(), 2));
+    let ours = Batch { bytes_max: 8, ..ours };
+    assert_eq!(short(&write_batch(&client, &rules(&client, ours), creates(&["a"])).await), ["refused"]);
+}

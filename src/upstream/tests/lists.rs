@@ -1,0 +1,327 @@
+//! Owns: tests of listings: every way of paging, incremental reads, listings that do not end or are none.
+//!
+//! Must not know: writes.
+
+use super::*;
+use crate::record::{Filter, TimeFormat};
+use crate::rules::{NextAt, Place, SinceFrom};
+use crate::sandbox::{Conditional, CursorEnd, Envelope, Fault, Matcher, ResourceConfig, Since, SinceBy, Times};
+
+fn query(name: &str) -> Place {
+    Place::Query(name.to_owned())
+}
+
+fn sized(name: &str) -> (Place, u64) {
+    (query(name), 2)
+}
+
+/// A sandbox that pages one way, and the rules for it.
+fn kinds() -> Vec<(sandbox::Paging, Paging)> {
+    let text = str::to_owned;
+    let cursor = |end| sandbox::Paging::Cursor {
+        param: text("after"),
+        limit: text("limit"),
+        next_at: text("paging.next.after"),
+        end,
+    };
+    let by_cursor =
+        || Paging::Cursor { next: NextAt::Body(path(".paging.next.after")), into: query("after"), more: None };
+    vec![
+        (
+            sandbox::Paging::Page { page: text("page"), per_page: text("limit") },
+            Paging::Page { into: query("page"), start: 1, size: Some(sized("limit")) },
+        ),
+        (
+            sandbox::Paging::Page { page: text("page"), per_page: text("limit") },
+            Paging::Page { into: query("page"), start: 1, size: None },
+        ),
+        (
+            sandbox::Paging::Offset { offset: text("offset"), limit: text("limit") },
+            Paging::Offset { into: query("offset"), size: Some(sized("limit")) },
+        ),
+        (cursor(CursorEnd::Absent), by_cursor()),
+        (cursor(CursorEnd::Null), by_cursor()),
+        (cursor(CursorEnd::Empty), by_cursor()),
+        (sandbox::Paging::LinkHeader { page: text("page"), per_page: text("limit") }, Paging::LinkHeader),
+        (
+            sandbox::Paging::NextUrl { next_at: text("next"), limit: text("limit") },
+            Paging::NextUrl { next: NextAt::Body(path(".next")) },
+        ),
+        (
+            sandbox::Paging::Header { name: text("Next-Page"), limit: text("limit") },
+            Paging::NextUrl { next: NextAt::Header(text("Next-Page")) },
+        ),
+    ]
+}
+
+/// A client of a sandbox with `count` records in pages of two.
+fn inside(paging: sandbox::Paging, count: usize) -> (Arc<Client>, Arc<Inside>, Arc<TestClock>) {
+    let clock = TestClock::new();
+    let config = ResourceConfig { paging, page_size: 2, ..ResourceConfig::at("/c") };
+    let inside = Inside::new(config, &clock);
+    inside.with(|sandbox| sandbox.config_mut().base_url = Some("https://api.example.com".to_owned()));
+    inside.fill(count);
+    (client(upstream("https://api.example.com"), inside.clone(), &clock), inside, clock)
+}
+
+fn rules(client: &Client, page: Paging) -> Binding {
+    let mut rules = binding(client.upstream());
+    let mut reading = read(page);
+    reading.request = request("GET /c?limit=2");
+    rules.read = Some(reading);
+    rules
+}
+
+#[tokio::test]
+async fn every_way_of_paging_reads_everything_once() {
+    for count in [0, 1, 2, 3, 4, 5] {
+        for (theirs, ours) in kinds() {
+            let (client, _, _) = inside(theirs, count);
+            let (pages, failure) = list(&client, rules(&client, ours.clone()), ListQuery::default()).await;
+            assert_eq!(failure, None, "{ours:?}");
+            let ids: Vec<String> = pages.into_iter().flatten().collect();
+            let expected: Vec<String> = (1..=count).map(|n| n.to_string()).collect();
+            assert_eq!(ids, expected, "{ours:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_resumes_from_its_checkpoint() {
+    for (theirs, ours) in kinds() {
+        let (client, _, _) = inside(theirs, 5);
+        let mut first = Lister::new(client.clone(), Arc::new(rules(&client, ours.clone())), ListQuery::default());
+        let page = first.page().await.unwrap().unwrap();
+        let token = page.next.unwrap();
+        assert_eq!((token.pages, token.records), (1, 2));
+        let saved = serde_json::to_string(&token).unwrap();
+        let query = ListQuery { resume: Some(serde_json::from_str(&saved).unwrap()), ..ListQuery::default() };
+        let (pages, failure) = list(&client, rules(&client, ours.clone()), query).await;
+        assert_eq!((pages.concat().join(","), failure), ("3,4,5".to_owned(), None), "{ours:?}");
+    }
+}
+
+#[tokio::test]
+async fn f32_cycling_cursor_ends_in_a_failure() {
+    for fault in [Fault::RepeatCursor, Fault::CycleCursor] {
+        for (theirs, ours) in kinds() {
+            let (client, inside, _) = inside(theirs, 9);
+            inside.with(|s| s.push_fault_times(Matcher::any(), fault.clone(), Times::Forever));
+            let (pages, failure) = list(&client, rules(&client, ours.clone()), ListQuery::default()).await;
+            let failure = failure.unwrap_or_else(|| panic!("{fault:?} {ours:?} ended after {pages:?}"));
+            assert_eq!(failure.kind, FailureKind::BadAnswer, "{failure}");
+            assert!(pages.len() <= 4, "{fault:?} {ours:?}: {pages:?}");
+        }
+    }
+}
+
+async fn scripted(
+    page: Paging,
+    answers: Vec<Result<Response, TransportError>>,
+) -> (Vec<Vec<String>>, Option<Failure>, Vec<String>) {
+    let script = Script::new(answers);
+    let client = client(upstream("https://api.example.com/v1"), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.read = Some(read(page));
+    let (pages, failure) = list(&client, rules, ListQuery::default()).await;
+    (pages, failure, script.lines())
+}
+
+fn next_url() -> Paging {
+    Paging::NextUrl { next: NextAt::Body(path(".next")) }
+}
+
+#[tokio::test]
+async fn f32_a_last_page_that_links_to_itself_is_not_complete() {
+    let page = json!({"results": [{"id": "1"}], "next": "/v1/c"});
+    let (pages, failure, _) = scripted(next_url(), vec![ok(&page)]).await;
+    assert_eq!((pages.len(), failure.unwrap().kind), (0, FailureKind::BadAnswer));
+}
+
+#[tokio::test]
+async fn an_empty_page_with_a_next_one_is_legal() {
+    let pages = vec![
+        ok(&json!({"results": [], "next": "?page=2"})),
+        ok(&json!({"results": [{"id": "1"}], "next": "https://api.example.com/v1/c?page=3"})),
+        ok(&json!({"results": [], "next": null})),
+    ];
+    let (pages, failure, lines) = scripted(next_url(), pages).await;
+    assert_eq!((pages.concat(), failure), (vec!["1".to_owned()], None));
+    assert_eq!(lines, ["GET /v1/c", "GET /v1/c?page=2", "GET /v1/c?page=3"]);
+}
+
+#[tokio::test]
+async fn f36_a_next_link_to_a_foreign_host_is_not_followed() {
+    let page = json!({"results": [{"id": "1"}], "next": "https://evil.test/c?page=2"});
+    let (pages, failure, lines) = scripted(next_url(), vec![ok(&page)]).await;
+    assert_eq!((pages.len(), lines.len()), (1, 1));
+    assert_eq!(failure.unwrap().words, "host evil.test is not in allowed_hosts of upstream up");
+    let link = answer(200, &[("link", r#"<https://evil.test/2>; rel="next""#)], r#"{"results":[{"id":"1"}]}"#);
+    let (_, failure, lines) = scripted(Paging::LinkHeader, vec![link]).await;
+    assert_eq!((failure.unwrap().kind, lines.len()), (FailureKind::Fatal, 1));
+}
+
+#[tokio::test]
+async fn link_headers_as_they_come() {
+    let link = r#"<https://api.example.com/v1/c?page=1,2>; title="a,b"; rel="prev", <c?page=3;x>; rel="foo NEXT""#;
+    let pages = vec![answer(200, &[("link", link)], r#"{"results":[]}"#), ok(&json!({"results": []}))];
+    let (_, failure, lines) = scripted(Paging::LinkHeader, pages).await;
+    assert_eq!((failure, lines[1].as_str()), (None, "GET /v1/c?page=3;x"));
+}
+
+#[tokio::test]
+async fn more_that_is_false_ends_a_listing() {
+    let more = Some(Filter::compile(".has_more", &[]).unwrap());
+    let paging = Paging::Cursor { next: NextAt::Body(path(".last")), into: query("after"), more };
+    let pages = vec![
+        ok(&json!({"results": [{"id": "1"}], "has_more": true, "last": 7})),
+        ok(&json!({"results": [{"id": "2"}], "has_more": false, "last": 8})),
+    ];
+    let (pages, failure, lines) = scripted(paging, pages).await;
+    assert_eq!((pages.concat().len(), failure), (2, None));
+    assert_eq!(lines, ["GET /v1/c", "GET /v1/c?after=7"]);
+}
+
+#[tokio::test]
+async fn places_in_headers_and_bodies() {
+    let script =
+        Script::new([ok(&json!({"results": [{"id": "1"}], "next": "c2"})), ok(&json!({"results": [{"id": "2"}]}))]);
+    let client = client(upstream("https://api.example.com"), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    let into = Place::Body(path(".page.cursor"));
+    let mut reading = read(Paging::Cursor { next: NextAt::Body(path(".next")), into, more: None });
+    reading.request = request("POST /search");
+    reading.incremental = Incremental::Since {
+        into: Place::Header("If-Modified-Since".to_owned()),
+        from: SinceFrom::UpdatedAt,
+        format: TimeFormat::HttpDate,
+        lookback: Duration::ZERO,
+    };
+    rules.read = Some(reading);
+    let query = ListQuery { since: Some("Tue".to_owned()), ..ListQuery::default() };
+    let (pages, failure) = list(&client, rules, query).await;
+    assert_eq!((pages.len(), failure), (2, None));
+    assert_eq!((script.body(0), script.body(1)), (Tree::Null, json!({"page": {"cursor": "c2"}})));
+    assert_eq!(script.header(1, "if-modified-since").as_deref(), Some("Tue"));
+}
+
+#[tokio::test]
+async fn since_goes_into_the_query_and_its_next_value_comes_from_the_first_page() {
+    let theirs = sandbox::Paging::Header { name: "Next-Page".to_owned(), limit: "limit".to_owned() };
+    let (client, inside, _) = inside(theirs, 3);
+    inside.with(|sandbox| {
+        let since = Since { param: "_since".to_owned(), by: SinceBy::Version, tombstones: true };
+        let config = sandbox.resource_config_mut("/c").unwrap();
+        config.since = Some(since);
+        config.conditional = Conditional { record: false, collection: true };
+    });
+    let mut ours = rules(&client, Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()) });
+    ours.read.as_mut().unwrap().incremental = Incremental::Since {
+        into: query("_since"),
+        from: SinceFrom::Header("ETag".to_owned()),
+        format: TimeFormat::UnixMs,
+        lookback: Duration::ZERO,
+    };
+    let ours = Arc::new(ours);
+    let mut lister = Lister::new(client.clone(), ours.clone(), ListQuery::default());
+    let first = lister.page().await.unwrap().unwrap();
+    assert_eq!(first.mark.as_deref(), Some("\"3\""));
+    assert_eq!(lister.page().await.unwrap().unwrap().mark, None);
+    let since = ListQuery { since: first.mark, ..ListQuery::default() };
+    let mut lister = Lister::new(client, ours, since);
+    assert_eq!(lister.page().await.unwrap().unwrap().records.len(), 0);
+    let last = inside.with(|sandbox| sandbox.requests().last().unwrap().target.clone());
+    assert_eq!(last, "/c?limit=2&_since=%223%22");
+}
+
+#[tokio::test]
+async fn a_conditional_read_of_what_did_not_change() {
+    let (client, inside, _) = inside(sandbox::Paging::None, 2);
+    inside.with(|sandbox| {
+        sandbox.resource_config_mut("/c").unwrap().conditional = Conditional { record: false, collection: true };
+    });
+    let mut ours = rules(&client, Paging::None);
+    ours.read.as_mut().unwrap().incremental = Incremental::Conditional;
+    let ours = Arc::new(ours);
+    let first = Lister::new(client.clone(), ours.clone(), ListQuery::default()).page().await.unwrap().unwrap();
+    assert!(!first.not_modified && first.records.len() == 2);
+    let mut again = Lister::new(client, ours, ListQuery { etag: first.mark.clone(), ..ListQuery::default() });
+    let page = again.page().await.unwrap().unwrap();
+    assert!(page.not_modified && page.records.is_empty() && page.mark == first.mark);
+    assert_eq!(again.page().await.unwrap().map(|page| page.records.len()), None);
+}
+
+#[tokio::test]
+async fn s16_what_is_no_listing_fails_and_says_why() {
+    let cases = [
+        (Fault::HtmlBody, "GET /c 200: text/html, begins"),
+        (Fault::GarbageJson, "GET /c 200: not JSON"),
+        (Fault::ErrorBody200 { body: json!({"error": "x"}) }, "GET /c 200: no records at .results"),
+        (Fault::ErrorBody200 { body: json!({"results": {}}) }, "what stands at .results is not an array"),
+    ];
+    for (fault, words) in cases {
+        let (client, inside, _) = inside(sandbox::Paging::None, 2);
+        inside.with(|sandbox| sandbox.push_fault(Matcher::any(), fault.clone()));
+        let (pages, failure) = list(&client, rules(&client, Paging::None), ListQuery::default()).await;
+        let failure = failure.unwrap();
+        assert_eq!((pages.len(), failure.kind), (0, FailureKind::BadAnswer));
+        assert!(failure.words.contains(words), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_gone_cursor_is_not_a_gone_collection() {
+    let script = Script::new([status(410), status(410), status(410)]);
+    let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+    let mut ours = binding(client.upstream());
+    ours.read.as_mut().unwrap().incremental = Incremental::Since {
+        into: query("sync"),
+        from: SinceFrom::Body(path(".token")),
+        format: TimeFormat::Rfc3339,
+        lookback: Duration::ZERO,
+    };
+    let ours = Arc::new(ours);
+    let token = PageToken { at: "c".to_owned(), pages: 1, records: 1 };
+    for (query, kind) in [
+        (ListQuery::default(), FailureKind::Gone),
+        (ListQuery { since: Some("t".to_owned()), ..ListQuery::default() }, FailureKind::CursorExpired),
+        (ListQuery { resume: Some(token), ..ListQuery::default() }, FailureKind::CursorExpired),
+    ] {
+        let failure = Lister::new(client.clone(), ours.clone(), query).page().await.unwrap_err();
+        assert_eq!(failure.kind, kind);
+    }
+}
+
+#[tokio::test]
+async fn a_bare_array_and_a_point_read() {
+    let (client, inside, _) = inside(sandbox::Paging::None, 2);
+    inside.with(|sandbox| sandbox.resource_config_mut("/c").unwrap().envelope = Envelope::Bare);
+    let mut ours = rules(&client, Paging::None);
+    ours.read.as_mut().unwrap().records = path(".");
+    let Ok(Got::Found(remote)) = get(&client, &ours, "2").await else { panic!("not found") };
+    assert_eq!(remote.version.as_deref(), Some("2"));
+    assert_eq!(get(&client, &ours, "99").await, Ok(Got::Missing));
+    let found = find_by_field(&client, &ours, 0, &Value::Text("r2".to_owned())).await.unwrap();
+    assert_eq!((found.len(), &found[0].raw, &found[0].version), (1, &remote.raw, &remote.version));
+    assert_eq!(find_by_path(&client, &ours, &path(".id"), "1").await.unwrap().len(), 1);
+    assert_eq!(find_by_path(&client, &ours, &path(".id"), "none").await, Ok(vec![]));
+    inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
+    assert_eq!(get(&client, &ours, "2").await.unwrap_err().kind, FailureKind::BadAnswer);
+    inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
+    assert!(find_by_path(&client, &ours, &path(".id"), "none").await.is_err());
+    let (pages, failure) = list(&client, ours, ListQuery::default()).await;
+    assert_eq!((pages.concat().len(), failure), (2, None));
+}
+
+/// A listing can be read ahead by a task of its own.
+#[test]
+fn everything_can_be_sent_to_a_task() {
+    fn check<T: Send>(_: &T) {}
+    let client = client(upstream("https://api.example.com"), Script::new([]), &TestClock::new());
+    let rules = Arc::new(binding(client.upstream()));
+    check(&Lister::new(client.clone(), rules.clone(), ListQuery::default()).page());
+    let request = write(SendOp::Delete, Some("1"), &[]);
+    check(&write_one(&client, &rules, &request));
+    check(&write_batch(&client, &rules, vec![request.clone()]));
+    check(&find_by_path(&client, &rules, &path(".x"), "1"));
+}

@@ -1,0 +1,118 @@
+//! Owns: tests of cutting records out of pages.
+//!
+//! Must not know: transports.
+
+use super::super::split::{Split, SplitError, find_values, split_records, token_text};
+use super::*;
+
+fn records(body: &str, at: &str, others: &[&str]) -> Result<(Vec<String>, Vec<Option<String>>), SplitError> {
+    let others: Vec<Path> = others.iter().map(|text| path(text)).collect();
+    let Split { records, found } = split_records(body.as_bytes(), &path(at), &others.iter().collect::<Vec<_>>())?;
+    let texts = records.into_iter().map(|range| body[range].to_owned()).collect();
+    Ok((texts, found.iter().map(|found| token_text(body.as_bytes(), found.as_ref())).collect()))
+}
+
+/// Body, path, other paths; records, other values.
+type Case<'a> = (&'a str, &'a str, &'a [&'a str], Vec<String>, Vec<Option<String>>);
+
+#[test]
+fn records_are_found_where_they_are() {
+    let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
+    let some = |text: &str| Some(text.to_owned());
+    let cases: [Case<'_>; 9] = [
+        (r#"{"results":[{"a":1},{"b":"}]\""}]}"#, ".results", &[], list(&[r#"{"a":1}"#, r#"{"b":"}]\""}"#]), vec![]),
+        ("[]", ".", &[], vec![], vec![]),
+        (" [ {} , [1,2] , 3 ] ", ".", &[], list(&["{}", "[1,2]", "3"]), vec![]),
+        (
+            r#"{"meta":{"next":"c2","n":[1]},"data":{"items":[{"x":{"next":"no"}}]}}"#,
+            ".data.items",
+            &[".meta.next"],
+            list(&[r#"{"x":{"next":"no"}}"#]),
+            vec![some("c2")],
+        ),
+        (r#"{"d":[{}],"next":null}"#, ".d", &[".next"], list(&["{}"]), vec![None]),
+        (r#"{"d":[{}],"next":""}"#, ".d", &[".next"], list(&["{}"]), vec![None]),
+        (r#"{"d":[{}],"next":17}"#, ".d", &[".next", ".none"], list(&["{}"]), vec![some("17"), None]),
+        (r#"{"\u0064":[{"é":"\\"}],"n":"\u00e9"}"#, ".d", &[".n"], list(&[r#"{"é":"\\"}"#]), vec![some("é")]),
+        (
+            r#"[{"id":1,"next":"x"},{"id":2}]"#,
+            ".",
+            &[".[0].next"],
+            list(&[r#"{"id":1,"next":"x"}"#, r#"{"id":2}"#]),
+            vec![some("x")],
+        ),
+    ];
+    for (body, at, others, expected, found) in cases {
+        assert_eq!(records(body, at, others), Ok((expected, found)), "{body}");
+    }
+    assert_eq!(records("\u{feff}[1]", ".", &[]).map(|found| found.0), Ok(list(&["1"])));
+}
+
+#[test]
+fn s16_what_is_no_listing_is_never_an_empty_one() {
+    let refused = [
+        "",
+        " ",
+        "null",
+        "<html>",
+        "{",
+        r#"{"results":[{"a":1}"#,
+        r#"{"results":[{"a":1]}"#,
+        r#"{"results":[{}{}]}"#,
+        r#"{"results":[{},]}"#,
+        r#"{"results":[{}]"#,
+        r#"{"results":[{}]}}"#,
+        r#"{"results":["abc]}"#,
+        r#"{"results":[nope]}"#,
+        r#"{"results":null}"#,
+        r#"{"results":{}}"#,
+        r#"{"error":"no"}"#,
+        r#"{"results":[],"results":[{}]}"#,
+        "[]",
+        "[1,2",
+        r#"{"results" []}"#,
+        r#"{"results":[01]}"#,
+    ];
+    for body in refused {
+        assert!(records(body, ".results", &[]).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn f31_a_deep_record_does_not_hurt_the_others() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let body = format!(r#"[{{"a":1}},{deep},{{"b":2}}]"#);
+    assert_eq!(records(&body, ".", &[]).unwrap().0.len(), 3);
+}
+
+#[test]
+fn values_are_found_without_records() {
+    let found = find_values(br#"{"a":{"b":[5,6]}}"#, &[&path(".a.b[1]"), &path(".a.c")]).unwrap();
+    assert_eq!(found, [Some(13..14), None]);
+}
+
+/// Every prefix of a listing is refused, so that a truncated answer is never a shorter listing.
+#[test]
+fn f28_no_prefix_of_a_listing_is_a_listing() {
+    let body = r#"{"next":"a\"b","results":[{"id":"1","n":[1,2,{"x":null}]},{"id":"2","t":"\\"}],"total":2}"#;
+    for end in 0..body.len() {
+        assert!(records(&body[..end], ".results", &[".next"]).is_err(), "{}", &body[..end]);
+    }
+    assert_eq!(records(body, ".results", &[".next"]).unwrap().0.len(), 2);
+}
+
+/// Not a benchmark, a brake: run with `--ignored --nocapture` to see the speed of this profile.
+#[test]
+#[ignore = "prints a speed"]
+fn speed_of_splitting() {
+    let record = format!(
+        r#"{{"id":"7f3a","etag":"5","n":12345,"flag":true,"tags":["a","b","c"],"properties":{{"email":"ann@example.com","name":"Ann \"A\" Example","bio":"{}","more":{{"x":1.5,"y":null}}}}}},"#,
+        "lorem ipsum dolor sit amet ".repeat(21)
+    );
+    let body = format!(r#"{{"results":[{}{{}}],"next":"c"}}"#, record.repeat(100_000));
+    let clock = crate::clock::SystemClock::new();
+    let start = clock.monotonic();
+    let split = split_records(body.as_bytes(), &path(".results"), &[&path(".next")]).unwrap();
+    let took = clock.monotonic().saturating_sub(start);
+    println!("{} records of {} bytes in {took:?}", split.records.len(), record.len());
+}

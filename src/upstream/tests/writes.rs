@@ -1,0 +1,301 @@
+//! Owns: tests of single writes: bodies, preconditions, answers, what failures mean.
+//!
+//! Must not know: batches.
+
+use super::*;
+use crate::rules::{NextAt, Place};
+use crate::sandbox::{Concurrency, Fault, Matcher, ResourceConfig};
+
+const BASE: &str = "https://api.example.com";
+
+fn inside(config: ResourceConfig) -> (Arc<Client>, Arc<Inside>) {
+    let clock = TestClock::new();
+    let inside = Inside::new(config, &clock);
+    (client(upstream(BASE), inside.clone(), &clock), inside)
+}
+
+fn things() -> (Arc<Client>, Arc<Inside>) {
+    let (client, inside) = inside(ResourceConfig::at("/c"));
+    let body = json!({"id": "1", "name": "Ann", "phone": "1", "secret_note": "keep"});
+    inside.with(|sandbox| sandbox.insert("/c", &body, Utc.timestamp_opt(1_700_000_000, 0).unwrap()).unwrap());
+    (client, inside)
+}
+
+/// The record `1` as a listing would show it.
+async fn seen(client: &Client, rules: &Binding) -> Remote {
+    match get(client, rules, "1").await {
+        Ok(Got::Found(remote)) => remote,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn update(values: &[(usize, &str)], expected: &Remote) -> WriteRequest {
+    WriteRequest {
+        expected_version: expected.version.clone(),
+        expected_raw: Some(expected.raw.clone()),
+        ..write(SendOp::Update, Some("1"), values)
+    }
+}
+
+fn edit(inside: &Inside, patch: &Tree) {
+    inside.with(|sandbox| sandbox.edit("/c", "1", patch, Utc.timestamp_opt(1_700_000_001, 0).unwrap()).unwrap());
+}
+
+#[tokio::test]
+async fn a_create_answers_with_id_version_and_record() {
+    let (client, _) = inside(ResourceConfig::at("/c"));
+    let rules = binding(client.upstream());
+    let Written::Done { remote_id, version, record } =
+        write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann"), (2, "n")])).await
+    else {
+        panic!("not done")
+    };
+    let record = record.unwrap();
+    assert_eq!((remote_id.as_str(), version.as_deref()), ("1", Some("1")));
+    assert_eq!(rules.mapper.read(&record.raw).unwrap().slots[0].value(), Some(&Value::Text("Ann".to_owned())));
+}
+
+#[tokio::test]
+async fn f21_a_create_whose_answer_is_lost_is_unknown_and_found_by_its_key() {
+    let (client, inside) = inside(ResourceConfig::at("/c"));
+    let mut rules = binding(client.upstream());
+    rules.create.as_mut().unwrap().idempotency = Idempotency::Field(path(".external"));
+    inside.with(|sandbox| sandbox.push_fault(Matcher::of(::http::Method::POST, "/c"), Fault::LostResponseAfterCommit));
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
+    assert!(matches!(&written, Written::Unknown(_)), "{written:?}");
+    assert_eq!(inside.writes().len(), 1);
+    assert_eq!(find_by_path(&client, &rules, &path(".external"), "op-1").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn f21_a_keyed_create_is_repeated_and_made_once() {
+    let config = ResourceConfig { idempotency: Some(sandbox::Idempotency::default()), ..ResourceConfig::at("/c") };
+    let (client, inside) = inside(config);
+    let mut rules = binding(client.upstream());
+    rules.create.as_mut().unwrap().idempotency =
+        Idempotency::Header { name: "Idempotency-Key".to_owned(), ttl: Duration::from_hours(24) };
+    inside.with(|sandbox| sandbox.push_fault(Matcher::of(::http::Method::POST, "/c"), Fault::LostResponseAfterCommit));
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
+    assert!(matches!(&written, Written::Done { remote_id, .. } if remote_id == "1"), "{written:?}");
+    assert_eq!((inside.writes().len(), inside.with(|sandbox| sandbox.all("/c").len())), (2, 1));
+}
+
+#[tokio::test]
+async fn a_create_with_our_id_meets_an_existing_record() {
+    let config =
+        ResourceConfig { id: sandbox::IdStyle::Client, put: sandbox::Put::ReplaceOrCreate, ..ResourceConfig::at("/c") };
+    let (client, inside) = inside(config);
+    let mut rules = binding(client.upstream());
+    let create = rules.create.as_mut().unwrap();
+    (create.request, create.idempotency) = (request("PUT /c/{id}"), Idempotency::ClientId);
+    let create = write(SendOp::Create, Some("mine"), &[(0, "Ann")]);
+    let written = write_one(&client, &rules, &create).await;
+    assert!(matches!(&written, Written::Done { remote_id, record: Some(_), .. } if remote_id == "mine"), "{written:?}");
+    assert!(matches!(write_one(&client, &rules, &create).await, Written::Exists(_)));
+    assert_eq!(inside.writes(), ["PUT /c/mine 201", "PUT /c/mine 412"]);
+}
+
+#[tokio::test]
+async fn s32_an_update_is_conditional_and_stale_when_the_record_moved() {
+    let (client, inside) = things();
+    let rules = binding(client.upstream());
+    let before = seen(&client, &rules).await;
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+    assert!(matches!(&written, Written::Done { version: Some(v), record: Some(_), .. } if v == "2"), "{written:?}");
+    assert_eq!(inside.with(|s| s.requests().next_back().unwrap().json()), json!({"phone": "2"}));
+    let Written::Stale(Some(now)) = write_one(&client, &rules, &update(&[(1, "3")], &before)).await else {
+        panic!("not stale")
+    };
+    assert_eq!(now.version.as_deref(), Some("2"));
+    let missing = WriteRequest { remote_id: Some("9".to_owned()), ..update(&[(1, "3")], &before) };
+    assert!(matches!(write_one(&client, &rules, &missing).await, Written::Missing));
+}
+
+#[tokio::test]
+async fn s32_an_update_by_reread_compares_what_is_mapped() {
+    let (client, inside) = things();
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().precondition = Precondition::Reread;
+    let before = seen(&client, &rules).await;
+    // s38: a new version and an unmapped field are no reason to stop.
+    edit(&inside, &json!({"unmapped": 1}));
+    assert!(matches!(write_one(&client, &rules, &update(&[(1, "2")], &before)).await, Written::Done { .. }));
+    let Written::Stale(Some(now)) = write_one(&client, &rules, &update(&[(1, "3")], &before)).await else {
+        panic!("not stale")
+    };
+    assert_eq!(now.version.as_deref(), Some("3"));
+    assert_eq!(inside.writes().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_version_is_read_first() {
+    let (client, inside) = things();
+    let rules = binding(client.upstream());
+    let before = seen(&client, &rules).await;
+    let blind = WriteRequest { expected_version: None, ..update(&[(1, "2")], &before) };
+    assert!(matches!(write_one(&client, &rules, &blind).await, Written::Done { .. }));
+    let sent = inside.with(|sandbox| sandbox.requests().next_back().unwrap().headers["if-match"].clone());
+    assert_eq!(sent, "\"1\"");
+    assert!(matches!(write_one(&client, &rules, &blind).await, Written::Stale(Some(_))));
+    let nothing = WriteRequest { expected_raw: None, ..blind };
+    assert!(matches!(write_one(&client, &rules, &nothing).await, Written::Stale(Some(_))));
+    assert_eq!(inside.writes().len(), 1);
+}
+
+#[tokio::test]
+async fn s51_a_full_body_keeps_what_the_mapping_does_not_know() {
+    let (client, inside) = things();
+    let mut rules = binding(client.upstream());
+    let update_rules = rules.update.as_mut().unwrap();
+    (update_rules.request, update_rules.body) = (request("PUT /c/{id}"), Body::Full);
+    let before = seen(&client, &rules).await;
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+    assert!(matches!(written, Written::Done { .. }), "{written:?}");
+    let now = inside.with(|sandbox| sandbox.get("/c", "1")).unwrap();
+    assert_eq!((&now["phone"], &now["name"], &now["secret_note"]), (&json!("2"), &json!("Ann"), &json!("keep")));
+    edit(&inside, &json!({"secret_note": "newer"}));
+    assert!(matches!(write_one(&client, &rules, &update(&[(1, "3")], &before)).await, Written::Stale(_)));
+    let unseen = WriteRequest { expected_raw: None, expected_version: None, ..update(&[(1, "3")], &before) };
+    assert!(matches!(write_one(&client, &rules, &unseen).await, Written::Stale(Some(_))));
+    rules.update.as_mut().unwrap().precondition = Precondition::None;
+    assert!(matches!(write_one(&client, &rules, &unseen).await, Written::Done { .. }));
+    let now = inside.with(|sandbox| sandbox.get("/c", "1")).unwrap();
+    assert_eq!((&now["phone"], &now["secret_note"]), (&json!("3"), &json!("newer")));
+}
+
+#[tokio::test]
+async fn versions_go_into_query_and_body() {
+    for (place, concurrency, field) in [
+        (Place::Query("v".to_owned()), Concurrency { query: Some("v".to_owned()), ..Concurrency::ignored() }, false),
+        (Place::Body(path(".etag")), Concurrency { body: true, ..Concurrency::ignored() }, true),
+    ] {
+        let (client, inside) = things();
+        inside.with(|sandbox| sandbox.resource_config_mut("/c").unwrap().concurrency = concurrency);
+        let mut rules = binding(client.upstream());
+        rules.update.as_mut().unwrap().precondition = Precondition::Version { place, value: template("{version}") };
+        let before = seen(&client, &rules).await;
+        assert!(matches!(write_one(&client, &rules, &update(&[(1, "2")], &before)).await, Written::Done { .. }));
+        let sent = inside.with(|sandbox| sandbox.requests().next_back().unwrap().clone());
+        assert_eq!((sent.json()["etag"] == json!("1"), sent.target == "/c/1?v=1"), (field, !field));
+        assert!(matches!(write_one(&client, &rules, &update(&[(1, "3")], &before)).await, Written::Stale(Some(_))));
+    }
+}
+
+#[tokio::test]
+async fn deletes_are_done_when_nothing_is_there() {
+    let (client, _) = things();
+    let rules = binding(client.upstream());
+    for _ in 0..2 {
+        let written = write_one(&client, &rules, &write(SendOp::Delete, Some("1"), &[])).await;
+        assert!(matches!(&written, Written::Done { remote_id, .. } if remote_id == "1"), "{written:?}");
+    }
+}
+
+#[tokio::test]
+async fn f45_a_conflict_that_is_none_of_the_version_is_a_refusal() {
+    let (client, inside) = things();
+    let rules = binding(client.upstream());
+    let before = seen(&client, &rules).await;
+    inside.with(|sandbox| sandbox.push_fault(Matcher::of(::http::Method::PATCH, "/c"), Fault::status(409)));
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+    assert_eq!(written, Written::Refused("PATCH /c/1 409: scripted fault".to_owned()));
+}
+
+type Judge = fn(&Written) -> bool;
+
+#[tokio::test]
+async fn what_failures_mean_for_a_create() {
+    let cases: [(u16, Judge); 6] = [
+        (400, |w| matches!(w, Written::Refused(_))),
+        (401, |w| matches!(w, Written::Stopped(_))),
+        (404, |w| matches!(w, Written::Refused(_))),
+        (409, |w| matches!(w, Written::Exists(_))),
+        (422, |w| matches!(w, Written::Refused(_))),
+        (500, |w| matches!(w, Written::Unknown(_))),
+    ];
+    for (code, expected) in cases {
+        let (client, inside) = things();
+        inside.with(|sandbox| sandbox.push_fault(Matcher::of(::http::Method::POST, "/c"), Fault::status(code)));
+        let written =
+            write_one(&client, &binding(client.upstream()), &write(SendOp::Create, None, &[(0, "Ann")])).await;
+        assert!(expected(&written), "{code}: {written:?}");
+    }
+}
+
+#[tokio::test]
+async fn s33_a_partial_answer_is_not_taken_for_the_record() {
+    let thin = json!({"id": "1", "etag": "9"});
+    let script = Script::new([ok(&thin), ok(&thin), answer(204, &[], "")]);
+    let client = client(upstream(BASE), script, &TestClock::new());
+    let rules = binding(client.upstream());
+    let expected = raw(&json!({"id": "1", "etag": "8", "name": "Ann", "phone": "1"}));
+    let expected =
+        Remote { raw: expected, version: Some("8".to_owned()), observed_at: Utc.timestamp_opt(0, 0).unwrap() };
+    for version in [Some("9"), Some("9"), None] {
+        let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
+        let version = version.map(str::to_owned);
+        assert_eq!(written, Written::Done { remote_id: "1".to_owned(), version, record: None });
+    }
+}
+
+#[tokio::test]
+async fn ids_and_versions_are_captured_where_the_rules_say() {
+    let script = Script::new([
+        answer(201, &[("etag", "\"a1\"")], r#"{"data":{"uid":77,"record":{"id":"no"}}}"#),
+        answer(201, &[("location", "https://api.example.com/c/88?x=1")], ""),
+        answer(201, &[], "{}"),
+    ]);
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    let create = rules.create.as_mut().unwrap();
+    create.capture_id = Some(path(".data.uid"));
+    create.capture_version = Some(NextAt::Header("ETag".to_owned()));
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
+    assert_eq!(written, Written::Done { remote_id: "77".to_owned(), version: Some("\"a1\"".to_owned()), record: None });
+    rules.create.as_mut().unwrap().capture_id = None;
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
+    assert!(matches!(&written, Written::Done { remote_id, .. } if remote_id == "88"), "{written:?}");
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
+    assert!(matches!(&written, Written::Unknown(_)), "{written:?}");
+}
+
+#[tokio::test]
+async fn only_what_may_be_written_enters_a_body() {
+    let script = Script::new([ok(&json!({"id": "1", "name": "A"})), answer(204, &[], "")]);
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.mapper.fields[1].push = false;
+    write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "A"), (1, "B"), (2, "C")])).await;
+    assert_eq!(script.body(0), json!({"name": "A", "note": "C"}));
+    rules.update.as_mut().unwrap().precondition = Precondition::None;
+    write_one(&client, &rules, &write(SendOp::Update, Some("1"), &[(0, "A"), (1, "B"), (2, "C")])).await;
+    assert_eq!(script.body(1), json!({"name": "A"}));
+}
+
+#[tokio::test]
+async fn a_body_by_filter() {
+    let script = Script::new([answer(204, &[], "")]);
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    let filter = "{mask: (.changed | keys), was: .remote.name, person: .record}";
+    let update_rules = rules.update.as_mut().unwrap();
+    update_rules.body = Body::Filter(crate::record::Filter::compile(filter, &[]).unwrap());
+    update_rules.precondition = Precondition::None;
+    let mut request = write(SendOp::Update, Some("1"), &[(1, "2")]);
+    request.record.push((0, Value::Text("Ann".to_owned())));
+    request.expected_raw = Some(raw(&json!({"id": "1", "name": "Old"})));
+    write_one(&client, &rules, &request).await;
+    let person = json!({"name": "Ann", "phone": "2"});
+    assert_eq!(script.body(0), json!({"mask": ["phone"], "was": "Old", "person": person}));
+}
+
+#[tokio::test]
+async fn s46_what_cannot_be_expressed_is_named_and_nothing_is_sent() {
+    let script = Script::new([]);
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.mapper.fields[0].codec = Codec::Enum([("lead".to_owned(), "L".into())].into());
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "customer"), (1, "2")])).await;
+    assert!(matches!(&written, Written::Inexpressible(fields) if fields.len() == 1 && fields[0].0 == 0), "{written:?}");
+    assert!(script.asked().is_empty());
+}

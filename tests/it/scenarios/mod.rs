@@ -1,0 +1,3 @@
+//! Scenarios of a correct two-way sync, by number, through the real program against sandboxes on loopback.
+
+mod first_look;
