@@ -144,7 +144,11 @@ impl Engine {
         Ok(report)
     }
 
-    async fn begin(&self, rules: &Arc<Collection>, options: &PassOptions) -> Result<(Pass, PassRow, Tally), StoreError> {
+    async fn begin(
+        &self,
+        rules: &Arc<Collection>,
+        options: &PassOptions,
+    ) -> Result<(Pass, PassRow, Tally), StoreError> {
         let (ruleset, rules, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let mut row = PassRow {
             id: 0,
