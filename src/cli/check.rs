@@ -2,6 +2,8 @@
 //!
 //! Must not know: the rules language; how HTTP is spoken.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::rules::{Diagnostic, Ruleset, Severity, render};
@@ -97,9 +99,9 @@ fn extent(rules: &Ruleset) -> Extent {
 fn text(findings: &Findings, drawn: &str, width: usize) -> String {
     let mut text = drawn.to_owned();
     for secret in &findings.missing_secrets {
-        text += &format!("secret {} is missing; looked at:\n", style::paint(style::HEAD, &secret.name));
+        writeln!(text, "secret {} is missing; looked at:", style::paint(style::HEAD, &secret.name)).ok();
         for place in &secret.looked_at {
-            text += &format!("  {place}\n");
+            writeln!(text, "  {place}").ok();
         }
     }
     if let Some(answers) = &findings.upstreams {

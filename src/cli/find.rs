@@ -4,7 +4,7 @@
 
 use crate::record::RecordId;
 use crate::rules::{Collection, Ruleset};
-use crate::store::{Store, View, read};
+use crate::store::{Store, read};
 
 use super::exit::CliError;
 use super::style;
@@ -19,7 +19,7 @@ pub async fn find_record(store: &dyn Store, rules: &Ruleset, name: &str) -> Resu
         _ => (None, name),
     };
     let asked = id.to_owned();
-    let mut found = read(store, move |view| find(view, &asked)).await?;
+    let mut found = read(store, move |view| view.find_record(&asked)).await?;
     found.retain(|(of, _)| collection.is_none_or(|only| only == of));
     found.sort();
     found.dedup();
@@ -42,13 +42,23 @@ pub async fn find_record(store: &dyn Store, rules: &Ruleset, name: &str) -> Resu
     }
 }
 
-fn find(view: &dyn View, id: &str) -> Result<Vec<(String, RecordId)>, crate::store::StoreError> {
-    view.find_record(id)
+/// The nearest of the known names, or all of them, as a remedy.
+pub fn nearest(given: &str, known: &[&str]) -> String {
+    let near = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(given, known), *known))
+        .filter(|(score, _)| *score >= 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((_, near)) = near {
+        format!("did you mean `{near}`?")
+    } else {
+        format!("there is: {}", known.join(", "))
+    }
 }
 
 /// The collection in the rules.
 pub fn collection<'a>(rules: &'a Ruleset, name: &str) -> Result<&'a Collection, CliError> {
-    rules.collections.get(name).map(std::convert::AsRef::as_ref).ok_or_else(|| {
+    rules.collections.get(name).map(AsRef::as_ref).ok_or_else(|| {
         CliError::NotFound(format!("the record is in `{name}`, which the rules no longer have; add it to look at it"))
     })
 }
@@ -57,15 +67,7 @@ pub fn collection<'a>(rules: &'a Ruleset, name: &str) -> Result<&'a Collection, 
 pub fn field(collection: &Collection, name: &str) -> Result<usize, CliError> {
     collection.field(name).ok_or_else(|| {
         let known: Vec<&str> = collection.fields.iter().map(|field| field.name.as_str()).collect();
-        let near = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(name, known), *known))
-            .filter(|(score, _)| *score >= 0.75)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        let remedy = match near {
-            Some((_, near)) => format!("did you mean `{near}`?"),
-            None => format!("it has: {}", known.join(", ")),
-        };
+        let remedy = nearest(name, &known);
         CliError::Usage(format!("`{}` has no field `{}`; {remedy}", collection.name, style::clean(name)))
     })
 }

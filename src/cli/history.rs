@@ -2,6 +2,8 @@
 //!
 //! Must not know: how history is written.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -118,7 +120,7 @@ pub fn text(history: &[Entry], width: usize) -> String {
         }
         let (fields, change) = (fields(entry), change(entry, (width / 3).max(16)));
         let why = format!("{} · {} · {}", entry.kind, whose(entry), style::clean(&entry.rule));
-        text += &format!("  {fields:<14} {change}  {}\n", style::paint(style::DIM, why));
+        writeln!(text, "  {fields:<14} {change}  {}", style::paint(style::DIM, why)).ok();
     }
     text
 }

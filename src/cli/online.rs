@@ -2,6 +2,7 @@
 //!
 //! Must not know: rules diagnostics.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -152,7 +153,7 @@ pub fn text(answers: &[Answer], samples: &[Sample], width: usize) -> String {
         let id = sample.id.as_deref().map(style::clean).unwrap_or_default();
         text += &style::heading(&format!("{} at {} {id}", sample.collection, sample.upstream));
         if let Some(error) = &sample.error {
-            text += &format!("  {}\n", style::paint(style::BAD, style::clean(error)));
+            writeln!(text, "  {}", style::paint(style::BAD, style::clean(error))).ok();
         }
         for field in &sample.fields {
             let shown = match (&field.error, &field.value) {
@@ -162,7 +163,7 @@ pub fn text(answers: &[Answer], samples: &[Sample], width: usize) -> String {
                     width.saturating_sub(24).max(20),
                 ),
             };
-            text += &format!("  {:<20}  {shown}\n", field.field);
+            writeln!(text, "  {:<20}  {shown}", field.field).ok();
         }
     }
     text

@@ -22,7 +22,7 @@ pub fn plan_text(reports: &[PassReport], all: bool, width: usize) -> String {
     }
     let pending: u64 = reports.iter().map(changes).sum();
     if pending == 0 && reports.iter().all(|report| report.outcome == Outcome::Ok) {
-        text += &format!("{}: nothing to do\n", paint(style::GOOD, "in sync"));
+        writeln!(text, "{}: nothing to do", paint(style::GOOD, "in sync")).ok();
     }
     text
 }
@@ -44,23 +44,19 @@ pub fn changes_text(report: &PassReport, all: bool, width: usize) -> String {
         report.changes.iter().take(if summed_up { EXAMPLES } else { report.changes.len() }).collect();
     if summed_up {
         text += &summary(report, width);
-        text += &format!("the first {} of them (--all lists every one):\n", listed.len());
+        writeln!(text, "the first {} of them (--all lists every one):", listed.len()).ok();
     }
-    let (taken, written) = match report.dry_run {
-        true => ("changed upstream, to be taken over here", "to be written"),
-        false => ("changed upstream, taken over here", "written"),
+    let (taken, written) = if report.dry_run {
+        ("changed upstream, to be taken over here", "to be written")
+    } else {
+        ("changed upstream, taken over here", "written")
     };
-    let groups: [(&str, fn(&Change) -> bool); 3] = [
-        (taken, |change| change.target == "local" && !needs_person(change)),
-        (written, |change| change.target != "local" && !needs_person(change)),
-        ("left for a person", needs_person),
-    ];
-    for (title, belongs) in groups {
-        let mut members = listed.iter().filter(|change| belongs(change)).peekable();
+    for (title, group) in [(taken, Group::Taken), (written, Group::Written), ("left for a person", Group::Left)] {
+        let mut members = listed.iter().filter(|change| group_of(change) == group).peekable();
         if members.peek().is_none() {
             continue;
         }
-        text += &format!(" {}\n", paint(style::DIM, title));
+        writeln!(text, " {}", paint(style::DIM, title)).ok();
         for change in members {
             text += &change_text(change, width);
         }
@@ -68,8 +64,20 @@ pub fn changes_text(report: &PassReport, all: bool, width: usize) -> String {
     text + &troubles(report)
 }
 
-fn needs_person(change: &Change) -> bool {
-    matches!(change.action.as_str(), "conflict" | "quarantine")
+/// Under which heading a change stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Taken,
+    Written,
+    Left,
+}
+
+fn group_of(change: &Change) -> Group {
+    match (change.action.as_str(), change.target.as_str()) {
+        ("conflict" | "quarantine", _) => Group::Left,
+        (_, "local") => Group::Taken,
+        _ => Group::Written,
+    }
 }
 
 fn change_text(change: &Change, width: usize) -> String {

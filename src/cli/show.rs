@@ -156,7 +156,7 @@ pub fn links_text(links: &[LinkSide], width: usize) -> String {
                 state += ", newer seen";
             }
             if let Some(error) = &link.error {
-                state += &format!(", unreadable: {}", style::clean(error));
+                write!(state, ", unreadable: {}", style::clean(error)).ok();
             }
             vec![
                 link.upstream.clone(),

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::upstream::{Client, HttpTransport, Transport};
 
 use super::args::Global;
 use super::exit::CliError;
+use super::find::nearest;
 use super::out::Out;
 
 /// One installation, as its settings describe it.
@@ -200,7 +202,7 @@ fn errors_text(examined: &Examined, out: &Out) -> String {
         examined.diagnostics.iter().filter(|note| note.severity == Severity::Error).cloned().collect();
     let mut text = render(&errors, &examined.sources, out.colors_talk(), out.width());
     for missing in &examined.missing {
-        text.push_str(&format!("{missing}\n"));
+        writeln!(text, "{missing}").ok();
     }
     text.push_str(
         "error: the rules cannot be used as they are; `reconciled check` checks them without touching anything",
@@ -212,19 +214,8 @@ fn errors_text(examined: &Examined, out: &Out) -> String {
 pub fn select_collections(rules: &Ruleset, named: &[String]) -> Result<Vec<String>, CliError> {
     for name in named {
         if !rules.collections.contains_key(name) {
-            let near = rules
-                .collections
-                .keys()
-                .map(|known| (strsim::jaro_winkler(name, known), known))
-                .filter(|(score, _)| *score >= 0.7)
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            let remedy = match near {
-                Some((_, known)) => format!("did you mean `{known}`?"),
-                None => {
-                    let known: Vec<&str> = rules.collections.keys().map(String::as_str).collect();
-                    format!("the rules have: {}", known.join(", "))
-                }
-            };
+            let known: Vec<&str> = rules.collections.keys().map(String::as_str).collect();
+            let remedy = nearest(name, &known);
             return Err(CliError::Usage(format!("no collection named `{name}` in the rules; {remedy}")));
         }
     }

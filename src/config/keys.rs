@@ -8,7 +8,7 @@ use super::duration::parse_duration;
 /// it is `RECONCILED__LOG__LEVEL`.
 #[derive(Debug)]
 pub struct Key {
-    /// Lower snake_case, dotted.
+    /// In lower snake case, dotted.
     pub name: &'static str,
     /// What it may hold.
     pub kind: Kind,
@@ -66,7 +66,7 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
     }
 }
 
-/// Checks the name of a variable: lower snake_case, so that file and environment mean the same one.
+/// Checks the name of a variable: lower snake case, so that file and environment mean the same one.
 pub fn check_variable_name(name: &str) -> Result<(), String> {
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     let rest = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');

@@ -9,7 +9,6 @@ mod layers;
 mod rule_files;
 mod secrets;
 
-pub use file::Problem;
 pub use layers::{ConfigError, Environment, Overrides, Settings, Source};
-pub use rule_files::{RuleFile, load_rule_files};
+pub use rule_files::load_rule_files;
 pub use secrets::{MissingSecret, Secrets};

@@ -17,7 +17,7 @@ type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// Where secrets are looked for.
 pub struct Secrets {
     credentials_dir: Option<PathBuf>,
-    secrets_dir: PathBuf,
+    folder: PathBuf,
     variable: Lookup,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for MissingSecret {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secrets").field("secrets_dir", &self.secrets_dir).finish_non_exhaustive()
+        f.debug_struct("Secrets").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
@@ -52,13 +52,13 @@ enum Place {
 }
 
 impl Secrets {
-    /// `credentials_dir` is systemd's `$CREDENTIALS_DIRECTORY`; `variable` reads an environment variable.
+    /// `credentials_dir` is systemd's `$CREDENTIALS_DIRECTORY`, `folder` the setting `secrets_dir`; `variable` reads an environment variable.
     pub fn new(
         credentials_dir: Option<PathBuf>,
-        secrets_dir: PathBuf,
+        folder: PathBuf,
         variable: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        Self { credentials_dir, secrets_dir, variable: Box::new(variable) }
+        Self { credentials_dir, folder, variable: Box::new(variable) }
     }
 
     /// The secret of this name, or which places were looked at.
@@ -74,8 +74,8 @@ impl Secrets {
             Some(folder) => from_file(&folder.join(name), "systemd credential", false),
             None => Place::Not("systemd credentials (none passed)".to_owned()),
         });
-        let file = std::iter::once_with(|| from_file(&self.secrets_dir.join(name), "file", true));
-        let environment = std::iter::once_with(|| self.from_environment(name));
+        let file = std::iter::once_with(|| from_file(&self.folder.join(name), "file", true));
+        let environment = std::iter::once_with(|| self.in_environment(name));
         for place in credential.chain(file).chain(environment) {
             match place {
                 Place::Found(secret) => return Ok(secret),
@@ -89,7 +89,7 @@ impl Secrets {
         Err(MissingSecret { name: name.to_owned(), looked })
     }
 
-    fn from_environment(&self, name: &str) -> Place {
+    fn in_environment(&self, name: &str) -> Place {
         let variable = format!("RECONCILED_SECRET_{}", name.to_ascii_uppercase().replace(['-', '.'], "_"));
         match (self.variable)(&variable) {
             Some(text) => not_empty(text, &format!("environment {variable}")),

@@ -97,7 +97,7 @@ impl State {
 
     /// A clock that was set back would make everything due far away: what lies ahead of it counts as just run.
     fn notice_clock(&mut self, now: Moment) {
-        if self.seen.is_some_and(|seen| now.wall < seen.wall) || self.seen.is_none() {
+        if self.seen.is_none_or(|seen| now.wall < seen.wall) {
             let rebase = |last: &mut Option<Last>| {
                 if let Some(last) = last.as_mut().filter(|last| last.wall > now.wall) {
                     last.wall = now.wall;
@@ -174,6 +174,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with decisions")]
     fn start(collection: &str) -> Option<Action> {
         Some(Action::Start { collection: collection.to_owned(), full: false })
     }

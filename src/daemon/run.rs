@@ -86,7 +86,7 @@ pub async fn run(
             Gathered::Event(event) => event,
             Gathered::Passed(result) => {
                 running = None;
-                let fatal = account(result, plan.mode, tell, &mut failed);
+                let fatal = account(*result, plan.mode, tell, &mut failed);
                 Event::PassEnded { fatal }
             }
         };
@@ -213,7 +213,7 @@ async fn load_jobs(rules: &Ruleset, store: &dyn Store, plan: &Plan) -> Result<Ve
 /// What the loop wakes up for.
 enum Gathered {
     Event(Event),
-    Passed(Result<PassReport, PassError>),
+    Passed(Box<Result<PassReport, PassError>>),
 }
 
 /// Everything that events come from, but the pass.
@@ -254,7 +254,7 @@ impl Sources {
             biased;
             () = hear(&mut self.term) => Gathered::Event(Event::StopAsked),
             () = hear(&mut self.int) => Gathered::Event(Event::StopAsked),
-            result = pass_or_never(running) => Gathered::Passed(result),
+            result = pass_or_never(running) => Gathered::Passed(Box::new(result)),
             () = self.clock.sleep(drain_left), if drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
             Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),
             () = self.clock.sleep(SILENCE_MAX) => Gathered::Event(Event::Tick),

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn intervals_count_elapsed_time() {
-        let every = Schedule::Every(Duration::from_secs(300));
+        let every = Schedule::Every(Duration::from_mins(5));
         let now = |wall: &str, steady: u64| Moment { wall: at(wall), steady: Duration::from_secs(steady) };
         let last = |steady| Some(Last { wall: at("2026-01-01T00:00:00Z"), steady });
         let second = Duration::from_secs;

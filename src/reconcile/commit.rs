@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::merge::guard::{self, Tally};
 use crate::merge::{self, Halt, Hub, RecordPlan};
 use crate::record::RecordId;
-use crate::store::{DirtyOp, QuarantineRow, StoreError, Tx};
+use crate::store::{DirtyOp, QuarantineRow, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Contact};
@@ -32,6 +32,9 @@ pub struct Order {
     pub changes_max: usize,
     /// Guards count only in the first round of a pass; later rounds re-merge what the first one wrote.
     pub guarded: bool,
+    /// What each target had before the pass read anything: first contact inserts while reading, and what an
+    /// initial load brings in is no yardstick for limits.
+    pub before: Tally,
 }
 
 /// What came of it.
@@ -61,7 +64,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         pass,
         order,
         round: Round { planned: vec![Counts::default(); pass.collection.bindings.len()], ..Round::default() },
-        tally: totals(tx, pass)?,
+        tally: order.before.clone(),
         digest: Sha256::new(),
     };
     work.look_again_under_new_rules(tx)?;
@@ -88,13 +91,13 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// How many records each target has before the pass.
-fn totals(tx: &dyn Tx, pass: &Pass) -> Result<Tally, StoreError> {
+pub fn totals(view: &dyn View, pass: &Pass) -> Result<Tally, StoreError> {
     let total = |total: u64| guard::Counts { total, ..guard::Counts::default() };
     let mut bindings = Vec::with_capacity(pass.collection.bindings.len());
     for at in 0..pass.collection.bindings.len() {
-        bindings.push(total(tx.link_count(pass.binding_key(at), merge::LinkState::Live)?));
+        bindings.push(total(view.link_count(pass.binding_key(at), merge::LinkState::Live)?));
     }
-    Ok(Tally::new(total(tx.row_count(&pass.collection)?), bindings))
+    Ok(Tally::new(total(view.row_count(&pass.collection)?), bindings))
 }
 
 struct Work<'a> {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::merge::Halt;
+use crate::merge::guard::Tally;
 use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, HaltRow, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::{Client, Failure};
@@ -115,7 +116,7 @@ impl Engine {
             .ok_or_else(|| PassError::UnknownCollection(collection.to_owned()))?;
         progress.step(&Step::Began { collection });
         let began = self.clock.monotonic();
-        let (pass, row) = self.begin(rules, options).await?;
+        let (pass, row, before) = self.begin(rules, options).await?;
         let mut run = Run {
             engine: self,
             options,
@@ -128,6 +129,7 @@ impl Engine {
                 ..PassReport::default()
             },
             barrier: Barrier::default(),
+            before,
         };
         let result = run.phases().await;
         let mut report = run.report;
@@ -142,7 +144,11 @@ impl Engine {
         Ok(report)
     }
 
-    async fn begin(&self, rules: &Arc<Collection>, options: &PassOptions) -> Result<(Pass, PassRow), StoreError> {
+    async fn begin(
+        &self,
+        rules: &Arc<Collection>,
+        options: &PassOptions,
+    ) -> Result<(Pass, PassRow, Tally), StoreError> {
         let (ruleset, rules, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let mut row = PassRow {
             id: 0,
@@ -159,7 +165,8 @@ impl Engine {
             let mut pass = Pass::register(tx, &ruleset, &rules, clock)?;
             row.id = tx.begin_pass(&row)?;
             pass.id = row.id;
-            Ok((pass, row))
+            let before = commit::totals(tx, &pass)?;
+            Ok((pass, row, before))
         })
         .await
     }
@@ -224,6 +231,7 @@ struct Run<'a> {
     pass: Arc<Pass>,
     report: PassReport,
     barrier: Barrier,
+    before: Tally,
 }
 
 impl Run<'_> {
@@ -324,6 +332,7 @@ impl Run<'_> {
             approved: approved.map(str::to_owned),
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
             guarded: round == 0,
+            before: self.before.clone(),
         };
         let pass = Arc::clone(&self.pass);
         let result =

@@ -129,7 +129,7 @@ impl Stage {
     pub fn table(&self, query: &str, width: usize) -> Result<String, CliError> {
         let connection = Connection::open(&self.database).map_err(sql_failed)?;
         let mut statement = connection.prepare(query).map_err(sql_failed)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut rows = statement.query([]).map_err(sql_failed)?;
         let mut cells = Vec::new();
@@ -140,12 +140,12 @@ impl Stage {
         Ok(style::table(width, &names, cells))
     }
 
-    /// Somebody at an upstream edits the record whose text at `path` (a JSON pointer) is `is`.
-    pub fn edit(&self, at: &Served, resource: &str, path: &str, is: &str, patch: &Value) -> Result<(), CliError> {
+    /// Somebody at an upstream edits the record whose text at `pointer` (RFC 6901) is `is`.
+    pub fn edit(&self, at: &Served, resource: &str, pointer: &str, is: &str, patch: &Value) -> Result<(), CliError> {
         let now = self.clock.now();
         at.with_sandbox(|sandbox| {
             let all = sandbox.all(resource);
-            let found = all.iter().find(|record| record.pointer(path).and_then(Value::as_str) == Some(is));
+            let found = all.iter().find(|record| record.pointer(pointer).and_then(Value::as_str) == Some(is));
             let id = found.and_then(|record| record.get("id")).and_then(Value::as_str).unwrap_or_default().to_owned();
             sandbox.edit(resource, &id, patch, now).map(|_record| ())
         })
@@ -172,6 +172,7 @@ pub fn records(at: &Served, resource: &str) -> Vec<Value> {
     at.with_sandbox(|sandbox| sandbox.all(resource))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn sql_failed(error: rusqlite::Error) -> CliError {
     CliError::Other(format!("the demo's SQL failed: {error}"))
 }
@@ -199,7 +200,7 @@ fn write_files(folder: &Path, crm_url: &str, billing_url: &str) -> std::io::Resu
     fs::create_dir_all(folder.join("secrets"))?;
     for (name, secret) in [("crm_token", CRM_TOKEN), ("billing_key", BILLING_KEY)] {
         let path = folder.join("secrets").join(name);
-        fs::OpenOptions::new().write(true).create(true).mode(0o600).open(path)?.write_all(secret.as_bytes())?;
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(secret.as_bytes())?;
     }
     Ok(())
 }
