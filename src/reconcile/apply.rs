@@ -30,14 +30,14 @@ pub struct Applied {
 }
 
 /// Applies a plan. A row that the table refuses (a unique value) sets the record aside and changes nothing else.
-pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: RecordPlan) -> Result<Applied, StoreError> {
+pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
     if let Some(reason) = &plan.quarantine {
         set_aside(tx, pass, found, reason)?;
         applied.changes.push(change(pass, found, "local", "quarantine", Vec::new(), Some(reason.clone())));
         return clear_hint(tx, pass, found).map(|()| applied);
     }
-    match apply_local(tx, pass, found, &plan, &mut applied) {
+    match apply_local(tx, pass, found, plan, &mut applied) {
         Ok(()) => {}
         Err(StoreError::Constraint { table, reason }) => {
             let reason = format!("the local table refuses it: {table}: {reason}");
@@ -48,9 +48,9 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: RecordPlan) -
         Err(error) => return Err(error),
     }
     tx.clear_quarantine(&pass.collection.name, "local", &local_subject(&found.record))?;
-    apply_bases(tx, pass, found, &plan)?;
-    apply_origins(tx, pass, found, &plan)?;
-    apply_conflicts(tx, pass, found, &plan, &mut applied)?;
+    apply_bases(tx, pass, found, plan)?;
+    apply_origins(tx, pass, found, plan)?;
+    apply_conflicts(tx, pass, found, plan, &mut applied)?;
     for decision in &plan.decisions {
         remember(tx, pass, found, decision)?;
     }
@@ -58,7 +58,7 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: RecordPlan) -
     for key in &found.answered {
         tx.drop_intent(key)?;
     }
-    intend::intend(tx, pass, found, &plan, &mut applied)?;
+    intend::intend(tx, pass, found, plan, &mut applied)?;
     Ok(applied)
 }
 

@@ -259,7 +259,7 @@ impl Work<'_> {
         };
         self.tally.add(&self.pass.collection, &plan);
         self.digest.update(format!("{:?}{:?}{:?}", record, plan.local, plan.writes));
-        let applied = apply::apply(tx, self.pass, &found, plan)?;
+        let applied = apply::apply(tx, self.pass, &found, &plan)?;
         self.account(&found, applied);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Owns: where a binding's reading stands between passes: since-value, ETag, a listing in progress.
+//! Owns: where a binding's reading stands between passes: since-value, `ETag`, a listing in progress.
 //!
 //! Must not know: how pages are fetched.
 
@@ -13,7 +13,7 @@ use crate::upstream::{ListQuery, PageToken};
 pub struct Cursor {
     /// The greatest time of change seen by a finished listing (for `since` from `updated_at`).
     pub high: Option<Micros>,
-    /// The opaque since-value (from header or body), or the listing's ETag, of the last finished listing.
+    /// The opaque since-value (from header or body), or the listing's `ETag`, of the last finished listing.
     pub mark: Option<String>,
     /// When the last complete generation was finished.
     pub full_at: Option<Micros>,
@@ -128,7 +128,7 @@ mod tests {
             into: crate::rules::Place::Query("since".into()),
             from,
             format: TimeFormat::UnixS,
-            lookback: std::time::Duration::from_secs(120),
+            lookback: std::time::Duration::from_mins(2),
         }
     }
 

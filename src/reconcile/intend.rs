@@ -5,7 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::merge::{RecordPlan, Write, WriteOp};
-use crate::record::{Json, RecordId, Value};
+use crate::record::{FieldError, Json, RecordId, Value};
 use crate::rules::{Binding, Idempotency, Precondition};
 use crate::store::{IntentRow, QuarantineFilter, QuarantineRow, StoreError, Tx, View};
 use crate::upstream::SendOp;
@@ -89,49 +89,20 @@ fn shape(
     let inexpressible = rules.mapper.write(&mut body, &remote_values);
     let sendable: Vec<(usize, Value)> =
         values.iter().filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field)).cloned().collect();
-    let subject = local_subject(&found.record);
-    let remote_id = found
-        .links
-        .get(at)
-        .and_then(Option::as_ref)
-        .map(|link| link.remote_id.clone())
-        .or_else(|| found.staged.get(at).and_then(Option::as_ref).map(|staged| staged.remote_id.clone()));
-    let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
     if !inexpressible.is_empty() {
-        let reasons: Vec<String> = inexpressible
-            .iter()
-            .map(|(field, error)| {
-                let name = pass.collection.fields.get(*field).map_or("?", |field| field.name.as_str());
-                format!("{name}: {error}")
-            })
-            .collect();
-        set_aside(
-            tx,
-            pass,
-            found,
-            at,
-            "push",
-            &format!("cannot be expressed at {}: {}", rules.upstream.name, reasons.join("; ")),
-            "fields",
-        )?;
+        note_inexpressible(tx, pass, found, at, &inexpressible)?;
         if sendable.is_empty() {
             return Ok(None);
         }
     }
-    let filter = QuarantineFilter {
-        collection: Some(pass.collection.name.clone()),
-        upstream: Some(rules.upstream.name.clone()),
-        subject: Some(subject.clone()),
-        limit: 1,
-    };
-    if let Some(row) = tx.quarantined(&filter)?.first() {
-        if row.inputs == refusal_inputs(tx, pass, at, &found.record, op, &remote_values)? {
-            return Ok(None);
-        }
-        if inexpressible.is_empty() {
-            tx.clear_quarantine(&row.collection, &row.upstream, &row.subject)?;
-        }
+    if was_refused(tx, pass, found, at, op, &remote_values, inexpressible.is_empty())? {
+        return Ok(None);
     }
+    // A link that was made in this very pass is in the store, but not yet among what was gathered.
+    let linked = found.links.get(at).and_then(Option::as_ref).map(|link| link.remote_id.clone());
+    let remote_id =
+        linked.or_else(|| found.staged.get(at).and_then(Option::as_ref).map(|staged| staged.remote_id.clone()));
+    let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
     let before = known_there(found, at);
     let fields = apply::field_changes(pass, plan, &before, &sendable);
     let mut told = apply::change(pass, found, &rules.upstream.name, op.name(), fields, None);
@@ -166,6 +137,51 @@ fn shape(
         sent_at: None,
         note: None,
     }))
+}
+
+/// Fields that the upstream has no way to say are named; the rest goes.
+fn note_inexpressible(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    found: &Gathered,
+    at: usize,
+    fields: &[(usize, FieldError)],
+) -> Result<(), StoreError> {
+    let reasons: Vec<String> = fields
+        .iter()
+        .map(|(field, error)| {
+            let name = pass.collection.fields.get(*field).map_or("?", |field| field.name.as_str());
+            format!("{name}: {error}")
+        })
+        .collect();
+    let reason = format!("cannot be expressed at {}: {}", pass.upstream(at), reasons.join("; "));
+    set_aside(tx, pass, found, at, "push", &reason, "fields")
+}
+
+/// True where this very write was refused before. A refusal of another write is over, and (with `forget`) forgotten.
+fn was_refused(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    found: &Gathered,
+    at: usize,
+    op: SendOp,
+    remote_values: &[(usize, Value)],
+    forget: bool,
+) -> Result<bool, StoreError> {
+    let filter = QuarantineFilter {
+        collection: Some(pass.collection.name.clone()),
+        upstream: Some(pass.upstream(at).to_owned()),
+        subject: Some(local_subject(&found.record)),
+        limit: 1,
+    };
+    let Some(row) = tx.quarantined(&filter)?.into_iter().next() else { return Ok(false) };
+    if row.inputs == refusal_inputs(tx, pass, at, &found.record, op, remote_values)? {
+        return Ok(true);
+    }
+    if forget {
+        tx.clear_quarantine(&row.collection, &row.upstream, &row.subject)?;
+    }
+    Ok(false)
 }
 
 /// What the upstream is known to hold, as far as it was observed; for showing what a write changes.

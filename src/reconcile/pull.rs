@@ -165,7 +165,7 @@ impl Puller<'_> {
         if let Some(scan) = self.cursor.scan.as_ref().filter(|_| resumed) {
             (self.high, self.mark, self.started_at) = (scan.high, scan.mark.clone(), scan.started_at);
         }
-        complete.then_some("full").unwrap_or("incremental").clone_into(&mut self.out.report.read);
+        if complete { "full" } else { "incremental" }.clone_into(&mut self.out.report.read);
         let mut lister = Lister::new(Arc::clone(client), rules, query);
         let mut first = !resumed;
         let mut fetched = lister.page().await;
@@ -239,7 +239,7 @@ impl Puller<'_> {
             .await?;
             let (known, changed) = change;
             if changed {
-                store::write_relaxed(self.store, move |tx| job.write_known(tx, known)).await?
+                store::write_relaxed(self.store, move |tx| job.write_known(tx, &known)).await?
             } else {
                 let mut done = PageDone::default();
                 done.unchanged(&known);
@@ -347,12 +347,12 @@ impl PageJob {
 
     fn write(self, tx: &mut dyn Tx) -> Result<PageDone, StoreError> {
         let known = self.known(tx)?;
-        self.write_known(tx, known)
+        self.write_known(tx, &known)
     }
 
-    fn write_known(self, tx: &mut dyn Tx, entries: Vec<Entry>) -> Result<PageDone, StoreError> {
+    fn write_known(self, tx: &mut dyn Tx, entries: &[Entry]) -> Result<PageDone, StoreError> {
         let mut done = PageDone { high: self.high, ..PageDone::default() };
-        done.unchanged(&entries);
+        done.unchanged(entries);
         for entry in entries.iter().filter(|entry| !entry.unchanged()) {
             if let Some(known) = entry.known {
                 done.see(known.link);

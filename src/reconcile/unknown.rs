@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::merge::{self, Found, Seen, Verdict, WriteOp};
 use crate::rules::{Binding, Idempotency};
-use crate::store::{self, IntentFilter, IntentRow, Store, StoreError};
+use crate::store::{self, IntentFilter, Store, StoreError};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
 
 use super::base;
