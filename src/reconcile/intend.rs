@@ -46,7 +46,11 @@ pub fn intend(
             (Some(old), Some(new)) if old.payload_hash == new.payload_hash => {}
             (Some(old), new) => {
                 tx.drop_intent(&old.key)?;
-                if let Some(new) = new {
+                if let Some(mut new) = new {
+                    // The wait is the upstream's, whatever is sent in the end.
+                    if old.state == "parked" && old.not_before.is_some() {
+                        (new.state, new.not_before, new.note) = (old.state.clone(), old.not_before, old.note.clone());
+                    }
                     tx.put_intent(&new)?;
                 }
             }
@@ -90,7 +94,12 @@ fn shape(
     let sendable: Vec<(usize, Value)> =
         values.iter().filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field)).cloned().collect();
     let subject = local_subject(&found.record);
-    let remote_id = found.links.get(at).and_then(Option::as_ref).map(|link| link.remote_id.clone());
+    let remote_id = found
+        .links
+        .get(at)
+        .and_then(Option::as_ref)
+        .map(|link| link.remote_id.clone())
+        .or_else(|| found.staged.get(at).and_then(Option::as_ref).map(|staged| staged.remote_id.clone()));
     let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
     if !inexpressible.is_empty() {
         let reasons: Vec<String> = inexpressible
