@@ -31,7 +31,10 @@ impl Ran {
 
     /// The JSON documents on stdout, one a line.
     pub fn json(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {self:?}"))).collect()
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {self:?}")))
+            .collect()
     }
 
     /// Stops the test unless the exit code is this one.
@@ -52,7 +55,8 @@ impl Ran {
     pub fn writes(&self) -> (u64, u64) {
         let sum = |counts: &Value| counts.as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum::<u64>();
         let reports = self.json();
-        let remote = |report: &Value| report["upstreams"].as_array().unwrap().iter().map(|u| sum(&u["written"])).sum::<u64>();
+        let remote =
+            |report: &Value| report["upstreams"].as_array().unwrap().iter().map(|u| sum(&u["written"])).sum::<u64>();
         (reports.iter().map(remote).sum(), reports.iter().map(|report| sum(&report["local"])).sum())
     }
 }
@@ -97,6 +101,11 @@ impl World {
     /// Stops an upstream: its port refuses connections.
     pub fn kill(&mut self, name: &str) {
         self.upstreams.remove(name);
+    }
+
+    /// The upstreams that are up.
+    pub fn names(&self) -> Vec<String> {
+        self.upstreams.keys().cloned().collect()
     }
 
     /// Looks into (or edits, or breaks) an upstream.
