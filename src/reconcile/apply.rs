@@ -63,9 +63,12 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: RecordPlan) -
 }
 
 fn clear_hint(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<(), StoreError> {
+    let is_blocked = found.facts.spokes.iter().any(|spoke| spoke.blocked.is_some());
     match found.dirty {
-        // A binding that takes no part in this pass has not had its say: the hint stays for the next one.
-        Some(_) if found.facts.spokes.iter().any(|spoke| spoke.blocked.is_some()) => Ok(()),
+        // A binding that takes no part in this pass has not had its say, nor heard of what the others changed: the
+        // next pass looks at the record again.
+        Some(_) if is_blocked => Ok(()),
+        None if is_blocked => look_again(tx, pass, &found.record),
         Some(hint) => tx.clear_dirty(pass.key, &found.record, hint.seen),
         None => Ok(()),
     }
