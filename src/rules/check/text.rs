@@ -87,7 +87,7 @@ impl Cx<'_> {
             } else {
                 self.notes
                     .error(DiagnosticKind::UnknownName, span, format!("there is no secret `{name}`"))
-                    .help(format!("set it with `reconciled secret set {name}`"));
+                    .help(format!("put it into the file `{name}` in the folder of secrets, with mode 600"));
             }
         } else {
             self.notes
