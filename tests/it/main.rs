@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test")]
 
+mod bad_input;
 mod hands;
 mod house;
 mod scenarios;
