@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::daemon::next_due;
 use crate::merge::LinkState;
 use crate::rules::{Collection, Ruleset, Schedule};
-use crate::store::{ConflictFilter, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read};
+use crate::store::{CollectionKey, ConflictFilter, DirtyOp, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read};
 
 use super::approve::{Halt, halts_text};
 use super::exit::{CliError, Exit};
@@ -152,13 +152,19 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
         // The table is not there before the first pass.
         records: if key.is_some() { view.row_count(collection)? } else { 0 },
         links,
-        edits_waiting: key.map_or(Ok(0), |key| Ok(view.dirty_after(key, "", COUNT_MAX)?.len()))?,
+        edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
         writes_waiting: view.intents(&intents)?.len(),
         conflicts_open: view.conflicts(&conflicts)?.len(),
         quarantined: aside.len(),
         parked: parked.len(),
         quarantine: aside.iter().take(ASIDE_MAX).map(set_aside).collect(),
     })
+}
+
+/// Hints that the engine left for itself are no edits.
+fn edits_waiting(view: &dyn View, key: CollectionKey) -> Result<usize, StoreError> {
+    let hints = view.dirty_after(key, "", COUNT_MAX)?;
+    Ok(hints.iter().filter(|(_, hint)| hint.op != DirtyOp::Recheck).count())
 }
 
 fn schedule_text(schedule: &Schedule) -> String {

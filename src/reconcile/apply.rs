@@ -63,9 +63,12 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
 }
 
 fn clear_hint(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<(), StoreError> {
+    let is_blocked = found.facts.spokes.iter().any(|spoke| spoke.blocked.is_some());
     match found.dirty {
-        // A binding that takes no part in this pass has not had its say: the hint stays for the next one.
-        Some(_) if found.facts.spokes.iter().any(|spoke| spoke.blocked.is_some()) => Ok(()),
+        // A binding that takes no part in this pass has not had its say, nor heard of what the others changed: the
+        // next pass looks at the record again.
+        Some(_) if is_blocked => Ok(()),
+        None if is_blocked => look_again(tx, pass, &found.record),
         Some(hint) => tx.clear_dirty(pass.key, &found.record, hint.seen),
         None => Ok(()),
     }
@@ -152,13 +155,20 @@ fn apply_base(
     let staged = found.staged.get(at).and_then(Option::as_ref);
     let link = found.links.get(at).and_then(Option::as_ref);
     let rebased = link.is_some_and(|link| link.mapping != pass.mapping_key(at));
+    // A record that was looked at and moves no base (it says what was known already, or what it says stands still) is
+    // what its link knows of it from now on. Left in staging it would come back as news after the next write.
+    let noted = advance.is_none()
+        && life.is_none()
+        && link.is_some_and(|link| link.state == LinkState::Live)
+        && staged.is_some_and(|staged| !staged.raw.is_empty())
+        && found.facts.spokes.get(at).is_some_and(|spoke| matches!(spoke.seen, Seen::Record(_)));
     let pair = match (advance, found.pairs.get(at).and_then(Option::as_ref)) {
         (Some(advance), _) => Some(Pair { hub: advance.hub.clone(), remote: advance.remote.clone() }),
-        (None, Some(pair)) if rebased => Some(pair.clone()),
+        (None, Some(pair)) if rebased || noted => Some(pair.clone()),
         (None, _) => None,
     };
     // The observation that the base now rests on: the staged one where it was accepted, else the one of the link.
-    let accepted = staged.filter(|staged| advance.is_some() && !staged.raw.is_empty());
+    let accepted = staged.filter(|staged| (advance.is_some() || noted) && !staged.raw.is_empty());
     if let Some(pair) = pair {
         let raw = accepted.map_or_else(|| link.map_or(&[][..], |link| &link.raw), |staged| &staged.raw);
         let slots = observe::base_slots(tx, pass, at, raw)?;
@@ -198,7 +208,7 @@ fn apply_base(
     }
     // An observation leaves staging only when it is part of a base, or ended the link, or says what was known already.
     if let Some(staged) = staged
-        && (advance.is_some() || life.is_some())
+        && (advance.is_some() || life.is_some() || noted)
     {
         tx.unstage(staged.binding, &staged.remote_id)?;
         if staged.parked.is_some() {

@@ -46,7 +46,11 @@ pub fn intend(
             (Some(old), Some(new)) if old.payload_hash == new.payload_hash => {}
             (Some(old), new) => {
                 tx.drop_intent(&old.key)?;
-                if let Some(new) = new {
+                if let Some(mut new) = new {
+                    // The wait is the upstream's, whatever is sent in the end.
+                    if old.state == "parked" && old.not_before.is_some() {
+                        (new.state, new.not_before, new.note) = (old.state.clone(), old.not_before, old.note.clone());
+                    }
                     tx.put_intent(&new)?;
                 }
             }

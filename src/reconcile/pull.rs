@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
 use crate::rules::Read as ReadRules;
-use crate::store::{self, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, Store, StoreError, Tx};
+use crate::store::{self, DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, Store, StoreError, Tx};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister, Page};
 
 use super::contact::{self, Contact};
@@ -40,6 +40,8 @@ struct Puller<'a> {
     store: &'a dyn Store,
     pass: &'a Arc<Pass>,
     binding: usize,
+    /// Observations of earlier passes wait in staging: what is listed as it was at the base replaces them, too.
+    waiting: bool,
     /// First contact may insert while reading (nothing else can have a say about a record of the only unread binding).
     eager: bool,
     cursor: Cursor,
@@ -94,8 +96,10 @@ pub async fn pull(
     };
     let Some((read, way)) = way(pass, binding) else { return Ok(out) };
     let key = pass.binding_key(binding);
-    let (text, links) =
-        store::read(store, move |view| Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?))).await?;
+    let (text, links, waiting) = store::read(store, move |view| {
+        Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?, view.staged_count(key)? > 0))
+    })
+    .await?;
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
     let eager = cursor.full_at.is_none();
@@ -103,6 +107,7 @@ pub async fn pull(
         store,
         pass,
         binding,
+        waiting,
         eager,
         cursor,
         high: None,
@@ -212,6 +217,7 @@ impl Puller<'_> {
         let job = PageJob {
             pass: Arc::clone(self.pass),
             binding: self.binding,
+            waiting: self.waiting,
             eager: self.eager,
             cursor: complete.then(|| {
                 let mut cursor = self.cursor.clone();
@@ -233,7 +239,7 @@ impl Puller<'_> {
         } else {
             let (job, change) = store::read(self.store, move |view| {
                 let known = job.known(view)?;
-                let changed = known.iter().any(|entry| !entry.unchanged());
+                let changed = job.waiting || known.iter().any(|entry| !entry.unchanged());
                 Ok((job, (known, changed)))
             })
             .await?;
@@ -276,6 +282,7 @@ impl Puller<'_> {
 struct PageJob {
     pass: Arc<Pass>,
     binding: usize,
+    waiting: bool,
     eager: bool,
     /// The checkpoint; only complete listings are resumed.
     cursor: Option<Cursor>,
@@ -353,6 +360,11 @@ impl PageJob {
     fn write_known(self, tx: &mut dyn Tx, entries: &[Entry]) -> Result<PageDone, StoreError> {
         let mut done = PageDone { high: self.high, ..PageDone::default() };
         done.unchanged(entries);
+        if self.waiting {
+            for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
+                self.is_as_it_was(tx, known.link)?;
+            }
+        }
         for entry in entries.iter().filter(|entry| !entry.unchanged()) {
             if let Some(known) = entry.known {
                 done.see(known.link);
@@ -368,6 +380,17 @@ impl PageJob {
             }
         }
         Ok(done)
+    }
+
+    /// Takes back what an earlier pass staged of a record and could not decide on: it is not so any more.
+    fn is_as_it_was(&self, tx: &mut dyn Tx, link: LinkId) -> Result<(), StoreError> {
+        let Some(link) = tx.link(link)? else { return Ok(()) };
+        let staged = tx.staged_of(self.pass.key, &link.record)?;
+        if staged.iter().any(|one| one.binding == link.binding && one.remote_id == link.remote_id) {
+            tx.unstage(link.binding, &link.remote_id)?;
+            tx.mark_dirty(self.pass.key, &link.record, DirtyOp::Recheck)?;
+        }
+        Ok(())
     }
 
     fn changed(&self, tx: &mut dyn Tx, entry: &Entry, done: &mut PageDone) -> Result<(), StoreError> {

@@ -249,6 +249,8 @@ fn done(
             pass: pass.id,
         })?;
     }
+    // What was staged before the write is older than its answer.
+    tx.unstage(intent.binding, remote_id)?;
     let more =
         echo.is_none() && remote.is_some() || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
     if let (true, Some(remote)) = (more, remote) {

@@ -1,3 +1,6 @@
 //! Scenarios of a correct two-way sync, by number, through the real program against sandboxes on loopback.
 
+mod batches;
+mod clock;
 mod first_look;
+mod updates;
