@@ -49,7 +49,9 @@ struct CollectionStatus {
     conflicts_open: usize,
     /// Records set aside, counted up to 1000.
     quarantined: usize,
-    /// The first of them.
+    /// Records that wait for another, counted up to 1000.
+    parked: usize,
+    /// The first of both.
     quarantine: Vec<Aside>,
 }
 
@@ -141,6 +143,7 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
     let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
     let aside = view.quarantined(&aside)?;
+    let parked = aside.iter().filter(|row| row.stage == "parked").count();
     Ok(CollectionStatus {
         collection: name.clone(),
         schedule: collection.schedule.as_ref().map(schedule_text),
@@ -152,7 +155,8 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
         edits_waiting: key.map_or(Ok(0), |key| Ok(view.dirty_after(key, "", COUNT_MAX)?.len()))?,
         writes_waiting: view.intents(&intents)?.len(),
         conflicts_open: view.conflicts(&conflicts)?.len(),
-        quarantined: aside.len(),
+        quarantined: aside.len() - parked,
+        parked,
         quarantine: aside.iter().take(ASIDE_MAX).map(set_aside).collect(),
     })
 }
@@ -192,7 +196,7 @@ fn exit_of(status: &Status) -> Exit {
         if one.conflicts_open > 0 || one.quarantined > 0 {
             exit = exit.or_worse(Exit::CONFLICTS);
         }
-        if one.edits_waiting > 0 || one.writes_waiting > 0 {
+        if one.edits_waiting > 0 || one.writes_waiting > 0 || one.parked > 0 {
             exit = exit.or_worse(Exit::PENDING);
         }
         exit = exit.or_worse(match one.last_pass.as_ref().map(|pass| pass.outcome.as_str()) {
@@ -242,16 +246,13 @@ fn row(one: &CollectionStatus) -> Vec<String> {
         None => ("never".to_owned(), "–".to_owned()),
     };
     let mut waiting = Vec::new();
-    for (number, noun) in
-        [(one.edits_waiting, "edit"), (one.writes_waiting, "write"), (one.quarantined, "record aside")]
-    {
-        if number > 0 {
-            waiting.push(match noun {
-                "record aside" => format!("{number} set aside"),
-                noun => count(number as u64, noun),
-            });
-        }
-    }
+    let words = [
+        (one.edits_waiting, count(one.edits_waiting as u64, "edit")),
+        (one.writes_waiting, count(one.writes_waiting as u64, "write")),
+        (one.parked, format!("{} for another record", one.parked)),
+        (one.quarantined, format!("{} set aside", one.quarantined)),
+    ];
+    waiting.extend(words.into_iter().filter(|(number, _)| *number > 0).map(|(_, words)| words));
     vec![
         one.collection.clone(),
         one.records.to_string(),
@@ -274,8 +275,14 @@ fn aside_text(one: &CollectionStatus, width: usize) -> String {
             vec![aside.upstream.clone(), style::clean(&aside.subject), aside.stage.clone(), style::clean(&aside.reason)]
         })
         .collect();
-    let more = if one.quarantined > one.quarantine.len() { ", the first of them" } else { "" };
-    let head = format!("{}: {} set aside{more}", one.collection, count(one.quarantined as u64, "record"));
+    let all = one.quarantined + one.parked;
+    let more = if all > one.quarantine.len() { ", the first of them" } else { "" };
+    let what = match (one.quarantined, one.parked) {
+        (_, 0) => format!("{} set aside", count(all as u64, "record")),
+        (0, _) => format!("{} waiting for another", count(all as u64, "record")),
+        _ => format!("{} set aside or waiting for another", count(all as u64, "record")),
+    };
+    let head = format!("{}: {what}{more}", one.collection);
     style::heading(&head) + &style::table(width, &["upstream", "record", "at", "why"], rows)
 }
 
@@ -302,6 +309,7 @@ mod tests {
             writes_waiting: 0,
             conflicts_open: 0,
             quarantined: 0,
+            parked: 0,
             quarantine: Vec::new(),
         }
     }
@@ -315,6 +323,7 @@ mod tests {
         check(vec![collection("a", Some("ok"))], 0);
         check(vec![collection("a", Some("ok")), collection("b", None)], 3);
         check(vec![CollectionStatus { conflicts_open: 1, ..collection("a", Some("conflicts")) }], 4);
+        check(vec![CollectionStatus { parked: 1, ..collection("a", Some("ok")) }], 3);
         check(vec![collection("a", Some("unavailable")), collection("b", None)], 6);
         check(vec![collection("a", Some("unavailable")), collection("b", Some("failed"))], 1);
     }
