@@ -5,7 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::merge::{RecordPlan, Write, WriteOp};
-use crate::record::{Json, RecordId, Value};
+use crate::record::{FieldError, Json, RecordId, Value};
 use crate::rules::{Binding, Idempotency, Precondition};
 use crate::store::{IntentRow, QuarantineFilter, QuarantineRow, StoreError, Tx, View};
 use crate::upstream::SendOp;
@@ -90,25 +90,11 @@ fn shape(
     let sendable: Vec<(usize, Value)> =
         values.iter().filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field)).cloned().collect();
     let subject = local_subject(&found.record);
-    let remote_id = found.links.get(at).and_then(Option::as_ref).map(|link| link.remote_id.clone());
+    let remote_id = remote_id_of(found, at);
     let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
     if !inexpressible.is_empty() {
-        let reasons: Vec<String> = inexpressible
-            .iter()
-            .map(|(field, error)| {
-                let name = pass.collection.fields.get(*field).map_or("?", |field| field.name.as_str());
-                format!("{name}: {error}")
-            })
-            .collect();
-        set_aside(
-            tx,
-            pass,
-            found,
-            at,
-            "push",
-            &format!("cannot be expressed at {}: {}", rules.upstream.name, reasons.join("; ")),
-            "fields",
-        )?;
+        let reason = inexpressible_words(pass, at, &inexpressible);
+        set_aside(tx, pass, found, at, "push", &reason, "fields")?;
         if sendable.is_empty() {
             return Ok(None);
         }
@@ -161,6 +147,22 @@ fn shape(
         sent_at: None,
         note: None,
     }))
+}
+
+fn inexpressible_words(pass: &Pass, at: usize, fields: &[(usize, FieldError)]) -> String {
+    let reason = |(field, error): &(usize, FieldError)| {
+        let name = pass.collection.fields.get(*field).map_or("?", |field| field.name.as_str());
+        format!("{name}: {error}")
+    };
+    let reasons: Vec<String> = fields.iter().map(reason).collect();
+    format!("cannot be expressed at {}: {}", pass.upstream(at), reasons.join("; "))
+}
+
+/// The remote record: the one that this pass tied the record to, else that of the link.
+fn remote_id_of(found: &Gathered, at: usize) -> Option<String> {
+    let staged = found.staged.get(at).and_then(Option::as_ref).map(|staged| &staged.remote_id);
+    let linked = found.links.get(at).and_then(Option::as_ref).map(|link| &link.remote_id);
+    staged.or(linked).cloned()
 }
 
 /// What the upstream is known to hold, as far as it was observed; for showing what a write changes.
