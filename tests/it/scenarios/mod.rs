@@ -1,3 +1,7 @@
 //! Scenarios of a correct two-way sync, by number, through the real program against sandboxes on loopback.
 
+mod creates;
+mod deletes;
 mod first_look;
+mod structure;
+mod tools;
