@@ -49,9 +49,9 @@ struct CollectionStatus {
     conflicts_open: usize,
     /// Records set aside, counted up to 1000.
     quarantined: usize,
-    /// Records that wait for another (a child for its parent), counted up to 1000.
+    /// Records that wait for another, counted up to 1000.
     parked: usize,
-    /// The first of them.
+    /// The first of both.
     quarantine: Vec<Aside>,
 }
 
@@ -142,8 +142,8 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
     let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
     let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
-    let (parked, aside): (Vec<_>, Vec<_>) =
-        view.quarantined(&aside)?.into_iter().partition(|row| row.stage == "parked");
+    let aside = view.quarantined(&aside)?;
+    let parked = aside.iter().filter(|row| row.stage == "parked").count();
     Ok(CollectionStatus {
         collection: name.clone(),
         schedule: collection.schedule.as_ref().map(schedule_text),
@@ -155,8 +155,8 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
         edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
         writes_waiting: view.intents(&intents)?.len(),
         conflicts_open: view.conflicts(&conflicts)?.len(),
-        quarantined: aside.len(),
-        parked: parked.len(),
+        quarantined: aside.len() - parked,
+        parked,
         quarantine: aside.iter().take(ASIDE_MAX).map(set_aside).collect(),
     })
 }
@@ -251,17 +251,14 @@ fn row(one: &CollectionStatus) -> Vec<String> {
         }
         None => ("never".to_owned(), "–".to_owned()),
     };
-    let waiting = [
-        (one.edits_waiting, "edited"),
-        (one.writes_waiting, "to be written"),
-        (one.parked, "wait for another"),
-        (one.quarantined, "set aside"),
+    let mut waiting = Vec::new();
+    let words = [
+        (one.edits_waiting, count(one.edits_waiting as u64, "edit")),
+        (one.writes_waiting, count(one.writes_waiting as u64, "write")),
+        (one.parked, format!("{} for another record", one.parked)),
+        (one.quarantined, format!("{} set aside", one.quarantined)),
     ];
-    let waiting: Vec<String> = waiting
-        .into_iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, words)| format!("{number} {words}"))
-        .collect();
+    waiting.extend(words.into_iter().filter(|(number, _)| *number > 0).map(|(_, words)| words));
     vec![
         one.collection.clone(),
         one.records.to_string(),
@@ -277,8 +274,14 @@ fn aside_text(one: &CollectionStatus) -> String {
     if one.quarantine.is_empty() {
         return String::new();
     }
-    let more = if one.quarantined > one.quarantine.len() { ", the first of them" } else { "" };
-    let head = format!("{}: {} set aside{more}", one.collection, count(one.quarantined as u64, "record"));
+    let all = one.quarantined + one.parked;
+    let more = if all > one.quarantine.len() { ", the first of them" } else { "" };
+    let what = match (one.quarantined, one.parked) {
+        (_, 0) => format!("{} set aside", count(all as u64, "record")),
+        (0, _) => format!("{} waiting for another", count(all as u64, "record")),
+        _ => format!("{} set aside or waiting for another", count(all as u64, "record")),
+    };
+    let head = format!("{}: {what}{more}", one.collection);
     let mut text = style::heading(&head);
     for aside in &one.quarantine {
         let (subject, reason) = (style::clean(&aside.subject), style::clean(&aside.reason));
@@ -324,6 +327,7 @@ mod tests {
         check(vec![collection("a", Some("ok"))], 0);
         check(vec![collection("a", Some("ok")), collection("b", None)], 3);
         check(vec![CollectionStatus { conflicts_open: 1, ..collection("a", Some("conflicts")) }], 4);
+        check(vec![CollectionStatus { parked: 1, ..collection("a", Some("ok")) }], 3);
         check(vec![collection("a", Some("unavailable")), collection("b", None)], 6);
         check(vec![collection("a", Some("unavailable")), collection("b", Some("failed"))], 1);
     }

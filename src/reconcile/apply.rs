@@ -6,7 +6,9 @@ use crate::merge::{
     self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Seen,
 };
 use crate::record::{RecordId, Slot, Value};
-use crate::store::{ConflictRow, DirtyOp, HistoryRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx};
+use crate::store::{
+    ConflictRow, DirtyOp, HistoryRow, LinkRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx,
+};
 
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, remote_subject};
@@ -190,9 +192,14 @@ fn apply_base(
             updated_at,
             observed_at: accepted.map_or_else(|| link.map_or(0, |link| link.observed_at), |staged| staged.observed_at),
         };
+        // A record that was deleted there and created anew has another remote id: the old tie is replaced.
+        let retied = |link: &LinkRow| accepted.is_some_and(|staged| staged.remote_id != link.remote_id);
         match (link, staged) {
-            (Some(link), _) => tx.set_link(link.link, &update)?,
-            (None, Some(staged)) => {
+            (Some(link), _) if !retied(link) => tx.set_link(link.link, &update)?,
+            (old, Some(staged)) => {
+                if let Some(old) = old {
+                    tx.drop_link(old.link)?;
+                }
                 tx.put_link(&NewLink {
                     binding: pass.binding_key(at),
                     remote_id: &staged.remote_id,
@@ -201,7 +208,7 @@ fn apply_base(
                     made: None,
                 })?;
             }
-            (None, None) => {}
+            (Some(_) | None, None) => {}
         }
     } else if let (Some(life), Some(link)) = (life, link) {
         tx.set_link_state(link.link, life)?;

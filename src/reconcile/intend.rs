@@ -102,10 +102,7 @@ fn shape(
     if was_refused(tx, pass, found, at, op, &remote_values, inexpressible.is_empty())? {
         return Ok(None);
     }
-    // A link that was made in this very pass is in the store, but not yet among what was gathered.
-    let linked = found.links.get(at).and_then(Option::as_ref).map(|link| link.remote_id.clone());
-    let remote_id =
-        linked.or_else(|| found.staged.get(at).and_then(Option::as_ref).map(|staged| staged.remote_id.clone()));
+    let remote_id = remote_id_of(found, at);
     let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
     let before = known_there(found, at);
     let fields = apply::field_changes(pass, plan, &before, &sendable);
@@ -186,6 +183,13 @@ fn was_refused(
         tx.clear_quarantine(&row.collection, &row.upstream, &row.subject)?;
     }
     Ok(false)
+}
+
+/// The remote record: the one that this pass tied the record to, else that of the link.
+fn remote_id_of(found: &Gathered, at: usize) -> Option<String> {
+    let staged = found.staged.get(at).and_then(Option::as_ref).map(|staged| &staged.remote_id);
+    let linked = found.links.get(at).and_then(Option::as_ref).map(|link| &link.remote_id);
+    staged.or(linked).cloned()
 }
 
 /// What the upstream is known to hold, as far as it was observed; for showing what a write changes.

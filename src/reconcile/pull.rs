@@ -20,6 +20,9 @@ use super::context::{Pass, remote_subject};
 use super::cursor::{Cursor, Scan};
 use super::report::{Progress, Step, UpstreamReport};
 
+/// Staged rows looked at in one statement.
+const STALE_CHUNK: usize = 256;
+
 /// What came of reading one binding.
 #[derive(Debug)]
 pub struct Pulled {
@@ -261,10 +264,39 @@ impl Puller<'_> {
         Ok(())
     }
 
+    /// What an earlier pass staged and could not decide (a halt, a broken connection) is old news where this listing shows
+    /// the record as it was at the base, or, for one that nobody knows yet, does not show it any more.
+    async fn drop_stale(&self, whole: bool) -> Result<(), StoreError> {
+        let (pass, binding, before, seen) = (Arc::clone(self.pass), self.binding, self.started_at, self.seen.clone());
+        let key = pass.binding_key(binding);
+        if store::read(self.store, move |view| view.staged_count(key)).await? == 0 {
+            return Ok(());
+        }
+        store::write(self.store, move |tx| {
+            let mut after = String::new();
+            loop {
+                let rows = tx.staged_before(key, before, &after, STALE_CHUNK)?;
+                let Some(last) = rows.last() else { return Ok(()) };
+                after.clone_from(&last.remote_id);
+                for row in rows {
+                    let known = tx.known(key, &[row.remote_id.as_str()])?.into_iter().next().flatten();
+                    let stale = known.map_or(whole, |known| seen.contains(known.link.0.unsigned_abs()));
+                    if stale {
+                        tx.unstage(key, &row.remote_id)?;
+                        let subject = remote_subject(&row.remote_id);
+                        tx.clear_quarantine(&pass.collection.name, pass.upstream(binding), &subject)?;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
     async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
         let before = self.cursor.clone();
         let ended_at = self.started_at.max(self.pass.micros());
         self.cursor.finish(complete, self.mark.clone(), self.high, self.started_at, ended_at);
+        self.drop_stale(complete && !resumed).await?;
         // A record that was listed but could not be read may be any of the links that were not seen.
         if complete && !resumed && !self.unreadable {
             self.out.generation = Some(std::mem::take(&mut self.seen));
@@ -430,8 +462,9 @@ impl PageJob {
                     return Ok(());
                 }
                 Contact::Ignored => return Ok(()),
-                Contact::Matched(record) => staged.record = Some(record),
-                Contact::Parked(reason) | Contact::Queued(reason) => staged.parked = Some(reason),
+                // Whose it is is settled at the barrier, where all that may be the same record are known.
+                Contact::Matched(_) => {}
+                Contact::Parked(reason) | Contact::Queued { reason, .. } => staged.parked = Some(reason),
                 Contact::Quarantined(reason) => return self.quarantine(tx, &remote_subject(remote_id), entry, &reason),
             }
         }

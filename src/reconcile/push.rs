@@ -252,10 +252,8 @@ impl Pusher<'_> {
                     self.report.deferred += 1;
                     self.report.error.get_or_insert(words);
                 }
-                settle::Outcome::Unknown(words) => {
-                    self.report.unknown += 1;
-                    self.report.error.get_or_insert(words);
-                }
+                // Evidence is looked for right after; only what stays unknown is worth a word.
+                settle::Outcome::Unknown(_) => self.report.unknown += 1,
                 settle::Outcome::Refused => self.report.refused += 1,
                 settle::Outcome::Stopped(words) => {
                     self.report.deferred += 1;

@@ -2,5 +2,9 @@
 
 mod batches;
 mod clock;
+mod creates;
+mod deletes;
 mod first_look;
+mod structure;
+mod tools;
 mod updates;
