@@ -207,7 +207,9 @@ impl Engine {
             .ok()
             .and_then(|value| value.as_str().map(str::to_owned))
             .unwrap_or_default();
-        row.error.clone_from(&report.error);
+        let failed = |one: &UpstreamReport| Some(format!("{}: {}", one.upstream, one.error.as_ref()?));
+        let of_upstreams: Vec<String> = report.upstreams.iter().filter_map(failed).collect();
+        row.error = report.error.clone().or((!of_upstreams.is_empty()).then(|| of_upstreams.join("; ")));
         let counts = serde_json::json!({ "local": report.local, "upstreams": report.upstreams });
         row.counts = counts.to_string();
         store::write(self.store.as_ref(), move |tx| tx.end_pass(&row)).await
@@ -267,14 +269,17 @@ impl Run<'_> {
         let approved = self.approval().await?;
         let pulled = self.pull().await?;
         let absent = self.absence(&pulled, approved.is_some()).await?;
+        let mut through = self.barrier.blocked.iter().all(Option::is_none);
         for round in 0..ROUNDS_MAX {
             let Some(result) = self.decide(round, approved.as_deref(), &absent).await? else { return Ok(()) };
+            through |= approved.as_ref() == Some(&result.fingerprint);
             self.account(result, round);
             if self.options.dry_run || !self.push().await? {
                 break;
             }
         }
-        self.close_halt().await
+        // What a binding that takes no part would lead to is still to be seen.
+        if through { self.close_halt().await } else { Ok(()) }
     }
 
     fn client(&self, at: usize) -> Option<&Arc<Client>> {

@@ -198,8 +198,8 @@ fn tied_elsewhere(
     let other = link.filter(|link| link.record != ready.intent.record);
     Ok(other.map(|link| {
         format!(
-            "is {id} at {} as {} is: two records here would be one there; merge them, or make what identifies them differ",
-            pass.upstream(at),
+            "it is there already, as {id}, which is tied to {}: two records here would be one there; merge them here, or \
+             make what identifies them differ",
             link.record
         )
     }))

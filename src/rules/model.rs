@@ -487,7 +487,7 @@ pub struct Read {
 pub enum Paging {
     /// One answer holds all.
     None,
-    /// Numbered pages; ends with an empty or short page.
+    /// Numbered pages; ends with an empty page, or a short one after a full one.
     Page {
         /// Where the number goes.
         into: Place,
@@ -496,7 +496,7 @@ pub enum Paging {
         /// Where the page size goes, and the size.
         size: Option<(Place, u64)>,
     },
-    /// Offsets; ends with an empty or short page.
+    /// Offsets; ends with an empty page, or a short one after a full one.
     Offset {
         /// Where the offset goes.
         into: Place,

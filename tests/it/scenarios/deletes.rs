@@ -97,8 +97,8 @@ fn s16_a_listing_that_is_not_whole_proves_no_delete() {
         let ran = world.sync();
         assert_eq!((ran.code, ran.writes()), (code, (0, 0)), "{fault:?} {ran:#?}");
         assert_eq!((rows(&world), world.written("crm").len()), (3, 0), "{fault:?}");
-        world.is_settled();
     }
+    world.is_settled();
 }
 
 #[test]
@@ -212,6 +212,22 @@ fn s26_an_approval_is_for_one_plan_only() {
     world.approve();
     world.sync().exits(0);
     assert_eq!(world.contacts("crm").len(), 16);
+    world.is_settled();
+}
+
+#[test]
+fn s26_an_approval_outlasts_a_pass_that_could_not_read_the_upstream() {
+    let (world, _) = linked(20);
+    world.sql("delete from contacts where email in ('p1@x.io', 'p2@x.io', 'p3@x.io')");
+    world.sync().exits(5);
+    world.approve();
+    world.at("crm", |crm| crm.push_fault(listing(), Fault::status(503)));
+    world.sync().exits(6);
+    let status = world.run(&["status"]);
+    assert!(status.stdout.contains("crm: GET /contacts 503"), "{status:#?}");
+    assert_eq!(world.contacts("crm").len(), 20);
+    world.sync().exits(0);
+    assert_eq!(world.contacts("crm").len(), 17);
     world.is_settled();
 }
 
