@@ -80,7 +80,9 @@ pub fn check_versions(at: &At<grammar::Batch>, batch: &Batch, preconditions: &[(
         });
         if lost {
             let why = "the precondition stands outside of the body, and an item does not say the version";
-            cx.notes.inert(item.span, "ops", why).help("write item = '.body + {etag: .version}', or leave it out of ops");
+            cx.notes
+                .inert(item.span, "ops", why)
+                .help("write item = '.body + {etag: .version}', or leave it out of ops");
         }
     }
 }
