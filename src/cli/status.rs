@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 use crate::daemon::next_due;
 use crate::merge::LinkState;
 use crate::rules::{Collection, Ruleset, Schedule};
-use crate::store::{CollectionKey, ConflictFilter, DirtyOp, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read};
+use crate::store::{
+    CollectionKey, ConflictFilter, DirtyOp, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View,
+    read,
+};
 
 use super::approve::{Halt, halts_text};
 use super::exit::{CliError, Exit};
@@ -64,6 +67,14 @@ struct LastPass {
     ended_at: Option<String>,
     outcome: String,
     error: Option<String>,
+    /// Upstreams that could not be read or written in it.
+    unavailable: Vec<Unavailable>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unavailable {
+    upstream: String,
+    error: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -182,7 +193,17 @@ fn last_pass(row: &PassRow) -> LastPass {
         ended_at: row.ended_at.and_then(style::rfc3339),
         outcome: row.outcome.clone(),
         error: row.error.clone(),
+        unavailable: unavailable(&row.counts),
     }
+}
+
+/// The errors of upstreams, out of the counts that a pass leaves behind.
+fn unavailable(counts: &str) -> Vec<Unavailable> {
+    let counts: serde_json::Value = serde_json::from_str(counts).unwrap_or_default();
+    let upstreams = counts.get("upstreams").and_then(serde_json::Value::as_array);
+    let text = |of: &serde_json::Value, name: &str| Some(of.get(name)?.as_str()?.to_owned());
+    let one = |of: &serde_json::Value| Some(Unavailable { upstream: text(of, "upstream")?, error: text(of, "error")? });
+    upstreams.into_iter().flatten().filter_map(one).collect()
 }
 
 fn set_aside(row: &QuarantineRow) -> Aside {
@@ -224,6 +245,10 @@ fn text(status: &Status, width: usize) -> String {
         if let Some(error) = one.last_pass.as_ref().and_then(|pass| pass.error.as_deref()) {
             writeln!(text, "{} {}: {}", paint(style::BAD, "!"), one.collection, style::clean(error)).ok();
         }
+        for down in one.last_pass.iter().flat_map(|pass| &pass.unavailable) {
+            let (upstream, error) = (&down.upstream, style::clean(&down.error));
+            writeln!(text, "{} {} at {upstream}: {error}", paint(style::BAD, "!"), one.collection).ok();
+        }
         if one.conflicts_open > 0 {
             let open = count(one.conflicts_open as u64, "conflict");
             writeln!(text, "{} {}: {open}; `reconciled conflicts`", paint(style::CHANGED, "!"), one.collection).ok();
@@ -247,7 +272,9 @@ fn row(one: &CollectionStatus) -> Vec<String> {
     let (last, outcome) = match &one.last_pass {
         Some(pass) => {
             let at = pass.started_at.as_deref().map(style::short).unwrap_or_default();
-            (at, pass.outcome.clone())
+            // Who only looks cannot tell a pass under way from one that was killed.
+            let ended = pass.ended_at.is_some();
+            (at, if ended { pass.outcome.clone() } else { "not ended".to_owned() })
         }
         None => ("never".to_owned(), "–".to_owned()),
     };
@@ -303,9 +330,16 @@ mod tests {
                 id: 7,
                 trigger: "schedule".to_owned(),
                 started_at: Some("2023-11-14T22:13:20.000000Z".to_owned()),
-                ended_at: None,
+                ended_at: Some("2023-11-14T22:13:21.000000Z".to_owned()),
                 outcome: outcome.to_owned(),
-                error: (outcome == "unavailable").then(|| "crm: GET /contacts: 503".to_owned()),
+                error: None,
+                unavailable: if outcome == "unavailable" {
+                    unavailable(
+                        r#"{"upstreams": [{"upstream": "crm", "error": "GET /contacts: 503"}, {"error": null}]}"#,
+                    )
+                } else {
+                    Vec::new()
+                },
             }),
             records: 12,
             links: vec![LinkCount { upstream: "crm".to_owned(), live: 11, deleted: 0, detached: 1 }],

@@ -680,6 +680,15 @@ pub struct Batch {
     pub bisect: bool,
 }
 
+impl Batch {
+    /// Whether an item can say on which version it was decided, where that version stands in a header or in the query of
+    /// a single request.
+    pub fn items_say_version(&self) -> bool {
+        let item = self.item.as_ref().map(Filter::source).unwrap_or_default();
+        item.contains("version") || item.contains("headers")
+    }
+}
+
 /// Per-item results of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchResult {

@@ -151,8 +151,7 @@ fn upstream<'a>(report: &'a Value, name: &str) -> &'a Value {
 /// The first upstream fails so: exit 6, one line about it with these words, nothing of it is believed, and the second
 /// upstream and the local table go on; once it is well again everything arrives.
 fn is_unavailable(world: &mut World, words: &[&str], recovers: impl Fn(&mut World)) {
-    let a = world.contacts("erp").into_iter().find(|one| one["name"] == "a").unwrap();
-    world.edit("erp", a["id"].as_str().unwrap(), &json!({"phone": "2"}));
+    edit_a(world, "erp");
     world.sql("update contacts set phone = '3' where email = 'b@x.io'");
     let ran = world.sync().exits(6);
     let report = ran.report("contacts");
@@ -166,12 +165,21 @@ fn is_unavailable(world: &mut World, words: &[&str], recovers: impl Fn(&mut Worl
     let shown = world.run(&["run", "--once"]).exits(6);
     let lines: Vec<&str> = shown.stdout.lines().filter(|line| line.contains("crm: ")).collect();
     assert_eq!(lines.len(), 1, "{shown:#?}");
+    // Later `status` still says why, and the table of the pass has not hidden it.
+    let status = world.run(&["status"]).exits(6);
+    assert!(words.iter().all(|word| status.stdout.contains(word)), "{words:?}: {status:#?}");
     assert_eq!(world.rows("select name, phone from contacts order by name"), rows);
 
     recovers(world);
     world.sync().exits(0).wrote(2, 0);
     assert_eq!(phones_at(world, "crm"), ["2", "3", "1"]);
     world.is_quiet();
+}
+
+/// Somebody changes the first contact at an upstream.
+fn edit_a(world: &World, name: &str) {
+    let a = world.contacts(name).into_iter().find(|one| one["name"] == "a").unwrap();
+    world.edit(name, a["id"].as_str().unwrap(), &json!({"phone": "2"}));
 }
 
 /// The phones at an upstream, in the order of names.
@@ -183,9 +191,8 @@ fn phones_at(world: &World, name: &str) -> Vec<Value> {
 
 /// The listing of the first upstream is hit by a fault for ever.
 fn listing_fails(world: &mut World, fault: Fault, words: &[&str]) -> FaultId {
-    let id = world.at("crm", |crm| {
-        crm.push_fault_times(Matcher::exactly(Method::GET, "/contacts"), fault, Times::Forever)
-    });
+    let id =
+        world.at("crm", |crm| crm.push_fault_times(Matcher::exactly(Method::GET, "/contacts"), fault, Times::Forever));
     is_unavailable(world, words, |world| world.at("crm", Sandbox::clear_faults));
     id
 }
@@ -230,7 +237,7 @@ fn an_upstream_that_is_down_is_said_to_be_down() {
     let mut world = two(|_, _| {});
     fill(&world);
     world.kill("crm");
-    world.edit("erp", "1", &json!({"phone": "2"}));
+    edit_a(&world, "erp");
     let mut command = world.command();
     command.env("RECONCILED__VARS__CRM_URL", "http://127.0.0.1:1").args(["--json", "run", "--once"]);
     let ran = Ran::of(command.output().unwrap()).exits(6);
@@ -298,7 +305,9 @@ fn what_a_failed_pass_saw_is_forgotten_if_it_is_not_so_any_more() {
     world.edit("crm", "1", &json!({"phone": "9"}));
     let missing = world.contact("crm", "3");
     world.at("crm", |crm| crm.remove("/contacts", "3", crate::hands::now())).unwrap();
-    world.at("crm", |crm| crm.push_fault_times(Matcher::of(Method::GET, "/contacts/"), Fault::status(500), Times::Forever));
+    world.at("crm", |crm| {
+        crm.push_fault_times(Matcher::of(Method::GET, "/contacts/"), Fault::status(500), Times::Forever)
+    });
     let ran = world.sync().exits(6).wrote(0, 0);
     assert!(ran.stdout.contains("3 is missing from the listing and could not be asked for"), "{ran:#?}");
     // Both are as they were before anybody looks again.
@@ -315,7 +324,11 @@ fn an_upstream_that_is_down_at_first_contact_gets_everything_later() {
     let world = two(|_, _| {});
     let listing = Matcher::exactly(Method::GET, "/contacts");
     world.at("crm", |crm| crm.push_fault_times(listing, Fault::status(500), Times::Forever));
-    world.at("erp", |erp| erp.insert("/contacts", &json!({"email": "a@x.io", "name": "a", "phone": "1"}), crate::hands::now())).unwrap();
+    world
+        .at("erp", |erp| {
+            erp.insert("/contacts", &json!({"email": "a@x.io", "name": "a", "phone": "1"}), crate::hands::now())
+        })
+        .unwrap();
     world.sync().exits(6);
     assert_eq!(world.rows("select name from contacts"), [["a"]]);
     world.at("crm", Sandbox::clear_faults);
@@ -437,7 +450,10 @@ fn looking_at_a_database_that_is_not_there_makes_none() {
     let world = World::with_contacts(&["crm"], |_, _| {});
     for arguments in [&["status"][..], &["history"], &["conflicts"], &["show", "x"], &["resolve", "1", "--keep"]] {
         let ran = world.run(arguments).exits(1);
-        assert!(ran.stderr.contains("data.db") && ran.stderr.contains("reconciled run --once"), "{arguments:?}: {ran:?}");
+        assert!(
+            ran.stderr.contains("data.db") && ran.stderr.contains("reconciled run --once"),
+            "{arguments:?}: {ran:?}"
+        );
         assert!(!world.database().exists());
     }
 }
@@ -487,7 +503,9 @@ fn a_full_disk_rolls_back_and_the_next_pass_with_space_goes_on() {
 #[test]
 fn every_command_that_prints_data_prints_json_where_it_is_asked_to() {
     let world = World::with_contacts(&["crm", "erp"], |_, _| {});
-    world.change_rules("rules.toml", |rules| rules.replace("phone = \"text\"", "phone = { type = \"text\", merge = \"manual\" }"));
+    world.change_rules("rules.toml", |rules| {
+        rules.replace("phone = \"text\"", "phone = { type = \"text\", merge = \"manual\" }")
+    });
     world.add_ann("crm");
     world.edit("crm", "1", &json!({"phone": "2"}));
     world.edit("erp", "1", &json!({"phone": "3"}));

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "edits at a sandbox carry the program's clock")]
 
 use chrono::{DateTime, Utc};
+use reconciled::sandbox::LoggedRequest;
 use serde_json::{Value, json};
 
 use crate::world::{Ran, World};
@@ -84,7 +85,7 @@ impl World {
     /// All requests to an upstream, by method and target, since the last look.
     pub fn lines_at(&self, upstream: &str) -> Vec<String> {
         self.at(upstream, |sandbox| {
-            let lines = sandbox.requests().map(|request| request.line()).collect();
+            let lines = sandbox.requests().map(LoggedRequest::line).collect();
             sandbox.reset_stats();
             lines
         })
@@ -100,9 +101,9 @@ impl World {
     /// Puts text behind the line `base_url = …` of every upstream.
     pub fn settings_of_upstreams(&self, text: &str) {
         self.change_rules("rules.toml", |rules| {
-            let lines = rules.lines().map(|line| match line.starts_with("base_url = ") {
-                true => format!("{line}\n{text}\n"),
-                false => format!("{line}\n"),
+            let lines = rules.lines().map(|line| {
+                let more = if line.starts_with("base_url = ") { format!("{text}\n") } else { String::new() };
+                format!("{line}\n{more}")
             });
             lines.collect()
         });
