@@ -144,8 +144,6 @@ pub trait View {
     fn row(&self, collection: &Collection, record: &RecordId) -> Result<Option<Vec<Slot>>, StoreError>;
     /// The number of rows.
     fn row_count(&self, collection: &Collection) -> Result<u64, StoreError>;
-    /// Records with an id greater than `after`, in order.
-    fn rows_after(&self, collection: &Collection, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError>;
     /// Records whose match index has this text under this key of the collection (candidates; compare before trusting).
     fn matching(&self, collection: CollectionKey, key: usize, text: &str) -> Result<Vec<RecordId>, StoreError>;
     /// The hint about local edits of a record.
@@ -166,6 +164,7 @@ pub trait View {
     /// Staged observations that belong to no record yet, by remote id greater than `after`.
     fn staged_unmatched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
     /// How many observations are staged for a binding, parked ones included.
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked by a pull that looks for what an earlier pass left"))]
     fn staged_count(&self, binding: BindingKey) -> Result<u64, StoreError>;
     /// Records that need a decision: dirty, staged, with a resolution waiting or an intent outstanding; distinct, ordered, greater than `after`.
     fn candidates(&self, collection: CollectionKey, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError>;
@@ -258,8 +257,6 @@ pub trait Tx: View {
     // -- state of the engine --
     /// Sets a binding's cursor state.
     fn set_cursor(&mut self, binding: BindingKey, state: &str) -> Result<(), StoreError>;
-    /// Sets an upstream's state.
-    fn set_upstream_state(&mut self, upstream: &str, state: &str) -> Result<(), StoreError>;
     /// Appends history.
     fn add_history(&mut self, row: &HistoryRow) -> Result<(), StoreError>;
     /// Opens a conflict, or replaces the open one about the same (record, fields).
