@@ -175,7 +175,8 @@ fn candidate_text(candidate: &Candidate, base: Option<&str>, width: usize) -> St
         return format!("  {side} {}\n{}", paint(style::DIM, when), diff::inline(&old, &new, width));
     }
     let room = width.saturating_sub(50).max(20);
-    format!("  {side} {}  {}\n", style::cut(&values(said), room), paint(style::DIM, when))
+    let said = if said == "[]" { "deleted".to_owned() } else { style::cut(&values(said), room) };
+    format!("  {side} {said}  {}\n", paint(style::DIM, when))
 }
 
 /// The text of a unit of one long text.

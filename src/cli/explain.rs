@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::record::RecordId;
 use crate::rules::{Collection, Drift, Field, Policy};
-use crate::store::{ConflictFilter, HistoryFilter, OriginRow, StoreError, View, read};
+use crate::store::{
+    ConflictFilter, HistoryFilter, IntentFilter, OriginRow, QuarantineFilter, QuarantineRow, StoreError, View, read,
+};
 
 use super::args::ExplainArgs;
 use super::conflicts::{self, Conflict, candidates};
@@ -30,7 +32,18 @@ pub struct Explained {
     record: String,
     exists: bool,
     links: Vec<LinkSide>,
+    /// What keeps it from being in sync, besides conflicts.
+    waits: Vec<Wait>,
     fields: Vec<FieldExplained>,
+}
+
+/// Something that keeps a record from being in sync.
+#[derive(Debug, Serialize)]
+struct Wait {
+    upstream: String,
+    /// `create`, `update`, `delete`: a write that is not settled; else where the record was set aside.
+    what: String,
+    why: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,12 +142,38 @@ pub fn explain(
         })
         .collect();
     Ok(Explained {
+        waits: waits(view, &collection.name, record)?,
         collection: sides.collection,
         record: sides.record,
         exists: sides.exists,
         links: sides.links,
         fields,
     })
+}
+
+/// Records set aside by their own id, remote ones that may be this record, and writes that are not settled.
+fn waits(view: &dyn View, collection: &str, record: &RecordId) -> Result<Vec<Wait>, StoreError> {
+    let aside = QuarantineFilter { collection: Some(collection.to_owned()), ..QuarantineFilter::default() };
+    let concerned = |row: &QuarantineRow| {
+        let named =
+            || row.reason.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').any(|id| id == record.0);
+        row.subject == record.0 || (row.stage == "match" && named())
+    };
+    let aside = view.quarantined(&aside)?.into_iter().filter(concerned).map(|row| Wait {
+        why: if row.subject == record.0 { row.reason } else { format!("{} {}", row.subject, row.reason) },
+        upstream: row.upstream,
+        what: row.stage,
+    });
+    let writes = IntentFilter { record: Some(record.clone()), ..IntentFilter::default() };
+    let writes = view.intents(&writes)?.into_iter().map(|intent| {
+        let state = match intent.state.as_str() {
+            "sent" | "unknown" => "its outcome is not known yet",
+            _ => "it is put off",
+        };
+        let note = intent.note.map(|note| format!(": {note}")).unwrap_or_default();
+        Wait { upstream: intent.upstream, what: intent.op, why: format!("{state}{note}") }
+    });
+    Ok(aside.chain(writes).collect())
 }
 
 fn provenance(rows: &[OriginRow], field: &str) -> Option<Provenance> {
@@ -180,13 +219,28 @@ pub fn text(explained: &Explained, width: usize) -> String {
     let gone = if explained.exists { "" } else { " (deleted here)" };
     let name = format!("{}/{}{gone}", explained.collection, style::clean(&explained.record));
     if let [field] = explained.fields.as_slice() {
-        return style::heading(&format!("{} of {name}", field.sides.field)) + &one(field, width);
+        return style::heading(&format!("{} of {name}", field.sides.field))
+            + &one(field, width)
+            + &waits_text(explained);
     }
-    let mut text = style::heading(&name) + &super::show::links_text(&explained.links, width);
+    let mut text = style::heading(&name) + &super::show::links_text(&explained.links, width) + &waits_text(explained);
     let max = (width / 4).max(16);
     let rows = explained.fields.iter().map(|field| row(field, max)).collect();
     text += &style::table(width, &["", "field", "here", "set by", "at pass", "rule", "frozen"], rows);
     text + &paint(style::DIM, "name a field to see every side, the rules that were tried, and its history\n")
+}
+
+fn waits_text(explained: &Explained) -> String {
+    let mut text = String::new();
+    for wait in &explained.waits {
+        let what = match wait.what.as_str() {
+            "create" | "update" | "delete" => format!("{} there: ", wait.what),
+            _ => String::new(),
+        };
+        let mark = paint(style::CHANGED, "!");
+        writeln!(text, "{mark} {}: {what}{}", style::clean(&wait.upstream), style::clean(&wait.why)).ok();
+    }
+    text
 }
 
 fn row(field: &FieldExplained, max: usize) -> Vec<String> {

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::merge::Halt;
 use crate::reconcile::{Change, Counts, Outcome, PassReport, UpstreamReport};
 
 use super::diff;
@@ -127,6 +128,20 @@ fn summary(report: &PassReport, width: usize) -> String {
     style::table(width, &["side", "create", "update", "delete"], rows)
 }
 
+fn halt_words(halt: &Halt) -> String {
+    let (target, number) = (halt.target.name(), halt.count);
+    let (of, limit) = (format!("of {}", count(halt.total, "record")), &halt.limit);
+    match halt.what.as_str() {
+        "emptied" => format!("halted: {number} {of} at {target} would be gone, which is as good as everything"),
+        "delete" => format!("halted: {number} {of} at {target} would be deleted, the limit is {limit}"),
+        "update" => format!("halted: {number} {of} at {target} would be updated, the limit is {limit}"),
+        "create" => {
+            format!("halted: {} would be created at {target}, the limit is {limit}", count(number, "record"))
+        }
+        what => format!("halted: {number} {of} at {target}: {what}, the limit is {limit}"),
+    }
+}
+
 /// What a person must know of or act on.
 fn troubles(report: &PassReport) -> String {
     let mut text = String::new();
@@ -134,12 +149,7 @@ fn troubles(report: &PassReport) -> String {
         writeln!(text, "  {} {what}", paint(style, "!")).ok();
     };
     for halt in &report.halts {
-        let target = halt.target.name();
-        let what = format!(
-            "halted: {} of {} records would see {} at {target}, the limit is {}",
-            halt.count, halt.total, halt.what, halt.limit
-        );
-        line(style::BAD, &what);
+        line(style::BAD, &halt_words(halt));
     }
     if let Some(halt) = report.halt {
         line(style::BAD, &format!("nothing was written; look at `reconciled plan`, then `reconciled approve {halt}`"));

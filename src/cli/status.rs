@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 use crate::daemon::next_due;
 use crate::merge::LinkState;
 use crate::rules::{Collection, Ruleset, Schedule};
-use crate::store::{ConflictFilter, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View, read};
+use crate::store::{
+    CollectionKey, ConflictFilter, DirtyOp, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View,
+    read,
+};
 
 use super::approve::{Halt, halts_text};
 use super::exit::{CliError, Exit};
@@ -49,9 +52,9 @@ struct CollectionStatus {
     conflicts_open: usize,
     /// Records set aside, counted up to 1000.
     quarantined: usize,
-    /// Records that wait for another (a child for its parent), counted up to 1000.
+    /// Records that wait for another, counted up to 1000.
     parked: usize,
-    /// The first of them.
+    /// The first of both.
     quarantine: Vec<Aside>,
 }
 
@@ -64,6 +67,14 @@ struct LastPass {
     ended_at: Option<String>,
     outcome: String,
     error: Option<String>,
+    /// Upstreams that could not be read or written in it.
+    unavailable: Vec<Unavailable>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unavailable {
+    upstream: String,
+    error: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,8 +153,8 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
     let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
     let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
-    let (parked, aside): (Vec<_>, Vec<_>) =
-        view.quarantined(&aside)?.into_iter().partition(|row| row.stage == "parked");
+    let aside = view.quarantined(&aside)?;
+    let parked = aside.iter().filter(|row| row.stage == "parked").count();
     Ok(CollectionStatus {
         collection: name.clone(),
         schedule: collection.schedule.as_ref().map(schedule_text),
@@ -152,13 +163,19 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
         // The table is not there before the first pass.
         records: if key.is_some() { view.row_count(collection)? } else { 0 },
         links,
-        edits_waiting: key.map_or(Ok(0), |key| Ok(view.dirty_after(key, "", COUNT_MAX)?.len()))?,
+        edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
         writes_waiting: view.intents(&intents)?.len(),
         conflicts_open: view.conflicts(&conflicts)?.len(),
-        quarantined: aside.len(),
-        parked: parked.len(),
+        quarantined: aside.len() - parked,
+        parked,
         quarantine: aside.iter().take(ASIDE_MAX).map(set_aside).collect(),
     })
+}
+
+/// Hints that the engine left for itself are no edits.
+fn edits_waiting(view: &dyn View, key: CollectionKey) -> Result<usize, StoreError> {
+    let hints = view.dirty_after(key, "", COUNT_MAX)?;
+    Ok(hints.iter().filter(|(_, hint)| hint.op != DirtyOp::Recheck).count())
 }
 
 fn schedule_text(schedule: &Schedule) -> String {
@@ -176,7 +193,17 @@ fn last_pass(row: &PassRow) -> LastPass {
         ended_at: row.ended_at.and_then(style::rfc3339),
         outcome: row.outcome.clone(),
         error: row.error.clone(),
+        unavailable: unavailable(&row.counts),
     }
+}
+
+/// The errors of upstreams, out of the counts that a pass leaves behind.
+fn unavailable(counts: &str) -> Vec<Unavailable> {
+    let counts: serde_json::Value = serde_json::from_str(counts).unwrap_or_default();
+    let upstreams = counts.get("upstreams").and_then(serde_json::Value::as_array);
+    let text = |of: &serde_json::Value, name: &str| Some(of.get(name)?.as_str()?.to_owned());
+    let one = |of: &serde_json::Value| Some(Unavailable { upstream: text(of, "upstream")?, error: text(of, "error")? });
+    upstreams.into_iter().flatten().filter_map(one).collect()
 }
 
 fn set_aside(row: &QuarantineRow) -> Aside {
@@ -218,6 +245,10 @@ fn text(status: &Status, width: usize) -> String {
         if let Some(error) = one.last_pass.as_ref().and_then(|pass| pass.error.as_deref()) {
             writeln!(text, "{} {}: {}", paint(style::BAD, "!"), one.collection, style::clean(error)).ok();
         }
+        for down in one.last_pass.iter().flat_map(|pass| &pass.unavailable) {
+            let (upstream, error) = (&down.upstream, style::clean(&down.error));
+            writeln!(text, "{} {} at {upstream}: {error}", paint(style::BAD, "!"), one.collection).ok();
+        }
         if one.conflicts_open > 0 {
             let open = count(one.conflicts_open as u64, "conflict");
             writeln!(text, "{} {}: {open}; `reconciled conflicts`", paint(style::CHANGED, "!"), one.collection).ok();
@@ -241,21 +272,20 @@ fn row(one: &CollectionStatus) -> Vec<String> {
     let (last, outcome) = match &one.last_pass {
         Some(pass) => {
             let at = pass.started_at.as_deref().map(style::short).unwrap_or_default();
-            (at, pass.outcome.clone())
+            // Who only looks cannot tell a pass under way from one that was killed.
+            let ended = pass.ended_at.is_some();
+            (at, if ended { pass.outcome.clone() } else { "not ended".to_owned() })
         }
         None => ("never".to_owned(), "–".to_owned()),
     };
-    let waiting = [
-        (one.edits_waiting, "edited"),
-        (one.writes_waiting, "to be written"),
-        (one.parked, "wait for another"),
-        (one.quarantined, "set aside"),
+    let mut waiting = Vec::new();
+    let words = [
+        (one.edits_waiting, count(one.edits_waiting as u64, "edit")),
+        (one.writes_waiting, count(one.writes_waiting as u64, "write")),
+        (one.parked, format!("{} for another record", one.parked)),
+        (one.quarantined, format!("{} set aside", one.quarantined)),
     ];
-    let waiting: Vec<String> = waiting
-        .into_iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, words)| format!("{number} {words}"))
-        .collect();
+    waiting.extend(words.into_iter().filter(|(number, _)| *number > 0).map(|(_, words)| words));
     vec![
         one.collection.clone(),
         one.records.to_string(),
@@ -271,8 +301,14 @@ fn aside_text(one: &CollectionStatus) -> String {
     if one.quarantine.is_empty() {
         return String::new();
     }
-    let more = if one.quarantined > one.quarantine.len() { ", the first of them" } else { "" };
-    let head = format!("{}: {} set aside{more}", one.collection, count(one.quarantined as u64, "record"));
+    let all = one.quarantined + one.parked;
+    let more = if all > one.quarantine.len() { ", the first of them" } else { "" };
+    let what = match (one.quarantined, one.parked) {
+        (_, 0) => format!("{} set aside", count(all as u64, "record")),
+        (0, _) => format!("{} waiting for another", count(all as u64, "record")),
+        _ => format!("{} set aside or waiting for another", count(all as u64, "record")),
+    };
+    let head = format!("{}: {what}{more}", one.collection);
     let mut text = style::heading(&head);
     for aside in &one.quarantine {
         let (subject, reason) = (style::clean(&aside.subject), style::clean(&aside.reason));
@@ -294,9 +330,16 @@ mod tests {
                 id: 7,
                 trigger: "schedule".to_owned(),
                 started_at: Some("2023-11-14T22:13:20.000000Z".to_owned()),
-                ended_at: None,
+                ended_at: Some("2023-11-14T22:13:21.000000Z".to_owned()),
                 outcome: outcome.to_owned(),
-                error: (outcome == "unavailable").then(|| "crm: GET /contacts: 503".to_owned()),
+                error: None,
+                unavailable: if outcome == "unavailable" {
+                    unavailable(
+                        r#"{"upstreams": [{"upstream": "crm", "error": "GET /contacts: 503"}, {"error": null}]}"#,
+                    )
+                } else {
+                    Vec::new()
+                },
             }),
             records: 12,
             links: vec![LinkCount { upstream: "crm".to_owned(), live: 11, deleted: 0, detached: 1 }],
@@ -318,6 +361,7 @@ mod tests {
         check(vec![collection("a", Some("ok"))], 0);
         check(vec![collection("a", Some("ok")), collection("b", None)], 3);
         check(vec![CollectionStatus { conflicts_open: 1, ..collection("a", Some("conflicts")) }], 4);
+        check(vec![CollectionStatus { parked: 1, ..collection("a", Some("ok")) }], 3);
         check(vec![collection("a", Some("unavailable")), collection("b", None)], 6);
         check(vec![collection("a", Some("unavailable")), collection("b", Some("failed"))], 1);
     }

@@ -137,7 +137,8 @@ impl Workspace {
 
     fn open(&self, mode: Mode, lock: bool) -> Result<Arc<dyn Store>, CliError> {
         let now = self.clock.now().timestamp_micros();
-        let options = OpenOptions { lock, ..OpenOptions::file(&self.settings.database, mode, now) };
+        let busy_ms = u64::try_from(self.settings.busy_timeout.as_millis()).unwrap_or(u64::MAX);
+        let options = OpenOptions { lock, busy_ms, ..OpenOptions::file(&self.settings.database, mode, now) };
         Ok(Arc::new(SqliteStore::open(&options)?))
     }
 

@@ -31,6 +31,7 @@ pub enum Kind {
 
 /// All settings, by name.
 pub const KEYS: &[Key] = &[
+    Key { name: "busy_timeout", kind: Kind::Duration, default: "5s", flag: None },
     Key { name: "color", kind: Kind::OneOf(&["auto", "always", "never"]), default: "auto", flag: Some("--color") },
     Key { name: "database", kind: Kind::Path, default: "reconciled.db", flag: Some("--db") },
     Key { name: "drain_timeout", kind: Kind::Duration, default: "20s", flag: None },

@@ -67,6 +67,8 @@ pub struct Settings {
     pub log_json: bool,
     /// `auto`, `always`, `never`.
     pub color: String,
+    /// How long a lock that another program holds on the database is waited for.
+    pub busy_timeout: Duration,
     /// How long a stop waits for the running pass.
     pub drain_timeout: Duration,
     /// Values of `${var.NAME}`.
@@ -94,6 +96,7 @@ pub enum ConfigError {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
+    busy_timeout: String,
     color: String,
     database: String,
     drain_timeout: String,
@@ -154,6 +157,7 @@ impl Raw {
         let rules_dir = path("rules_dir", &self.rules_dir);
         let secrets_dir = path("secrets_dir", &self.secrets_dir);
         let mut shown: Vec<(String, String, Source)> = [
+            ("busy_timeout", self.busy_timeout.clone()),
             ("color", self.color.clone()),
             ("database", database.display().to_string()),
             ("drain_timeout", self.drain_timeout.clone()),
@@ -177,7 +181,8 @@ impl Raw {
             log_level: self.log.level,
             log_json: self.log.format == "json",
             color: self.color,
-            // Checked before layering; the default stands in for what cannot happen.
+            // Checked before layering; the defaults stand in for what cannot happen.
+            busy_timeout: parse_duration(&self.busy_timeout).unwrap_or(Duration::from_secs(5)),
             drain_timeout: parse_duration(&self.drain_timeout).unwrap_or(Duration::from_secs(20)),
             vars: self.vars,
             shown,
@@ -329,6 +334,7 @@ mod tests {
         assert_eq!(settings.vars["one"], "file");
         assert_eq!(settings.vars["two"], "env");
         assert_eq!(settings.drain_timeout, Duration::from_secs(20));
+        assert_eq!(settings.busy_timeout, Duration::from_secs(5));
     }
 
     #[test]

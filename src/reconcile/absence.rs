@@ -20,16 +20,22 @@ use super::pull::Pulled;
 /// Links looked at between two awaits.
 const CHUNK: usize = 5000;
 
+/// Up to so many missing records are asked for before a person is; beyond, asking comes after the approval.
+const ASK_FIRST_MAX: usize = 100;
+
 /// What absence amounts to at one binding.
 #[derive(Debug, Default)]
 pub struct Absence {
-    /// Too much is gone to believe it: nothing is staged until a person approves.
+    /// Too much is gone to believe it: nothing follows until a person approves.
     pub halt: Option<Halt>,
+    /// The records whose absence is not confirmed yet, where there is a halt.
+    pub unconfirmed: Vec<LinkId>,
     /// Why the binding takes no part in this pass: confirmation failed.
     pub blocked: Option<String>,
 }
 
-/// Looks for linked records that a complete generation did not show. `approved` lets a halt pass.
+/// Looks for linked records that a complete generation did not show. With `approved` all of them are asked for, however
+/// many: what the approval lets through is decided on what is really gone.
 pub async fn look_for_missing(
     store: &dyn Store,
     client: &Arc<Client>,
@@ -42,31 +48,44 @@ pub async fn look_for_missing(
     let (Some(seen), Some(read)) = (&pulled.generation, &rules.read) else { return Ok(Absence::default()) };
     let key = pass.binding_key(at);
     let links = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
-    let halt = |listed: u64, gone: u64| {
-        let mut bindings = vec![guard::Counts::default(); pass.collection.bindings.len()];
-        if let Some(counts) = bindings.get_mut(at) {
-            *counts = guard::Counts {
-                total: links,
-                listed: Some(listed),
-                vanished: gone,
-                deletes: gone,
-                ..guard::Counts::default()
-            };
-        }
-        guard::check(&pass.collection, &Tally::new(guard::Counts::default(), bindings)).into_iter().next()
-    };
-    if let (Some(halt), false) = (halt(pulled.report.listed, 0), approved) {
-        return Ok(Absence { halt: Some(halt), blocked: None });
-    }
+    let listed = pulled.report.listed;
     if read.deletes != Deletes::Absence {
-        return Ok(Absence::default());
+        return Ok(Absence { halt: too_much(pass, at, links, listed, 0), ..Absence::default() });
     }
     let missing = missing(store, pass, at, seen).await?;
-    // Asking for each of them would take long and prove nothing that a person need not look at anyway.
-    if let (Some(halt), false) = (halt(pulled.report.listed, missing.len() as u64), approved) {
-        return Ok(Absence { halt: Some(halt), blocked: None });
+    let count = missing.len() as u64;
+    let tripped = too_much(pass, at, links, listed, count);
+    if missing.is_empty() || (tripped.is_some() && !approved && (missing.len() > ASK_FIRST_MAX || read.get.is_none())) {
+        let unconfirmed = missing.into_iter().map(|(_, link)| link).collect();
+        return Ok(Absence { halt: tripped, unconfirmed, blocked: None });
     }
-    confirm(store, client, pass, at, missing).await
+    let gone = match confirm(store, client, pass, at, missing).await? {
+        Ok(gone) => gone,
+        Err(words) => return Ok(Absence { blocked: Some(words), ..Absence::default() }),
+    };
+    if listed == 0 && gone < count {
+        let words = format!(
+            "the listing is empty, and {} of {count} records that were asked for one by one are there: it is not believed",
+            count - gone
+        );
+        return Ok(Absence { blocked: Some(words), ..Absence::default() });
+    }
+    Ok(Absence { halt: too_much(pass, at, links, listed, gone), ..Absence::default() })
+}
+
+/// The guard's word about one listing: `gone` of `links` records are missing from it.
+fn too_much(pass: &Pass, at: usize, links: u64, listed: u64, gone: u64) -> Option<Halt> {
+    let mut bindings = vec![guard::Counts::default(); pass.collection.bindings.len()];
+    if let Some(counts) = bindings.get_mut(at) {
+        *counts = guard::Counts {
+            total: links,
+            listed: Some(listed),
+            vanished: gone,
+            deletes: gone,
+            ..guard::Counts::default()
+        };
+    }
+    guard::check(&pass.collection, &Tally::new(guard::Counts::default(), bindings)).into_iter().next()
 }
 
 async fn missing(
@@ -87,15 +106,17 @@ async fn missing(
     }
 }
 
-/// Asks for each missing record by its id: a listing may have skipped it while its pages shifted.
+/// Asks for each missing record by its id: a listing may have skipped it while its pages shifted. Returns how many are
+/// gone, or why that cannot be said.
 async fn confirm(
     store: &dyn Store,
     client: &Arc<Client>,
     pass: &Arc<Pass>,
     at: usize,
     missing: Vec<(String, LinkId)>,
-) -> Result<Absence, StoreError> {
-    let Some(rules) = pass.rules(at).cloned() else { return Ok(Absence::default()) };
+) -> Result<Result<u64, String>, StoreError> {
+    let Some(rules) = pass.rules(at).cloned() else { return Ok(Ok(0)) };
+    let mut gone = 0;
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     let rules = &rules;
     let mut asked = stream::iter(missing)
@@ -112,9 +133,10 @@ async fn confirm(
             Some(Err(failure)) => {
                 let words =
                     format!("{remote_id} is missing from the listing and could not be asked for: {}", failure.words);
-                return Ok(Absence { halt: None, blocked: Some(words) });
+                return Ok(Err(words));
             }
         };
+        gone += u64::from(kind != StagedKind::Record);
         let pass = Arc::clone(pass);
         store::write_small(store, move |tx| {
             let Some(row) = tx.link(link)? else { return Ok(()) };
@@ -137,5 +159,5 @@ async fn confirm(
         })
         .await?;
     }
-    Ok(Absence::default())
+    Ok(Ok(gone))
 }

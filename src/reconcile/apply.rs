@@ -6,7 +6,9 @@ use crate::merge::{
     self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Seen,
 };
 use crate::record::{RecordId, Slot, Value};
-use crate::store::{ConflictRow, DirtyOp, HistoryRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx};
+use crate::store::{
+    ConflictRow, DirtyOp, HistoryRow, LinkRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx,
+};
 
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, remote_subject};
@@ -63,9 +65,12 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
 }
 
 fn clear_hint(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<(), StoreError> {
+    let is_blocked = found.facts.spokes.iter().any(|spoke| spoke.blocked.is_some());
     match found.dirty {
-        // A binding that takes no part in this pass has not had its say: the hint stays for the next one.
-        Some(_) if found.facts.spokes.iter().any(|spoke| spoke.blocked.is_some()) => Ok(()),
+        // A binding that takes no part in this pass has not had its say, nor heard of what the others changed: the
+        // next pass looks at the record again.
+        Some(_) if is_blocked => Ok(()),
+        None if is_blocked => look_again(tx, pass, &found.record),
         Some(hint) => tx.clear_dirty(pass.key, &found.record, hint.seen),
         None => Ok(()),
     }
@@ -152,13 +157,20 @@ fn apply_base(
     let staged = found.staged.get(at).and_then(Option::as_ref);
     let link = found.links.get(at).and_then(Option::as_ref);
     let rebased = link.is_some_and(|link| link.mapping != pass.mapping_key(at));
+    // A record that was looked at and moves no base (it says what was known already, or what it says stands still) is
+    // what its link knows of it from now on. Left in staging it would come back as news after the next write.
+    let noted = advance.is_none()
+        && life.is_none()
+        && link.is_some_and(|link| link.state == LinkState::Live)
+        && staged.is_some_and(|staged| !staged.raw.is_empty())
+        && found.facts.spokes.get(at).is_some_and(|spoke| matches!(spoke.seen, Seen::Record(_)));
     let pair = match (advance, found.pairs.get(at).and_then(Option::as_ref)) {
         (Some(advance), _) => Some(Pair { hub: advance.hub.clone(), remote: advance.remote.clone() }),
-        (None, Some(pair)) if rebased => Some(pair.clone()),
+        (None, Some(pair)) if rebased || noted => Some(pair.clone()),
         (None, _) => None,
     };
     // The observation that the base now rests on: the staged one where it was accepted, else the one of the link.
-    let accepted = staged.filter(|staged| advance.is_some() && !staged.raw.is_empty());
+    let accepted = staged.filter(|staged| (advance.is_some() || noted) && !staged.raw.is_empty());
     if let Some(pair) = pair {
         let raw = accepted.map_or_else(|| link.map_or(&[][..], |link| &link.raw), |staged| &staged.raw);
         let slots = observe::base_slots(tx, pass, at, raw)?;
@@ -180,9 +192,14 @@ fn apply_base(
             updated_at,
             observed_at: accepted.map_or_else(|| link.map_or(0, |link| link.observed_at), |staged| staged.observed_at),
         };
+        // A record that was deleted there and created anew has another remote id: the old tie is replaced.
+        let retied = |link: &LinkRow| accepted.is_some_and(|staged| staged.remote_id != link.remote_id);
         match (link, staged) {
-            (Some(link), _) => tx.set_link(link.link, &update)?,
-            (None, Some(staged)) => {
+            (Some(link), _) if !retied(link) => tx.set_link(link.link, &update)?,
+            (old, Some(staged)) => {
+                if let Some(old) = old {
+                    tx.drop_link(old.link)?;
+                }
                 tx.put_link(&NewLink {
                     binding: pass.binding_key(at),
                     remote_id: &staged.remote_id,
@@ -191,14 +208,14 @@ fn apply_base(
                     made: None,
                 })?;
             }
-            (None, None) => {}
+            (Some(_) | None, None) => {}
         }
     } else if let (Some(life), Some(link)) = (life, link) {
         tx.set_link_state(link.link, life)?;
     }
     // An observation leaves staging only when it is part of a base, or ended the link, or says what was known already.
     if let Some(staged) = staged
-        && (advance.is_some() || life.is_some())
+        && (advance.is_some() || life.is_some() || noted)
     {
         tx.unstage(staged.binding, &staged.remote_id)?;
         if staged.parked.is_some() {

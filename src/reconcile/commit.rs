@@ -5,12 +5,14 @@
 //! Records are decided and applied one after the other inside the transaction, so memory does not grow with the
 //! number of changes; where a guard trips in the end, the whole transaction is rolled back.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use crate::merge::guard::{self, Tally};
-use crate::merge::{self, Halt, Hub, RecordPlan};
+use crate::merge::{self, Evidence, Halt, Hub, RecordPlan};
 use crate::record::RecordId;
-use crate::store::{DirtyOp, QuarantineRow, StoreError, Tx, View};
+use crate::store::{DirtyOp, LinkId, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Contact};
@@ -28,6 +30,10 @@ pub struct Order {
     pub barrier: Barrier,
     /// An approval, bound to this plan fingerprint.
     pub approved: Option<String>,
+    /// What the listings themselves gave reason to halt for; an approval of the plan lets it pass, too.
+    pub halts: Vec<Halt>,
+    /// Links whose records are taken for gone, to find out what that would lead to. Then nothing is kept.
+    pub supposed_gone: Vec<LinkId>,
     /// How many changes to list.
     pub changes_max: usize,
     /// Guards count only in the first round of a pass; later rounds re-merge what the first one wrote.
@@ -66,18 +72,32 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         round: Round { planned: vec![Counts::default(); pass.collection.bindings.len()], ..Round::default() },
         tally: order.before.clone(),
         digest: Sha256::new(),
+        contested: BTreeMap::new(),
     };
+    suppose_gone(tx, pass, &order.supposed_gone)?;
     work.look_again_under_new_rules(tx)?;
-    work.index_local_edits(tx)?;
+    index_local_edits(tx, pass)?;
     work.meet_strangers(tx)?;
     work.decide_candidates(tx)?;
     let mut round = work.round;
     round.fingerprint = hex(&work.digest.finalize());
-    if order.guarded && order.approved.as_deref() != Some(round.fingerprint.as_str()) {
-        round.halts = guard::check(&pass.collection, &work.tally);
+    let approved = order.approved.as_deref() == Some(round.fingerprint.as_str());
+    if order.guarded && !(approved && order.supposed_gone.is_empty()) {
+        round.halts.clone_from(&order.halts);
+        let more = guard::check(&pass.collection, &work.tally);
+        let told = |halt: &Halt| order.halts.iter().any(|one| one.target == halt.target && one.what == halt.what);
+        round.halts.extend(more.into_iter().filter(|halt| !told(halt)));
     }
-    let keep = round.halts.is_empty();
+    let keep = round.halts.is_empty() && order.supposed_gone.is_empty();
     Ok((round, keep))
+}
+
+/// The reason that marks strangers of which only one can be the local record.
+fn rivals_of(pass: &Pass, at: usize, record: &RecordId, other: &str) -> String {
+    format!(
+        "matches local record {record}, and so does {other} of {}: make their match keys differ, or merge them there",
+        pass.upstream(at)
+    )
 }
 
 /// Lower-case hexadecimal.
@@ -88,6 +108,44 @@ pub fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").ok();
         text
     })
+}
+
+/// Stages the absence of these records. The caller rolls back what follows from it.
+fn suppose_gone(tx: &mut dyn Tx, pass: &Pass, links: &[LinkId]) -> Result<(), StoreError> {
+    for link in links {
+        let Some(row) = tx.link(*link)? else { continue };
+        tx.stage(&Staged {
+            binding: row.binding,
+            remote_id: row.remote_id,
+            collection: pass.key,
+            record: Some(row.record),
+            kind: StagedKind::Gone(Evidence::Absence),
+            fingerprint: 0,
+            raw: Vec::new(),
+            version: None,
+            observed_at: pass.micros(),
+            parked: None,
+        })?;
+    }
+    Ok(())
+}
+
+/// Rows that other programs wrote become findable by their match keys before strangers are met.
+pub fn index_local_edits(tx: &mut dyn Tx, pass: &Pass) -> Result<(), StoreError> {
+    if pass.collection.match_keys.is_empty() {
+        return Ok(());
+    }
+    let mut after = String::new();
+    loop {
+        let hints = tx.dirty_after(pass.key, &after, CHUNK)?;
+        let Some((last, _)) = hints.last() else { return Ok(()) };
+        after.clone_from(&last.0);
+        for (record, hint) in hints {
+            if hint.op != DirtyOp::Recheck {
+                apply::index(tx, pass, &record)?;
+            }
+        }
+    }
 }
 
 /// How many records each target has before the pass.
@@ -106,6 +164,8 @@ struct Work<'a> {
     round: Round,
     tally: Tally,
     digest: Sha256,
+    /// Local records that a stranger at a binding may be, and nobody can say: nothing is created there for them.
+    contested: BTreeMap<(RecordId, usize), String>,
 }
 
 impl Work<'_> {
@@ -129,24 +189,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Rows that other programs wrote become findable by their match keys before strangers are met.
-    fn index_local_edits(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
-        if self.pass.collection.match_keys.is_empty() {
-            return Ok(());
-        }
-        let mut after = String::new();
-        loop {
-            let hints = tx.dirty_after(self.pass.key, &after, CHUNK)?;
-            let Some((last, _)) = hints.last() else { return Ok(()) };
-            after.clone_from(&last.0);
-            for (record, hint) in hints {
-                if hint.op != DirtyOp::Recheck {
-                    apply::index(tx, self.pass, &record)?;
-                }
-            }
-        }
-    }
-
     /// First contact of everything that was staged without a link.
     fn meet_strangers(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
@@ -167,12 +209,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &crate::store::Staged) -> Result<(), StoreError> {
+    fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged) -> Result<(), StoreError> {
         let contact = match staged.kind {
-            crate::store::StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw)?,
-            crate::store::StagedKind::Gone(_) => Contact::Ignored,
+            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw)?,
+            StagedKind::Gone(_) => Contact::Ignored,
         };
-        if staged.parked.is_some() && !matches!(contact, Contact::Parked(_) | Contact::Queued(_)) {
+        if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {
             let subject = remote_subject(&staged.remote_id);
             tx.clear_quarantine(&self.pass.collection.name, self.pass.upstream(at), &subject)?;
         }
@@ -181,15 +223,15 @@ impl Work<'_> {
                 self.round.local.created += 1;
                 tx.unstage(staged.binding, &staged.remote_id)
             }
-            Contact::Matched(record) => {
-                if staged.parked.is_some() {
-                    tx.stage_parked(staged.binding, &staged.remote_id, None)?;
-                }
-                tx.stage_matched(staged.binding, &staged.remote_id, &record)
-            }
+            Contact::Matched(record) => self.matched(tx, at, staged, &record),
             Contact::Ignored => tx.unstage(staged.binding, &staged.remote_id),
             Contact::Parked(reason) => self.park(tx, at, staged, "parked", &reason),
-            Contact::Queued(reason) => self.park(tx, at, staged, "match", &reason),
+            Contact::Queued { records, reason } => {
+                for record in records {
+                    self.contest(at, record, &staged.remote_id);
+                }
+                self.park(tx, at, staged, "match", &reason)
+            }
             Contact::Quarantined(reason) => {
                 let inputs = format!("{:016x}", staged.fingerprint);
                 self.quarantine(tx, at, &remote_subject(&staged.remote_id), "pull", &reason, &inputs)?;
@@ -198,15 +240,36 @@ impl Work<'_> {
         }
     }
 
+    /// Ties a stranger to the record that it is, unless another stranger of the same upstream is that record as well:
+    /// then a person decides about all of them (s5, s10).
+    fn matched(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged, record: &RecordId) -> Result<(), StoreError> {
+        let rivals: Vec<Staged> = tx
+            .staged_of(self.pass.key, record)?
+            .into_iter()
+            .filter(|other| other.binding == staged.binding && other.remote_id != staged.remote_id)
+            .collect();
+        let contested = self.contested.get(&(record.clone(), at)).cloned();
+        if rivals.is_empty() && contested.is_none() {
+            if staged.parked.is_some() {
+                tx.stage_parked(staged.binding, &staged.remote_id, None)?;
+            }
+            return tx.stage_matched(staged.binding, &staged.remote_id, record);
+        }
+        for rival in &rivals {
+            tx.stage(&Staged { record: None, ..rival.clone() })?;
+            self.contest(at, record.clone(), &rival.remote_id);
+            self.park(tx, at, rival, "match", &rivals_of(self.pass, at, record, &staged.remote_id))?;
+        }
+        let first = contested.as_deref().or(rivals.first().map(|rival| rival.remote_id.as_str())).unwrap_or("?");
+        self.park(tx, at, staged, "match", &rivals_of(self.pass, at, record, first))
+    }
+
+    fn contest(&mut self, at: usize, record: RecordId, remote_id: &str) {
+        self.contested.entry((record, at)).or_insert_with(|| remote_id.to_owned());
+    }
+
     /// An observation that waits stays staged, and is shown with its reason.
-    fn park(
-        &self,
-        tx: &mut dyn Tx,
-        at: usize,
-        staged: &crate::store::Staged,
-        stage: &str,
-        reason: &str,
-    ) -> Result<(), StoreError> {
+    fn park(&self, tx: &mut dyn Tx, at: usize, staged: &Staged, stage: &str, reason: &str) -> Result<(), StoreError> {
         tx.stage_parked(staged.binding, &staged.remote_id, Some(reason))?;
         self.quarantine(tx, at, &remote_subject(&staged.remote_id), stage, reason, "")
     }
@@ -245,8 +308,13 @@ impl Work<'_> {
     }
 
     fn decide(&mut self, tx: &mut dyn Tx, record: &RecordId) -> Result<(), StoreError> {
-        let found = gather::gather(tx, self.pass, record, &self.order.barrier)?;
+        let mut found = gather::gather(tx, self.pass, record, &self.order.barrier)?;
         self.round.decided += 1;
+        for (at, spoke) in found.facts.spokes.iter_mut().enumerate().filter(|(_, spoke)| spoke.link.is_none()) {
+            if let Some(remote_id) = self.contested.get(&(record.clone(), at)) {
+                spoke.blocked.get_or_insert_with(|| format!("{remote_id} there may be this record"));
+            }
+        }
         self.note_unreadable(tx, &found)?;
         if !found.bad_local.is_empty() {
             // The row says something that its types forbid: nothing is decided until it is mended.

@@ -28,8 +28,13 @@ pub enum Contact {
     Ignored,
     /// It waits for another record, with the reason.
     Parked(String),
-    /// It waits for a person, with the reason.
-    Queued(String),
+    /// It waits for a person.
+    Queued {
+        /// The local records that it may be.
+        records: Vec<RecordId>,
+        /// Why, for people.
+        reason: String,
+    },
     /// It cannot be taken, with the reason.
     Quarantined(String),
 }
@@ -46,7 +51,7 @@ pub fn meet(tx: &mut dyn Tx, pass: &Pass, binding: usize, staged: &Staged, raw: 
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);
     match identify(tx, pass, binding, &observation.slots, &texts)? {
         Identity::One(record) => Ok(Contact::Matched(record)),
-        Identity::Ambiguous(records) => Ok(Contact::Queued(ambiguous(&records))),
+        Identity::Ambiguous(records) => Ok(Contact::Queued { reason: ambiguous(&records), records }),
         Identity::Unmatched => insert(tx, pass, binding, staged, raw, observation, &texts),
     }
 }

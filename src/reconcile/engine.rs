@@ -9,17 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::merge::Halt;
 use crate::merge::guard::Tally;
 use crate::rules::{Collection, Ruleset};
-use crate::store::{self, ConflictFilter, HaltRow, PassRow, QuarantineFilter, Store, StoreError};
+use crate::store::{self, ConflictFilter, HaltRow, IntentFilter, LinkId, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::Client;
 
 use super::absence;
-use super::commit::{self, Order, Round, hex};
+use super::commit::{self, Order, Round};
 use super::context::Pass;
 use super::gather::Barrier;
 use super::pull::{self, Pulled};
@@ -29,6 +28,9 @@ use super::unknown;
 
 /// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
 const ROUNDS_MAX: usize = 4;
+
+/// Writes of unknown outcome are counted up to this many.
+const UNKNOWN_MAX: usize = 1000;
 
 /// How a pass is to be done.
 #[derive(Clone, Debug)]
@@ -148,7 +150,7 @@ impl Engine {
     async fn end(&self, report: &mut PassReport, mut row: PassRow, failed: bool) -> Result<(), StoreError> {
         if !failed {
             let name = report.collection.clone();
-            let (open, aside, parked) = store::read(self.store.as_ref(), move |view| {
+            let (open, aside, parked, unknown) = store::read(self.store.as_ref(), move |view| {
                 let open =
                     view.conflicts(&ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() })?;
                 let aside = view.quarantined(&QuarantineFilter {
@@ -157,11 +159,20 @@ impl Engine {
                     ..QuarantineFilter::default()
                 })?;
                 let parked = aside.iter().filter(|row| row.stage == "parked").count();
-                Ok((open.len() as u64, (aside.len() - parked) as u64, parked as u64))
+                let unknown = view.intents(&IntentFilter {
+                    collection: Some(name),
+                    states: vec!["sent", "unknown"],
+                    limit: UNKNOWN_MAX,
+                    ..IntentFilter::default()
+                })?;
+                Ok((open.len() as u64, (aside.len() - parked) as u64, parked as u64, unknown))
             })
             .await?;
             (report.conflicts_open, report.quarantined) = (open, aside);
             report.parked += parked;
+            for upstream in &mut report.upstreams {
+                upstream.unknown = unknown.iter().filter(|intent| intent.upstream == upstream.upstream).count() as u64;
+            }
         }
         report.outcome = outcome_of(report, failed);
         row.ended_at = Some(self.clock.now().timestamp_micros());
@@ -169,7 +180,9 @@ impl Engine {
             .ok()
             .and_then(|value| value.as_str().map(str::to_owned))
             .unwrap_or_default();
-        row.error.clone_from(&report.error);
+        let failed = |one: &UpstreamReport| Some(format!("{}: {}", one.upstream, one.error.as_ref()?));
+        let of_upstreams: Vec<String> = report.upstreams.iter().filter_map(failed).collect();
+        row.error = report.error.clone().or((!of_upstreams.is_empty()).then(|| of_upstreams.join("; ")));
         let counts = serde_json::json!({ "local": report.local, "upstreams": report.upstreams });
         row.counts = counts.to_string();
         store::write(self.store.as_ref(), move |tx| tx.end_pass(&row)).await
@@ -196,6 +209,15 @@ fn outcome_of(report: &PassReport, failed: bool) -> Outcome {
     }
 }
 
+/// What the listings do not show, over all bindings.
+#[derive(Debug, Default)]
+struct Absent {
+    /// Too much of it.
+    halts: Vec<Halt>,
+    /// The records that were not asked for one by one.
+    unconfirmed: Vec<LinkId>,
+}
+
 /// One pass under way.
 struct Run<'a> {
     engine: &'a Engine,
@@ -219,17 +241,18 @@ impl Run<'_> {
         }
         let approved = self.approval().await?;
         let pulled = self.pull().await?;
-        if let Some(halts) = self.absence(&pulled, approved.is_some()).await? {
-            return self.halt(halts, None).await;
-        }
+        let absent = self.absence(&pulled, approved.is_some()).await?;
+        let mut through = self.barrier.blocked.iter().all(Option::is_none);
         for round in 0..ROUNDS_MAX {
-            let Some(result) = self.decide(round, approved.as_deref()).await? else { return Ok(()) };
+            let Some(result) = self.decide(round, approved.as_deref(), &absent).await? else { return Ok(()) };
+            through |= approved.as_ref() == Some(&result.fingerprint);
             self.account(result, round);
             if self.options.dry_run || !self.push().await? {
                 break;
             }
         }
-        self.close_halt().await
+        // What a binding that takes no part would lead to is still to be seen.
+        if through { self.close_halt().await } else { Ok(()) }
     }
 
     fn client(&self, at: usize) -> Option<&Arc<Client>> {
@@ -253,6 +276,10 @@ impl Run<'_> {
     async fn pull(&mut self) -> Result<Vec<Pulled>, StoreError> {
         let (store, pass) = (self.engine.store.as_ref(), &self.pass);
         let first = pull::any_first(store, pass).await?;
+        if first {
+            let pass = Arc::clone(pass);
+            store::write(store, move |tx| commit::index_local_edits(tx, &pass)).await?;
+        }
         let pulls = (0..pass.collection.bindings.len()).filter_map(|at| {
             let client = self.client(at)?.clone();
             let (full, progress) = (self.options.full, self.progress);
@@ -281,13 +308,14 @@ impl Run<'_> {
         Ok(all)
     }
 
-    async fn absence(&mut self, pulled: &[Pulled], approved: bool) -> Result<Option<Vec<Halt>>, StoreError> {
-        let mut halts = Vec::new();
+    async fn absence(&mut self, pulled: &[Pulled], approved: bool) -> Result<Absent, StoreError> {
+        let mut absent = Absent::default();
         for one in pulled {
             let Some(client) = self.client(one.binding).cloned() else { continue };
             let store = self.engine.store.as_ref();
             let found = absence::look_for_missing(store, &client, &self.pass, one, approved).await?;
-            halts.extend(found.halt);
+            absent.halts.extend(found.halt);
+            absent.unconfirmed.extend(found.unconfirmed);
             if let (Some(reason), Some(blocked)) = (found.blocked, self.barrier.blocked.get_mut(one.binding)) {
                 if let Some(report) = self.report.upstreams.get_mut(one.binding) {
                     report.error.get_or_insert_with(|| reason.clone());
@@ -295,14 +323,22 @@ impl Run<'_> {
                 *blocked = Some(reason);
             }
         }
-        Ok((!halts.is_empty()).then_some(halts))
+        Ok(absent)
     }
 
-    /// Decides and commits, or halts.
-    async fn decide(&mut self, round: usize, approved: Option<&str>) -> Result<Option<Round>, StoreError> {
+    /// Decides and commits, or halts. Where too much is missing the plan is made as if all of it were gone, so that a
+    /// person sees, and approves, what follows from it.
+    async fn decide(
+        &mut self,
+        round: usize,
+        approved: Option<&str>,
+        absent: &Absent,
+    ) -> Result<Option<Round>, StoreError> {
         let order = Order {
             barrier: self.barrier.clone(),
             approved: approved.map(str::to_owned),
+            halts: absent.halts.clone(),
+            supposed_gone: absent.unconfirmed.clone(),
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
             guarded: round == 0,
             before: self.before.clone(),
@@ -317,7 +353,7 @@ impl Run<'_> {
         let (halts, fingerprint) = (result.halts.clone(), result.fingerprint.clone());
         self.report.changes = result.changes;
         self.report.changes_omitted = result.changes_omitted;
-        self.halt(halts, Some(fingerprint)).await?;
+        self.halt(halts, fingerprint).await?;
         Ok(None)
     }
 
@@ -371,13 +407,13 @@ impl Run<'_> {
         Ok(open.into_iter().find(|row| row.approved_at.is_some()).map(|row| row.fingerprint))
     }
 
-    async fn halt(&mut self, halts: Vec<Halt>, fingerprint: Option<String>) -> Result<(), StoreError> {
+    async fn halt(&mut self, halts: Vec<Halt>, fingerprint: String) -> Result<(), StoreError> {
         let text = serde_json::to_string(&halts).unwrap_or_default();
         let row = HaltRow {
             id: 0,
             collection: self.pass.collection.name.clone(),
             pass: self.pass.id,
-            fingerprint: fingerprint.unwrap_or_else(|| hex(&Sha256::digest(text.as_bytes()))),
+            fingerprint,
             halts: text,
             created_at: self.engine.clock.now().timestamp_micros(),
             approved_at: None,

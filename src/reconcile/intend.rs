@@ -45,7 +45,11 @@ pub fn intend(
             (Some(old), Some(new)) if old.payload_hash == new.payload_hash => {}
             (Some(old), new) => {
                 tx.drop_intent(&old.key)?;
-                if let Some(new) = new {
+                if let Some(mut new) = new {
+                    // The wait is the upstream's, whatever is sent in the end.
+                    if old.state == "parked" && old.not_before.is_some() {
+                        (new.state, new.not_before, new.note) = (old.state.clone(), old.not_before, old.note.clone());
+                    }
                     tx.put_intent(&new)?;
                 }
             }
@@ -97,10 +101,7 @@ fn shape(
     if was_refused(tx, pass, found, at, op, &remote_values, inexpressible.is_empty())? {
         return Ok(None);
     }
-    // A link that was made in this very pass is in the store, but not yet among what was gathered.
-    let linked = found.links.get(at).and_then(Option::as_ref).map(|link| link.remote_id.clone());
-    let remote_id =
-        linked.or_else(|| found.staged.get(at).and_then(Option::as_ref).map(|staged| staged.remote_id.clone()));
+    let remote_id = remote_id_of(found, at);
     let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
     let before = known_there(found, at);
     let fields = apply::field_changes(pass, plan, &before, &sendable);
@@ -181,6 +182,13 @@ fn was_refused(
         tx.clear_quarantine(&row.collection, &row.upstream, &row.subject)?;
     }
     Ok(false)
+}
+
+/// The remote record: the one that this pass tied the record to, else that of the link.
+fn remote_id_of(found: &Gathered, at: usize) -> Option<String> {
+    let staged = found.staged.get(at).and_then(Option::as_ref).map(|staged| &staged.remote_id);
+    let linked = found.links.get(at).and_then(Option::as_ref).map(|link| &link.remote_id);
+    staged.or(linked).cloned()
 }
 
 /// What the upstream is known to hold, as far as it was observed; for showing what a write changes.

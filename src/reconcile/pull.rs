@@ -12,13 +12,16 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
 use crate::rules::Read as ReadRules;
-use crate::store::{self, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, Store, StoreError, Tx};
+use crate::store::{self, DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, Store, StoreError, Tx};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister, Page};
 
 use super::contact::{self, Contact};
 use super::context::{Pass, remote_subject};
 use super::cursor::{Cursor, Scan};
 use super::report::{Progress, Step, UpstreamReport};
+
+/// Staged rows looked at in one statement.
+const STALE_CHUNK: usize = 256;
 
 /// What came of reading one binding.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ struct Puller<'a> {
     store: &'a dyn Store,
     pass: &'a Arc<Pass>,
     binding: usize,
+    /// Observations of earlier passes wait in staging: what is listed as it was at the base replaces them, too.
+    waiting: bool,
     /// First contact may insert while reading (nothing else can have a say about a record of the only unread binding).
     eager: bool,
     cursor: Cursor,
@@ -94,8 +99,10 @@ pub async fn pull(
     };
     let Some((read, way)) = way(pass, binding) else { return Ok(out) };
     let key = pass.binding_key(binding);
-    let (text, links) =
-        store::read(store, move |view| Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?))).await?;
+    let (text, links, waiting) = store::read(store, move |view| {
+        Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?, view.staged_count(key)? > 0))
+    })
+    .await?;
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
     let eager = cursor.full_at.is_none();
@@ -103,6 +110,7 @@ pub async fn pull(
         store,
         pass,
         binding,
+        waiting,
         eager,
         cursor,
         high: None,
@@ -212,6 +220,7 @@ impl Puller<'_> {
         let job = PageJob {
             pass: Arc::clone(self.pass),
             binding: self.binding,
+            waiting: self.waiting,
             eager: self.eager,
             cursor: complete.then(|| {
                 let mut cursor = self.cursor.clone();
@@ -233,7 +242,7 @@ impl Puller<'_> {
         } else {
             let (job, change) = store::read(self.store, move |view| {
                 let known = job.known(view)?;
-                let changed = known.iter().any(|entry| !entry.unchanged());
+                let changed = job.waiting || known.iter().any(|entry| !entry.unchanged());
                 Ok((job, (known, changed)))
             })
             .await?;
@@ -255,10 +264,39 @@ impl Puller<'_> {
         Ok(())
     }
 
+    /// What an earlier pass staged and could not decide (a halt, a broken connection) is old news where this listing shows
+    /// the record as it was at the base, or, for one that nobody knows yet, does not show it any more.
+    async fn drop_stale(&self, whole: bool) -> Result<(), StoreError> {
+        let (pass, binding, before, seen) = (Arc::clone(self.pass), self.binding, self.started_at, self.seen.clone());
+        let key = pass.binding_key(binding);
+        if store::read(self.store, move |view| view.staged_count(key)).await? == 0 {
+            return Ok(());
+        }
+        store::write(self.store, move |tx| {
+            let mut after = String::new();
+            loop {
+                let rows = tx.staged_before(key, before, &after, STALE_CHUNK)?;
+                let Some(last) = rows.last() else { return Ok(()) };
+                after.clone_from(&last.remote_id);
+                for row in rows {
+                    let known = tx.known(key, &[row.remote_id.as_str()])?.into_iter().next().flatten();
+                    let stale = known.map_or(whole, |known| seen.contains(known.link.0.unsigned_abs()));
+                    if stale {
+                        tx.unstage(key, &row.remote_id)?;
+                        let subject = remote_subject(&row.remote_id);
+                        tx.clear_quarantine(&pass.collection.name, pass.upstream(binding), &subject)?;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
     async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
         let before = self.cursor.clone();
         let ended_at = self.started_at.max(self.pass.micros());
         self.cursor.finish(complete, self.mark.clone(), self.high, self.started_at, ended_at);
+        self.drop_stale(complete && !resumed).await?;
         // A record that was listed but could not be read may be any of the links that were not seen.
         if complete && !resumed && !self.unreadable {
             self.out.generation = Some(std::mem::take(&mut self.seen));
@@ -276,6 +314,7 @@ impl Puller<'_> {
 struct PageJob {
     pass: Arc<Pass>,
     binding: usize,
+    waiting: bool,
     eager: bool,
     /// The checkpoint; only complete listings are resumed.
     cursor: Option<Cursor>,
@@ -353,6 +392,11 @@ impl PageJob {
     fn write_known(self, tx: &mut dyn Tx, entries: &[Entry]) -> Result<PageDone, StoreError> {
         let mut done = PageDone { high: self.high, ..PageDone::default() };
         done.unchanged(entries);
+        if self.waiting {
+            for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
+                self.is_as_it_was(tx, known.link)?;
+            }
+        }
         for entry in entries.iter().filter(|entry| !entry.unchanged()) {
             if let Some(known) = entry.known {
                 done.see(known.link);
@@ -368,6 +412,17 @@ impl PageJob {
             }
         }
         Ok(done)
+    }
+
+    /// Takes back what an earlier pass staged of a record and could not decide on: it is not so any more.
+    fn is_as_it_was(&self, tx: &mut dyn Tx, link: LinkId) -> Result<(), StoreError> {
+        let Some(link) = tx.link(link)? else { return Ok(()) };
+        let staged = tx.staged_of(self.pass.key, &link.record)?;
+        if staged.iter().any(|one| one.binding == link.binding && one.remote_id == link.remote_id) {
+            tx.unstage(link.binding, &link.remote_id)?;
+            tx.mark_dirty(self.pass.key, &link.record, DirtyOp::Recheck)?;
+        }
+        Ok(())
     }
 
     fn changed(&self, tx: &mut dyn Tx, entry: &Entry, done: &mut PageDone) -> Result<(), StoreError> {
@@ -407,8 +462,9 @@ impl PageJob {
                     return Ok(());
                 }
                 Contact::Ignored => return Ok(()),
-                Contact::Matched(record) => staged.record = Some(record),
-                Contact::Parked(reason) | Contact::Queued(reason) => staged.parked = Some(reason),
+                // Whose it is is settled at the barrier, where all that may be the same record are known.
+                Contact::Matched(_) => {}
+                Contact::Parked(reason) | Contact::Queued { reason, .. } => staged.parked = Some(reason),
                 Contact::Quarantined(reason) => return self.quarantine(tx, &remote_subject(remote_id), entry, &reason),
             }
         }

@@ -59,22 +59,29 @@ pub async fn push(
     while !pusher.stopped {
         let job_pass = Arc::clone(pass);
         let from = after.clone();
-        let (ready, last) = store::read(store, move |view| load(view, &job_pass, binding, from)).await?;
+        let Chunk { ready, waiting, last } =
+            store::read(store, move |view| load(view, &job_pass, binding, from)).await?;
         let Some(last) = last else { break };
         after = Some(last);
+        pusher.report.deferred += waiting;
         pusher.total += ready.len() as u64;
         pusher.send(ready).await?;
     }
     Ok(pusher.again)
 }
 
-/// The next chunk of prepared intents, and the key it ends with.
-fn load(
-    view: &dyn View,
-    pass: &Pass,
-    binding: usize,
-    after: Option<String>,
-) -> Result<(Vec<Ready>, Option<String>), StoreError> {
+/// Some of the prepared intents.
+struct Chunk {
+    /// Those that may be sent now.
+    ready: Vec<Ready>,
+    /// How many must not be sent yet, because the upstream asked for a pause or a parent is not there.
+    waiting: u64,
+    /// The key that the chunk ends with; `None` where there is nothing left.
+    last: Option<String>,
+}
+
+/// The next chunk of prepared intents.
+fn load(view: &dyn View, pass: &Pass, binding: usize, after: Option<String>) -> Result<Chunk, StoreError> {
     let filter = IntentFilter {
         collection: Some(pass.collection.name.clone()),
         upstream: Some(pass.upstream(binding).to_owned()),
@@ -85,16 +92,15 @@ fn load(
     };
     let rows = view.intents(&filter)?;
     let last = rows.last().map(|row| row.key.clone());
-    let mut ready = Vec::with_capacity(rows.len());
+    let mut chunk = Chunk { ready: Vec::with_capacity(rows.len()), waiting: 0, last };
     for intent in rows {
-        if intent.not_before.is_some_and(|at| at > pass.micros()) {
-            continue;
-        }
-        if let Some(request) = request_of(view, pass, binding, &intent)? {
-            ready.push(Ready { intent, request });
+        let paused = intent.not_before.is_some_and(|at| at > pass.micros());
+        match request_of(view, pass, binding, &intent)? {
+            Some(request) if !paused => chunk.ready.push(Ready { intent, request }),
+            _ => chunk.waiting += 1,
         }
     }
-    Ok((ready, last))
+    Ok(chunk)
 }
 
 /// What an intent sends. `None` where a parent that it refers to is not at the upstream (any more).
@@ -246,10 +252,8 @@ impl Pusher<'_> {
                     self.report.deferred += 1;
                     self.report.error.get_or_insert(words);
                 }
-                settle::Outcome::Unknown(words) => {
-                    self.report.unknown += 1;
-                    self.report.error.get_or_insert(words);
-                }
+                // Evidence is looked for right after; only what stays unknown is worth a word.
+                settle::Outcome::Unknown(_) => self.report.unknown += 1,
                 settle::Outcome::Refused => self.report.refused += 1,
                 settle::Outcome::Stopped(words) => {
                     self.report.deferred += 1;

@@ -131,6 +131,9 @@ fn settle_one(
 ) -> Result<Outcome, StoreError> {
     let intent = &ready.intent;
     let record = &intent.record;
+    if let Some(words) = tied_elsewhere(tx, pass, at, ready, written)? {
+        return refused(tx, pass, at, ready, &words);
+    }
     match written {
         Written::Done { remote_id, version, record: remote } => {
             done(tx, pass, at, ready, remote_id, version.as_deref(), remote.as_ref())
@@ -171,6 +174,35 @@ fn settle_one(
             Ok(Outcome::Unknown(failure.words.clone()))
         }
     }
+}
+
+/// A create that came back as a remote record which another local record is tied to: two of ours would be one there (s10).
+fn tied_elsewhere(
+    tx: &dyn Tx,
+    pass: &Pass,
+    at: usize,
+    ready: &Ready,
+    written: &Written,
+) -> Result<Option<String>, StoreError> {
+    if ready.request.op != SendOp::Create {
+        return Ok(None);
+    }
+    let id = match written {
+        Written::Done { remote_id, .. } => Some(remote_id.clone()),
+        Written::Stale(Some(remote)) => pass.rules(at).and_then(|rules| rules.mapper.id(&remote.raw).ok()),
+        _ => None,
+    };
+    let Some(id) = id else { return Ok(None) };
+    let known = tx.known(pass.binding_key(at), &[id.as_str()])?.into_iter().next().flatten();
+    let link = known.map(|known| tx.link(known.link)).transpose()?.flatten();
+    let other = link.filter(|link| link.record != ready.intent.record);
+    Ok(other.map(|link| {
+        format!(
+            "it is there already, as {id}, which is tied to {}: two records here would be one there; merge them here, or \
+             make what identifies them differ",
+            link.record
+        )
+    }))
 }
 
 fn wait(tx: &mut dyn Tx, intent: &IntentRow, failure: &Failure) -> Result<(), StoreError> {
@@ -249,6 +281,8 @@ fn done(
             pass: pass.id,
         })?;
     }
+    // What was staged before the write is older than its answer.
+    tx.unstage(intent.binding, remote_id)?;
     let more =
         echo.is_none() && remote.is_some() || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
     if let (true, Some(remote)) = (more, remote) {

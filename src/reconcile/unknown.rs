@@ -52,6 +52,9 @@ pub async fn settle_unknown(
     for mut ready in waiting {
         let Some(written) = evidence(store, client, &rules, pass, binding, &mut ready).await? else {
             report.unknown += 1;
+            if let Some(words) = ready.intent.note {
+                report.error.get_or_insert(words);
+            }
             continue;
         };
         let outcomes = settle::settle(store, pass, binding, vec![(ready, written)]).await?;

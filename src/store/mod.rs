@@ -163,8 +163,15 @@ pub trait View {
     fn staged_of(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<Staged>, StoreError>;
     /// Staged observations that belong to no record yet, by remote id greater than `after`.
     fn staged_unmatched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
+    /// Staged observations made before a moment, by remote id greater than `after`; `raw` is left empty.
+    fn staged_before(
+        &self,
+        binding: BindingKey,
+        before: Micros,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Staged>, StoreError>;
     /// How many observations are staged for a binding, parked ones included.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked by a pull that looks for what an earlier pass left"))]
     fn staged_count(&self, binding: BindingKey) -> Result<u64, StoreError>;
     /// Records that need a decision: dirty, staged, with a resolution waiting or an intent outstanding; distinct, ordered, greater than `after`.
     fn candidates(&self, collection: CollectionKey, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError>;

@@ -107,11 +107,8 @@ fn may_go_in_batch(binding: &Binding, batch: &Batch, write: &WriteRequest) -> bo
         SendOp::Update => (batch.update, binding.update.as_ref().map(|update| &update.precondition)),
         SendOp::Delete => (batch.delete, binding.delete.as_ref().map(|delete| &delete.precondition)),
     };
-    let item = batch.item.as_ref().map(crate::record::Filter::source).unwrap_or_default();
     goes && match precondition {
-        Some(Precondition::Version { place: Place::Header(_) | Place::Query(_), .. }) => {
-            item.contains("version") || item.contains("headers")
-        }
+        Some(Precondition::Version { place: Place::Header(_) | Place::Query(_), .. }) => batch.items_say_version(),
         _ => true,
     }
 }

@@ -281,7 +281,15 @@ impl Client {
             Ok(response) if (200..300).contains(&response.status) => {
                 (Some(response.status), words::appearance(response))
             }
+            Ok(response) if kind == FailureKind::Auth => {
+                let said = words::upstream_words(response);
+                let colon = if said.is_empty() { "" } else { ": " };
+                (Some(response.status), format!("the credentials are refused{colon}{said}"))
+            }
             Ok(response) => (Some(response.status), words::upstream_words(response)),
+            Err(error @ TransportError::NotSent(_)) => {
+                (None, format!("{} cannot be reached, {error}", request.url.origin().ascii_serialization()))
+            }
             Err(error) => (None, error.to_string()),
         };
         let words = words::describe(&self.upstream.base_url, request, status, &self.secrets.mask(&why), call.attempts);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::paging::{LoopGuard, page_request, parse_page};
+use super::paging::{LoopGuard, is_extra, page_request, parse_page};
 use super::{Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Safety};
 use crate::rules::{Binding, Paging};
 
@@ -61,7 +61,14 @@ impl ListWalk {
             None => {}
         }
         let requested_at = client.now();
-        let response = client.send(request.clone(), Safety::Read).await.map_err(|failure| self.expired(failure))?;
+        let response = match client.send(request.clone(), Safety::Read).await {
+            Ok(response) => response,
+            Err(failure) if failure.kind == FailureKind::NotFound && is_extra(&read.page, self.token.as_ref()) => {
+                self.done = true;
+                return Ok(None);
+            }
+            Err(failure) => return Err(self.expired(failure)),
+        };
         let observed_at = client.now();
         if response.status == 304 {
             self.done = true;

@@ -83,6 +83,9 @@ pub struct PageToken {
     pub pages: u64,
     /// Records read so far.
     pub records: u64,
+    /// A page had as many records as were asked for: only then does a short page end the listing.
+    #[serde(default)]
+    pub full: bool,
 }
 
 /// What a listing asks for.

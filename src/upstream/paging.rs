@@ -101,7 +101,26 @@ pub fn parse_page(
     if at.is_some() && pages >= PAGES_MAX {
         return Err(format!("the listing does not end within {PAGES_MAX} pages"));
     }
-    Ok(Parsed { records: split.records, next: at.map(|at| PageToken { at, pages, records }), mark })
+    let full = was_full(token) || fills(&read.page, split.records.len());
+    Ok(Parsed { records: split.records, next: at.map(|at| PageToken { at, pages, records, full }), mark })
+}
+
+/// True where the page at `token` was asked for on suspicion only: nothing said that there is one. That it is not found
+/// is the end of the listing.
+pub fn is_extra(page: &Paging, token: Option<&PageToken>) -> bool {
+    matches!(page, Paging::Page { .. } | Paging::Offset { .. }) && token.is_some_and(|token| !token.full)
+}
+
+fn was_full(token: Option<&PageToken>) -> bool {
+    token.is_some_and(|token| token.full)
+}
+
+fn fills(page: &Paging, records: usize) -> bool {
+    let size = match page {
+        Paging::Page { size, .. } | Paging::Offset { size, .. } => size.as_ref(),
+        Paging::None | Paging::Cursor { .. } | Paging::LinkHeader | Paging::NextUrl { .. } => None,
+    };
+    size.is_some_and(|(_, size)| u64::try_from(records).is_ok_and(|records| records >= *size))
 }
 
 fn decide_next(
@@ -113,7 +132,10 @@ fn decide_next(
     next_text: Option<String>,
 ) -> Result<Option<String>, String> {
     let count = u64::try_from(split.records.len()).unwrap_or(u64::MAX);
-    let is_last = |size: Option<&(Place, u64)>| count == 0 || size.is_some_and(|(_, size)| count < *size);
+    // A server may give less than what is asked for, without a word: a short page ends the listing only where it gave as
+    // much before. Else one more page is asked for.
+    let is_last =
+        |size: Option<&(Place, u64)>| count == 0 || (was_full(token) && size.is_some_and(|(_, size)| count < *size));
     let here = |start| number(token, start).map_err(|failure| failure.words);
     match &read.page {
         Paging::Page { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + 1).to_string())),

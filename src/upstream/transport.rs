@@ -67,7 +67,7 @@ pub enum TransportError {
     #[error("connection broke: {0}")]
     Broken(String),
     /// The decoded body is larger than allowed.
-    #[error("answer larger than {limit} bytes")]
+    #[error("answer larger than {limit} bytes, the limit set by `body_max`")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test")]
 #![expect(clippy::panic, reason = "what tests share ends a test as the test itself would")]
 
+mod bad_input;
 mod cli;
+mod hands;
 mod house;
 mod scenarios;
 mod world;

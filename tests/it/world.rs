@@ -21,7 +21,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    /// What a finished process came to.
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -101,6 +102,11 @@ impl World {
     /// Stops an upstream: its port refuses connections.
     pub fn kill(&mut self, name: &str) {
         self.upstreams.remove(name);
+    }
+
+    /// The upstreams that are up.
+    pub fn names(&self) -> Vec<String> {
+        self.upstreams.keys().cloned().collect()
     }
 
     /// Looks into (or edits, or breaks) an upstream.

@@ -9,7 +9,7 @@ use super::upstream::within;
 use crate::record::Path;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, ByWord, OnRejectAll, Op};
-use crate::rules::model::{Batch, BatchResult, ResultBy};
+use crate::rules::model::{Batch, BatchResult, Place, Precondition, ResultBy};
 use crate::rules::shape::{At, Either};
 use crate::rules::units::Jq;
 
@@ -62,6 +62,27 @@ fn check_ops(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write,
             cx.notes
                 .error(DiagnosticKind::Duplicate, item.span, format!("\"{name}\" is listed twice"))
                 .second(first.span, "first here");
+        }
+    }
+}
+
+/// A version that stands in a header or in the query is lost in a batch whose items do not say it: such writes would go
+/// one by one, whatever `ops` says.
+pub fn check_versions(at: &At<grammar::Batch>, batch: &Batch, preconditions: &[(Op, &Precondition)], cx: &mut Cx<'_>) {
+    let Some(ops) = at.ops.get().filter(|_| !batch.items_say_version()) else { return };
+    for item in ops.iter() {
+        let lost = preconditions.iter().any(|(op, precondition)| {
+            let place = match precondition {
+                Precondition::Version { place, .. } => place,
+                Precondition::Reread | Precondition::None => return false,
+            };
+            *op == item.value && matches!(place, Place::Header(_) | Place::Query(_))
+        });
+        if lost {
+            let why = "the precondition stands outside of the body, and an item does not say the version";
+            cx.notes
+                .inert(item.span, "ops", why)
+                .help("write item = '.body + {etag: .version}', or leave it out of ops");
         }
     }
 }

@@ -10,7 +10,7 @@ use super::context::Cx;
 use super::request::{self, CREATE, CREATE_WITH_ID, DELETE, UPDATE};
 use super::text::{Allowed, has_hole};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
-use crate::rules::grammar::{self, IdempotencyShape, PreconditionWord};
+use crate::rules::grammar::{self, IdempotencyShape, Op, PreconditionWord};
 use crate::rules::model::{Batch, Body, Create, Delete, Idempotency, Part, Place, Precondition, Template, Update};
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Jq, Text};
@@ -50,12 +50,14 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     let update = at.update.get().map(|at| update(at, raw, cx));
     let delete = at.delete.get().map(|at| delete(at, raw, cx));
     let batch = at.batch.get().map(|batch| batch::lower(place, batch, &at.value, cx));
-    Some(Writes {
-        create: transpose(create)?,
-        update: transpose(update)?,
-        delete: transpose(delete)?,
-        batch: transpose(batch)?,
-    })
+    let (create, update, delete, batch) =
+        (transpose(create)?, transpose(update)?, transpose(delete)?, transpose(batch)?);
+    if let (Some(at), Some(batch)) = (at.batch.get(), &batch) {
+        let updates = update.iter().map(|update| (Op::Update, &update.precondition));
+        let deletes = delete.iter().map(|delete| (Op::Delete, &delete.precondition));
+        batch::check_versions(at, batch, &updates.chain(deletes).collect::<Vec<_>>(), cx);
+    }
+    Some(Writes { create, update, delete, batch })
 }
 
 fn no_writes(place: &Where<'_>, raw: &grammar::Binding, cx: &mut Cx<'_>) {

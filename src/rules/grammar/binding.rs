@@ -79,9 +79,9 @@ kinds! {
     Page, "a paging table such as { kind = \"page\", into = \"query.page\" }" {
         /// One answer holds all.
         "none" => None(PageNone) = bare,
-        /// Numbered pages; ends with an empty or short page.
+        /// Numbered pages; ends with an empty page, or a short one after a full one.
         "page" => Page(PageNumber),
-        /// Offsets; ends with an empty or short page.
+        /// Offsets; ends with an empty page, or a short one after a full one.
         "offset" => Offset(PageOffset),
         /// A token in the answer goes into the next request; absent, null or empty ends.
         "cursor" => Cursor(PageCursor),

@@ -68,7 +68,7 @@ pub struct Read {
 pub enum Paging {
     /// One answer holds all.
     None,
-    /// Numbered pages; ends with an empty or short page.
+    /// Numbered pages; ends with an empty page, or a short one after a full one.
     Page {
         /// Where the number goes.
         into: Place,
@@ -77,7 +77,7 @@ pub enum Paging {
         /// Where the page size goes, and the size.
         size: Option<(Place, u64)>,
     },
-    /// Offsets; ends with an empty or short page.
+    /// Offsets; ends with an empty page, or a short one after a full one.
     Offset {
         /// Where the offset goes.
         into: Place,
@@ -259,6 +259,15 @@ pub struct Batch {
     pub result: BatchResult,
     /// A batch refused as a whole is split in halves.
     pub bisect: bool,
+}
+
+impl Batch {
+    /// Whether an item can say on which version it was decided, where that version stands in a header or in the query of
+    /// a single request.
+    pub fn items_say_version(&self) -> bool {
+        let item = self.item.as_ref().map(Filter::source).unwrap_or_default();
+        item.contains("version") || item.contains("headers")
+    }
 }
 
 /// Per-item results of a batch.

@@ -48,6 +48,9 @@ pub(in crate::store) fn observations_are_staged_matched_parked_and_unstaged(on: 
     };
     assert_eq!(on.read(move |view| view.staged_of(key, &id("r3"))), [expected]);
     assert_eq!(on.read(move |view| view.staged_count(binding)), 3);
+    let old = on.read(move |view| view.staged_before(binding, i64::MAX, "", 9));
+    assert_eq!((old.len(), old.iter().all(|staged| staged.raw.is_empty())), (3, true));
+    assert_eq!(on.read(move |view| view.staged_before(binding, old[0].observed_at, "", 9)).len(), 0);
     on.write(move |tx| {
         tx.unstage(binding, "c3")?;
         tx.stage_parked(binding, "c1", None)

@@ -64,6 +64,7 @@ fn open(path: Option<&Path>, role: Role, busy_ms: u64) -> Res<Connection> {
     conn.pragma_update(None, "mmap_size", 0)?;
     // The first statement that reads the file: it is here that a file which is no database shows.
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+    super::migrate::refuse_foreign(&conn, &shown(path))?;
     match role {
         Role::Writer => {
             conn.pragma_update(None, "page_size", PAGE_BYTES)?;

@@ -36,7 +36,7 @@ fn private(path: &Path) -> std::io::Result<File> {
 }
 
 /// A missing folder that cannot be made is not a missing database.
-fn unwritable(path: &Path, error: &std::io::Error) -> StoreError {
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> StoreError {
     match of_io(path, error) {
         StoreError::Missing { path } => StoreError::ReadOnly { path, reason: error.to_string() },
         other => other,

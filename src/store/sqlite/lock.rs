@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::store::{Micros, StoreError};
 
 use super::fault::of_io;
+use super::file::unwritable;
 
 /// The most that is read of what the holder says about itself.
 const HOLDER_BYTES_MAX: u64 = 512;
@@ -32,7 +33,7 @@ impl Lock {
             .truncate(false)
             .mode(0o600)
             .open(&path)
-            .map_err(|error| of_io(&path, &error))?;
+            .map_err(|error| unwritable(database, &error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -64,18 +64,23 @@ fn placed(failure: Failure, place: &Place) -> StoreError {
     }
 }
 
+/// Refuses a database that belongs to another application. Asked before anything about the file is changed.
+pub(super) fn refuse_foreign(conn: &Connection, path: &str) -> Res<()> {
+    let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application == APPLICATION_ID || (application == 0 && found == 0) {
+        return Ok(());
+    }
+    let reason = format!(
+        "it belongs to another application (application_id {application:#010x}, user_version {found}): \
+         give reconciled a database of its own"
+    );
+    Err(Failure::Store(StoreError::Sqlite { path: path.to_owned(), reason }))
+}
+
 fn read(conn: &Connection, known: usize) -> Res<(i64, i64)> {
     let known = i64::try_from(known).unwrap_or(i64::MAX);
     let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let foreign = application != APPLICATION_ID && (application != 0 || found != 0);
-    if foreign {
-        let reason = format!(
-            "it belongs to another application (application_id {application:#010x}, user_version {found}): \
-             give reconciled a database of its own"
-        );
-        return Err(Failure::Store(StoreError::Sqlite { path: String::new(), reason }));
-    }
     if found > known {
         return Err(Failure::Store(StoreError::Newer { path: String::new(), found, known }));
     }

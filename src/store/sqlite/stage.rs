@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 
 use crate::merge::Evidence;
 use crate::record::RecordId;
-use crate::store::{BindingKey, CollectionKey, Staged, StagedKind};
+use crate::store::{BindingKey, CollectionKey, Micros, Staged, StagedKind};
 
 use super::db::Db;
 use super::fault::{Failure, Res};
@@ -25,6 +25,20 @@ pub(super) fn staged_unmatched(db: &Db, binding: BindingKey, after: &str, limit:
         "SELECT {COLUMNS} WHERE binding = ?1 AND remote_id > ?2 AND record IS NULL ORDER BY remote_id LIMIT ?3"
     );
     db.all(&sql, params![binding.0, after, bound(limit)], staged)
+}
+
+pub(super) fn staged_before(
+    db: &Db,
+    binding: BindingKey,
+    before: Micros,
+    after: &str,
+    limit: usize,
+) -> Res<Vec<Staged>> {
+    let columns = COLUMNS.replace("raw,", "x'' AS raw,");
+    let sql = format!(
+        "SELECT {columns} WHERE binding = ?1 AND remote_id > ?2 AND observed_at < ?3 ORDER BY remote_id LIMIT ?4"
+    );
+    db.all(&sql, params![binding.0, after, before, bound(limit)], staged)
 }
 
 pub(super) fn staged_count(db: &Db, binding: BindingKey) -> Res<u64> {

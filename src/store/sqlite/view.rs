@@ -82,6 +82,16 @@ impl View for Db {
         self.reading(stage::staged_unmatched(self, binding, after, limit))
     }
 
+    fn staged_before(
+        &self,
+        binding: BindingKey,
+        before: crate::store::Micros,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Staged>, StoreError> {
+        self.reading(stage::staged_before(self, binding, before, after, limit))
+    }
+
     fn staged_count(&self, binding: BindingKey) -> Result<u64, StoreError> {
         self.reading(stage::staged_count(self, binding))
     }

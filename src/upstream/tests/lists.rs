@@ -28,21 +28,21 @@ fn kinds() -> Vec<(sandbox::Paging, Paging)> {
         || Paging::Cursor { next: NextAt::Body(path(".paging.next.after")), into: query("after"), more: None };
     vec![
         (
-            sandbox::Paging::Page { page: text("page"), per_page: text("limit") },
+            sandbox::Paging::Page { page: "page".to_owned(), per_page: text("limit") },
             Paging::Page { into: query("page"), start: 1, size: Some(sized("limit")) },
         ),
         (
-            sandbox::Paging::Page { page: text("page"), per_page: text("limit") },
+            sandbox::Paging::Page { page: "page".to_owned(), per_page: text("limit") },
             Paging::Page { into: query("page"), start: 1, size: None },
         ),
         (
-            sandbox::Paging::Offset { offset: text("offset"), limit: text("limit") },
+            sandbox::Paging::Offset { offset: "offset".to_owned(), limit: text("limit") },
             Paging::Offset { into: query("offset"), size: Some(sized("limit")) },
         ),
         (cursor(CursorEnd::Absent), by_cursor()),
         (cursor(CursorEnd::Null), by_cursor()),
         (cursor(CursorEnd::Empty), by_cursor()),
-        (sandbox::Paging::LinkHeader { page: text("page"), per_page: text("limit") }, Paging::LinkHeader),
+        (sandbox::Paging::LinkHeader { page: "page".to_owned(), per_page: text("limit") }, Paging::LinkHeader),
         (
             sandbox::Paging::NextUrl { next_at: text("next"), limit: text("limit") },
             Paging::NextUrl { next: NextAt::Body(path(".next")) },
@@ -84,6 +84,48 @@ async fn every_way_of_paging_reads_everything_once() {
             assert_eq!(ids, expected, "{ours:?}");
         }
     }
+}
+
+/// A server that gives less per page than it was asked for, and says so nowhere.
+#[tokio::test]
+async fn a_capped_page_is_not_the_last_one() {
+    let kinds = [
+        (
+            sandbox::Paging::Page { page: "page".to_owned(), per_page: "per_page".to_owned() },
+            Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 4)) },
+        ),
+        (
+            sandbox::Paging::Offset { offset: "offset".to_owned(), limit: "per_page".to_owned() },
+            Paging::Offset { into: query("offset"), size: Some((query("per_page"), 4)) },
+        ),
+    ];
+    // (records, longest page, requests): a short page ends it only after a full one.
+    for (count, cap, requests) in [(5, 2, 4), (4, 2, 3), (1, 2, 2), (0, 2, 1), (5, 4, 2), (4, 4, 2), (3, 4, 2)] {
+        for (theirs, ours) in kinds.clone() {
+            let (client, inside, _) = inside(theirs, count);
+            inside.with(|sandbox| sandbox.resource_config_mut("/c").unwrap().page_size_max = cap);
+            let mut rules = rules(&client, ours.clone());
+            rules.read.as_mut().unwrap().request = request("GET /c");
+            let (pages, failure) = list(&client, rules, ListQuery::default()).await;
+            assert_eq!(failure, None, "{ours:?}");
+            let all = pages.concat().len();
+            let asked = inside.with(|sandbox| sandbox.requests().count());
+            assert_eq!((all, asked), (count, requests), "{count} records, {cap} per page, {ours:?}");
+        }
+    }
+}
+
+/// The page that was asked for on suspicion may be answered by 404; a page that has to be there may not.
+#[tokio::test]
+async fn a_page_beyond_the_last_that_is_not_found_is_the_end() {
+    let page = || Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) };
+    let (pages, failure, lines) = scripted(page(), vec![ok(&json!({"results": [{"id": "1"}]})), status(404)]).await;
+    assert_eq!((pages.concat().len(), failure, lines.len()), (1, None, 2));
+    let (_, failure, _) = scripted(page(), vec![status(404)]).await;
+    assert_eq!(failure.unwrap().kind, FailureKind::NotFound);
+    let (_, failure, _) =
+        scripted(page(), vec![ok(&json!({"results": [{"id": "1"}, {"id": "2"}]})), status(404)]).await;
+    assert_eq!(failure.unwrap().kind, FailureKind::NotFound);
 }
 
 #[tokio::test]
@@ -281,7 +323,7 @@ async fn a_gone_cursor_is_not_a_gone_collection() {
         lookback: Duration::ZERO,
     };
     let ours = Arc::new(ours);
-    let token = PageToken { at: "c".to_owned(), pages: 1, records: 1 };
+    let token = PageToken { at: "c".to_owned(), pages: 1, records: 1, full: false };
     for (query, kind) in [
         (ListQuery::default(), FailureKind::Gone),
         (ListQuery { since: Some("t".to_owned()), ..ListQuery::default() }, FailureKind::CursorExpired),

@@ -1,3 +1,10 @@
 //! Scenarios of a correct two-way sync, by number, through the real program against sandboxes on loopback.
 
+mod batches;
+mod clock;
+mod creates;
+mod deletes;
 mod first_look;
+mod structure;
+mod tools;
+mod updates;

@@ -1,0 +1,158 @@
+//! Many writes at once: batches, and limits in the middle of a push.
+
+use http::Method;
+use reconciled::sandbox::{Batch, Check, Fault, Matcher, Sandbox, Times};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// Five contacts, everywhere.
+fn five(world: &World) {
+    for name in ["a", "b", "c", "d", "e"] {
+        world.add("crm", &json!({"email": format!("{name}@x.io"), "name": name, "phone": "1"}));
+    }
+    world.sync().exits(0).wrote(0, 5);
+    world.forget_requests();
+}
+
+fn there(world: &World) -> String {
+    let phones = world.contacts("crm");
+    phones.iter().map(|contact| contact["phone"].as_str().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+fn bodies(world: &World) -> Vec<Value> {
+    world.writes_at("crm").iter().map(|write| write.body.clone()).collect()
+}
+
+#[test]
+fn s43_a_rate_limit_in_mid_push_leaves_the_rest_to_be_derived_again() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.settings_of_upstreams("concurrency = 1\nretry = { attempts = 1 }");
+    five(&world);
+    world.sql("update contacts set phone = '2'");
+    let patches = Matcher::of(Method::PATCH, "/contacts/");
+    world.at("crm", |crm| crm.push_fault_times(patches.nth(3), Fault::throttled("0"), Times::Forever));
+    let ran = world.sync();
+    assert!(matches!(ran.code, 3 | 6), "{ran:#?}");
+    assert_eq!(ran.writes(), (2, 0), "{ran:#?}");
+    let report = ran.report("contacts");
+    assert_eq!(report["upstreams"][0]["deferred"], 3, "{report:#}");
+    assert_eq!(there(&world).matches('2').count(), 2);
+    world.forget_requests();
+
+    // One of those that wait is edited once more: what goes out is how it is now, once.
+    let waiting = world.contacts("crm").into_iter().find(|contact| contact["phone"] == "1").unwrap();
+    world.sql(&format!("update contacts set phone = '3' where email = '{}'", waiting["email"].as_str().unwrap()));
+    world.at("crm", Sandbox::clear_faults);
+    world.sync().exits(0).wrote(3, 0);
+    let mut sent = bodies(&world);
+    sent.sort_by_key(Value::to_string);
+    assert_eq!(sent, [json!({"phone": "2"}), json!({"phone": "2"}), json!({"phone": "3"})]);
+    assert_eq!(world.contact("crm", waiting["id"].as_str().unwrap())["phone"], "3");
+    assert!(
+        world.contacts("crm").iter().all(|contact| contact["etag"].as_str().unwrap().parse::<u32>().unwrap() <= 10)
+    );
+    world.is_quiet();
+}
+
+#[test]
+fn s43_a_long_wait_is_kept_across_runs() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.settings_of_upstreams("concurrency = 1");
+    five(&world);
+    world.sql("update contacts set phone = '2'");
+    let patches = Matcher::of(Method::PATCH, "/contacts/");
+    world.at("crm", |crm| crm.push_fault_times(patches, Fault::throttled("7200"), Times::Forever));
+    let ran = world.sync();
+    assert!(matches!(ran.code, 3 | 6), "{ran:#?}");
+    assert_eq!(bodies(&world).len(), 1, "one refusal closes the door for all");
+    let ran = world.sync();
+    assert!(matches!(ran.code, 3 | 6), "{ran:#?}");
+    assert!(bodies(&world).len() <= 1, "what waits is not hammered");
+    assert_eq!(there(&world), "1 1 1 1 1");
+}
+
+const BATCH: &str = r#"
+[binding.contacts.crm.write.batch]
+request = { method = "POST", path = "/contacts/batch" }
+ops = ["create", "update"]
+items = ".inputs"
+BY
+"#;
+
+/// Contacts that are written in batches, their phones at most three characters long.
+fn batched(by: &str, shape: impl Fn(&mut Batch)) -> World {
+    let world = World::with_contacts(&["crm"], |_, resource| {
+        let mut batch = Batch::default();
+        shape(&mut batch);
+        resource.batch = Some(batch);
+        resource.concurrency.body = true;
+        resource.checks = vec![("phone".to_owned(), Check::CharsMax(3))];
+    });
+    let in_header = "precondition = { header = \"If-Match\", value = '\"{version}\"' }";
+    world.change_rules("rules.toml", |rules| rules.replace(in_header, "precondition = { body = \".etag\" }"));
+    world.change_rules("rules.toml", |rules| rules + &BATCH.replace("BY", by));
+    five(&world);
+    world
+}
+
+fn one_item_of_a_batch_is_refused(world: &World) {
+    world.sql("update contacts set phone = case email when 'c@x.io' then '12345' else '2' end");
+    let ran = world.sync().exits(4);
+    assert_eq!(ran.writes(), (4, 0), "{ran:#?}");
+    assert_eq!(ran.report("contacts")["upstreams"][0]["refused"], 1);
+    assert_eq!(there(world), "2 2 1 2 2");
+    let asked = world.lines_at("crm");
+    assert_eq!(asked.iter().filter(|line| *line == "POST /contacts/batch").count(), 1, "{asked:?}");
+    let reasons = world.reasons();
+    assert!(reasons.len() == 1 && reasons[0].contains("must be a text of at most 3 characters"), "{reasons:?}");
+    // The refused one is not sent again; the others are settled.
+    world.sync().exits(4).wrote(0, 0);
+    assert_eq!(bodies(world), Vec::<Value>::new());
+    world.sql("update contacts set phone = '3' where email = 'c@x.io'");
+    world.sync().exits(0).wrote(1, 0);
+    assert_eq!(there(world), "2 2 3 2 2");
+    world.is_quiet();
+}
+
+#[test]
+fn s49_an_item_refused_in_a_batch_is_set_aside_alone_found_by_position() {
+    let by = "result = { items = \".results[]\", by = \"index\", id = \".id\", version = \".etag\", status = \".status\", error = \".error\" }";
+    one_item_of_a_batch_is_refused(&batched(by, |_| {}));
+}
+
+#[test]
+fn s49_an_item_refused_in_a_batch_is_set_aside_alone_found_by_id_in_any_order() {
+    let by = "result = { items = \".results[]\", by = \"id\", id = \".id\", version = \".etag\", error = \".error\" }";
+    let world = batched(&by.replace("\"create\", ", ""), |batch| batch.reversed = true);
+    world.change_rules("rules.toml", |rules| rules.replace("ops = [\"create\", \"update\"]", "ops = [\"update\"]"));
+    one_item_of_a_batch_is_refused(&world);
+}
+
+#[test]
+fn s49_an_item_refused_in_a_batch_is_set_aside_alone_found_by_our_operation_id() {
+    let by = "item = '.body + {req: .key} + (if .id then {id} else {} end)'\n\
+        result = { items = \".results[]\", by = { request_id = \".req\" }, id = \".id\", version = \".etag\", status = \".status\", error = \".error\" }";
+    let world = batched(by, |batch| {
+        batch.reversed = true;
+        batch.request_id = Some("req".to_owned());
+    });
+    one_item_of_a_batch_is_refused(&world);
+}
+
+#[test]
+fn s49_creates_of_a_batch_are_linked_one_by_one() {
+    let by = "result = { items = \".results[]\", by = \"index\", id = \".id\", version = \".etag\", status = \".status\", error = \".error\" }";
+    let world = batched(by, |_| {});
+    world.sql(
+        "insert into contacts (email, name, phone) values ('f@x.io', 'f', '1'), ('g@x.io', 'g', '12345'), ('h@x.io', 'h', '1')",
+    );
+    let ran = world.sync().exits(4);
+    assert_eq!(ran.writes(), (2, 0), "{ran:#?}");
+    assert_eq!(world.contacts("crm").len(), 7);
+    world.sync().exits(4).wrote(0, 0);
+    world.sql("update contacts set phone = '1' where email = 'g@x.io'");
+    world.sync().exits(0).wrote(1, 0);
+    assert_eq!(world.contacts("crm").len(), 8);
+    world.is_quiet();
+}

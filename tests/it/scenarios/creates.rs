@@ -1,0 +1,260 @@
+//! Creates and identity.
+
+use http::Method;
+use reconciled::sandbox::{Fault, Idempotency, Matcher, Place, Sandbox, Times};
+use serde_json::json;
+
+use crate::world::World;
+
+fn post() -> Matcher {
+    Matcher::exactly(Method::POST, "/contacts")
+}
+
+#[test]
+fn s01_a_timed_out_create_is_adopted_not_repeated() {
+    let ways = [
+        (r#"{ match = "email" }"#, 1),
+        (r#"{ field = ".reference" }"#, 1),
+        // The same key again is no second create.
+        (r#"{ header = "Idempotency-Key" }"#, 2),
+    ];
+    for (way, posts) in ways {
+        let world = World::with_contacts(&["crm"], |_, resource| resource.idempotency = Some(Idempotency::default()));
+        world.change_rules("rules.toml", |text| text.replace(r#"{ match = "email" }"#, way));
+        world.sync().exits(0);
+        world.sql("insert into contacts (email, name) values ('ann@x.io', 'Ann')");
+        world.at("crm", |crm| crm.push_fault(post(), Fault::LostResponseAfterCommit));
+        let ran = world.sync().exits(0);
+        assert_eq!(ran.writes(), (1, 0), "{way}");
+        assert_eq!((world.emails("crm").join(" "), world.posts("crm")), ("ann@x.io".into(), posts), "{way}");
+        world.is_settled();
+    }
+}
+
+#[test]
+fn s01_a_timed_out_create_without_a_lookup_is_found_by_the_next_listing() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.change_rules("rules.toml", |text| text.replace("idempotency = { match = \"email\" }\n", ""));
+    world.sync().exits(0);
+    world.sql("insert into contacts (email, name) values ('ann@x.io', 'Ann')");
+    world.at("crm", |crm| crm.push_fault(post(), Fault::LostResponseAfterCommit));
+    world.sync().exits(6);
+    assert_eq!(world.status()["collections"][0]["writes_waiting"], 1);
+    world.sync().exits(0);
+    assert_eq!((world.emails("crm").join(" "), world.posts("crm")), ("ann@x.io".into(), 1));
+    world.is_settled();
+}
+
+#[test]
+fn s03_a_crash_after_the_create_adopts_what_was_created() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.sync().exits(0);
+    world.sql("insert into contacts (email, name) values ('ann@x.io', 'Ann')");
+    world.at("crm", |crm| crm.push_fault(post(), Fault::Slow { delay_ms: 60_000, bytes_per_chunk: 0 }));
+    assert!(world.kill_when(|world| world.posts("crm") == 1));
+    assert_eq!(world.rows("select state from sync_intent"), [["sent"]]);
+    assert_eq!(world.rows("select count(*) from sync_link"), [["0"]]);
+    world.sync().exits(0);
+    assert_eq!((world.emails("crm").join(" "), world.posts("crm")), ("ann@x.io".into(), 1));
+    assert_eq!(world.rows("select count(*) from sync_link"), [["1"]]);
+    world.is_settled();
+}
+
+#[test]
+fn s04_what_was_created_on_both_sides_is_one_record() {
+    // Before anything was ever read there, and later.
+    for read_before in [false, true] {
+        let world = World::with_contacts(&["crm"], |_, _| {});
+        world.without_retries();
+        if !read_before {
+            let list = Matcher::exactly(Method::GET, "/contacts");
+            world.at("crm", |crm| crm.push_fault(list, Fault::status(500)));
+        }
+        world.sync().exits(if read_before { 0 } else { 6 });
+        world.put("crm", "/contacts", &json!({"email": "Ann@X.io", "phone": "1"}));
+        world.sql("insert into contacts (email, name) values ('ann@x.io', 'Ann')");
+        world.sync().exits(0);
+        assert_eq!(world.rows("select email, name, phone from contacts"), [["ann@x.io", "Ann", "1"]]);
+        let there = world.contacts("crm");
+        assert_eq!((there.len(), &there[0]["name"], &there[0]["phone"]), (1, &json!("Ann"), &json!("1")));
+        assert_eq!(world.posts("crm"), 0);
+        // Nobody's spelling is changed where it means the same.
+        assert_eq!(there[0]["email"], "Ann@X.io");
+        world.is_settled();
+    }
+}
+
+#[test]
+fn s05_a_key_that_fits_two_local_records_is_queued_and_nothing_is_created() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.sync().exits(0);
+    world.sql("insert into contacts (id, email, name) values ('a', 'ann@x.io', 'A'), ('b', 'ann@x.io', 'B')");
+    world.put("crm", "/contacts", &json!({"email": "ann@x.io", "name": "Ann"}));
+    let ran = world.sync().exits(4);
+    assert_eq!(ran.writes(), (0, 0), "{ran:#?}");
+    let aside = world.aside();
+    assert_eq!((aside.len(), aside[0].1.as_str()), (1, "match"), "{aside:?}");
+    assert!(aside[0].2.contains("matches 2 local records (a, b)"), "{aside:?}");
+    assert_eq!(world.rows("select count(*) from sync_link"), [["0"]]);
+    assert_eq!(world.posts("crm"), 0);
+    world.sync().exits(4);
+    assert_eq!(world.posts("crm"), 0);
+    // A person decides.
+    world.sql("update contacts set email = 'bob@x.io' where id = 'b'");
+    world.sync().exits(0);
+    assert_eq!(world.emails("crm"), ["ann@x.io", "bob@x.io"]);
+    assert_eq!(world.rows("select count(*) from contacts"), [["2"]]);
+    assert_eq!(world.aside(), []);
+    world.is_settled();
+}
+
+#[test]
+fn s05_two_strangers_that_fit_one_local_record_are_both_queued() {
+    for read_before in [false, true] {
+        let world = World::with_contacts(&["crm"], |_, _| {});
+        world.without_retries();
+        if !read_before {
+            let list = Matcher::exactly(Method::GET, "/contacts");
+            world.at("crm", |crm| crm.push_fault(list, Fault::status(500)));
+        }
+        world.sync().exits(if read_before { 0 } else { 6 });
+        world.sql("insert into contacts (id, email, name) values ('a', 'ann@x.io', 'A')");
+        let ids: Vec<String> = ["x", "y", "z"]
+            .iter()
+            .map(|n| world.put("crm", "/contacts", &json!({"email": "ann@x.io", "name": n})))
+            .collect();
+        let ran = world.sync().exits(4);
+        assert_eq!(ran.writes(), (0, 0), "{ran:#?}");
+        assert_eq!(world.aside().len(), 3);
+        assert_eq!(world.rows("select count(*) from contacts"), [["1"]]);
+        world.remove("crm", &ids[0]);
+        world.sync().exits(4);
+        world.edit("crm", &ids[1], &json!({"email": "other@x.io"}));
+        world.sync().exits(0);
+        assert_eq!(world.rows("select email from contacts order by email"), [["ann@x.io"], ["other@x.io"]]);
+        assert_eq!(world.rows("select remote_id from sync_link where record = 'a'"), [[ids[2].as_str()]]);
+        assert_eq!((world.posts("crm"), world.aside().len()), (0, 0));
+        world.is_settled();
+    }
+}
+
+#[test]
+fn s06_empty_keys_and_placeholders_never_match() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.sync().exits(0);
+    let keys = ["", " ", "n/a", "none", "Unknown", "-"];
+    for key in keys {
+        world.sql(&format!("insert into contacts (email, name) values ('{key}', 'here')"));
+        world.put("crm", "/contacts", &json!({"email": key, "name": "there"}));
+    }
+    world.sql("insert into contacts (name) values ('here')");
+    world.put("crm", "/contacts", &json!({"email": null, "name": "there"}));
+    world.sync().exits(0);
+    let each = (keys.len() + 1).to_string();
+    let rows = world.rows("select name, count(*) from contacts group by name order by name");
+    assert_eq!(rows, [["here", each.as_str()], ["there", each.as_str()]]);
+    assert_eq!(world.contacts("crm").len(), 2 * (keys.len() + 1));
+    world.is_settled();
+}
+
+#[test]
+fn s07_keys_are_compared_without_case_unicode_form_and_white_space() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world
+        .change_rules("rules.toml", |text| text.replace(r#"["trim", "lowercase"]"#, r#"["trim", "lowercase", "nfc"]"#));
+    world.sync().exits(0);
+    // Composed here, decomposed there.
+    world.sql("insert into contacts (email) values ('jos\u{e9}@x.io')");
+    world.put("crm", "/contacts", &json!({"email": "  JOSE\u{301}@X.io "}));
+    let ran = world.sync().exits(0);
+    assert_eq!(ran.writes().0, 0, "{ran:#?}");
+    assert_eq!((world.rows("select email from contacts").len(), world.contacts("crm").len()), (1, 1));
+    world.is_settled();
+}
+
+#[test]
+fn s08_the_link_decides_when_the_key_is_edited_later() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    let ann = world.put("crm", "/contacts", &json!({"email": "ann@x.io", "name": "Ann"}));
+    let bob = world.put("crm", "/contacts", &json!({"email": "bob@x.io", "name": "Bob"}));
+    world.sync().exits(0);
+    let links = world.rows("select record, remote_id from sync_link order by remote_id");
+    // They take each other's address, one there and one here.
+    world.edit("crm", &ann, &json!({"email": "bob@x.io"}));
+    world.sql("update contacts set email = 'ann@x.io' where name = 'Bob'");
+    world.sync().exits(0);
+    assert_eq!(world.rows("select record, remote_id from sync_link order by remote_id"), links);
+    assert_eq!(
+        world.rows("select name, email from contacts order by name"),
+        [["Ann", "bob@x.io"], ["Bob", "ann@x.io"]]
+    );
+    let there = |id: &str| world.at("crm", |crm| crm.get("/contacts", id)).unwrap()["email"].clone();
+    assert_eq!((there(&ann), there(&bob)), (json!("bob@x.io"), json!("ann@x.io")));
+    assert_eq!(world.posts("crm"), 0);
+    world.is_settled();
+}
+
+#[test]
+fn s10_two_local_records_never_share_a_remote_one() {
+    let world = World::with_contacts(&["crm"], |_, resource| resource.unique = vec!["email".into()]);
+    world.put("crm", "/contacts", &json!({"email": "ann@x.io", "name": "Ann"}));
+    world.sync().exits(0);
+    world.sql("insert into contacts (id, email, name) values ('twin', 'ann@x.io', 'Ann')");
+    world.sync().exits(4);
+    let aside = world.aside();
+    assert_eq!((aside.len(), aside[0].0.as_str()), (1, "crm"), "{aside:?}");
+    assert!(aside[0].2.contains("two records here would be one there"), "{aside:?}");
+    assert_eq!(world.rows("select count(*) from sync_link where record = 'twin'"), [["0"]]);
+    // It is not tried again until something changes.
+    world.sync().exits(4);
+    assert_eq!((world.posts("crm"), world.contacts("crm").len()), (1, 1));
+    world.sql("update contacts set email = 'twin@x.io' where id = 'twin'");
+    world.sync().exits(0);
+    assert_eq!(world.emails("crm"), ["ann@x.io", "twin@x.io"]);
+    assert_eq!(world.aside(), []);
+    world.is_settled();
+}
+
+#[test]
+fn s13_a_row_without_an_id_gets_one_and_is_created_once() {
+    let world = World::with_contacts(&["crm", "shop"], |_, _| {});
+    world.sync().exits(0);
+    world.sql("insert into contacts (email, name) values ('ann@x.io', 'Ann')");
+    world.sql("insert into contacts (id, email, name) values (null, 'bob@x.io', 'Bob')");
+    let ran = world.sync().exits(0);
+    assert_eq!(ran.writes(), (4, 0), "{ran:#?}");
+    let ids = world.rows("select id from contacts");
+    assert!(ids[0][0].len() > 10 && ids[0] != ids[1], "{ids:?}");
+    for upstream in ["crm", "shop"] {
+        assert_eq!((world.emails(upstream).join(" "), world.posts(upstream)), ("ann@x.io bob@x.io".into(), 2));
+    }
+    world.is_settled();
+}
+
+#[test]
+fn an_upstream_that_cannot_be_reached_holds_up_nobody_else() {
+    let mut world = World::with_contacts(&["crm", "shop"], |_, _| {});
+    world.without_retries();
+    world.put("crm", "/contacts", &json!({"email": "ann@x.io", "name": "Ann"}));
+    world.sync().exits(0);
+    let down = Matcher { method: None, place: Place::Anywhere, nth: 1 };
+    world.at("shop", |shop| shop.push_fault_times(down, Fault::status(503), Times::Forever));
+    world.sql("update contacts set name = 'Anna'");
+    let ran = world.sync().exits(6);
+    let report = ran.report("contacts");
+    assert_eq!(world.contacts("crm")[0]["name"], "Anna", "{report:#}");
+    assert!(report["upstreams"][1]["error"].as_str().unwrap().contains("503"), "{report:#}");
+    assert_eq!(world.contacts("shop")[0]["name"], "Ann");
+    world.at("shop", Sandbox::clear_faults);
+    world.sync().exits(0);
+    assert_eq!(world.contacts("shop")[0]["name"], "Anna");
+    world.is_settled();
+    world.sql("update contacts set name = 'Ann'");
+    world.kill("shop");
+    // Its variable is gone with it; the rules still want one.
+    let mut command = world.command();
+    let output =
+        command.env("RECONCILED__VARS__SHOP_URL", "http://127.0.0.1:9").args(["run", "--once"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    assert_eq!(world.contacts("crm")[0]["name"], "Ann");
+}
