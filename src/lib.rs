@@ -1,8 +1,77 @@
-//! The library behind the `reconciled` daemon.
-
-mod clock;
-mod config;
-mod telemetry;
+//! The library behind the `reconciled` daemon, and the map of it. Operators read `README.md` and `docs/` instead.
+//!
+//! # One pass
+//!
+//! A pass reconciles one collection with every upstream that it is bound to. The local row is the *hub*; each *link* ties it
+//! to a remote record and holds a *base*: the pair of what the hub was and what the remote record was when the two last
+//! agreed. What came in is `diff(base.remote, observed)`, what must go out is `diff(hub, base.hub)`. No queue of events
+//! exists: whatever a crash interrupts is derived again from state.
+//!
+//! ```text
+//! trigger   schedule, `run --once`, `plan`                    daemon::decide, cli::run, cli::plan
+//!   │
+//! settle    writes whose outcome is unknown, by evidence      reconcile::unknown → merge::judge_unknown
+//!   │
+//! pull      every binding, page by page:                      reconcile::pull, upstream::Lister
+//!   │         known fingerprint? stop here, write nothing
+//!   │         else map to fields and stage, with the cursor   record::Mapper, store
+//!   │         not listed at all? ask for it one by one        reconcile::absence
+//!   │
+//! plan      facts of one record → RecordPlan, pure            reconcile::gather → merge::decide
+//! guard     totals → halts; a halt ends the pass here         merge::guard
+//! commit    ONE transaction: rows, bases, provenance,         reconcile::commit, apply, intend
+//!   │       history, conflicts, and an intent per write
+//!   │
+//! push      each intent marked `sent`, then sent              reconcile::push → upstream::write_one, write_batch
+//! settle    acknowledged: the base advances; else the         reconcile::settle → merge::settle
+//!           intent is unknown, refused or parked
+//! ```
+//!
+//! A write that was overtaken (412, 409) goes back to plan with what is there now, a few rounds at most. A dry run is the
+//! same pass on a copy of the store, without push.
+//!
+//! # Modules, in reading order
+//!
+//! Imports go one way, as in the table of `tests/it/house.rs`. The first doc of each module says what it owns and what it
+//! must not know.
+//!
+//! - [`record`]: values, their types and equality, exact JSON, paths, codecs, the mapping of one record. Pure.
+//! - [`rules`]: TOML text → diagnostics, or a checked [`rules::Ruleset`]. Pure.
+//! - [`merge`]: everything known about one record → what to do about it. Pure, and the heart of it all.
+//! - [`store`]: the contract of durable state, and SQLite behind it.
+//! - [`upstream`]: requests out of rules, one HTTP client, auth, paging, budgets, retries; outcomes as data.
+//! - [`reconcile`]: the order of a pass; gathers facts, has them decided, applies what was decided.
+//! - [`daemon`]: the life of `run`: when passes are due, signals, the orderly stop.
+//! - [`cli`]: arguments, one file per command, what is printed, exit codes.
+//! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
+//! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.
+//!
+//! Where to start: `RecordPlan` in `merge/plan.rs` and [`merge::decide`] say what can happen to a record, the tables in
+//! `merge/tests/` show it, `reconcile/engine.rs` is the order of a pass, and `tests/it/scenarios/` runs the whole program.
+//!
+//! # Invariants
+//!
+//! Named by number in code and tests. After each: where it is held.
+//!
+//! - **I1 Quiet rerun**: without edits the next pass writes nothing. Bases are pairs: `merge::settle`, `merge::push`.
+//! - **I2 Convergence**: when edits and faults stop, all sides agree after a few passes. [`merge::decide`] and its properties.
+//! - **I3 No lost update**: an edit is in the hub, superseded, or in history as the loser. `Decision::losers`, `reconcile::apply`.
+//! - **I4 No blind overwrite**: a write's precondition is the state it was merged against. `reconcile::intend`, `upstream::prepare`.
+//! - **I5 No phantom delete**: an incomplete listing deletes nothing. `reconcile::absence`, `merge::guard` for emptied ones.
+//! - **I6 At most one create** per record and upstream. One outstanding intent (a unique index), `reconcile::unknown`.
+//! - **I7 True base**: a remote half was really seen, and advances with its evidence. `reconcile::settle`, `reconcile::base`.
+//! - **I8 Order independence**: the order of upstreams changes nothing. `merge::policy`.
+//! - **I9 Rule respect**: only an owner sets its field, pull-only fields are never sent. `merge::push`, `upstream::prepare`.
+//! - **I10 Locality**: an edit writes its field (and group) only; a bad record stops no other. `merge::fields`, quarantine.
+//! - **I11 Guards**: beyond a limit nothing is written until a person approves. `merge::guard`, `reconcile::commit`.
+//! - **I12 Plan = apply**: an approval counts for the plan it was given for, by fingerprint. `reconcile::commit`.
+//! - **I13 Link bijection**: one remote record, one local record per binding. Unique indexes of [`store`].
+//! - **I14 Lens laws**: what is put is what is got, up to declared equality. `record::codec`, `record::mapping`, `record::path`.
+//! - **I15 Crash equivalence**: killed anywhere, the next run goes on. One transaction per commit; `sent` is durable first.
+//! - **I16 No resurrection**: a link outlives its deleted record, so that no late listing brings it back. `merge::existence`.
+//! - **I17 Bounded ping-pong**: an upstream's own spelling is its half of the base, never an edit of ours. `merge::settle`.
+//! - **I18 Determinism**: the same facts give the same plan; no clock, no randomness, ordered maps. [`merge`].
+//! - **I19 No secret** in any output or column. Rules name secrets, never hold them; `config::secrets`, `upstream::secrets`.
 
 mod record;
 mod rules;
@@ -17,5 +86,10 @@ mod reconcile;
 mod daemon;
 
 pub mod cli;
+
+mod config;
+
+mod clock;
+mod telemetry;
 
 pub mod sandbox;

@@ -35,7 +35,7 @@ pub struct Conflict {
     pub record: String,
     /// The fields that stand still; empty for the record's existence.
     pub fields: Vec<String>,
-    /// `edit`, `update_vs_delete`, `delete_queued`, `ambiguous`.
+    /// `edit`, `update_vs_delete`, `delete_queued`.
     pub kind: String,
     /// The values when the sides last agreed, one per field.
     pub base: Option<Box<RawValue>>,

@@ -96,7 +96,7 @@ pub fn exit_of_error(error: &CliError) -> Exit {
         CliError::Store(StoreError::Locked { .. }) | CliError::Pass(PassError::Store(StoreError::Locked { .. })) => {
             Exit::LOCKED
         }
-        CliError::Pass(PassError::Client { .. }) | CliError::Upstream { .. } => Exit::UNAVAILABLE,
+        CliError::Upstream { .. } => Exit::UNAVAILABLE,
         CliError::Store(_) | CliError::Pass(PassError::Store(_)) | CliError::NotFound(_) | CliError::Other(_) => {
             Exit::ERROR
         }

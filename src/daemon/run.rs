@@ -158,7 +158,6 @@ fn is_fatal(error: &PassError) -> bool {
             | StoreError::Sqlite { .. } => true,
         },
         PassError::UnknownCollection(_) => true,
-        PassError::Client { .. } => false,
     }
 }
 

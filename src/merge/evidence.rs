@@ -19,8 +19,6 @@ pub enum Found<'a> {
     },
     /// Certainly no such record (404 or 410), or an empty lookup.
     Nothing,
-    /// It could not be read.
-    Unreadable,
 }
 
 /// Whether a write of unknown outcome took effect.
@@ -53,8 +51,7 @@ pub fn judge_unknown(
 ) -> Verdict {
     match (op, found) {
         // A lookup may lag; only the visibility window makes nothing of it.
-        (WriteOp::Create(_), Found::Nothing | Found::Unreadable)
-        | (WriteOp::Update(_) | WriteOp::Delete, Found::Unreadable) => Verdict::Undecided,
+        (WriteOp::Create(_), Found::Nothing) => Verdict::Undecided,
         (WriteOp::Update(_), Found::Nothing) => Verdict::TargetGone,
         (WriteOp::Delete, Found::Nothing) => Verdict::Landed { fields: Vec::new() },
         (WriteOp::Create(sent), Found::Record { slots, .. }) => {

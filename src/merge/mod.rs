@@ -29,4 +29,4 @@ pub use evidence::{Found, Verdict, judge_unknown};
 pub use facts::*;
 pub use identity::{Identity, match_identity, match_key_texts};
 pub use plan::*;
-pub use settle::{Settled, rebase, settle};
+pub use settle::{rebase, settle};

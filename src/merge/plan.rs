@@ -102,11 +102,6 @@ pub enum ConflictKind {
     UpdateVsDelete,
     /// A delete waits for a person (`on_remote_delete = "queue"`).
     DeleteQueued,
-    /// Match keys hit several records, or two would link to one.
-    Ambiguous {
-        /// The local records in question.
-        records: Vec<RecordId>,
-    },
 }
 
 /// How an open conflict ended.

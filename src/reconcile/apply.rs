@@ -287,7 +287,6 @@ fn conflict_row(pass: &Pass, found: &Gathered, conflict: &Conflict) -> ConflictR
         ConflictKind::Edit => "edit",
         ConflictKind::UpdateVsDelete => "update_vs_delete",
         ConflictKind::DeleteQueued => "delete_queued",
-        ConflictKind::Ambiguous { .. } => "ambiguous",
     };
     ConflictRow {
         id: 0,

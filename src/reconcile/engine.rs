@@ -15,7 +15,7 @@ use crate::merge::Halt;
 use crate::merge::guard::Tally;
 use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, HaltRow, IntentFilter, LinkId, PassRow, QuarantineFilter, Store, StoreError};
-use crate::upstream::{Client, Failure};
+use crate::upstream::Client;
 
 use super::absence;
 use super::commit::{self, Order, Round};
@@ -54,14 +54,6 @@ pub enum PassError {
     /// No such collection in the rules.
     #[error("no collection named {0} in the rules")]
     UnknownCollection(String),
-    /// A client could not be made (a secret is missing, a certificate store cannot be read).
-    #[error("upstream {upstream}: {failure}")]
-    Client {
-        /// The upstream.
-        upstream: String,
-        /// Why.
-        failure: Failure,
-    },
 }
 
 /// A workspace at work.
@@ -83,25 +75,6 @@ impl Engine {
         let wanted = Arc::clone(&rules);
         let notices = store::write(store.as_ref(), move |tx| tx.prepare(&wanted)).await?;
         Ok((Self { store, rules, clients, clock }, notices))
-    }
-
-    /// The rules in force.
-    pub fn rules(&self) -> &Arc<Ruleset> {
-        &self.rules
-    }
-
-    /// The store.
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
-    }
-
-    /// Asks every upstream's `check`: name → account identity or failure.
-    pub async fn check_online(&self) -> Vec<(String, Result<Option<String>, Failure>)> {
-        let mut answers = Vec::new();
-        for (name, client) in &self.clients {
-            answers.push((name.clone(), client.check().await));
-        }
-        answers
     }
 
     /// One pass of one collection. Failures of upstreams and records are in the report; only a failing store is an error.

@@ -35,12 +35,11 @@ pub fn intend(
             intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "prepared" | "parked")
         });
         let write = plan.writes.iter().find(|write| write.binding == at);
-        let wanted = match write {
-            Some(write) => shape(tx, pass, found, plan, write, applied)?,
-            None => {
-                tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &local_subject(&found.record))?;
-                None
-            }
+        let wanted = if let Some(write) = write {
+            shape(tx, pass, found, plan, write, applied)?
+        } else {
+            tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &local_subject(&found.record))?;
+            None
         };
         match (waiting, wanted) {
             (Some(old), Some(new)) if old.payload_hash == new.payload_hash => {}

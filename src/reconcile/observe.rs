@@ -92,18 +92,17 @@ fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) ->
             Some(known) => view.link(known.link)?,
             None => None,
         };
-        match link {
-            Some(link) => *slot = Slot::Value(Value::Ref(link.record.0)),
-            None => {
-                missing.get_or_insert_with(|| {
-                    format!(
-                        "{} refers to {to} {remote_id} of {}, which is not here yet",
-                        field.name,
-                        pass.upstream(binding)
-                    )
-                });
-                *slot = Slot::Absent;
-            }
+        if let Some(link) = link {
+            *slot = Slot::Value(Value::Ref(link.record.0));
+        } else {
+            missing.get_or_insert_with(|| {
+                format!(
+                    "{} refers to {to} {remote_id} of {}, which is not here yet",
+                    field.name,
+                    pass.upstream(binding)
+                )
+            });
+            *slot = Slot::Absent;
         }
     }
     Ok(missing)
@@ -123,13 +122,11 @@ pub fn to_remote(
         let links = view.links_of(&RecordId(local.clone()))?;
         let link =
             links.iter().find(|link| Some(link.binding) == parent && link.state == crate::merge::LinkState::Live);
-        match link {
-            Some(link) => *value = Value::Ref(link.remote_id.clone()),
-            None => {
-                let field = pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
-                return Ok(Some(format!("{field} refers to {local}, which is not at {} yet", pass.upstream(binding))));
-            }
-        }
+        let Some(link) = link else {
+            let field = pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
+            return Ok(Some(format!("{field} refers to {local}, which is not at {} yet", pass.upstream(binding))));
+        };
+        *value = Value::Ref(link.remote_id.clone());
     }
     Ok(None)
 }

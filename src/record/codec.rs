@@ -48,10 +48,6 @@ pub enum Codec {
 
 impl Codec {
     /// Reads a token. JSON `null` is `Value::Null` under every codec. A value outside the domain's `one_of` is refused.
-    pub fn read(&self, domain: &Domain, token: &Json) -> Result<Value, FieldError> {
-        self.read_token(domain, Token::from(token))
-    }
-
     pub(super) fn read_token(&self, domain: &Domain, token: Token<'_>) -> Result<Value, FieldError> {
         if matches!(token, Token::Null) {
             return Ok(Value::Null);

@@ -151,11 +151,6 @@ impl Domain {
             _ => true,
         }
     }
-
-    /// For tests and messages: the canonical JSON of a value.
-    pub fn json(&self, value: &Value) -> Json {
-        self.canonical(value).to_json()
-    }
 }
 
 impl Normalize {

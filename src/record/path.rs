@@ -4,10 +4,8 @@
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-
 use super::json::write_string;
-use super::scan::{Fault, Scan, Scanner, Shape};
+use super::scan::{Scan, Scanner, Shape};
 use super::token::Token;
 use super::{Json, JsonError};
 
@@ -41,19 +39,6 @@ impl Path {
             rest = dotted.unwrap_or(tail);
         }
         Some(Self { steps })
-    }
-
-    /// The raw token at this path; `None` where a step is missing or passes through something that is no container.
-    /// The document is checked to its end.
-    pub fn get_raw<'a>(&self, document: &'a [u8]) -> Result<Option<&'a RawValue>, JsonError> {
-        let mut scanner = Scanner::new(document)?;
-        let token = find(&mut scanner, &self.steps)?;
-        scanner.end()?;
-        match token.map(serde_json::from_str) {
-            None => Ok(None),
-            Some(Ok(raw)) => Ok(Some(raw)),
-            Some(Err(error)) => Err(JsonError { path: self.to_string(), reason: error.to_string() }),
-        }
     }
 
     /// The value at this path.
@@ -193,37 +178,6 @@ fn find_whole<'a>(scanner: &mut Scanner<'a>, steps: &[Step]) -> Scan<Option<Toke
     let found = find_first(scanner, steps)?;
     scanner.rewind(mark);
     scanner.skip()?;
-    Ok(found)
-}
-
-fn find<'a>(scanner: &mut Scanner<'a>, steps: &[Step]) -> Scan<Option<&'a str>> {
-    let Some((step, deeper)) = steps.split_first() else {
-        return scanner.skip().map(Some);
-    };
-    let mut found = None;
-    match (step, scanner.shape()?) {
-        (Step::Key(wanted), Shape::Object) => {
-            let mut seen = false;
-            scanner.object(|scanner, key| {
-                if key != wanted.as_str() {
-                    return scanner.skip().map(drop);
-                }
-                if std::mem::replace(&mut seen, true) {
-                    return Err(Fault::new("duplicate key"));
-                }
-                found = find(scanner, deeper)?;
-                Ok(())
-            })?;
-        }
-        (Step::Index(wanted), Shape::Array) => scanner.array(|scanner, index| {
-            if index != *wanted {
-                return scanner.skip().map(drop);
-            }
-            found = find(scanner, deeper)?;
-            Ok(())
-        })?,
-        _ => drop(scanner.skip()?),
-    }
     Ok(found)
 }
 

@@ -23,10 +23,6 @@ pub enum TimeFormat {
 
 impl TimeFormat {
     /// Reads an instant; microsecond precision, what is finer is cut off.
-    pub fn read(self, json: &Json) -> Result<DateTime<Utc>, FieldError> {
-        self.read_token(&Token::from(json))
-    }
-
     pub(super) fn read_token(self, token: &Token<'_>) -> Result<DateTime<Utc>, FieldError> {
         let at = match (self, token) {
             (Self::Rfc3339, Token::String(text)) => parse_datetime(text),

@@ -11,8 +11,8 @@ mod schema;
 mod shape;
 mod units;
 
-pub use check::{Checked, Context, check};
-pub use diagnostic::{Diagnostic, DiagnosticKind, Second, Severity, Source};
+pub use check::{Context, check};
+pub use diagnostic::{Diagnostic, Severity, Source};
 pub use model::*;
 pub use render::render;
 pub use schema::schema;

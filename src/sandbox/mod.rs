@@ -4,7 +4,7 @@
 //!
 //! A [`SandboxConfig`] says what the API is like, [`Sandbox::push_fault`] what goes wrong and when,
 //! [`Sandbox::edit`] is somebody else who works there, [`Sandbox::requests`] and [`Sandbox::stats`] say what was
-//! asked of it. [`serve`] mounts it on loopback; a simulator calls [`Sandbox::handle`] and honours [`Deliver`] itself.
+//! asked of it. [`serve()`] mounts it on loopback; a simulator calls [`Sandbox::handle`] and honours [`Deliver`] itself.
 
 mod batch;
 mod call;

@@ -144,8 +144,6 @@ pub trait View {
     fn row(&self, collection: &Collection, record: &RecordId) -> Result<Option<Vec<Slot>>, StoreError>;
     /// The number of rows.
     fn row_count(&self, collection: &Collection) -> Result<u64, StoreError>;
-    /// Records with an id greater than `after`, in order.
-    fn rows_after(&self, collection: &Collection, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError>;
     /// Records whose match index has this text under this key of the collection (candidates; compare before trusting).
     fn matching(&self, collection: CollectionKey, key: usize, text: &str) -> Result<Vec<RecordId>, StoreError>;
     /// The hint about local edits of a record.
@@ -266,8 +264,6 @@ pub trait Tx: View {
     // -- state of the engine --
     /// Sets a binding's cursor state.
     fn set_cursor(&mut self, binding: BindingKey, state: &str) -> Result<(), StoreError>;
-    /// Sets an upstream's state.
-    fn set_upstream_state(&mut self, upstream: &str, state: &str) -> Result<(), StoreError>;
     /// Appends history.
     fn add_history(&mut self, row: &HistoryRow) -> Result<(), StoreError>;
     /// Opens a conflict, or replaces the open one about the same (record, fields).

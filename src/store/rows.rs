@@ -246,7 +246,7 @@ pub struct ConflictRow {
     pub record: RecordId,
     /// Field names, comma-separated, in collection order; `""` for existence.
     pub fields: String,
-    /// `edit`, `update_vs_delete`, `delete_queued`, `ambiguous`.
+    /// `edit`, `update_vs_delete`, `delete_queued`.
     pub kind: String,
     /// JSON (engine's own form): base values.
     pub base: Option<String>,

@@ -92,6 +92,7 @@ impl Client {
     }
 
     /// Whose client this is.
+    #[cfg(test)]
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }

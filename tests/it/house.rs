@@ -57,7 +57,7 @@ const IMPORTS_OF_TESTS: &[&str] = &["sandbox"];
 const SOURCE_LINES_MAX: usize = 600;
 
 /// Files that are longer for now, and the most they may grow to. An entry that is no longer needed fails the test.
-const SOURCE_LINES_OWED: &[(&str, usize)] = &[("src/rules/model.rs", 800)];
+const SOURCE_LINES_OWED: &[(&str, usize)] = &[];
 
 /// Folders that exist on somebody's machine only; spelt in halves so that this file does not contain them.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
@@ -97,7 +97,6 @@ fn no_tracked_file_names_a_folder_of_one_machine() {
 }
 
 #[test]
-#[ignore = "holds once every module is in the tree; take this line out then"]
 fn every_direct_dependency_is_used() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let code: Vec<String> = ["src", "tests", "benches"].iter().flat_map(|dir| sources(dir).into_values()).collect();

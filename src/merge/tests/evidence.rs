@@ -129,7 +129,6 @@ fn judged(op: &WriteOp, found: &str, version: &str) -> Verdict {
     let slots = slots(&collection, found);
     let found = match found {
         "" => Found::Nothing,
-        "-" => Found::Unreadable,
         _ => Found::Record { slots: &slots, version: Some(version) },
     };
     judge_unknown(&collection, op, &base, Some("1"), &found)
@@ -151,7 +150,6 @@ fn s01_s31_an_unknown_outcome_is_judged_by_what_is_there() {
     assert_eq!(judged(&update, "q b", "2"), Verdict::Superseded);
     assert_eq!(judged(&update, "? ?", "2"), Verdict::Undecided);
     assert_eq!(judged(&update, "", "2"), Verdict::TargetGone);
-    assert_eq!(judged(&update, "-", "2"), Verdict::Undecided);
     let same = WriteOp::Update(sent("a y"));
     assert_eq!(judged(&same, "a b", "2"), Verdict::NotLanded, "a member that was so before proves nothing");
     let create = WriteOp::Create(sent("x y"));

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::json::any_json;
 use super::value::{types, value_of};
+use crate::record::token::Token;
 use crate::record::{Codec, Domain, FieldType, Json, TimeFormat, Value};
 
 const PLAIN: Codec = Codec::Plain { as_string: false };
@@ -30,7 +31,7 @@ fn parse(text: &str) -> Json {
 
 /// Reads the token; on success the canonical JSON of the value.
 fn read(codec: &Codec, ty: FieldType, token: &str) -> Result<String, String> {
-    let value = codec.read(&Domain::of(ty), &parse(token));
+    let value = codec.read_token(&Domain::of(ty), Token::from(&parse(token)));
     value.map(|value| value.to_json().to_string()).map_err(|error| error.reason)
 }
 
@@ -129,8 +130,8 @@ fn a_value_outside_one_of_is_refused() {
         one_of: Some(vec!["lead".to_owned(), "lost".to_owned()]),
         ..Domain::of(FieldType::Text)
     };
-    assert_eq!(PLAIN.read(&domain, &Json::from("LEAD")).unwrap(), Value::Text("LEAD".to_owned()));
-    let error = PLAIN.read(&domain, &Json::from("vip")).unwrap_err();
+    assert_eq!(PLAIN.read_token(&domain, Token::from(&Json::from("LEAD"))).unwrap(), Value::Text("LEAD".to_owned()));
+    let error = PLAIN.read_token(&domain, Token::from(&Json::from("vip"))).unwrap_err();
     assert_eq!(error.reason, "expected one of \"lead\", \"lost\", found \"vip\"");
 }
 
@@ -259,7 +260,7 @@ proptest! {
         let domain = Domain::of(ty);
         match codec.write(&domain, &value) {
             Ok(token) => {
-                let back = codec.read(&domain, &token).map_err(|error| TestCaseError::fail(error.reason))?;
+                let back = codec.read_token(&domain, Token::from(&token)).map_err(|error| TestCaseError::fail(error.reason))?;
                 prop_assert!(domain.same(&back, &value), "{:?} wrote {} and read {:?}", codec, token, back);
             }
             // Only texts that cannot be joined may be refused.
@@ -270,9 +271,9 @@ proptest! {
     #[test]
     fn i14_what_is_read_is_written_as_the_same(token in any_json(), (codec, ty, _) in carried()) {
         let domain = Domain::of(ty);
-        if let Ok(value) = codec.read(&domain, &token) {
+        if let Ok(value) = codec.read_token(&domain, Token::from(&token)) {
             let written = codec.write(&domain, &value).map_err(|error| TestCaseError::fail(error.reason))?;
-            let back = codec.read(&domain, &written).map_err(|error| TestCaseError::fail(error.reason))?;
+            let back = codec.read_token(&domain, Token::from(&written)).map_err(|error| TestCaseError::fail(error.reason))?;
             prop_assert!(domain.same(&back, &value), "{} became {}", token, written);
         }
     }

@@ -1,8 +1,8 @@
 //! Claims about `mapping`.
 
+use crate::record::mapping::{MapError, Mapped};
 use crate::record::{
-    Codec, Domain, FieldMap, FieldType, Filter, Json, Lens, MapError, Mapped, Mapper, Path, Probe, Slot, TimeFormat,
-    Value,
+    Codec, Domain, FieldMap, FieldType, Filter, Json, Lens, Mapper, Path, Probe, Slot, TimeFormat, Value,
 };
 
 fn path(text: &str) -> Lens {

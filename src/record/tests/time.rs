@@ -1,9 +1,10 @@
 //! Claims about `time`.
 
+use crate::record::token::Token;
 use crate::record::{Json, TimeFormat};
 
 fn check(format: TimeFormat, token: &str, expected: Result<&str, &str>) {
-    let read = format.read(&Json::parse(token.as_bytes()).unwrap());
+    let read = format.read_token(&Token::from(&Json::parse(token.as_bytes()).unwrap()));
     let shown = read.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)).map_err(|error| error.reason);
     assert_eq!(shown.as_deref().map_err(String::as_str), expected, "{format:?} {token}");
 }

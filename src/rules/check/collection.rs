@@ -12,7 +12,7 @@ use super::field::Declared;
 use super::owner;
 use crate::record::FieldType;
 use crate::rules::diagnostic::DiagnosticKind;
-use crate::rules::grammar;
+use crate::rules::grammar::{self, OnAmbiguous};
 use crate::rules::model::{
     Binding, Collection, Field, Limit, Limits, OnLocalDelete, OnRemoteDelete, Origin, Policy, Schedule, UpdateVsDelete,
 };
@@ -177,7 +177,12 @@ fn check_absence(raw: &grammar::Collection, surveys: &[Survey], cx: &mut Cx<'_>)
 // ---- match and priority --------------------------------------------------------------------------------------------
 
 fn match_keys(raw: &grammar::Collection, declared: &[Declared<'_>], cx: &mut Cx<'_>) -> Vec<Vec<usize>> {
-    let Some(keys) = raw.r#match.get().and_then(|at| at.value.keys.get()) else { return Vec::new() };
+    let Some(table) = raw.r#match.get() else { return Vec::new() };
+    if let Some(at) = table.value.on_ambiguous.get() {
+        // The one choice, and what always happens. A second one would have to go into the checked rules from here.
+        let OnAmbiguous::Queue = at.value;
+    }
+    let Some(keys) = table.value.keys.get() else { return Vec::new() };
     if keys.is_empty() {
         cx.notes.inert(keys.key, "keys", "it is empty").help("write keys = [[\"email\"]]");
     }

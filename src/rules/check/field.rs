@@ -14,8 +14,6 @@ use crate::rules::shape::{At, Either, Key};
 pub struct Declared<'r> {
     /// Its name.
     pub name: &'r str,
-    /// Where its name stands.
-    pub span: Span,
     /// Its type and equality, where they could be read.
     pub domain: Option<Domain>,
     /// The table, where it is one.
@@ -50,7 +48,7 @@ fn declare_one<'r>(name: &'r str, span: Span, key: &'r Key<FieldShape>, cx: &mut
             Either::Table(table) => (domain(table, cx), Some(table)),
         },
     };
-    Declared { name, span, domain, raw }
+    Declared { name, domain, raw }
 }
 
 fn domain(raw: &grammar::Field, cx: &mut Cx<'_>) -> Option<Domain> {

@@ -25,4 +25,4 @@ mod upstream;
 mod write;
 
 pub use context::Context;
-pub use passes::{Checked, check};
+pub use passes::check;

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::merge::{Evidence, LinkState};
-use crate::record::{Domain, FieldType, Real, RecordId, Slot, Value};
+use crate::merge::LinkState;
+use crate::record::{Domain, FieldType, RecordId, Slot, Value};
 use crate::rules::{Collection, Field, Limits, OnLocalDelete, OnRemoteDelete, Policy, Ruleset, UpdateVsDelete};
 use crate::store::*;
 
@@ -116,6 +116,12 @@ pub(super) fn new_link<'a>(
 ) -> NewLink<'a> {
     let made = Some(Made { pass: 3, source_time: None, observed_at: 12 });
     NewLink { binding, remote_id, record, state: update(LinkState::Live, mapping, u64::MAX - 1), made }
+}
+
+/// Which of these contacts have a row.
+pub(in crate::store) fn rows_left<const N: usize>(on: &Fixture, names: [&'static str; N]) -> Vec<&'static str> {
+    let is_there = |name: &'static str| on.read(move |view| view.row(&contacts(), &id(name))).is_some();
+    names.into_iter().filter(|name| is_there(name)).collect()
 }
 
 /// Registers `contacts` at `crm` and a mapping.

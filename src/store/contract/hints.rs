@@ -3,9 +3,7 @@
 //! Must not know: SQL, files.
 
 use super::fixture::*;
-use crate::merge::{Evidence, LinkState};
 use crate::record::*;
-use crate::rules::*;
 use crate::store::*;
 
 pub(in crate::store) fn the_match_index_replaces_a_records_entries(on: &Fixture) {

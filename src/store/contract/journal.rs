@@ -3,9 +3,7 @@
 //! Must not know: SQL, files.
 
 use super::fixture::*;
-use crate::merge::{Evidence, LinkState};
 use crate::record::*;
-use crate::rules::*;
 use crate::store::*;
 
 pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: &str) -> IntentRow {
@@ -154,16 +152,14 @@ pub(in crate::store) fn passes_cursors_upstreams_and_history_read_back(on: &Fixt
     on.write(move |tx| {
         tx.end_pass(&row)?;
         tx.set_cursor(binding, "a")?;
-        tx.set_cursor(binding, "b")?;
-        tx.set_upstream_state("crm", "s")
+        tx.set_cursor(binding, "b")
     })
     .expect("ended");
     let passes = on.read(|view| view.passes(Some("contacts"), 9));
     assert_eq!((passes[0].id, &passes[1]), (two, &ended));
     assert_eq!(on.read(|view| view.passes(Some("companies"), 9)), []);
     assert_eq!(on.read(move |view| view.cursor(binding)), Some("b".to_owned()));
-    assert_eq!(on.read(|view| view.upstream_state("crm")), Some("s".to_owned()));
-    assert_eq!(on.read(|view| view.upstream_state("erp")), None);
+    assert_eq!(on.read(|view| view.upstream_state("crm")), None);
     let line = |record: &str, field: &str| HistoryRow {
         id: 0,
         pass: 1,

@@ -3,9 +3,7 @@
 //! Must not know: SQL, files.
 
 use super::fixture::*;
-use crate::merge::{Evidence, LinkState};
-use crate::record::*;
-use crate::rules::*;
+use crate::merge::LinkState;
 use crate::store::*;
 
 pub(in crate::store) fn links_are_known_by_remote_id_and_read_back_whole(on: &Fixture) {

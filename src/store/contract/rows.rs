@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fixture::*;
-use crate::merge::{Evidence, LinkState};
 use crate::record::*;
 use crate::rules::*;
 use crate::store::*;
@@ -66,7 +65,7 @@ pub(in crate::store) fn every_type_reads_back_as_written(on: &Fixture) {
     assert_eq!(on.read(move |view| view.row(&table, &id("r3"))), None);
 }
 
-pub(in crate::store) fn rows_are_updated_deleted_counted_and_listed_in_order(on: &Fixture) {
+pub(in crate::store) fn rows_are_updated_deleted_and_counted(on: &Fixture) {
     on.prepare(vec![contacts()]).expect("prepared");
     on.write(|tx| {
         for name in ["c", "a", "b"] {
@@ -79,8 +78,7 @@ pub(in crate::store) fn rows_are_updated_deleted_counted_and_listed_in_order(on:
     })
     .expect("written");
     assert_eq!(on.read(|view| view.row_count(&contacts())), 2);
-    assert_eq!(on.read(|view| view.rows_after(&contacts(), "", 9)), [id("a"), id("b")]);
-    assert_eq!(on.read(|view| view.rows_after(&contacts(), "a", 1)), [id("b")]);
+    assert_eq!(rows_left(on, ["a", "b", "c"]), ["a", "b"]);
     assert_eq!(on.read(|view| view.row(&contacts(), &id("b"))), Some(said(&[text("b@x.io"), text("020")])));
     let lost = on.write(|tx| tx.update_row(&contacts(), &id("c"), &[(1, text("1"))]));
     assert!(matches!(lost, Err(StoreError::State { .. })), "{lost:?}");
@@ -116,7 +114,7 @@ pub(in crate::store) fn a_refused_row_may_be_skipped_and_the_rest_kept(on: &Fixt
         tx.insert_row(&contacts(), &id("c"), &[text("c@x.io"), Value::Null])
     })
     .expect("written");
-    assert_eq!(on.read(|view| view.rows_after(&contacts(), "", 9)), [id("a"), id("c")]);
+    assert_eq!(rows_left(on, ["a", "b", "c"]), ["a", "c"]);
 }
 
 pub(in crate::store) fn small_jobs_share_a_commit_and_fail_alone(on: &Fixture) {

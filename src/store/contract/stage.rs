@@ -4,9 +4,7 @@
 
 use super::fixture::*;
 use super::journal::{conflict, intent};
-use crate::merge::{Evidence, LinkState};
-use crate::record::*;
-use crate::rules::*;
+use crate::merge::Evidence;
 use crate::store::*;
 
 pub(super) fn staged(binding: BindingKey, collection: CollectionKey, remote_id: &str) -> Staged {

@@ -55,12 +55,14 @@ impl OpenOptions {
     }
 
     /// Memory.
+    #[cfg(test)]
     pub fn memory() -> Self {
         Self { path: None, mode: Mode::ReadWriteCreate, lock: false, now: 0, busy_ms: BUSY_MS, pages_max: None }
     }
 }
 
-/// The store on one SQLite file.
+/// The store on one SQLite file. Dropping it ends the threads after the jobs they already have, and empties the WAL into
+/// the database; that blocks.
 #[derive(Debug)]
 pub struct SqliteStore {
     pub(super) threads: Threads,
@@ -72,12 +74,6 @@ impl SqliteStore {
     pub fn open(options: &OpenOptions) -> Result<Self, StoreError> {
         let Some(path) = options.path.clone() else { return open_memory(options) };
         if options.mode == Mode::ReadOnly { open_to_look(&path, options) } else { open_to_write(&path, options) }
-    }
-
-    /// Ends the threads after the jobs they already have, and empties the WAL into the database. Blocks; idempotent.
-    /// Dropping the store does the same.
-    pub fn close(&self) {
-        self.threads.close();
     }
 }
 

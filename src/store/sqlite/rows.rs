@@ -50,11 +50,6 @@ pub(super) fn row_count(db: &Db, collection: &Collection) -> Res<u64> {
     db.count(&text.count, [])
 }
 
-pub(super) fn rows_after(db: &Db, collection: &Collection, after: &str, limit: usize) -> Res<Vec<RecordId>> {
-    let text = db.texts.borrow_mut().of(collection);
-    db.all(&text.after, params![after, bound(limit)], |row| row.get(0).map(RecordId))
-}
-
 pub(super) fn insert_row(db: &Db, collection: &Collection, record: &RecordId, values: &[Value]) -> Res<()> {
     if values.len() != collection.fields.len() {
         let reason = format!("{} values for {} fields", values.len(), collection.fields.len());

@@ -18,8 +18,6 @@ pub(super) struct Text {
     pub(super) insert: String,
     /// One row.
     pub(super) delete: String,
-    /// Ids after one.
-    pub(super) after: String,
     /// All rows.
     pub(super) count: String,
 }
@@ -67,7 +65,6 @@ impl Text {
             select: format!("SELECT {list} FROM {table} WHERE id = ?1"),
             insert,
             delete: format!("DELETE FROM {table} WHERE id = ?1"),
-            after: format!("SELECT id FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2"),
             count: format!("SELECT count(*) FROM {table}"),
         }
     }

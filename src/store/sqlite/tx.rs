@@ -105,10 +105,6 @@ impl Tx for Db {
         self.writing(|db| state::set_cursor(db, binding, state))
     }
 
-    fn set_upstream_state(&mut self, upstream: &str, state: &str) -> Result<(), StoreError> {
-        self.writing(|db| state::set_upstream_state(db, upstream, state))
-    }
-
     fn add_history(&mut self, row: &HistoryRow) -> Result<(), StoreError> {
         self.writing(|db| journal::add_history(db, row))
     }

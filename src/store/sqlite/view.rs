@@ -53,10 +53,6 @@ impl View for Db {
         self.reading(rows::row_count(self, collection))
     }
 
-    fn rows_after(&self, collection: &Collection, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError> {
-        self.reading(rows::rows_after(self, collection, after, limit))
-    }
-
     fn matching(&self, collection: CollectionKey, key: usize, text: &str) -> Result<Vec<RecordId>, StoreError> {
         self.reading(hints::matching(self, collection, key, text))
     }

@@ -19,3 +19,20 @@ fn an_edit_on_either_side_reaches_the_other_and_the_next_pass_is_quiet() {
     assert_eq!(world.contacts("crm")[0]["phone"], "2");
     assert_eq!(world.sync().exits(0).writes(), (0, 0));
 }
+
+#[test]
+fn an_upstream_that_is_down_stops_neither_the_others_nor_a_change_of_the_rules() {
+    let mut world = World::with_contacts(&["billing", "crm"], |_, _| {});
+    world.sync().exits(0);
+    world.kill("billing");
+    world.change_rules("rules.toml", |text| {
+        text.replace("${var.billing_url}", "http://127.0.0.1:9")
+            .replace("phone = \"text\"", "phone = \"text\"\ncity = \"text\"")
+    });
+    world.sql("insert into contacts (email) values ('ann@x.io')");
+    let ran = world.full_sync();
+    assert!(ran.stderr.contains("billing"), "{ran:#?}");
+    assert_eq!(ran.report("contacts")["outcome"], "unavailable");
+    assert_eq!(world.contacts("crm").len(), 1);
+    assert_eq!(world.rows("select email, city from contacts"), [["ann@x.io", "∅"]]);
+}

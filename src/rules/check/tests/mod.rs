@@ -11,7 +11,8 @@ mod schema;
 
 use std::collections::BTreeMap;
 
-use super::{Checked, Context, check};
+use super::passes::Checked;
+use super::{Context, check};
 use crate::rules::diagnostic::Source;
 
 /// Checks files with the variables and secrets of the shipped rules.

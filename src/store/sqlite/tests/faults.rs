@@ -5,7 +5,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::store::contract::{contacts, id, text, wait};
+use crate::store::contract::{contacts, id, rows_left, text, wait};
 use crate::store::{Mode, OpenOptions, StoreError};
 
 use super::super::lock::beside;
@@ -84,7 +84,7 @@ fn f12_a_full_disk_rolls_back_and_the_store_goes_on_when_freed() {
         Ok(())
     });
     assert!(matches!(swallowed, Err(StoreError::Full { .. })), "{swallowed:?}");
-    assert_eq!(on.read(|view| view.rows_after(&contacts(), "", 9)), [id("a")]);
+    assert_eq!(rows_left(&on, ["a", "big", "c"]), ["a"]);
     insert(&on, "b", String::new()).expect("smaller ones still fit");
 }
 
@@ -164,7 +164,7 @@ fn a_copy_is_whole_and_never_overwrites() {
     wait(on.store.copy_to(&copy)).expect("copied");
     assert!(matches!(wait(on.store.copy_to(&copy)), Err(StoreError::ReadOnly { .. })));
     let copied = open(&copy).expect("it opens");
-    assert_eq!(copied.read(|view| view.rows_after(&contacts(), "", 9)), [id("a")]);
+    assert_eq!(rows_left(&copied, ["a"]), ["a"]);
 }
 
 #[test]
@@ -172,11 +172,11 @@ fn closing_empties_the_wal_and_ends_every_later_job() {
     let (_folder, path) = place();
     let store = crate::store::SqliteStore::open(&options(&path)).expect("it opens");
     wait(crate::store::write(&store, |tx| tx.register("contacts", "crm"))).expect("written");
-    store.close();
+    store.threads.close();
     assert!(!beside(&path, "-wal").exists());
     let late = wait(crate::store::read(&store, |view| view.collection_key("contacts")));
     assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
-    store.close();
+    store.threads.close();
 }
 
 #[test]

@@ -81,17 +81,18 @@ fn a_row_without_an_id_gets_one_that_is_a_uuid_v7() {
     other
         .execute_batch("INSERT INTO contacts (email) VALUES ('1@x'), ('2@x'); INSERT INTO contacts (id, email) VALUES (NULL, '3@x')")
         .expect("inserted");
-    let records = on.read(|view| view.rows_after(&contacts(), "", 9));
-    assert_eq!(records.len(), 3);
-    for record in &records {
-        let uuid: uuid::Uuid = record.0.parse().unwrap_or_else(|error| panic!("{record}: {error}"));
+    let rows = hints(&on);
+    assert_eq!(rows.len(), 3);
+    for (record, op) in &rows {
+        let uuid: uuid::Uuid = record.parse().unwrap_or_else(|error| panic!("{record}: {error}"));
         assert_eq!(
             (uuid.get_version_num(), uuid.get_variant(), uuid.to_string()),
-            (7, uuid::Variant::RFC4122, record.0.clone())
+            (7, uuid::Variant::RFC4122, record.clone())
         );
+        assert_eq!(*op, DirtyOp::Insert);
+        let record = id(record);
+        assert!(on.read(move |view| view.row(&contacts(), &record)).is_some());
     }
-    let names: Vec<_> = records.into_iter().map(|record| (record.0, DirtyOp::Insert)).collect();
-    assert_eq!(hints(&on), names);
     let nothing = other.execute("INSERT INTO contacts (id) VALUES ('')", []).expect_err("an empty id");
     assert!(nothing.to_string().contains("contacts.id must be text that is not empty"), "{nothing}");
 }

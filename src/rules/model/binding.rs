@@ -1,0 +1,301 @@
+//! Owns: the checked form of a binding: how a collection is read and written at one upstream.
+//!
+//! Must not know: how the values of two sides are merged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Place, Request, Template, Upstream};
+use crate::record::{Filter, Lens, Mapper, Path, TimeFormat};
+
+/// A collection at an upstream.
+#[derive(Debug)]
+pub struct Binding {
+    /// The collection's name.
+    pub collection: String,
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// Takes from the upstream.
+    pub pull: bool,
+    /// Writes to the upstream.
+    pub push: bool,
+    /// The compiled mapping, with id, version, time and conditions.
+    pub mapper: Mapper,
+    /// Where the version of a record is found.
+    pub version: Option<VersionAt>,
+    /// How to list.
+    pub read: Option<Read>,
+    /// How to create.
+    pub create: Option<Create>,
+    /// How to update.
+    pub update: Option<Update>,
+    /// How to delete.
+    pub delete: Option<Delete>,
+    /// How to write many at once.
+    pub batch: Option<Batch>,
+    /// SHA-256 (hex) of mapping, scope and field declarations: a link made under another hash is rebased.
+    pub mapping_hash: String,
+}
+
+/// Where a record's version is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionAt {
+    /// In the record.
+    Record(Lens),
+    /// In this header of a point read or a write.
+    Header(String),
+}
+
+/// How a binding is listed and read.
+#[derive(Debug)]
+pub struct Read {
+    /// The listing.
+    pub request: Request,
+    /// The array of records in the answer: `.results[]` is the path `.results`, `.[]` is `.`.
+    pub records: Path,
+    /// Paging.
+    pub page: Paging,
+    /// Incremental reading.
+    pub incremental: Incremental,
+    /// How deletes show.
+    pub deletes: Deletes,
+    /// The point read.
+    pub get: Option<Request>,
+}
+
+/// How pages follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paging {
+    /// One answer holds all.
+    None,
+    /// Numbered pages; ends with an empty page, or a short one after a full one.
+    Page {
+        /// Where the number goes.
+        into: Place,
+        /// The first page's number (default 1).
+        start: u64,
+        /// Where the page size goes, and the size.
+        size: Option<(Place, u64)>,
+    },
+    /// Offsets; ends with an empty page, or a short one after a full one.
+    Offset {
+        /// Where the offset goes.
+        into: Place,
+        /// Where the page size goes, and the size.
+        size: Option<(Place, u64)>,
+    },
+    /// A token in the answer goes into the next request; absent, null or `""` ends.
+    Cursor {
+        /// Where the token is.
+        next: NextAt,
+        /// Where it goes.
+        into: Place,
+        /// jq condition that says there is more; false ends even where a token is given.
+        more: Option<Filter>,
+    },
+    /// RFC 8288 `Link: <…>; rel="next"`.
+    LinkHeader,
+    /// The answer holds the next page's URL, absolute or relative.
+    NextUrl {
+        /// Where the URL is.
+        next: NextAt,
+    },
+}
+
+/// Where the next token or URL stands in an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextAt {
+    /// In the body.
+    Body(Path),
+    /// In a header.
+    Header(String),
+}
+
+/// How to read only what changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incremental {
+    /// Every pass reads everything.
+    None,
+    /// Changed since a moment or a token, inclusive.
+    Since {
+        /// Where it goes.
+        into: Place,
+        /// Where the next value comes from.
+        from: SinceFrom,
+        /// How an instant is written there.
+        format: TimeFormat,
+        /// Overlap (default 2 min; zero for opaque values).
+        lookback: Duration,
+    },
+    /// `If-None-Match` with the listing's `ETag`; 304 means nothing changed.
+    Conditional,
+}
+
+/// Where the next since-value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinceFrom {
+    /// The greatest `updated_at` seen, never beyond the start of the request.
+    UpdatedAt,
+    /// A header of the first page's answer; opaque.
+    Header(String),
+    /// A path in the first page's body; opaque.
+    Body(Path),
+}
+
+/// How deletes show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletes {
+    /// They do not.
+    None,
+    /// Listed with a mark (the mapper's `tombstone`).
+    Tombstone,
+    /// Missing from a complete generation, confirmed by a point read where there is one.
+    Absence,
+}
+
+/// How to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// The request; `record` says where the answer holds the record.
+    pub request: Request,
+    /// What the body is.
+    pub body: Body,
+    /// Where the new id is in the answer; default the binding's id below `record`.
+    pub capture_id: Option<Path>,
+    /// Where the new version is in the answer.
+    pub capture_version: Option<NextAt>,
+    /// How a repeated create is prevented.
+    pub idempotency: Idempotency,
+}
+
+/// How a create is made safe to repeat, or its result found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Nothing: an unknown outcome is looked up by match keys, else it waits for an operator.
+    None,
+    /// The operation id in a header, remembered upstream for this long.
+    Header {
+        /// The header's name.
+        name: String,
+        /// How long the upstream remembers.
+        ttl: Duration,
+    },
+    /// Look up by this field (position) in a listing.
+    Match(usize),
+    /// The operation id in a body field of the remote record, by which it is found again.
+    Field(Path),
+    /// We choose the remote id; create is PUT with `If-None-Match: *`.
+    ClientId,
+}
+
+/// How to update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// The request.
+    pub request: Request,
+    /// What the body is.
+    pub body: Body,
+    /// What makes the write conditional.
+    pub precondition: Precondition,
+}
+
+/// How to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delete {
+    /// The request.
+    pub request: Request,
+    /// What makes the write conditional.
+    pub precondition: Precondition,
+}
+
+/// What a write's body is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The mapped form of the changed fields only.
+    Changed,
+    /// Everything: for a create all mapped fields; for an update the remote record with ours put in (read-modify-write).
+    Full,
+    /// A jq filter over `{record, changed, remote}`, all in the upstream's own shape.
+    Filter(Filter),
+}
+
+/// What makes a write refuse when the remote record moved on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// The version in a header, the query or the body; `{version}` is the hole.
+    Version {
+        /// Where it goes.
+        place: Place,
+        /// e.g. `"{version}"` with the quotes that the upstream wants.
+        value: Template,
+    },
+    /// The record is read again immediately before; not atomic, and the plan says so.
+    Reread,
+    /// Nothing, chosen by the operator.
+    None,
+}
+
+/// How to write many at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "three operations and one choice, independent of each other")]
+pub struct Batch {
+    /// The request.
+    pub request: Request,
+    /// Creates go in batches.
+    pub create: bool,
+    /// Updates go in batches.
+    pub update: bool,
+    /// Deletes go in batches.
+    pub delete: bool,
+    /// Where the array of items goes in the body.
+    pub items: Path,
+    /// The shape of one item: a jq filter over `{op, id, version, method, path, body, key}`; default the body with its id put in.
+    pub item: Option<Filter>,
+    /// Items per request, at most.
+    pub items_max: usize,
+    /// Bytes of body per request, at most.
+    pub bytes_max: u64,
+    /// How per-item results are found.
+    pub result: BatchResult,
+    /// A batch refused as a whole is split in halves.
+    pub bisect: bool,
+}
+
+impl Batch {
+    /// Whether an item can say on which version it was decided, where that version stands in a header or in the query of
+    /// a single request.
+    pub fn items_say_version(&self) -> bool {
+        let item = self.item.as_ref().map(Filter::source).unwrap_or_default();
+        item.contains("version") || item.contains("headers")
+    }
+}
+
+/// Per-item results of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchResult {
+    /// The array in the answer.
+    pub items: Path,
+    /// How a result finds its item.
+    pub by: ResultBy,
+    /// Where a result names the remote id.
+    pub id: Option<Path>,
+    /// Where a result names the new version.
+    pub version: Option<Path>,
+    /// Where a result holds its HTTP-like status, where it does.
+    pub status: Option<Path>,
+    /// Where a result holds its error; absent or null means success.
+    pub error: Option<Path>,
+    /// Where a result holds the record as it now is.
+    pub record: Option<Path>,
+}
+
+/// How a batch result finds its item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResultBy {
+    /// Same position.
+    Index,
+    /// Same remote id.
+    Id,
+    /// The operation id, at this path of the result.
+    RequestId(Path),
+}

@@ -1,0 +1,13 @@
+//! Owns: the checked rules as plain data: what every later phase may rely on without asking again.
+//!
+//! Must not know: TOML, spans, files (that is `shape`, `grammar` and `check`).
+
+mod binding;
+mod collection;
+mod ruleset;
+mod upstream;
+
+pub use binding::*;
+pub use collection::*;
+pub use ruleset::*;
+pub use upstream::*;

@@ -1,0 +1,193 @@
+//! Owns: the checked form of an external system, and of requests to it.
+//!
+//! Must not know: collections, which requests there are.
+
+use std::time::Duration;
+
+use crate::record::{Filter, Path};
+
+/// An external system.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name in rules.
+    pub name: String,
+    /// Absolute, variables filled in, without a trailing slash.
+    pub base_url: url::Url,
+    /// Host patterns (`api.example.com`, `*.example.com`) that may get credentials; always contains the base URL's host.
+    pub allowed_hosts: Vec<String>,
+    /// Plain http to a host that is not loopback was allowed by the rules.
+    pub insecure_http: bool,
+    /// Headers of every request.
+    pub headers: Vec<(String, Template)>,
+    /// Time limits of one exchange.
+    pub timeout: Timeouts,
+    /// Requests under way at once, at most.
+    pub concurrency: usize,
+    /// Largest decoded body of one response, in bytes.
+    pub body_bytes_max: u64,
+    /// Health probe and pinned identity.
+    pub check: Option<Check>,
+    /// Credentials.
+    pub auth: Auth,
+    /// All budgets; every matching one is debited.
+    pub budgets: Vec<Budget>,
+    /// Error rules; the first that matches wins.
+    pub errors: Vec<ErrorRule>,
+    /// Retries.
+    pub retry: Retry,
+}
+
+/// Time limits of one HTTP exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until connected (default 10 s).
+    pub connect: Duration,
+    /// Between two chunks of the response (default 30 s).
+    pub idle: Duration,
+    /// From start to end (default 5 min).
+    pub total: Duration,
+}
+
+/// A health probe: a request, and where its answer names the account.
+#[derive(Debug)]
+pub struct Check {
+    /// The request.
+    pub request: Request,
+    /// Where the account's identity is in the answer; pinned at the first pass.
+    pub account: Option<Path>,
+}
+
+/// How requests are authenticated. Secrets are named, never held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// No credentials.
+    None,
+    /// A key in a header or in the query.
+    ApiKey {
+        /// Where it goes.
+        place: Place,
+        /// What is sent, e.g. `Token ${secret.key}`.
+        value: Template,
+    },
+    /// RFC 7617.
+    Basic {
+        /// User name.
+        username: Template,
+        /// Password.
+        password: Template,
+    },
+    /// RFC 6750.
+    Bearer {
+        /// The token.
+        token: Template,
+    },
+}
+
+/// A named place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A query parameter.
+    Query(String),
+    /// A header.
+    Header(String),
+    /// A path in the JSON body.
+    Body(Path),
+}
+
+/// A declared rate limit or quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Which requests it covers.
+    pub matches: RequestMatch,
+    /// Requests per window.
+    pub limit: u64,
+    /// The window.
+    pub per: Duration,
+}
+
+/// Which requests something covers; an empty match covers all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestMatch {
+    /// A path pattern below the base URL's path; `*` matches anything.
+    pub path: Option<String>,
+    /// An HTTP method, upper case.
+    pub method: Option<String>,
+}
+
+/// One `[[upstream.X.error]]`: all given conditions must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorRule {
+    /// Status codes; empty means any.
+    pub status: Vec<u16>,
+    /// A jq condition over the body (parsed JSON, or null where it is none).
+    pub when: Option<Filter>,
+    /// What it means.
+    pub class: ErrorClass,
+}
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorClass {
+    /// A success after all.
+    Ok,
+    /// Throttled: wait and try again, the breaker does not count it.
+    RateLimited,
+    /// A passing failure.
+    Transient,
+    /// Credentials refused.
+    Auth,
+    /// The precondition failed, or the state conflicts: read again and merge again.
+    Conflict,
+    /// The record existed and is deleted.
+    Gone,
+    /// There is no such record.
+    NotFound,
+    /// The upstream refuses this record as it is: quarantine.
+    Invalid,
+    /// The cursor or since-token is no longer known: full re-read.
+    CursorExpired,
+    /// Nothing more can be done at this upstream: pause it.
+    Fatal,
+}
+
+/// The retry policy of an upstream; the arithmetic is in `FAULTS`' defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in one pass, the first included (default 4).
+    pub attempts: u32,
+    /// Waits longer than this park the work (default 15 min).
+    pub max_wait: Duration,
+}
+
+/// Text with holes: `${secret.NAME}` and, in requests, `{id}` and the like. Variables are already filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The parts in order.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Literal text.
+    Text(String),
+    /// The secret of this name.
+    Secret(String),
+    /// A value of the request at hand: `id`, `version`.
+    Hole(String),
+}
+
+/// A request as the rules describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Upper case.
+    pub method: String,
+    /// Below the base URL's path; holes are percent-encoded when filled.
+    pub path: Template,
+    /// Query parameters in order.
+    pub query: Vec<(String, Template)>,
+    /// Headers.
+    pub headers: Vec<(String, Template)>,
+    /// Where the record stands in the answer (`record = ".data"`); `None`: the answer is the record.
+    pub record: Option<Path>,
+}
