@@ -44,16 +44,22 @@ fn known(slot: &Slot) -> Slot {
 
 /// Packs a pair relative to `slots`, the mapped raw observation that is stored beside it.
 pub fn pack(collection: &Collection, slots: &[Slot], pair: &Pair) -> Packed {
-    let plain = plain(slots);
+    pack_halves(collection, slots, &pair.hub, &pair.remote)
+}
+
+/// The same from the halves.
+pub fn pack_halves(collection: &Collection, slots: &[Slot], hubs: &[Option<Value>], remotes: &[Slot]) -> Packed {
     let mut hub = Vec::new();
     let mut remote = Vec::new();
     for (at, field) in collection.fields.iter().enumerate() {
-        if pair.hub.get(at) != plain.hub.get(at) {
-            hub.push((field.name.clone(), wrap(pair.hub.get(at).and_then(Option::as_ref))));
+        let plain = slots.get(at).and_then(Slot::value);
+        let is = hubs.get(at).and_then(Option::as_ref);
+        if is != plain {
+            hub.push((field.name.clone(), wrap(is)));
         }
-        let is = pair.remote.get(at).map_or(Slot::Absent, known);
-        if Some(&is) != plain.remote.get(at) {
-            remote.push((field.name.clone(), wrap(is.value())));
+        let is = remotes.get(at).and_then(Slot::value);
+        if is != plain {
+            remote.push((field.name.clone(), wrap(is)));
         }
     }
     let text = |members: Vec<(String, Json)>| (!members.is_empty()).then(|| Json::Object(members).to_string());

@@ -4,11 +4,11 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::merge::{self, Facts, Hub, Identity, Link, LinkState, LocalChange, Observation, Seen, Spoke};
-use crate::record::{RecordId, Slot};
+use crate::merge::{self, Facts, First, Hub, Identity, Link, LinkState, LocalChange, Observation, Seen, Spoke};
+use crate::record::{RecordId, Slot, Value};
 use crate::store::{DirtyOp, LinkId, LinkUpdate, Made, Micros, NewLink, Staged, StoreError, Tx, View};
 
-use super::base::{self, Pair};
+use super::base::{self, Packed, Pair};
 use super::context::{Pass, time};
 use super::observe::{self, Read};
 
@@ -126,12 +126,10 @@ fn insert(
 ) -> Result<Contact, StoreError> {
     let updated_at = observation.updated_at.map(|at| at.timestamp_micros());
     let version = observation.version.clone();
-    let slots = observation.slots.clone();
-    let plan = merge::decide(&pass.collection, &first_facts(pass, binding, observation));
-    if let Some(reason) = plan.quarantine {
-        return Ok(Contact::Quarantined(reason));
-    }
-    let LocalChange::Insert(values) = plan.local else { return Ok(Contact::Ignored) };
+    let (values, packed) = match decide(pass, binding, observation) {
+        Ok(decided) => decided,
+        Err(otherwise) => return Ok(otherwise),
+    };
     let record = RecordId(crate::clock::new_id(pass.clock.as_ref()));
     match tx.insert_row(&pass.collection, &record, &values) {
         Ok(()) => {}
@@ -140,12 +138,6 @@ fn insert(
         }
         Err(error) => return Err(error),
     }
-    let pair = plan
-        .bases
-        .into_iter()
-        .find(|advance| advance.binding == binding)
-        .map_or_else(|| base::plain(&slots), |advance| Pair { hub: advance.hub, remote: advance.remote });
-    let packed = base::pack(&pass.collection, &slots, &pair);
     let link = tx.put_link(&NewLink {
         binding: pass.binding_key(binding),
         remote_id: &staged.remote_id,
@@ -171,6 +163,27 @@ fn insert(
         tx.mark_dirty(pass.key, &record, DirtyOp::Recheck)?;
     }
     Ok(Contact::Inserted { link, updated_at })
+}
+
+/// The row and the packed base of a new record, or what becomes of it instead.
+fn decide(pass: &Pass, binding: usize, observation: Observation) -> Result<(Vec<Value>, Packed), Contact> {
+    if pass.plain.get(binding) == Some(&true)
+        && let Some(First { values, hub }) = merge::first_contact(&pass.collection, &observation)
+    {
+        return Ok((values, base::pack_halves(&pass.collection, &observation.slots, &hub, &observation.slots)));
+    }
+    let slots = observation.slots.clone();
+    let plan = merge::decide(&pass.collection, &first_facts(pass, binding, observation));
+    if let Some(reason) = plan.quarantine {
+        return Err(Contact::Quarantined(reason));
+    }
+    let LocalChange::Insert(values) = plan.local else { return Err(Contact::Ignored) };
+    let pair = plan
+        .bases
+        .into_iter()
+        .find(|advance| advance.binding == binding)
+        .map_or_else(|| base::plain(&slots), |advance| Pair { hub: advance.hub, remote: advance.remote });
+    Ok((values, base::pack(&pass.collection, &slots, &pair)))
 }
 
 /// The facts of a record that nobody else can say anything about yet.

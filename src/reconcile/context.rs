@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
+use crate::merge;
 use crate::record::{FieldType, RecordId};
 use crate::rules::{Binding, Collection, Ruleset};
 use crate::store::{BindingKey, CollectionKey, MappingKey, Micros, StoreError, Tx};
@@ -25,6 +26,8 @@ pub struct Pass {
     pub mappings: Vec<MappingKey>,
     /// Per binding and field: for a ref, the parent collection's binding at the same upstream.
     pub parents: Vec<Vec<Option<BindingKey>>>,
+    /// Per binding: first contact may take the short way (see [`merge::first_contact`]).
+    pub plain: Vec<bool>,
     /// The pass's number.
     pub id: i64,
     /// When it began.
@@ -60,7 +63,8 @@ impl Pass {
             }
             parents.push(of_fields);
         }
-        Ok(Self { clock, collection: Arc::clone(collection), key, bindings, mappings, parents, id: 0, now })
+        let plain = collection.bindings.iter().map(|binding| merge::is_plain(collection, binding)).collect();
+        Ok(Self { clock, collection: Arc::clone(collection), key, bindings, mappings, parents, plain, id: 0, now })
     }
 
     /// The rules of a binding by position.

@@ -5,6 +5,7 @@
 mod deletes;
 mod edits;
 mod evidence;
+mod first;
 mod limits;
 mod open_conflicts;
 mod policies;
