@@ -2,6 +2,7 @@
 //!
 //! Must not know: what they are used for.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -23,13 +24,22 @@ pub trait Clock: Send + Sync {
 #[derive(Debug)]
 pub struct SystemClock {
     start: std::time::Instant,
+    /// SplitMix64 (Steele, Lea, Flood 2014), seeded by the kernel once: ids and jitter need no secrecy, and a pass over a
+    /// million new records should not make two million system calls.
+    random: AtomicU64,
 }
 
 impl SystemClock {
     /// A clock whose monotonic time begins now.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     pub fn new() -> Self {
-        Self { start: std::time::Instant::now() }
+        let start = std::time::Instant::now();
+        // Without entropy at start-up the kernel blocks rather than fails; a failure leaves the time as the seed.
+        let seed = getrandom::u64().unwrap_or_else(|_no_entropy| {
+            let now = Utc::now();
+            now.timestamp_micros().unsigned_abs() ^ (u64::from(std::process::id()) << 40)
+        });
+        Self { start, random: AtomicU64::new(seed) }
     }
 }
 
@@ -55,11 +65,11 @@ impl Clock for SystemClock {
     }
 
     fn random(&self) -> u64 {
-        // Without entropy at start-up the kernel blocks rather than fails; a failure leaves the time as the seed.
-        getrandom::u64().unwrap_or_else(|_no_entropy| {
-            u64::from(self.now().timestamp_subsec_micros())
-                ^ u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(1)
-        })
+        const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+        let state = self.random.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
     }
 }
 

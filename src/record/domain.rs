@@ -138,8 +138,12 @@ impl Domain {
             Value::Json(_) | Value::Set(_) | Value::List(_) => canonical.to_json().to_string(),
             _ => canonical.to_string(),
         };
-        // Upper and then lower case comes as near to full case folding as the standard library does (ß, ﬁ, ς).
-        let folded: String = text.nfkc().collect::<String>().to_uppercase().to_lowercase().nfkc().collect();
+        let folded = if text.is_ascii() {
+            text.to_ascii_lowercase()
+        } else {
+            // Upper and then lower case comes as near to full case folding as the standard library does (ß, ﬁ, ς).
+            text.nfkc().collect::<String>().to_uppercase().to_lowercase().nfkc().collect()
+        };
         let text = collapse_space(folded.trim());
         (!is_placeholder(&text)).then(|| text.into_owned())
     }

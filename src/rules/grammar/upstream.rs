@@ -57,7 +57,7 @@ table! {
     Check, "a check table" {
         /// The request, e.g. `GET /me`.
         request: RequestShape = required,
-        /// Plain path of the account's identity in the answer; pinned at the first pass, so that credentials of another account are noticed.
+        /// Plain path of the account's identity in the answer; `reconciled check --online` shows it. Passes do not compare it yet.
         account: Jq,
     }
 }

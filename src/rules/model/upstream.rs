@@ -25,7 +25,7 @@ pub struct Upstream {
     pub concurrency: usize,
     /// Largest decoded body of one response, in bytes.
     pub body_bytes_max: u64,
-    /// Health probe and pinned identity.
+    /// Health probe and the account's identity.
     pub check: Option<Check>,
     /// Credentials.
     pub auth: Auth,
@@ -53,7 +53,7 @@ pub struct Timeouts {
 pub struct Check {
     /// The request.
     pub request: Request,
-    /// Where the account's identity is in the answer; pinned at the first pass.
+    /// Where the account's identity is in the answer.
     pub account: Option<Path>,
 }
 
