@@ -115,7 +115,8 @@ impl Say {
 /// The hub half of the base of the most trusted say that has one.
 fn hub_base(scene: &Scene<'_>, unit: &Unit<'_>, says: &[Say]) -> Vec<Value> {
     let by_rank = |say: &&Say| scene.rank(&say.candidate.origin).0;
-    let known = says.iter().filter(|say| !say.first).min_by_key(by_rank).and_then(|say| say.binding);
+    let known =
+        says.iter().filter(|say| !say.first && say.binding.is_some()).min_by_key(by_rank).and_then(|say| say.binding);
     let link = known.and_then(|binding| scene.facts.spokes[binding].link.as_ref());
     let value = |field: &usize| link.and_then(|link| link.base_hub.get(*field)?.clone());
     unit.fields.iter().map(|field| value(field).unwrap_or(Value::Null)).collect()

@@ -52,6 +52,13 @@ fn s30_a_conflict_freezes_one_field_and_the_rest_goes_on() {
 }
 
 #[test]
+fn the_base_of_a_conflict_is_what_was_agreed_on_whoever_is_trusted_most() {
+    let mut rules = two();
+    rules.priority = vec![Origin::Local];
+    assert_eq!(opened(&rules).conflicts[0].base, Some(values(&rules, "a")));
+}
+
+#[test]
 fn an_open_conflict_is_silent_while_nothing_moves() {
     let nothing: [&str; 0] = [];
     // Whether the stored observation is given again, or the spoke counts as unchanged.
