@@ -211,7 +211,7 @@ impl Work<'_> {
 
     fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged) -> Result<(), StoreError> {
         let contact = match staged.kind {
-            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw)?,
+            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw, None)?,
             StagedKind::Gone(_) => Contact::Ignored,
         };
         if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {

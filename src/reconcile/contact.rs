@@ -5,7 +5,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, Facts, First, Hub, Identity, Link, LinkState, LocalChange, Observation, Seen, Spoke};
-use crate::record::{RecordId, Slot, Value};
+use crate::record::{Mapped, RecordId, Slot, Value};
 use crate::store::{DirtyOp, LinkId, LinkUpdate, Made, Micros, NewLink, Staged, StoreError, Tx, View};
 
 use super::base::{self, Packed, Pair};
@@ -39,9 +39,21 @@ pub enum Contact {
     Quarantined(String),
 }
 
-/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`.
-pub fn meet(tx: &mut dyn Tx, pass: &Pass, binding: usize, staged: &Staged, raw: &[u8]) -> Result<Contact, StoreError> {
-    let read = observe::read_raw(tx, pass, binding, raw, staged.version.clone(), time(staged.observed_at))?;
+/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`,
+/// and mapped where that was done already.
+pub fn meet(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    binding: usize,
+    staged: &Staged,
+    raw: &[u8],
+    mapped: Option<Mapped>,
+) -> Result<Contact, StoreError> {
+    let (version, at) = (staged.version.clone(), time(staged.observed_at));
+    let read = match mapped {
+        Some(mapped) => observe::read_mapped(tx, pass, binding, mapped, version, at)?,
+        None => observe::read_raw(tx, pass, binding, raw, version, at)?,
+    };
     let observation = match read {
         Read::Ready(Seen::Record(observation)) => observation,
         Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_)) => return Ok(Contact::Ignored),

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::merge::{Evidence, Observation, Seen};
-use crate::record::{FieldError, FieldType, RecordId, Slot, Value};
+use crate::record::{FieldError, FieldType, Mapped, RecordId, Slot, Value};
 use crate::store::{Staged, StagedKind, StoreError, View};
 
 use super::context::{Pass, time};
@@ -41,10 +41,21 @@ pub fn read_raw(
     observed_at: DateTime<Utc>,
 ) -> Result<Read, StoreError> {
     let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
-    let mapped = match rules.mapper.read(raw) {
-        Ok(mapped) => mapped,
-        Err(error) => return Ok(Read::Broken(error.to_string())),
-    };
+    match rules.mapper.read(raw) {
+        Ok(mapped) => read_mapped(view, pass, binding, mapped, version, observed_at),
+        Err(error) => Ok(Read::Broken(error.to_string())),
+    }
+}
+
+/// The same for a record that was mapped already.
+pub fn read_mapped(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    mapped: Mapped,
+    version: Option<String>,
+    observed_at: DateTime<Utc>,
+) -> Result<Read, StoreError> {
     if mapped.deleted {
         return Ok(Read::Ready(Seen::Gone(Evidence::Tombstone)));
     }

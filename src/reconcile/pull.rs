@@ -11,6 +11,7 @@ use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
+use crate::record::Mapped;
 use crate::rules::Read as ReadRules;
 use crate::store::{self, DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, Store, StoreError, Tx};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister, Page};
@@ -176,13 +177,17 @@ impl Puller<'_> {
         if complete { "full" } else { "incremental" }.clone_into(&mut self.out.report.read);
         let mut lister = Lister::new(Arc::clone(client), rules, query);
         let mut first = !resumed;
-        let mut fetched = lister.page().await;
+        let first_load = self.eager && !resumed;
+        let (pass, binding) = (Arc::clone(self.pass), self.binding);
+        let cut = |page: Page| Cut::new(&pass, binding, page, first_load);
+        let mut fetched = lister.page().await.map(|page| page.map(cut));
         loop {
-            let page = match fetched {
+            let cut_page = match fetched {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
                 Err(failure) => return Ok(Some(failure)),
             };
+            let page = &cut_page.page;
             self.out.report.requests += 1;
             if first {
                 first = false;
@@ -196,8 +201,9 @@ impl Puller<'_> {
             }
             let last = page.next.is_none();
             let (next, worked) = futures_util::future::join(
-                async { if last { Ok(None) } else { lister.page().await } },
-                self.page(page, complete, resumed),
+                // Cutting and mapping the next page costs this thread what the store's thread spends on this one.
+                async { if last { Ok(None) } else { lister.page().await.map(|page| page.map(cut)) } },
+                self.page(cut_page, complete, first_load),
             )
             .await;
             worked?;
@@ -216,15 +222,15 @@ impl Puller<'_> {
 
     /// Works on one page: what is known and unchanged costs a lookup; the rest is staged (or inserted, on first contact)
     /// in one transaction with the checkpoint.
-    async fn page(&mut self, page: Page, complete: bool, resumed: bool) -> Result<(), StoreError> {
-        let job = PageJob {
+    async fn page(&mut self, cut: Cut, complete: bool, first_load: bool) -> Result<(), StoreError> {
+        let mut job = PageJob {
             pass: Arc::clone(self.pass),
             binding: self.binding,
             waiting: self.waiting,
             eager: self.eager,
             cursor: complete.then(|| {
                 let mut cursor = self.cursor.clone();
-                cursor.scan = page.next.clone().map(|token| Scan {
+                cursor.scan = cut.page.next.clone().map(|token| Scan {
                     token,
                     mark: self.mark.clone(),
                     high: self.high,
@@ -233,10 +239,9 @@ impl Puller<'_> {
                 cursor
             }),
             high: self.high,
-            page,
+            cut,
         };
         // Nothing can be unchanged while nothing is linked: one trip instead of two.
-        let first_load = self.eager && !resumed;
         let done = if first_load {
             store::write_relaxed(self.store, move |tx| job.write(tx)).await?
         } else {
@@ -246,9 +251,9 @@ impl Puller<'_> {
                 Ok((job, (known, changed)))
             })
             .await?;
-            let (known, changed) = change;
+            let (mut known, changed) = change;
             if changed {
-                store::write_relaxed(self.store, move |tx| job.write_known(tx, &known)).await?
+                store::write_relaxed(self.store, move |tx| job.write_known(tx, &mut known)).await?
             } else {
                 let mut done = PageDone::default();
                 done.unchanged(&known);
@@ -310,6 +315,34 @@ impl Puller<'_> {
     }
 }
 
+/// A page, cut and hashed; on a first load, where every record will be needed, mapped as well.
+struct Cut {
+    page: Page,
+    ids: Vec<Result<String, String>>,
+    fingerprints: Vec<u64>,
+    mapped: Vec<Option<Mapped>>,
+}
+
+impl Cut {
+    fn new(pass: &Pass, binding: usize, page: Page, map: bool) -> Self {
+        let (mut ids, mut fingerprints, mut mapped) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(rules) = pass.rules(binding) {
+            for range in &page.records {
+                let raw = page.body.get(range.clone()).unwrap_or_default();
+                fingerprints.push(xxh3_64(raw));
+                // What cannot be mapped is mapped again where its reason is needed.
+                let whole = if map { rules.mapper.read(raw).ok() } else { None };
+                ids.push(match &whole {
+                    Some(whole) => Ok(whole.id.clone()),
+                    None => rules.mapper.id(raw).map_err(|error| error.to_string()),
+                });
+                mapped.push(whole);
+            }
+        }
+        Self { page, ids, fingerprints, mapped }
+    }
+}
+
 /// One page on its way through the store.
 struct PageJob {
     pass: Arc<Pass>,
@@ -319,12 +352,13 @@ struct PageJob {
     /// The checkpoint; only complete listings are resumed.
     cursor: Option<Cursor>,
     high: Option<Micros>,
-    page: Page,
+    cut: Cut,
 }
 
 /// One record of a page, looked up.
 struct Entry {
     at: usize,
+    mapped: Option<Mapped>,
     remote_id: Result<String, String>,
     fingerprint: u64,
     known: Option<Known>,
@@ -364,16 +398,24 @@ impl PageDone {
 
 impl PageJob {
     fn raw(&self, at: usize) -> &[u8] {
-        self.page.records.get(at).and_then(|range| self.page.body.get(range.clone())).unwrap_or_default()
+        let page = &self.cut.page;
+        page.records.get(at).and_then(|range| page.body.get(range.clone())).unwrap_or_default()
     }
 
-    fn known(&self, view: &dyn store::View) -> Result<Vec<Entry>, StoreError> {
-        let Some(rules) = self.pass.rules(self.binding) else { return Ok(Vec::new()) };
-        let mut entries: Vec<Entry> = (0..self.page.records.len())
-            .map(|at| {
-                let raw = self.raw(at);
-                let remote_id = rules.mapper.id(raw).map_err(|error| error.to_string());
-                Entry { at, remote_id, fingerprint: xxh3_64(raw), known: None }
+    /// Looks the page's records up. Takes what was cut: a page is looked up once.
+    fn known(&mut self, view: &dyn store::View) -> Result<Vec<Entry>, StoreError> {
+        let ids = std::mem::take(&mut self.cut.ids).into_iter();
+        let mapped = std::mem::take(&mut self.cut.mapped);
+        let mut entries: Vec<Entry> = ids
+            .zip(&self.cut.fingerprints)
+            .zip(mapped)
+            .enumerate()
+            .map(|(at, ((remote_id, fingerprint), mapped))| Entry {
+                at,
+                mapped,
+                remote_id,
+                fingerprint: *fingerprint,
+                known: None,
             })
             .collect();
         let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.remote_id.as_deref().ok()).collect();
@@ -384,12 +426,12 @@ impl PageJob {
         Ok(entries)
     }
 
-    fn write(self, tx: &mut dyn Tx) -> Result<PageDone, StoreError> {
-        let known = self.known(tx)?;
-        self.write_known(tx, &known)
+    fn write(mut self, tx: &mut dyn Tx) -> Result<PageDone, StoreError> {
+        let mut known = self.known(tx)?;
+        self.write_known(tx, &mut known)
     }
 
-    fn write_known(self, tx: &mut dyn Tx, entries: &[Entry]) -> Result<PageDone, StoreError> {
+    fn write_known(self, tx: &mut dyn Tx, entries: &mut [Entry]) -> Result<PageDone, StoreError> {
         let mut done = PageDone { high: self.high, ..PageDone::default() };
         done.unchanged(entries);
         if self.waiting {
@@ -397,7 +439,7 @@ impl PageJob {
                 self.is_as_it_was(tx, known.link)?;
             }
         }
-        for entry in entries.iter().filter(|entry| !entry.unchanged()) {
+        for entry in entries.iter_mut().filter(|entry| !entry.unchanged()) {
             if let Some(known) = entry.known {
                 done.see(known.link);
             }
@@ -425,7 +467,7 @@ impl PageJob {
         Ok(())
     }
 
-    fn changed(&self, tx: &mut dyn Tx, entry: &Entry, done: &mut PageDone) -> Result<(), StoreError> {
+    fn changed(&self, tx: &mut dyn Tx, entry: &mut Entry, done: &mut PageDone) -> Result<(), StoreError> {
         let raw = self.raw(entry.at);
         let remote_id = match &entry.remote_id {
             Ok(remote_id) => remote_id,
@@ -443,7 +485,7 @@ impl PageJob {
             fingerprint: entry.fingerprint,
             raw: Vec::new(),
             version: None,
-            observed_at: self.page.observed_at.timestamp_micros(),
+            observed_at: self.cut.page.observed_at.timestamp_micros(),
             parked: None,
         };
         if let Some(known) = entry.known {
@@ -454,7 +496,7 @@ impl PageJob {
             }
             staged.record = Some(link.record);
         } else if self.eager {
-            match contact::meet(tx, &self.pass, self.binding, &staged, raw)? {
+            match contact::meet(tx, &self.pass, self.binding, &staged, raw, entry.mapped.take())? {
                 Contact::Inserted { link, updated_at } => {
                     done.inserted += 1;
                     done.see(link);
