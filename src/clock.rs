@@ -24,7 +24,7 @@ pub trait Clock: Send + Sync {
 #[derive(Debug)]
 pub struct SystemClock {
     start: std::time::Instant,
-    /// SplitMix64 (Steele, Lea, Flood 2014), seeded by the kernel once: ids and jitter need no secrecy, and a pass over a
+    /// `SplitMix64` (Steele, Lea, Flood 2014), seeded by the kernel once: ids and jitter need no secrecy, and a pass over a
     /// million new records should not make two million system calls.
     random: AtomicU64,
 }
