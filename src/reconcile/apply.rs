@@ -420,6 +420,36 @@ pub fn change(
     }
 }
 
+/// A record that first contact took over from an upstream.
+pub fn inserted(pass: &Pass, upstream: &str, record: &RecordId, row: &[Slot]) -> Change {
+    let filled = |(at, slot): (usize, &Slot)| {
+        let value = slot.value().filter(|value| !value.is_null())?;
+        Some(FieldChange {
+            field: pass.collection.fields.get(at)?.name.clone(),
+            before: None,
+            after: Some(value.to_json().to_string()),
+            rule: "first_contact".into(),
+            winner: Some(upstream.to_owned()),
+        })
+    };
+    let title = row.iter().filter_map(Slot::value).find_map(|value| match value {
+        Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
+        _ => None,
+    });
+    Change {
+        collection: pass.collection.name.clone(),
+        record: record.0.clone(),
+        title: title.unwrap_or_default(),
+        target: "local".into(),
+        action: "create".into(),
+        fields: row.iter().enumerate().filter_map(filled).collect(),
+        request: None,
+        atomic: true,
+        note: None,
+        conflict: None,
+    }
+}
+
 /// A name for people: the first non-empty text of the row, else of an observation.
 fn title(found: &Gathered) -> String {
     let text = |value: &Value| match value {

@@ -219,8 +219,9 @@ impl Work<'_> {
             tx.clear_quarantine(&self.pass.collection.name, self.pass.upstream(at), &subject)?;
         }
         match contact {
-            Contact::Inserted { .. } => {
+            Contact::Inserted { record, .. } => {
                 self.round.local.created += 1;
+                self.tell_inserted(tx, at, &record)?;
                 tx.unstage(staged.binding, &staged.remote_id)
             }
             Contact::Matched(record) => self.matched(tx, at, staged, &record),
@@ -266,6 +267,18 @@ impl Work<'_> {
 
     fn contest(&mut self, at: usize, record: RecordId, remote_id: &str) {
         self.contested.entry((record, at)).or_insert_with(|| remote_id.to_owned());
+    }
+
+    /// Lists a record that first contact inserted.
+    fn tell_inserted(&mut self, tx: &dyn Tx, at: usize, record: &RecordId) -> Result<(), StoreError> {
+        if self.round.changes.len() >= self.order.changes_max {
+            self.round.changes_omitted += 1;
+            return Ok(());
+        }
+        let row = tx.row(&self.pass.collection, record)?.unwrap_or_default();
+        let told = apply::inserted(self.pass, self.pass.upstream(at), record, &row);
+        self.round.changes.push(told);
+        Ok(())
     }
 
     /// An observation that waits stays staged, and is shown with its reason.

@@ -19,6 +19,8 @@ pub enum Contact {
     Inserted {
         /// The link.
         link: LinkId,
+        /// The local record.
+        record: RecordId,
         /// The record's own time of change.
         updated_at: Option<Micros>,
     },
@@ -174,7 +176,7 @@ fn insert(
     if others {
         tx.mark_dirty(pass.key, &record, DirtyOp::Recheck)?;
     }
-    Ok(Contact::Inserted { link, updated_at })
+    Ok(Contact::Inserted { link, record, updated_at })
 }
 
 /// The row and the packed base of a new record, or what becomes of it instead.

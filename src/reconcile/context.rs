@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::Clock;
 use crate::merge;
@@ -30,6 +31,8 @@ pub struct Pass {
     pub plain: Vec<bool>,
     /// The pass's number.
     pub id: i64,
+    /// A dry run: what first contact inserts is listed, so nothing is inserted while reading.
+    pub planning: bool,
     /// When it began.
     pub now: DateTime<Utc>,
 }
@@ -51,7 +54,7 @@ impl Pass {
             let (collection_key, binding_key) = tx.register(&collection.name, &binding.upstream.name)?;
             key = collection_key;
             bindings.push(binding_key);
-            mappings.push(tx.register_mapping(&binding.mapping_hash)?);
+            mappings.push(tx.register_mapping(&mapping_name(binding))?);
             let mut of_fields = Vec::with_capacity(collection.fields.len());
             for field in &collection.fields {
                 of_fields.push(match &field.domain.ty {
@@ -64,7 +67,18 @@ impl Pass {
             parents.push(of_fields);
         }
         let plain = collection.bindings.iter().map(|binding| merge::is_plain(collection, binding)).collect();
-        Ok(Self { clock, collection: Arc::clone(collection), key, bindings, mappings, parents, plain, id: 0, now })
+        Ok(Self {
+            clock,
+            collection: Arc::clone(collection),
+            key,
+            bindings,
+            mappings,
+            parents,
+            plain,
+            id: 0,
+            planning: false,
+            now,
+        })
     }
 
     /// The rules of a binding by position.
@@ -96,6 +110,31 @@ impl Pass {
     pub fn micros(&self) -> Micros {
         self.now.timestamp_micros()
     }
+}
+
+/// The name under which a mapping is registered: its hash, then a digest of every field's own way of being read, so that a
+/// later mapping knows which fields still mean the same: `HASH;email=0123456789abcdef;…`.
+fn mapping_name(binding: &Binding) -> String {
+    let fields = binding.mapper.fields.iter().map(|map| {
+        let meaning = format!("{:?} {:?} {:?}", map.lens, map.codec, map.domain);
+        format!(";{}={:016x}", map.name, xxh3_64(meaning.as_bytes()))
+    });
+    std::iter::once(binding.mapping_hash.clone()).chain(fields).collect()
+}
+
+/// By position: fields that are read under `old` as they are under the mapping in force (names as registered).
+pub fn unchanged_fields(collection: &Collection, old: &str, binding: &Binding) -> Vec<bool> {
+    let now = mapping_name(binding);
+    let digest = |name: &str, field: &str| {
+        let key = format!(";{field}=");
+        let at = name.find(&key)? + key.len();
+        name.get(at..at + 16).map(str::to_owned)
+    };
+    collection
+        .fields
+        .iter()
+        .map(|field| digest(&now, &field.name).is_some_and(|now| digest(old, &field.name) == Some(now)))
+        .collect()
 }
 
 fn is_bound(rules: &Ruleset, collection: &str, upstream: &str) -> bool {

@@ -136,10 +136,12 @@ impl Engine {
             rules_hash: self.rules.hash.clone(),
             error: None,
         };
+        let planning = options.dry_run;
         store::write(self.store.as_ref(), move |tx| {
             let mut pass = Pass::register(tx, &ruleset, &rules, clock)?;
             row.id = tx.begin_pass(&row)?;
             pass.id = row.id;
+            pass.planning = planning;
             let before = commit::totals(tx, &pass)?;
             Ok((pass, row, before))
         })

@@ -10,7 +10,7 @@ use crate::store::{
 };
 
 use super::base::{self, Pair};
-use super::context::{Pass, time};
+use super::context::{Pass, time, unchanged_fields};
 use super::observe::{self, Read};
 use super::wire;
 
@@ -252,16 +252,30 @@ fn load_pair(
     if row.mapping != pass.mapping_key(at)
         && let Hub::Row { values, .. } = hub
     {
-        let (hub, remote) = merge::rebase(&pass.collection, values, &pair.hub, &pair.remote, &slots);
+        // The raw bytes tell what the new rules read there, never what the old ones did. A field that is read as before keeps
+        // its base; another is agreed on where both sides say the same now, and meets as on first contact elsewhere, so that
+        // a new or moved field is never mistaken for a local edit (s24).
+        let old = view.mapping(row.mapping)?.unwrap_or_default();
+        let same = pass.rules(at).map(|rules| unchanged_fields(&pass.collection, &old, rules)).unwrap_or_default();
+        let unknown = vec![Slot::Absent; slots.len()];
+        let (mut hub, mut remote) = merge::rebase(&pass.collection, values, &pair.hub, &unknown, &slots);
+        for (field, _same) in same.iter().enumerate().filter(|(_, same)| **same) {
+            if let (Some(to), Some(from)) = (hub.get_mut(field), pair.hub.get(field)) {
+                to.clone_from(from);
+            }
+            if let (Some(to), Some(from)) = (remote.get_mut(field), pair.remote.get(field)) {
+                to.clone_from(from);
+            }
+        }
         pair = Pair { hub, remote };
         // What the old rules read from the same bytes may differ from what the new ones do: look at it as at a new observation.
         if matches!(seen, Seen::Same)
             && row.state == LinkState::Live
             && !row.raw.is_empty()
-            && let Read::Ready(Seen::Record(observation)) =
+            && let Read::Ready(ready @ (Seen::Record(_) | Seen::OutOfScope(_))) =
                 observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
         {
-            *seen = Seen::Record(observation);
+            *seen = ready;
         }
     }
     if row.fingerprint == 0

@@ -106,7 +106,7 @@ pub async fn pull(
     .await?;
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
-    let eager = cursor.full_at.is_none();
+    let eager = cursor.full_at.is_none() && !pass.planning;
     let mut puller = Puller {
         store,
         pass,
@@ -497,7 +497,7 @@ impl PageJob {
             staged.record = Some(link.record);
         } else if self.eager {
             match contact::meet(tx, &self.pass, self.binding, &staged, raw, entry.mapped.take())? {
-                Contact::Inserted { link, updated_at } => {
+                Contact::Inserted { link, updated_at, .. } => {
                     done.inserted += 1;
                     done.see(link);
                     done.high = done.high.max(updated_at);

@@ -70,7 +70,12 @@ pub async fn settle_unknown(
                     again |= more;
                 }
                 Outcome::Again => again = true,
-                Outcome::Deferred(_) | Outcome::Overtaken | Outcome::Refused => {}
+                Outcome::Deferred(words) => {
+                    report.deferred += 1;
+                    report.error.get_or_insert(words);
+                }
+                Outcome::Overtaken => report.deferred += 1,
+                Outcome::Refused => report.refused += 1,
                 Outcome::Unknown(words) | Outcome::Stopped(words) => {
                     report.unknown += 1;
                     report.error.get_or_insert(words);
@@ -175,9 +180,15 @@ async fn judge(
             Written::Done { remote_id, version, record }
         }
         Verdict::TargetGone => Written::Missing,
-        // Stale, not "not done": it may still be on its way. Should it land after all, its precondition or the next
-        // comparison finds out.
-        Verdict::NotLanded | Verdict::Superseded | Verdict::Undecided => Written::Stale(record),
+        // Derived again in a later pass, under its key. Should it land after all, its precondition or the next comparison
+        // finds out.
+        Verdict::NotLanded => Written::NotDone(Failure {
+            kind: FailureKind::NotDone,
+            status: None,
+            words: ready.intent.note.clone().unwrap_or_else(|| "an earlier write did not take effect".into()),
+            retry_at: None,
+        }),
+        Verdict::Superseded | Verdict::Undecided => Written::Stale(record),
     })
 }
 

@@ -38,12 +38,17 @@ pub fn candidates_from_text(
     text: &str,
 ) -> Result<Vec<Candidate>, StoreError> {
     let Json::Array(items) = parse("a conflict's candidates", text)? else { return Ok(Vec::new()) };
+    let every: Vec<usize> = (0..collection.fields.len()).collect();
     Ok(items
         .iter()
         .filter_map(|item| {
+            let values = item.get("values")?;
+            // About existence a holder says the whole record, a deleter nothing.
+            let whole = fields.is_empty() && !matches!(values, Json::Array(none) if none.is_empty());
+            let fields = if whole { &every } else { fields };
             Some(Candidate {
                 origin: Origin::from_name(item.get("origin")?.as_str()?),
-                values: values_from_json(collection, fields, item.get("values")?)?,
+                values: values_from_json(collection, fields, values)?,
                 source_time: item.get("source_time").and_then(micros).map(time),
                 observed_at: item.get("observed_at").and_then(micros).map(time)?,
             })

@@ -183,6 +183,8 @@ pub trait View {
     fn binding_key(&self, collection: &str, upstream: &str) -> Result<Option<BindingKey>, StoreError>;
     /// The engine's own state text of a binding's cursor (JSON, shaped by `reconcile`).
     fn cursor(&self, binding: BindingKey) -> Result<Option<String>, StoreError>;
+    /// The name under which a mapping was registered.
+    fn mapping(&self, mapping: MappingKey) -> Result<Option<String>, StoreError>;
     /// The engine's own state text of an upstream (JSON: pinned account, pause, last error).
     fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError>;
     /// Open conflicts, or all; newest last.

@@ -53,6 +53,10 @@ pub(super) fn register_mapping(db: &Db, hash: &str) -> Res<MappingKey> {
     Ok(MappingKey(db.conn.last_insert_rowid()))
 }
 
+pub(super) fn mapping(db: &Db, mapping: MappingKey) -> Res<Option<String>> {
+    db.one("SELECT hash FROM sync_mapping WHERE mapping = ?1", params![mapping.0], |row| row.get(0))
+}
+
 pub(super) fn cursor(db: &Db, binding: BindingKey) -> Res<Option<String>> {
     db.one("SELECT state FROM sync_cursor WHERE binding = ?1", params![binding.0], |row| row.get(0))
 }

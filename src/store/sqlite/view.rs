@@ -112,6 +112,10 @@ impl View for Db {
         self.reading(state::cursor(self, binding))
     }
 
+    fn mapping(&self, mapping: MappingKey) -> Result<Option<String>, StoreError> {
+        self.reading(state::mapping(self, mapping))
+    }
+
     fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError> {
         self.reading(state::upstream_state(self, upstream))
     }

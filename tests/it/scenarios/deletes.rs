@@ -289,3 +289,16 @@ fn s27_everything_gone_halts_even_if_it_was_little() {
         world.is_settled();
     }
 }
+
+#[test]
+fn a_queued_delete_that_a_person_confirms_is_done_everywhere() {
+    let (world, ids) = linked(4);
+    world.change_rules("rules.toml", |text| text.replace("\"propagate\"", "\"queue\""));
+    world.remove("crm", &ids[0]);
+    world.sync().exits(4);
+    let conflict = world.rows("select id from sync_conflict where closed_at is null").concat().concat();
+    world.run(&["resolve", &conflict, "--delete"]);
+    world.sync().exits(0);
+    assert_eq!(rows(&world), 3);
+    world.is_settled();
+}

@@ -411,3 +411,36 @@ fn s51_a_put_only_upstream_keeps_the_fields_that_are_not_mapped() {
     assert_eq!((&there["phone"], &there["vip"], &there["score"]), (&json!("3"), &json!(false), &json!(7)));
     world.is_quiet();
 }
+
+#[test]
+fn s24_a_field_that_the_rules_gain_is_filled_here_and_never_cleared_there() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.change_rules("rules.toml", |text| text.replace("phone = \"text\"\n", "").replace("phone = \".phone\"\n", ""));
+    world.add("crm", &json!({"email": "ann@x.io", "name": "Ann", "phone": "7"}));
+    world.sync().exits(0);
+    world.forget_requests();
+    world.change_rules("rules.toml", |text| {
+        text.replace("name = \"text\"\n", "name = \"text\"\nphone = \"text\"\n")
+            .replace("name = \".name\"\n", "name = \".name\"\nphone = \".phone\"\n")
+    });
+    world.sync().exits(0);
+    assert_eq!(world.rows("select name, phone from contacts"), [["Ann", "7"]]);
+    assert_eq!(world.contacts("crm")[0]["phone"], "7");
+    world.is_quiet();
+}
+
+#[test]
+fn an_update_that_fails_for_good_in_this_pass_is_told_and_goes_out_later() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.add_ann("crm");
+    world.change_rules("rules.toml", |text| text.replace("_url}\"\n", "_url}\"\nretry = { attempts = 1 }\n"));
+    world.at("crm", |crm| {
+        crm.push_fault_times(Matcher::of(Method::PATCH, "/contacts"), Fault::status(500), Times::Count(1));
+    });
+    world.sql("update contacts set phone = '9'");
+    let ran = world.sync().exits(6);
+    assert!(ran.report("contacts")["upstreams"][0]["error"].as_str().unwrap().contains("500"), "{ran:#?}");
+    world.sync().exits(0);
+    assert_eq!(world.contacts("crm")[0]["phone"], "9");
+    world.is_quiet();
+}
