@@ -6,8 +6,6 @@
 use crate::record::{Slot, Value};
 use crate::rules::{Binding, Collection};
 
-use super::Observation;
-
 /// A new record from one observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct First {
@@ -25,10 +23,10 @@ pub fn is_plain(collection: &Collection, binding: &Binding) -> bool {
 }
 
 /// The new record; `None` where only `decide` can tell (a value that cannot be read, a required field that is missing).
-pub fn first_contact(collection: &Collection, observation: &Observation) -> Option<First> {
+pub fn first_contact(collection: &Collection, slots: &[Slot]) -> Option<First> {
     let mut values = Vec::with_capacity(collection.fields.len());
     let mut hub = Vec::with_capacity(collection.fields.len());
-    for (field, slot) in collection.fields.iter().zip(&observation.slots) {
+    for (field, slot) in collection.fields.iter().zip(slots) {
         match slot {
             Slot::Bad(_) => return None,
             Slot::Absent => {

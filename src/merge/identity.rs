@@ -39,15 +39,11 @@ fn key_texts<'v>(collection: &Collection, value: impl Fn(usize) -> Option<&'v Va
     collection.match_keys.iter().map(joined).collect()
 }
 
-/// Matches an unlinked remote record. `lookup(key, text)` returns the local records that have this text for this match
+/// Matches an unlinked remote record by its texts (see [`match_key_texts`]). `lookup(key, text)` returns the local records that have this text for this match
 /// key and no link, in any state, at the binding in question. Keys are tried in order; the first that finds anything
 /// decides, so a weaker key never overrules a stronger one.
-pub fn match_identity(
-    collection: &Collection,
-    slots: &[Slot],
-    mut lookup: impl FnMut(usize, &str) -> Vec<RecordId>,
-) -> Identity {
-    for (key, text) in match_key_texts(collection, slots).iter().enumerate() {
+pub fn match_identity(texts: &[Option<String>], mut lookup: impl FnMut(usize, &str) -> Vec<RecordId>) -> Identity {
+    for (key, text) in texts.iter().enumerate() {
         let Some(text) = text else { continue };
         let found: Vec<RecordId> = lookup(key, text).into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         match found.as_slice() {

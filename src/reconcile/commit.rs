@@ -15,7 +15,7 @@ use crate::record::RecordId;
 use crate::store::{DirtyOp, LinkId, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
-use super::contact::{self, Contact};
+use super::contact::{self, Arrival, Contact, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::gather::{self, Barrier, Gathered};
 use super::report::{Change, Counts};
@@ -211,7 +211,7 @@ impl Work<'_> {
 
     fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged) -> Result<(), StoreError> {
         let contact = match staged.kind {
-            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw, None)?,
+            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw, Stranger::Raw)?,
             StagedKind::Gone(_) => Contact::Ignored,
         };
         if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {
@@ -219,9 +219,23 @@ impl Work<'_> {
             tx.clear_quarantine(&self.pass.collection.name, self.pass.upstream(at), &subject)?;
         }
         match contact {
-            Contact::Inserted { record, .. } => {
-                self.round.local.created += 1;
-                self.tell_inserted(tx, at, &record)?;
+            Contact::New(newborn) => {
+                let arrival = Arrival {
+                    remote_id: &staged.remote_id,
+                    raw: &staged.raw,
+                    fingerprint: staged.fingerprint,
+                    observed_at: staged.observed_at,
+                    newborn: &newborn,
+                };
+                for outcome in contact::insert(tx, self.pass, at, &[arrival])? {
+                    match outcome {
+                        Ok(arrived) => {
+                            self.round.local.created += 1;
+                            self.tell_inserted(tx, at, &arrived.record)?;
+                        }
+                        Err(reason) => self.quarantine_stranger(tx, at, staged, &reason)?,
+                    }
+                }
                 tx.unstage(staged.binding, &staged.remote_id)
             }
             Contact::Matched(record) => self.matched(tx, at, staged, &record),
@@ -234,11 +248,15 @@ impl Work<'_> {
                 self.park(tx, at, staged, "match", &reason)
             }
             Contact::Quarantined(reason) => {
-                let inputs = format!("{:016x}", staged.fingerprint);
-                self.quarantine(tx, at, &remote_subject(&staged.remote_id), "pull", &reason, &inputs)?;
+                self.quarantine_stranger(tx, at, staged, &reason)?;
                 tx.unstage(staged.binding, &staged.remote_id)
             }
         }
+    }
+
+    fn quarantine_stranger(&self, tx: &mut dyn Tx, at: usize, staged: &Staged, reason: &str) -> Result<(), StoreError> {
+        let inputs = format!("{:016x}", staged.fingerprint);
+        self.quarantine(tx, at, &remote_subject(&staged.remote_id), "pull", reason, &inputs)
     }
 
     /// Ties a stranger to the record that it is, unless another stranger of the same upstream is that record as well:

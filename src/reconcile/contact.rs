@@ -2,11 +2,9 @@
 //!
 //! Must not know: paging; what is written elsewhere (the record is decided again at the barrier).
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::merge::{self, Facts, First, Hub, Identity, Link, LinkState, LocalChange, Observation, Seen, Spoke};
-use crate::record::{Mapped, RecordId, Slot, Value};
-use crate::store::{DirtyOp, LinkId, LinkUpdate, Made, Micros, NewLink, Staged, StoreError, Tx, View};
+use crate::record::{FieldType, Mapped, RecordId, Slot, Value};
+use crate::store::{LinkId, LinkUpdate, Made, Micros, NewLink, NewRecord, Staged, StoreError, Tx, View};
 
 use super::base::{self, Packed, Pair};
 use super::context::{Pass, time};
@@ -15,15 +13,8 @@ use super::observe::{self, Read};
 /// How first contact went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contact {
-    /// A new local record was inserted and linked.
-    Inserted {
-        /// The link.
-        link: LinkId,
-        /// The local record.
-        record: RecordId,
-        /// The record's own time of change.
-        updated_at: Option<Micros>,
-    },
+    /// It is nobody here: a new local record, to be inserted.
+    New(Newborn),
     /// It is this local record; the observation waits for the barrier.
     Matched(RecordId),
     /// Out of scope, or deleted before it was ever known: nothing to do.
@@ -41,20 +32,96 @@ pub enum Contact {
     Quarantined(String),
 }
 
-/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`,
-/// and mapped where that was done already.
+/// How far an unlinked observation was read before the store's transaction.
+#[derive(Clone, Debug)]
+pub enum Stranger {
+    /// Not at all.
+    Raw,
+    /// Mapped.
+    Mapped(Mapped),
+    /// Down to what is stored of it if it is nobody here.
+    Ready(Newborn),
+}
+
+/// What is stored of a record that is nobody here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newborn {
+    values: Vec<Value>,
+    packed: Packed,
+    match_texts: Vec<Option<String>>,
+    version: Option<String>,
+    /// The record's own time of change.
+    pub updated_at: Option<Micros>,
+}
+
+/// A newborn with where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The remote id.
+    pub remote_id: &'a str,
+    /// The raw observation.
+    pub raw: &'a [u8],
+    /// Its hash.
+    pub fingerprint: u64,
+    /// When it was fetched.
+    pub observed_at: Micros,
+    /// What is stored.
+    pub newborn: &'a Newborn,
+}
+
+/// A new local record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// The link.
+    pub link: LinkId,
+    /// The local record.
+    pub record: RecordId,
+}
+
+/// Reads a mapped record as far as nothing in the store has a say: where its rules are plain and it refers to no other record.
+pub fn prepare(pass: &Pass, binding: usize, mapped: Mapped) -> Stranger {
+    let refers = |(at, slot): (usize, &Slot)| {
+        let is_ref = |field: &crate::rules::Field| matches!(field.domain.ty, FieldType::Ref { .. });
+        !matches!(slot, Slot::Absent) && pass.collection.fields.get(at).is_some_and(is_ref)
+    };
+    let plain = pass.plain.get(binding) == Some(&true)
+        && !mapped.deleted
+        && mapped.in_scope
+        && !mapped.slots.iter().enumerate().any(refers);
+    if !plain {
+        return Stranger::Mapped(mapped);
+    }
+    let Some(First { values, hub }) = merge::first_contact(&pass.collection, &mapped.slots) else {
+        return Stranger::Mapped(mapped);
+    };
+    Stranger::Ready(Newborn {
+        values,
+        packed: base::pack_halves(&pass.collection, &mapped.slots, &hub, &mapped.slots),
+        match_texts: merge::match_key_texts(&pass.collection, &mapped.slots),
+        version: mapped.version,
+        updated_at: mapped.updated_at.map(|at| at.timestamp_micros()),
+    })
+}
+
+/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`.
 pub fn meet(
-    tx: &mut dyn Tx,
+    view: &dyn View,
     pass: &Pass,
     binding: usize,
     staged: &Staged,
     raw: &[u8],
-    mapped: Option<Mapped>,
+    stranger: Stranger,
 ) -> Result<Contact, StoreError> {
     let (version, at) = (staged.version.clone(), time(staged.observed_at));
-    let read = match mapped {
-        Some(mapped) => observe::read_mapped(tx, pass, binding, mapped, version, at)?,
-        None => observe::read_raw(tx, pass, binding, raw, version, at)?,
+    let read = match stranger {
+        Stranger::Ready(newborn) => {
+            return Ok(match identify(view, pass, binding, &newborn.match_texts)? {
+                Identity::Unmatched => Contact::New(newborn),
+                found => known(found),
+            });
+        }
+        Stranger::Mapped(mapped) => observe::read_mapped(view, pass, binding, mapped, version, at)?,
+        Stranger::Raw => observe::read_raw(view, pass, binding, raw, version, at)?,
     };
     let observation = match read {
         Read::Ready(Seen::Record(observation)) => observation,
@@ -63,10 +130,17 @@ pub fn meet(
         Read::Broken(reason) => return Ok(Contact::Quarantined(reason)),
     };
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);
-    match identify(tx, pass, binding, &observation.slots, &texts)? {
-        Identity::One(record) => Ok(Contact::Matched(record)),
-        Identity::Ambiguous(records) => Ok(Contact::Queued { reason: ambiguous(&records), records }),
-        Identity::Unmatched => insert(tx, pass, binding, staged, raw, observation, &texts),
+    Ok(match identify(view, pass, binding, &texts)? {
+        Identity::Unmatched => decide(pass, binding, observation, texts),
+        found => known(found),
+    })
+}
+
+fn known(identity: Identity) -> Contact {
+    match identity {
+        Identity::One(record) => Contact::Matched(record),
+        Identity::Ambiguous(records) => Contact::Queued { reason: ambiguous(&records), records },
+        Identity::Unmatched => Contact::Ignored,
     }
 }
 
@@ -80,27 +154,16 @@ fn ambiguous(records: &[RecordId]) -> String {
     )
 }
 
-fn identify(
-    view: &dyn View,
-    pass: &Pass,
-    binding: usize,
-    slots: &[Slot],
-    texts: &[Option<String>],
-) -> Result<Identity, StoreError> {
-    // No match keys, or none of them filled: nothing to look up.
-    if texts.iter().all(Option::is_none) {
-        return Ok(Identity::Unmatched);
-    }
+fn identify(view: &dyn View, pass: &Pass, binding: usize, texts: &[Option<String>]) -> Result<Identity, StoreError> {
     let mut failure = None;
     let key = pass.binding_key(binding);
-    let identity =
-        merge::match_identity(&pass.collection, slots, |at, text| match free_candidates(view, pass, key, at, text) {
-            Ok(records) => records,
-            Err(error) => {
-                failure.get_or_insert(error);
-                Vec::new()
-            }
-        });
+    let identity = merge::match_identity(texts, |at, text| match free_candidates(view, pass, key, at, text) {
+        Ok(records) => records,
+        Err(error) => {
+            failure.get_or_insert(error);
+            Vec::new()
+        }
+    });
     failure.map_or(Ok(identity), Err)
 }
 
@@ -128,76 +191,73 @@ fn free_candidates(
     Ok(free)
 }
 
-/// Inserts a new local record. `decide` says what its row is; the barrier says later what others get of it.
-fn insert(
-    tx: &mut dyn Tx,
-    pass: &Pass,
-    binding: usize,
-    staged: &Staged,
-    raw: &[u8],
-    observation: Observation,
-    texts: &[Option<String>],
-) -> Result<Contact, StoreError> {
-    let updated_at = observation.updated_at.map(|at| at.timestamp_micros());
-    let version = observation.version.clone();
-    let (values, packed) = match decide(pass, binding, observation) {
-        Ok(decided) => decided,
-        Err(otherwise) => return Ok(otherwise),
-    };
-    let record = RecordId(crate::clock::new_id(pass.clock.as_ref()));
-    match tx.insert_row(&pass.collection, &record, &values) {
-        Ok(()) => {}
-        Err(StoreError::Constraint { table, reason }) => {
-            return Ok(Contact::Quarantined(format!("the local table refuses it: {table}: {reason}")));
-        }
-        Err(error) => return Err(error),
-    }
-    let link = tx.put_link(&NewLink {
-        binding: pass.binding_key(binding),
-        remote_id: &staged.remote_id,
-        record: &record,
-        state: LinkUpdate {
-            state: LinkState::Live,
-            version: version.as_deref(),
-            mapping: pass.mapping_key(binding),
-            fingerprint: xxh3_64(raw),
-            raw,
-            base_hub: packed.hub.as_deref(),
-            base_remote: packed.remote.as_deref(),
-            updated_at,
-            observed_at: staged.observed_at,
-        },
-        made: Some(Made { pass: pass.id, source_time: updated_at, observed_at: staged.observed_at }),
-    })?;
-    if texts.iter().any(Option::is_some) {
-        tx.index_match(pass.key, &record, texts)?;
-    }
-    let others = pass.collection.bindings.iter().enumerate().any(|(at, rules)| at != binding && rules.push);
-    if others {
-        tx.mark_dirty(pass.key, &record, DirtyOp::Recheck)?;
-    }
-    Ok(Contact::Inserted { link, record, updated_at })
-}
-
-/// The row and the packed base of a new record, or what becomes of it instead.
-fn decide(pass: &Pass, binding: usize, observation: Observation) -> Result<(Vec<Value>, Packed), Contact> {
-    if pass.plain.get(binding) == Some(&true)
-        && let Some(First { values, hub }) = merge::first_contact(&pass.collection, &observation)
-    {
-        return Ok((values, base::pack_halves(&pass.collection, &observation.slots, &hub, &observation.slots)));
-    }
+/// The row and the base of a new record, or what becomes of it instead.
+fn decide(pass: &Pass, binding: usize, observation: Observation, match_texts: Vec<Option<String>>) -> Contact {
+    let (version, updated_at) = (observation.version.clone(), observation.updated_at.map(|at| at.timestamp_micros()));
     let slots = observation.slots.clone();
     let plan = merge::decide(&pass.collection, &first_facts(pass, binding, observation));
     if let Some(reason) = plan.quarantine {
-        return Err(Contact::Quarantined(reason));
+        return Contact::Quarantined(reason);
     }
-    let LocalChange::Insert(values) = plan.local else { return Err(Contact::Ignored) };
+    let LocalChange::Insert(values) = plan.local else { return Contact::Ignored };
     let pair = plan
         .bases
         .into_iter()
         .find(|advance| advance.binding == binding)
         .map_or_else(|| base::plain(&slots), |advance| Pair { hub: advance.hub, remote: advance.remote });
-    Ok((values, base::pack(&pass.collection, &slots, &pair)))
+    let packed = base::pack(&pass.collection, &slots, &pair);
+    Contact::New(Newborn { values, packed, match_texts, version, updated_at })
+}
+
+/// Inserts new local records. The barrier says later what others get of them. What the local table refuses comes back
+/// with the reason, in its place.
+pub fn insert(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    binding: usize,
+    arrivals: &[Arrival<'_>],
+) -> Result<Vec<Result<Arrived, String>>, StoreError> {
+    let others = pass.collection.bindings.iter().enumerate().any(|(at, rules)| at != binding && rules.push);
+    let ids: Vec<RecordId> = arrivals.iter().map(|_| RecordId(crate::clock::new_id(pass.clock.as_ref()))).collect();
+    let new: Vec<NewRecord<'_>> = arrivals
+        .iter()
+        .zip(&ids)
+        .map(|(arrival, record)| {
+            let newborn = arrival.newborn;
+            NewRecord {
+                values: &newborn.values,
+                match_texts: &newborn.match_texts,
+                recheck: others,
+                link: NewLink {
+                    binding: pass.binding_key(binding),
+                    remote_id: arrival.remote_id,
+                    record,
+                    state: LinkUpdate {
+                        state: LinkState::Live,
+                        version: newborn.version.as_deref(),
+                        mapping: pass.mapping_key(binding),
+                        fingerprint: arrival.fingerprint,
+                        raw: arrival.raw,
+                        base_hub: newborn.packed.hub.as_deref(),
+                        base_remote: newborn.packed.remote.as_deref(),
+                        updated_at: newborn.updated_at,
+                        observed_at: arrival.observed_at,
+                    },
+                    made: Some(Made {
+                        pass: pass.id,
+                        source_time: newborn.updated_at,
+                        observed_at: arrival.observed_at,
+                    }),
+                },
+            }
+        })
+        .collect();
+    let links = tx.insert_new(&pass.collection, pass.key, &new)?;
+    let outcomes = links.into_iter().zip(ids).map(|(link, record)| match link {
+        Ok(link) => Ok(Arrived { link, record }),
+        Err(reason) => Err(format!("the local table refuses it: {reason}")),
+    });
+    Ok(outcomes.collect())
 }
 
 /// The facts of a record that nobody else can say anything about yet.

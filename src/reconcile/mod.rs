@@ -7,6 +7,7 @@ mod report;
 
 mod context;
 mod cursor;
+mod page;
 mod pull;
 
 mod absence;

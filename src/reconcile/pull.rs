@@ -2,27 +2,34 @@
 //!
 //! Must not know: what is decided about an observation (but for first contact, which `contact` owns).
 //!
-//! The unchanged record costs a cut, a hash and one narrow lookup, and writes nothing. While a page is worked on,
-//! the next one is being fetched. Memory is bounded by two pages, whatever the size of the collection.
+//! The unchanged record costs a cut, a hash and one narrow lookup, and writes nothing. While the store works, the next
+//! pages are fetched and cut; what waits is then worked on together, so a slow upstream commits page by page and a fast
+//! one several pages at once. Memory is bounded by [`BYTES_AHEAD_MAX`] and one page, whatever the size of the collection.
 
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
-use crate::record::Mapped;
 use crate::rules::Read as ReadRules;
-use crate::store::{self, DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, Store, StoreError, Tx};
-use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister, Page};
+use crate::store::{self, Micros, Store, StoreError};
+use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 
-use super::contact::{self, Contact};
 use super::context::{Pass, remote_subject};
 use super::cursor::{Cursor, Scan};
+use super::page::{Cut, PageDone, PageJob};
 use super::report::{Progress, Step, UpstreamReport};
 
 /// Staged rows looked at in one statement.
 const STALE_CHUNK: usize = 256;
+/// Bytes of pages that are in memory at once, those being worked on included; one larger page is there alone.
+const BYTES_AHEAD_MAX: u32 = 6 << 20;
+/// No more pages are taken together once they have so many bytes.
+const BYTES_TOGETHER: usize = 3 << 20;
+/// Pages that wait, however small they are.
+const PAGES_AHEAD_MAX: usize = 16;
 
 /// What came of reading one binding.
 #[derive(Debug)]
@@ -48,6 +55,8 @@ struct Puller<'a> {
     waiting: bool,
     /// First contact may insert while reading (nothing else can have a say about a record of the only unread binding).
     eager: bool,
+    /// There is nobody here yet whom a stranger could be.
+    alone: bool,
     cursor: Cursor,
     high: Option<Micros>,
     mark: Option<String>,
@@ -107,12 +116,15 @@ pub async fn pull(
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
     let eager = cursor.full_at.is_none() && !pass.planning;
+    let collection = Arc::clone(&pass.collection);
+    let alone = eager && store::read(store, move |view| Ok(view.row_count(&collection)? == 0)).await?;
     let mut puller = Puller {
         store,
         pass,
         binding,
         waiting,
         eager,
+        alone,
         cursor,
         high: None,
         mark: None,
@@ -176,61 +188,115 @@ impl Puller<'_> {
         }
         if complete { "full" } else { "incremental" }.clone_into(&mut self.out.report.read);
         let mut lister = Lister::new(Arc::clone(client), rules, query);
-        let mut first = !resumed;
         let first_load = self.eager && !resumed;
+        let (give, take) = mpsc::channel(PAGES_AHEAD_MAX);
         let (pass, binding) = (Arc::clone(self.pass), self.binding);
-        let cut = |page: Page| Cut::new(&pass, binding, page, first_load);
-        let mut fetched = lister.page().await.map(|page| page.map(cut));
-        loop {
-            let cut_page = match fetched {
-                Ok(Some(page)) => page,
-                Ok(None) => break,
-                Err(failure) => return Ok(Some(failure)),
-            };
-            let page = &cut_page.page;
-            self.out.report.requests += 1;
-            if first {
-                first = false;
-                self.started_at = page.requested_at.timestamp_micros();
-                self.mark.clone_from(&page.mark);
+        let fetch = async move {
+            let room = Arc::new(Semaphore::new(BYTES_AHEAD_MAX as usize));
+            loop {
+                let cut = match lister.page().await {
+                    Ok(Some(page)) => Cut::new(&pass, binding, page, first_load),
+                    Ok(None) => return,
+                    Err(failure) => {
+                        let _nobody_asks_any_more = give.send(Err(failure)).await;
+                        return;
+                    }
+                };
+                let bytes = u32::try_from(cut.page.body.len()).unwrap_or(u32::MAX).clamp(1, BYTES_AHEAD_MAX);
+                let Ok(held) = Arc::clone(&room).acquire_many_owned(bytes).await else { return };
+                if give.send(Ok((cut, held))).await.is_err() {
+                    return;
+                }
             }
-            if page.not_modified {
-                "not_modified".clone_into(&mut self.out.report.read);
-                self.out.report.unchanged += links;
-                return Ok(None);
-            }
-            let last = page.next.is_none();
-            let (next, worked) = futures_util::future::join(
-                // Cutting and mapping the next page costs this thread what the store's thread spends on this one.
-                async { if last { Ok(None) } else { lister.page().await.map(|page| page.map(cut)) } },
-                self.page(cut_page, complete, first_load),
-            )
-            .await;
-            worked?;
-            progress.step(&Step::Pulled {
-                collection: &self.pass.collection.name,
-                upstream: &self.out.report.upstream,
-                records: self.out.report.listed,
-                changed: self.out.report.listed - self.out.report.unchanged,
-                expected: (links > 0).then_some(links),
-            });
-            fetched = next;
+        };
+        // Cutting and mapping the next pages costs this thread what the store's thread spends on these.
+        let end = {
+            let mut fetch = std::pin::pin!(fetch);
+            let mut work = std::pin::pin!(self.work(take, complete, resumed, first_load, links, progress));
+            tokio::select! {
+                biased;
+                end = &mut work => end,
+                () = &mut fetch => work.await,
+            }?
+        };
+        match end {
+            End::Failed(failure) => Ok(Some(failure)),
+            End::NotModified => Ok(None),
+            End::Read => self.finish(complete, resumed).await.map(|()| None),
         }
-        self.finish(complete, resumed).await?;
-        Ok(None)
     }
 
-    /// Works on one page: what is known and unchanged costs a lookup; the rest is staged (or inserted, on first contact)
-    /// in one transaction with the checkpoint.
-    async fn page(&mut self, cut: Cut, complete: bool, first_load: bool) -> Result<(), StoreError> {
+    /// Works on pages as they come, those that wait together.
+    async fn work(
+        &mut self,
+        mut pages: mpsc::Receiver<Fetched>,
+        complete: bool,
+        resumed: bool,
+        first_load: bool,
+        links: u64,
+        progress: &dyn Progress,
+    ) -> Result<End, StoreError> {
+        let mut first = !resumed;
+        while let Some(fetched) = pages.recv().await {
+            let mut together = Vec::new();
+            let mut failed = None;
+            let mut held = Vec::new();
+            let mut bytes = 0;
+            let mut next = Some(fetched);
+            while let Some(fetched) = next.take() {
+                match fetched {
+                    Ok((cut, permit)) => {
+                        bytes += cut.page.body.len();
+                        held.push(permit);
+                        together.push(cut);
+                    }
+                    Err(failure) => failed = Some(failure),
+                }
+                if bytes < BYTES_TOGETHER {
+                    next = pages.try_recv().ok();
+                }
+            }
+            self.out.report.requests += together.len() as u64;
+            if let Some(cut) = together.first().filter(|_| first) {
+                first = false;
+                self.started_at = cut.page.requested_at.timestamp_micros();
+                self.mark.clone_from(&cut.page.mark);
+            }
+            if together.iter().any(|cut| cut.page.not_modified) {
+                "not_modified".clone_into(&mut self.out.report.read);
+                self.out.report.unchanged += links;
+                return Ok(End::NotModified);
+            }
+            if !together.is_empty() {
+                self.pages(together, complete, first_load).await?;
+                drop(held);
+                progress.step(&Step::Pulled {
+                    collection: &self.pass.collection.name,
+                    upstream: &self.out.report.upstream,
+                    records: self.out.report.listed,
+                    changed: self.out.report.listed - self.out.report.unchanged,
+                    expected: (links > 0).then_some(links),
+                });
+            }
+            if let Some(failure) = failed {
+                return Ok(End::Failed(failure));
+            }
+        }
+        Ok(End::Read)
+    }
+
+    /// Works on pages: what is known and unchanged costs a lookup; the rest is staged (or inserted, on first contact) in
+    /// one transaction with the checkpoint.
+    async fn pages(&mut self, cuts: Vec<Cut>, complete: bool, first_load: bool) -> Result<(), StoreError> {
         let mut job = PageJob {
             pass: Arc::clone(self.pass),
             binding: self.binding,
             waiting: self.waiting,
             eager: self.eager,
+            alone: self.alone,
             cursor: complete.then(|| {
                 let mut cursor = self.cursor.clone();
-                cursor.scan = cut.page.next.clone().map(|token| Scan {
+                cursor.scan = cuts.last().and_then(|cut| cut.page.next.clone()).map(|token| Scan {
                     token,
                     mark: self.mark.clone(),
                     high: self.high,
@@ -239,7 +305,7 @@ impl Puller<'_> {
                 cursor
             }),
             high: self.high,
-            cut,
+            cuts,
         };
         // Nothing can be unchanged while nothing is linked: one trip instead of two.
         let done = if first_load {
@@ -315,224 +381,15 @@ impl Puller<'_> {
     }
 }
 
-/// A page, cut and hashed; on a first load, where every record will be needed, mapped as well.
-struct Cut {
-    page: Page,
-    ids: Vec<Result<String, String>>,
-    fingerprints: Vec<u64>,
-    mapped: Vec<Option<Mapped>>,
-}
+/// What the fetching side hands over: a page with its share of the room, or why there is no more.
+type Fetched = Result<(Cut, OwnedSemaphorePermit), Failure>;
 
-impl Cut {
-    fn new(pass: &Pass, binding: usize, page: Page, map: bool) -> Self {
-        let (mut ids, mut fingerprints, mut mapped) = (Vec::new(), Vec::new(), Vec::new());
-        if let Some(rules) = pass.rules(binding) {
-            for range in &page.records {
-                let raw = page.body.get(range.clone()).unwrap_or_default();
-                fingerprints.push(xxh3_64(raw));
-                // What cannot be mapped is mapped again where its reason is needed.
-                let whole = if map { rules.mapper.read(raw).ok() } else { None };
-                ids.push(match &whole {
-                    Some(whole) => Ok(whole.id.clone()),
-                    None => rules.mapper.id(raw).map_err(|error| error.to_string()),
-                });
-                mapped.push(whole);
-            }
-        }
-        Self { page, ids, fingerprints, mapped }
-    }
-}
-
-/// One page on its way through the store.
-struct PageJob {
-    pass: Arc<Pass>,
-    binding: usize,
-    waiting: bool,
-    eager: bool,
-    /// The checkpoint; only complete listings are resumed.
-    cursor: Option<Cursor>,
-    high: Option<Micros>,
-    cut: Cut,
-}
-
-/// One record of a page, looked up.
-struct Entry {
-    at: usize,
-    mapped: Option<Mapped>,
-    remote_id: Result<String, String>,
-    fingerprint: u64,
-    known: Option<Known>,
-}
-
-impl Entry {
-    /// As at the base; a record that is tied to nothing on purpose does not count as changed either.
-    fn unchanged(&self) -> bool {
-        self.known.is_some_and(|known| known.fingerprint == self.fingerprint || known.state == LinkState::Detached)
-    }
-}
-
-/// What came of a page.
-#[derive(Default)]
-struct PageDone {
-    listed: u64,
-    unchanged: u64,
-    inserted: u64,
-    unreadable: bool,
-    seen: RoaringTreemap,
-    high: Option<Micros>,
-}
-
-impl PageDone {
-    fn unchanged(&mut self, entries: &[Entry]) {
-        self.listed += entries.len() as u64;
-        for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
-            self.unchanged += 1;
-            self.see(known.link);
-        }
-    }
-
-    fn see(&mut self, link: LinkId) {
-        self.seen.insert(link.0.unsigned_abs());
-    }
-}
-
-impl PageJob {
-    fn raw(&self, at: usize) -> &[u8] {
-        let page = &self.cut.page;
-        page.records.get(at).and_then(|range| page.body.get(range.clone())).unwrap_or_default()
-    }
-
-    /// Looks the page's records up. Takes what was cut: a page is looked up once.
-    fn known(&mut self, view: &dyn store::View) -> Result<Vec<Entry>, StoreError> {
-        let ids = std::mem::take(&mut self.cut.ids).into_iter();
-        let mapped = std::mem::take(&mut self.cut.mapped);
-        let mut entries: Vec<Entry> = ids
-            .zip(&self.cut.fingerprints)
-            .zip(mapped)
-            .enumerate()
-            .map(|(at, ((remote_id, fingerprint), mapped))| Entry {
-                at,
-                mapped,
-                remote_id,
-                fingerprint: *fingerprint,
-                known: None,
-            })
-            .collect();
-        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.remote_id.as_deref().ok()).collect();
-        let mut known = view.known(self.pass.binding_key(self.binding), &ids)?.into_iter();
-        for entry in entries.iter_mut().filter(|entry| entry.remote_id.is_ok()) {
-            entry.known = known.next().flatten();
-        }
-        Ok(entries)
-    }
-
-    fn write(mut self, tx: &mut dyn Tx) -> Result<PageDone, StoreError> {
-        let mut known = self.known(tx)?;
-        self.write_known(tx, &mut known)
-    }
-
-    fn write_known(self, tx: &mut dyn Tx, entries: &mut [Entry]) -> Result<PageDone, StoreError> {
-        let mut done = PageDone { high: self.high, ..PageDone::default() };
-        done.unchanged(entries);
-        if self.waiting {
-            for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
-                self.is_as_it_was(tx, known.link)?;
-            }
-        }
-        for entry in entries.iter_mut().filter(|entry| !entry.unchanged()) {
-            if let Some(known) = entry.known {
-                done.see(known.link);
-            }
-            self.changed(tx, entry, &mut done)?;
-        }
-        if let Some(mut cursor) = self.cursor {
-            if let Some(scan) = &mut cursor.scan {
-                scan.high = done.high;
-            }
-            if cursor.scan.is_some() {
-                tx.set_cursor(self.pass.binding_key(self.binding), &cursor.save())?;
-            }
-        }
-        Ok(done)
-    }
-
-    /// Takes back what an earlier pass staged of a record and could not decide on: it is not so any more.
-    fn is_as_it_was(&self, tx: &mut dyn Tx, link: LinkId) -> Result<(), StoreError> {
-        let Some(link) = tx.link(link)? else { return Ok(()) };
-        let staged = tx.staged_of(self.pass.key, &link.record)?;
-        if staged.iter().any(|one| one.binding == link.binding && one.remote_id == link.remote_id) {
-            tx.unstage(link.binding, &link.remote_id)?;
-            tx.mark_dirty(self.pass.key, &link.record, DirtyOp::Recheck)?;
-        }
-        Ok(())
-    }
-
-    fn changed(&self, tx: &mut dyn Tx, entry: &mut Entry, done: &mut PageDone) -> Result<(), StoreError> {
-        let raw = self.raw(entry.at);
-        let remote_id = match &entry.remote_id {
-            Ok(remote_id) => remote_id,
-            Err(reason) => {
-                done.unreadable = true;
-                return self.unreadable(tx, entry, reason);
-            }
-        };
-        let mut staged = Staged {
-            binding: self.pass.binding_key(self.binding),
-            remote_id: remote_id.clone(),
-            collection: self.pass.key,
-            record: None,
-            kind: StagedKind::Record,
-            fingerprint: entry.fingerprint,
-            raw: Vec::new(),
-            version: None,
-            observed_at: self.cut.page.observed_at.timestamp_micros(),
-            parked: None,
-        };
-        if let Some(known) = entry.known {
-            let Some(link) = tx.link(known.link)? else { return Ok(()) };
-            // A listing that is older than the deletion shows the record as it was before: no resurrection.
-            if link.state == LinkState::Deleted && xxh3_64(&link.raw) == entry.fingerprint {
-                return Ok(());
-            }
-            staged.record = Some(link.record);
-        } else if self.eager {
-            match contact::meet(tx, &self.pass, self.binding, &staged, raw, entry.mapped.take())? {
-                Contact::Inserted { link, updated_at, .. } => {
-                    done.inserted += 1;
-                    done.see(link);
-                    done.high = done.high.max(updated_at);
-                    return Ok(());
-                }
-                Contact::Ignored => return Ok(()),
-                // Whose it is is settled at the barrier, where all that may be the same record are known.
-                Contact::Matched(_) => {}
-                Contact::Parked(reason) | Contact::Queued { reason, .. } => staged.parked = Some(reason),
-                Contact::Quarantined(reason) => return self.quarantine(tx, &remote_subject(remote_id), entry, &reason),
-            }
-        }
-        if let Some(rules) = self.pass.rules(self.binding) {
-            let updated_at = rules.mapper.read(raw).ok().and_then(|mapped| mapped.updated_at);
-            done.high = done.high.max(updated_at.map(|at| at.timestamp_micros()));
-        }
-        staged.raw = raw.to_vec();
-        tx.stage(&staged)
-    }
-
-    fn unreadable(&self, tx: &mut dyn Tx, entry: &Entry, reason: &str) -> Result<(), StoreError> {
-        let subject = remote_subject(&format!("unreadable {:016x}", entry.fingerprint));
-        self.quarantine(tx, &subject, entry, reason)
-    }
-
-    fn quarantine(&self, tx: &mut dyn Tx, subject: &str, entry: &Entry, reason: &str) -> Result<(), StoreError> {
-        tx.put_quarantine(&QuarantineRow {
-            collection: self.pass.collection.name.clone(),
-            upstream: self.pass.upstream(self.binding).to_owned(),
-            subject: subject.to_owned(),
-            stage: "pull".into(),
-            reason: reason.to_owned(),
-            inputs: format!("{:016x}", entry.fingerprint),
-            since: self.pass.micros(),
-            pass: self.pass.id,
-        })
-    }
+/// How a listing ended.
+enum End {
+    /// Everything was read.
+    Read,
+    /// The upstream says that nothing changed.
+    NotModified,
+    /// The upstream failed.
+    Failed(Failure),
 }

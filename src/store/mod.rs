@@ -215,6 +215,14 @@ pub trait Tx: View {
     // -- local rows --
     /// Inserts a row.
     fn insert_row(&mut self, collection: &Collection, record: &RecordId, values: &[Value]) -> Result<(), StoreError>;
+    /// Inserts records with their links and match texts: the hot path of an initial load. One outcome each: a row that
+    /// its table refuses (its CHECK or a unique field) is left out with the reason, and the others stand.
+    fn insert_new(
+        &mut self,
+        collection: &Collection,
+        key: CollectionKey,
+        new: &[NewRecord<'_>],
+    ) -> Result<Vec<Result<LinkId, String>>, StoreError>;
     /// Updates some fields.
     fn update_row(
         &mut self,

@@ -3,7 +3,7 @@
 //! Must not know: SQL, and what the engine's JSON texts mean.
 
 use crate::merge::LinkState;
-use crate::record::RecordId;
+use crate::record::{RecordId, Value};
 
 /// Microseconds since the epoch, UTC.
 pub type Micros = i64;
@@ -89,6 +89,19 @@ pub struct NewLink<'a> {
     pub state: LinkUpdate<'a>,
     /// Set where the record was inserted from this link.
     pub made: Option<Made>,
+}
+
+/// A record that nobody knew, with everything that is stored of it at first contact.
+#[derive(Clone, Debug)]
+pub struct NewRecord<'a> {
+    /// The row, one value per field.
+    pub values: &'a [Value],
+    /// Its link, which names it.
+    pub link: NewLink<'a>,
+    /// Its text per match key.
+    pub match_texts: &'a [Option<String>],
+    /// Leave a hint, so that it is decided on at the barrier.
+    pub recheck: bool,
 }
 
 /// What a link knows.

@@ -26,7 +26,7 @@ fn identify(local: &[(&str, &str)], remote: &str) -> Identity {
             )
         })
         .collect();
-    match_identity(&keyed, &slots(&keyed, remote), |key, text| {
+    match_identity(&match_key_texts(&keyed, &slots(&keyed, remote)), |key, text| {
         let hits = index.iter().filter(|(_, texts)| texts[key].as_deref() == Some(text));
         hits.map(|(id, _)| id.clone()).collect()
     })

@@ -40,7 +40,7 @@ proptest! {
             now: at(2),
         };
         let plan = decide(&rules, &facts);
-        match first_contact(&rules, &observation) {
+        match first_contact(&rules, &observation.slots) {
             None => prop_assert!(plan.quarantine.is_some()),
             Some(short) => {
                 prop_assert_eq!(plan.local, LocalChange::Insert(short.values));

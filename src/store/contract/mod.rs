@@ -21,6 +21,7 @@ macro_rules! suite {
             rows::rows_are_updated_deleted_and_counted
             rows::a_unique_field_refuses_a_second_record_and_names_itself
             rows::a_failed_job_leaves_nothing
+            rows::new_records_come_with_link_and_match_and_a_refused_one_leaves_the_others
             rows::a_refused_row_may_be_skipped_and_the_rest_kept
             rows::small_jobs_share_a_commit_and_fail_alone
             links::links_are_known_by_remote_id_and_read_back_whole

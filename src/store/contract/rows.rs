@@ -146,3 +146,40 @@ pub(in crate::store) fn a_panic_in_a_job_closes_the_store(on: &Fixture) {
     assert!(matches!(wait(read(&*on.store, |view| view.row_count(&contacts()))), Err(StoreError::Closed)));
     assert!(matches!(on.write(|tx| tx.drop_intent("k")), Err(StoreError::Closed)));
 }
+
+pub(in crate::store) fn new_records_come_with_link_and_match_and_a_refused_one_leaves_the_others(on: &Fixture) {
+    on.prepare(vec![contacts()]).expect("prepared");
+    let (key, binding, outcomes) = on
+        .write(|tx| {
+            let (key, binding, mapping) = keys(tx)?;
+            let ids = [id("a"), id("b"), id("c")];
+            let emails = ["a@x.io", "a@x.io", "c@x.io"];
+            let values = emails.map(|email| [text(email), Value::Null]);
+            let match_texts = emails.map(|email| [Some(email.to_owned()), None]);
+            let new: Vec<NewRecord<'_>> = (0..ids.len())
+                .map(|at| NewRecord {
+                    values: &values[at],
+                    link: new_link(binding, &ids[at].0, &ids[at], mapping),
+                    match_texts: &match_texts[at],
+                    recheck: at == 2,
+                })
+                .collect();
+            Ok((key, binding, tx.insert_new(&contacts(), key, &new)?))
+        })
+        .expect("the job goes on");
+    let [Ok(first), Err(reason), Ok(third)] = outcomes.as_slice() else { panic!("{outcomes:?}") };
+    assert!(reason.contains("contacts.email"), "{reason}");
+    assert_eq!(rows_left(on, ["a", "b", "c"]), ["a", "c"]);
+    let known = on.read(move |view| view.known(binding, &["a", "b", "c"]));
+    assert_eq!(
+        known.iter().map(|one| one.map(|known| known.link)).collect::<Vec<_>>(),
+        [Some(*first), None, Some(*third)]
+    );
+    assert_eq!(on.read(move |view| view.matching(key, 0, "a@x.io")), [id("a")]);
+    assert_eq!(on.read(move |view| view.matching(key, 0, "c@x.io")), [id("c")]);
+    let hints = on.read(move |view| view.dirty_after(key, "", 9));
+    assert_eq!(
+        hints.iter().map(|(record, hint)| (record.0.as_str(), hint.op)).collect::<Vec<_>>(),
+        [("c", DirtyOp::Recheck)]
+    );
+}

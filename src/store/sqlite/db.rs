@@ -18,22 +18,13 @@ pub(super) struct Db {
     pub(super) place: Place,
     pub(super) texts: RefCell<Texts>,
     doomed: RefCell<Option<StoreError>>,
-    /// The record that this job inserted last, until its matches are indexed: it has none to be replaced.
-    newborn: RefCell<Option<String>>,
     /// The schema's number when triggers were last looked at, and whether they fire on this connection.
     triggers: Cell<Option<(i64, bool)>>,
 }
 
 impl Db {
     pub(super) fn new(conn: Connection, place: Place) -> Self {
-        Self {
-            conn,
-            place,
-            texts: RefCell::default(),
-            doomed: RefCell::default(),
-            newborn: RefCell::default(),
-            triggers: Cell::new(None),
-        }
+        Self { conn, place, texts: RefCell::default(), doomed: RefCell::default(), triggers: Cell::new(None) }
     }
 
     /// Runs a statement; how many rows it changed.
@@ -130,29 +121,6 @@ impl Db {
     /// Forgets the doom of the last transaction.
     pub(super) fn fresh(&self) {
         self.doomed.take();
-    }
-
-    /// Forgets what the last job did.
-    pub(super) fn begin_job(&self) {
-        self.newborn.take();
-    }
-
-    /// A record was inserted.
-    pub(super) fn is_born(&self, record: &str) {
-        let mut newborn = self.newborn.borrow_mut();
-        let name = newborn.get_or_insert_default();
-        name.clear();
-        name.push_str(record);
-    }
-
-    /// Whether nothing but the insertion happened to the record yet; asked once.
-    pub(super) fn was_just_born(&self, record: &str) -> bool {
-        let mut newborn = self.newborn.borrow_mut();
-        let just = newborn.as_deref() == Some(record);
-        if let Some(name) = newborn.as_mut().filter(|_| just) {
-            name.clear();
-        }
-        just
     }
 
     /// Puts a failure into words, and remembers it where the transaction cannot stand after it.

@@ -128,18 +128,19 @@ pub(super) fn matching(db: &Db, collection: CollectionKey, key: usize, text: &st
 
 pub(super) fn index_match(db: &Db, collection: CollectionKey, record: &RecordId, texts: &[Option<String>]) -> Res<()> {
     let packed = Packed::of(record);
-    if !db.was_just_born(&record.0) {
-        db.exec("DELETE FROM sync_match WHERE record = ?1 AND collection = ?2", params![packed, collection.0])?;
-    }
-    for (key, text) in texts.iter().enumerate() {
-        if let Some(text) = text {
-            db.exec(
-                "INSERT INTO sync_match (collection, hash, record) VALUES (?1, ?2, ?3)",
-                params![collection.0, match_hash(collection, key, text), packed],
-            )?;
-        }
+    db.exec("DELETE FROM sync_match WHERE record = ?1 AND collection = ?2", params![packed, collection.0])?;
+    for hash in match_hashes(collection, texts) {
+        db.exec(INSERT_MATCH, params![collection.0, hash, packed])?;
     }
     Ok(())
+}
+
+pub(super) const INSERT_MATCH: &str = "INSERT INTO sync_match (collection, hash, record) VALUES (?1, ?2, ?3)";
+
+/// The hashes of a record's match texts.
+pub(super) fn match_hashes(collection: CollectionKey, texts: &[Option<String>]) -> impl Iterator<Item = i32> {
+    let filled = texts.iter().enumerate().filter_map(|(key, text)| Some((key, text.as_deref()?)));
+    filled.map(move |(key, text)| match_hash(collection, key, text))
 }
 
 /// Four bytes stand for the text: a collision only makes one more candidate, and candidates are compared.

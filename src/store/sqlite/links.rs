@@ -2,7 +2,7 @@
 //!
 //! Must not know: how a base is read or compared.
 
-use rusqlite::{Row, params};
+use rusqlite::{CachedStatement, Row, params};
 
 use crate::merge::LinkState;
 use crate::record::RecordId;
@@ -87,38 +87,50 @@ pub(super) fn links_not_under(
     links.into_iter().filter_map(|number| link(db, LinkId(number)).transpose()).collect()
 }
 
+pub(super) const INSERT_WIDE: &str = "INSERT INTO sync_link (binding, record, remote_id, state, version, mapping, \
+     updated_at, observed_at, made_pass, made_source_time, made_observed_at, base_hub, base_remote, raw) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+pub(super) const INSERT_NARROW: &str =
+    "INSERT INTO sync_remote (binding, remote_id, link, fingerprint, state) VALUES (?1, ?2, ?3, ?4, ?5)";
+
 pub(super) fn put_link(db: &Db, new: &NewLink<'_>) -> Res<LinkId> {
+    let mut wide = db.conn.prepare_cached(INSERT_WIDE)?;
+    let mut narrow = db.conn.prepare_cached(INSERT_NARROW)?;
+    put_with(db, &mut wide, &mut narrow, &Packed::of(new.record), new)
+}
+
+/// Makes a link by prepared [`INSERT_WIDE`] and [`INSERT_NARROW`].
+pub(super) fn put_with(
+    db: &Db,
+    wide: &mut CachedStatement<'_>,
+    narrow: &mut CachedStatement<'_>,
+    record: &Packed<'_>,
+    new: &NewLink<'_>,
+) -> Res<LinkId> {
     let state = &new.state;
-    db.exec(
-        "INSERT INTO sync_link (binding, record, remote_id, state, version, mapping, updated_at, observed_at, \
-         made_pass, made_source_time, made_observed_at, base_hub, base_remote, raw) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        params![
-            new.binding.0,
-            Packed::of(new.record),
-            new.remote_id,
-            state_number(state.state),
-            state.version,
-            state.mapping.0,
-            state.updated_at,
-            state.observed_at,
-            new.made.map(|made| made.pass),
-            new.made.and_then(|made| made.source_time),
-            new.made.map(|made| made.observed_at),
-            state.base_hub,
-            state.base_remote,
-            state.raw,
-        ],
-    )?;
+    let number = state_number(state.state);
+    wide.execute(params![
+        new.binding.0,
+        record,
+        new.remote_id,
+        number,
+        state.version,
+        state.mapping.0,
+        state.updated_at,
+        state.observed_at,
+        new.made.map(|made| made.pass),
+        new.made.and_then(|made| made.source_time),
+        new.made.map(|made| made.observed_at),
+        state.base_hub,
+        state.base_remote,
+        state.raw,
+    ])?;
     let link = db.conn.last_insert_rowid();
-    let narrow = db.exec(
-        "INSERT INTO sync_remote (binding, remote_id, link, fingerprint, state) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![new.binding.0, new.remote_id, link, state.fingerprint.cast_signed(), state_number(state.state)],
-    );
-    if let Err(failure) = narrow {
+    let told = narrow.execute(params![new.binding.0, new.remote_id, link, state.fingerprint.cast_signed(), number]);
+    if let Err(error) = told {
         // A job may take the refusal as an answer and go on: no half of the link must stay.
         db.exec("DELETE FROM sync_link WHERE link = ?1", params![link])?;
-        return Err(failure);
+        return Err(error.into());
     }
     Ok(LinkId(link))
 }

@@ -2,6 +2,7 @@
 //!
 //! Must not know: HTTP, policies, when passes run.
 
+mod arrivals;
 mod clauses;
 mod columns;
 mod connect;

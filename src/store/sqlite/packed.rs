@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::record::RecordId;
 
 /// The stored form. Ids stand in every link, match and their indexes; packed they take less than half.
+#[derive(Clone, Copy)]
 pub(super) enum Packed<'a> {
     Uuid(Uuid),
     Text(&'a str),

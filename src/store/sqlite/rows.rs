@@ -56,13 +56,16 @@ pub(super) fn insert_row(db: &Db, collection: &Collection, record: &RecordId, va
         return Err(Failure::state(format!("of a row of {}", collection.name), reason));
     }
     let text = db.texts.borrow_mut().of(collection);
-    let mut statement = db.conn.prepare_cached(&text.insert)?;
+    insert_with(&mut db.conn.prepare_cached(&text.insert)?, record, values)
+}
+
+/// Inserts a row by the prepared statement of its table.
+pub(super) fn insert_with(statement: &mut CachedStatement<'_>, record: &RecordId, values: &[Value]) -> Res<()> {
     statement.raw_bind_parameter(1, record.0.as_str())?;
     for (at, value) in values.iter().enumerate() {
-        bind(&mut statement, at + 2, value)?;
+        bind(statement, at + 2, value)?;
     }
     statement.raw_execute()?;
-    db.is_born(&record.0);
     Ok(())
 }
 

@@ -277,7 +277,6 @@ impl Worker {
         if alone && let Err(failure) = self.db.exec("SAVEPOINT job", []) {
             return Some(Err(self.db.explain(failure)));
         }
-        self.db.begin_job();
         let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut self.db))).ok()?;
         // The transaction is over, whatever the job made of it.
         if let Some(error) = self.db.doom() {

@@ -7,11 +7,11 @@ use crate::record::{RecordId, Value};
 use crate::rules::{Collection, Ruleset};
 use crate::store::{
     BindingKey, CollectionKey, ConflictRow, DirtyOp, HaltRow, HistoryRow, IntentRow, IntentUpdate, LinkId, LinkUpdate,
-    MappingKey, Micros, NewLink, OriginRow, PassRow, QuarantineRow, Staged, StoreError, Tx,
+    MappingKey, Micros, NewLink, NewRecord, OriginRow, PassRow, QuarantineRow, Staged, StoreError, Tx,
 };
 
 use super::db::Db;
-use super::{hints, intents, journal, links, rows, shape, stage, state};
+use super::{arrivals, hints, intents, journal, links, rows, shape, stage, state};
 
 impl Tx for Db {
     fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError> {
@@ -28,6 +28,15 @@ impl Tx for Db {
 
     fn insert_row(&mut self, collection: &Collection, record: &RecordId, values: &[Value]) -> Result<(), StoreError> {
         self.writing(|db| rows::insert_row(db, collection, record, values))
+    }
+
+    fn insert_new(
+        &mut self,
+        collection: &Collection,
+        key: CollectionKey,
+        new: &[NewRecord<'_>],
+    ) -> Result<Vec<Result<LinkId, String>>, StoreError> {
+        self.writing(|db| arrivals::insert_new(db, collection, key, new))
     }
 
     fn update_row(

@@ -36,3 +36,17 @@ fn an_upstream_that_is_down_stops_neither_the_others_nor_a_change_of_the_rules()
     assert_eq!(world.contacts("crm").len(), 1);
     assert_eq!(world.rows("select email, city from contacts"), [["ann@x.io", "∅"]]);
 }
+
+#[test]
+fn a_record_that_a_listing_shows_twice_is_one_record() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.change_rules("rules.toml", |text| text.replace("id = \".id\"", "id = \".name\""));
+    let first = world.add("crm", &json!({"email": "ann@x.io", "name": "Ann", "phone": "1"}));
+    world.add("crm", &json!({"email": "bob@x.io", "name": "Bob", "phone": "1"}));
+    world.add("crm", &json!({"email": "ann@x.io", "name": "Ann", "phone": "2"}));
+    world.sync().exits(0);
+    let both = [["ann@x.io", "Ann", "2"], ["bob@x.io", "Bob", "1"]];
+    assert_eq!(world.rows("select email, name, phone from contacts order by email"), both);
+    world.remove("crm", &first);
+    world.is_quiet();
+}

@@ -1,0 +1,327 @@
+//! Owns: pages on their way through the store: cut and hashed, looked up, and what is new or changed inserted or staged.
+//!
+//! Must not know: how pages are fetched, when a listing is complete; what is decided about an observation (but for first
+//! contact, which `contact` owns).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use roaring::RoaringTreemap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::merge::LinkState;
+use crate::store::{DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
+use crate::upstream::Page;
+
+use super::contact::{self, Arrival, Contact, Newborn, Stranger};
+use super::context::{Pass, remote_subject};
+use super::cursor::Cursor;
+
+/// A page, cut and hashed; on a first load, where every record will be needed, also made ready for first contact.
+pub struct Cut {
+    /// The page.
+    pub page: Page,
+    ids: Vec<Result<String, String>>,
+    fingerprints: Vec<u64>,
+    strangers: Vec<Stranger>,
+}
+
+impl Cut {
+    /// Cuts a page.
+    pub fn new(pass: &Pass, binding: usize, page: Page, first_load: bool) -> Self {
+        let (mut ids, mut fingerprints, mut strangers) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(rules) = pass.rules(binding) {
+            for range in &page.records {
+                let raw = page.body.get(range.clone()).unwrap_or_default();
+                fingerprints.push(xxh3_64(raw));
+                // What cannot be mapped is mapped again where its reason is needed.
+                let mapped = if first_load { rules.mapper.read(raw).ok() } else { None };
+                ids.push(match &mapped {
+                    Some(mapped) => Ok(mapped.id.clone()),
+                    None => rules.mapper.id(raw).map_err(|error| error.to_string()),
+                });
+                strangers.push(mapped.map_or(Stranger::Raw, |mapped| contact::prepare(pass, binding, mapped)));
+            }
+        }
+        Self { page, ids, fingerprints, strangers }
+    }
+}
+
+/// Some pages on their way through the store.
+pub struct PageJob {
+    /// The pass.
+    pub pass: Arc<Pass>,
+    /// The binding's position.
+    pub binding: usize,
+    /// Observations of earlier passes wait in staging: what is listed as it was at the base replaces them, too.
+    pub waiting: bool,
+    /// First contact inserts while reading.
+    pub eager: bool,
+    /// There is nobody here whom a stranger could be.
+    pub alone: bool,
+    /// The checkpoint; only complete listings are resumed.
+    pub cursor: Option<Cursor>,
+    /// The latest time of change so far.
+    pub high: Option<Micros>,
+    /// The pages.
+    pub cuts: Vec<Cut>,
+}
+
+/// One record of a page, looked up.
+pub struct Entry {
+    page: usize,
+    at: usize,
+    remote_id: Result<String, String>,
+    fingerprint: u64,
+    known: Option<Known>,
+    stranger: Stranger,
+}
+
+impl Entry {
+    /// As at the base; a record that is tied to nothing on purpose does not count as changed either.
+    pub fn unchanged(&self) -> bool {
+        self.known.is_some_and(|known| known.fingerprint == self.fingerprint || known.state == LinkState::Detached)
+    }
+}
+
+/// What came of the pages.
+#[derive(Default)]
+pub struct PageDone {
+    /// Records listed.
+    pub listed: u64,
+    /// Records as at their base.
+    pub unchanged: u64,
+    /// Rows that first contact inserted.
+    pub inserted: u64,
+    /// A record could not even be named.
+    pub unreadable: bool,
+    /// Links that were listed.
+    pub seen: RoaringTreemap,
+    /// The latest time of change.
+    pub high: Option<Micros>,
+}
+
+impl PageDone {
+    /// Counts what is as it was.
+    pub fn unchanged(&mut self, entries: &[Entry]) {
+        self.listed += entries.len() as u64;
+        for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
+            self.unchanged += 1;
+            self.see(known.link);
+        }
+    }
+
+    fn see(&mut self, link: LinkId) {
+        self.seen.insert(link.0.unsigned_abs());
+    }
+}
+
+impl PageJob {
+    /// Looks the pages' records up. Takes what was cut: a page is looked up once.
+    pub fn known(&mut self, view: &dyn View) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        for (page, cut) in self.cuts.iter_mut().enumerate() {
+            let ids = std::mem::take(&mut cut.ids).into_iter();
+            let strangers = std::mem::take(&mut cut.strangers);
+            let records = ids.zip(&cut.fingerprints).zip(strangers).enumerate();
+            entries.extend(records.map(|(at, ((remote_id, fingerprint), stranger))| Entry {
+                page,
+                at,
+                remote_id,
+                fingerprint: *fingerprint,
+                known: None,
+                stranger,
+            }));
+        }
+        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.remote_id.as_deref().ok()).collect();
+        let mut known = view.known(self.pass.binding_key(self.binding), &ids)?.into_iter();
+        for entry in entries.iter_mut().filter(|entry| entry.remote_id.is_ok()) {
+            entry.known = known.next().flatten();
+        }
+        Ok(entries)
+    }
+
+    /// Looks up and writes.
+    pub fn write(mut self, tx: &mut dyn Tx) -> Result<PageDone, StoreError> {
+        let mut known = self.known(tx)?;
+        self.write_known(tx, &mut known)
+    }
+
+    /// Inserts or stages what is new or changed, and sets the checkpoint.
+    pub fn write_known(self, tx: &mut dyn Tx, entries: &mut [Entry]) -> Result<PageDone, StoreError> {
+        let mut done = PageDone { high: self.high, ..PageDone::default() };
+        done.unchanged(entries);
+        if self.waiting {
+            for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
+                self.is_as_it_was(tx, known.link)?;
+            }
+        }
+        let twice = self.eager && is_listed_twice(entries);
+        let mut new = Vec::new();
+        for at in 0..entries.len() {
+            if twice {
+                self.insert(tx, entries, std::mem::take(&mut new), &mut done)?;
+                self.know_again(tx, entries, at)?;
+            }
+            let Some(entry) = entries.get_mut(at).filter(|entry| !entry.unchanged()) else { continue };
+            if let Some(known) = entry.known {
+                done.see(known.link);
+            }
+            if let Some(newborn) = self.changed(tx, entry, &mut done)? {
+                new.push((at, newborn));
+            }
+        }
+        self.insert(tx, entries, new, &mut done)?;
+        if let Some(mut cursor) = self.cursor {
+            if let Some(scan) = &mut cursor.scan {
+                scan.high = done.high;
+            }
+            if cursor.scan.is_some() {
+                tx.set_cursor(self.pass.binding_key(self.binding), &cursor.save())?;
+            }
+        }
+        Ok(done)
+    }
+
+    fn raw(&self, entry: &Entry) -> &[u8] {
+        let page = self.cuts.get(entry.page).map(|cut| &cut.page);
+        page.and_then(|page| page.body.get(page.records.get(entry.at)?.clone())).unwrap_or_default()
+    }
+
+    fn observed_at(&self, entry: &Entry) -> Micros {
+        self.cuts.get(entry.page).map_or(0, |cut| cut.page.observed_at.timestamp_micros())
+    }
+
+    /// A record that an earlier entry of these pages brought in is known by now.
+    fn know_again(&self, view: &dyn View, entries: &mut [Entry], at: usize) -> Result<(), StoreError> {
+        if let Some(entry) = entries.get_mut(at).filter(|entry| entry.known.is_none())
+            && let Ok(remote_id) = &entry.remote_id
+        {
+            entry.known = view.known(self.pass.binding_key(self.binding), &[remote_id])?.into_iter().next().flatten();
+        }
+        Ok(())
+    }
+
+    /// Inserts the strangers that turned out to be nobody's.
+    fn insert(
+        &self,
+        tx: &mut dyn Tx,
+        entries: &[Entry],
+        new: Vec<(usize, Newborn)>,
+        done: &mut PageDone,
+    ) -> Result<(), StoreError> {
+        let arrivals = new.iter().filter_map(|(at, newborn)| {
+            let entry = entries.get(*at)?;
+            Some(Arrival {
+                remote_id: entry.remote_id.as_deref().ok()?,
+                raw: self.raw(entry),
+                fingerprint: entry.fingerprint,
+                observed_at: self.observed_at(entry),
+                newborn,
+            })
+        });
+        let arrivals: Vec<Arrival<'_>> = arrivals.collect();
+        let outcomes = contact::insert(tx, &self.pass, self.binding, &arrivals)?;
+        for (arrival, outcome) in arrivals.iter().zip(outcomes) {
+            match outcome {
+                Ok(arrived) => {
+                    done.inserted += 1;
+                    done.see(arrived.link);
+                    done.high = done.high.max(arrival.newborn.updated_at);
+                }
+                Err(reason) => {
+                    self.quarantine(tx, &remote_subject(arrival.remote_id), arrival.fingerprint, &reason)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what an earlier pass staged of a record and could not decide on: it is not so any more.
+    fn is_as_it_was(&self, tx: &mut dyn Tx, link: LinkId) -> Result<(), StoreError> {
+        let Some(link) = tx.link(link)? else { return Ok(()) };
+        let staged = tx.staged_of(self.pass.key, &link.record)?;
+        if staged.iter().any(|one| one.binding == link.binding && one.remote_id == link.remote_id) {
+            tx.unstage(link.binding, &link.remote_id)?;
+            tx.mark_dirty(self.pass.key, &link.record, DirtyOp::Recheck)?;
+        }
+        Ok(())
+    }
+
+    /// A record that is not as it was: staged, or returned where nobody here is it and it is to be inserted.
+    fn changed(&self, tx: &mut dyn Tx, entry: &mut Entry, done: &mut PageDone) -> Result<Option<Newborn>, StoreError> {
+        let stranger = std::mem::replace(&mut entry.stranger, Stranger::Raw);
+        let raw = self.raw(entry);
+        let remote_id = match &entry.remote_id {
+            Ok(remote_id) => remote_id,
+            Err(reason) => {
+                done.unreadable = true;
+                let subject = remote_subject(&format!("unreadable {:016x}", entry.fingerprint));
+                return self.quarantine(tx, &subject, entry.fingerprint, reason).map(|()| None);
+            }
+        };
+        let mut staged = Staged {
+            binding: self.pass.binding_key(self.binding),
+            remote_id: remote_id.clone(),
+            collection: self.pass.key,
+            record: None,
+            kind: StagedKind::Record,
+            fingerprint: entry.fingerprint,
+            raw: Vec::new(),
+            version: None,
+            observed_at: self.observed_at(entry),
+            parked: None,
+        };
+        if let Some(known) = entry.known {
+            let Some(link) = tx.link(known.link)? else { return Ok(None) };
+            // A listing that is older than the deletion shows the record as it was before: no resurrection.
+            if link.state == LinkState::Deleted && xxh3_64(&link.raw) == entry.fingerprint {
+                return Ok(None);
+            }
+            staged.record = Some(link.record);
+        } else if self.eager {
+            let contact = match stranger {
+                Stranger::Ready(newborn) if self.alone => Contact::New(newborn),
+                stranger => contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger)?,
+            };
+            match contact {
+                Contact::New(newborn) => return Ok(Some(newborn)),
+                Contact::Ignored => return Ok(None),
+                // Whose it is is settled at the barrier, where all that may be the same record are known.
+                Contact::Matched(_) => {}
+                Contact::Parked(reason) | Contact::Queued { reason, .. } => staged.parked = Some(reason),
+                Contact::Quarantined(reason) => {
+                    let subject = remote_subject(remote_id);
+                    return self.quarantine(tx, &subject, entry.fingerprint, &reason).map(|()| None);
+                }
+            }
+        }
+        if let Some(rules) = self.pass.rules(self.binding) {
+            let updated_at = rules.mapper.read(raw).ok().and_then(|mapped| mapped.updated_at);
+            done.high = done.high.max(updated_at.map(|at| at.timestamp_micros()));
+        }
+        staged.raw = raw.to_vec();
+        tx.stage(&staged)?;
+        Ok(None)
+    }
+
+    fn quarantine(&self, tx: &mut dyn Tx, subject: &str, fingerprint: u64, reason: &str) -> Result<(), StoreError> {
+        tx.put_quarantine(&QuarantineRow {
+            collection: self.pass.collection.name.clone(),
+            upstream: self.pass.upstream(self.binding).to_owned(),
+            subject: subject.to_owned(),
+            stage: "pull".into(),
+            reason: reason.to_owned(),
+            inputs: format!("{fingerprint:016x}"),
+            since: self.pass.micros(),
+            pass: self.pass.id,
+        })
+    }
+}
+
+/// Pages shift while they are read, so a record may stand on two of them.
+fn is_listed_twice(entries: &[Entry]) -> bool {
+    let mut names = HashSet::with_capacity(entries.len());
+    let strangers = entries.iter().filter(|entry| entry.known.is_none());
+    strangers.filter_map(|entry| entry.remote_id.as_deref().ok()).any(|name| !names.insert(name))
+}
