@@ -127,7 +127,13 @@ impl Client {
     }
 
     /// Sends a request within budgets and concurrency, with credentials, and again where that is safe and may help.
-    pub async fn send(&self, mut request: Built, safety: Safety) -> Result<Response, Failure> {
+    pub async fn send(&self, request: Built, safety: Safety) -> Result<Response, Failure> {
+        self.send_noting(request, safety).await.map(|(response, _repeated)| response)
+    }
+
+    /// The same; the second value says that an earlier attempt may have been done already, so that the answer may show
+    /// what became of the record since.
+    pub async fn send_noting(&self, mut request: Built, safety: Safety) -> Result<(Response, bool), Failure> {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
         };
@@ -155,7 +161,7 @@ impl Client {
             let verdict = classify(outcome.as_ref(), safety, request.conditional, throttled.is_some(), rules);
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
-                    Ok(response) => return Ok(response),
+                    Ok(response) => return Ok((response, call.ambiguous)),
                     Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),
                 },
                 Next::Fail(kind, retry_at) => return Err(self.failure(kind, &request, &outcome, &call, retry_at)),

@@ -116,6 +116,10 @@ impl View for Db {
         self.reading(state::mapping(self, mapping))
     }
 
+    fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.reading(state::note(self, name))
+    }
+
     fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError> {
         self.reading(state::upstream_state(self, upstream))
     }
