@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::merge::guard::{self, Tally};
 use crate::merge::{self, Evidence, Halt, Hub, RecordPlan};
-use crate::record::{FieldType, RecordId, Slot, Value};
+use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
 use crate::store::{DirtyOp, LinkId, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
@@ -77,6 +77,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     suppose_gone(tx, pass, &order.supposed_gone)?;
     work.look_again_under_new_rules(tx)?;
     work.offer_to_new_bindings(tx)?;
+    work.part_reused_ids(tx)?;
     index_local_edits(tx, pass)?;
     work.meet_strangers(tx)?;
     work.decide_candidates(tx)?;
@@ -265,6 +266,44 @@ impl Work<'_> {
             }
         }
         tx.set_note(&name, &now)
+    }
+
+    /// A remote id that names another record than the one it was tied to (s9): the tie is broken. The local record hears that
+    /// its own is gone, and the other record is a stranger like any.
+    fn part_reused_ids(&self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        for (at, rules) in self.pass.collection.bindings.iter().enumerate() {
+            if rules.mapper.probe.created_at.is_none() || self.is_blocked(at) {
+                continue;
+            }
+            let created = |raw: &[u8]| rules.mapper.read(raw).ok().and_then(|mapped| mapped.created_at);
+            let mut after = String::new();
+            loop {
+                let staged = tx.staged_matched(self.pass.binding_key(at), &after, CHUNK)?;
+                let Some(last) = staged.last() else { break };
+                after.clone_from(&last.remote_id);
+                for (stranger, record) in staged.into_iter().filter_map(|row| Some((row.clone(), row.record?))) {
+                    let links = tx.links_of(&record)?;
+                    let tied = links.iter().find(|link| {
+                        link.binding == stranger.binding && link.remote_id == stranger.remote_id
+                    });
+                    let Some(link) = tied.filter(|link| link.state == merge::LinkState::Live) else { continue };
+                    let (Some(was), Some(is)) = (created(&link.raw), created(&stranger.raw)) else { continue };
+                    if !same_creation(&was, &is) {
+                        let former = format!("{} (created {was})", link.remote_id);
+                        tx.set_remote_id(link.link, &former)?;
+                        tx.stage(&Staged {
+                            remote_id: former,
+                            kind: StagedKind::Gone(Evidence::IdReused),
+                            raw: Vec::new(),
+                            fingerprint: 0,
+                            ..stranger.clone()
+                        })?;
+                        tx.stage(&Staged { record: None, ..stranger })?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// First contact of everything that was staged without a link.

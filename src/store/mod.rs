@@ -163,6 +163,8 @@ pub trait View {
     fn staged_of(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<Staged>, StoreError>;
     /// Staged observations that belong to no record yet, by remote id greater than `after`.
     fn staged_unmatched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
+    /// Staged observations that belong to a record, by remote id greater than `after`.
+    fn staged_matched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
     /// Staged observations made before a moment, by remote id greater than `after`; `raw` is left empty.
     fn staged_before(
         &self,
@@ -260,6 +262,8 @@ pub trait Tx: View {
     fn put_link(&mut self, link: &NewLink<'_>) -> Result<LinkId, StoreError>;
     /// Replaces what a link knows (base pair, raw observation, version, state); record, binding and remote id stay.
     fn set_link(&mut self, link: LinkId, update: &LinkUpdate<'_>) -> Result<(), StoreError>;
+    /// Gives a link another remote id: the one that it had names something else now.
+    fn set_remote_id(&mut self, link: LinkId, remote_id: &str) -> Result<(), StoreError>;
     /// Changes the fingerprint only: what is listed with it counts as unchanged.
     fn set_fingerprint(&mut self, link: LinkId, fingerprint: u64) -> Result<(), StoreError>;
     /// Changes the state only.

@@ -90,6 +90,10 @@ impl Tx for Db {
         self.writing(|db| links::set_link(db, link, update))
     }
 
+    fn set_remote_id(&mut self, link: LinkId, remote_id: &str) -> Result<(), StoreError> {
+        self.writing(|db| links::set_remote_id(db, link, remote_id))
+    }
+
     fn set_fingerprint(&mut self, link: LinkId, fingerprint: u64) -> Result<(), StoreError> {
         self.writing(|db| links::set_fingerprint(db, link, fingerprint))
     }

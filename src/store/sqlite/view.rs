@@ -82,6 +82,10 @@ impl View for Db {
         self.reading(stage::staged_unmatched(self, binding, after, limit))
     }
 
+    fn staged_matched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError> {
+        self.reading(stage::staged_matched(self, binding, after, limit))
+    }
+
     fn staged_before(
         &self,
         binding: BindingKey,
