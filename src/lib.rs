@@ -93,3 +93,4 @@ mod clock;
 mod telemetry;
 
 pub mod sandbox;
+mod sim;

@@ -108,6 +108,9 @@ pub enum Command {
     Schema,
     /// Show two-way sync between two made-up upstreams and a database, in a minute
     Demo(DemoArgs),
+    /// Run the simulator's seeds; one seed shows its trace.
+    #[command(hide = true)]
+    Sim(SimArgs),
     /// Print the completion script of a shell
     Completions(CompletionsArgs),
 }
@@ -231,6 +234,16 @@ pub struct Choice {
 pub struct ApproveArgs {
     /// The halt's number, as `status` shows it
     pub halt: i64,
+}
+
+/// Which seeds.
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// The first seed.
+    pub seed: u64,
+    /// How many seeds.
+    #[arg(default_value_t = 1)]
+    pub count: u64,
 }
 
 /// `demo`

@@ -16,7 +16,7 @@ use super::out::Out;
 use super::workspace::Workspace;
 use super::{
     approve, check, completions, conflicts, demo, explain, history, plan, print_config, resolve, run as run_command,
-    schema, show, status,
+    schema, show, sim, status,
 };
 
 /// Runs the command that the process was started with.
@@ -79,6 +79,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Completions(args) => return completions::run(args, plain),
         Command::Schema => return schema::run(plain),
         Command::Demo(args) => return wait(demo::run(args, plain)),
+        Command::Sim(args) => return sim::run(args, plain),
         _ => {}
     }
     let workspace = Workspace::load(&line.global)?;
@@ -96,7 +97,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
-        Command::Completions(_) | Command::Schema | Command::Demo(_) => Ok(Exit::IN_SYNC),
+        Command::Completions(_) | Command::Schema | Command::Demo(_) | Command::Sim(_) => Ok(Exit::IN_SYNC),
     }
 }
 

@@ -25,6 +25,7 @@ mod run;
 mod schema;
 mod show;
 mod sides;
+mod sim;
 mod status;
 mod style;
 mod workspace;

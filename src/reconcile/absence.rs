@@ -11,10 +11,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::merge::guard::{self, Tally};
 use crate::merge::{Evidence, Halt, LinkState};
 use crate::rules::Deletes;
-use crate::store::{self, LinkId, Staged, StagedKind, Store, StoreError};
+use crate::store::{self, LinkId, LinkRow, Staged, StagedKind, Store, StoreError};
 use crate::upstream::{self, Client, Got};
 
 use super::context::Pass;
+use super::gather::VISIBILITY;
 use super::pull::Pulled;
 
 /// Links looked at between two awaits.
@@ -52,7 +53,7 @@ pub async fn look_for_missing(
     if read.deletes != Deletes::Absence {
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), ..Absence::default() });
     }
-    let missing = missing(store, pass, at, &pulled.seen).await?;
+    let missing = missing(store, pass, at, pulled).await?;
     let count = missing.len() as u64;
     let tripped = too_much(pass, at, links, listed, count);
     if missing.is_empty() || (tripped.is_some() && !approved && (missing.len() > ASK_FIRST_MAX || read.get.is_none())) {
@@ -92,9 +93,12 @@ async fn missing(
     store: &dyn Store,
     pass: &Arc<Pass>,
     at: usize,
-    seen: &RoaringTreemap,
+    pulled: &Pulled,
 ) -> Result<Vec<(String, LinkId)>, StoreError> {
     let key = pass.binding_key(at);
+    let seen: &RoaringTreemap = &pulled.seen;
+    let can_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_some_and(|read| read.get.is_some());
+    let settled = pulled.started_at - VISIBILITY.num_microseconds().unwrap_or(0);
     let mut missing = Vec::new();
     let mut after = String::new();
     loop {
@@ -102,7 +106,26 @@ async fn missing(
         let links = store::read(store, move |view| view.live_links(key, &from, CHUNK)).await?;
         let Some((last, _)) = links.last() else { return Ok(missing) };
         after.clone_from(last);
-        missing.extend(links.into_iter().filter(|(_, link)| !seen.contains(link.0.unsigned_abs())));
+        let mut unseen: Vec<(String, LinkId)> =
+            links.into_iter().filter(|(_, link)| !seen.contains(link.0.unsigned_abs())).collect();
+        if unseen.is_empty() {
+            continue;
+        }
+        // A listing may lag behind a create of ours; where no point read can tell, its silence about it proves nothing yet.
+        if !can_get {
+            unseen = store::read(store, move |view| {
+                let mut old = Vec::with_capacity(unseen.len());
+                for (remote_id, link) in unseen {
+                    let ours = |row: &LinkRow| row.made.is_none() && row.observed_at >= settled;
+                    if view.link(link)?.is_some_and(|row| !ours(&row)) {
+                        old.push((remote_id, link));
+                    }
+                }
+                Ok(old)
+            })
+            .await?;
+        }
+        missing.extend(unseen);
     }
 }
 

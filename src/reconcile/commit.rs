@@ -283,9 +283,9 @@ impl Work<'_> {
                 after.clone_from(&last.remote_id);
                 for (stranger, record) in staged.into_iter().filter_map(|row| Some((row.clone(), row.record?))) {
                     let links = tx.links_of(&record)?;
-                    let tied = links.iter().find(|link| {
-                        link.binding == stranger.binding && link.remote_id == stranger.remote_id
-                    });
+                    let tied = links
+                        .iter()
+                        .find(|link| link.binding == stranger.binding && link.remote_id == stranger.remote_id);
                     let Some(link) = tied.filter(|link| link.state == merge::LinkState::Live) else { continue };
                     let (Some(was), Some(is)) = (created(&link.raw), created(&stranger.raw)) else { continue };
                     if !same_creation(&was, &is) {

@@ -44,6 +44,8 @@ pub struct Pulled {
     pub blocked: Option<String>,
     /// The links that were listed.
     pub seen: Arc<RoaringTreemap>,
+    /// When the first page was asked for.
+    pub started_at: Micros,
     /// A complete generation was read from beginning to end: what `seen` lacks was not there.
     pub complete: bool,
     /// Rows that first contact inserted while reading.
@@ -109,6 +111,7 @@ pub async fn pull(
         report: UpstreamReport { upstream, read: "skipped".into(), ..UpstreamReport::default() },
         blocked: None,
         seen: Arc::default(),
+        started_at: 0,
         complete: false,
         inserted: 0,
     };
@@ -399,6 +402,7 @@ impl Puller<'_> {
         // A record that was listed but could not be read may be any of the links that were not seen.
         self.out.complete = complete && !resumed && !self.unreadable;
         self.out.seen = Arc::new(std::mem::take(&mut self.seen));
+        self.out.started_at = self.started_at;
         let key = self.pass.binding_key(self.binding);
         let text = self.cursor.save();
         if self.cursor != before {

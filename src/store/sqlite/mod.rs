@@ -9,6 +9,7 @@ mod connect;
 mod db;
 mod fault;
 mod file;
+mod foreign;
 mod hints;
 mod intents;
 mod journal;

@@ -55,7 +55,6 @@ impl OpenOptions {
     }
 
     /// Memory.
-    #[cfg(test)]
     pub fn memory() -> Self {
         Self { path: None, mode: Mode::ReadWriteCreate, lock: false, now: 0, busy_ms: BUSY_MS, pages_max: None }
     }

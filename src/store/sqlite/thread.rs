@@ -16,6 +16,7 @@ use crate::store::{ReadJob, Store, StoreError, WriteJob};
 use super::db::Db;
 use super::fault::ends_store;
 use super::file::{self, Identity};
+use super::foreign::Foreign;
 use super::open::SqliteStore;
 
 /// Jobs that wait before the next one is held back.
@@ -32,6 +33,7 @@ enum Job {
     Relaxed(WriteJob),
     Read(ReadJob),
     Copy(PathBuf),
+    Foreign(Foreign),
 }
 
 /// The running threads.
@@ -137,6 +139,13 @@ impl Drop for Threads {
     }
 }
 
+impl SqliteStore {
+    /// Somebody else does something on the one connection.
+    pub(super) async fn foreign(&self, job: Foreign) -> Result<(), StoreError> {
+        self.threads.submit(&self.threads.writing, Job::Foreign(job)).await
+    }
+}
+
 impl Store for SqliteStore {
     fn read_job(&self, job: ReadJob) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(self.threads.submit(&self.threads.reading, Job::Read(job)))
@@ -185,6 +194,9 @@ impl Worker {
                 Job::Relaxed(job) => self.write_relaxed(job, reply),
                 Job::Read(job) => self.read(job, reply),
                 Job::Copy(target) => self.copy(&target, reply),
+                Job::Foreign(job) => {
+                    let _caller_may_be_gone = reply.send(job(&self.db));
+                }
             }
             if next.is_none() {
                 next = queue.blocking_recv();
@@ -214,7 +226,7 @@ impl Worker {
             match job {
                 Job::Read(job) => self.read(job, reply),
                 Job::Copy(target) => self.copy(&target, reply),
-                Job::Write(_) | Job::Small(_) | Job::Relaxed(_) => drop(reply),
+                Job::Write(_) | Job::Small(_) | Job::Relaxed(_) | Job::Foreign(_) => drop(reply),
             }
         }
     }

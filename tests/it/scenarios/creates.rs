@@ -211,7 +211,11 @@ fn s09_a_remote_id_that_is_given_to_something_else_is_untied_and_a_person_is_ask
     world.edit("crm", &id, &new);
     world.sync().exits(4);
     let names = [["ann@x.io", "Ann", "2"], ["bob@x.io", "Bob", "9"], ["zoe@x.io", "Zoe", "1"]];
-    assert_eq!(world.rows("select email, name, phone from contacts order by email"), names, "nobody became somebody else");
+    assert_eq!(
+        world.rows("select email, name, phone from contacts order by email"),
+        names,
+        "nobody became somebody else"
+    );
     assert_eq!(world.contact("crm", &id)["name"], "Bob");
     assert_eq!(world.emails("erp"), ["ann@x.io", "bob@x.io", "zoe@x.io"]);
     let conflicts: Value = serde_json::from_str(&world.run(&["--json", "conflicts"]).stdout).unwrap();

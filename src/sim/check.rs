@@ -1,0 +1,123 @@
+//! Owns: the invariants, asked of a world that has come to rest.
+//!
+//! Must not know: how it came there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+use crate::store::SqliteStore;
+
+use super::hands::{Deed, Hands};
+use super::steps::wait;
+use super::world::{PEOPLE, Style};
+
+const FIELDS: [&str; 6] = ["name", "phone", "rank", "street", "city", "tags"];
+
+/// A record as one side has it: values as comparable texts.
+type Record = BTreeMap<&'static str, String>;
+
+/// Everything that does not hold.
+pub fn all(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, styles: &[Style], hands: &Hands) -> Vec<String> {
+    let mut broken = Vec::new();
+    let here = local(store, &mut broken);
+    let ledger = hands.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for style in styles {
+        let host = format!("{}.example.com", style.name);
+        let Some(sandbox) = sandboxes.get(&host) else { continue };
+        let there = remote(&host, sandbox, &mut broken);
+        agree(&host, &here, &there, &mut broken);
+    }
+    phantom_deletes(&here, &ledger, &mut broken);
+    lost_updates(store, &here, &ledger, &mut broken);
+    broken
+}
+
+fn local(store: &SqliteStore, broken: &mut Vec<String>) -> BTreeMap<String, Record> {
+    let rows = wait(store.rows_of("SELECT key, name, phone, rank, street, city, tags FROM people")).unwrap_or_default();
+    let mut records = BTreeMap::new();
+    for row in rows {
+        let mut cells = row.into_iter();
+        let Some(key) = cells.next() else { continue };
+        let record = FIELDS.iter().copied().zip(cells.map(|cell| normal(&cell))).collect();
+        if records.insert(key.clone(), record).is_some() {
+            broken.push(format!("I6 I13: {key} is there twice in the local table"));
+        }
+    }
+    records
+}
+
+fn remote(host: &str, sandbox: &Sandbox, broken: &mut Vec<String>) -> BTreeMap<String, Record> {
+    let mut records = BTreeMap::new();
+    for record in sandbox.all(PEOPLE).iter().filter(|record| record["gone"] != true) {
+        let key = record["key"].as_str().unwrap_or_default().to_owned();
+        let cells = FIELDS.iter().map(|field| (*field, normal(&text(&record[*field])))).collect();
+        if records.insert(key.clone(), cells).is_some() {
+            broken.push(format!("I6: {key} is there twice at {host}"));
+        }
+    }
+    records
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// As the rules compare: digits are digits, sets have no order, and an upstream may trim.
+fn normal(text: &str) -> String {
+    if let Ok(Value::Array(items)) = serde_json::from_str(text) {
+        let set: BTreeSet<String> = items.iter().map(Value::to_string).collect();
+        return set.into_iter().collect::<Vec<_>>().join(" ");
+    }
+    text.trim().to_owned()
+}
+
+fn agree(host: &str, here: &BTreeMap<String, Record>, there: &BTreeMap<String, Record>, broken: &mut Vec<String>) {
+    let keys: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+    for key in keys {
+        match (here.get(key), there.get(key)) {
+            (Some(here), Some(there)) if here == there => {}
+            (Some(here), Some(there)) => broken.push(format!("I2: {key} is {here:?} here and {there:?} at {host}")),
+            (Some(_), None) => broken.push(format!("I2: {key} is missing at {host}")),
+            (None, Some(_)) => broken.push(format!("I2: {key} is at {host} and not here")),
+            (None, None) => {}
+        }
+    }
+}
+
+/// What nobody deleted is still there.
+fn phantom_deletes(here: &BTreeMap<String, Record>, ledger: &[Deed], broken: &mut Vec<String>) {
+    let deleted: BTreeSet<&String> = ledger.iter().filter(|deed| deed.field.is_empty()).map(|deed| &deed.key).collect();
+    let made: BTreeSet<&String> = ledger.iter().map(|deed| &deed.key).collect();
+    for key in made.into_iter().filter(|key| !deleted.contains(key) && !here.contains_key(*key)) {
+        broken.push(format!("I5: {key} is gone, and nobody deleted it"));
+    }
+}
+
+/// Every edit is in the table, or was followed by another one of its own side, or is told of in the history.
+fn lost_updates(store: &SqliteStore, here: &BTreeMap<String, Record>, ledger: &[Deed], broken: &mut Vec<String>) {
+    let told = wait(store.rows_of(
+        "SELECT coalesce(before, '') || coalesce(after, '') || coalesce(detail, '') FROM sync_history \
+         UNION ALL SELECT candidates || coalesce(base, '') FROM sync_conflict",
+    ));
+    let told: String = told.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n");
+    for (at, deed) in ledger.iter().enumerate().filter(|(_, deed)| !deed.field.is_empty()) {
+        // The greatest rank wins by rule, and a set of tags keeps what was added unless somebody took it out.
+        let followed = ledger.iter().skip(at + 1).any(|later| {
+            later.side == deed.side && later.key == deed.key && (later.field == deed.field || later.field.is_empty())
+        });
+        let is_here = here
+            .get(&deed.key)
+            .and_then(|record| record.get(deed.field))
+            .is_some_and(|value| value.contains(&deed.value) || deed.field == "rank");
+        if !followed && !is_here && !told.contains(&deed.value) {
+            broken.push(format!("I3: {} of {} by {} is nowhere: {}", deed.field, deed.key, deed.side, deed.value));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Owns: everybody else who edits: at upstreams and in the local table, and the ledger of what they did.
+//!
+//! Must not know: the engine.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::clock::Clock as _;
+use crate::sandbox::Sandbox;
+use crate::store::SqliteStore;
+
+use super::chance::Chance;
+use super::clock::SimClock;
+use super::net::Sandboxes;
+use super::steps::wait;
+use super::world::PEOPLE;
+
+/// One thing that somebody did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// `local` or a host.
+    pub side: String,
+    /// The record's key.
+    pub key: String,
+    /// The field; empty for a deletion.
+    pub field: &'static str,
+    /// The value, which nobody else ever writes.
+    pub value: String,
+}
+
+/// Everybody else.
+pub struct Hands {
+    /// The local database.
+    pub store: Arc<SqliteStore>,
+    /// Chance.
+    pub chance: Chance,
+    /// Time.
+    pub clock: SimClock,
+    /// What they did, in order.
+    pub ledger: Mutex<Vec<Deed>>,
+    /// Keys that ever existed.
+    pub keys: Mutex<BTreeSet<String>>,
+    /// What happened, a line each.
+    pub trace: Arc<Mutex<Vec<String>>>,
+    /// Numbers values.
+    pub serial: AtomicU64,
+    /// Upstreams that cannot refuse a write that was overtaken: an edit between our look and our write is lost there,
+    /// whatever we do, so nobody edits there while a pass runs.
+    pub unguarded: Vec<String>,
+}
+
+impl Hands {
+    /// The time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Somebody does something somewhere. While no pass runs (`idle`) it may be to make on a second side what somebody made
+    /// on a first one: during a pass that would be two records, as far as anybody can know.
+    pub fn edit(&self, sandboxes: &Sandboxes, idle: bool) {
+        let mut sandboxes = sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts: Vec<String> = sandboxes.keys().cloned().collect();
+        hosts.retain(|host| idle || !self.unguarded.contains(host));
+        let here = self.chance.index(hosts.len() + 1);
+        match hosts.get(here).and_then(|host| Some((host, sandboxes.get_mut(host)?))) {
+            Some((host, sandbox)) => self.edit_there(host, sandbox, idle),
+            None => self.edit_here(idle),
+        }
+    }
+
+    fn edit_there(&self, host: &str, sandbox: &mut Sandbox, idle: bool) {
+        let records = sandbox.all(PEOPLE);
+        let live: Vec<&Value> = records.iter().filter(|record| record["gone"] != true).collect();
+        let act = self.chance.below(100);
+        let Some(record) = self.chance.one(&live).filter(|_| act >= 20) else {
+            let key = self.new_key(host, idle);
+            let (field, value) = self.new_value();
+            // Where clients choose ids, this one chooses, too; elsewhere the server puts its own in its place.
+            let body = json!({"id": format!("theirs-{key}"), "key": key, field: json_of(field, &value)});
+            if sandbox.insert(PEOPLE, &body, self.now()).is_ok() {
+                self.note(host, &key, field, &value);
+            }
+            return;
+        };
+        let (Some(id), Some(key)) = (record["id"].as_str(), record["key"].as_str()) else { return };
+        if act < 26 {
+            if sandbox.remove(PEOPLE, id, self.now()).is_ok() {
+                self.note(host, key, "", "");
+            }
+            return;
+        }
+        let (field, value) = self.new_value();
+        if sandbox.edit(PEOPLE, id, &json!({field: json_of(field, &value)}), self.now()).is_ok() {
+            self.note(host, key, field, &value);
+        }
+    }
+
+    fn edit_here(&self, idle: bool) {
+        let keys = self.local_keys();
+        let act = self.chance.below(100);
+        let Some(key) = self.chance.one(&keys).filter(|_| act >= 20) else {
+            let key = self.new_key("local", idle);
+            let (field, value) = self.new_value();
+            self.note("local", &key, field, &value);
+            self.sql(&format!("INSERT INTO people (key, {field}) VALUES ('{key}', {})", sql_of(field, &value)));
+            return;
+        };
+        if act < 26 {
+            self.note("local", key, "", "");
+            self.sql(&format!("DELETE FROM people WHERE key = '{key}'"));
+            return;
+        }
+        let (field, value) = self.new_value();
+        self.note("local", key, field, &value);
+        self.sql(&format!("UPDATE people SET {field} = {} WHERE key = '{key}'", sql_of(field, &value)));
+    }
+
+    /// The keys of all rows.
+    pub fn local_keys(&self) -> Vec<String> {
+        wait(self.store.rows_of("SELECT key FROM people ORDER BY key"))
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|mut row| row.pop())
+            .collect()
+    }
+
+    fn sql(&self, text: &str) {
+        if let Err(error) = wait(self.store.as_another_program(text)) {
+            self.say(format!("! {text}: {error}"));
+        }
+    }
+
+    /// A key that nobody has, or now and then one that is known on one other side only.
+    fn new_key(&self, side: &str, idle: bool) -> String {
+        let number = self.serial.fetch_add(1, Ordering::AcqRel);
+        let here = self.local_keys();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<&String> = keys.iter().collect();
+        if let Some(key) = self.chance.one(&known).filter(|_| self.chance.percent(10))
+            && ledger.iter().filter(|deed| deed.key == **key).all(|deed| deed.side != side && !deed.field.is_empty())
+            && ledger.iter().filter(|deed| deed.key == **key).count() == 1
+            && idle
+            && !here.contains(key)
+        {
+            return (*key).clone();
+        }
+        let key = format!("k{number}");
+        keys.insert(key.clone());
+        key
+    }
+
+    fn new_value(&self) -> (&'static str, String) {
+        let number = self.serial.fetch_add(1, Ordering::AcqRel);
+        let field = self.chance.one(&["name", "name", "phone", "street", "city", "tags", "rank"]).copied();
+        let field = field.unwrap_or("name");
+        let value = match field {
+            "phone" => format!("9{number:06}"),
+            "rank" => number.to_string(),
+            // An upstream that trims makes its own of it.
+            "name" if self.chance.percent(20) => format!("v{number}x "),
+            _ => format!("v{number}x"),
+        };
+        (field, value)
+    }
+
+    fn note(&self, side: &str, key: &str, field: &'static str, value: &str) {
+        self.say(format!(
+            "* {side}: {key} {}",
+            if field.is_empty() { "deleted".into() } else { format!("{field} = {value}") }
+        ));
+        let deed = Deed { side: side.to_owned(), key: key.to_owned(), field, value: value.trim().to_owned() };
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).push(deed);
+    }
+
+    fn say(&self, line: String) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+fn json_of(field: &str, value: &str) -> Value {
+    match field {
+        "tags" => json!([value]),
+        "rank" => json!(value.parse::<i64>().unwrap_or(0)),
+        _ => json!(value),
+    }
+}
+
+fn sql_of(field: &str, value: &str) -> String {
+    match field {
+        "tags" => format!("'[\"{value}\"]'"),
+        "rank" => value.to_owned(),
+        _ => format!("'{value}'"),
+    }
+}

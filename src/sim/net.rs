@@ -1,0 +1,159 @@
+//! Owns: the network of a simulation: requests reach sandboxes, or do not; answers come back, or do not.
+//!
+//! Must not know: what requests mean.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::Request;
+
+use crate::sandbox::{Deliver, Fault, Matcher, Sandbox};
+use crate::upstream::{Outgoing, Response, Transport, TransportError};
+
+use super::chance::Chance;
+use super::hands::Hands;
+use super::steps::Steps;
+use super::world::PEOPLE;
+
+/// What may go wrong with an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    NotSent,
+    LostRequest,
+    LostAnswer,
+    Failing,
+    Busy,
+    Throttled,
+    Stale,
+    Truncated,
+}
+
+const TROUBLES: [Trouble; 8] = [
+    Trouble::NotSent,
+    Trouble::LostRequest,
+    Trouble::LostAnswer,
+    Trouble::Failing,
+    Trouble::Busy,
+    Trouble::Throttled,
+    Trouble::Stale,
+    Trouble::Truncated,
+];
+
+/// All upstreams, by host.
+pub type Sandboxes = Arc<Mutex<BTreeMap<String, Sandbox>>>;
+
+/// The transport of a simulation.
+pub struct Net {
+    /// The upstreams.
+    pub sandboxes: Sandboxes,
+    /// Time and crashes.
+    pub steps: Arc<Steps>,
+    /// Chance.
+    pub chance: Chance,
+    /// Who edits meanwhile.
+    pub hands: Arc<Hands>,
+    /// So many of a hundred exchanges go wrong.
+    pub trouble_percent: AtomicU64,
+    /// So many of a hundred exchanges see an edit in the middle.
+    pub edit_percent: AtomicU64,
+    /// What happened, a line each.
+    pub trace: Arc<Mutex<Vec<String>>>,
+    /// When each upstream was last written to: its reads may lag behind for a while.
+    pub written: Mutex<BTreeMap<String, u64>>,
+}
+
+/// How long reads may lag behind writes, in microseconds.
+const LAG_MAX: u64 = 50_000_000;
+
+impl Net {
+    fn say(&self, line: String) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    async fn through(&self, request: Outgoing) -> Result<Response, TransportError> {
+        self.steps.may_die().await;
+        let line = format!("{} {}", request.method, request.url);
+        self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
+        let trouble = self.chance.percent(self.trouble_percent.load(Ordering::Acquire));
+        let trouble = trouble.then(|| self.chance.one(&TROUBLES).copied()).flatten();
+        match trouble {
+            Some(Trouble::NotSent) => {
+                self.say(format!("  {line}: not sent"));
+                return Err(TransportError::NotSent("the simulation says so".into()));
+            }
+            Some(Trouble::LostRequest) => {
+                self.steps.sleep(request.timeouts.idle).await;
+                self.say(format!("  {line}: lost on the way there"));
+                return Err(TransportError::TimedOut("the simulation says so".into()));
+            }
+            _ => {}
+        }
+        let answer = self.at_the_sandbox(&request, trouble);
+        self.steps.may_die().await;
+        self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
+        if self.chance.percent(self.edit_percent.load(Ordering::Acquire)) {
+            self.hands.edit(&self.sandboxes, false);
+        }
+        let shown = match &answer {
+            Ok(response) => response.status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let sent = request.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned()).unwrap_or_default();
+        self.say(format!("  {line} {sent} → {shown}{}", trouble.map(|one| format!(" ({one:?})")).unwrap_or_default()));
+        answer
+    }
+
+    /// Listings come from an index or a replica; a point read shows what was written.
+    fn may_lag(&self, host: &str, method: &http::Method, path: &str) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let recently = |at: &u64| self.steps.now_us().saturating_sub(*at) < LAG_MAX;
+        *method == http::Method::GET && path == PEOPLE && written.get(host).is_some_and(recently)
+    }
+
+    fn at_the_sandbox(&self, request: &Outgoing, trouble: Option<Trouble>) -> Result<Response, TransportError> {
+        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let Some(sandbox) = sandboxes.get_mut(&host) else {
+            return Err(TransportError::NotSent(format!("no upstream at {host}")));
+        };
+        let fault = match trouble {
+            Some(Trouble::Failing) => Some(Fault::status(500)),
+            Some(Trouble::Busy) => Some(Fault::status(503)),
+            Some(Trouble::Throttled) => Some(Fault::throttled("2")),
+            Some(Trouble::Stale) if self.may_lag(&host, &request.method, request.url.path()) => Some(Fault::StaleRead),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            sandbox.push_fault(Matcher::any(), fault);
+        }
+        let path = &request.url[url::Position::BeforePath..];
+        let mut built = Request::new(request.body.clone().unwrap_or_else(Bytes::new));
+        *built.method_mut() = request.method.clone();
+        *built.uri_mut() = path.parse().map_err(|_| TransportError::NotSent(format!("no path: {path}")))?;
+        *built.headers_mut() = request.headers.clone();
+        let outcome = sandbox.handle(self.hands.now(), &built);
+        if request.method != http::Method::GET {
+            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host, self.steps.now_us());
+        }
+        sandbox.clear_faults();
+        match (trouble, outcome.deliver) {
+            (Some(Trouble::LostAnswer | Trouble::Truncated), _) | (_, Deliver::Lost | Deliver::Truncated { .. }) => {
+                Err(TransportError::Broken("the simulation says so".into()))
+            }
+            _ => {
+                let (head, body) = outcome.response.into_parts();
+                Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+            }
+        }
+    }
+}
+
+impl Transport for Net {
+    fn exchange(&self, request: Outgoing) -> BoxFuture<'_, Result<Response, TransportError>> {
+        Box::pin(self.through(request))
+    }
+}

@@ -1,0 +1,123 @@
+//! Owns: the rules of a seed, as an operator would write them, and their way through the real checks.
+//!
+//! Must not know: sandboxes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::rules::{Context, Ruleset, Source, check};
+
+use super::chance::Chance;
+use super::world::{Creates, Deletes, Guarded, Pages, Style, base_url};
+
+/// The rules of a seed.
+pub fn text(styles: &[Style], chance: &Chance) -> String {
+    let names: Vec<&str> = styles.iter().map(|style| style.name).collect();
+    let mut priority: Vec<&str> = names.clone();
+    priority.insert(chance.index(names.len() + 1), "local");
+    let chains = [
+        r#"["latest", "source_priority", "manual"]"#,
+        r#"["source_priority", "manual"]"#,
+        r#"["manual"]"#,
+        r#"["latest", "manual"]"#,
+    ];
+    let chain = chance.one(&chains).copied().unwrap_or_default();
+    let priority = if chain.contains("source_priority") { format!("priority = {priority:?}\n") } else { String::new() };
+    let update_vs_delete = chance.one(&["update_wins", "delete_wins", "manual"]).copied().unwrap_or_default();
+    let on_remote_delete = chance.one(&["propagate", "queue", "restore"]).copied().unwrap_or_default();
+    let limits = if chance.percent(50) { "limits = { delete = 1000 }\n" } else { "" };
+    let mut text = format!(
+        r#"[collection.people]
+{priority}merge = {chain}
+update_vs_delete = "{update_vs_delete}"
+on_remote_delete = "{on_remote_delete}"
+{limits}match = {{ keys = [["key"]] }}
+[collection.people.fields]
+key = {{ type = "text", required = true, normalize = ["trim", "lowercase"] }}
+name = "text"
+phone = {{ type = "text", normalize = ["digits"] }}
+rank = {{ type = "integer", merge = ["max"] }}
+street = {{ type = "text", group = "address" }}
+city = {{ type = "text", group = "address" }}
+tags = "set"
+"#
+    );
+    for style in styles {
+        of_upstream(&mut text, style);
+    }
+    text
+}
+
+fn of_upstream(text: &mut String, style: &Style) {
+    let name = style.name;
+    let page = match style.pages {
+        Pages::One => r#""none""#,
+        Pages::Cursor => r#"{ kind = "cursor", next = ".next", into = "query.after" }"#,
+        Pages::NextUrl => r#"{ kind = "next_url", next = ".next" }"#,
+    };
+    let incremental =
+        if style.since { r#"{ kind = "since", into = "query.since", lookback = "2m" }"# } else { r#""none""# };
+    let deletes = match style.deletes {
+        Deletes::Tombstone => r#"{ kind = "tombstone", when = ".gone == true" }"#,
+        Deletes::Absence => r#"{ kind = "absence" }"#,
+    };
+    let get = if style.get { "get = \"GET /people/{id}\"\n" } else { "" };
+    let (method, body) = if style.whole { ("PUT", "full") } else { ("PATCH", "changed") };
+    let precondition = match style.guarded {
+        Guarded::Header => r#"{ header = "If-Match", value = '"{version}"' }"#,
+        Guarded::Reread => r#""reread""#,
+    };
+    let create = match style.creates {
+        Creates::Listing => "request = \"POST /people\"",
+        Creates::Match => "request = \"POST /people\"\nidempotency = { match = \"key\" }",
+        Creates::Header => "request = \"POST /people\"\nidempotency = { header = \"Idempotency-Key\" }",
+        Creates::ClientId => "request = \"PUT /people/{id}\"\nidempotency = { client_id = \"uuid\" }",
+    };
+    // Writing to a String cannot fail.
+    let _infallible = write!(
+        text,
+        r#"
+[upstream.{name}]
+base_url = "{url}"
+concurrency = 2
+[binding.people.{name}]
+id = ".id"
+version = ".etag"
+updated_at = ".updated"
+[binding.people.{name}.read]
+request = "GET /people"
+records = ".results[]"
+page = {page}
+incremental = {incremental}
+deletes = {deletes}
+{get}[binding.people.{name}.map]
+key = ".key"
+name = ".name"
+phone = ".phone"
+rank = ".rank"
+street = ".street"
+city = ".city"
+tags = ".tags"
+[binding.people.{name}.write.create]
+{create}
+[binding.people.{name}.write.update]
+request = "{method} /people/{{id}}"
+body = "{body}"
+precondition = {precondition}
+[binding.people.{name}.write.delete]
+request = "DELETE /people/{{id}}"
+precondition = "none"
+"#,
+        url = base_url(name),
+    );
+}
+
+/// Checks them. A mistake here is a mistake of the simulator.
+pub fn checked(text: &str) -> Result<Arc<Ruleset>, String> {
+    let sources = [Source { path: "sim.toml".into(), text: text.to_owned() }];
+    let vars = BTreeMap::new();
+    let checked = check(&sources, &Context { vars: &vars, has_secret: &|_| false });
+    let told: Vec<String> = checked.diagnostics.iter().map(|note| format!("{note:?}")).collect();
+    checked.ruleset.map(Arc::new).ok_or_else(|| told.join("\n"))
+}

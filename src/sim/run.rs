@@ -1,0 +1,281 @@
+//! Owns: one simulation: its safety phase, its liveness phase, and what came of it.
+//!
+//! Must not know: what each invariant means.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::reconcile::{Engine, PassOptions, PassReport, Silent};
+use crate::rules::Ruleset;
+use crate::store::{self, ConflictFilter, OpenOptions, SqliteStore, Store, StoreError};
+use crate::upstream::{Client, Transport};
+
+use super::chance::Chance;
+use super::check;
+use super::clock::SimClock;
+use super::hands::Hands;
+use super::net::{Net, Sandboxes};
+use super::rules;
+use super::steps::{Ended, Steps, wait};
+use super::store::SimStore;
+use super::world::{self, Guarded, Style};
+
+/// Passes under faults.
+const SAFETY_PASSES: u64 = 10;
+/// Passes within which all sides must have come to rest once faults and edits are over.
+const LIVENESS_PASSES: u64 = 14;
+
+/// What came of a seed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The invariants that did not hold, in words.
+    pub broken: Vec<String>,
+    /// Everything that happened, a line each.
+    pub trace: Vec<String>,
+    /// Passes, of which so many died.
+    pub passes: u64,
+    /// Passes that died.
+    pub crashes: u64,
+    /// What others did.
+    pub deeds: usize,
+}
+
+/// Runs a seed.
+pub fn simulate(seed: u64) -> Verdict {
+    match Simulation::new(seed) {
+        Ok(mut simulation) => {
+            simulation.run();
+            simulation.verdict
+        }
+        Err(words) => Verdict { broken: vec![format!("the simulation cannot begin: {words}")], ..Verdict::default() },
+    }
+}
+
+struct Simulation {
+    styles: Vec<Style>,
+    rules: Arc<Ruleset>,
+    store: Arc<SqliteStore>,
+    steps: Arc<Steps>,
+    chance: Chance,
+    engine_chance: Chance,
+    net: Arc<Net>,
+    sandboxes: Sandboxes,
+    hands: Arc<Hands>,
+    trace: Arc<Mutex<Vec<String>>>,
+    verdict: Verdict,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Result<Self, String> {
+        let chance = Chance::new(seed);
+        let engine_chance = Chance::new(!seed);
+        let styles = world::styles(&chance);
+        let text = rules::text(&styles, &chance);
+        let checked = rules::checked(&text)?;
+        let store = SqliteStore::open(&OpenOptions::memory()).map_err(|error| error.to_string())?;
+        let store = Arc::new(store);
+        let steps = Arc::new(Steps::default());
+        let trace = Arc::new(Mutex::new(Vec::new()));
+        let host = |style: &Style| format!("{}.example.com", style.name);
+        let sandboxes: BTreeMap<_, _> = styles.iter().map(|style| (host(style), world::sandbox(style))).collect();
+        let sandboxes = Arc::new(Mutex::new(sandboxes));
+        let hands = Arc::new(Hands {
+            store: Arc::clone(&store),
+            chance: chance.clone(),
+            clock: SimClock::new(Arc::clone(&steps), chance.clone()),
+            ledger: Mutex::default(),
+            keys: Mutex::default(),
+            trace: Arc::clone(&trace),
+            serial: AtomicU64::new(100),
+            unguarded: styles.iter().filter(|style| style.guarded == Guarded::Reread).map(host).collect(),
+        });
+        let net = Arc::new(Net {
+            sandboxes: Arc::clone(&sandboxes),
+            steps: Arc::clone(&steps),
+            chance: chance.clone(),
+            hands: Arc::clone(&hands),
+            trouble_percent: AtomicU64::new(if chance.percent(20) { 0 } else { 2 + chance.below(25) }),
+            edit_percent: AtomicU64::new(chance.below(12)),
+            trace: Arc::clone(&trace),
+            written: Mutex::default(),
+        });
+        let simulation = Self {
+            styles,
+            rules: checked,
+            store,
+            steps,
+            chance,
+            engine_chance,
+            net,
+            sandboxes,
+            hands,
+            trace,
+            verdict: Verdict::default(),
+        };
+        simulation.say(text);
+        Ok(simulation)
+    }
+
+    fn run(&mut self) {
+        // The tables are there before anybody edits.
+        self.pass(0, false);
+        for _ in 0..SAFETY_PASSES {
+            for _ in 0..self.chance.below(5) {
+                self.hands.edit(&self.sandboxes, true);
+            }
+            self.approve(50);
+            self.resolve(20);
+            let fuse = if self.chance.percent(30) { 1 + self.chance.below(60) } else { 0 };
+            self.pass(fuse, self.chance.percent(30));
+            self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
+        }
+        self.net.trouble_percent.store(0, Ordering::Release);
+        self.net.edit_percent.store(0, Ordering::Release);
+        self.say("-- faults and edits are over".into());
+        let mut quiet = 0;
+        for _ in 0..LIVENESS_PASSES {
+            self.steps.pass_time(Duration::from_mins(10));
+            self.approve(100);
+            self.resolve(100);
+            let report = self.pass(0, true);
+            quiet = if report.as_ref().is_some_and(is_quiet) { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                break;
+            }
+        }
+        if quiet < 2 {
+            self.broken("I1 I2: the sides do not come to rest".into());
+        }
+        let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = check::all(&self.store, &sandboxes, &self.styles, &self.hands);
+        drop(sandboxes);
+        for words in found {
+            self.broken(words);
+        }
+        self.verdict.deeds = self.hands.ledger.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.verdict.trace = std::mem::take(&mut *self.trace.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn broken(&mut self, words: String) {
+        self.say(format!("BROKEN {words}"));
+        self.verdict.broken.push(words);
+    }
+
+    fn say(&self, line: String) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    /// One process's life: it opens the engine and makes one pass, unless it dies before.
+    fn pass(&mut self, fuse: u64, full: bool) -> Option<PassReport> {
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::new(Arc::clone(&self.steps), self.engine_chance.clone()));
+        let store: Arc<dyn Store> = Arc::new(SimStore::new(Arc::clone(&self.store), Arc::clone(&self.steps)));
+        let transport: Arc<dyn Transport> = Arc::<Net>::clone(&self.net);
+        let rules = Arc::clone(&self.rules);
+        self.verdict.passes += 1;
+        self.say(format!(
+            "- pass {}{}{}",
+            self.verdict.passes,
+            if full { " (full)" } else { "" },
+            match fuse {
+                0 => String::new(),
+                steps => format!(", dies at step {steps}"),
+            }
+        ));
+        self.steps.set_fuse(fuse);
+        let life = async {
+            let mut clients = BTreeMap::new();
+            for (name, upstream) in &rules.upstreams {
+                let client = Client::new(Arc::clone(upstream), &|_| None, Arc::clone(&transport), Arc::clone(&clock));
+                clients.insert(name.clone(), Arc::new(client.map_err(|failure| failure.to_string())?));
+            }
+            let (engine, _notices) = Engine::open(store, Arc::clone(&rules), clients, Arc::clone(&clock))
+                .await
+                .map_err(|error| error.to_string())?;
+            let options = PassOptions { trigger: "sim".into(), full, dry_run: false, all_changes: false };
+            engine.pass("people", &options, &Silent).await.map_err(|error| error.to_string())
+        };
+        let ended = self.steps.run(life);
+        self.steps.set_fuse(0);
+        match ended {
+            Ended::Done(Ok(report)) => {
+                self.say(format!(
+                    "  = {:?} {}",
+                    report.outcome,
+                    serde_json::to_string(&report.upstreams).unwrap_or_default()
+                ));
+                Some(report)
+            }
+            Ended::Done(Err(words)) => {
+                self.broken(format!("a pass failed: {words}"));
+                None
+            }
+            Ended::Crashed => {
+                self.verdict.crashes += 1;
+                self.say("  = died".into());
+                None
+            }
+            Ended::Stuck => {
+                self.broken("a pass waits for something that never comes".into());
+                None
+            }
+        }
+    }
+
+    /// A person approves the open halt, in so many of a hundred cases.
+    fn approve(&self, percent: u64) {
+        let Ok(open) = self.look(|view| view.halts(None, true)) else { return };
+        let now = self.hands.now().timestamp_micros();
+        for halt in open.into_iter().filter(|halt| halt.approved_at.is_none()) {
+            if self.chance.percent(percent) {
+                self.say(format!("* approved: {}", halt.halts));
+                let approved = wait(store::write(self.store.as_ref(), move |tx| tx.set_halt(halt.id, Some(now), None)));
+                self.must(approved);
+            }
+        }
+    }
+
+    /// A person resolves open conflicts, in so many of a hundred cases each.
+    fn resolve(&self, percent: u64) {
+        let Ok(open) = self.look(|view| view.conflicts(&ConflictFilter::default())) else { return };
+        for row in open.into_iter().filter(|row| row.resolution.is_none()) {
+            if !self.chance.percent(percent) {
+                continue;
+            }
+            let choice = if row.fields.is_empty() {
+                let choices = [r#"{"keep":true}"#.to_owned(), r#"{"delete":true}"#.to_owned()];
+                self.chance.one(&choices).cloned()
+            } else {
+                let sides: Vec<serde_json::Value> = serde_json::from_str(&row.candidates).unwrap_or_default();
+                let named = |side: &serde_json::Value| side["origin"].as_str().map(str::to_owned);
+                let names: Vec<String> = sides.iter().filter_map(named).collect();
+                self.chance.one(&names).map(|name| format!(r#"{{"take":"{name}"}}"#))
+            };
+            let Some(choice) = choice else { continue };
+            self.say(format!("* conflict {} about {:?}: {choice}", row.id, row.fields));
+            let written =
+                wait(store::write(self.store.as_ref(), move |tx| tx.set_resolution(row.id, Some(choice.as_str()))));
+            self.must(written);
+        }
+    }
+
+    fn must(&self, outcome: Result<(), StoreError>) {
+        if let Err(error) = outcome {
+            self.say(format!("! {error}"));
+        }
+    }
+
+    fn look<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&dyn store::View) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        wait(store::read(self.store.as_ref(), job))
+    }
+}
+
+/// Nothing was written anywhere, and nothing is left to be done or decided.
+fn is_quiet(report: &PassReport) -> bool {
+    report.outcome == crate::reconcile::Outcome::Ok && report.remote_writes() == 0 && report.local.total() == 0
+}

@@ -1,0 +1,22 @@
+//! Owns: the simulator's own tests: seeds that hold, seeds that failed once, and that a seed is a seed.
+//!
+//! Must not know: more than `simulate`.
+
+use super::simulate;
+
+fn holds(seed: u64) {
+    let verdict = simulate(seed);
+    assert!(verdict.broken.is_empty(), "seed {seed}: {:#?}", verdict.broken);
+}
+
+#[test]
+fn i18_a_seed_always_gives_the_same_trace() {
+    for seed in [1, 2, 3] {
+        assert_eq!(simulate(seed), simulate(seed), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_invariants_hold() {
+    (0..40).for_each(holds);
+}

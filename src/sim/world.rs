@@ -1,0 +1,154 @@
+//! Owns: what a seed's upstreams are like, and the sandboxes that behave so.
+//!
+//! Must not know: what goes wrong in it, who edits.
+
+use crate::sandbox::{
+    Concurrency, CursorEnd, Delete, IdStyle, Idempotency, Normalise, Paging, Put, ResourceConfig, Sandbox,
+    SandboxConfig, Since, SinceBy, TimeFormat, UpdatedAt,
+};
+
+use super::chance::Chance;
+
+/// How writes are kept from overwriting what they were not merged with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarded {
+    /// `If-Match`.
+    Header,
+    /// The record is read again just before.
+    Reread,
+}
+
+/// How a create whose answer was lost is found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creates {
+    /// By match key in the listing.
+    Listing,
+    /// By a lookup of the match key.
+    Match,
+    /// By the same idempotency key.
+    Header,
+    /// We choose the id.
+    ClientId,
+}
+
+/// How deletes show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletes {
+    /// As archived records in the listing.
+    Tombstone,
+    /// By absence.
+    Absence,
+}
+
+/// How a listing is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// Not at all.
+    One,
+    /// By cursor.
+    Cursor,
+    /// By the URL of the next page.
+    NextUrl,
+}
+
+/// One upstream.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// `a`, `b`, `c`.
+    pub name: &'static str,
+    /// Preconditions.
+    pub guarded: Guarded,
+    /// A point read exists.
+    pub get: bool,
+    /// Lost creates.
+    pub creates: Creates,
+    /// Deletes.
+    pub deletes: Deletes,
+    /// Paging.
+    pub pages: Pages,
+    /// Listings can be restricted to what changed.
+    pub since: bool,
+    /// Updates carry the whole record.
+    pub whole: bool,
+    /// The upstream trims names.
+    pub trims: bool,
+}
+
+/// The upstreams of a seed.
+pub fn styles(chance: &Chance) -> Vec<Style> {
+    let count = 1 + chance.index(3);
+    ["a", "b", "c"].into_iter().take(count).map(|name| style(name, chance)).collect()
+}
+
+fn style(name: &'static str, chance: &Chance) -> Style {
+    let get = chance.percent(70);
+    let guarded = if get && chance.percent(40) { Guarded::Reread } else { Guarded::Header };
+    let creates = match chance.below(4) {
+        0 => Creates::Match,
+        1 => Creates::Header,
+        2 if get => Creates::ClientId,
+        _ => Creates::Listing,
+    };
+    let deletes = if chance.percent(50) { Deletes::Tombstone } else { Deletes::Absence };
+    let pages = match chance.below(3) {
+        0 => Pages::One,
+        1 => Pages::Cursor,
+        _ => Pages::NextUrl,
+    };
+    Style {
+        name,
+        guarded,
+        get,
+        creates,
+        deletes,
+        pages,
+        since: deletes == Deletes::Tombstone && chance.percent(50),
+        whole: get && chance.percent(25),
+        trims: chance.percent(40),
+    }
+}
+
+/// The path of the one resource.
+pub const PEOPLE: &str = "/people";
+
+/// A sandbox of this style.
+pub fn sandbox(style: &Style) -> Sandbox {
+    let mut people = ResourceConfig::at(PEOPLE);
+    people.id = match style.creates {
+        Creates::ClientId => IdStyle::Client,
+        Creates::Listing | Creates::Match | Creates::Header => IdStyle::Server { prefix: style.name.to_owned() },
+    };
+    people.concurrency = match style.guarded {
+        Guarded::Header => Concurrency::default(),
+        Guarded::Reread if style.creates == Creates::ClientId => Concurrency::default(),
+        Guarded::Reread => Concurrency::ignored(),
+    };
+    people.idempotency = (style.creates == Creates::Header).then(Idempotency::default);
+    people.updated_at = Some(UpdatedAt { path: "updated".into(), format: TimeFormat::Rfc3339Ms });
+    people.put = if style.creates == Creates::ClientId { Put::ReplaceOrCreate } else { Put::Replace };
+    if style.deletes == Deletes::Tombstone {
+        people.delete = Delete::Archive { listed: true };
+        people.removed_at = Some("gone".into());
+    }
+    people.since = style.since.then(|| Since { param: "since".into(), by: SinceBy::UpdatedAt, tombstones: false });
+    people.paging = match style.pages {
+        Pages::One => Paging::None,
+        Pages::Cursor => Paging::Cursor {
+            param: "after".into(),
+            limit: "limit".into(),
+            next_at: "next".into(),
+            end: CursorEnd::Null,
+        },
+        Pages::NextUrl => Paging::NextUrl { next_at: "next".into(), limit: "limit".into() },
+    };
+    people.page_size = 3;
+    if style.trims {
+        people.normalise = vec![("name".into(), Normalise::Trim)];
+    }
+    Sandbox::new(SandboxConfig { base_url: Some(base_url(style.name)), account: None, ..SandboxConfig::of([people]) })
+}
+
+/// Where an upstream is said to be. Nothing is ever looked up there.
+pub fn base_url(name: &str) -> String {
+    format!("https://{name}.example.com")
+}
