@@ -142,6 +142,26 @@ async fn an_unknown_version_is_read_first() {
     assert_eq!(inside.writes().len(), 1);
 }
 
+/// After a merge some upstreams redirect from the record that is gone to the one that is left.
+#[tokio::test]
+async fn s11_another_record_in_the_answer_is_never_taken_for_the_one_that_was_asked_for() {
+    let other = json!({"id": "5", "etag": "9", "name": "Eve", "phone": "7"});
+    let moved = || answer(301, &[("location", "/c/5")], "");
+    let script = Script::new([moved(), ok(&other), ok(&other), ok(&json!({"etag": "8", "name": "Ann"}))]);
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().precondition = Precondition::Reread;
+    let failure = get(&client, &rules, "1").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::BadAnswer);
+    let words = "GET /c/1 200: record 1 was asked for, and record 5 is the answer";
+    assert!(failure.words.starts_with(words), "{failure}");
+    let expected = Remote { raw: raw(&json!({"id": "1", "name": "Ann"})), version: None, observed_at: client.now() };
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
+    assert!(matches!(&written, Written::NotDone(failure) if failure.words.starts_with(words)), "{written:?}");
+    assert_eq!(script.asked().len(), 3, "nothing is written on the word of another record");
+    assert!(matches!(get(&client, &rules, "1").await, Ok(Got::Found(_))), "the address named it");
+}
+
 #[tokio::test]
 async fn s51_a_full_body_keeps_what_the_mapping_does_not_know() {
     let (client, inside) = things();
