@@ -63,6 +63,21 @@ pub fn token_text(body: &[u8], at: Option<&Range<usize>>) -> Option<String> {
     }
 }
 
+/// As [`token_text`], where the text says how a listing goes on: only nothing, null and `""` say that it does not. Any
+/// other value that is no text or number is an error, because taking it for the end would make a listing look complete.
+pub fn next_text(body: &[u8], at: Option<&Range<usize>>) -> Result<Option<String>, String> {
+    let Some(token) = at.and_then(|at| body.get(at.clone())) else { return Ok(None) };
+    if matches!(token, b"null" | b"\"\"") {
+        return Ok(None);
+    }
+    let text = match token.first() {
+        Some(b't' | b'f') => None,
+        _ => token_text(body, at),
+    };
+    let shown = || String::from_utf8_lossy(token.get(..40).unwrap_or(token)).into_owned();
+    text.map(Some).ok_or_else(|| format!("the next page cannot be told from `{}`", shown()))
+}
+
 struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -211,13 +211,44 @@ async fn link_headers_as_they_come() {
     assert_eq!((failure, lines[1].as_str()), (None, "GET /v1/c?page=3;x"));
 }
 
+/// Taken for the end, each of these would make a part of the collection look like all of it.
+#[tokio::test]
+async fn s16_a_next_page_that_cannot_be_read_is_not_the_end() {
+    let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
+    let by_header = || Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()) };
+    let mut cases = Vec::new();
+    for next in [r#""\ud800x""#, r#"{"after":"z"}"#, "[]", "true", "false"] {
+        let body = format!(r#"{{"results":[{{"id":"1"}}],"next":{next}}}"#);
+        cases.extend([cursor(), next_url()].map(|paging| (paging, answer(200, &[], &body))));
+    }
+    let listed = || answer(200, &[], r#"{"results":[{"id":"1"}]}"#).unwrap();
+    let with = |name: &'static str, value: &[u8]| {
+        let mut response = listed();
+        response.headers.insert(name, ::http::HeaderValue::from_bytes(value).unwrap());
+        Ok(response)
+    };
+    cases.push((Paging::LinkHeader, with("link", b"</c?q=\xe9&page=2>; rel=\"next\"")));
+    cases.push((Paging::LinkHeader, with("link", b"</c?page=2; rel=\"next\"")));
+    cases.push((by_header(), with("next-page", b"/c?q=\xe9&page=2")));
+    for (paging, first) in cases {
+        let shown = format!("{paging:?} {first:?}");
+        let (pages, failure, lines) = scripted(paging, vec![first]).await;
+        assert_eq!((pages.len(), lines.len(), failure.unwrap().kind), (0, 1, FailureKind::BadAnswer), "{shown}");
+    }
+    let link = "</v1/c?q=é&page=2>; rel=\"next\"; title=\"".as_bytes();
+    let first = with("link", &[link, b"\xe9\""].concat());
+    let (_, failure, lines) = scripted(Paging::LinkHeader, vec![first, Ok(listed())]).await;
+    // The second answer repeats the first: what counts is where it was asked for.
+    assert_eq!((lines[1].as_str(), failure.unwrap().kind), ("GET /v1/c?q=%C3%A9&page=2", FailureKind::BadAnswer));
+}
+
 #[tokio::test]
 async fn more_that_is_false_ends_a_listing() {
     let more = Some(Filter::compile(".has_more", &[]).unwrap());
     let paging = Paging::Cursor { next: NextAt::Body(path(".last")), into: query("after"), more };
     let pages = vec![
         ok(&json!({"results": [{"id": "1"}], "has_more": true, "last": 7})),
-        ok(&json!({"results": [{"id": "2"}], "has_more": false, "last": 8})),
+        ok(&json!({"results": [{"id": "2"}], "has_more": false, "last": {"id": 8}})),
     ];
     let (pages, failure, lines) = scripted(paging, pages).await;
     assert_eq!((pages.concat().len(), failure), (2, None));
