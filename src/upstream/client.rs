@@ -286,6 +286,9 @@ impl Client {
                 let colon = if said.is_empty() { "" } else { ": " };
                 (Some(response.status), format!("the credentials are refused{colon}{said}"))
             }
+            Ok(response) if (300..400).contains(&response.status) && request.method != Method::GET => {
+                (Some(response.status), "a redirect, and no write is sent on to another address".to_owned())
+            }
             Ok(response) => (Some(response.status), words::upstream_words(response)),
             Err(error @ TransportError::NotSent(_)) => {
                 (None, format!("{} cannot be reached, {error}", request.url.origin().ascii_serialization()))

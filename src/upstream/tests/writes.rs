@@ -221,6 +221,39 @@ async fn f45_a_conflict_that_is_none_of_the_version_is_a_refusal() {
     assert_eq!(written, Written::Refused("PATCH /c/1 409: scripted fault".to_owned()));
 }
 
+/// A redirect says nothing about what was done, and asking for it in each pass would change nothing.
+#[tokio::test]
+async fn a_write_that_is_redirected_is_unknown_or_refused_and_never_follows() {
+    let redirect = |inside: &Inside, method| {
+        inside.with(|s| s.push_fault(Matcher::of(method, "/c"), Fault::Redirect { url: "/elsewhere".to_owned() }));
+    };
+    let (client, inside) = things();
+    let mut rules = binding(client.upstream());
+    redirect(&inside, ::http::Method::POST);
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Bob")])).await;
+    assert!(matches!(written, Written::Unknown(_)), "{written:?}");
+    rules.create.as_mut().unwrap().idempotency =
+        Idempotency::Header { name: "Idempotency-Key".to_owned(), ttl: Duration::from_hours(24) };
+    redirect(&inside, ::http::Method::POST);
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Bob")])).await;
+    let words = "POST /c 307: a redirect, and no write is sent on to another address";
+    assert_eq!(written, Written::Refused(words.to_owned()));
+    let before = seen(&client, &rules).await;
+    for precondition in [Precondition::Reread, Precondition::None, rules.update.clone().unwrap().precondition] {
+        rules.update.as_mut().unwrap().precondition = precondition;
+        redirect(&inside, ::http::Method::PATCH);
+        let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+        assert!(matches!(written, Written::Refused(_)), "{written:?}");
+    }
+    assert_eq!(inside.writes().len(), 5);
+    // Where the record is not as it was, something came of it, or somebody else was there: evidence has to decide.
+    let script = Script::new([answer(303, &[("location", "/x")], ""), ok(&json!({"id": "1", "phone": "2"}))]);
+    let client = self::client(upstream(BASE), script, &TestClock::new());
+    rules.update.as_mut().unwrap().precondition = Precondition::None;
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+    assert!(matches!(written, Written::Unknown(_)), "{written:?}");
+}
+
 type Judge = fn(&Written) -> bool;
 
 #[tokio::test]
