@@ -69,7 +69,11 @@ async fn send_chunk(
     };
     let refused_as_a_whole = matches!(
         failure.kind,
-        FailureKind::Invalid | FailureKind::Conflict | FailureKind::NotFound | FailureKind::Gone
+        FailureKind::Invalid
+            | FailureKind::Forbidden
+            | FailureKind::Conflict
+            | FailureKind::NotFound
+            | FailureKind::Gone
     );
     if refused_as_a_whole && batch.bisect && items.len() > 1 {
         let second = items.split_off(items.len() / 2);
@@ -81,7 +85,7 @@ async fn send_chunk(
     for item in items {
         let written = match failure.kind {
             // Alone it is refused for what it says itself; the batch's own 404 is about the batch's address.
-            FailureKind::Invalid | FailureKind::Conflict if alone => {
+            FailureKind::Invalid | FailureKind::Forbidden | FailureKind::Conflict if alone => {
                 let version = item.prepared.version.as_deref();
                 settle_failure(client, binding, &item.write, version, failure.clone()).await
             }

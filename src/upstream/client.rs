@@ -281,10 +281,11 @@ impl Client {
             Ok(response) if (200..300).contains(&response.status) => {
                 (Some(response.status), words::appearance(response))
             }
-            Ok(response) if kind == FailureKind::Auth => {
+            Ok(response) if matches!(kind, FailureKind::Auth | FailureKind::Forbidden) => {
                 let said = words::upstream_words(response);
                 let colon = if said.is_empty() { "" } else { ": " };
-                (Some(response.status), format!("the credentials are refused{colon}{said}"))
+                let refused = if kind == FailureKind::Auth { "are refused" } else { "do not allow this" };
+                (Some(response.status), format!("the credentials {refused}{colon}{said}"))
             }
             Ok(response) if (300..400).contains(&response.status) && request.method != Method::GET => {
                 (Some(response.status), "a redirect, and no write is sent on to another address".to_owned())
@@ -334,7 +335,11 @@ impl Call {
     /// After an attempt that may have been done, no later refusal proves that the write was not done.
     fn settle(&self, kind: FailureKind, safety: Safety) -> FailureKind {
         match kind {
-            FailureKind::NotDone | FailureKind::Conflict | FailureKind::Invalid | FailureKind::Auth
+            FailureKind::NotDone
+            | FailureKind::Conflict
+            | FailureKind::Invalid
+            | FailureKind::Auth
+            | FailureKind::Forbidden
                 if self.ambiguous && safety != Safety::Read =>
             {
                 FailureKind::Unknown

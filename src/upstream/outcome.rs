@@ -37,8 +37,10 @@ pub enum FailureKind {
     NotDone,
     /// It may have happened: timeout, reset, truncation, 5xx after sending a write.
     Unknown,
-    /// Credentials refused (401; 403 without rate-limit marks): the upstream pauses.
+    /// Credentials refused (401): the upstream pauses.
     Auth,
+    /// Not allowed (403 without rate-limit marks): this record, or this listing.
+    Forbidden,
     /// The precondition failed or the state conflicts (409, 412): read again, merge again.
     Conflict,
     /// 404 (or the class `not_found`).

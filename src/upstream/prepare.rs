@@ -219,6 +219,8 @@ pub fn gone(write: &WriteRequest) -> Written {
 fn not_read(failure: Failure) -> Written {
     match failure.kind {
         FailureKind::Auth | FailureKind::Fatal => Written::Stopped(failure),
+        // What may not be read cannot be written on top of; other records may well be.
+        FailureKind::Forbidden => Written::Refused(failure.words),
         _ => Written::NotDone(failure),
     }
 }

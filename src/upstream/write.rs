@@ -42,7 +42,9 @@ pub async fn settle_failure(
         }
         (FailureKind::NotFound | FailureKind::Gone, SendOp::Update | SendOp::Delete) => gone(write),
         (FailureKind::NotFound | FailureKind::Gone, SendOp::Create)
-        | (FailureKind::Invalid | FailureKind::CursorExpired, _) => Written::Refused(failure.words),
+        | (FailureKind::Invalid | FailureKind::Forbidden | FailureKind::CursorExpired, _) => {
+            Written::Refused(failure.words)
+        }
     }
 }
 

@@ -127,6 +127,22 @@ async fn f45_updates_are_settled_by_id_and_a_missing_result_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_403_of_one_item_or_of_a_batch_with_one_such_item_is_that_items_own() {
+    let (client, inside) = inside(sandbox::Batch::default());
+    let rules = rules(&client, batch(ResultBy::Index));
+    let results = json!({"results": [{"id": "1", "status": 201}, {"status": 403}, {"status": 401}]});
+    inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: results }));
+    let written = write_batch(&client, &rules, creates(&["a", "b", "c"])).await;
+    assert!(matches!(written[2], Written::Stopped(_)), "{written:?}");
+    assert_eq!(short(&written[..2]), ["1@-", "refused"]);
+    for _ in 0..3 {
+        inside.with(|s| s.push_fault(Matcher::any(), Fault::status(403)));
+    }
+    let written = write_batch(&client, &rules, creates(&["a", "b", "c"])).await;
+    assert_eq!(short(&written), ["refused", "1@1", "2@2"]);
+}
+
+#[tokio::test]
 async fn f28_a_batch_without_an_answer_is_unknown_and_not_repeated() {
     let (client, inside) = inside(sandbox::Batch::default());
     let rules = rules(&client, batch(ResultBy::Index));

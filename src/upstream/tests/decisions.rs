@@ -20,7 +20,7 @@ const VERIFY: Verdict = Verdict::Fail(FailureKind::Unknown);
 
 #[test]
 fn the_table_of_verdicts() {
-    use FailureKind::{Auth, BadAnswer, Conflict, Fatal, Gone, Invalid, NotFound};
+    use FailureKind::{Auth, BadAnswer, Conflict, Fatal, Forbidden, Gone, Invalid, NotFound};
     let fail = Verdict::Fail;
     let not_sent = || Err(TransportError::NotSent("refused".to_owned()));
     let broken = || Err(TransportError::Broken("reset".to_owned()));
@@ -41,7 +41,7 @@ fn the_table_of_verdicts() {
         (status(308), [fail(BadAnswer), fail(Invalid), VERIFY]),
         (status(400), [fail(Invalid); 3]),
         (status(401), [fail(Auth); 3]),
-        (status(403), [fail(Auth); 3]),
+        (status(403), [fail(Forbidden); 3]),
         (answer(403, &[("retry-after", "9")], ""), [GATED; 3]),
         (status(404), [fail(NotFound); 3]),
         (status(408), [NOT_DONE, SAME_KEY, VERIFY]),

@@ -221,6 +221,27 @@ async fn f45_a_conflict_that_is_none_of_the_version_is_a_refusal() {
     assert_eq!(written, Written::Refused("PATCH /c/1 409: scripted fault".to_owned()));
 }
 
+/// One record that nobody may touch is that record's trouble; only refused credentials are everybody's (I10).
+#[tokio::test]
+async fn a_403_is_about_the_record_and_a_401_about_the_upstream() {
+    let (client, inside) = things();
+    let mut rules = binding(client.upstream());
+    let before = seen(&client, &rules).await;
+    for (method, precondition) in [
+        (::http::Method::PATCH, rules.update.clone().unwrap().precondition),
+        (::http::Method::GET, Precondition::Reread),
+    ] {
+        rules.update.as_mut().unwrap().precondition = precondition;
+        let line = format!("{method} /c/1 403: the credentials do not allow this: scripted fault");
+        inside.with(|sandbox| sandbox.push_fault(Matcher::of(method.clone(), "/c"), Fault::status(403)));
+        let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+        assert_eq!(written, Written::Refused(line));
+        inside.with(|sandbox| sandbox.push_fault(Matcher::of(method, "/c"), Fault::status(401)));
+        let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+        assert!(matches!(written, Written::Stopped(_)), "{written:?}");
+    }
+}
+
 /// A redirect says nothing about what was done, and asking for it in each pass would change nothing.
 #[tokio::test]
 async fn a_write_that_is_redirected_is_unknown_or_refused_and_never_follows() {
@@ -258,9 +279,10 @@ type Judge = fn(&Written) -> bool;
 
 #[tokio::test]
 async fn what_failures_mean_for_a_create() {
-    let cases: [(u16, Judge); 6] = [
+    let cases: [(u16, Judge); 7] = [
         (400, |w| matches!(w, Written::Refused(_))),
         (401, |w| matches!(w, Written::Stopped(_))),
+        (403, |w| matches!(w, Written::Refused(_))),
         (404, |w| matches!(w, Written::Refused(_))),
         (409, |w| matches!(w, Written::Exists(_))),
         (422, |w| matches!(w, Written::Refused(_))),
