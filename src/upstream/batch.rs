@@ -67,15 +67,11 @@ async fn send_chunk(
         }
         Err(failure) => failure,
     };
-    let refused_as_a_whole = matches!(
-        failure.kind,
-        FailureKind::Invalid
-            | FailureKind::Forbidden
-            | FailureKind::Conflict
-            | FailureKind::NotFound
-            | FailureKind::Gone
-    );
-    if refused_as_a_whole && batch.bisect && items.len() > 1 {
+    // That there is no such address, or not for this method, is not said of any item: halving would ask ever again.
+    let wrong_address = failure.status == Some(405);
+    let for_what_it_says =
+        !wrong_address && matches!(failure.kind, FailureKind::Invalid | FailureKind::Forbidden | FailureKind::Conflict);
+    if for_what_it_says && batch.bisect && items.len() > 1 {
         let second = items.split_off(items.len() / 2);
         left.push(second);
         left.push(items);
@@ -84,8 +80,7 @@ async fn send_chunk(
     let alone = items.len() == 1;
     for item in items {
         let written = match failure.kind {
-            // Alone it is refused for what it says itself; the batch's own 404 is about the batch's address.
-            FailureKind::Invalid | FailureKind::Forbidden | FailureKind::Conflict if alone => {
+            _ if for_what_it_says && alone => {
                 let version = item.prepared.version.as_deref();
                 settle_failure(client, binding, &item.write, version, failure.clone()).await
             }

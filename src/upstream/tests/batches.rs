@@ -96,6 +96,20 @@ async fn s50_a_batch_refused_as_a_whole_is_halved() {
 }
 
 #[tokio::test]
+async fn a_batch_at_the_wrong_address_is_neither_halved_nor_blamed_on_its_items() {
+    for code in [404, 405, 410] {
+        let (client, inside) = inside(sandbox::Batch::default());
+        let rules = rules(&client, batch(ResultBy::Index));
+        for names in [&["a", "b", "c"][..], &["a"]] {
+            inside.with(|s| s.push_fault(Matcher::any(), Fault::status(code)));
+            let written = write_batch(&client, &rules, creates(names)).await;
+            assert!(short(&written).iter().all(|one| one == "not done"), "{code}: {written:?}");
+        }
+        assert_eq!(inside.writes().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn f45_results_find_their_items_by_request_id() {
     let theirs = sandbox::Batch { request_id: Some("rid".to_owned()), reversed: true, ..sandbox::Batch::default() };
     let (client, _) = inside(theirs);
