@@ -258,6 +258,12 @@ impl Client {
         })
     }
 
+    /// How long the body of a request is as it is sent, in bytes; credentials may be in it.
+    pub fn body_bytes(&self, request: &Built) -> Result<u64, Failure> {
+        let length = self.outgoing(request)?.body.map_or(0, |body| body.len());
+        Ok(u64::try_from(length).unwrap_or(u64::MAX))
+    }
+
     /// Learns from an answer's headers; returns the wait of an exhausted limit.
     fn observe(&self, outcome: &Result<Response, TransportError>) -> Option<Duration> {
         let headers = &outcome.as_ref().ok()?.headers;

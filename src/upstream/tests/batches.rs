@@ -219,12 +219,20 @@ async fn a_write_whose_precondition_no_item_carries_goes_alone() {
     assert_eq!(inside.writes(), ["PATCH /c/1 200"]);
 }
 
+/// The body is `{"inputs":[…]}`, 13 bytes around items of 12 and the commas between them.
 #[tokio::test]
-async fn chunks_keep_to_count_and_bytes() {
+async fn chunks_keep_to_count_and_to_the_bytes_of_the_whole_body() {
+    let longest = |inside: &Inside| inside.with(|s| s.requests().map(|r| r.json().to_string().len()).max());
+    for (bytes_max, requests, longest_body) in [(38, 2, 38), (37, 3, 25), (1 << 20, 1, 51)] {
+        let (client, inside) = inside(sandbox::Batch::default());
+        let ours = Batch { bytes_max, items_max: 50, ..batch(ResultBy::Index) };
+        let written = write_batch(&client, &rules(&client, ours), creates(&["a", "b", "c"])).await;
+        assert_eq!((short(&written).join(" "), inside.writes().len()), ("1@1 2@2 3@3".to_owned(), requests));
+        assert_eq!(longest(&inside), Some(longest_body));
+    }
     let (client, inside) = inside(sandbox::Batch::default());
-    let ours = Batch { bytes_max: 32, items_max: 50, ..batch(ResultBy::Index) };
-    let written = write_batch(&client, &rules(&client, ours.clone()), creates(&["a", "b", "c"])).await;
-    assert_eq!((short(&written).join(" "), inside.writes().len()), ("1@1 2@2 3@3".to_owned(), 2));
-    let ours = Batch { bytes_max: 8, ..ours };
-    assert_eq!(short(&write_batch(&client, &rules(&client, ours), creates(&["a"])).await), ["refused"]);
+    let ours = Batch { bytes_max: 24, ..batch(ResultBy::Index) };
+    let written = write_batch(&client, &rules(&client, ours), creates(&["a"])).await;
+    let words = "12 bytes are more than the 11 that a batch has room for";
+    assert_eq!((&written[0], inside.writes().len()), (&Written::Refused(words.to_owned()), 0));
 }
