@@ -55,8 +55,12 @@ fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> R
 
 async fn prepare_update(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
     let update = binding.update.as_ref().ok_or_else(|| not_described(binding, write.op))?;
-    let needs_raw = !matches!(update.body, Body::Changed);
-    let ground = stand_on(client, binding, &update.precondition, write, needs_raw).await?;
+    let needs = match &update.body {
+        Body::Changed => Needs::Version,
+        Body::Filter(filter) if !filter.source().contains("remote") => Needs::Version,
+        Body::Full | Body::Filter(_) => Needs::Whole,
+    };
+    let ground = stand_on(client, binding, &update.precondition, write, needs).await?;
     let mut built = build(client, &update.request, write, ground.version.as_deref())?;
     built.body = Some(make_body(binding, &update.body, write, &write.values, ground.raw.as_deref())?);
     let safety = set_precondition(client, &mut built, &update.precondition, ground.version.as_deref())?;
@@ -65,7 +69,7 @@ async fn prepare_update(client: &Client, binding: &Binding, write: &WriteRequest
 
 async fn prepare_delete(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
     let delete = binding.delete.as_ref().ok_or_else(|| not_described(binding, write.op))?;
-    let ground = stand_on(client, binding, &delete.precondition, write, false).await?;
+    let ground = stand_on(client, binding, &delete.precondition, write, Needs::Version).await?;
     let mut built = build(client, &delete.request, write, ground.version.as_deref())?;
     set_precondition(client, &mut built, &delete.precondition, ground.version.as_deref())?;
     Ok(Prepared { built, safety: Safety::Idempotent, version: ground.version })
@@ -77,17 +81,29 @@ struct Ground {
     version: Option<String>,
 }
 
-/// Reads the record again where the precondition or the body needs it, and compares what the mapping sees.
+/// What a write needs of the remote record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Only what its precondition is made of.
+    Version,
+    /// All of it. A listing may show a summary, and what it leaves out would be wiped out; a point read shows the record.
+    Whole,
+}
+
+/// Reads the record again where the precondition or the body needs it, and compares it with what was decided on.
 async fn stand_on(
     client: &Client,
     binding: &Binding,
     precondition: &Precondition,
     write: &WriteRequest,
-    needs_raw: bool,
+    needs: Needs,
 ) -> Result<Ground, Written> {
     let expected = write.expected_raw.as_deref();
     let version = write.expected_version.clone();
-    let usable = !needs_raw || expected.is_some_and(|raw| Json::parse(raw).is_ok());
+    let usable = match needs {
+        Needs::Version => true,
+        Needs::Whole => !has_point_read(binding) && expected.is_some_and(|raw| Json::parse(raw).is_ok()),
+    };
     let must_read = match precondition {
         Precondition::Version { .. } => version.is_none() || !usable,
         Precondition::Reread => true,
@@ -107,6 +123,8 @@ async fn stand_on(
         Err(failure) => return Err(not_read(failure)),
     };
     let same = match expected {
+        // The precondition says at which version the write was decided; what is sent has to be made of the same.
+        _ if version.is_some() && matches!(precondition, Precondition::Version { .. }) => now.version == version,
         Some(expected) => same_content(&binding.mapper, expected, &now.raw),
         // Nothing to compare with: a write on the operator's own word, or a merge that has yet to see the record.
         None => matches!(precondition, Precondition::None),

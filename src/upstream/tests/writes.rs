@@ -183,6 +183,37 @@ async fn s51_a_full_body_keeps_what_the_mapping_does_not_know() {
     assert_eq!((&now["phone"], &now["secret_note"]), (&json!("3"), &json!("newer")));
 }
 
+/// What a listing leaves out of its records is kept: a whole body is made of the point read, at the version decided on.
+#[tokio::test]
+async fn s51_a_full_body_is_not_made_of_a_summary() {
+    let filter = || Body::Filter(crate::record::Filter::compile(".remote * .changed", &[]).unwrap());
+    for body in [Body::Full, filter()] {
+        for precondition in [None, Some(Precondition::Reread), Some(Precondition::None)] {
+            let (client, inside) = things();
+            let mut rules = binding(client.upstream());
+            let update_rules = rules.update.as_mut().unwrap();
+            (update_rules.request, update_rules.body) = (request("PUT /c/{id}"), body.clone());
+            update_rules.precondition = precondition.unwrap_or_else(|| update_rules.precondition.clone());
+            let whole = seen(&client, &rules).await;
+            let summary = raw(&json!({"id": "1", "etag": "1", "name": "Ann", "phone": "1"}));
+            let listed = Remote { raw: summary, ..whole };
+            let written = write_one(&client, &rules, &update(&[(1, "2")], &listed)).await;
+            assert!(matches!(written, Written::Done { .. }), "{written:?}");
+            let now = inside.with(|sandbox| sandbox.get("/c", "1")).unwrap();
+            assert_eq!((&now["phone"], &now["secret_note"]), (&json!("2"), &json!("keep")));
+        }
+    }
+    // An edit of what is not mapped came in between: the point read is newer than what was decided on.
+    let (client, inside) = things();
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().body = Body::Full;
+    let before = seen(&client, &rules).await;
+    edit(&inside, &json!({"secret_note": "newer"}));
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+    assert!(matches!(&written, Written::Stale(Some(now)) if now.version.as_deref() == Some("2")), "{written:?}");
+    assert_eq!(inside.writes(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn versions_go_into_query_and_body() {
     for (place, concurrency, field) in [
@@ -356,6 +387,7 @@ async fn a_body_by_filter() {
     let update_rules = rules.update.as_mut().unwrap();
     update_rules.body = Body::Filter(crate::record::Filter::compile(filter, &[]).unwrap());
     update_rules.precondition = Precondition::None;
+    rules.read.as_mut().unwrap().get = None;
     let mut request = write(SendOp::Update, Some("1"), &[(1, "2")]);
     request.record.push((0, Value::Text("Ann".to_owned())));
     request.expected_raw = Some(raw(&json!({"id": "1", "name": "Old"})));
