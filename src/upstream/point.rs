@@ -72,6 +72,16 @@ pub fn version_in(binding: &Binding, raw: &[u8]) -> Option<String> {
     }
 }
 
+/// The version inside a record as it stands there.
+pub fn version_json(binding: &Binding, raw: &[u8]) -> Option<Json> {
+    let VersionAt::Record(lens) = binding.version.as_ref()? else { return None };
+    let record = Json::parse(raw).ok()?;
+    match lens {
+        Lens::Path(path) => path.get(&record).cloned(),
+        Lens::Filter { get, .. } => get.run(&record, &[], 1).ok()?.into_iter().next(),
+    }
+}
+
 fn lens_text(lens: &Lens, raw: &[u8]) -> Option<String> {
     match lens {
         Lens::Path(path) => path_text(raw, path),

@@ -2,12 +2,12 @@
 //!
 //! Must not know: batches, what the answer means.
 
-use super::point::{get, has_point_read};
+use super::point::{get, has_point_read, version_json};
 use super::{
     Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
 };
 use crate::record::{Json, Mapper, Slot, Value};
-use crate::rules::{Binding, Body, Idempotency, Precondition, Request};
+use crate::rules::{Binding, Body, Idempotency, Place, Precondition, Request};
 
 /// A write that can be sent.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ async fn prepare_update(client: &Client, binding: &Binding, write: &WriteRequest
     let ground = stand_on(client, binding, &update.precondition, write, needs).await?;
     let mut built = build(client, &update.request, write, ground.version.as_deref())?;
     built.body = Some(make_body(binding, &update.body, write, &write.values, ground.raw.as_deref())?);
-    let safety = set_precondition(client, &mut built, &update.precondition, ground.version.as_deref())?;
+    let safety = set_precondition(client, binding, &mut built, &update.precondition, &ground)?;
     Ok(Prepared { built, safety, version: ground.version })
 }
 
@@ -71,7 +71,7 @@ async fn prepare_delete(client: &Client, binding: &Binding, write: &WriteRequest
     let delete = binding.delete.as_ref().ok_or_else(|| not_described(binding, write.op))?;
     let ground = stand_on(client, binding, &delete.precondition, write, Needs::Version).await?;
     let mut built = build(client, &delete.request, write, ground.version.as_deref())?;
-    set_precondition(client, &mut built, &delete.precondition, ground.version.as_deref())?;
+    set_precondition(client, binding, &mut built, &delete.precondition, &ground)?;
     Ok(Prepared { built, safety: Safety::Idempotent, version: ground.version })
 }
 
@@ -198,19 +198,33 @@ pub fn same_content(mapper: &Mapper, expected: &[u8], now: &[u8]) -> bool {
 /// Puts the version where the rules want it; a write that carries one can be sent twice.
 fn set_precondition(
     client: &Client,
+    binding: &Binding,
     built: &mut Built,
     precondition: &Precondition,
-    version: Option<&str>,
+    ground: &Ground,
 ) -> Result<Safety, Written> {
-    match precondition {
-        Precondition::Reread | Precondition::None => Ok(Safety::Plain),
-        Precondition::Version { place, value } => {
-            let missing =
-                || Written::Refused("no version of the record is known, and its point read shows none".to_owned());
-            let filled = fill_version(client.secrets(), value, version.ok_or_else(missing)?).map_err(refuse)?;
-            built.set_filled(place, &filled).map_err(refuse)?;
-            Ok(Safety::Idempotent)
-        }
+    let Precondition::Version { place, value } = precondition else { return Ok(Safety::Plain) };
+    let missing = || Written::Refused("no version of the record is known, and its point read shows none".to_owned());
+    let version = ground.version.as_deref().ok_or_else(missing)?;
+    let filled = fill_version(client.secrets(), value, version).map_err(refuse)?;
+    let number = match place {
+        Place::Body(path) => number_like(binding, ground, &filled.text).map(|number| (path, number)),
+        Place::Header(_) | Place::Query(_) => None,
+    };
+    match number {
+        Some((path, number)) => built.set_body(path, number),
+        None => built.set_filled(place, &filled),
+    }
+    .map_err(refuse)?;
+    Ok(Safety::Idempotent)
+}
+
+/// The version as a number, where the record itself has it as one: a text of the same digits is another value in JSON.
+fn number_like(binding: &Binding, ground: &Ground, text: &str) -> Option<Json> {
+    let in_record = version_json(binding, ground.raw.as_deref()?)?;
+    match (in_record, Json::parse(text.as_bytes()).ok()?) {
+        (Json::Number(_), number @ Json::Number(_)) => Some(number),
+        _ => None,
     }
 }
 

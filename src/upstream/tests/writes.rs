@@ -233,6 +233,28 @@ async fn versions_go_into_query_and_body() {
 }
 
 #[tokio::test]
+async fn a_version_in_a_body_has_the_type_that_the_record_gives_it() {
+    let into = |value| Precondition::Version { place: Place::Body(path(".etag")), value: template(value) };
+    for (version, value, sent) in [
+        (json!(9_007_199_254_740_993_u64), "{version}", json!(9_007_199_254_740_993_u64)),
+        (json!("7"), "{version}", json!("7")),
+        (json!(7), "v{version}", json!("v7")),
+    ] {
+        let script = Script::new([answer(204, &[], ""), answer(204, &[], "")]);
+        let client = client(upstream(BASE), script.clone(), &TestClock::new());
+        let mut rules = binding(client.upstream());
+        rules.update.as_mut().unwrap().precondition = into(value);
+        rules.delete.as_mut().unwrap().precondition = into(value);
+        let text = version.as_str().map_or_else(|| version.to_string(), str::to_owned);
+        let seen = raw(&json!({"id": "1", "etag": version, "phone": "1"}));
+        let expected = Remote { raw: seen, version: Some(text), observed_at: client.now() };
+        write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
+        write_one(&client, &rules, &WriteRequest { op: SendOp::Delete, ..update(&[], &expected) }).await;
+        assert_eq!((&script.body(0)["etag"], &script.body(1)["etag"]), (&sent, &sent));
+    }
+}
+
+#[tokio::test]
 async fn deletes_are_done_when_nothing_is_there() {
     let (client, _) = things();
     let rules = binding(client.upstream());
