@@ -112,6 +112,11 @@ impl Client {
         &self.secrets
     }
 
+    /// See [`Credentials::strip`].
+    pub fn without_credentials(&self, url: &str) -> String {
+        self.credentials.strip(url)
+    }
+
     /// The health probe. Returns the account's identity where the rules say where it is.
     pub async fn check(&self) -> Result<Option<String>, Failure> {
         let Some(check) = &self.upstream.check else { return Ok(None) };

@@ -64,7 +64,7 @@ pub struct Page {
     pub body: Bytes,
     /// Where each record stands in `body`.
     pub records: Vec<Range<usize>>,
-    /// How to go on; `None` on the last page. Serialisable: it is the checkpoint of a listing.
+    /// How to go on: the checkpoint of a listing. `None` on the last page, and where it cannot be kept.
     pub next: Option<PageToken>,
     /// True where a conditional read answered 304: everything is as it was.
     pub not_modified: bool,

@@ -242,6 +242,44 @@ async fn s16_a_next_page_that_cannot_be_read_is_not_the_end() {
     assert_eq!((lines[1].as_str(), failure.unwrap().kind), ("GET /v1/c?q=%C3%A9&page=2", FailureKind::BadAnswer));
 }
 
+/// An upstream that puts the key into the next page's address: what is kept of it does not hold the key (I19).
+#[tokio::test]
+async fn a_checkpoint_holds_no_secret_that_the_upstream_echoes() {
+    let key = "canary%2Fkey%2B7731";
+    let next = |page: u32, more: &str| format!("/v1/c?sig=a%2fb&k={key}&page={page}{more}#x");
+    let pages = [next(2, ""), next(3, &format!("&token={key}")), String::new()];
+    let script = Script::new(
+        pages.iter().enumerate().map(|(at, next)| ok(&json!({"results": [{"id": at.to_string()}], "next": next}))),
+    );
+    let auth = Auth::ApiKey { place: query("k"), value: template("${key}") };
+    let rules = Upstream { auth, ..upstream("https://api.example.com/v1") };
+    let client = client(rules, script.clone(), &TestClock::new());
+    let mut ours = binding(client.upstream());
+    ours.read = Some(read(next_url()));
+    let mut lister = Lister::new(client.clone(), Arc::new(ours), ListQuery::default());
+    let mut kept = Vec::new();
+    while let Some(page) = lister.page().await.unwrap() {
+        kept.push(page.next.map(|next| next.at));
+    }
+    let first = "https://api.example.com/v1/c?sig=a%2fb&page=2#x".to_owned();
+    assert_eq!(kept, [Some(first), None, None], "the second shows the key elsewhere, so it is not kept at all");
+    let sent = |at: usize| script.lines()[at].matches("&k=").count();
+    assert_eq!((script.lines().len(), sent(1), sent(2)), (3, 1, 1), "{:?}", script.lines());
+    // The same of a mark.
+    let script = Script::new([ok(&json!({"results": [], "next": null, "since": "canary/key+7731"}))]);
+    let auth = Auth::Bearer { token: template("${key}") };
+    let client = self::client(Upstream { auth, ..upstream("https://api.example.com") }, script, &TestClock::new());
+    let mut ours = binding(client.upstream());
+    ours.read.as_mut().unwrap().incremental = Incremental::Since {
+        into: query("since"),
+        from: SinceFrom::Body(path(".since")),
+        format: TimeFormat::Rfc3339,
+        lookback: Duration::ZERO,
+    };
+    let mut lister = Lister::new(client, Arc::new(ours), ListQuery::default());
+    assert_eq!(lister.page().await.unwrap().unwrap().mark, None);
+}
+
 #[tokio::test]
 async fn more_that_is_false_ends_a_listing() {
     let more = Some(Filter::compile(".has_more", &[]).unwrap());
