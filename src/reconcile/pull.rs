@@ -152,8 +152,7 @@ impl Puller<'_> {
             // A token that has expired says nothing about records: everything is read again, and what an interrupted
             // or re-based listing leaves out proves nothing.
             Some(failure) if failure.kind == FailureKind::CursorExpired && query != ListQuery::default() => {
-                self.seen.clear();
-                self.cursor.scan = None;
+                self.begin_again();
                 match self.list(client, ListQuery::default(), true, links, progress).await? {
                     None => self.out.generation = None,
                     Some(failure) => self.block(&failure),
@@ -165,6 +164,14 @@ impl Puller<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// What the listing has seen so far counts for nothing.
+    fn begin_again(&mut self) {
+        self.seen.clear();
+        self.cursor.scan = None;
+        (self.high, self.mark, self.unreadable) = (None, None, false);
+        (self.out.report.listed, self.out.report.unchanged) = (0, 0);
     }
 
     fn block(&mut self, failure: &Failure) {

@@ -33,6 +33,8 @@ impl Lister {
 pub struct ListWalk {
     query: ListQuery,
     token: Option<PageToken>,
+    /// The place where an earlier listing stopped is yet to be accepted by the upstream.
+    resuming: bool,
     done: bool,
     guard: LoopGuard,
 }
@@ -41,7 +43,8 @@ impl ListWalk {
     /// Begins at the first page, or where `query.resume` says.
     pub fn new(query: ListQuery) -> Self {
         let token = query.resume.clone();
-        Self { query, token, done: false, guard: LoopGuard::default() }
+        let resuming = token.is_some();
+        Self { query, token, resuming, done: false, guard: LoopGuard::default() }
     }
 
     /// The next page; `None` after the last one.
@@ -53,7 +56,11 @@ impl ListWalk {
             return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", binding.collection)));
         };
         let built = client.build(&read.request, &Holes::default())?;
-        let request = page_request(built, read, &self.query, self.token.as_ref())?;
+        let request =
+            page_request(built, read, &self.query, self.token.as_ref()).map_err(|failure| match failure.kind {
+                FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
+                _ => failure,
+            })?;
         let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
         match &self.token {
             Some(token) => self.guard.enter(&token.at),
@@ -63,12 +70,17 @@ impl ListWalk {
         let requested_at = client.now();
         let response = match client.send(request.clone(), Safety::Read).await {
             Ok(response) => response,
-            Err(failure) if failure.kind == FailureKind::NotFound && is_extra(&read.page, self.token.as_ref()) => {
+            Err(failure)
+                if failure.kind == FailureKind::NotFound
+                    && !self.resuming
+                    && is_extra(&read.page, self.token.as_ref()) =>
+            {
                 self.done = true;
                 return Ok(None);
             }
             Err(failure) => return Err(self.expired(failure)),
         };
+        self.resuming = false;
         let observed_at = client.now();
         if response.status == 304 {
             self.done = true;
@@ -104,9 +116,13 @@ impl ListWalk {
         }))
     }
 
-    /// 410 to a listing that goes on from somewhere means that the somewhere is gone, not the collection.
+    /// 410 to a listing that goes on from somewhere means that the somewhere is gone, not the collection. Where an earlier
+    /// listing stopped may be refused in other words, too: tokens expire, and pages are fewer than they were.
     fn expired(&self, mut failure: Failure) -> Failure {
-        if failure.kind == FailureKind::Gone && (self.token.is_some() || self.query.since.is_some()) {
+        let gone = failure.kind == FailureKind::Gone && (self.token.is_some() || self.query.since.is_some());
+        let refused = matches!(failure.kind, FailureKind::Invalid | FailureKind::NotFound)
+            && matches!(failure.status, Some(400 | 404 | 422));
+        if gone || (self.resuming && refused) {
             failure.kind = FailureKind::CursorExpired;
         }
         failure

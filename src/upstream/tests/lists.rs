@@ -403,6 +403,32 @@ async fn a_gone_cursor_is_not_a_gone_collection() {
     }
 }
 
+/// Only where an earlier listing stopped: the same answers to a page that follows another are failures.
+#[tokio::test]
+async fn a_place_to_go_on_from_that_is_refused_has_expired() {
+    let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
+    let page = || Paging::Page { into: query("page"), start: 1, size: None };
+    let rules = |client: &Client, page| Binding { read: Some(read(page)), ..binding(client.upstream()) };
+    let token = |at: &str| PageToken { at: at.to_owned(), pages: 1, records: 1, full: false };
+    for (paging, at) in [(cursor(), "c"), (page(), "3"), (page(), "no number")] {
+        for code in [400, 404, 410, 422, 403, 500] {
+            let expires = matches!(code, 400 | 404 | 410 | 422) || at == "no number";
+            let script = Script::new([status(code), status(code), status(code), status(code)]);
+            let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+            let query = ListQuery { resume: Some(token(at)), ..ListQuery::default() };
+            let mut lister = Lister::new(client.clone(), Arc::new(rules(&client, paging.clone())), query);
+            let failure = lister.page().await.unwrap_err();
+            assert_eq!(failure.kind == FailureKind::CursorExpired, expires, "{paging:?} {code}: {failure:?}");
+        }
+    }
+    let going_on = ok(&json!({"results": [{"id": "1"}], "next": "d"}));
+    let script = Script::new([going_on, status(400)]);
+    let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+    let query = ListQuery { resume: Some(token("c")), ..ListQuery::default() };
+    let (pages, failure) = list(&client, rules(&client, cursor()), query).await;
+    assert_eq!((pages.len(), failure.unwrap().kind), (1, FailureKind::Invalid));
+}
+
 #[tokio::test]
 async fn a_bare_array_and_a_point_read() {
     let (client, inside, _) = inside(sandbox::Paging::None, 2);
