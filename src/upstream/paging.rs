@@ -39,6 +39,8 @@ pub fn page_request(
         && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
     {
         built.set(into, since)?;
+        // Asked as a condition, nothing new is 304. A later page has no such answer.
+        built.conditional = token.is_none() && matches!(into, Place::Header(_));
     }
     match &read.page {
         Paging::None => {}

@@ -346,6 +346,42 @@ async fn since_goes_into_the_query_and_its_next_value_comes_from_the_first_page(
 }
 
 #[tokio::test]
+async fn a_304_to_a_since_value_in_a_header_says_that_nothing_changed() {
+    let next = || ok(&json!({"results": [{"id": "1"}], "next": "d"}));
+    let since = || ListQuery { since: Some("Tue, 14 Nov 2023 22:13:20 GMT".to_owned()), ..ListQuery::default() };
+    let header = Place::Header("If-Modified-Since".to_owned());
+    for (into, query, answers, expected) in [
+        (header.clone(), since(), vec![answer(304, &[], "")], None),
+        (header.clone(), since(), vec![next(), answer(304, &[], "")], Some(FailureKind::BadAnswer)),
+        (header, ListQuery::default(), vec![answer(304, &[], "")], Some(FailureKind::BadAnswer)),
+        (query("since"), since(), vec![answer(304, &[], "")], Some(FailureKind::BadAnswer)),
+    ] {
+        let shown = format!("{into:?} {query:?}");
+        let client = client(upstream("https://api.example.com"), Script::new(answers), &TestClock::new());
+        let mut ours = binding(client.upstream());
+        let mut reading =
+            read(Paging::Cursor { next: NextAt::Body(path(".next")), into: self::query("after"), more: None });
+        reading.incremental = Incremental::Since {
+            into,
+            from: SinceFrom::UpdatedAt,
+            format: TimeFormat::HttpDate,
+            lookback: Duration::ZERO,
+        };
+        ours.read = Some(reading);
+        let mut lister = Lister::new(client, Arc::new(ours), query);
+        let mut not_modified = false;
+        let failure = loop {
+            match lister.page().await {
+                Ok(Some(page)) => not_modified |= page.not_modified,
+                Ok(None) => break None,
+                Err(failure) => break Some(failure.kind),
+            }
+        };
+        assert_eq!((failure, not_modified), (expected, expected.is_none()), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_conditional_read_of_what_did_not_change() {
     let (client, inside, _) = inside(sandbox::Paging::None, 2);
     inside.with(|sandbox| {
