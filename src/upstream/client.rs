@@ -44,6 +44,8 @@ pub struct Client {
 struct State {
     budgets: Budgets,
     retry_tokens: u32,
+    /// Until when the upstream asked us to wait, in its own words: the gate is closed a little longer.
+    asked_until: Duration,
 }
 
 /// One call, over its attempts.
@@ -76,7 +78,11 @@ impl Client {
             let (name, value) = header(name, &filled)?;
             headers.insert(name, value);
         }
-        let state = State { budgets: Budgets::new(&upstream.budgets), retry_tokens: RETRY_TOKENS_MAX };
+        let state = State {
+            budgets: Budgets::new(&upstream.budgets),
+            retry_tokens: RETRY_TOKENS_MAX,
+            asked_until: Duration::ZERO,
+        };
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
         Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, state: Mutex::new(state) })
     }
@@ -201,7 +207,9 @@ impl Client {
         };
         let mut state = self.state();
         if pace == Pace::Throttled {
-            state.budgets.close_gate(self.clock.monotonic() + wait);
+            let now = self.clock.monotonic();
+            state.budgets.close_gate(now + wait);
+            state.asked_until = state.asked_until.max(now + asked.or(throttled).unwrap_or_default());
         }
         let timed_out = matches!(outcome, Err(TransportError::TimedOut(_)));
         let cost = if timed_out { TIMEOUT_RETRY_COST } else { RETRY_COST };
@@ -228,7 +236,13 @@ impl Client {
     async fn pause(&self, wait: Duration, request: &Built, call: &mut Call) -> Result<(), Failure> {
         if call.waited + wait > self.upstream.retry.max_wait {
             let kind = if call.ambiguous { FailureKind::Unknown } else { FailureKind::NotDone };
-            let why = format!("the upstream or a budget asks to wait {} s", wait.as_secs_f64().ceil());
+            // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
+            let asked = self.state().asked_until.saturating_sub(self.clock.monotonic());
+            let why = if asked.is_zero() || asked + asked / 10 < wait {
+                format!("a budget asks to wait {} s", wait.as_secs_f64().ceil())
+            } else {
+                format!("the upstream asks to wait {} s", asked.as_secs_f64().ceil())
+            };
             let words = words::describe(&self.upstream.base_url, request, None, &why, call.attempts);
             return Err(Failure { kind, status: None, words, retry_at: self.at(wait) });
         }
@@ -275,7 +289,10 @@ impl Client {
         let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(headers, self.clock.now()));
         let wait = exhausted.max(retry_after::parse_backoff(headers));
         if let Some(wait) = wait {
-            self.state().budgets.close_gate(self.clock.monotonic() + wait);
+            let until = self.clock.monotonic() + wait;
+            let mut state = self.state();
+            state.budgets.close_gate(until);
+            state.asked_until = state.asked_until.max(until);
         }
         exhausted
     }
