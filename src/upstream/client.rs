@@ -322,6 +322,9 @@ impl Client {
             Err(error @ TransportError::NotSent(_)) => {
                 (None, format!("{} cannot be reached, {error}", request.url.origin().ascii_serialization()))
             }
+            Err(error @ TransportError::Certificate(_)) => {
+                (None, format!("{} cannot be trusted, {error}", request.url.origin().ascii_serialization()))
+            }
             Err(error) => (None, error.to_string()),
         };
         let words = words::describe(&self.upstream.base_url, request, status, &self.secrets.mask(&why), call.attempts);
