@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
-use crate::rules::Read as ReadRules;
+use crate::rules::{Incremental, Read as ReadRules};
 use crate::store::{self, Micros, Store, StoreError};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 
@@ -372,6 +372,11 @@ impl Puller<'_> {
 
     async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
         let before = self.cursor.clone();
+        // An `ETag` is that of what was read last: one of an older state would call a return to that state unchanged.
+        let read = self.pass.rules(self.binding).and_then(|rules| rules.read.as_ref());
+        if read.is_some_and(|read| read.incremental == Incremental::Conditional) {
+            self.cursor.mark = None;
+        }
         let ended_at = self.started_at.max(self.pass.micros());
         self.cursor.finish(complete, self.mark.clone(), self.high, self.started_at, ended_at);
         self.drop_stale(complete && !resumed).await?;
