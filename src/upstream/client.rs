@@ -41,6 +41,9 @@ pub struct Client {
     state: Mutex<State>,
 }
 
+/// Tells of an answer that it ends too early, and how.
+pub type CutShort<'a> = dyn FnMut(&Response) -> Option<String> + Send + 'a;
+
 struct State {
     budgets: Budgets,
     retry_tokens: u32,
@@ -138,7 +141,22 @@ impl Client {
     }
 
     /// Sends a request within budgets and concurrency, with credentials, and again where that is safe and may help.
-    pub async fn send(&self, mut request: Built, safety: Safety) -> Result<Response, Failure> {
+    pub async fn send(&self, request: Built, safety: Safety) -> Result<Response, Failure> {
+        self.call(request, safety, &mut |_| None).await
+    }
+
+    /// As [`Client::send`], for a read whose answer is JSON: one that `cut_short` finds to end too early is asked for again,
+    /// as after a connection that broke.
+    pub async fn read(&self, request: Built, cut_short: &mut CutShort<'_>) -> Result<Response, Failure> {
+        self.call(request, Safety::Read, cut_short).await
+    }
+
+    async fn call(
+        &self,
+        mut request: Built,
+        safety: Safety,
+        cut_short: &mut CutShort<'_>,
+    ) -> Result<Response, Failure> {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
         };
@@ -163,13 +181,25 @@ impl Client {
                 continue;
             }
             let rules = &self.upstream.errors;
-            let verdict = classify(outcome.as_ref(), safety, request.conditional, throttled.is_some(), rules);
+            let mut verdict = classify(outcome.as_ref(), safety, request.conditional, throttled.is_some(), rules);
+            let mut cut = None;
+            if let (Verdict::Success, Ok(response)) = (verdict, &outcome) {
+                cut = cut_short(response);
+                if cut.is_some() {
+                    verdict = Verdict::Retry { pace: Pace::Transient, spent: FailureKind::BadAnswer };
+                }
+            }
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
                     Ok(response) => return Ok(response),
                     Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),
                 },
-                Next::Fail(kind, retry_at) => return Err(self.failure(kind, &request, &outcome, &call, retry_at)),
+                Next::Fail(kind, retry_at) => {
+                    return Err(match (&outcome, cut) {
+                        (Ok(response), Some(what)) => self.bad_answer_after(&request, response, &what, call.attempts),
+                        _ => self.failure(kind, &request, &outcome, &call, retry_at),
+                    });
+                }
                 Next::Wait(wait) => self.pause(wait, &request, &mut call).await?,
             }
         }
@@ -333,8 +363,12 @@ impl Client {
 
     /// The failure for an answer that is not what the rules describe.
     pub fn bad_answer(&self, request: &Built, response: &Response, what: &str) -> Failure {
+        self.bad_answer_after(request, response, what, 1)
+    }
+
+    fn bad_answer_after(&self, request: &Built, response: &Response, what: &str, attempts: u32) -> Failure {
         let why = format!("{what} ({})", words::appearance(response));
-        let words = words::describe(&self.upstream.base_url, request, Some(response.status), &why, 1);
+        let words = words::describe(&self.upstream.base_url, request, Some(response.status), &why, attempts);
         Failure {
             kind: FailureKind::BadAnswer,
             status: Some(response.status),

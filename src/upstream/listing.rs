@@ -4,9 +4,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
 use super::paging::{LoopGuard, is_extra, page_request, parse_page};
-use super::{Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Safety};
-use crate::rules::{Binding, Paging};
+use super::split::cut_short;
+use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response};
+use crate::rules::{Binding, Paging, Read};
 
 /// A listing under way, for a task of its own. After an error it stands where it was.
 #[derive(Debug)]
@@ -55,12 +59,7 @@ impl ListWalk {
         let Some(read) = &binding.read else {
             return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", binding.collection)));
         };
-        let built = client.build(&read.request, &Holes::default())?;
-        let request =
-            page_request(built, read, &self.query, self.token.as_ref()).map_err(|failure| match failure.kind {
-                FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
-                _ => failure,
-            })?;
+        let request = self.request(client, read)?;
         let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
         match &self.token {
             Some(token) => self.guard.enter(&token.at),
@@ -68,7 +67,17 @@ impl ListWalk {
             None => {}
         }
         let requested_at = client.now();
-        let response = match client.send(request.clone(), Safety::Read).await {
+        let mut parsed = None;
+        let mut parse = |response: &Response| {
+            if response.status == 304 {
+                return None;
+            }
+            let read = parse_page(read, response, &request.url, self.token.as_ref());
+            let cut = if read.is_err() { cut_short(&response.body) } else { None };
+            parsed = Some(read);
+            cut
+        };
+        let response = match client.read(request.clone(), &mut parse).await {
             Ok(response) => response,
             Err(failure)
                 if failure.kind == FailureKind::NotFound
@@ -82,20 +91,12 @@ impl ListWalk {
         };
         self.resuming = false;
         let observed_at = client.now();
-        if response.status == 304 {
+        let Some(parsed) = parsed.filter(|_| response.status != 304) else {
             self.done = true;
-            return Ok(Some(Page {
-                body: bytes::Bytes::new(),
-                records: Vec::new(),
-                next: None,
-                not_modified: true,
-                mark: self.query.etag.clone(),
-                requested_at,
-                observed_at,
-            }));
-        }
+            return Ok(Some(not_modified(self.query.etag.clone(), requested_at, observed_at)));
+        };
         let bad = |what: String| client.bad_answer(&request, &response, &what);
-        let mut parsed = parse_page(read, &response, &request.url, self.token.as_ref()).map_err(&bad)?;
+        let mut parsed = parsed.map_err(&bad)?;
         if let Some(next) = parsed.next.as_mut().filter(|_| by_url) {
             next.at = client.without_credentials(&next.at);
         }
@@ -116,6 +117,15 @@ impl ListWalk {
         }))
     }
 
+    /// The request of the next page. A saved place that cannot even be put into it is as good as expired.
+    fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
+        let built = client.build(&read.request, &Holes::default())?;
+        page_request(built, read, &self.query, self.token.as_ref()).map_err(|failure| match failure.kind {
+            FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
+            _ => failure,
+        })
+    }
+
     /// 410 to a listing that goes on from somewhere means that the somewhere is gone, not the collection. Where an earlier
     /// listing stopped may be refused in other words, too: tokens expire, and pages are fewer than they were.
     fn expired(&self, mut failure: Failure) -> Failure {
@@ -127,4 +137,9 @@ impl ListWalk {
         }
         failure
     }
+}
+
+fn not_modified(mark: Option<String>, requested_at: DateTime<Utc>, observed_at: DateTime<Utc>) -> Page {
+    let (body, records) = (Bytes::new(), Vec::new());
+    Page { body, records, next: None, not_modified: true, mark, requested_at, observed_at }
 }

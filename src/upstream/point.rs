@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::split::{find_values, token_text};
-use super::{Client, Failure, FailureKind, Got, Holes, Remote, Safety};
+use super::split::{cut_short, find_values, token_text};
+use super::{Client, Failure, FailureKind, Got, Holes, Remote};
 use crate::record::{Json, Lens, Path};
 use crate::rules::{Binding, VersionAt};
 
@@ -18,7 +18,7 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
         return Err(Failure::new(FailureKind::Fatal, format!("{} has no point read here", binding.collection)));
     };
     let built = client.build(request, &Holes::id(remote_id))?;
-    let response = match client.send(built.clone(), Safety::Read).await {
+    let response = match client.read(built.clone(), &mut |response| cut_short(&response.body)).await {
         Ok(response) => response,
         Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Gone) => return Ok(Got::Missing),
         Err(failure) => return Err(failure),

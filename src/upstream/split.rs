@@ -52,6 +52,14 @@ pub fn find_values(body: &[u8], paths: &[&Path]) -> Result<Vec<Option<Range<usiz
     Ok(walk.found)
 }
 
+/// Says so where the body is the beginning of JSON and not the end. An empty one is not: that is how some say "nothing".
+pub fn cut_short(body: &[u8]) -> Option<String> {
+    match find_values(body, &[]) {
+        Err(error @ SplitError::NotJson(_, at)) if at >= body.len() && !body.is_empty() => Some(error.to_string()),
+        _ => None,
+    }
+}
+
 /// The text of a scalar token: a string unescaped, a number as written; `None` for null, false, `""` and containers.
 pub fn token_text(body: &[u8], at: Option<&Range<usize>>) -> Option<String> {
     let token = std::str::from_utf8(body.get(at?.clone())?).ok()?;
@@ -287,6 +295,10 @@ impl<'a> Walk<'a> {
         if !matches!(token, b"true" | b"false" | b"null")
             && serde_json::from_slice::<&serde_json::value::RawValue>(token).is_err()
         {
+            // At the very end it may be the beginning of a value.
+            if length == rest.len() {
+                self.at += length;
+            }
             return self.fail("a value that is none");
         }
         self.at += length;

@@ -416,6 +416,32 @@ async fn s16_what_is_no_listing_fails_and_says_why() {
     }
 }
 
+/// A body that ends in the middle though its declared length is right: some proxies do that.
+#[tokio::test]
+async fn f28_json_that_ends_too_early_is_asked_for_again() {
+    let whole = r#"{"results":[{"id":"1"}],"next":null,"more":true}"#;
+    let cut = |end: usize| answer(200, &[("content-type", "application/json")], &whole[..end]);
+    for end in [1, 20, 24, 31, 45, whole.len() - 1] {
+        let (pages, failure, lines) = scripted(next_url(), vec![cut(end), cut(end), cut(whole.len())]).await;
+        assert_eq!((pages.concat().len(), failure, lines.len()), (1, None, 3), "{}", &whole[..end]);
+    }
+    let (_, failure, lines) = scripted(next_url(), vec![cut(20), cut(20), cut(20), cut(20)]).await;
+    let failure = failure.unwrap();
+    assert_eq!((failure.kind, lines.len()), (FailureKind::BadAnswer, 4));
+    let words =
+        "GET /c 200: not JSON: ends inside a string at byte 20 (application/json, begins `{\"results\":[{\"id\":\"1`)";
+    assert!(failure.words.starts_with(words) && failure.words.ends_with("(4 attempts)"), "{failure}");
+    // Nothing at all, and what is no JSON from the start, will not be better the next time.
+    for body in ["", "{]", "nothing here", r#"{"results":[]}}"#, r#"{"error":"no"}"#] {
+        let (_, failure, lines) = scripted(next_url(), vec![answer(200, &[], body)]).await;
+        assert_eq!((failure.unwrap().kind, lines.len()), (FailureKind::BadAnswer, 1), "{body}");
+    }
+    let script = Script::new([answer(200, &[], r#"{"id":"1","na"#), ok(&json!({"id": "1", "name": "Ann"}))]);
+    let client = client(upstream("https://api.example.com"), script.clone(), &TestClock::new());
+    assert!(matches!(get(&client, &binding(client.upstream()), "1").await, Ok(Got::Found(_))));
+    assert_eq!(script.lines(), ["GET /c/1", "GET /c/1"]);
+}
+
 #[tokio::test]
 async fn a_gone_cursor_is_not_a_gone_collection() {
     let script = Script::new([status(410), status(410), status(410)]);
