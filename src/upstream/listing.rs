@@ -80,9 +80,7 @@ impl ListWalk {
         let response = match client.read(request.clone(), &mut parse).await {
             Ok(response) => response,
             Err(failure)
-                if failure.kind == FailureKind::NotFound
-                    && !self.resuming
-                    && is_extra(&read.page, self.token.as_ref()) =>
+                if failure.kind == FailureKind::NotFound && !self.resuming && is_extra(read, self.token.as_ref()) =>
             {
                 self.done = true;
                 return Ok(None);

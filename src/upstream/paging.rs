@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::split::{Split, next_text, split_records, token_text};
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
 use crate::record::{Json, Path};
-use crate::rules::{Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::rules::{Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
 
 /// Pages of one listing, at most.
 pub const PAGES_MAX: u64 = 100_000;
@@ -110,10 +110,14 @@ pub fn parse_page(
     Ok(Parsed { records: split.records, next: at.map(|at| PageToken { at, pages, records, full }), mark })
 }
 
-/// True where the page at `token` was asked for on suspicion only: nothing said that there is one. That it is not found
-/// is the end of the listing.
-pub fn is_extra(page: &Paging, token: Option<&PageToken>) -> bool {
-    matches!(page, Paging::Page { .. } | Paging::Offset { .. }) && token.is_some_and(|token| !token.full)
+/// True where 404 to the page at `token` is the end of the listing: counted pages, of which nothing says how many there
+/// are. After a page that was not full it was asked for on suspicion only. After a full one it may as well be that the
+/// address fails just now, and then the listing is shorter than it seems: it is the end where that deletes nothing,
+/// because absence is no evidence here or is confirmed record by record.
+pub fn is_extra(read: &Read, token: Option<&PageToken>) -> bool {
+    let deletes_nothing = read.deletes != Deletes::Absence || read.get.is_some();
+    matches!(read.page, Paging::Page { .. } | Paging::Offset { .. })
+        && token.is_some_and(|token| !token.full || deletes_nothing)
 }
 
 fn was_full(token: Option<&PageToken>) -> bool {

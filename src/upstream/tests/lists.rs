@@ -115,17 +115,32 @@ async fn a_capped_page_is_not_the_last_one() {
     }
 }
 
-/// The page that was asked for on suspicion may be answered by 404; a page that has to be there may not.
+/// Where a listing that seems shorter than it is would delete, a page that follows a full one has to be there.
 #[tokio::test]
-async fn a_page_beyond_the_last_that_is_not_found_is_the_end() {
-    let page = || Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) };
-    let (pages, failure, lines) = scripted(page(), vec![ok(&json!({"results": [{"id": "1"}]})), status(404)]).await;
-    assert_eq!((pages.concat().len(), failure, lines.len()), (1, None, 2));
-    let (_, failure, _) = scripted(page(), vec![status(404)]).await;
-    assert_eq!(failure.unwrap().kind, FailureKind::NotFound);
-    let (_, failure, _) =
-        scripted(page(), vec![ok(&json!({"results": [{"id": "1"}, {"id": "2"}]})), status(404)]).await;
-    assert_eq!(failure.unwrap().kind, FailureKind::NotFound);
+async fn a_page_beyond_the_last_that_is_not_found_is_the_end_where_that_deletes_nothing() {
+    let short = json!({"results": [{"id": "1"}]});
+    let full = json!({"results": [{"id": "1"}, {"id": "2"}]});
+    for (first, deletes, can_get, is_end) in [
+        (&short, Deletes::None, false, true),
+        (&short, Deletes::Absence, false, true),
+        (&full, Deletes::None, false, true),
+        (&full, Deletes::Tombstone, false, true),
+        (&full, Deletes::Absence, true, true),
+        (&full, Deletes::Absence, false, false),
+    ] {
+        let script = Script::new([ok(first), status(404)]);
+        let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+        let mut ours = binding(client.upstream());
+        let mut reading = read(Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) });
+        reading.deletes = deletes;
+        reading.get = reading.get.filter(|_| can_get);
+        ours.read = Some(reading);
+        let (pages, failure) = list(&client, ours, ListQuery::default()).await;
+        assert_eq!((pages.len(), failure.is_none()), (1, is_end), "{first} {deletes:?} {can_get}");
+    }
+    let page = Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) };
+    let (_, failure, _) = scripted(page, vec![status(404)]).await;
+    assert_eq!(failure.unwrap().kind, FailureKind::NotFound, "the first page has to be there");
 }
 
 #[tokio::test]
