@@ -40,7 +40,10 @@ fn an_upstream_that_is_down_stops_neither_the_others_nor_a_change_of_the_rules()
 #[test]
 fn a_record_that_a_listing_shows_twice_is_one_record() {
     let world = World::with_contacts(&["crm"], |_, _| {});
-    world.change_rules("rules.toml", |text| text.replace("id = \".id\"", "id = \".name\""));
+    world.change_rules("rules.toml", |text| {
+        text.replace("id = \".id\"", "id = \".name\"")
+            .replace("name = \".name\"", "name = { path = \".name\", direction = \"pull\" }")
+    });
     let first = world.add("crm", &json!({"email": "ann@x.io", "name": "Ann", "phone": "1"}));
     world.add("crm", &json!({"email": "bob@x.io", "name": "Bob", "phone": "1"}));
     world.add("crm", &json!({"email": "ann@x.io", "name": "Ann", "phone": "2"}));
