@@ -53,6 +53,11 @@ pub enum FailureKind {
     CursorExpired,
     /// The answer is not what the rules describe: HTML, no JSON, no records array, an endless listing, a foreign host.
     BadAnswer,
+    /// The answer to a point read shows another record than the one that was asked for: it was merged into that one, or the
+    /// server is careless. It says nothing about the record.
+    OtherRecord,
+    /// A read's answer is larger than `body_max`: this record, or this page.
+    TooLarge,
     /// Certificate, blocked host, class `fatal`: nothing more at this upstream in this pass.
     Fatal,
 }

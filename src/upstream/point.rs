@@ -24,19 +24,20 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
         Err(failure) => return Err(failure),
     };
     let raw = cut_record(&response.body, request.record.as_ref())
-        .and_then(|raw| check_id(binding, raw, remote_id))
         .map_err(|what| client.bad_answer(&built, &response, &what))?;
+    if let Some(what) = other_record(binding, &raw, remote_id) {
+        let failure = client.bad_answer(&built, &response, &what);
+        return Err(Failure { kind: FailureKind::OtherRecord, ..failure });
+    }
     let version = version_of(binding, &response.headers, &raw);
     Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
 }
 
 /// A record that names another id (after a redirect to what it was merged into, or from a careless server) says nothing
 /// about the one that was asked for. One that names no id at all is believed: the address named it.
-fn check_id(binding: &Binding, raw: Bytes, remote_id: &str) -> Result<Bytes, String> {
-    match binding.mapper.id(&raw) {
-        Ok(id) if id != remote_id => Err(format!("record {remote_id} was asked for, and record {id} is the answer")),
-        Ok(_) | Err(_) => Ok(raw),
-    }
+fn other_record(binding: &Binding, raw: &[u8], remote_id: &str) -> Option<String> {
+    let id = binding.mapper.id(raw).ok().filter(|id| id != remote_id)?;
+    Some(format!("record {remote_id} was asked for, and record {id} is the answer"))
 }
 
 /// True where records can be read one by one.

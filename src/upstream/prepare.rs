@@ -251,8 +251,8 @@ pub fn gone(write: &WriteRequest) -> Written {
 fn not_read(failure: Failure) -> Written {
     match failure.kind {
         FailureKind::Auth | FailureKind::Fatal => Written::Stopped(failure),
-        // What may not be read cannot be written on top of; other records may well be.
-        FailureKind::Forbidden => Written::Refused(failure.words),
+        // What cannot be read as itself cannot be written on top of; other records may well be.
+        FailureKind::Forbidden | FailureKind::OtherRecord | FailureKind::TooLarge => Written::Refused(failure.words),
         _ => Written::NotDone(failure),
     }
 }

@@ -34,7 +34,9 @@ pub async fn settle_failure(
         (FailureKind::Unknown, SendOp::Update | SendOp::Delete) if is_redirect(&failure) => {
             settle_redirect(client, binding, write, failure).await
         }
-        (FailureKind::Unknown | FailureKind::BadAnswer, _) => Written::Unknown(failure),
+        (FailureKind::Unknown | FailureKind::BadAnswer | FailureKind::OtherRecord | FailureKind::TooLarge, _) => {
+            Written::Unknown(failure)
+        }
         (FailureKind::Auth | FailureKind::Fatal, _) => Written::Stopped(failure),
         (FailureKind::Conflict, SendOp::Create) => Written::Exists(failure.words),
         (FailureKind::Conflict, SendOp::Update | SendOp::Delete) => {

@@ -20,7 +20,7 @@ const VERIFY: Verdict = Verdict::Fail(FailureKind::Unknown);
 
 #[test]
 fn the_table_of_verdicts() {
-    use FailureKind::{Auth, BadAnswer, Conflict, Fatal, Forbidden, Gone, Invalid, NotFound};
+    use FailureKind::{Auth, BadAnswer, Conflict, Fatal, Forbidden, Gone, Invalid, NotFound, TooLarge};
     let fail = Verdict::Fail;
     let not_sent = || Err(TransportError::NotSent("refused".to_owned()));
     let broken = || Err(TransportError::Broken("reset".to_owned()));
@@ -31,7 +31,7 @@ fn the_table_of_verdicts() {
         (Err(TransportError::Certificate("expired".to_owned())), [fail(Fatal); 3]),
         (Err(TransportError::TimedOut("late".to_owned())), [NOT_DONE, SAME_KEY, VERIFY]),
         (broken(), [NOT_DONE, SAME_KEY, VERIFY]),
-        (Err(TransportError::TooLarge { limit: 1 }), [fail(BadAnswer), VERIFY, VERIFY]),
+        (Err(TransportError::TooLarge { limit: 1 }), [fail(TooLarge), VERIFY, VERIFY]),
         (status(200), [Verdict::Success; 3]),
         (answer(204, &[], ""), [Verdict::Success; 3]),
         (html(), [fail(BadAnswer), VERIFY, VERIFY]),

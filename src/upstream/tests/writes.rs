@@ -152,12 +152,12 @@ async fn s11_another_record_in_the_answer_is_never_taken_for_the_one_that_was_as
     let mut rules = binding(client.upstream());
     rules.update.as_mut().unwrap().precondition = Precondition::Reread;
     let failure = get(&client, &rules, "1").await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::BadAnswer);
+    assert_eq!(failure.kind, FailureKind::OtherRecord);
     let words = "GET /c/1 200: record 1 was asked for, and record 5 is the answer";
     assert!(failure.words.starts_with(words), "{failure}");
     let expected = Remote { raw: raw(&json!({"id": "1", "name": "Ann"})), version: None, observed_at: client.now() };
     let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
-    assert!(matches!(&written, Written::NotDone(failure) if failure.words.starts_with(words)), "{written:?}");
+    assert!(matches!(&written, Written::Refused(said) if said.starts_with(words)), "{written:?}");
     assert_eq!(script.asked().len(), 3, "nothing is written on the word of another record");
     assert!(matches!(get(&client, &rules, "1").await, Ok(Got::Found(_))), "the address named it");
 }

@@ -169,6 +169,31 @@ fn s62_a_full_pass_does_not_go_on_where_another_stopped() {
     world.is_settled();
 }
 
+/// One record was merged into another: its address leads there now, and it is not listed any more.
+#[test]
+fn s11_a_record_whose_address_leads_to_another_is_set_aside_and_blocks_no_other() {
+    let (world, ids) = linked(4);
+    world.remove("crm", &ids[0]);
+    let merged = Matcher::exactly(Method::GET, &format!("/contacts/{}", ids[0]));
+    let redirect = Fault::Redirect { url: format!("/contacts/{}", ids[1]) };
+    world.at("crm", |crm| crm.push_fault_times(merged, redirect, Times::Forever));
+    world.edit("crm", &ids[2], &json!({"phone": "3"}));
+    for _ in 0..2 {
+        world.sync().exits(4);
+        assert_eq!(rows(&world), 4);
+        assert_eq!(world.rows("select name from contacts where phone = '3'"), [["P3"]]);
+        let aside = world.aside();
+        let words = format!("record {} was asked for, and record {} is the answer", ids[0], ids[1]);
+        assert!(aside.len() == 1 && aside[0].2.contains(&words), "{aside:?}");
+        assert_eq!(world.written("crm").len(), 0);
+    }
+    // The address answers for itself again.
+    world.at("crm", Sandbox::clear_faults);
+    world.sync().exits(0);
+    assert_eq!((rows(&world), world.aside().len()), (3, 0));
+    world.is_settled();
+}
+
 #[test]
 fn s19_refused_credentials_and_narrowed_permissions_are_no_deletes() {
     let (world, ids) = linked(3);
