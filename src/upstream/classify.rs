@@ -67,9 +67,8 @@ pub fn classify(
         200..=299 => Verdict::Success,
         304 if conditional => Verdict::Success,
         300..=399 if safety == Safety::Read => Verdict::Fail(FailureKind::BadAnswer),
-        // A redirect says nothing about whether the write was done; where that can be told, it is refused for itself.
+        // A redirect says nothing about whether a write was done. One that may be done twice is refused for itself.
         300..=399 if safety == Safety::Plain => Verdict::Fail(FailureKind::Unknown),
-        300..=399 => Verdict::Fail(FailureKind::Invalid),
         425 | 429 => classify_class(ErrorClass::RateLimited, safety),
         403 if throttled || asked_to_wait => classify_class(ErrorClass::RateLimited, safety),
         401 => Verdict::Fail(FailureKind::Auth),

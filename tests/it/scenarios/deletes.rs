@@ -174,7 +174,7 @@ fn s62_a_full_pass_does_not_go_on_where_another_stopped() {
 fn s11_a_record_whose_address_leads_to_another_is_set_aside_and_blocks_no_other() {
     let (world, ids) = linked(4);
     world.remove("crm", &ids[0]);
-    let merged = Matcher::exactly(Method::GET, &format!("/contacts/{}", ids[0]));
+    let merged = Matcher::exactly(Method::GET, format!("/contacts/{}", ids[0]));
     let redirect = Fault::Redirect { url: format!("/contacts/{}", ids[1]) };
     world.at("crm", |crm| crm.push_fault_times(merged, redirect, Times::Forever));
     world.edit("crm", &ids[2], &json!({"phone": "3"}));
