@@ -274,6 +274,18 @@ async fn f45_a_conflict_that_is_none_of_the_version_is_a_refusal() {
     assert_eq!(written, Written::Refused("PATCH /c/1 409: scripted fault".to_owned()));
 }
 
+#[tokio::test]
+async fn f30_a_record_too_large_to_be_read_is_refused_and_stops_no_other() {
+    let script = Script::new([Err(TransportError::TooLarge { limit: 9 })]);
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().precondition = Precondition::Reread;
+    let expected = Remote { raw: raw(&json!({"id": "1", "name": "Ann"})), version: None, observed_at: client.now() };
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
+    let words = "GET /c/1: answer larger than 9 bytes, the limit set by `body_max`";
+    assert_eq!((written, script.asked().len()), (Written::Refused(words.to_owned()), 1));
+}
+
 /// One record that nobody may touch is that record's trouble; only refused credentials are everybody's (I10).
 #[tokio::test]
 async fn a_403_is_about_the_record_and_a_401_about_the_upstream() {
