@@ -75,7 +75,8 @@ pub fn judge_unknown(
     }
 }
 
-fn holds(collection: &Collection, slots: &[Slot], field: usize, value: &Value) -> bool {
+/// Whether a record shows this value, under the field's equality.
+pub fn holds(collection: &Collection, slots: &[Slot], field: usize, value: &Value) -> bool {
     let there = slots.get(field).and_then(Slot::value);
     there.is_some_and(|there| collection.fields[field].domain.same(there, value))
 }

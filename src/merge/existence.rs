@@ -45,6 +45,9 @@ pub(super) fn with_row(scene: &Scene<'_>, plan: &mut RecordPlan) -> Fate {
     if gone.is_empty() {
         return Fate::Merge;
     }
+    if gone.iter().any(|(_, _, evidence)| *evidence == Evidence::IdReused) {
+        return Fate::Hold;
+    }
     let deleted = |(binding, link, _): &(usize, &Link, Evidence)| hub_edited(scene, *binding, link);
     let rules = scene.collection;
     if gone.iter().any(deleted) || !edits(scene).is_empty() {

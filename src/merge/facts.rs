@@ -149,6 +149,8 @@ pub enum Evidence {
     Absence,
     /// A write met 404 or 410, confirmed by a point read.
     WriteFoundNothing,
+    /// The remote id names another record now (its time of creation differs). What became of the old one is a person's to say.
+    IdReused,
 }
 
 /// An open conflict, by which a field or group stands still.

@@ -26,7 +26,7 @@ mod testkit;
 mod tests;
 
 pub use decide::decide;
-pub use evidence::{Found, Verdict, judge_unknown};
+pub use evidence::{Found, Verdict, holds, judge_unknown};
 pub use facts::*;
 pub use first::{First, first_contact, is_plain};
 pub use identity::{Identity, match_identity, match_key_texts};

@@ -86,7 +86,14 @@ fn map(position: usize, field: &Field) -> FieldMap {
 }
 
 fn binding(name: &str, fields: &[Field]) -> Binding {
-    let probe = Probe { id: Lens::Path(path("id")), version: None, updated_at: None, scope: None, tombstone: None };
+    let probe = Probe {
+        id: Lens::Path(path("id")),
+        version: None,
+        updated_at: None,
+        created_at: None,
+        scope: None,
+        tombstone: None,
+    };
     let maps = fields.iter().enumerate().map(|(position, field)| map(position, field)).collect();
     Binding {
         collection: "things".to_owned(),

@@ -51,14 +51,14 @@ pub async fn look_for_missing(
 ) -> Result<Absence, StoreError> {
     let at = pulled.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Absence::default()) };
-    let (Some(seen), Some(read)) = (&pulled.generation, &rules.read) else { return Ok(Absence::default()) };
+    let Some(read) = rules.read.as_ref().filter(|_| pulled.complete) else { return Ok(Absence::default()) };
     let key = pass.binding_key(at);
     let links = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
     let listed = pulled.report.listed;
     if read.deletes != Deletes::Absence {
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), ..Absence::default() });
     }
-    let missing = missing(store, pass, at, seen).await?;
+    let missing = missing(store, pass, at, &pulled.seen).await?;
     let count = missing.len() as u64;
     if missing.is_empty() {
         take_back(store, pass, at).await?;

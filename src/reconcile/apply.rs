@@ -10,6 +10,8 @@ use crate::store::{
     ConflictRow, DirtyOp, HistoryRow, LinkRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx,
 };
 
+use crate::upstream::SendOp;
+
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, remote_subject};
 use super::gather::Gathered;
@@ -51,6 +53,7 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
     }
     tx.clear_quarantine(&pass.collection.name, "local", &local_subject(&found.record))?;
     apply_bases(tx, pass, found, plan)?;
+    note_ignored(tx, pass, found)?;
     apply_origins(tx, pass, found, plan)?;
     apply_conflicts(tx, pass, found, plan, &mut applied)?;
     for decision in &plan.decisions {
@@ -115,6 +118,8 @@ fn apply_local(
             tx.insert_row(&pass.collection, &found.record, values)?;
             applied.local.created += 1;
             let all: Vec<(usize, Value)> = values.iter().cloned().enumerate().collect();
+            let (rule, origin) = why_it_lives(plan);
+            tx.add_history(&life(pass, &found.record, (&rule, &origin), None, Some(&all)))?;
             ("create", field_changes(pass, plan, &[], &all))
         }
         LocalChange::Update(values) => {
@@ -125,12 +130,52 @@ fn apply_local(
         LocalChange::Delete => {
             tx.delete_row(&pass.collection, &found.record)?;
             applied.local.deleted += 1;
+            let all: Vec<(usize, Value)> = before.iter().cloned().enumerate().collect();
+            let (rule, origin) = why_it_lives(plan);
+            tx.add_history(&life(pass, &found.record, (&rule, &origin), Some(&all), None))?;
             ("delete", Vec::new())
         }
     };
     index(tx, pass, &found.record)?;
     applied.changes.push(change(pass, found, "local", action, fields, None));
     Ok(())
+}
+
+/// The rule that decided about the record's existence, and whose word it was.
+fn why_it_lives(plan: &RecordPlan) -> (String, String) {
+    let said = plan.decisions.iter().rev().filter(|decision| decision.fields.is_empty());
+    let rule = said.clone().next().map(|decision| wire::rule_name(&decision.rule));
+    let origin = said.filter_map(|decision| decision.winner.as_ref()).next().map(|origin| origin.name().to_owned());
+    (rule.unwrap_or_default(), origin.unwrap_or_default())
+}
+
+/// The line of history of a row that comes or goes, with all that it held: what is gone from the table is not lost (I3).
+pub fn life(
+    pass: &Pass,
+    record: &RecordId,
+    (rule, origin): (&str, &str),
+    before: Option<&[(usize, Value)]>,
+    after: Option<&[(usize, Value)]>,
+) -> HistoryRow {
+    let filled = |values: &[(usize, Value)]| {
+        let values: Vec<(usize, Value)> = values.iter().filter(|(_, value)| !value.is_null()).cloned().collect();
+        base::values_to_text(&pass.collection, &values)
+    };
+    HistoryRow {
+        id: 0,
+        pass: pass.id,
+        at: pass.micros(),
+        collection: pass.collection.name.clone(),
+        record: record.clone(),
+        field: String::new(),
+        kind: "local".into(),
+        origin: origin.to_owned(),
+        target: None,
+        rule: rule.to_owned(),
+        before: before.map(filled),
+        after: after.map(filled),
+        detail: None,
+    }
 }
 
 /// Bases and links: every binding whose observation was accepted, whose link changed its life, or whose rules changed.
@@ -212,6 +257,10 @@ fn apply_base(
         }
     } else if let (Some(life), Some(link)) = (life, link) {
         tx.set_link_state(link.link, life)?;
+        // A tombstone is listed again and again: known by its bytes it costs what an unchanged record costs.
+        if let Some(tombstone) = staged.filter(|staged| life == LinkState::Deleted && !staged.raw.is_empty()) {
+            tx.set_fingerprint(link.link, tombstone.fingerprint)?;
+        }
     }
     // An observation leaves staging only when it is part of a base, or ended the link, or says what was known already.
     if let Some(staged) = staged
@@ -222,6 +271,22 @@ fn apply_base(
             let subject = remote_subject(&staged.remote_id);
             tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &subject)?;
         }
+    }
+    Ok(())
+}
+
+/// A write that was acknowledged and had no effect is told, and not repeated until something changes.
+fn note_ignored(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<(), StoreError> {
+    for (at, fields) in &found.ignored {
+        let mut values: Vec<(usize, Value)> = Vec::with_capacity(fields.len());
+        for field in fields {
+            values.extend(hub_values(found).get(*field).map(|value| (*field, value.clone())));
+        }
+        let _missing_parent = observe::to_remote(tx, pass, *at, &mut values)?;
+        let inputs = intend::refusal_inputs(tx, pass, *at, &found.record, SendOp::Update, &values)?;
+        let names = field_names(pass, fields);
+        let reason = format!("the upstream accepted a write of {names}, but still shows its value from before");
+        intend::set_aside(tx, pass, found, *at, "push", &reason, &inputs)?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::merge::guard::{self, Tally};
 use crate::merge::{self, Evidence, Halt, Hub, RecordPlan};
-use crate::record::RecordId;
+use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
 use crate::store::{DirtyOp, LinkId, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
@@ -71,16 +71,18 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         order,
         round: Round { planned: vec![Counts::default(); pass.collection.bindings.len()], ..Round::default() },
         tally: order.before.clone(),
-        digest: Sha256::new(),
+        digest: Digest256::default(),
         contested: BTreeMap::new(),
     };
     suppose_gone(tx, pass, &order.supposed_gone)?;
     work.look_again_under_new_rules(tx)?;
+    work.offer_to_new_bindings(tx)?;
+    work.part_reused_ids(tx)?;
     index_local_edits(tx, pass)?;
     work.meet_strangers(tx)?;
     work.decide_candidates(tx)?;
     let mut round = work.round;
-    round.fingerprint = hex(&work.digest.finalize());
+    round.fingerprint = work.digest.text();
     let approved = order.approved.as_deref() == Some(round.fingerprint.as_str());
     if order.guarded && !(approved && order.supposed_gone.is_empty()) {
         round.halts.clone_from(&order.halts);
@@ -98,6 +100,58 @@ fn rivals_of(pass: &Pass, at: usize, record: &RecordId, other: &str) -> String {
         "matches local record {record}, and so does {other} of {}: make their match keys differ, or merge them there",
         pass.upstream(at)
     )
+}
+
+/// A digest of records' plans, whatever order they come in: new records get random ids, which order them anew each time.
+#[derive(Default)]
+struct Digest256 {
+    lanes: [u64; 4],
+    count: u64,
+}
+
+impl Digest256 {
+    fn add(&mut self, text: &str) {
+        let hash = Sha256::digest(text.as_bytes());
+        for (lane, bytes) in self.lanes.iter_mut().zip(hash.chunks_exact(8)) {
+            let word = bytes.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+            *lane = lane.wrapping_add(word);
+        }
+        self.count += 1;
+    }
+
+    fn text(&self) -> String {
+        let mut whole = Sha256::new();
+        whole.update(self.count.to_be_bytes());
+        for lane in self.lanes {
+            whole.update(lane.to_be_bytes());
+        }
+        hex(&whole.finalize())
+    }
+}
+
+/// A record's plan as an approval is bound to it. A record that this very transaction made goes by the remote record that
+/// it was made from: its own id is another one in the next pass, when the approved plan is made again.
+fn told_stably(view: &dyn View, pass: &Pass, found: &Gathered, plan: &RecordPlan) -> Result<String, StoreError> {
+    let mut text = format!("{} {:?} {:?}", found.record, plan.local, plan.writes);
+    let mut fresh = vec![found.record.clone()];
+    let refers_here = |ty: &FieldType| matches!(ty, FieldType::Ref { to } if *to == pass.collection.name);
+    for (at, field) in pass.collection.fields.iter().enumerate() {
+        if refers_here(&field.domain.ty) {
+            let row = view.row(&pass.collection, &found.record)?.unwrap_or_default();
+            if let Some(Value::Ref(id)) = row.get(at).and_then(Slot::value) {
+                fresh.push(RecordId(id.clone()));
+            }
+        }
+    }
+    for record in fresh {
+        let links = view.links_of(&record)?;
+        let made = links.iter().find(|link| link.made.is_some_and(|made| made.pass == pass.id));
+        if let Some(link) = made {
+            let at = pass.position(link.binding).unwrap_or(usize::MAX);
+            text = text.replace(&record.0, &format!("{} {}", pass.upstream(at), link.remote_id));
+        }
+    }
+    Ok(text)
 }
 
 /// Lower-case hexadecimal.
@@ -163,7 +217,7 @@ struct Work<'a> {
     order: &'a Order,
     round: Round,
     tally: Tally,
-    digest: Sha256,
+    digest: Digest256,
     /// Local records that a stranger at a binding may be, and nobody can say: nothing is created there for them.
     contested: BTreeMap<(RecordId, usize), String>,
 }
@@ -183,6 +237,69 @@ impl Work<'_> {
                 after = last.link.0;
                 for link in &links {
                     tx.mark_dirty(self.pass.key, &link.record, DirtyOp::Recheck)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A binding that takes writes since these rules only (it is new, it was away, it was read only) has heard of nothing
+    /// that happened here meanwhile: every row is compared with what is known of it there, and every deletion is told.
+    fn offer_to_new_bindings(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        let collection = &self.pass.collection;
+        let name = format!("bindings of {} that are written to", collection.name);
+        let writing: Vec<(usize, &str)> = (0..collection.bindings.len())
+            .filter(|at| self.pass.rules(*at).is_some_and(|rules| rules.push))
+            .map(|at| (at, self.pass.upstream(at)))
+            .collect();
+        let names: Vec<&str> = writing.iter().map(|(_, name)| *name).collect();
+        let now = serde_json::json!(names).to_string();
+        let before = tx.note(&name)?;
+        if before.as_deref() == Some(now.as_str()) {
+            return Ok(());
+        }
+        // Before the first pass nothing was there to miss: what first contact and other programs put in has its hints.
+        if let Some(before) = before {
+            let before: Vec<String> = serde_json::from_str(&before).unwrap_or_default();
+            for (at, _) in writing.iter().filter(|(_, name)| !before.iter().any(|known| known == name)) {
+                tx.mark_all(collection, self.pass.key, self.pass.binding_key(*at))?;
+            }
+        }
+        tx.set_note(&name, &now)
+    }
+
+    /// A remote id that names another record than the one it was tied to (s9): the tie is broken. The local record hears that
+    /// its own is gone, and the other record is a stranger like any.
+    fn part_reused_ids(&self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        for (at, rules) in self.pass.collection.bindings.iter().enumerate() {
+            if rules.mapper.probe.created_at.is_none() || self.is_blocked(at) {
+                continue;
+            }
+            let created = |raw: &[u8]| rules.mapper.read(raw).ok().and_then(|mapped| mapped.created_at);
+            let mut after = String::new();
+            loop {
+                let staged = tx.staged_matched(self.pass.binding_key(at), &after, CHUNK)?;
+                let Some(last) = staged.last() else { break };
+                after.clone_from(&last.remote_id);
+                for (stranger, record) in staged.into_iter().filter_map(|row| Some((row.clone(), row.record?))) {
+                    let links = tx.links_of(&record)?;
+                    let tied = links
+                        .iter()
+                        .find(|link| link.binding == stranger.binding && link.remote_id == stranger.remote_id);
+                    let Some(link) = tied.filter(|link| link.state == merge::LinkState::Live) else { continue };
+                    let (Some(was), Some(is)) = (created(&link.raw), created(&stranger.raw)) else { continue };
+                    if !same_creation(&was, &is) {
+                        let former = format!("{} (created {was})", link.remote_id);
+                        tx.set_remote_id(link.link, &former)?;
+                        tx.stage(&Staged {
+                            remote_id: former,
+                            kind: StagedKind::Gone(Evidence::IdReused),
+                            raw: Vec::new(),
+                            fingerprint: 0,
+                            ..stranger.clone()
+                        })?;
+                        tx.stage(&Staged { record: None, ..stranger })?;
+                    }
                 }
             }
         }
@@ -220,6 +337,7 @@ impl Work<'_> {
         }
         match contact {
             Contact::New(newborn) => {
+                let origin = self.pass.upstream(at).to_owned();
                 let arrival = Arrival {
                     remote_id: &staged.remote_id,
                     raw: &staged.raw,
@@ -231,6 +349,9 @@ impl Work<'_> {
                     match outcome {
                         Ok(arrived) => {
                             self.round.local.created += 1;
+                            let row: Vec<(usize, Value)> = newborn.values.iter().cloned().enumerate().collect();
+                            let why = ("first_contact", origin.as_str());
+                            tx.add_history(&apply::life(self.pass, &arrived.record, why, None, Some(&row)))?;
                             self.tell_inserted(tx, at, &arrived.record)?;
                         }
                         Err(reason) => self.quarantine_stranger(tx, at, staged, &reason)?,
@@ -357,7 +478,7 @@ impl Work<'_> {
             merge::decide(&self.pass.collection, &found.facts)
         };
         self.tally.add(&self.pass.collection, &plan);
-        self.digest.update(format!("{:?}{:?}{:?}", record, plan.local, plan.writes));
+        self.digest.add(&told_stably(tx, self.pass, &found, &plan)?);
         let applied = apply::apply(tx, self.pass, &found, &plan)?;
         self.account(&found, applied);
         Ok(())

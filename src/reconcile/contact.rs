@@ -46,7 +46,8 @@ pub enum Stranger {
 /// What is stored of a record that is nobody here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newborn {
-    values: Vec<Value>,
+    /// The row.
+    pub values: Vec<Value>,
     packed: Packed,
     match_texts: Vec<Option<String>>,
     version: Option<String>,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use roaring::RoaringTreemap;
 
 use crate::clock::Clock;
 use crate::merge::Halt;
@@ -104,6 +105,7 @@ impl Engine {
                 ..PassReport::default()
             },
             barrier: Barrier::default(),
+            listed: Vec::new(),
             before,
         };
         let result = run.phases().await;
@@ -228,6 +230,8 @@ struct Run<'a> {
     pass: Arc<Pass>,
     report: PassReport,
     barrier: Barrier,
+    /// The links that were listed, by binding.
+    listed: Vec<Arc<RoaringTreemap>>,
     before: Tally,
 }
 
@@ -235,6 +239,7 @@ impl Run<'_> {
     async fn phases(&mut self) -> Result<(), StoreError> {
         let count = self.pass.collection.bindings.len();
         self.barrier = Barrier { blocked: vec![None; count], complete: vec![false; count] };
+        self.listed = vec![Arc::default(); count];
         self.report.upstreams = (0..count)
             .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
             .collect();
@@ -249,7 +254,7 @@ impl Run<'_> {
             let Some(result) = self.decide(round, approved.as_deref(), &absent).await? else { return Ok(()) };
             through |= approved.as_ref() == Some(&result.fingerprint);
             self.account(result, round);
-            if self.options.dry_run || !self.push().await? {
+            if self.options.dry_run || !self.push(round + 1 == ROUNDS_MAX).await? {
                 break;
             }
         }
@@ -303,9 +308,12 @@ impl Run<'_> {
                 blocked.clone_from(&pulled.blocked);
             }
             if let Some(complete) = self.barrier.complete.get_mut(at) {
-                *complete = pulled.generation.is_some();
+                *complete = pulled.complete;
             }
             self.report.local.created += pulled.inserted;
+            if let Some(listed) = self.listed.get_mut(at) {
+                listed.clone_from(&pulled.seen);
+            }
         }
         Ok(all)
     }
@@ -377,21 +385,24 @@ impl Run<'_> {
         self.report.changes_omitted += round.changes_omitted;
     }
 
-    /// Pushes to every upstream that takes part, side by side, then settles what is unknown.
-    async fn push(&mut self) -> Result<bool, StoreError> {
+    /// Pushes to every upstream that takes part, side by side, then settles what is unknown. What is to be decided again
+    /// after the last round waits for the next pass.
+    async fn push(&mut self, last: bool) -> Result<bool, StoreError> {
         let (engine, pass, progress) = (self.engine, &self.pass, self.progress);
         let pushes = self.report.upstreams.iter_mut().enumerate().map(|(at, report)| {
             let client = engine.clients.get(pass.upstream(at)).cloned();
             let blocked = self.barrier.blocked.get(at).is_some_and(Option::is_some);
+            let listed = self.listed.get(at).cloned().unwrap_or_default();
             async move {
                 let (Some(client), false) = (client, blocked) else { return Ok(false) };
                 let store = engine.store.as_ref();
-                let again = push::push(store, &client, pass, at, report, progress).await?;
-                if report.unknown == 0 {
-                    return Ok(again);
+                let mut again = push::push(store, &client, pass, at, &listed, report, progress).await?;
+                if report.unknown > 0 {
+                    report.unknown = 0;
+                    again |= unknown::settle_unknown(store, &client, pass, at, report).await?;
                 }
-                report.unknown = 0;
-                Ok(unknown::settle_unknown(store, &client, pass, at, report).await? || again)
+                report.deferred += u64::from(again && last);
+                Ok(again)
             }
         });
         let results: Vec<Result<bool, StoreError>> = futures_util::future::join_all(pushes).await;

@@ -2,7 +2,9 @@
 //!
 //! Must not know: what is decided; how the result is applied.
 
-use crate::merge::{self, Candidate, Facts, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke};
+use crate::merge::{
+    self, Candidate, Facts, Found, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke, Verdict, WriteOp,
+};
 use crate::record::{FieldError, RecordId, Slot, Value};
 use crate::rules::Origin;
 use crate::store::{
@@ -34,6 +36,8 @@ pub struct Gathered {
     pub intents: Vec<IntentRow>,
     /// Unknown intents that this pass's listings answered.
     pub answered: Vec<String>,
+    /// Fields that an upstream accepted without showing the record, and still shows as they were, by binding position.
+    pub ignored: Vec<(usize, Vec<usize>)>,
     /// Observations that must wait, by binding position, with the reason.
     pub parked: Vec<(usize, String)>,
     /// Observations that cannot be read, by binding position.
@@ -96,6 +100,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         conflicts,
         intents,
         answered: Vec::new(),
+        ignored: Vec::new(),
         parked: Vec::new(),
         broken: Vec::new(),
         bad_local,
@@ -175,8 +180,9 @@ fn load_spoke(
     let unknown = found
         .intents
         .iter()
-        .find(|intent| intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "sent" | "unknown"));
-    if let (Some(intent), None) = (unknown, &blocked) {
+        .find(|intent| intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "sent" | "unknown"))
+        .cloned();
+    if let (Some(intent), None) = (&unknown, &blocked) {
         if is_answered(pass, found, at, intent, barrier) {
             found.answered.push(intent.key.clone());
         } else {
@@ -200,7 +206,13 @@ fn load_spoke(
     let Some(row) = found.links.get(at).and_then(Option::as_ref) else {
         return Ok((Spoke { link: None, seen, blocked }, None));
     };
-    let pair = load_pair(view, pass, at, row, &found.facts.hub, &mut seen)?;
+    let (mut pair, ignored) = load_pair(view, pass, at, row, &found.facts.hub, &mut seen)?;
+    if !ignored.is_empty() {
+        found.ignored.push((at, ignored));
+    }
+    if let (Some(intent), Seen::Record(observation), None) = (&unknown, &seen, &blocked) {
+        pair = landed(pass, intent, pair, observation)?;
+    }
     let staged = found.staged.get(at).is_some_and(Option::is_some);
     let link = Link {
         remote_id: row.remote_id.clone(),
@@ -224,10 +236,14 @@ fn load_spoke(
 }
 
 /// An unknown create is answered by the listing: a record that matches is it, and a complete listing that began after
-/// the visibility window without a match says that it never happened. Other unknown writes are answered by a point read only.
+/// the visibility window without a match says that it never happened. Other unknown writes are answered by a point read,
+/// where there is one, else by a listing that was asked for after they were sent: it shows the record, or nothing new of it.
 fn is_answered(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, barrier: &Barrier) -> bool {
     if intent.op != "create" {
-        return false;
+        let by_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_none_or(|read| read.get.is_some());
+        let sent_before = |moment: i64| intent.sent_at.is_some_and(|sent| sent < moment);
+        let seen = found.staged.get(at).and_then(Option::as_ref).map_or(pass.micros(), |staged| staged.observed_at);
+        return !by_get && sent_before(pass.micros()) && sent_before(seen);
     }
     if found.staged.get(at).is_some_and(Option::is_some) {
         return true;
@@ -237,8 +253,28 @@ fn is_answered(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, bar
     looked_everywhere && visible && !pass.collection.match_keys.is_empty()
 }
 
+/// The base pair once the listing has told that an update of unknown outcome took effect: what was sent is then our own
+/// echo, never an edit of somebody else (s31).
+fn landed(pass: &Pass, intent: &IntentRow, pair: Pair, observation: &merge::Observation) -> Result<Pair, StoreError> {
+    if intent.op != "update" {
+        return Ok(pair);
+    }
+    let mut sent = base::values_from_text(&pass.collection, &intent.values)?;
+    let found = Found::Record { slots: &observation.slots, version: observation.version.as_deref() };
+    let op = WriteOp::Update(sent.clone());
+    let expected = intent.expected_version.as_deref();
+    match merge::judge_unknown(&pass.collection, &op, &pair.remote, expected, &found) {
+        Verdict::Landed { fields } => {
+            sent.retain(|(field, _)| fields.contains(field));
+            let settled = merge::settle(&pass.collection, &pair.hub, &pair.remote, &sent, Some(&observation.slots));
+            Ok(Pair { hub: settled.hub, remote: settled.remote })
+        }
+        Verdict::NotLanded | Verdict::Superseded | Verdict::TargetGone | Verdict::Undecided => Ok(pair),
+    }
+}
+
 /// The base pair of a link: unpacked, rebased where the rules changed, completed where an acknowledged write was
-/// never read back and this observation is its echo.
+/// never read back and this observation is its echo; and the fields of that write which the upstream did not take.
 fn load_pair(
     view: &dyn View,
     pass: &Pass,
@@ -246,7 +282,7 @@ fn load_pair(
     row: &LinkRow,
     hub: &Hub,
     seen: &mut Seen,
-) -> Result<Pair, StoreError> {
+) -> Result<(Pair, Vec<usize>), StoreError> {
     let slots = observe::base_slots(view, pass, at, &row.raw)?;
     let mut pair = base::unpack(&pass.collection, &slots, row.base_hub.as_deref(), row.base_remote.as_deref())?;
     if row.mapping != pass.mapping_key(at)
@@ -278,21 +314,37 @@ fn load_pair(
             *seen = ready;
         }
     }
+    let mut ignored = Vec::new();
     if row.fingerprint == 0
         && let Seen::Record(observation) = &*seen
-        && observation.version.is_some()
-        && observation.version == row.version
     {
-        let sent: Vec<(usize, Value)> = pair
-            .hub
-            .iter()
-            .enumerate()
-            .filter_map(|(field, value)| value.clone().map(|value| (field, value)))
-            .collect();
-        let settled = merge::settle(&pass.collection, &pair.hub, &pair.remote, &sent, Some(&observation.slots));
-        pair = Pair { hub: settled.hub, remote: settled.remote };
+        ignored = take_back(pass, &mut pair, &slots, &observation.slots);
+        if observation.version.is_some() && observation.version == row.version {
+            let sent = pair.hub.iter().enumerate().filter(|(field, _)| !ignored.contains(field));
+            let sent: Vec<(usize, Value)> = sent.filter_map(|(field, value)| Some((field, value.clone()?))).collect();
+            let settled = merge::settle(&pass.collection, &pair.hub, &pair.remote, &sent, Some(&observation.slots));
+            pair = Pair { hub: settled.hub, remote: settled.remote };
+        }
     }
-    Ok(pair)
+    Ok((pair, ignored))
+}
+
+/// After a write that was acknowledged without a look at the record: a field that still shows what stood there before
+/// the write (`old`) was not taken, whatever the answer said, so its base goes back. Taking it for somebody's later edit
+/// would lose the local one.
+fn take_back(pass: &Pass, pair: &mut Pair, old: &[Slot], now: &[Slot]) -> Vec<usize> {
+    let mut ignored = Vec::new();
+    for (field, declared) in pass.collection.fields.iter().enumerate() {
+        let (Some(Slot::Value(old)), Some(Slot::Value(now))) = (old.get(field), now.get(field)) else { continue };
+        let (Some(hub), Some(remote)) = (pair.hub.get_mut(field), pair.remote.get_mut(field)) else { continue };
+        let written = remote.value().is_some_and(|sent| !declared.domain.same(sent, old));
+        if written && declared.domain.same(now, old) {
+            *hub = Some(declared.domain.canonical(old));
+            *remote = Slot::Value(old.clone());
+            ignored.push(field);
+        }
+    }
+    ignored
 }
 
 fn freeze(pass: &Pass, row: &ConflictRow) -> Result<Freeze, StoreError> {

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
 use crate::rules::{Incremental, Read as ReadRules};
-use crate::store::{self, Micros, Store, StoreError};
+use crate::store::{self, Micros, QuarantineFilter, Store, StoreError};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 
 use super::context::{Pass, remote_subject};
@@ -24,6 +24,8 @@ use super::report::{Progress, Step, UpstreamReport};
 
 /// Staged rows looked at in one statement.
 const STALE_CHUNK: usize = 256;
+/// Records set aside that are looked through after a listing.
+const SET_ASIDE_MAX: usize = 100_000;
 /// Bytes of pages that are in memory at once, those being worked on included; one larger page is there alone.
 const BYTES_AHEAD_MAX: u32 = 6 << 20;
 /// No more pages are taken together once they have so many bytes.
@@ -40,8 +42,10 @@ pub struct Pulled {
     pub report: UpstreamReport,
     /// Why the binding takes no part in this pass.
     pub blocked: Option<String>,
-    /// A complete generation was read from beginning to end: the links that were seen.
-    pub generation: Option<RoaringTreemap>,
+    /// The links that were listed.
+    pub seen: Arc<RoaringTreemap>,
+    /// A complete generation was read from beginning to end: what `seen` lacks was not there.
+    pub complete: bool,
     /// Rows that first contact inserted while reading.
     pub inserted: u64,
 }
@@ -105,7 +109,8 @@ pub async fn pull(
         binding,
         report: UpstreamReport { upstream, read: "skipped".into(), ..UpstreamReport::default() },
         blocked: None,
-        generation: None,
+        seen: Arc::default(),
+        complete: false,
         inserted: 0,
     };
     let Some((read, way)) = way(pass, binding) else { return Ok(out) };
@@ -155,7 +160,7 @@ impl Puller<'_> {
             Some(failure) if failure.kind == FailureKind::CursorExpired && query != ListQuery::default() => {
                 self.begin_again();
                 match self.list(client, ListQuery::default(), true, links, progress).await? {
-                    None => self.out.generation = None,
+                    None => self.out.complete = false,
                     Some(failure) => self.block(&failure),
                 }
                 Ok(())
@@ -371,6 +376,26 @@ impl Puller<'_> {
         .await
     }
 
+    /// A remote record that was set aside and that a whole listing neither shows nor complains of any more is no case left.
+    async fn take_back_unlisted(&self) -> Result<(), StoreError> {
+        let filter = QuarantineFilter {
+            collection: Some(self.pass.collection.name.clone()),
+            upstream: Some(self.out.report.upstream.clone()),
+            limit: SET_ASIDE_MAX,
+            ..QuarantineFilter::default()
+        };
+        let mut aside = store::read(self.store, move |view| view.quarantined(&filter)).await?;
+        let (pass, remote) = (self.pass.id, remote_subject(""));
+        aside.retain(|row| row.stage == "pull" && row.pass < pass && row.subject.starts_with(&remote));
+        if aside.is_empty() {
+            return Ok(());
+        }
+        store::write(self.store, move |tx| {
+            aside.iter().try_for_each(|row| tx.clear_quarantine(&row.collection, &row.upstream, &row.subject))
+        })
+        .await
+    }
+
     async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
         let before = self.cursor.clone();
         // An `ETag` is that of what was read last: one of an older state would call a return to that state unchanged.
@@ -381,10 +406,12 @@ impl Puller<'_> {
         let ended_at = self.started_at.max(self.pass.micros());
         self.cursor.finish(complete, self.mark.clone(), self.high, self.started_at, ended_at);
         self.drop_stale(complete && !resumed).await?;
-        // A record that was listed but could not be read may be any of the links that were not seen.
-        if complete && !resumed && !self.unreadable {
-            self.out.generation = Some(std::mem::take(&mut self.seen));
+        if complete && !resumed {
+            self.take_back_unlisted().await?;
         }
+        // A record that was listed but could not be read may be any of the links that were not seen.
+        self.out.complete = complete && !resumed && !self.unreadable;
+        self.out.seen = Arc::new(std::mem::take(&mut self.seen));
         let key = self.pass.binding_key(self.binding);
         let text = self.cursor.save();
         if self.cursor != before {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use roaring::RoaringTreemap;
 
 use crate::merge::LinkState;
 use crate::record::{Slot, Value};
@@ -30,14 +31,18 @@ pub struct Ready {
     pub intent: IntentRow,
     /// What is sent.
     pub request: WriteRequest,
+    /// This pass's listing shows the record.
+    pub listed: bool,
 }
 
-/// Sends everything that is prepared for one binding. Returns whether something has to be decided again in this pass.
+/// Sends everything that is prepared for one binding. `listed` are the links that this pass's listing showed. Returns
+/// whether something has to be decided again in this pass.
 pub async fn push(
     store: &dyn Store,
     client: &Arc<Client>,
     pass: &Arc<Pass>,
     binding: usize,
+    listed: &Arc<RoaringTreemap>,
     report: &mut UpstreamReport,
     progress: &dyn Progress,
 ) -> Result<bool, StoreError> {
@@ -58,9 +63,9 @@ pub async fn push(
     let mut after: Option<String> = None;
     while !pusher.stopped {
         let job_pass = Arc::clone(pass);
-        let from = after.clone();
+        let (from, listed) = (after.clone(), Arc::clone(listed));
         let Chunk { ready, waiting, last } =
-            store::read(store, move |view| load(view, &job_pass, binding, from)).await?;
+            store::read(store, move |view| load(view, &job_pass, binding, from, &listed)).await?;
         let Some(last) = last else { break };
         after = Some(last);
         pusher.report.deferred += waiting;
@@ -81,7 +86,13 @@ struct Chunk {
 }
 
 /// The next chunk of prepared intents.
-fn load(view: &dyn View, pass: &Pass, binding: usize, after: Option<String>) -> Result<Chunk, StoreError> {
+fn load(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    after: Option<String>,
+    listed: &RoaringTreemap,
+) -> Result<Chunk, StoreError> {
     let filter = IntentFilter {
         collection: Some(pass.collection.name.clone()),
         upstream: Some(pass.upstream(binding).to_owned()),
@@ -96,7 +107,14 @@ fn load(view: &dyn View, pass: &Pass, binding: usize, after: Option<String>) -> 
     for intent in rows {
         let paused = intent.not_before.is_some_and(|at| at > pass.micros());
         match request_of(view, pass, binding, &intent)? {
-            Some(request) if !paused => chunk.ready.push(Ready { intent, request }),
+            Some(request) if !paused => {
+                let known = match &intent.remote_id {
+                    Some(id) => view.known(intent.binding, &[id.as_str()])?.into_iter().next().flatten(),
+                    None => None,
+                };
+                let listed = known.is_some_and(|known| listed.contains(known.link.0.unsigned_abs()));
+                chunk.ready.push(Ready { intent, request, listed });
+            }
             _ => chunk.waiting += 1,
         }
     }
@@ -126,6 +144,10 @@ pub fn request_of(
             }
         })
         .collect();
+    // What the plan of a create leaves out (a frozen or owned field) does not come in by way of the full body.
+    if intent.op == "create" {
+        record.retain(|(at, value)| value.is_null() || values.iter().any(|(planned, _)| planned == at));
+    }
     // A parent that is not there yet is left out of the full body; it is no part of what this write changes.
     let mut kept = Vec::with_capacity(record.len());
     for entry in record.drain(..) {

@@ -50,17 +50,20 @@ pub enum Outcome {
 pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, written: Written) -> Written {
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     match written {
-        Written::Done { remote_id, version, record: None } if can_get && ready.request.op != SendOp::Delete => {
+        Written::Done { remote_id, version, record: None, repeated }
+            if can_get && ready.request.op != SendOp::Delete =>
+        {
             match upstream::get(client, rules, &remote_id).await {
                 Ok(Got::Found(remote)) => Written::Done {
                     remote_id,
                     version: version.or_else(|| remote.version.clone()),
                     record: Some(remote),
+                    repeated,
                 },
-                Ok(Got::Missing) | Err(_) => Written::Done { remote_id, version, record: None },
+                Ok(Got::Missing) | Err(_) => Written::Done { remote_id, version, record: None, repeated },
             }
         }
-        Written::Stale(None) | Written::Missing if can_get => match &ready.request.remote_id {
+        Written::Stale(None) if can_get => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await {
                 Ok(Got::Found(remote)) => Written::Stale(Some(remote)),
                 Ok(Got::Missing) => Written::Missing,
@@ -68,8 +71,46 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
             },
             None => Written::Stale(None),
         },
+        Written::Missing => not_found(client, rules, ready, can_get).await,
         Written::Exists(words) => existing(client, rules, ready, words).await,
         other => other,
+    }
+}
+
+/// A write met 404 or 410. That is no evidence of a delete where the listing or a point read shows the record: then it is
+/// the write that is wrong (its path, a permission), and repeating it, or making the record anew, would be too (s20).
+async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, can_get: bool) -> Written {
+    let (op, Some(remote_id)) = (ready.request.op, &ready.request.remote_id) else { return Written::Missing };
+    let done = || Written::Done { remote_id: remote_id.clone(), version: None, record: None, repeated: false };
+    let refused = |shown: &str| {
+        let hint = "is the path of the write right, and may it be done?";
+        Written::Refused(format!("not found, says the {} of {remote_id}, but {shown}: {hint}", op.name()))
+    };
+    if !can_get {
+        return match (op, ready.listed) {
+            (SendOp::Delete, false) => done(),
+            (_, true) => refused("this pass's listing shows it"),
+            (SendOp::Create | SendOp::Update, false) => {
+                refused("nothing else says so, and the binding has no `get` to ask")
+            }
+        };
+    }
+    if op == SendOp::Delete && !ready.listed {
+        return done();
+    }
+    match upstream::get(client, rules, remote_id).await {
+        Ok(Got::Missing) if op == SendOp::Delete => done(),
+        Ok(Got::Missing) if ready.listed => refused("this pass's listing shows it (and `get` does not find it either)"),
+        Ok(Got::Missing) => Written::Missing,
+        Ok(Got::Found(now)) => {
+            let expected = ready.request.expected_version.as_deref();
+            if op == SendOp::Delete || upstream::is_as_expected(rules, &ready.request, expected, &now) {
+                refused("a point read finds it")
+            } else {
+                Written::Stale(Some(now))
+            }
+        }
+        Err(failure) => Written::NotDone(failure),
     }
 }
 
@@ -135,8 +176,8 @@ fn settle_one(
         return refused(tx, pass, at, ready, &words);
     }
     match written {
-        Written::Done { remote_id, version, record: remote } => {
-            done(tx, pass, at, ready, remote_id, version.as_deref(), remote.as_ref())
+        Written::Done { remote_id, version, record: remote, repeated } => {
+            done(tx, pass, at, ready, (remote_id, version.as_deref()), remote.as_ref(), *repeated)
         }
         Written::Stale(remote) => {
             if let Some(remote) = remote {
@@ -240,9 +281,9 @@ fn done(
     pass: &Pass,
     at: usize,
     ready: &Ready,
-    remote_id: &str,
-    version: Option<&str>,
+    (remote_id, version): (&str, Option<&str>),
     remote: Option<&Remote>,
+    repeated: bool,
 ) -> Result<Outcome, StoreError> {
     let intent = &ready.intent;
     let key = pass.binding_key(at);
@@ -263,7 +304,12 @@ fn done(
         None => None,
     };
     let old = old_pair(tx, pass, at, link.as_ref())?;
-    let sent = base::values_from_text(&pass.collection, &intent.values)?;
+    let mut sent = base::values_from_text(&pass.collection, &intent.values)?;
+    if repeated && let Some(observed) = &observed {
+        // The answer may be to the first sending, and show what others made of the record since: a value that differs from
+        // what was sent is then an edit to be merged, not the upstream's spelling.
+        sent.retain(|(field, value)| merge::holds(&pass.collection, observed, *field, value));
+    }
     let settled = merge::settle(&pass.collection, &old.hub, &old.remote, &sent, observed.as_deref());
     let pair = Pair { hub: settled.hub, remote: settled.remote };
     put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;

@@ -42,7 +42,7 @@ pub async fn settle_unknown(
         let mut ready = Vec::new();
         for intent in view.intents(&filter)? {
             if let Some(request) = push::request_of(view, &job_pass, binding, &intent)? {
-                ready.push(Ready { intent, request });
+                ready.push(Ready { intent, request, listed: false });
             }
         }
         Ok(ready)
@@ -112,8 +112,8 @@ async fn changed(
 ) -> Result<Option<Written>, StoreError> {
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     let (Some(remote_id), true) = (ready.request.remote_id.clone(), can_get) else {
-        // State is compared again by the next listing: what landed is not written twice, what did not is derived again.
-        return Ok(Some(Written::Stale(None)));
+        // The next listing tells (see `gather`). Where nothing is ever listed the write is derived again.
+        return Ok((!rules.pull || rules.read.is_none()).then_some(Written::Stale(None)));
     };
     match upstream::get(client, rules, &remote_id).await {
         Ok(got) => judge(store, pass, binding, ready, got).await.map(Some),
@@ -177,7 +177,7 @@ async fn judge(
         Verdict::Landed { fields } => {
             keep_only(pass, ready, &fields)?;
             let version = record.as_ref().and_then(|remote| remote.version.clone());
-            Written::Done { remote_id, version, record }
+            Written::Done { remote_id, version, record, repeated: false }
         }
         Verdict::TargetGone => Written::Missing,
         // Derived again in a later pass, under its key. Should it land after all, its precondition or the next comparison
@@ -214,7 +214,13 @@ async fn created(
         Some(Idempotency::Header { ttl, .. }) if chrono::Duration::from_std(*ttl).is_ok_and(|ttl| age < ttl) => {
             push::mark_sent(store, pass, vec![ready.intent.key.clone()]).await?;
             let written = upstream::write_one(client, rules, &ready.request).await;
-            Ok(Some(settle::read_back(client, rules, ready, written).await))
+            // The first sending may have been done: what the answer shows may be what others made of it since.
+            Ok(Some(match settle::read_back(client, rules, ready, written).await {
+                Written::Done { remote_id, version, record, .. } => {
+                    Written::Done { remote_id, version, record, repeated: true }
+                }
+                other => other,
+            }))
         }
         Some(Idempotency::ClientId | Idempotency::Match(_) | Idempotency::Field(_)) => {
             let Ok(found) = settle::look_up(client, rules, ready).await else { return Ok(None) };

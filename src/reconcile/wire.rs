@@ -120,6 +120,7 @@ fn evidence_name(evidence: crate::merge::Evidence) -> &'static str {
         Evidence::AbsenceConfirmed => "absence_confirmed",
         Evidence::Absence => "absence",
         Evidence::WriteFoundNothing => "write_found_nothing",
+        Evidence::IdReused => "id_reused",
     }
 }
 

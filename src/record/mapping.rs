@@ -57,6 +57,8 @@ pub struct Probe {
     pub version: Option<Lens>,
     /// The record's own time of change.
     pub updated_at: Option<(Lens, TimeFormat)>,
+    /// What stays as it is for as long as the id means the same record: the time of creation.
+    pub created_at: Option<Lens>,
     /// The binding's scope (`where`).
     pub scope: Option<Filter>,
     /// The tombstone condition (`deletes = { kind = "tombstone", when = … }`).
@@ -72,6 +74,8 @@ pub struct Mapped {
     pub version: Option<String>,
     /// The record's own time of change; `None` where not mapped, null or unreadable.
     pub updated_at: Option<DateTime<Utc>>,
+    /// The time of creation as it is written there; see [`same_creation`].
+    pub created_at: Option<String>,
     /// False where the binding's scope leaves the record out.
     pub in_scope: bool,
     /// True where the record is a tombstone.
@@ -121,7 +125,18 @@ pub struct Mapper {
 const ID: usize = 0;
 const VERSION: usize = 1;
 const UPDATED_AT: usize = 2;
-const FIRST_FIELD: usize = 3;
+const CREATED_AT: usize = 3;
+const FIRST_FIELD: usize = 4;
+
+/// Whether two times of creation are the same. Upstreams change how they write times (fractions, offsets), so what can be
+/// read as an instant is compared by the second; anything else by its text.
+pub fn same_creation(left: &str, right: &str) -> bool {
+    let instant = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp());
+    match (instant(left), instant(right)) {
+        (Some(left), Some(right)) => left == right,
+        (None | Some(_), None | Some(_)) => left == right,
+    }
+}
 
 impl Mapper {
     /// Compiles the mapping.
@@ -129,6 +144,7 @@ impl Mapper {
         let mut lenses = vec![(ID, &probe.id)];
         lenses.extend(probe.version.iter().map(|lens| (VERSION, lens)));
         lenses.extend(probe.updated_at.iter().map(|(lens, _)| (UPDATED_AT, lens)));
+        lenses.extend(probe.created_at.iter().map(|lens| (CREATED_AT, lens)));
         lenses.extend(fields.iter().enumerate().map(|(at, map)| (FIRST_FIELD + at, &map.lens)));
         let mut trie = Trie::default();
         let mut has_filters = probe.scope.is_some() || probe.tombstone.is_some();
@@ -165,6 +181,7 @@ impl Mapper {
             id: None,
             version: None,
             updated_at: None,
+            created_at: None,
             slots: vec![Slot::Absent; self.field_count],
         };
         let mut scanner = Scanner::new(raw).map_err(JsonError::from)?;
@@ -176,6 +193,7 @@ impl Mapper {
             id: reading.id.ok_or_else(|| self.no_id())?,
             version: reading.version,
             updated_at: reading.updated_at,
+            created_at: reading.created_at,
             in_scope,
             deleted,
             slots: reading.slots,
@@ -243,6 +261,7 @@ struct Reading<'m> {
     id: Option<String>,
     version: Option<String>,
     updated_at: Option<DateTime<Utc>>,
+    created_at: Option<String>,
     slots: Vec<Slot>,
 }
 
@@ -251,6 +270,7 @@ impl Reading<'_> {
         match target {
             ID => self.id = id_text(&token),
             VERSION => self.version = id_text(&token),
+            CREATED_AT => self.created_at = id_text(&token),
             UPDATED_AT => {
                 let format = self.mapper.probe.updated_at.as_ref().map(|(_, format)| *format);
                 self.updated_at = format.and_then(|format| format.read_token(&token).ok());
@@ -279,6 +299,7 @@ impl Reading<'_> {
             (ID, "id", Some(&probe.id)),
             (VERSION, "version", probe.version.as_ref()),
             (UPDATED_AT, "updated_at", probe.updated_at.as_ref().map(|(lens, _)| lens)),
+            (CREATED_AT, "created_at", probe.created_at.as_ref()),
         ];
         for (target, what, lens) in settings {
             if let Some(Lens::Filter { get, .. }) = lens

@@ -24,7 +24,7 @@ pub use codec::Codec;
 pub use domain::{Domain, FieldType, Normalize};
 pub use filter::{Filter, FilterError};
 pub use json::{Json, JsonError};
-pub use mapping::{FieldMap, Lens, Mapped, Mapper, Probe};
+pub use mapping::{FieldMap, Lens, Mapped, Mapper, Probe, same_creation};
 pub use path::{Path, Step};
 pub use slot::{FieldError, Slot};
 pub use time::TimeFormat;

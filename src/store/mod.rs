@@ -163,6 +163,8 @@ pub trait View {
     fn staged_of(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<Staged>, StoreError>;
     /// Staged observations that belong to no record yet, by remote id greater than `after`.
     fn staged_unmatched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
+    /// Staged observations that belong to a record, by remote id greater than `after`.
+    fn staged_matched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
     /// Staged observations made before a moment, by remote id greater than `after`; `raw` is left empty.
     fn staged_before(
         &self,
@@ -183,6 +185,8 @@ pub trait View {
     fn binding_key(&self, collection: &str, upstream: &str) -> Result<Option<BindingKey>, StoreError>;
     /// The engine's own state text of a binding's cursor (JSON, shaped by `reconcile`).
     fn cursor(&self, binding: BindingKey) -> Result<Option<String>, StoreError>;
+    /// A note of the engine's own (JSON, shaped by `reconcile`).
+    fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
     /// The name under which a mapping was registered.
     fn mapping(&self, mapping: MappingKey) -> Result<Option<String>, StoreError>;
     /// The engine's own state text of an upstream (JSON: pinned account, pause, last error).
@@ -241,6 +245,8 @@ pub trait Tx: View {
     ) -> Result<(), StoreError>;
     /// Removes a hint, if it is still the one that was read.
     fn clear_dirty(&mut self, collection: CollectionKey, record: &RecordId, seen: i64) -> Result<(), StoreError>;
+    /// Leaves a hint of the engine's own for every row, and for every record linked at a binding that has no row any more.
+    fn mark_all(&mut self, collection: &Collection, key: CollectionKey, binding: BindingKey) -> Result<(), StoreError>;
     /// Leaves a hint of the engine's own: this record must be looked at again. An existing hint stays.
     fn mark_dirty(&mut self, collection: CollectionKey, record: &RecordId, op: DirtyOp) -> Result<(), StoreError>;
     /// Sets provenance; a row for `""` becomes the default and removes nothing else.
@@ -256,6 +262,10 @@ pub trait Tx: View {
     fn put_link(&mut self, link: &NewLink<'_>) -> Result<LinkId, StoreError>;
     /// Replaces what a link knows (base pair, raw observation, version, state); record, binding and remote id stay.
     fn set_link(&mut self, link: LinkId, update: &LinkUpdate<'_>) -> Result<(), StoreError>;
+    /// Gives a link another remote id: the one that it had names something else now.
+    fn set_remote_id(&mut self, link: LinkId, remote_id: &str) -> Result<(), StoreError>;
+    /// Changes the fingerprint only: what is listed with it counts as unchanged.
+    fn set_fingerprint(&mut self, link: LinkId, fingerprint: u64) -> Result<(), StoreError>;
     /// Changes the state only.
     fn set_link_state(&mut self, link: LinkId, state: crate::merge::LinkState) -> Result<(), StoreError>;
     /// Removes a link and its fingerprint.
@@ -272,6 +282,8 @@ pub trait Tx: View {
     fn unstage(&mut self, binding: BindingKey, remote_id: &str) -> Result<(), StoreError>;
 
     // -- state of the engine --
+    /// Sets a note of the engine's own.
+    fn set_note(&mut self, name: &str, text: &str) -> Result<(), StoreError>;
     /// Sets a binding's cursor state.
     fn set_cursor(&mut self, binding: BindingKey, state: &str) -> Result<(), StoreError>;
     /// Appends history.

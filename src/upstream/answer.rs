@@ -20,7 +20,7 @@ pub fn read_answer(
 ) -> Written {
     if write.op == SendOp::Delete {
         let remote_id = write.remote_id.clone().unwrap_or_default();
-        return Written::Done { remote_id, version: None, record: None };
+        return Written::Done { remote_id, version: None, record: None, repeated: false };
     }
     let raw = cut_record(&response.body, record_path(binding, write.op)).ok();
     let Some(remote_id) = captured_id(binding, write, response, raw.as_ref()) else {
@@ -32,7 +32,7 @@ pub fn read_answer(
         .or_else(|| version_of(binding, &response.headers, raw.as_deref().unwrap_or_default()));
     let whole = raw.filter(|raw| shows_whole(&binding.mapper, raw, &remote_id, write));
     let record = whole.map(|raw| as_remote(client, raw, version.clone()));
-    Written::Done { remote_id, version, record }
+    Written::Done { remote_id, version, record, repeated: false }
 }
 
 fn record_path(binding: &Binding, op: SendOp) -> Option<&Path> {

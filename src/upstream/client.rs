@@ -142,13 +142,19 @@ impl Client {
 
     /// Sends a request within budgets and concurrency, with credentials, and again where that is safe and may help.
     pub async fn send(&self, request: Built, safety: Safety) -> Result<Response, Failure> {
+        self.send_noting(request, safety).await.map(|(response, _repeated)| response)
+    }
+
+    /// The same; the second value says that an earlier attempt may have been done already, so that the answer may show
+    /// what became of the record since.
+    pub async fn send_noting(&self, request: Built, safety: Safety) -> Result<(Response, bool), Failure> {
         self.call(request, safety, &mut |_| None).await
     }
 
     /// As [`Client::send`], for a read whose answer is JSON: one that `cut_short` finds to end too early is asked for again,
     /// as after a connection that broke.
     pub async fn read(&self, request: Built, cut_short: &mut CutShort<'_>) -> Result<Response, Failure> {
-        self.call(request, Safety::Read, cut_short).await
+        self.call(request, Safety::Read, cut_short).await.map(|(response, _repeated)| response)
     }
 
     async fn call(
@@ -156,7 +162,7 @@ impl Client {
         mut request: Built,
         safety: Safety,
         cut_short: &mut CutShort<'_>,
-    ) -> Result<Response, Failure> {
+    ) -> Result<(Response, bool), Failure> {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
         };
@@ -191,7 +197,7 @@ impl Client {
             }
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
-                    Ok(response) => return Ok(response),
+                    Ok(response) => return Ok((response, call.ambiguous)),
                     Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),
                 },
                 Next::Fail(kind, retry_at) => {

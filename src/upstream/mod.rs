@@ -46,7 +46,7 @@ pub use request::{Built, build_request, encode_segment, fill_version, header, pa
 pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets};
 pub use transport::{Outgoing, Response, Transport, TransportError};
-pub use write::write_one;
+pub use write::{is_as_expected, write_one};
 
 #[cfg(test)]
 mod tests;

@@ -178,10 +178,12 @@ pub enum Written {
         version: Option<String>,
         /// The record as the answer showed it (or as a read-back did); `None`: must be read back by the caller if wanted.
         record: Option<Remote>,
+        /// It was sent more than once, and an earlier attempt may have been done: `record` may show later edits of others.
+        repeated: bool,
     },
     /// The remote record is not as it was when this was decided; where known, how it is now.
     Stale(Option<Remote>),
-    /// There is no such remote record any more (an update); a delete that finds nothing is `Done`.
+    /// There is no such remote record (404 or 410): for a delete that is as good as done, unless it was listed just now.
     Missing,
     /// A create met an existing record with the same identity (409, or 412 under `If-None-Match: *`).
     Exists(String),

@@ -241,10 +241,8 @@ pub fn remote_id(write: &WriteRequest) -> Result<&str, Written> {
 
 /// What it means for a write that its record is not there.
 pub fn gone(write: &WriteRequest) -> Written {
-    match (write.op, &write.remote_id) {
-        (SendOp::Delete, Some(id)) => Written::Done { remote_id: id.clone(), version: None, record: None },
-        _ => Written::Missing,
-    }
+    debug_assert!(write.op != SendOp::Create, "a create names no record that could be gone");
+    Written::Missing
 }
 
 /// Nothing was sent because the record could not be read first.

@@ -127,13 +127,13 @@ fn read_done(client: &Client, binding: &Binding, batch: &Batch, item: &Item, res
         return Written::Unknown(Failure::new(FailureKind::Unknown, "done in a batch, but its result names no id"));
     };
     if write.op == SendOp::Delete {
-        return Written::Done { remote_id, version: None, record: None };
+        return Written::Done { remote_id, version: None, record: None, repeated: false };
     }
     let version =
         at.version.as_ref().and_then(|path| text_at(result, path)).or_else(|| version_in(binding, raw.as_deref()?));
     let whole = raw.filter(|raw| shows_whole(&binding.mapper, raw, &remote_id, write));
     let record = whole.map(|raw| as_remote(client, raw, version.clone()));
-    Written::Done { remote_id, version, record }
+    Written::Done { remote_id, version, record, repeated: false }
 }
 
 fn text_at(json: &Json, path: &Path) -> Option<String> {

@@ -15,8 +15,11 @@ pub async fn write_one(client: &Client, binding: &Binding, write: &WriteRequest)
         Err(written) => return written,
     };
     let Prepared { built, safety, version } = prepared;
-    match client.send(built.clone(), safety).await {
-        Ok(response) => read_answer(client, binding, write, &built, &response),
+    match client.send_noting(built.clone(), safety).await {
+        Ok((response, repeated)) => match read_answer(client, binding, write, &built, &response) {
+            Written::Done { remote_id, version, record, .. } => Written::Done { remote_id, version, record, repeated },
+            other => other,
+        },
         Err(failure) => settle_failure(client, binding, write, version.as_deref(), failure).await,
     }
 }
@@ -83,16 +86,15 @@ async fn settle_conflict(
         return Written::Stale(None);
     }
     match get(client, binding, id).await {
-        Ok(Got::Found(now)) if failure.status == Some(409) && is_as_expected(binding, write, version, &now) => {
-            Written::Refused(failure.words)
-        }
+        Ok(Got::Found(now)) if is_as_expected(binding, write, version, &now) => Written::Refused(failure.words),
         Ok(Got::Found(now)) => Written::Stale(Some(now)),
         Ok(Got::Missing) => gone(write),
         Err(_unreadable_now) => Written::Stale(None),
     }
 }
 
-fn is_as_expected(binding: &Binding, write: &WriteRequest, version: Option<&str>, now: &Remote) -> bool {
+/// True where the record is exactly as the write was decided on: then it was not overtaken, and the reason is another.
+pub fn is_as_expected(binding: &Binding, write: &WriteRequest, version: Option<&str>, now: &Remote) -> bool {
     now.version.as_deref() == version
         && write.expected_raw.as_deref().is_some_and(|expected| same_content(&binding.mapper, expected, &now.raw))
 }

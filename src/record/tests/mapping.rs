@@ -23,7 +23,7 @@ fn map(field: usize, name: &str, ty: FieldType, lens: Lens) -> FieldMap {
 }
 
 fn probe(id: &str) -> Probe {
-    Probe { id: path(id), version: None, updated_at: None, scope: None, tombstone: None }
+    Probe { id: path(id), version: None, updated_at: None, created_at: None, scope: None, tombstone: None }
 }
 
 fn contacts() -> Mapper {
@@ -38,6 +38,7 @@ fn contacts() -> Mapper {
     let probe = Probe {
         version: Some(path(".etag")),
         updated_at: Some((path(".updatedAt"), TimeFormat::Rfc3339)),
+        created_at: None,
         ..probe(".id")
     };
     Mapper::new(7, probe, fields)
@@ -162,6 +163,7 @@ fn people() -> Mapper {
         id: Lens::Filter { get: filter(".kind + \":\" + .id"), put: None },
         version: Some(Lens::Filter { get: filter(".meta.v"), put: None }),
         updated_at: None,
+        created_at: None,
         scope: Some(filter(".type == \"person\"")),
         tombstone: Some(filter(".archived")),
     };

@@ -164,6 +164,7 @@ fn identity(raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Identity> {
         }
         Either::Table(table) => Some((cx.lens(table.path.get()?)?, table.format.or(TimeFormat::Rfc3339))),
     });
+    let created_at = raw.created_at.get().map(|at| cx.lens(at));
     let scope = raw.r#where.get().map(|at| cx.filter(at, &[]));
     let version = transpose(version)?;
     let in_record = match &version {
@@ -175,6 +176,7 @@ fn identity(raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Identity> {
             id: id?,
             version: in_record,
             updated_at: transpose(updated_at)?,
+            created_at: transpose(created_at)?,
             scope: transpose(scope)?,
             tombstone: None,
         },
@@ -231,6 +233,7 @@ pub fn own_paths(raw: &grammar::Binding) -> Vec<(&'static str, &str)> {
     if let Some(Either::Short(jq)) = raw.version.get().map(|at| &at.value) {
         paths.push(("version", jq.0.trim()));
     }
+    paths.extend(raw.created_at.get().map(|at| ("created_at", at.value.0.trim())));
     match raw.updated_at.get().map(|at| &at.value) {
         Some(Either::Short(jq)) => paths.push(("updated_at", jq.0.trim())),
         Some(Either::Table(table)) => paths.extend(table.path.get().map(|at| ("updated_at", at.value.0.trim()))),

@@ -45,6 +45,7 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     if !ways.pull {
         inert_for_direction(&at.incremental, "incremental", "push", cx);
         inert_for_direction(&at.deletes, "deletes", "push", cx);
+        inert_for_direction(&raw.created_at, "created_at", "push", cx);
     }
     if !lists {
         inert_for_direction(&at.page, "page", "push", cx);

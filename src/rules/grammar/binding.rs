@@ -18,6 +18,8 @@ table! {
         version: PathOrHeader,
         /// Where a record's time of change is: a path (rfc3339), or `{ path, format }`.
         updated_at: Either<Jq, UpdatedAt>,
+        /// Where a record's time of creation is: an id whose record shows another one was given to something else.
+        created_at: Jq,
         /// The scope: a jq condition over a record.
         r#where: Jq,
         /// What happens to records that leave the scope. Default detach, and the only choice.

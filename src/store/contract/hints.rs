@@ -85,3 +85,30 @@ pub(in crate::store) fn provenance_is_kept_per_field(on: &Fixture) {
         .expect("set");
     assert_eq!(on.read(move |view| view.origins(key, &id("r1"))), [default, newer]);
 }
+
+pub(in crate::store) fn every_row_and_every_link_without_one_can_be_marked(on: &Fixture) {
+    on.prepare(vec![contacts()]).expect("prepared");
+    let key = on
+        .write(|tx| {
+            let (key, binding, mapping) = keys(tx)?;
+            for name in ["a", "b"] {
+                tx.insert_row(&contacts(), &id(name), &[Value::Null, Value::Null])?;
+            }
+            for name in ["b", "gone"] {
+                tx.put_link(&new_link(binding, name, &id(name), mapping))?;
+            }
+            tx.mark_all(&contacts(), key, binding)?;
+            Ok(key)
+        })
+        .expect("marked");
+    let hints = on.read(move |view| view.dirty_after(key, "", 9));
+    let said: Vec<_> = hints.iter().map(|(record, hint)| (record.0.as_str(), hint.op)).collect();
+    assert_eq!(said, ["a", "b", "gone"].map(|name| (name, DirtyOp::Recheck)));
+}
+
+pub(in crate::store) fn a_note_is_kept_and_replaced(on: &Fixture) {
+    assert_eq!(on.read(|view| view.note("n")), None);
+    on.write(|tx| tx.set_note("n", "1")).expect("set");
+    on.write(|tx| tx.set_note("n", "2")).expect("set");
+    assert_eq!(on.read(|view| view.note("n")), Some("2".to_owned()));
+}

@@ -40,8 +40,16 @@ pub(in crate::store) fn links_are_known_by_remote_id_and_read_back_whole(on: &Fi
     .expect("set");
     let known = on.read(move |view| view.known(binding, &["c7"]));
     assert_eq!(known, [Some(Known { link, fingerprint: 7, state: LinkState::Deleted })]);
+    on.write(move |tx| {
+        tx.set_fingerprint(link, 8)?;
+        tx.set_remote_id(link, "c8")
+    })
+    .expect("set");
+    let known = on.read(move |view| view.known(binding, &["c7", "c8"]));
+    assert_eq!(known, [None, Some(Known { link, fingerprint: 8, state: LinkState::Deleted })]);
+    assert_eq!(on.read(move |view| view.link(link)).map(|row| row.remote_id), Some("c8".to_owned()));
     on.write(move |tx| tx.drop_link(link)).expect("dropped");
-    assert_eq!(on.read(move |view| view.known(binding, &["c7"])), [None]);
+    assert_eq!(on.read(move |view| view.known(binding, &["c7", "c8"])), [None, None]);
     assert_eq!(on.read(move |view| view.link(link)), None);
     assert!(matches!(on.write(move |tx| tx.set_link_state(link, LinkState::Live)), Err(StoreError::State { .. })));
 }

@@ -6,12 +6,17 @@ use rusqlite::{Row, params};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::record::RecordId;
-use crate::store::{CollectionKey, Dirty, DirtyOp, OriginRow};
+use crate::rules::Collection;
+use crate::store::{BindingKey, CollectionKey, Dirty, DirtyOp, OriginRow};
 
 use super::db::Db;
 use super::fault::Res;
 use super::packed::{Packed, Unpacked};
 use super::rows::bound;
+use super::texts::quoted;
+
+/// Links that are looked at in one statement.
+const WALK: usize = 1000;
 
 /// The wall clock in microseconds, in SQL that every SQLite of the last ten years knows.
 pub(super) const SQL_NOW: &str = "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000";
@@ -55,6 +60,35 @@ pub(super) fn mark_dirty(db: &Db, collection: CollectionKey, record: &RecordId, 
         params![collection.0, record.0, op_name(op)],
     )?;
     Ok(())
+}
+
+pub(super) fn mark_all(db: &Db, collection: &Collection, key: CollectionKey, binding: BindingKey) -> Res<()> {
+    let table = quoted(&collection.name);
+    db.exec("UPDATE sync_engine SET seen = seen + 1", [])?;
+    db.exec(
+        &format!(
+            "INSERT INTO sync_dirty (collection, record, op, at, seen) \
+             SELECT ?1, t.id, ?2, {SQL_NOW}, e.seen FROM {table} t, sync_engine e WHERE true \
+             ON CONFLICT (collection, record) DO NOTHING"
+        ),
+        params![key.0, op_name(DirtyOp::Recheck)],
+    )?;
+    // Ids are packed in links, so these are told apart here, some at a time.
+    let links =
+        format!("SELECT link, record FROM sync_link WHERE binding = ?1 AND link > ?2 ORDER BY link LIMIT {WALK}");
+    let is_there = format!("SELECT 1 FROM {table} WHERE id = ?1");
+    let mut after = 0;
+    loop {
+        let linked: Vec<(i64, RecordId)> =
+            db.all(&links, params![binding.0, after], |row| Ok((row.get(0)?, row.get::<_, Unpacked>(1)?.0)))?;
+        let Some((last, _)) = linked.last() else { return Ok(()) };
+        after = *last;
+        for (_, record) in linked {
+            if db.one(&is_there, params![record.0], |_row| Ok(()))?.is_none() {
+                mark_dirty(db, key, &record, DirtyOp::Recheck)?;
+            }
+        }
+    }
 }
 
 fn hint(row: &Row<'_>, at: usize) -> rusqlite::Result<Dirty> {

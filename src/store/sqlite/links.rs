@@ -160,6 +160,24 @@ pub(super) fn set_link(db: &Db, link: LinkId, update: &LinkUpdate<'_>) -> Res<()
     Ok(())
 }
 
+pub(super) fn set_remote_id(db: &Db, link: LinkId, remote_id: &str) -> Res<()> {
+    db.exec(
+        "UPDATE sync_remote SET remote_id = ?2 WHERE (binding, remote_id) = \
+         (SELECT binding, remote_id FROM sync_link WHERE link = ?1)",
+        params![link.0, remote_id],
+    )?;
+    require(db.exec("UPDATE sync_link SET remote_id = ?2 WHERE link = ?1", params![link.0, remote_id])?, link)
+}
+
+pub(super) fn set_fingerprint(db: &Db, link: LinkId, fingerprint: u64) -> Res<()> {
+    let changed = db.exec(
+        "UPDATE sync_remote SET fingerprint = ?2 WHERE (binding, remote_id) = \
+         (SELECT binding, remote_id FROM sync_link WHERE link = ?1)",
+        params![link.0, fingerprint.cast_signed()],
+    )?;
+    require(changed, link)
+}
+
 pub(super) fn set_link_state(db: &Db, link: LinkId, state: LinkState) -> Res<()> {
     let state = state_number(state);
     require(db.exec("UPDATE sync_link SET state = ?2 WHERE link = ?1", params![link.0, state])?, link)?;

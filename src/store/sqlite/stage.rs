@@ -27,6 +27,13 @@ pub(super) fn staged_unmatched(db: &Db, binding: BindingKey, after: &str, limit:
     db.all(&sql, params![binding.0, after, bound(limit)], staged)
 }
 
+pub(super) fn staged_matched(db: &Db, binding: BindingKey, after: &str, limit: usize) -> Res<Vec<Staged>> {
+    let sql = format!(
+        "SELECT {COLUMNS} WHERE binding = ?1 AND remote_id > ?2 AND record IS NOT NULL ORDER BY remote_id LIMIT ?3"
+    );
+    db.all(&sql, params![binding.0, after, bound(limit)], staged)
+}
+
 pub(super) fn staged_before(
     db: &Db,
     binding: BindingKey,
@@ -99,6 +106,7 @@ fn staged(row: &Row<'_>) -> rusqlite::Result<Staged> {
         "absence_confirmed" => StagedKind::Gone(Evidence::AbsenceConfirmed),
         "absence" => StagedKind::Gone(Evidence::Absence),
         "write_found_nothing" => StagedKind::Gone(Evidence::WriteFoundNothing),
+        "id_reused" => StagedKind::Gone(Evidence::IdReused),
         _ => return Err(rusqlite::Error::InvalidColumnType(4, "kind".to_owned(), rusqlite::types::Type::Text)),
     };
     Ok(Staged {
@@ -122,5 +130,6 @@ fn kind_name(kind: StagedKind) -> &'static str {
         StagedKind::Gone(Evidence::AbsenceConfirmed) => "absence_confirmed",
         StagedKind::Gone(Evidence::Absence) => "absence",
         StagedKind::Gone(Evidence::WriteFoundNothing) => "write_found_nothing",
+        StagedKind::Gone(Evidence::IdReused) => "id_reused",
     }
 }

@@ -67,6 +67,21 @@ pub(super) fn set_cursor(db: &Db, binding: BindingKey, state: &str) -> Res<()> {
     Ok(())
 }
 
+pub(super) fn note(db: &Db, name: &str) -> Res<Option<String>> {
+    db.one("SELECT value FROM sync_meta WHERE name = ?1", params![note_name(name)], |row| row.get(0))
+}
+
+pub(super) fn set_note(db: &Db, name: &str, text: &str) -> Res<()> {
+    let sql = "INSERT OR REPLACE INTO sync_meta (name, value) VALUES (?1, ?2)";
+    db.exec(sql, params![note_name(name), text])?;
+    Ok(())
+}
+
+/// Notes never meet the store's own facts.
+fn note_name(name: &str) -> String {
+    format!("note: {name}")
+}
+
 pub(super) fn upstream_state(db: &Db, upstream: &str) -> Res<Option<String>> {
     db.one("SELECT state FROM sync_upstream WHERE upstream = ?1", params![upstream], |row| row.get(0))
 }

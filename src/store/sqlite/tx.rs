@@ -65,6 +65,10 @@ impl Tx for Db {
         self.writing(|db| hints::clear_dirty(db, collection, record, seen))
     }
 
+    fn mark_all(&mut self, collection: &Collection, key: CollectionKey, binding: BindingKey) -> Result<(), StoreError> {
+        self.writing(|db| hints::mark_all(db, collection, key, binding))
+    }
+
     fn mark_dirty(&mut self, collection: CollectionKey, record: &RecordId, op: DirtyOp) -> Result<(), StoreError> {
         self.writing(|db| hints::mark_dirty(db, collection, record, op))
     }
@@ -84,6 +88,14 @@ impl Tx for Db {
 
     fn set_link(&mut self, link: LinkId, update: &LinkUpdate<'_>) -> Result<(), StoreError> {
         self.writing(|db| links::set_link(db, link, update))
+    }
+
+    fn set_remote_id(&mut self, link: LinkId, remote_id: &str) -> Result<(), StoreError> {
+        self.writing(|db| links::set_remote_id(db, link, remote_id))
+    }
+
+    fn set_fingerprint(&mut self, link: LinkId, fingerprint: u64) -> Result<(), StoreError> {
+        self.writing(|db| links::set_fingerprint(db, link, fingerprint))
     }
 
     fn set_link_state(&mut self, link: LinkId, state: LinkState) -> Result<(), StoreError> {
@@ -108,6 +120,10 @@ impl Tx for Db {
 
     fn unstage(&mut self, binding: BindingKey, remote_id: &str) -> Result<(), StoreError> {
         self.writing(|db| stage::unstage(db, binding, remote_id))
+    }
+
+    fn set_note(&mut self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.writing(|db| state::set_note(db, name, text))
     }
 
     fn set_cursor(&mut self, binding: BindingKey, state: &str) -> Result<(), StoreError> {

@@ -82,6 +82,10 @@ impl View for Db {
         self.reading(stage::staged_unmatched(self, binding, after, limit))
     }
 
+    fn staged_matched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError> {
+        self.reading(stage::staged_matched(self, binding, after, limit))
+    }
+
     fn staged_before(
         &self,
         binding: BindingKey,
@@ -114,6 +118,10 @@ impl View for Db {
 
     fn mapping(&self, mapping: MappingKey) -> Result<Option<String>, StoreError> {
         self.reading(state::mapping(self, mapping))
+    }
+
+    fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.reading(state::note(self, name))
     }
 
     fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError> {

@@ -246,7 +246,14 @@ pub fn mapper() -> Mapper {
         push: true,
         create_only: field == 2,
     };
-    let probe = Probe { id: lens(".id"), version: Some(lens(".etag")), updated_at: None, scope: None, tombstone: None };
+    let probe = Probe {
+        id: lens(".id"),
+        version: Some(lens(".etag")),
+        updated_at: None,
+        created_at: None,
+        scope: None,
+        tombstone: None,
+    };
     Mapper::new(3, probe, vec![field(0, "name"), field(1, "phone"), field(2, "note")])
 }
 

@@ -45,7 +45,7 @@ fn edit(inside: &Inside, patch: &Tree) {
 async fn a_create_answers_with_id_version_and_record() {
     let (client, _) = inside(ResourceConfig::at("/c"));
     let rules = binding(client.upstream());
-    let Written::Done { remote_id, version, record } =
+    let Written::Done { remote_id, version, record, repeated: false } =
         write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann"), (2, "n")])).await
     else {
         panic!("not done")
@@ -255,13 +255,12 @@ async fn a_version_in_a_body_has_the_type_that_the_record_gives_it() {
 }
 
 #[tokio::test]
-async fn deletes_are_done_when_nothing_is_there() {
+async fn a_delete_that_finds_nothing_says_so() {
     let (client, _) = things();
     let rules = binding(client.upstream());
-    for _ in 0..2 {
-        let written = write_one(&client, &rules, &write(SendOp::Delete, Some("1"), &[])).await;
-        assert!(matches!(&written, Written::Done { remote_id, .. } if remote_id == "1"), "{written:?}");
-    }
+    let written = write_one(&client, &rules, &write(SendOp::Delete, Some("1"), &[])).await;
+    assert!(matches!(&written, Written::Done { remote_id, .. } if remote_id == "1"), "{written:?}");
+    assert_eq!(write_one(&client, &rules, &write(SendOp::Delete, Some("1"), &[])).await, Written::Missing);
 }
 
 #[tokio::test]
@@ -374,7 +373,7 @@ async fn s33_a_partial_answer_is_not_taken_for_the_record() {
     for version in [Some("9"), Some("9"), None] {
         let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
         let version = version.map(str::to_owned);
-        assert_eq!(written, Written::Done { remote_id: "1".to_owned(), version, record: None });
+        assert_eq!(written, Written::Done { remote_id: "1".to_owned(), version, record: None, repeated: false });
     }
 }
 
@@ -391,7 +390,10 @@ async fn ids_and_versions_are_captured_where_the_rules_say() {
     create.capture_id = Some(path(".data.uid"));
     create.capture_version = Some(NextAt::Header("ETag".to_owned()));
     let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
-    assert_eq!(written, Written::Done { remote_id: "77".to_owned(), version: Some("\"a1\"".to_owned()), record: None });
+    assert_eq!(
+        written,
+        Written::Done { remote_id: "77".to_owned(), version: Some("\"a1\"".to_owned()), record: None, repeated: false }
+    );
     rules.create.as_mut().unwrap().capture_id = None;
     let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
     assert!(matches!(&written, Written::Done { remote_id, .. } if remote_id == "88"), "{written:?}");

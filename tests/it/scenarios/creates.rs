@@ -2,7 +2,7 @@
 
 use http::Method;
 use reconciled::sandbox::{Fault, Idempotency, Matcher, Place, Sandbox, Times};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::World;
 
@@ -192,6 +192,40 @@ fn s08_the_link_decides_when_the_key_is_edited_later() {
     assert_eq!((there(&ann), there(&bob)), (json!("bob@x.io"), json!("ann@x.io")));
     assert_eq!(world.posts("crm"), 0);
     world.is_settled();
+}
+
+#[test]
+fn s09_a_remote_id_that_is_given_to_something_else_is_untied_and_a_person_is_asked() {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    world.change_rules("rules.toml", |text| {
+        text.replace("[binding.contacts.crm]\n", "[binding.contacts.crm]\ncreated_at = \".created\"\n")
+    });
+    let old = json!({"email": "ann@x.io", "name": "Ann", "phone": "1", "created": "2024-01-01T00:00:00Z"});
+    let id = world.add("crm", &old);
+    world.add("crm", &json!({"email": "zoe@x.io", "name": "Zoe", "phone": "1", "created": "2024-01-01T00:00:00Z"}));
+    world.sync().exits(0);
+    // The same instant in another spelling is the same record.
+    world.edit("crm", &id, &json!({"created": "2024-01-01T00:00:00.000+00:00", "phone": "2"}));
+    world.sync().exits(0);
+    let new = json!({"email": "bob@x.io", "name": "Bob", "phone": "9", "created": "2026-01-01T00:00:00Z"});
+    world.edit("crm", &id, &new);
+    world.sync().exits(4);
+    let names = [["ann@x.io", "Ann", "2"], ["bob@x.io", "Bob", "9"], ["zoe@x.io", "Zoe", "1"]];
+    assert_eq!(
+        world.rows("select email, name, phone from contacts order by email"),
+        names,
+        "nobody became somebody else"
+    );
+    assert_eq!(world.contact("crm", &id)["name"], "Bob");
+    assert_eq!(world.emails("erp"), ["ann@x.io", "bob@x.io", "zoe@x.io"]);
+    let conflicts: Value = serde_json::from_str(&world.run(&["--json", "conflicts"]).stdout).unwrap();
+    assert_eq!(conflicts["conflicts"].as_array().unwrap().len(), 1, "{conflicts:#}");
+    world.sync().exits(4).wrote(0, 0);
+    let number = conflicts["conflicts"][0]["id"].to_string();
+    world.run(&["resolve", &number, "--keep"]).exits(0);
+    world.sync().exits(0);
+    assert_eq!(world.emails("crm"), ["ann@x.io", "bob@x.io", "zoe@x.io"], "Ann is made anew there");
+    world.is_quiet();
 }
 
 #[test]
