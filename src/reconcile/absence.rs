@@ -11,10 +11,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::merge::guard::{self, Tally};
 use crate::merge::{Evidence, Halt, LinkState};
 use crate::rules::Deletes;
-use crate::store::{self, LinkId, LinkRow, Staged, StagedKind, Store, StoreError};
-use crate::upstream::{self, Client, Got};
+use crate::store::{self, LinkId, LinkRow, QuarantineFilter, QuarantineRow, Staged, StagedKind, Store, StoreError};
+use crate::upstream::{self, Client, FailureKind, Got};
 
-use super::context::Pass;
+use super::context::{Pass, local_subject};
 use super::gather::VISIBILITY;
 use super::pull::Pulled;
 
@@ -23,6 +23,12 @@ const CHUNK: usize = 5000;
 
 /// Up to so many missing records are asked for before a person is; beyond, asking comes after the approval.
 const ASK_FIRST_MAX: usize = 100;
+
+/// Where a record is set aside here; see `QuarantineRow::stage`.
+const STAGE: &str = "absence";
+
+/// Records set aside that are looked through after a listing.
+const SET_ASIDE_MAX: usize = 100_000;
 
 /// What absence amounts to at one binding.
 #[derive(Debug, Default)]
@@ -55,6 +61,9 @@ pub async fn look_for_missing(
     }
     let missing = missing(store, pass, at, pulled).await?;
     let count = missing.len() as u64;
+    if missing.is_empty() {
+        take_back(store, pass, at).await?;
+    }
     let tripped = too_much(pass, at, links, listed, count);
     if missing.is_empty() || (tripped.is_some() && !approved && (missing.len() > ASK_FIRST_MAX || read.get.is_none())) {
         let unconfirmed = missing.into_iter().map(|(_, link)| link).collect();
@@ -64,6 +73,7 @@ pub async fn look_for_missing(
         Ok(gone) => gone,
         Err(words) => return Ok(Absence { blocked: Some(words), ..Absence::default() }),
     };
+    take_back(store, pass, at).await?;
     if listed == 0 && gone < count {
         let words = format!(
             "the listing is empty, and {} of {count} records that were asked for one by one are there: it is not believed",
@@ -149,6 +159,13 @@ async fn confirm(
         })
         .buffer_unordered(rules.upstream.concurrency.max(1));
     while let Some((remote_id, link, answer)) = asked.next().await {
+        if let Some(Err(failure)) = &answer
+            && matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge)
+        {
+            let words = format!("{remote_id} is not listed, and cannot be asked for: {}", failure.words);
+            set_aside(store, pass, at, link, words).await?;
+            continue;
+        }
         let (kind, raw, version) = match answer {
             None => (StagedKind::Gone(Evidence::Absence), Vec::new(), None),
             Some(Ok(Got::Missing)) => (StagedKind::Gone(Evidence::AbsenceConfirmed), Vec::new(), None),
@@ -183,4 +200,48 @@ async fn confirm(
         .await?;
     }
     Ok(Ok(gone))
+}
+
+/// One record that nothing can be said about, neither that it is there nor that it is gone, blocks no other (I10).
+async fn set_aside(
+    store: &dyn Store,
+    pass: &Arc<Pass>,
+    at: usize,
+    link: LinkId,
+    reason: String,
+) -> Result<(), StoreError> {
+    let pass = Arc::clone(pass);
+    store::write_small(store, move |tx| {
+        let Some(row) = tx.link(link)? else { return Ok(()) };
+        tx.put_quarantine(&QuarantineRow {
+            collection: pass.collection.name.clone(),
+            upstream: pass.upstream(at).to_owned(),
+            subject: local_subject(&row.record),
+            stage: STAGE.into(),
+            reason: reason.clone(),
+            inputs: String::new(),
+            since: pass.micros(),
+            pass: pass.id,
+        })
+    })
+    .await
+}
+
+/// What an earlier pass set aside is over where this one has not said so again: it is listed, or the answer is clear now.
+async fn take_back(store: &dyn Store, pass: &Arc<Pass>, at: usize) -> Result<(), StoreError> {
+    let filter = QuarantineFilter {
+        collection: Some(pass.collection.name.clone()),
+        upstream: Some(pass.upstream(at).to_owned()),
+        limit: SET_ASIDE_MAX,
+        ..QuarantineFilter::default()
+    };
+    let mut aside = store::read(store, move |view| view.quarantined(&filter)).await?;
+    aside.retain(|row| row.stage == STAGE && row.pass < pass.id);
+    if aside.is_empty() {
+        return Ok(());
+    }
+    store::write(store, move |tx| {
+        aside.iter().try_for_each(|row| tx.clear_quarantine(&row.collection, &row.upstream, &row.subject))
+    })
+    .await
 }

@@ -57,9 +57,13 @@ impl Cursor {
     /// What to ask for: an incremental listing where the rules and the past allow it and `full` does not forbid it.
     /// The second value is true for a complete listing.
     pub fn query(&self, incremental: &Incremental, full: bool, now: DateTime<Utc>) -> (ListQuery, bool) {
+        // Who asks for everything gets everything, whatever an earlier listing has seen of it.
+        if full {
+            return (ListQuery::default(), true);
+        }
         let resume = self.resumable(now).map(|scan| scan.token.clone());
         let complete = (ListQuery { resume, ..ListQuery::default() }, true);
-        if full || self.full_at.is_none() {
+        if self.full_at.is_none() {
             return complete;
         }
         match incremental {
@@ -160,6 +164,7 @@ mod tests {
         let scan = Scan { token: token.clone(), mark: None, high: None, started_at: 0 };
         let cursor = Cursor { scan: Some(scan), ..Cursor::default() };
         assert_eq!(cursor.query(&Incremental::None, false, at(3600)).0.resume, Some(token));
+        assert_eq!(cursor.query(&Incremental::None, true, at(3600)).0.resume, None, "`--full` begins at the beginning");
         assert_eq!(cursor.query(&Incremental::None, false, at(200_000)).0.resume, None);
     }
 }

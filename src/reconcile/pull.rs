@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
-use crate::rules::Read as ReadRules;
+use crate::rules::{Incremental, Read as ReadRules};
 use crate::store::{self, Micros, QuarantineFilter, Store, StoreError};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 
@@ -53,6 +53,7 @@ pub struct Pulled {
 }
 
 /// One binding being read.
+#[expect(clippy::struct_excessive_bools, reason = "what is known of the binding, each independent of the others")]
 struct Puller<'a> {
     store: &'a dyn Store,
     pass: &'a Arc<Pass>,
@@ -160,8 +161,7 @@ impl Puller<'_> {
             // A token that has expired says nothing about records: everything is read again, and what an interrupted
             // or re-based listing leaves out proves nothing.
             Some(failure) if failure.kind == FailureKind::CursorExpired && query != ListQuery::default() => {
-                self.seen.clear();
-                self.cursor.scan = None;
+                self.begin_again();
                 match self.list(client, ListQuery::default(), true, links, progress).await? {
                     None => self.out.complete = false,
                     Some(failure) => self.block(&failure),
@@ -173,6 +173,14 @@ impl Puller<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// What the listing has seen so far counts for nothing.
+    fn begin_again(&mut self) {
+        self.seen.clear();
+        self.cursor.scan = None;
+        (self.high, self.mark, self.unreadable) = (None, None, false);
+        (self.out.report.listed, self.out.report.unchanged) = (0, 0);
     }
 
     fn block(&mut self, failure: &Failure) {
@@ -393,6 +401,11 @@ impl Puller<'_> {
 
     async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
         let before = self.cursor.clone();
+        // An `ETag` is that of what was read last: one of an older state would call a return to that state unchanged.
+        let read = self.pass.rules(self.binding).and_then(|rules| rules.read.as_ref());
+        if read.is_some_and(|read| read.incremental == Incremental::Conditional) {
+            self.cursor.mark = None;
+        }
         let ended_at = self.started_at.max(self.pass.micros());
         self.cursor.finish(complete, self.mark.clone(), self.high, self.started_at, ended_at);
         self.drop_stale(complete && !resumed).await?;

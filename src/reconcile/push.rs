@@ -13,7 +13,7 @@ use crate::merge::LinkState;
 use crate::record::{Slot, Value};
 use crate::rules::Binding;
 use crate::store::{self, IntentFilter, IntentRow, IntentUpdate, Store, StoreError, View};
-use crate::upstream::{self, Client, SendOp, WriteRequest};
+use crate::upstream::{self, Client, SendOp, WriteRequest, Written};
 
 use super::base;
 use super::context::Pass;
@@ -218,7 +218,17 @@ impl Pusher<'_> {
                 mark_sent(store, pass, chunk.iter().map(|ready| ready.intent.key.clone()).collect()).await?;
                 let requests: Vec<WriteRequest> = chunk.iter().map(|ready| ready.request.clone()).collect();
                 let outcomes = upstream::write_batch(client, rules, requests).await;
-                Ok::<_, StoreError>(chunk.into_iter().zip(outcomes).collect::<Vec<_>>())
+                let mut settled = Vec::with_capacity(chunk.len());
+                for (ready, written) in chunk.into_iter().zip(outcomes) {
+                    // What stood in an item's way is looked into as for a single write. What was done is not read back
+                    // one by one: that would cost the requests that a batch saves, and the next listing shows it.
+                    let written = match written {
+                        done @ Written::Done { .. } => done,
+                        other => settle::read_back(client, rules, &ready, other).await,
+                    };
+                    settled.push((ready, written));
+                }
+                Ok::<_, StoreError>(settled)
             })
             .buffered(rules.upstream.concurrency.max(1));
         while let Some(chunk) = sent.next().await {

@@ -368,7 +368,7 @@ pub struct QuarantineRow {
     pub upstream: String,
     /// The local record id, or `remote:` + remote id.
     pub subject: String,
-    /// Where: `pull` or `push`.
+    /// Where: `pull`, `push`, `absence`, `match`, `parked`.
     pub stage: String,
     /// Why, in the upstream's or the checker's words.
     pub reason: String,

@@ -47,6 +47,27 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// A URL that an upstream gave back without the credentials that it echoes; they are added again on sending.
+    pub fn strip(&self, url: &str) -> String {
+        let Some((Place::Query(name), _)) = &self.at else { return url.to_owned() };
+        let Some((before, rest)) = url.split_once('?') else { return url.to_owned() };
+        let (query, fragment) = rest.split_once('#').map_or((rest, None), |(query, after)| (query, Some(after)));
+        let is_ours = |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| key == name.as_str());
+        let kept: Vec<&str> = query.split('&').filter(|pair| !is_ours(pair)).collect();
+        let mut stripped = before.to_owned();
+        for (mark, part) in
+            [('?', Some(kept.join("&")).filter(|kept| !kept.is_empty())), ('#', fragment.map(str::to_owned))]
+        {
+            if let Some(part) = part {
+                stripped.push(mark);
+                stripped.push_str(&part);
+            }
+        }
+        stripped
+    }
+}
+
 fn resolve(
     template: &Template,
     secrets: &mut Secrets,

@@ -26,14 +26,16 @@ pub struct Item {
 pub async fn write_batch(client: &Client, binding: &Binding, writes: Vec<WriteRequest>) -> Vec<Written> {
     let mut outcomes: Vec<(usize, Written)> = Vec::with_capacity(writes.len());
     let mut items = Vec::new();
+    // What cannot be measured cannot be sent either, and says so then.
+    let room = binding.batch.as_ref().map_or(0, |batch| room(client, batch).unwrap_or(batch.bytes_max));
     for (position, write) in writes.into_iter().enumerate() {
         let Some(batch) = binding.batch.as_ref().filter(|batch| may_go_in_batch(binding, batch, &write)) else {
             outcomes.push((position, write_one(client, binding, &write).await));
             continue;
         };
         match prepare_item(client, binding, batch, position, write).await {
-            Ok(item) if item.bytes > batch.bytes_max => {
-                let words = format!("{} bytes are more than the {} of a batch", item.bytes, batch.bytes_max);
+            Ok(item) if item.bytes > room => {
+                let words = format!("{} bytes are more than the {room} that a batch has room for", item.bytes);
                 outcomes.push((position, Written::Refused(words)));
             }
             Ok(item) => items.push(item),
@@ -42,7 +44,7 @@ pub async fn write_batch(client: &Client, binding: &Binding, writes: Vec<WriteRe
     }
     if let Some(batch) = &binding.batch {
         // What is left to send, the next chunk on top; halves of a refused chunk come back here.
-        let mut left = chunk(batch, items);
+        let mut left = chunk(batch, room, items);
         left.reverse();
         while let Some(items) = left.pop() {
             send_chunk(client, binding, batch, items, &mut left, &mut outcomes).await;
@@ -67,11 +69,11 @@ async fn send_chunk(
         }
         Err(failure) => failure,
     };
-    let refused_as_a_whole = matches!(
-        failure.kind,
-        FailureKind::Invalid | FailureKind::Conflict | FailureKind::NotFound | FailureKind::Gone
-    );
-    if refused_as_a_whole && batch.bisect && items.len() > 1 {
+    // That there is no such address, or not for this method, is not said of any item: halving would ask ever again.
+    let wrong_address = failure.status == Some(405);
+    let for_what_it_says =
+        !wrong_address && matches!(failure.kind, FailureKind::Invalid | FailureKind::Forbidden | FailureKind::Conflict);
+    if for_what_it_says && batch.bisect && items.len() > 1 {
         let second = items.split_off(items.len() / 2);
         left.push(second);
         left.push(items);
@@ -80,8 +82,7 @@ async fn send_chunk(
     let alone = items.len() == 1;
     for item in items {
         let written = match failure.kind {
-            // Alone it is refused for what it says itself; the batch's own 404 is about the batch's address.
-            FailureKind::Invalid | FailureKind::Conflict if alone => {
+            _ if for_what_it_says && alone => {
                 let version = item.prepared.version.as_deref();
                 settle_failure(client, binding, &item.write, version, failure.clone()).await
             }
@@ -122,7 +123,7 @@ async fn prepare_item(
 ) -> Result<Item, Written> {
     let prepared = prepare(client, binding, &write).await?;
     let json = item_json(binding, batch, &write, &prepared)?;
-    let bytes = u64::try_from(json.to_string().len() + 1).unwrap_or(u64::MAX);
+    let bytes = u64::try_from(json.to_string().len()).unwrap_or(u64::MAX);
     Ok(Item { position, write, prepared, json, bytes })
 }
 
@@ -163,19 +164,28 @@ fn id_token(path: &Path, id: &str, expected: Option<&[u8]>) -> Json {
     seen.filter(|token| matches!(token, Json::Number(number) if number == id)).unwrap_or_else(|| Json::from(id))
 }
 
+/// How many bytes items may have together, with the commas between them: `max_bytes` counts the whole body.
+fn room(client: &Client, batch: &Batch) -> Result<u64, Failure> {
+    let mut built = client.build(&batch.request, &Holes::default())?;
+    built.set_body(&batch.items, Json::Array(Vec::new()))?;
+    Ok(batch.bytes_max.saturating_sub(client.body_bytes(&built)?))
+}
+
 /// Cuts by count and size, in order.
-fn chunk(batch: &Batch, items: Vec<Item>) -> Vec<Vec<Item>> {
+fn chunk(batch: &Batch, room: u64, items: Vec<Item>) -> Vec<Vec<Item>> {
     let mut chunks: Vec<Vec<Item>> = Vec::new();
     let mut bytes = 0;
     for item in items {
-        let fits = chunks.last().is_some_and(|chunk| chunk.len() < batch.items_max.max(1));
-        if !fits || bytes + item.bytes > batch.bytes_max {
-            chunks.push(Vec::new());
-            bytes = 0;
-        }
-        bytes += item.bytes;
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.push(item);
+        let more = item.bytes + 1;
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < batch.items_max.max(1) && bytes + more <= room => {
+                bytes += more;
+                chunk.push(item);
+            }
+            _ => {
+                bytes = item.bytes;
+                chunks.push(vec![item]);
+            }
         }
     }
     chunks

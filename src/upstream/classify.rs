@@ -67,10 +67,12 @@ pub fn classify(
         200..=299 => Verdict::Success,
         304 if conditional => Verdict::Success,
         300..=399 if safety == Safety::Read => Verdict::Fail(FailureKind::BadAnswer),
-        300..=399 => Verdict::Fail(FailureKind::Fatal),
+        // A redirect says nothing about whether a write was done. One that may be done twice is refused for itself.
+        300..=399 if safety == Safety::Plain => Verdict::Fail(FailureKind::Unknown),
         425 | 429 => classify_class(ErrorClass::RateLimited, safety),
         403 if throttled || asked_to_wait => classify_class(ErrorClass::RateLimited, safety),
-        401 | 403 => Verdict::Fail(FailureKind::Auth),
+        401 => Verdict::Fail(FailureKind::Auth),
+        403 => Verdict::Fail(FailureKind::Forbidden),
         404 => Verdict::Fail(FailureKind::NotFound),
         410 => Verdict::Fail(FailureKind::Gone),
         409 | 412 => Verdict::Fail(FailureKind::Conflict),
@@ -85,7 +87,7 @@ fn classify_error(error: &TransportError, safety: Safety) -> Verdict {
         TransportError::NotSent(_) => Verdict::Retry { pace: Pace::Transient, spent: FailureKind::NotDone },
         TransportError::Certificate(_) => Verdict::Fail(FailureKind::Fatal),
         TransportError::TimedOut(_) | TransportError::Broken(_) => classify_class(ErrorClass::Transient, safety),
-        TransportError::TooLarge { .. } => Verdict::Fail(after_sending(safety, FailureKind::BadAnswer)),
+        TransportError::TooLarge { .. } => Verdict::Fail(after_sending(safety, FailureKind::TooLarge)),
     }
 }
 

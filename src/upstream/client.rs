@@ -41,9 +41,14 @@ pub struct Client {
     state: Mutex<State>,
 }
 
+/// Tells of an answer that it ends too early, and how.
+pub type CutShort<'a> = dyn FnMut(&Response) -> Option<String> + Send + 'a;
+
 struct State {
     budgets: Budgets,
     retry_tokens: u32,
+    /// Until when the upstream asked us to wait, in its own words: the gate is closed a little longer.
+    asked_until: Duration,
 }
 
 /// One call, over its attempts.
@@ -76,7 +81,11 @@ impl Client {
             let (name, value) = header(name, &filled)?;
             headers.insert(name, value);
         }
-        let state = State { budgets: Budgets::new(&upstream.budgets), retry_tokens: RETRY_TOKENS_MAX };
+        let state = State {
+            budgets: Budgets::new(&upstream.budgets),
+            retry_tokens: RETRY_TOKENS_MAX,
+            asked_until: Duration::ZERO,
+        };
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
         Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, state: Mutex::new(state) })
     }
@@ -112,6 +121,11 @@ impl Client {
         &self.secrets
     }
 
+    /// See [`Credentials::strip`].
+    pub fn without_credentials(&self, url: &str) -> String {
+        self.credentials.strip(url)
+    }
+
     /// The health probe. Returns the account's identity where the rules say where it is.
     pub async fn check(&self) -> Result<Option<String>, Failure> {
         let Some(check) = &self.upstream.check else { return Ok(None) };
@@ -133,7 +147,22 @@ impl Client {
 
     /// The same; the second value says that an earlier attempt may have been done already, so that the answer may show
     /// what became of the record since.
-    pub async fn send_noting(&self, mut request: Built, safety: Safety) -> Result<(Response, bool), Failure> {
+    pub async fn send_noting(&self, request: Built, safety: Safety) -> Result<(Response, bool), Failure> {
+        self.call(request, safety, &mut |_| None).await
+    }
+
+    /// As [`Client::send`], for a read whose answer is JSON: one that `cut_short` finds to end too early is asked for again,
+    /// as after a connection that broke.
+    pub async fn read(&self, request: Built, cut_short: &mut CutShort<'_>) -> Result<Response, Failure> {
+        self.call(request, Safety::Read, cut_short).await.map(|(response, _repeated)| response)
+    }
+
+    async fn call(
+        &self,
+        mut request: Built,
+        safety: Safety,
+        cut_short: &mut CutShort<'_>,
+    ) -> Result<(Response, bool), Failure> {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
         };
@@ -158,13 +187,25 @@ impl Client {
                 continue;
             }
             let rules = &self.upstream.errors;
-            let verdict = classify(outcome.as_ref(), safety, request.conditional, throttled.is_some(), rules);
+            let mut verdict = classify(outcome.as_ref(), safety, request.conditional, throttled.is_some(), rules);
+            let mut cut = None;
+            if let (Verdict::Success, Ok(response)) = (verdict, &outcome) {
+                cut = cut_short(response);
+                if cut.is_some() {
+                    verdict = Verdict::Retry { pace: Pace::Transient, spent: FailureKind::BadAnswer };
+                }
+            }
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
                     Ok(response) => return Ok((response, call.ambiguous)),
                     Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),
                 },
-                Next::Fail(kind, retry_at) => return Err(self.failure(kind, &request, &outcome, &call, retry_at)),
+                Next::Fail(kind, retry_at) => {
+                    return Err(match (&outcome, cut) {
+                        (Ok(response), Some(what)) => self.bad_answer_after(&request, response, &what, call.attempts),
+                        _ => self.failure(kind, &request, &outcome, &call, retry_at),
+                    });
+                }
                 Next::Wait(wait) => self.pause(wait, &request, &mut call).await?,
             }
         }
@@ -202,7 +243,9 @@ impl Client {
         };
         let mut state = self.state();
         if pace == Pace::Throttled {
-            state.budgets.close_gate(self.clock.monotonic() + wait);
+            let now = self.clock.monotonic();
+            state.budgets.close_gate(now + wait);
+            state.asked_until = state.asked_until.max(now + asked.or(throttled).unwrap_or_default());
         }
         let timed_out = matches!(outcome, Err(TransportError::TimedOut(_)));
         let cost = if timed_out { TIMEOUT_RETRY_COST } else { RETRY_COST };
@@ -229,7 +272,13 @@ impl Client {
     async fn pause(&self, wait: Duration, request: &Built, call: &mut Call) -> Result<(), Failure> {
         if call.waited + wait > self.upstream.retry.max_wait {
             let kind = if call.ambiguous { FailureKind::Unknown } else { FailureKind::NotDone };
-            let why = format!("the upstream or a budget asks to wait {} s", wait.as_secs_f64().ceil());
+            // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
+            let asked = self.state().asked_until.saturating_sub(self.clock.monotonic());
+            let why = if asked.is_zero() || asked + asked / 10 < wait {
+                format!("a budget asks to wait {} s", wait.as_secs_f64().ceil())
+            } else {
+                format!("the upstream asks to wait {} s", asked.as_secs_f64().ceil())
+            };
             let words = words::describe(&self.upstream.base_url, request, None, &why, call.attempts);
             return Err(Failure { kind, status: None, words, retry_at: self.at(wait) });
         }
@@ -264,13 +313,22 @@ impl Client {
         })
     }
 
+    /// How long the body of a request is as it is sent, in bytes; credentials may be in it.
+    pub fn body_bytes(&self, request: &Built) -> Result<u64, Failure> {
+        let length = self.outgoing(request)?.body.map_or(0, |body| body.len());
+        Ok(u64::try_from(length).unwrap_or(u64::MAX))
+    }
+
     /// Learns from an answer's headers; returns the wait of an exhausted limit.
     fn observe(&self, outcome: &Result<Response, TransportError>) -> Option<Duration> {
         let headers = &outcome.as_ref().ok()?.headers;
         let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(headers, self.clock.now()));
         let wait = exhausted.max(retry_after::parse_backoff(headers));
         if let Some(wait) = wait {
-            self.state().budgets.close_gate(self.clock.monotonic() + wait);
+            let until = self.clock.monotonic() + wait;
+            let mut state = self.state();
+            state.budgets.close_gate(until);
+            state.asked_until = state.asked_until.max(until);
         }
         exhausted
     }
@@ -287,14 +345,21 @@ impl Client {
             Ok(response) if (200..300).contains(&response.status) => {
                 (Some(response.status), words::appearance(response))
             }
-            Ok(response) if kind == FailureKind::Auth => {
+            Ok(response) if matches!(kind, FailureKind::Auth | FailureKind::Forbidden) => {
                 let said = words::upstream_words(response);
                 let colon = if said.is_empty() { "" } else { ": " };
-                (Some(response.status), format!("the credentials are refused{colon}{said}"))
+                let refused = if kind == FailureKind::Auth { "are refused" } else { "do not allow this" };
+                (Some(response.status), format!("the credentials {refused}{colon}{said}"))
+            }
+            Ok(response) if (300..400).contains(&response.status) && request.method != Method::GET => {
+                (Some(response.status), "a redirect, and no write is sent on to another address".to_owned())
             }
             Ok(response) => (Some(response.status), words::upstream_words(response)),
             Err(error @ TransportError::NotSent(_)) => {
                 (None, format!("{} cannot be reached, {error}", request.url.origin().ascii_serialization()))
+            }
+            Err(error @ TransportError::Certificate(_)) => {
+                (None, format!("{} cannot be trusted, {error}", request.url.origin().ascii_serialization()))
             }
             Err(error) => (None, error.to_string()),
         };
@@ -304,8 +369,12 @@ impl Client {
 
     /// The failure for an answer that is not what the rules describe.
     pub fn bad_answer(&self, request: &Built, response: &Response, what: &str) -> Failure {
+        self.bad_answer_after(request, response, what, 1)
+    }
+
+    fn bad_answer_after(&self, request: &Built, response: &Response, what: &str, attempts: u32) -> Failure {
         let why = format!("{what} ({})", words::appearance(response));
-        let words = words::describe(&self.upstream.base_url, request, Some(response.status), &why, 1);
+        let words = words::describe(&self.upstream.base_url, request, Some(response.status), &why, attempts);
         Failure {
             kind: FailureKind::BadAnswer,
             status: Some(response.status),
@@ -337,7 +406,11 @@ impl Call {
     /// After an attempt that may have been done, no later refusal proves that the write was not done.
     fn settle(&self, kind: FailureKind, safety: Safety) -> FailureKind {
         match kind {
-            FailureKind::NotDone | FailureKind::Conflict | FailureKind::Invalid | FailureKind::Auth
+            FailureKind::NotDone
+            | FailureKind::Conflict
+            | FailureKind::Invalid
+            | FailureKind::Auth
+            | FailureKind::Forbidden
                 if self.ambiguous && safety != Safety::Read =>
             {
                 FailureKind::Unknown

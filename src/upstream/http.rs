@@ -120,18 +120,16 @@ fn explain(error: &reqwest::Error) -> TransportError {
 }
 
 fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| {
-            let io = cause.downcast_ref::<std::io::Error>()?;
-            io.get_ref()?.downcast_ref::<rustls::Error>()
-        });
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+    error.source().is_some_and(refuses_certificate)
+}
+
+/// An I/O error that wraps another error shows that one's own source, never the error itself: it is looked for inside.
+fn refuses_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    matches!(cause.downcast_ref(), Some(InvalidCertificate(_) | NoCertificatesPresented))
+        || inside.is_some_and(|inside| refuses_certificate(inside))
+        || cause.source().is_some_and(refuses_certificate)
 }
 
 /// The innermost cause: it says most and, unlike the outer ones, never a URL.

@@ -4,9 +4,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
 use super::paging::{LoopGuard, is_extra, page_request, parse_page};
-use super::{Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Safety};
-use crate::rules::{Binding, Paging};
+use super::split::cut_short;
+use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response};
+use crate::rules::{Binding, Paging, Read};
 
 /// A listing under way, for a task of its own. After an error it stands where it was.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ impl Lister {
 pub struct ListWalk {
     query: ListQuery,
     token: Option<PageToken>,
+    /// The place where an earlier listing stopped is yet to be accepted by the upstream.
+    resuming: bool,
     done: bool,
     guard: LoopGuard,
 }
@@ -41,7 +47,8 @@ impl ListWalk {
     /// Begins at the first page, or where `query.resume` says.
     pub fn new(query: ListQuery) -> Self {
         let token = query.resume.clone();
-        Self { query, token, done: false, guard: LoopGuard::default() }
+        let resuming = token.is_some();
+        Self { query, token, resuming, done: false, guard: LoopGuard::default() }
     }
 
     /// The next page; `None` after the last one.
@@ -52,8 +59,7 @@ impl ListWalk {
         let Some(read) = &binding.read else {
             return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", binding.collection)));
         };
-        let built = client.build(&read.request, &Holes::default())?;
-        let request = page_request(built, read, &self.query, self.token.as_ref())?;
+        let request = self.request(client, read)?;
         let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
         match &self.token {
             Some(token) => self.guard.enter(&token.at),
@@ -61,48 +67,77 @@ impl ListWalk {
             None => {}
         }
         let requested_at = client.now();
-        let response = match client.send(request.clone(), Safety::Read).await {
+        let mut parsed = None;
+        let mut parse = |response: &Response| {
+            if response.status == 304 {
+                return None;
+            }
+            let read = parse_page(read, response, &request.url, self.token.as_ref());
+            let cut = if read.is_err() { cut_short(&response.body) } else { None };
+            parsed = Some(read);
+            cut
+        };
+        let response = match client.read(request.clone(), &mut parse).await {
             Ok(response) => response,
-            Err(failure) if failure.kind == FailureKind::NotFound && is_extra(&read.page, self.token.as_ref()) => {
+            Err(failure)
+                if failure.kind == FailureKind::NotFound && !self.resuming && is_extra(read, self.token.as_ref()) =>
+            {
                 self.done = true;
                 return Ok(None);
             }
             Err(failure) => return Err(self.expired(failure)),
         };
+        self.resuming = false;
         let observed_at = client.now();
-        if response.status == 304 {
+        let Some(parsed) = parsed.filter(|_| response.status != 304) else {
             self.done = true;
-            return Ok(Some(Page {
-                body: bytes::Bytes::new(),
-                records: Vec::new(),
-                next: None,
-                not_modified: true,
-                mark: self.query.etag.clone(),
-                requested_at,
-                observed_at,
-            }));
-        }
+            return Ok(Some(not_modified(self.query.etag.clone(), requested_at, observed_at)));
+        };
         let bad = |what: String| client.bad_answer(&request, &response, &what);
-        let parsed = parse_page(read, &response, &request.url, self.token.as_ref()).map_err(&bad)?;
+        let mut parsed = parsed.map_err(&bad)?;
+        if let Some(next) = parsed.next.as_mut().filter(|_| by_url) {
+            next.at = client.without_credentials(&next.at);
+        }
         self.guard.check(&parsed, &response.body).map_err(&bad)?;
         self.done = parsed.next.is_none();
         self.token.clone_from(&parsed.next);
+        // Whatever is kept of this page must not hold a secret that the upstream echoes (I19). Without a checkpoint an
+        // interrupted listing begins anew, and without a mark the next one reads everything.
+        let shows = |text: &str| client.secrets().show_in(text);
         Ok(Some(Page {
             body: response.body,
             records: parsed.records,
-            next: parsed.next,
+            next: parsed.next.filter(|next| !shows(&next.at)),
             not_modified: false,
-            mark: parsed.mark,
+            mark: parsed.mark.filter(|mark| !shows(mark)),
             requested_at,
             observed_at,
         }))
     }
 
-    /// 410 to a listing that goes on from somewhere means that the somewhere is gone, not the collection.
+    /// The request of the next page. A saved place that cannot even be put into it is as good as expired.
+    fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
+        let built = client.build(&read.request, &Holes::default())?;
+        page_request(built, read, &self.query, self.token.as_ref()).map_err(|failure| match failure.kind {
+            FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
+            _ => failure,
+        })
+    }
+
+    /// 410 to a listing that goes on from somewhere means that the somewhere is gone, not the collection. Where an earlier
+    /// listing stopped may be refused in other words, too: tokens expire, and pages are fewer than they were.
     fn expired(&self, mut failure: Failure) -> Failure {
-        if failure.kind == FailureKind::Gone && (self.token.is_some() || self.query.since.is_some()) {
+        let gone = failure.kind == FailureKind::Gone && (self.token.is_some() || self.query.since.is_some());
+        let refused = matches!(failure.kind, FailureKind::Invalid | FailureKind::NotFound)
+            && matches!(failure.status, Some(400 | 404 | 422));
+        if gone || (self.resuming && refused) {
             failure.kind = FailureKind::CursorExpired;
         }
         failure
     }
+}
+
+fn not_modified(mark: Option<String>, requested_at: DateTime<Utc>, observed_at: DateTime<Utc>) -> Page {
+    let (body, records) = (Bytes::new(), Vec::new());
+    Page { body, records, next: None, not_modified: true, mark, requested_at, observed_at }
 }

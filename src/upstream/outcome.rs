@@ -37,8 +37,10 @@ pub enum FailureKind {
     NotDone,
     /// It may have happened: timeout, reset, truncation, 5xx after sending a write.
     Unknown,
-    /// Credentials refused (401; 403 without rate-limit marks): the upstream pauses.
+    /// Credentials refused (401): the upstream pauses.
     Auth,
+    /// Not allowed (403 without rate-limit marks): this record, or this listing.
+    Forbidden,
     /// The precondition failed or the state conflicts (409, 412): read again, merge again.
     Conflict,
     /// 404 (or the class `not_found`).
@@ -51,6 +53,11 @@ pub enum FailureKind {
     CursorExpired,
     /// The answer is not what the rules describe: HTML, no JSON, no records array, an endless listing, a foreign host.
     BadAnswer,
+    /// The answer to a point read shows another record than the one that was asked for: it was merged into that one, or the
+    /// server is careless. It says nothing about the record.
+    OtherRecord,
+    /// A read's answer is larger than `body_max`: this record, or this page.
+    TooLarge,
     /// Certificate, blocked host, class `fatal`: nothing more at this upstream in this pass.
     Fatal,
 }
@@ -62,7 +69,7 @@ pub struct Page {
     pub body: Bytes,
     /// Where each record stands in `body`.
     pub records: Vec<Range<usize>>,
-    /// How to go on; `None` on the last page. Serialisable: it is the checkpoint of a listing.
+    /// How to go on: the checkpoint of a listing. `None` on the last page, and where it cannot be kept.
     pub next: Option<PageToken>,
     /// True where a conditional read answered 304: everything is as it was.
     pub not_modified: bool,

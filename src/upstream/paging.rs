@@ -8,10 +8,10 @@ use http::HeaderMap;
 use url::Url;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::split::{Split, split_records, token_text};
+use super::split::{Split, next_text, split_records, token_text};
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
 use crate::record::{Json, Path};
-use crate::rules::{Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::rules::{Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
 
 /// Pages of one listing, at most.
 pub const PAGES_MAX: u64 = 100_000;
@@ -39,6 +39,8 @@ pub fn page_request(
         && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
     {
         built.set(into, since)?;
+        // Asked as a condition, nothing new is 304. A later page has no such answer.
+        built.conditional = token.is_none() && matches!(into, Place::Header(_));
     }
     match &read.page {
         Paging::None => {}
@@ -87,7 +89,10 @@ pub fn parse_page(
     };
     let others: Vec<&Path> = next_path.into_iter().chain(mark_path).collect();
     let split = split_records(&response.body, &read.records, &others).map_err(|error| error.to_string())?;
-    let next_text = next_path.and_then(|_| token_text(&response.body, split.found.first()?.as_ref()));
+    let in_body = || match next_path {
+        Some(_) => next_text(&response.body, split.found.first().and_then(Option::as_ref)),
+        None => Ok(None),
+    };
     let mark = match &read.incremental {
         _ if token.is_some() => None,
         Incremental::Since { from: SinceFrom::Header(name), .. } => header_text(&response.headers, name),
@@ -95,7 +100,7 @@ pub fn parse_page(
         _ if mark_path.is_some() => token_text(&response.body, split.found.last().and_then(Option::as_ref)),
         _ => None,
     };
-    let at = decide_next(read, response, requested, token, &split, next_text)?;
+    let at = decide_next(read, response, requested, token, &split, &in_body)?;
     let pages = token.map_or(0, |token| token.pages) + 1;
     let records = token.map_or(0, |token| token.records) + u64::try_from(split.records.len()).unwrap_or(0);
     if at.is_some() && pages >= PAGES_MAX {
@@ -105,10 +110,14 @@ pub fn parse_page(
     Ok(Parsed { records: split.records, next: at.map(|at| PageToken { at, pages, records, full }), mark })
 }
 
-/// True where the page at `token` was asked for on suspicion only: nothing said that there is one. That it is not found
-/// is the end of the listing.
-pub fn is_extra(page: &Paging, token: Option<&PageToken>) -> bool {
-    matches!(page, Paging::Page { .. } | Paging::Offset { .. }) && token.is_some_and(|token| !token.full)
+/// True where 404 to the page at `token` is the end of the listing: counted pages, of which nothing says how many there
+/// are. After a page that was not full it was asked for on suspicion only. After a full one it may as well be that the
+/// address fails just now, and then the listing is shorter than it seems: it is the end where that deletes nothing,
+/// because absence is no evidence here or is confirmed record by record.
+pub fn is_extra(read: &Read, token: Option<&PageToken>) -> bool {
+    let deletes_nothing = read.deletes != Deletes::Absence || read.get.is_some();
+    matches!(read.page, Paging::Page { .. } | Paging::Offset { .. })
+        && token.is_some_and(|token| !token.full || deletes_nothing)
 }
 
 fn was_full(token: Option<&PageToken>) -> bool {
@@ -129,7 +138,7 @@ fn decide_next(
     requested: &Url,
     token: Option<&PageToken>,
     split: &Split,
-    next_text: Option<String>,
+    in_body: &dyn Fn() -> Result<Option<String>, String>,
 ) -> Result<Option<String>, String> {
     let count = u64::try_from(split.records.len()).unwrap_or(u64::MAX);
     // A server may give less than what is asked for, without a word: a short page ends the listing only where it gave as
@@ -143,21 +152,22 @@ fn decide_next(
         Paging::None | Paging::Page { .. } | Paging::Offset { .. } => Ok(None),
         Paging::Cursor { next, more, .. } => {
             let next = match next {
-                NextAt::Body(_) => next_text,
-                NextAt::Header(name) => header_text(&response.headers, name),
+                NextAt::Body(_) => in_body(),
+                NextAt::Header(name) => next_header(&response.headers, name),
             };
             match more {
-                Some(more) if next.is_some() => {
+                Some(more) if next != Ok(None) => {
                     let json = Json::parse(&response.body).map_err(|error| format!("not JSON: {error}"))?;
                     let goes_on = more.test(&json).map_err(|error| format!("`more`: {error}"))?;
-                    Ok(next.filter(|_| goes_on))
+                    // Where there is no more, it does not matter what stands where the next token would.
+                    if goes_on { next } else { Ok(None) }
                 }
-                _ => Ok(next),
+                _ => next,
             }
         }
-        Paging::LinkHeader => absolute(requested, next_link(&response.headers)),
-        Paging::NextUrl { next: NextAt::Header(name) } => absolute(requested, header_text(&response.headers, name)),
-        Paging::NextUrl { next: NextAt::Body(_) } => absolute(requested, next_text),
+        Paging::LinkHeader => absolute(requested, next_link(&response.headers)?),
+        Paging::NextUrl { next: NextAt::Header(name) } => absolute(requested, next_header(&response.headers, name)?),
+        Paging::NextUrl { next: NextAt::Body(_) } => absolute(requested, in_body()?),
     }
 }
 
@@ -187,20 +197,32 @@ fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// A header that says how a listing goes on; one that cannot be read is not the end.
+fn next_header(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_no_utf8| format!("header {name} is not UTF-8"))?.trim();
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
 /// The target of `rel="next"` (RFC 8288). Commas and semicolons inside `<…>` and quotes do not separate.
-fn next_link(headers: &HeaderMap) -> Option<String> {
-    headers.get_all(http::header::LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|text| {
-        let mut rest = text;
+fn next_link(headers: &HeaderMap) -> Result<Option<String>, String> {
+    for value in headers.get_all(http::header::LINK) {
+        // Only the target has to be readable: a title in another encoding is of no concern.
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let mut rest = text.as_ref();
         while let Some((_, tail)) = rest.split_once('<') {
-            let (target, tail) = tail.split_once('>')?;
+            let (target, tail) = tail.split_once('>').ok_or("the Link header cannot be read: a `>` is missing")?;
             let (parameters, tail) = tail.split_at(end_of_link(tail));
             if parameters.split(';').any(is_next) {
-                return Some(target.trim().to_owned());
+                if target.contains(char::REPLACEMENT_CHARACTER) {
+                    return Err("the next page's URL in the Link header is not UTF-8".to_owned());
+                }
+                return Ok(Some(target.trim().to_owned()));
             }
             rest = tail;
         }
-        None
-    })
+    }
+    Ok(None)
 }
 
 fn end_of_link(text: &str) -> usize {

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::split::{find_values, token_text};
-use super::{Client, Failure, FailureKind, Got, Holes, Remote, Safety};
+use super::split::{cut_short, find_values, token_text};
+use super::{Client, Failure, FailureKind, Got, Holes, Remote};
 use crate::record::{Json, Lens, Path};
 use crate::rules::{Binding, VersionAt};
 
@@ -18,18 +18,26 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
         return Err(Failure::new(FailureKind::Fatal, format!("{} has no point read here", binding.collection)));
     };
     let built = client.build(request, &Holes::id(remote_id))?;
-    let response = match client.send(built.clone(), Safety::Read).await {
+    let response = match client.read(built.clone(), &mut |response| cut_short(&response.body)).await {
         Ok(response) => response,
         Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Gone) => return Ok(Got::Missing),
         Err(failure) => return Err(failure),
     };
-    match cut_record(&response.body, request.record.as_ref()) {
-        Ok(raw) => {
-            let version = version_of(binding, &response.headers, &raw);
-            Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
-        }
-        Err(what) => Err(client.bad_answer(&built, &response, &what)),
+    let raw = cut_record(&response.body, request.record.as_ref())
+        .map_err(|what| client.bad_answer(&built, &response, &what))?;
+    if let Some(what) = other_record(binding, &raw, remote_id) {
+        let failure = client.bad_answer(&built, &response, &what);
+        return Err(Failure { kind: FailureKind::OtherRecord, ..failure });
     }
+    let version = version_of(binding, &response.headers, &raw);
+    Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
+}
+
+/// A record that names another id (after a redirect to what it was merged into, or from a careless server) says nothing
+/// about the one that was asked for. One that names no id at all is believed: the address named it.
+fn other_record(binding: &Binding, raw: &[u8], remote_id: &str) -> Option<String> {
+    let id = binding.mapper.id(raw).ok().filter(|id| id != remote_id)?;
+    Some(format!("record {remote_id} was asked for, and record {id} is the answer"))
 }
 
 /// True where records can be read one by one.
@@ -62,6 +70,16 @@ pub fn version_in(binding: &Binding, raw: &[u8]) -> Option<String> {
     match binding.version.as_ref()? {
         VersionAt::Header(_) => None,
         VersionAt::Record(lens) => lens_text(lens, raw),
+    }
+}
+
+/// The version inside a record as it stands there.
+pub fn version_json(binding: &Binding, raw: &[u8]) -> Option<Json> {
+    let VersionAt::Record(lens) = binding.version.as_ref()? else { return None };
+    let record = Json::parse(raw).ok()?;
+    match lens {
+        Lens::Path(path) => path.get(&record).cloned(),
+        Lens::Filter { get, .. } => get.run(&record, &[], 1).ok()?.into_iter().next(),
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! Must not know: batches, what the answer means.
 
-use super::point::{get, has_point_read};
+use super::point::{get, has_point_read, version_json};
 use super::{
     Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
 };
 use crate::record::{Json, Mapper, Slot, Value};
-use crate::rules::{Binding, Body, Idempotency, Precondition, Request};
+use crate::rules::{Binding, Body, Idempotency, Place, Precondition, Request};
 
 /// A write that can be sent.
 #[derive(Debug)]
@@ -55,19 +55,23 @@ fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> R
 
 async fn prepare_update(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
     let update = binding.update.as_ref().ok_or_else(|| not_described(binding, write.op))?;
-    let needs_raw = !matches!(update.body, Body::Changed);
-    let ground = stand_on(client, binding, &update.precondition, write, needs_raw).await?;
+    let needs = match &update.body {
+        Body::Changed => Needs::Version,
+        Body::Filter(filter) if !filter.source().contains("remote") => Needs::Version,
+        Body::Full | Body::Filter(_) => Needs::Whole,
+    };
+    let ground = stand_on(client, binding, &update.precondition, write, needs).await?;
     let mut built = build(client, &update.request, write, ground.version.as_deref())?;
     built.body = Some(make_body(binding, &update.body, write, &write.values, ground.raw.as_deref())?);
-    let safety = set_precondition(client, &mut built, &update.precondition, ground.version.as_deref())?;
+    let safety = set_precondition(client, binding, &mut built, &update.precondition, &ground)?;
     Ok(Prepared { built, safety, version: ground.version })
 }
 
 async fn prepare_delete(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
     let delete = binding.delete.as_ref().ok_or_else(|| not_described(binding, write.op))?;
-    let ground = stand_on(client, binding, &delete.precondition, write, false).await?;
+    let ground = stand_on(client, binding, &delete.precondition, write, Needs::Version).await?;
     let mut built = build(client, &delete.request, write, ground.version.as_deref())?;
-    set_precondition(client, &mut built, &delete.precondition, ground.version.as_deref())?;
+    set_precondition(client, binding, &mut built, &delete.precondition, &ground)?;
     Ok(Prepared { built, safety: Safety::Idempotent, version: ground.version })
 }
 
@@ -77,17 +81,29 @@ struct Ground {
     version: Option<String>,
 }
 
-/// Reads the record again where the precondition or the body needs it, and compares what the mapping sees.
+/// What a write needs of the remote record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Only what its precondition is made of.
+    Version,
+    /// All of it. A listing may show a summary, and what it leaves out would be wiped out; a point read shows the record.
+    Whole,
+}
+
+/// Reads the record again where the precondition or the body needs it, and compares it with what was decided on.
 async fn stand_on(
     client: &Client,
     binding: &Binding,
     precondition: &Precondition,
     write: &WriteRequest,
-    needs_raw: bool,
+    needs: Needs,
 ) -> Result<Ground, Written> {
     let expected = write.expected_raw.as_deref();
     let version = write.expected_version.clone();
-    let usable = !needs_raw || expected.is_some_and(|raw| Json::parse(raw).is_ok());
+    let usable = match needs {
+        Needs::Version => true,
+        Needs::Whole => !has_point_read(binding) && expected.is_some_and(|raw| Json::parse(raw).is_ok()),
+    };
     let must_read = match precondition {
         Precondition::Version { .. } => version.is_none() || !usable,
         Precondition::Reread => true,
@@ -107,6 +123,8 @@ async fn stand_on(
         Err(failure) => return Err(not_read(failure)),
     };
     let same = match expected {
+        // The precondition says at which version the write was decided; what is sent has to be made of the same.
+        _ if version.is_some() && matches!(precondition, Precondition::Version { .. }) => now.version == version,
         Some(expected) => same_content(&binding.mapper, expected, &now.raw),
         // Nothing to compare with: a write on the operator's own word, or a merge that has yet to see the record.
         None => matches!(precondition, Precondition::None),
@@ -180,19 +198,33 @@ pub fn same_content(mapper: &Mapper, expected: &[u8], now: &[u8]) -> bool {
 /// Puts the version where the rules want it; a write that carries one can be sent twice.
 fn set_precondition(
     client: &Client,
+    binding: &Binding,
     built: &mut Built,
     precondition: &Precondition,
-    version: Option<&str>,
+    ground: &Ground,
 ) -> Result<Safety, Written> {
-    match precondition {
-        Precondition::Reread | Precondition::None => Ok(Safety::Plain),
-        Precondition::Version { place, value } => {
-            let missing =
-                || Written::Refused("no version of the record is known, and its point read shows none".to_owned());
-            let filled = fill_version(client.secrets(), value, version.ok_or_else(missing)?).map_err(refuse)?;
-            built.set_filled(place, &filled).map_err(refuse)?;
-            Ok(Safety::Idempotent)
-        }
+    let Precondition::Version { place, value } = precondition else { return Ok(Safety::Plain) };
+    let missing = || Written::Refused("no version of the record is known, and its point read shows none".to_owned());
+    let version = ground.version.as_deref().ok_or_else(missing)?;
+    let filled = fill_version(client.secrets(), value, version).map_err(refuse)?;
+    let number = match place {
+        Place::Body(path) => number_like(binding, ground, &filled.text).map(|number| (path, number)),
+        Place::Header(_) | Place::Query(_) => None,
+    };
+    match number {
+        Some((path, number)) => built.set_body(path, number),
+        None => built.set_filled(place, &filled),
+    }
+    .map_err(refuse)?;
+    Ok(Safety::Idempotent)
+}
+
+/// The version as a number, where the record itself has it as one: a text of the same digits is another value in JSON.
+fn number_like(binding: &Binding, ground: &Ground, text: &str) -> Option<Json> {
+    let in_record = version_json(binding, ground.raw.as_deref()?)?;
+    match (in_record, Json::parse(text.as_bytes()).ok()?) {
+        (Json::Number(_), number @ Json::Number(_)) => Some(number),
+        _ => None,
     }
 }
 
@@ -217,6 +249,8 @@ pub fn gone(write: &WriteRequest) -> Written {
 fn not_read(failure: Failure) -> Written {
     match failure.kind {
         FailureKind::Auth | FailureKind::Fatal => Written::Stopped(failure),
+        // What cannot be read as itself cannot be written on top of; other records may well be.
+        FailureKind::Forbidden | FailureKind::OtherRecord | FailureKind::TooLarge => Written::Refused(failure.words),
         _ => Written::NotDone(failure),
     }
 }

@@ -104,7 +104,7 @@ fn read_result(client: &Client, binding: &Binding, batch: &Batch, item: &Item, r
     };
     let failure = |kind| Failure { kind, status, words: said.clone(), retry_at: None };
     match (status, item.write.op) {
-        (Some(401 | 403), _) => Written::Stopped(failure(FailureKind::Auth)),
+        (Some(401), _) => Written::Stopped(failure(FailureKind::Auth)),
         (Some(404 | 410), SendOp::Update | SendOp::Delete) => gone(&item.write),
         (Some(409 | 412), SendOp::Create) => Written::Exists(said),
         (Some(409 | 412), SendOp::Update | SendOp::Delete) => Written::Stale(None),

@@ -116,6 +116,11 @@ impl Secrets {
         masked
     }
 
+    /// True where a secret can be read out of the text.
+    pub fn show_in(&self, text: &str) -> bool {
+        self.mask(text) != text
+    }
+
     /// Remembers a value that is made of secrets (the token of Basic authentication), to be masked as well.
     pub fn add(&mut self, name: &str, value: String) {
         self.values.insert(name.to_owned(), SecretString::from(value));

@@ -52,6 +52,14 @@ pub fn find_values(body: &[u8], paths: &[&Path]) -> Result<Vec<Option<Range<usiz
     Ok(walk.found)
 }
 
+/// Says so where the body is the beginning of JSON and not the end. An empty one is not: that is how some say "nothing".
+pub fn cut_short(body: &[u8]) -> Option<String> {
+    match find_values(body, &[]) {
+        Err(error @ SplitError::NotJson(_, at)) if at >= body.len() && !body.is_empty() => Some(error.to_string()),
+        _ => None,
+    }
+}
+
 /// The text of a scalar token: a string unescaped, a number as written; `None` for null, false, `""` and containers.
 pub fn token_text(body: &[u8], at: Option<&Range<usize>>) -> Option<String> {
     let token = std::str::from_utf8(body.get(at?.clone())?).ok()?;
@@ -61,6 +69,21 @@ pub fn token_text(body: &[u8], at: Option<&Range<usize>>) -> Option<String> {
         b't' => Some("true".to_owned()),
         _ => None,
     }
+}
+
+/// As [`token_text`], where the text says how a listing goes on: only nothing, null and `""` say that it does not. Any
+/// other value that is no text or number is an error, because taking it for the end would make a listing look complete.
+pub fn next_text(body: &[u8], at: Option<&Range<usize>>) -> Result<Option<String>, String> {
+    let Some(token) = at.and_then(|at| body.get(at.clone())) else { return Ok(None) };
+    if matches!(token, b"null" | b"\"\"") {
+        return Ok(None);
+    }
+    let text = match token.first() {
+        Some(b't' | b'f') => None,
+        _ => token_text(body, at),
+    };
+    let shown = || String::from_utf8_lossy(token.get(..40).unwrap_or(token)).into_owned();
+    text.map(Some).ok_or_else(|| format!("the next page cannot be told from `{}`", shown()))
 }
 
 struct Walk<'a> {
@@ -272,6 +295,10 @@ impl<'a> Walk<'a> {
         if !matches!(token, b"true" | b"false" | b"null")
             && serde_json::from_slice::<&serde_json::value::RawValue>(token).is_err()
         {
+            // At the very end it may be the beginning of a value.
+            if length == rest.len() {
+                self.at += length;
+            }
             return self.fail("a value that is none");
         }
         self.at += length;

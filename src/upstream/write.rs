@@ -34,7 +34,12 @@ pub async fn settle_failure(
 ) -> Written {
     match (failure.kind, write.op) {
         (FailureKind::NotDone, _) => Written::NotDone(failure),
-        (FailureKind::Unknown | FailureKind::BadAnswer, _) => Written::Unknown(failure),
+        (FailureKind::Unknown, SendOp::Update | SendOp::Delete) if is_redirect(&failure) => {
+            settle_redirect(client, binding, write, failure).await
+        }
+        (FailureKind::Unknown | FailureKind::BadAnswer | FailureKind::OtherRecord | FailureKind::TooLarge, _) => {
+            Written::Unknown(failure)
+        }
         (FailureKind::Auth | FailureKind::Fatal, _) => Written::Stopped(failure),
         (FailureKind::Conflict, SendOp::Create) => Written::Exists(failure.words),
         (FailureKind::Conflict, SendOp::Update | SendOp::Delete) => {
@@ -42,7 +47,29 @@ pub async fn settle_failure(
         }
         (FailureKind::NotFound | FailureKind::Gone, SendOp::Update | SendOp::Delete) => gone(write),
         (FailureKind::NotFound | FailureKind::Gone, SendOp::Create)
-        | (FailureKind::Invalid | FailureKind::CursorExpired, _) => Written::Refused(failure.words),
+        | (FailureKind::Invalid | FailureKind::Forbidden | FailureKind::CursorExpired, _) => {
+            Written::Refused(failure.words)
+        }
+    }
+}
+
+fn is_redirect(failure: &Failure) -> bool {
+    failure.status.is_some_and(|status| (300..400).contains(&status))
+}
+
+/// A change that was answered by a redirect is refused where it is seen, or cannot be seen, that nothing came of it: sent
+/// again in each pass, it would be answered the same. Should it have been done, the next listing shows it.
+async fn settle_redirect(client: &Client, binding: &Binding, write: &WriteRequest, failure: Failure) -> Written {
+    let Ok(id) = remote_id(write) else { return Written::Unknown(failure) };
+    if !has_point_read(binding) {
+        return Written::Refused(failure.words);
+    }
+    let expected = write.expected_raw.as_deref();
+    match get(client, binding, id).await {
+        Ok(Got::Found(now)) if expected.is_some_and(|expected| same_content(&binding.mapper, expected, &now.raw)) => {
+            Written::Refused(failure.words)
+        }
+        Ok(Got::Found(_) | Got::Missing) | Err(_) => Written::Unknown(failure),
     }
 }
 

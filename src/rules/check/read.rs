@@ -71,6 +71,7 @@ fn read(
     let records = at.records.get().and_then(|at| cx.array_path(at));
     let page = page(&at.page, cx);
     let incremental = incremental(&at.incremental, raw, cx);
+    check_conditional(at, cx);
     let deletes = deletes(&at.deletes, tombstone, cx);
     let get = transpose(at.get.get().map(|at| request::lower(at, POINT_READ, cx)));
     if lists {
@@ -156,6 +157,24 @@ fn incremental(key: &Key<grammar::Incremental>, raw: &grammar::Binding, cx: &mut
                 Key::Bad => None,
             }
         }
+    }
+}
+
+/// The `ETag` of one page says nothing about the others: a change on a later page would be missed for as long as the first
+/// stays as it is.
+fn check_conditional(at: &At<grammar::Read>, cx: &mut Cx<'_>) {
+    let (Some(page), Some(incremental)) = (at.page.get(), at.incremental.get()) else { return };
+    if matches!(incremental.value, grammar::Incremental::Conditional(_))
+        && !matches!(page.value, grammar::Page::None(_))
+    {
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                incremental.key,
+                "`conditional` cannot be used with pages: an unchanged first page says nothing about the others",
+            )
+            .help("leave out `page` if one answer holds everything; else use kind = \"since\", or leave out `incremental`")
+            .second(page.key, "several pages");
     }
 }
 

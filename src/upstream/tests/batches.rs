@@ -96,6 +96,20 @@ async fn s50_a_batch_refused_as_a_whole_is_halved() {
 }
 
 #[tokio::test]
+async fn a_batch_at_the_wrong_address_is_neither_halved_nor_blamed_on_its_items() {
+    for code in [404, 405, 410] {
+        let (client, inside) = inside(sandbox::Batch::default());
+        let rules = rules(&client, batch(ResultBy::Index));
+        for names in [&["a", "b", "c"][..], &["a"]] {
+            inside.with(|s| s.push_fault(Matcher::any(), Fault::status(code)));
+            let written = write_batch(&client, &rules, creates(names)).await;
+            assert!(short(&written).iter().all(|one| one == "not done"), "{code}: {written:?}");
+        }
+        assert_eq!(inside.writes().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn f45_results_find_their_items_by_request_id() {
     let theirs = sandbox::Batch { request_id: Some("rid".to_owned()), reversed: true, ..sandbox::Batch::default() };
     let (client, _) = inside(theirs);
@@ -124,6 +138,22 @@ async fn f45_updates_are_settled_by_id_and_a_missing_result_is_unknown() {
     inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: partial }));
     assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "unknown"]);
     assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "unknown"]);
+}
+
+#[tokio::test]
+async fn a_403_of_one_item_or_of_a_batch_with_one_such_item_is_that_items_own() {
+    let (client, inside) = inside(sandbox::Batch::default());
+    let rules = rules(&client, batch(ResultBy::Index));
+    let results = json!({"results": [{"id": "1", "status": 201}, {"status": 403}, {"status": 401}]});
+    inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: results }));
+    let written = write_batch(&client, &rules, creates(&["a", "b", "c"])).await;
+    assert!(matches!(written[2], Written::Stopped(_)), "{written:?}");
+    assert_eq!(short(&written[..2]), ["1@-", "refused"]);
+    for _ in 0..3 {
+        inside.with(|s| s.push_fault(Matcher::any(), Fault::status(403)));
+    }
+    let written = write_batch(&client, &rules, creates(&["a", "b", "c"])).await;
+    assert_eq!(short(&written), ["refused", "1@1", "2@2"]);
 }
 
 #[tokio::test]
@@ -189,12 +219,20 @@ async fn a_write_whose_precondition_no_item_carries_goes_alone() {
     assert_eq!(inside.writes(), ["PATCH /c/1 200"]);
 }
 
+/// The body is `{"inputs":[…]}`, 13 bytes around items of 12 and the commas between them.
 #[tokio::test]
-async fn chunks_keep_to_count_and_bytes() {
+async fn chunks_keep_to_count_and_to_the_bytes_of_the_whole_body() {
+    let longest = |inside: &Inside| inside.with(|s| s.requests().map(|r| r.json().to_string().len()).max());
+    for (bytes_max, requests, longest_body) in [(38, 2, 38), (37, 3, 25), (1 << 20, 1, 51)] {
+        let (client, inside) = inside(sandbox::Batch::default());
+        let ours = Batch { bytes_max, items_max: 50, ..batch(ResultBy::Index) };
+        let written = write_batch(&client, &rules(&client, ours), creates(&["a", "b", "c"])).await;
+        assert_eq!((short(&written).join(" "), inside.writes().len()), ("1@1 2@2 3@3".to_owned(), requests));
+        assert_eq!(longest(&inside), Some(longest_body));
+    }
     let (client, inside) = inside(sandbox::Batch::default());
-    let ours = Batch { bytes_max: 32, items_max: 50, ..batch(ResultBy::Index) };
-    let written = write_batch(&client, &rules(&client, ours.clone()), creates(&["a", "b", "c"])).await;
-    assert_eq!((short(&written).join(" "), inside.writes().len()), ("1@1 2@2 3@3".to_owned(), 2));
-    let ours = Batch { bytes_max: 8, ..ours };
-    assert_eq!(short(&write_batch(&client, &rules(&client, ours), creates(&["a"])).await), ["refused"]);
+    let ours = Batch { bytes_max: 24, ..batch(ResultBy::Index) };
+    let written = write_batch(&client, &rules(&client, ours), creates(&["a"])).await;
+    let words = "12 bytes are more than the 11 that a batch has room for";
+    assert_eq!((&written[0], inside.writes().len()), (&Written::Refused(words.to_owned()), 0));
 }

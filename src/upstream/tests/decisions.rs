@@ -20,7 +20,7 @@ const VERIFY: Verdict = Verdict::Fail(FailureKind::Unknown);
 
 #[test]
 fn the_table_of_verdicts() {
-    use FailureKind::{Auth, BadAnswer, Conflict, Fatal, Gone, Invalid, NotFound};
+    use FailureKind::{Auth, BadAnswer, Conflict, Fatal, Forbidden, Gone, Invalid, NotFound, TooLarge};
     let fail = Verdict::Fail;
     let not_sent = || Err(TransportError::NotSent("refused".to_owned()));
     let broken = || Err(TransportError::Broken("reset".to_owned()));
@@ -31,15 +31,17 @@ fn the_table_of_verdicts() {
         (Err(TransportError::Certificate("expired".to_owned())), [fail(Fatal); 3]),
         (Err(TransportError::TimedOut("late".to_owned())), [NOT_DONE, SAME_KEY, VERIFY]),
         (broken(), [NOT_DONE, SAME_KEY, VERIFY]),
-        (Err(TransportError::TooLarge { limit: 1 }), [fail(BadAnswer), VERIFY, VERIFY]),
+        (Err(TransportError::TooLarge { limit: 1 }), [fail(TooLarge), VERIFY, VERIFY]),
         (status(200), [Verdict::Success; 3]),
         (answer(204, &[], ""), [Verdict::Success; 3]),
         (html(), [fail(BadAnswer), VERIFY, VERIFY]),
         (answer(200, &[("content-type", "application/json")], " <html>"), [fail(BadAnswer), VERIFY, VERIFY]),
-        (status(304), [fail(BadAnswer), fail(Fatal), fail(Fatal)]),
+        (status(303), [fail(BadAnswer), fail(Invalid), VERIFY]),
+        (status(304), [fail(BadAnswer), fail(Invalid), VERIFY]),
+        (status(308), [fail(BadAnswer), fail(Invalid), VERIFY]),
         (status(400), [fail(Invalid); 3]),
         (status(401), [fail(Auth); 3]),
-        (status(403), [fail(Auth); 3]),
+        (status(403), [fail(Forbidden); 3]),
         (answer(403, &[("retry-after", "9")], ""), [GATED; 3]),
         (status(404), [fail(NotFound); 3]),
         (status(408), [NOT_DONE, SAME_KEY, VERIFY]),

@@ -115,17 +115,32 @@ async fn a_capped_page_is_not_the_last_one() {
     }
 }
 
-/// The page that was asked for on suspicion may be answered by 404; a page that has to be there may not.
+/// Where a listing that seems shorter than it is would delete, a page that follows a full one has to be there.
 #[tokio::test]
-async fn a_page_beyond_the_last_that_is_not_found_is_the_end() {
-    let page = || Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) };
-    let (pages, failure, lines) = scripted(page(), vec![ok(&json!({"results": [{"id": "1"}]})), status(404)]).await;
-    assert_eq!((pages.concat().len(), failure, lines.len()), (1, None, 2));
-    let (_, failure, _) = scripted(page(), vec![status(404)]).await;
-    assert_eq!(failure.unwrap().kind, FailureKind::NotFound);
-    let (_, failure, _) =
-        scripted(page(), vec![ok(&json!({"results": [{"id": "1"}, {"id": "2"}]})), status(404)]).await;
-    assert_eq!(failure.unwrap().kind, FailureKind::NotFound);
+async fn a_page_beyond_the_last_that_is_not_found_is_the_end_where_that_deletes_nothing() {
+    let short = json!({"results": [{"id": "1"}]});
+    let full = json!({"results": [{"id": "1"}, {"id": "2"}]});
+    for (first, deletes, can_get, is_end) in [
+        (&short, Deletes::None, false, true),
+        (&short, Deletes::Absence, false, true),
+        (&full, Deletes::None, false, true),
+        (&full, Deletes::Tombstone, false, true),
+        (&full, Deletes::Absence, true, true),
+        (&full, Deletes::Absence, false, false),
+    ] {
+        let script = Script::new([ok(first), status(404)]);
+        let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+        let mut ours = binding(client.upstream());
+        let mut reading = read(Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) });
+        reading.deletes = deletes;
+        reading.get = reading.get.filter(|_| can_get);
+        ours.read = Some(reading);
+        let (pages, failure) = list(&client, ours, ListQuery::default()).await;
+        assert_eq!((pages.len(), failure.is_none()), (1, is_end), "{first} {deletes:?} {can_get}");
+    }
+    let page = Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) };
+    let (_, failure, _) = scripted(page, vec![status(404)]).await;
+    assert_eq!(failure.unwrap().kind, FailureKind::NotFound, "the first page has to be there");
 }
 
 #[tokio::test]
@@ -211,13 +226,82 @@ async fn link_headers_as_they_come() {
     assert_eq!((failure, lines[1].as_str()), (None, "GET /v1/c?page=3;x"));
 }
 
+/// Taken for the end, each of these would make a part of the collection look like all of it.
+#[tokio::test]
+async fn s16_a_next_page_that_cannot_be_read_is_not_the_end() {
+    let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
+    let by_header = || Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()) };
+    let mut cases = Vec::new();
+    for next in [r#""\ud800x""#, r#"{"after":"z"}"#, "[]", "true", "false"] {
+        let body = format!(r#"{{"results":[{{"id":"1"}}],"next":{next}}}"#);
+        cases.extend([cursor(), next_url()].map(|paging| (paging, answer(200, &[], &body))));
+    }
+    let listed = || answer(200, &[], r#"{"results":[{"id":"1"}]}"#).unwrap();
+    let with = |name: &'static str, value: &[u8]| {
+        let mut response = listed();
+        response.headers.insert(name, ::http::HeaderValue::from_bytes(value).unwrap());
+        Ok(response)
+    };
+    cases.push((Paging::LinkHeader, with("link", b"</c?q=\xe9&page=2>; rel=\"next\"")));
+    cases.push((Paging::LinkHeader, with("link", b"</c?page=2; rel=\"next\"")));
+    cases.push((by_header(), with("next-page", b"/c?q=\xe9&page=2")));
+    for (paging, first) in cases {
+        let shown = format!("{paging:?} {first:?}");
+        let (pages, failure, lines) = scripted(paging, vec![first]).await;
+        assert_eq!((pages.len(), lines.len(), failure.unwrap().kind), (0, 1, FailureKind::BadAnswer), "{shown}");
+    }
+    let link = "</v1/c?q=é&page=2>; rel=\"next\"; title=\"".as_bytes();
+    let first = with("link", &[link, b"\xe9\""].concat());
+    let (_, failure, lines) = scripted(Paging::LinkHeader, vec![first, Ok(listed())]).await;
+    // The second answer repeats the first: what counts is where it was asked for.
+    assert_eq!((lines[1].as_str(), failure.unwrap().kind), ("GET /v1/c?q=%C3%A9&page=2", FailureKind::BadAnswer));
+}
+
+/// An upstream that puts the key into the next page's address: what is kept of it does not hold the key (I19).
+#[tokio::test]
+async fn a_checkpoint_holds_no_secret_that_the_upstream_echoes() {
+    let key = "canary%2Fkey%2B7731";
+    let next = |page: u32, more: &str| format!("/v1/c?sig=a%2fb&k={key}&page={page}{more}#x");
+    let pages = [next(2, ""), next(3, &format!("&token={key}")), String::new()];
+    let script = Script::new(
+        pages.iter().enumerate().map(|(at, next)| ok(&json!({"results": [{"id": at.to_string()}], "next": next}))),
+    );
+    let auth = Auth::ApiKey { place: query("k"), value: template("${key}") };
+    let rules = Upstream { auth, ..upstream("https://api.example.com/v1") };
+    let client = client(rules, script.clone(), &TestClock::new());
+    let mut ours = binding(client.upstream());
+    ours.read = Some(read(next_url()));
+    let mut lister = Lister::new(client.clone(), Arc::new(ours), ListQuery::default());
+    let mut kept = Vec::new();
+    while let Some(page) = lister.page().await.unwrap() {
+        kept.push(page.next.map(|next| next.at));
+    }
+    let first = "https://api.example.com/v1/c?sig=a%2fb&page=2#x".to_owned();
+    assert_eq!(kept, [Some(first), None, None], "the second shows the key elsewhere, so it is not kept at all");
+    let sent = |at: usize| script.lines()[at].matches("&k=").count();
+    assert_eq!((script.lines().len(), sent(1), sent(2)), (3, 1, 1), "{:?}", script.lines());
+    // The same of a mark.
+    let script = Script::new([ok(&json!({"results": [], "next": null, "since": "canary/key+7731"}))]);
+    let auth = Auth::Bearer { token: template("${key}") };
+    let client = self::client(Upstream { auth, ..upstream("https://api.example.com") }, script, &TestClock::new());
+    let mut ours = binding(client.upstream());
+    ours.read.as_mut().unwrap().incremental = Incremental::Since {
+        into: query("since"),
+        from: SinceFrom::Body(path(".since")),
+        format: TimeFormat::Rfc3339,
+        lookback: Duration::ZERO,
+    };
+    let mut lister = Lister::new(client, Arc::new(ours), ListQuery::default());
+    assert_eq!(lister.page().await.unwrap().unwrap().mark, None);
+}
+
 #[tokio::test]
 async fn more_that_is_false_ends_a_listing() {
     let more = Some(Filter::compile(".has_more", &[]).unwrap());
     let paging = Paging::Cursor { next: NextAt::Body(path(".last")), into: query("after"), more };
     let pages = vec![
         ok(&json!({"results": [{"id": "1"}], "has_more": true, "last": 7})),
-        ok(&json!({"results": [{"id": "2"}], "has_more": false, "last": 8})),
+        ok(&json!({"results": [{"id": "2"}], "has_more": false, "last": {"id": 8}})),
     ];
     let (pages, failure, lines) = scripted(paging, pages).await;
     assert_eq!((pages.concat().len(), failure), (2, None));
@@ -277,6 +361,42 @@ async fn since_goes_into_the_query_and_its_next_value_comes_from_the_first_page(
 }
 
 #[tokio::test]
+async fn a_304_to_a_since_value_in_a_header_says_that_nothing_changed() {
+    let next = || ok(&json!({"results": [{"id": "1"}], "next": "d"}));
+    let since = || ListQuery { since: Some("Tue, 14 Nov 2023 22:13:20 GMT".to_owned()), ..ListQuery::default() };
+    let header = Place::Header("If-Modified-Since".to_owned());
+    for (into, query, answers, expected) in [
+        (header.clone(), since(), vec![answer(304, &[], "")], None),
+        (header.clone(), since(), vec![next(), answer(304, &[], "")], Some(FailureKind::BadAnswer)),
+        (header, ListQuery::default(), vec![answer(304, &[], "")], Some(FailureKind::BadAnswer)),
+        (query("since"), since(), vec![answer(304, &[], "")], Some(FailureKind::BadAnswer)),
+    ] {
+        let shown = format!("{into:?} {query:?}");
+        let client = client(upstream("https://api.example.com"), Script::new(answers), &TestClock::new());
+        let mut ours = binding(client.upstream());
+        let mut reading =
+            read(Paging::Cursor { next: NextAt::Body(path(".next")), into: self::query("after"), more: None });
+        reading.incremental = Incremental::Since {
+            into,
+            from: SinceFrom::UpdatedAt,
+            format: TimeFormat::HttpDate,
+            lookback: Duration::ZERO,
+        };
+        ours.read = Some(reading);
+        let mut lister = Lister::new(client, Arc::new(ours), query);
+        let mut not_modified = false;
+        let failure = loop {
+            match lister.page().await {
+                Ok(Some(page)) => not_modified |= page.not_modified,
+                Ok(None) => break None,
+                Err(failure) => break Some(failure.kind),
+            }
+        };
+        assert_eq!((failure, not_modified), (expected, expected.is_none()), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_conditional_read_of_what_did_not_change() {
     let (client, inside, _) = inside(sandbox::Paging::None, 2);
     inside.with(|sandbox| {
@@ -311,6 +431,32 @@ async fn s16_what_is_no_listing_fails_and_says_why() {
     }
 }
 
+/// A body that ends in the middle though its declared length is right: some proxies do that.
+#[tokio::test]
+async fn f28_json_that_ends_too_early_is_asked_for_again() {
+    let whole = r#"{"results":[{"id":"1"}],"next":null,"more":true}"#;
+    let cut = |end: usize| answer(200, &[("content-type", "application/json")], &whole[..end]);
+    for end in [1, 20, 24, 31, 45, whole.len() - 1] {
+        let (pages, failure, lines) = scripted(next_url(), vec![cut(end), cut(end), cut(whole.len())]).await;
+        assert_eq!((pages.concat().len(), failure, lines.len()), (1, None, 3), "{}", &whole[..end]);
+    }
+    let (_, failure, lines) = scripted(next_url(), vec![cut(20), cut(20), cut(20), cut(20)]).await;
+    let failure = failure.unwrap();
+    assert_eq!((failure.kind, lines.len()), (FailureKind::BadAnswer, 4));
+    let words =
+        "GET /c 200: not JSON: ends inside a string at byte 20 (application/json, begins `{\"results\":[{\"id\":\"1`)";
+    assert!(failure.words.starts_with(words) && failure.words.ends_with("(4 attempts)"), "{failure}");
+    // Nothing at all, and what is no JSON from the start, will not be better the next time.
+    for body in ["", "{]", "nothing here", r#"{"results":[]}}"#, r#"{"error":"no"}"#] {
+        let (_, failure, lines) = scripted(next_url(), vec![answer(200, &[], body)]).await;
+        assert_eq!((failure.unwrap().kind, lines.len()), (FailureKind::BadAnswer, 1), "{body}");
+    }
+    let script = Script::new([answer(200, &[], r#"{"id":"1","na"#), ok(&json!({"id": "1", "name": "Ann"}))]);
+    let client = client(upstream("https://api.example.com"), script.clone(), &TestClock::new());
+    assert!(matches!(get(&client, &binding(client.upstream()), "1").await, Ok(Got::Found(_))));
+    assert_eq!(script.lines(), ["GET /c/1", "GET /c/1"]);
+}
+
 #[tokio::test]
 async fn a_gone_cursor_is_not_a_gone_collection() {
     let script = Script::new([status(410), status(410), status(410)]);
@@ -332,6 +478,32 @@ async fn a_gone_cursor_is_not_a_gone_collection() {
         let failure = Lister::new(client.clone(), ours.clone(), query).page().await.unwrap_err();
         assert_eq!(failure.kind, kind);
     }
+}
+
+/// Only where an earlier listing stopped: the same answers to a page that follows another are failures.
+#[tokio::test]
+async fn a_place_to_go_on_from_that_is_refused_has_expired() {
+    let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
+    let page = || Paging::Page { into: query("page"), start: 1, size: None };
+    let rules = |client: &Client, page| Binding { read: Some(read(page)), ..binding(client.upstream()) };
+    let token = |at: &str| PageToken { at: at.to_owned(), pages: 1, records: 1, full: false };
+    for (paging, at) in [(cursor(), "c"), (page(), "3"), (page(), "no number")] {
+        for code in [400, 404, 410, 422, 403, 500] {
+            let expires = matches!(code, 400 | 404 | 410 | 422) || at == "no number";
+            let script = Script::new([status(code), status(code), status(code), status(code)]);
+            let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+            let query = ListQuery { resume: Some(token(at)), ..ListQuery::default() };
+            let mut lister = Lister::new(client.clone(), Arc::new(rules(&client, paging.clone())), query);
+            let failure = lister.page().await.unwrap_err();
+            assert_eq!(failure.kind == FailureKind::CursorExpired, expires, "{paging:?} {code}: {failure:?}");
+        }
+    }
+    let going_on = ok(&json!({"results": [{"id": "1"}], "next": "d"}));
+    let script = Script::new([going_on, status(400)]);
+    let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+    let query = ListQuery { resume: Some(token("c")), ..ListQuery::default() };
+    let (pages, failure) = list(&client, rules(&client, cursor()), query).await;
+    assert_eq!((pages.len(), failure.unwrap().kind), (1, FailureKind::Invalid));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! Must not know: rules.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::sandbox::{Fault, Matcher, ResourceConfig, Sandbox, SandboxConfig, Served, serve};
@@ -140,6 +141,48 @@ async fn f37_what_is_no_tls_is_not_sent() {
     let url = raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()).replace("http:", "https:");
     let error = HttpTransport::new().exchange(outgoing(::http::Method::GET, &url)).await.unwrap_err();
     assert!(matches!(error, TransportError::NotSent(_)), "{error:?}");
+}
+
+/// A TLS server on loopback with a certificate that nobody vouches for; counts who came.
+fn self_signed_server() -> (String, Arc<AtomicUsize>) {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    let certificate = CertificateDer::from(include_bytes!("tls/self-signed.der").to_vec());
+    let key = PrivatePkcs8KeyDer::from(include_bytes!("tls/self-signed.key.der").to_vec());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key))
+        .unwrap();
+    let (config, came) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let count = came.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut tls = rustls::ServerConnection::new(config.clone()).unwrap();
+            let _refused_by_the_client = tls.complete_io(&mut stream);
+        }
+    });
+    (url, came)
+}
+
+#[tokio::test]
+async fn f37_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_named() {
+    let (url, came) = self_signed_server();
+    let error = HttpTransport::new().exchange(outgoing(::http::Method::GET, &url)).await.unwrap_err();
+    assert!(matches!(error, TransportError::Certificate(_)), "{error:?}");
+    came.store(0, Ordering::SeqCst);
+    for (safety, method) in [(Safety::Read, "GET /c"), (Safety::Plain, "POST /c")] {
+        let client = client(upstream(&url), Arc::new(HttpTransport::new()), &TestClock::new());
+        let built = client.build(&request(method), &Holes::default()).unwrap();
+        let failure = client.send(built, safety).await.unwrap_err();
+        assert_eq!((failure.kind, came.swap(0, Ordering::SeqCst)), (FailureKind::Fatal, 1), "{failure}");
+        let words = format!("{method}: {url} cannot be trusted, certificate refused: invalid peer certificate: ");
+        assert!(failure.words.starts_with(&words), "{failure}");
+    }
 }
 
 #[tokio::test]

@@ -142,6 +142,26 @@ async fn an_unknown_version_is_read_first() {
     assert_eq!(inside.writes().len(), 1);
 }
 
+/// After a merge some upstreams redirect from the record that is gone to the one that is left.
+#[tokio::test]
+async fn s11_another_record_in_the_answer_is_never_taken_for_the_one_that_was_asked_for() {
+    let other = json!({"id": "5", "etag": "9", "name": "Eve", "phone": "7"});
+    let moved = || answer(301, &[("location", "/c/5")], "");
+    let script = Script::new([moved(), ok(&other), ok(&other), ok(&json!({"etag": "8", "name": "Ann"}))]);
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().precondition = Precondition::Reread;
+    let failure = get(&client, &rules, "1").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::OtherRecord);
+    let words = "GET /c/1 200: record 1 was asked for, and record 5 is the answer";
+    assert!(failure.words.starts_with(words), "{failure}");
+    let expected = Remote { raw: raw(&json!({"id": "1", "name": "Ann"})), version: None, observed_at: client.now() };
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
+    assert!(matches!(&written, Written::Refused(said) if said.starts_with(words)), "{written:?}");
+    assert_eq!(script.asked().len(), 3, "nothing is written on the word of another record");
+    assert!(matches!(get(&client, &rules, "1").await, Ok(Got::Found(_))), "the address named it");
+}
+
 #[tokio::test]
 async fn s51_a_full_body_keeps_what_the_mapping_does_not_know() {
     let (client, inside) = things();
@@ -163,6 +183,37 @@ async fn s51_a_full_body_keeps_what_the_mapping_does_not_know() {
     assert_eq!((&now["phone"], &now["secret_note"]), (&json!("3"), &json!("newer")));
 }
 
+/// What a listing leaves out of its records is kept: a whole body is made of the point read, at the version decided on.
+#[tokio::test]
+async fn s51_a_full_body_is_not_made_of_a_summary() {
+    let filter = || Body::Filter(crate::record::Filter::compile(".remote * .changed", &[]).unwrap());
+    for body in [Body::Full, filter()] {
+        for precondition in [None, Some(Precondition::Reread), Some(Precondition::None)] {
+            let (client, inside) = things();
+            let mut rules = binding(client.upstream());
+            let update_rules = rules.update.as_mut().unwrap();
+            (update_rules.request, update_rules.body) = (request("PUT /c/{id}"), body.clone());
+            update_rules.precondition = precondition.unwrap_or_else(|| update_rules.precondition.clone());
+            let whole = seen(&client, &rules).await;
+            let summary = raw(&json!({"id": "1", "etag": "1", "name": "Ann", "phone": "1"}));
+            let listed = Remote { raw: summary, ..whole };
+            let written = write_one(&client, &rules, &update(&[(1, "2")], &listed)).await;
+            assert!(matches!(written, Written::Done { .. }), "{written:?}");
+            let now = inside.with(|sandbox| sandbox.get("/c", "1")).unwrap();
+            assert_eq!((&now["phone"], &now["secret_note"]), (&json!("2"), &json!("keep")));
+        }
+    }
+    // An edit of what is not mapped came in between: the point read is newer than what was decided on.
+    let (client, inside) = things();
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().body = Body::Full;
+    let before = seen(&client, &rules).await;
+    edit(&inside, &json!({"secret_note": "newer"}));
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+    assert!(matches!(&written, Written::Stale(Some(now)) if now.version.as_deref() == Some("2")), "{written:?}");
+    assert_eq!(inside.writes(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn versions_go_into_query_and_body() {
     for (place, concurrency, field) in [
@@ -178,6 +229,28 @@ async fn versions_go_into_query_and_body() {
         let sent = inside.with(|sandbox| sandbox.requests().next_back().unwrap().clone());
         assert_eq!((sent.json()["etag"] == json!("1"), sent.target == "/c/1?v=1"), (field, !field));
         assert!(matches!(write_one(&client, &rules, &update(&[(1, "3")], &before)).await, Written::Stale(Some(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_version_in_a_body_has_the_type_that_the_record_gives_it() {
+    let into = |value| Precondition::Version { place: Place::Body(path(".etag")), value: template(value) };
+    for (version, value, sent) in [
+        (json!(9_007_199_254_740_993_u64), "{version}", json!(9_007_199_254_740_993_u64)),
+        (json!("7"), "{version}", json!("7")),
+        (json!(7), "v{version}", json!("v7")),
+    ] {
+        let script = Script::new([answer(204, &[], ""), answer(204, &[], "")]);
+        let client = client(upstream(BASE), script.clone(), &TestClock::new());
+        let mut rules = binding(client.upstream());
+        rules.update.as_mut().unwrap().precondition = into(value);
+        rules.delete.as_mut().unwrap().precondition = into(value);
+        let text = version.as_str().map_or_else(|| version.to_string(), str::to_owned);
+        let seen = raw(&json!({"id": "1", "etag": version, "phone": "1"}));
+        let expected = Remote { raw: seen, version: Some(text), observed_at: client.now() };
+        write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
+        write_one(&client, &rules, &WriteRequest { op: SendOp::Delete, ..update(&[], &expected) }).await;
+        assert_eq!((&script.body(0)["etag"], &script.body(1)["etag"]), (&sent, &sent));
     }
 }
 
@@ -200,13 +273,80 @@ async fn f45_a_conflict_that_is_none_of_the_version_is_a_refusal() {
     assert_eq!(written, Written::Refused("PATCH /c/1 409: scripted fault".to_owned()));
 }
 
+#[tokio::test]
+async fn f30_a_record_too_large_to_be_read_is_refused_and_stops_no_other() {
+    let script = Script::new([Err(TransportError::TooLarge { limit: 9 })]);
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().precondition = Precondition::Reread;
+    let expected = Remote { raw: raw(&json!({"id": "1", "name": "Ann"})), version: None, observed_at: client.now() };
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
+    let words = "GET /c/1: answer larger than 9 bytes, the limit set by `body_max`";
+    assert_eq!((written, script.asked().len()), (Written::Refused(words.to_owned()), 1));
+}
+
+/// One record that nobody may touch is that record's trouble; only refused credentials are everybody's (I10).
+#[tokio::test]
+async fn a_403_is_about_the_record_and_a_401_about_the_upstream() {
+    let (client, inside) = things();
+    let mut rules = binding(client.upstream());
+    let before = seen(&client, &rules).await;
+    for (method, precondition) in [
+        (::http::Method::PATCH, rules.update.clone().unwrap().precondition),
+        (::http::Method::GET, Precondition::Reread),
+    ] {
+        rules.update.as_mut().unwrap().precondition = precondition;
+        let line = format!("{method} /c/1 403: the credentials do not allow this: scripted fault");
+        inside.with(|sandbox| sandbox.push_fault(Matcher::of(method.clone(), "/c"), Fault::status(403)));
+        let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+        assert_eq!(written, Written::Refused(line));
+        inside.with(|sandbox| sandbox.push_fault(Matcher::of(method, "/c"), Fault::status(401)));
+        let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+        assert!(matches!(written, Written::Stopped(_)), "{written:?}");
+    }
+}
+
+/// A redirect says nothing about what was done, and asking for it in each pass would change nothing.
+#[tokio::test]
+async fn a_write_that_is_redirected_is_unknown_or_refused_and_never_follows() {
+    let redirect = |inside: &Inside, method| {
+        inside.with(|s| s.push_fault(Matcher::of(method, "/c"), Fault::Redirect { url: "/elsewhere".to_owned() }));
+    };
+    let (client, inside) = things();
+    let mut rules = binding(client.upstream());
+    redirect(&inside, ::http::Method::POST);
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Bob")])).await;
+    assert!(matches!(written, Written::Unknown(_)), "{written:?}");
+    rules.create.as_mut().unwrap().idempotency =
+        Idempotency::Header { name: "Idempotency-Key".to_owned(), ttl: Duration::from_hours(24) };
+    redirect(&inside, ::http::Method::POST);
+    let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Bob")])).await;
+    let words = "POST /c 307: a redirect, and no write is sent on to another address";
+    assert_eq!(written, Written::Refused(words.to_owned()));
+    let before = seen(&client, &rules).await;
+    for precondition in [Precondition::Reread, Precondition::None, rules.update.clone().unwrap().precondition] {
+        rules.update.as_mut().unwrap().precondition = precondition;
+        redirect(&inside, ::http::Method::PATCH);
+        let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+        assert!(matches!(written, Written::Refused(_)), "{written:?}");
+    }
+    assert_eq!(inside.writes().len(), 5);
+    // Where the record is not as it was, something came of it, or somebody else was there: evidence has to decide.
+    let script = Script::new([answer(303, &[("location", "/x")], ""), ok(&json!({"id": "1", "phone": "2"}))]);
+    let client = self::client(upstream(BASE), script, &TestClock::new());
+    rules.update.as_mut().unwrap().precondition = Precondition::None;
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
+    assert!(matches!(written, Written::Unknown(_)), "{written:?}");
+}
+
 type Judge = fn(&Written) -> bool;
 
 #[tokio::test]
 async fn what_failures_mean_for_a_create() {
-    let cases: [(u16, Judge); 6] = [
+    let cases: [(u16, Judge); 7] = [
         (400, |w| matches!(w, Written::Refused(_))),
         (401, |w| matches!(w, Written::Stopped(_))),
+        (403, |w| matches!(w, Written::Refused(_))),
         (404, |w| matches!(w, Written::Refused(_))),
         (409, |w| matches!(w, Written::Exists(_))),
         (422, |w| matches!(w, Written::Refused(_))),
@@ -283,6 +423,7 @@ async fn a_body_by_filter() {
     let update_rules = rules.update.as_mut().unwrap();
     update_rules.body = Body::Filter(crate::record::Filter::compile(filter, &[]).unwrap());
     update_rules.precondition = Precondition::None;
+    rules.read.as_mut().unwrap().get = None;
     let mut request = write(SendOp::Update, Some("1"), &[(1, "2")]);
     request.record.push((0, Value::Text("Ann".to_owned())));
     request.expected_raw = Some(raw(&json!({"id": "1", "name": "Old"})));

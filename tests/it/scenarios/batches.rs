@@ -156,3 +156,23 @@ fn s49_creates_of_a_batch_are_linked_one_by_one() {
     assert_eq!(world.contacts("crm").len(), 8);
     world.is_quiet();
 }
+
+/// The upstream says of an item that there is such a record already. It is adopted as after a single create.
+#[test]
+fn s12_an_item_that_exists_already_is_looked_up_and_adopted() {
+    let by = "result = { items = \".results[]\", by = \"index\", id = \".id\", version = \".etag\", status = \".status\", error = \".error\" }";
+    let world = batched(by, |_| {});
+    world.add("crm", &json!({"email": "f@x.io", "name": "f", "phone": "9"}));
+    world.at("crm", |crm| {
+        // The listing of this pass does not show it yet.
+        crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), Fault::StaleRead);
+        let body = json!({"results": [{"status": 409, "error": {"message": "exists"}}]});
+        crm.push_fault(Matcher::exactly(Method::POST, "/contacts/batch"), Fault::ErrorBody200 { body });
+    });
+    world.sql("insert into contacts (email, name, phone) values ('f@x.io', 'f', '9')");
+    world.sync().exits(0).wrote(0, 0);
+    assert_eq!(world.contacts("crm").len(), 6);
+    assert_eq!(world.rows("select count(*) from contacts"), [["6"]]);
+    assert_eq!(world.reasons(), Vec::<String>::new());
+    world.is_quiet();
+}

@@ -401,12 +401,12 @@ fn s51_a_put_only_upstream_keeps_the_fields_that_are_not_mapped() {
         (&json!("2"), &json!(true), &json!(["a"]), &json!({"n": 1.50}))
     );
 
-    // Somebody changes an unmapped field behind our back: the precondition catches it, and the change is kept.
+    // Somebody changes an unmapped field behind our back: the read before the write catches it, and the change is kept.
     world.sql("update contacts set phone = '3'");
     edited_behind_the_listing(&world, &ann, &json!({"vip": false, "score": 7}));
     world.sync().exits(0).wrote(1, 0);
     let statuses: Vec<u16> = world.writes_at("crm").iter().map(|write| write.status).collect();
-    assert_eq!(statuses, [412, 200]);
+    assert_eq!(statuses, [200]);
     let there = world.contact("crm", &ann);
     assert_eq!((&there["phone"], &there["vip"], &there["score"]), (&json!("3"), &json!(false), &json!(7)));
     world.is_quiet();
