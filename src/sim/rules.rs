@@ -107,7 +107,7 @@ body = "{body}"
 precondition = {precondition}
 [binding.people.{name}.write.delete]
 request = "DELETE /people/{{id}}"
-precondition = "none"
+precondition = {precondition}
 "#,
         url = base_url(name),
     );

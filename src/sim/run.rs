@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::reconcile::{Engine, PassOptions, PassReport, Silent};
+use crate::reconcile::{Engine, Outcome, PassOptions, PassReport, Silent};
 use crate::rules::Ruleset;
 use crate::store::{self, ConflictFilter, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, Transport};
@@ -149,6 +149,10 @@ impl Simulation {
         if quiet < 2 {
             self.broken("I1 I2: the sides do not come to rest".into());
         }
+        let aside = "SELECT upstream || ' ' || subject || ' ' || stage || ': ' || reason FROM sync_quarantine";
+        for row in wait(self.store.rows_of(aside)).unwrap_or_default() {
+            self.say(format!("aside: {}", row.join(" ")));
+        }
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let found = check::all(&self.store, &sandboxes, &self.styles, &self.hands);
         drop(sandboxes);
@@ -275,7 +279,13 @@ impl Simulation {
     }
 }
 
-/// Nothing was written anywhere, and nothing is left to be done or decided.
+/// Nothing was written anywhere, and nothing is left to be done or decided. Records may be set aside: a value that an
+/// upstream spells as it had it before looks as if it was not taken, and is named.
 fn is_quiet(report: &PassReport) -> bool {
-    report.outcome == crate::reconcile::Outcome::Ok && report.remote_writes() == 0 && report.local.total() == 0
+    let settled = match report.outcome {
+        Outcome::Ok => true,
+        Outcome::Conflicts => report.conflicts_open == 0,
+        Outcome::Failed | Outcome::Halted | Outcome::Unavailable | Outcome::Pending => false,
+    };
+    settled && report.remote_writes() == 0 && report.local.total() == 0
 }
