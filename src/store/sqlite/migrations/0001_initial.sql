@@ -6,14 +6,12 @@ CREATE TABLE sync_meta (
   value ANY
 ) STRICT, WITHOUT ROWID;
 
--- One row. `engine` is 1 only inside the engine's own transactions, so other programs always see 0 and their edits leave hints.
--- `seen` numbers the hints: a hint that came back after it was read never has the number that was read.
+-- One row. `seen` numbers the hints: a hint that came back after it was read never has the number that was read.
 CREATE TABLE sync_engine (
   one INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
-  engine INTEGER NOT NULL,
   seen INTEGER NOT NULL
 ) STRICT;
-INSERT INTO sync_engine (one, engine, seen) VALUES (1, 0, 0);
+INSERT INTO sync_engine (one, seen) VALUES (1, 0);
 
 CREATE TABLE sync_collection (
   collection INTEGER PRIMARY KEY NOT NULL,
