@@ -127,7 +127,7 @@ fn rule_fields<'a>(scene: &Scene<'a>, existed: bool, plan: &mut RecordPlan) -> (
         plan.decisions.extend(ruling.decision.filter(|decision| !whole(&decision.rule)));
         plan.conflicts.extend(ruling.conflict);
         plan.closed.extend(ruling.closed.map(|how| Closed { fields: unit.fields.clone(), how }));
-        ruled.push(Ruled { unit, frozen: ruling.frozen, left: ruling.left });
+        ruled.push(Ruled { unit, frozen: ruling.frozen, decided: ruling.decided, left: ruling.left });
     }
     (ruled, after)
 }

@@ -50,6 +50,8 @@ pub struct Newborn {
     packed: Packed,
     match_texts: Vec<Option<String>>,
     version: Option<String>,
+    /// Something of it was not taken: the barrier says what becomes of that, and tells it.
+    unsettled: bool,
     /// The record's own time of change.
     pub updated_at: Option<Micros>,
 }
@@ -99,6 +101,7 @@ pub fn prepare(pass: &Pass, binding: usize, mapped: Mapped) -> Stranger {
         packed: base::pack_halves(&pass.collection, &mapped.slots, &hub, &mapped.slots),
         match_texts: merge::match_key_texts(&pass.collection, &mapped.slots),
         version: mapped.version,
+        unsettled: false,
         updated_at: mapped.updated_at.map(|at| at.timestamp_micros()),
     })
 }
@@ -200,13 +203,21 @@ fn decide(pass: &Pass, binding: usize, observation: Observation, match_texts: Ve
         return Contact::Quarantined(reason);
     }
     let LocalChange::Insert(values) = plan.local else { return Contact::Ignored };
-    let pair = plan
+    let mut pair = plan
         .bases
         .into_iter()
         .find(|advance| advance.binding == binding)
         .map_or_else(|| base::plain(&slots), |advance| Pair { hub: advance.hub, remote: advance.remote });
+    // What lost is met at the barrier as if for the first time: it is there that it is told and taken back.
+    for &field in plan.decisions.iter().filter(|decision| !decision.losers.is_empty()).flat_map(|lost| &lost.fields) {
+        if let (Some(hub), Some(remote)) = (pair.hub.get_mut(field), pair.remote.get_mut(field)) {
+            (*hub, *remote) = (None, Slot::Absent);
+        }
+    }
+    let shown = slots.iter().map(|slot| !matches!(slot, Slot::Absent | Slot::Value(Value::Null)));
+    let unsettled = shown.zip(&pair.remote).any(|(shown, remote)| shown && matches!(remote, Slot::Absent));
     let packed = base::pack(&pass.collection, &slots, &pair);
-    Contact::New(Newborn { values, packed, match_texts, version, updated_at })
+    Contact::New(Newborn { values, packed, match_texts, version, unsettled, updated_at })
 }
 
 /// Inserts new local records. The barrier says later what others get of them. What the local table refuses comes back
@@ -227,7 +238,7 @@ pub fn insert(
             NewRecord {
                 values: &newborn.values,
                 match_texts: &newborn.match_texts,
-                recheck: others,
+                recheck: others || newborn.unsettled,
                 link: NewLink {
                     binding: pass.binding_key(binding),
                     remote_id: arrival.remote_id,
