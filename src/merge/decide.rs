@@ -9,7 +9,8 @@ use super::existence::{self, Fate};
 use super::push::{self, Ruled};
 use super::sides::{self, Present, Scene, Side, units};
 use super::{
-    CloseReason, Closed, Decision, Facts, Hub, LinkState, LocalChange, RecordPlan, Rule, Write, WriteOp, fields,
+    Blocked, CloseReason, Closed, Decision, Facts, Hub, LinkState, LocalChange, RecordPlan, Rule, Write, WriteOp,
+    fields,
 };
 
 /// Decides about one record. Pure: the same facts under the same rules give the same plan (I18), and nothing in it
@@ -106,6 +107,7 @@ fn merge(scene: &Scene<'_>, existed: bool, may_write: bool, plan: &mut RecordPla
     plan.closed.append(&mut part.closed);
     plan.origins.append(&mut part.origins);
     plan.decisions.append(&mut part.decisions);
+    plan.blocked.append(&mut part.blocked);
 }
 
 /// Rules every unit. An insert explains itself as a whole: only units that a policy or a person decided speak.
@@ -167,7 +169,7 @@ fn update(
         plan.links.push((binding, LinkState::Live));
     }
     plan.bases.extend(needs.base);
-    plan.decisions.extend(needs.blocked);
+    block(binding, needs.blocked, plan);
     if !may_write || needs.write.is_empty() {
         return;
     }
@@ -185,11 +187,22 @@ fn update(
     plan.writes.push(Write { binding, op: WriteOp::Update(needs.write), expected_version });
 }
 
+/// What stands still at a binding is named there, beside being a decision.
+fn block(binding: usize, decisions: Vec<Decision>, plan: &mut RecordPlan) {
+    for decision in decisions {
+        if let Rule::Blocked(reason) = &decision.rule {
+            let (fields, reason) = (decision.fields.clone(), reason.clone());
+            plan.blocked.push(Blocked { binding, fields, reason });
+        }
+        plan.decisions.push(decision);
+    }
+}
+
 fn create(scene: &Scene<'_>, binding: usize, (ruled, after): Decided<'_, '_>, plan: &mut RecordPlan) -> bool {
     let Some(new) = push::create(scene, binding, ruled, after) else {
         return false;
     };
-    plan.decisions.extend(new.blocked);
+    block(binding, new.blocked, plan);
     plan.writes.push(Write { binding, op: WriteOp::Create(new.values), expected_version: None });
     true
 }
