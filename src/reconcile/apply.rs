@@ -218,10 +218,9 @@ fn apply_base(
         && (advance.is_some() || life.is_some() || noted)
     {
         tx.unstage(staged.binding, &staged.remote_id)?;
-        if staged.parked.is_some() {
-            let subject = remote_subject(&staged.remote_id);
-            tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &subject)?;
-        }
+        // Not only where this observation waited: an earlier one that it replaced may have.
+        let subject = remote_subject(&staged.remote_id);
+        tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &subject)?;
     }
     Ok(())
 }

@@ -162,3 +162,19 @@ fn s64_killed_anywhere_it_ends_where_it_would_have_ended() {
     assert_eq!(world.rows("select count(*) from sync_link where state = 0"), [["12"]]);
     world.is_settled();
 }
+
+#[test]
+fn s52_what_waited_for_a_parent_does_not_wait_once_it_refers_to_none() {
+    let world = companies(&["crm"]);
+    let ann = world.put("crm", "/people", &json!({"email": "ann@x.io"}));
+    world.sync().exits(0);
+    for cured in [json!({"company_id": null}), json!({"company_id": null, "email": "eve@x.io"})] {
+        let edit = |patch: &Value| world.at("crm", |crm| crm.edit("/people", &ann, patch, now())).unwrap();
+        edit(&json!({"company_id": "99"}));
+        world.sync().exits(3);
+        edit(&cured);
+        world.sync().exits(0);
+        assert_eq!(world.aside(), []);
+        world.is_settled();
+    }
+}
