@@ -20,6 +20,8 @@ use super::{
 /// - `links` with [`LinkState::Live`] makes the link of a spoke that had none (first contact) or revives it; its base is
 ///   in `bases`. With [`LinkState::Deleted`] it keeps the evidence of a remote delete, in the same commit.
 /// - [`LocalChange::Insert`] together with `record: Some` restores a row under its old id.
+/// - A link that is [`LinkState::OutOfScope`] is neither read nor written until the record is seen in scope again, which
+///   revives it: what either side did meanwhile is an edit since its base.
 /// - A row whose link is `Deleted`, without an open conflict about existence, is waiting to be recreated there: the
 ///   create is derived again in every pass until it is acknowledged.
 /// - `quarantine` leaves everything about fields undone; only existence (links, conflicts with no fields) is still said.
@@ -30,7 +32,7 @@ pub fn decide(collection: &Collection, facts: &Facts) -> RecordPlan {
     let mut plan = RecordPlan { record: facts.record.clone(), ..RecordPlan::default() };
     for (binding, side) in scene.sides.iter().enumerate() {
         match side {
-            Side::Leaving => plan.links.push((binding, LinkState::Detached)),
+            Side::Leaving => plan.links.push((binding, LinkState::OutOfScope)),
             Side::Gone(..) => plan.links.push((binding, LinkState::Deleted)),
             Side::Blocked | Side::Missing | Side::Apart | Side::Tombstone | Side::Present(_) => {}
         }

@@ -88,6 +88,8 @@ pub struct Link {
 pub enum LinkState {
     /// Both sides exist.
     Live,
+    /// The remote record left the binding's scope: it is left alone, and tied again when it comes back.
+    OutOfScope,
     /// The remote record is deleted (a tombstone: guards against resurrection by stale listings).
     Deleted,
     /// Deliberately untied: the remote record is left alone and not linked again.

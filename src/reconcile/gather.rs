@@ -270,7 +270,7 @@ fn load_pair(
         pair = Pair { hub, remote };
         // What the old rules read from the same bytes may differ from what the new ones do: look at it as at a new observation.
         if matches!(seen, Seen::Same)
-            && row.state == LinkState::Live
+            && matches!(row.state, LinkState::Live | LinkState::OutOfScope)
             && !row.raw.is_empty()
             && let Read::Ready(ready @ (Seen::Record(_) | Seen::OutOfScope(_))) =
                 observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?

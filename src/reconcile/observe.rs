@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::merge::{Evidence, Observation, Seen};
+use crate::merge::{Evidence, LinkState, Observation, Seen};
 use crate::record::{FieldError, FieldType, Mapped, RecordId, Slot, Value};
 use crate::store::{Staged, StagedKind, StoreError, View};
 
@@ -119,6 +119,14 @@ fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) ->
     Ok(missing)
 }
 
+/// Whether the remote record can be referred to: out of scope it exists as well.
+fn is_there(state: LinkState) -> bool {
+    match state {
+        LinkState::Live | LinkState::OutOfScope => true,
+        LinkState::Deleted | LinkState::Detached => false,
+    }
+}
+
 /// Translates references from local to remote ids, in place.
 /// Returns why not, where a parent does not exist at the upstream (yet).
 pub fn to_remote(
@@ -131,8 +139,7 @@ pub fn to_remote(
         let Value::Ref(local) = &*value else { continue };
         let parent = pass.parents.get(binding).and_then(|of| of.get(*at)).copied().flatten();
         let links = view.links_of(&RecordId(local.clone()))?;
-        let link =
-            links.iter().find(|link| Some(link.binding) == parent && link.state == crate::merge::LinkState::Live);
+        let link = links.iter().find(|link| Some(link.binding) == parent && is_there(link.state));
         let Some(link) = link else {
             let field = pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
             return Ok(Some(format!("{field} refers to {local}, which is not at {} yet", pass.upstream(binding))));
