@@ -269,6 +269,9 @@ fn apply_conflicts(
             tx.close_conflict(row.id, how, pass.micros())?;
         }
     }
+    for row in &found.outlived {
+        tx.close_conflict(row.id, "rules_changed", pass.micros())?;
+    }
     for conflict in &plan.conflicts {
         let row = conflict_row(pass, found, conflict);
         let open = found.conflicts.iter().find(|open| open.fields == row.fields);

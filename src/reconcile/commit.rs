@@ -12,13 +12,16 @@ use sha2::{Digest, Sha256};
 use crate::merge::guard::{self, Tally};
 use crate::merge::{self, Evidence, Halt, Hub, RecordPlan};
 use crate::record::RecordId;
-use crate::store::{DirtyOp, LinkId, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
+use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Contact, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::gather::{self, Barrier, Gathered};
 use super::report::{Change, Counts};
+
+/// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
+const PASSES_MAX: usize = 50;
 
 /// Records decided between two looks at the candidates.
 const CHUNK: usize = 256;
@@ -186,7 +189,24 @@ impl Work<'_> {
                 }
             }
         }
+        if !self.order.guarded || self.was_decided_under_these_rules(tx)? {
+            return Ok(());
+        }
+        // Rules that can decide an open conflict now, or that no longer know its fields, end it.
+        let open = ConflictFilter { collection: Some(self.pass.collection.name.clone()), ..ConflictFilter::default() };
+        for conflict in tx.conflicts(&open)? {
+            tx.mark_dirty(self.pass.key, &conflict.record, DirtyOp::Recheck)?;
+        }
         Ok(())
+    }
+
+    /// Whether the last pass that decided anything had the same rules.
+    fn was_decided_under_these_rules(&self, view: &dyn View) -> Result<bool, StoreError> {
+        let passes = view.passes(Some(&self.pass.collection.name), PASSES_MAX)?;
+        let this = passes.iter().find(|row| row.id == self.pass.id);
+        let decided = |row: &&PassRow| !matches!(row.outcome.as_str(), "failed" | "halted" | "interrupted");
+        let last = passes.iter().filter(|row| row.id < self.pass.id).find(decided);
+        Ok(this.zip(last).is_some_and(|(this, last)| this.rules_hash == last.rules_hash))
     }
 
     /// First contact of everything that was staged without a link.

@@ -30,6 +30,8 @@ pub struct Gathered {
     pub dirty: Option<Dirty>,
     /// Open conflicts, in the order of `facts.frozen`.
     pub conflicts: Vec<ConflictRow>,
+    /// Open conflicts about fields that the rules no longer have.
+    pub outlived: Vec<ConflictRow>,
     /// Outstanding intents.
     pub intents: Vec<IntentRow>,
     /// Unknown intents that this pass's listings answered.
@@ -77,7 +79,9 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         record: Some(record.clone()),
         ..ConflictFilter::default()
     };
-    let conflicts = view.conflicts(&filter)?;
+    let names_known =
+        |row: &ConflictRow| row.fields.split(',').all(|name| name.is_empty() || pass.collection.field(name).is_some());
+    let (conflicts, outlived): (Vec<_>, Vec<_>) = view.conflicts(&filter)?.into_iter().partition(names_known);
     let (hub, bad_local) = load_hub(view, pass, record, dirty, links.iter().flatten().next().is_some())?;
     let mut found = Gathered {
         record: record.clone(),
@@ -94,6 +98,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         staged,
         dirty,
         conflicts,
+        outlived,
         intents,
         answered: Vec::new(),
         parked: Vec::new(),
