@@ -4,6 +4,7 @@ mod batches;
 mod clock;
 mod creates;
 mod deletes;
+mod edited_rules;
 mod first_look;
 mod structure;
 mod tools;
