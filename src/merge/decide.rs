@@ -121,7 +121,7 @@ fn rule_fields<'a>(scene: &Scene<'a>, existed: bool, plan: &mut RecordPlan) -> (
         for (&field, value) in unit.fields.iter().zip(&ruling.values) {
             let provenance = match &ruling.taken {
                 Some(taken) => (existed || !value.is_null()).then(|| taken.clone()),
-                None if existed => scene.local_news(field),
+                None if existed && !scene.is_unreadable(&unit) => scene.local_news(field),
                 None => None,
             };
             plan.origins.extend(provenance.map(|provenance| (field, provenance)));
@@ -147,7 +147,10 @@ fn local_change(scene: &Scene<'_>, existed: bool, after: &[Value]) -> LocalChang
 
 /// Why the record cannot be stored or sent: a required field without a value, and what stands in its place.
 fn missing(scene: &Scene<'_>, after: &[Value]) -> Option<String> {
-    let field = (0..after.len()).find(|&field| scene.collection.fields[field].required && after[field].is_null())?;
+    let is_missing = |&field: &usize| {
+        scene.collection.fields[field].required && after[field].is_null() && !scene.facts.unreadable.contains(&field)
+    };
+    let field = (0..after.len()).find(is_missing)?;
     let unit = units(scene.collection).into_iter().find(|unit| unit.fields.contains(&field))?;
     let bad = scene.present().find_map(|(binding, present)| {
         let (_, reason) = scene.bad(binding, present, &unit)?;

@@ -19,6 +19,8 @@ pub struct Facts {
     pub origins: Vec<Option<Provenance>>,
     /// One per binding of the collection, in its order.
     pub spokes: Vec<Spoke>,
+    /// Fields whose column holds what their type forbids, by position: the hub's value of them is not known.
+    pub unreadable: Vec<usize>,
     /// Open conflicts of this record.
     pub frozen: Vec<Freeze>,
     /// When the pass began: the time of local edits that carry none, and of decisions.

@@ -51,6 +51,9 @@ pub(super) type Tried = Vec<(Rule, &'static str)>;
 
 /// Rules one unit.
 pub(super) fn rule_unit(scene: &Scene<'_>, unit: &Unit<'_>) -> Ruling {
+    if scene.is_unreadable(unit) {
+        return Ruling { frozen: true, ..Ruling::keep(scene.hub_of(unit)) };
+    }
     let freeze = scene.freeze(&unit.fields);
     let over = freeze.map(|_| CloseReason::Agreed);
     if let Some(owner) = unit.owner {

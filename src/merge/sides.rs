@@ -244,6 +244,11 @@ impl<'a> Scene<'a> {
         self.binding(binding).push && self.map(binding, field).is_some_and(|map| map.push)
     }
 
+    /// Whether the hub's own values of a unit cannot be told: then the unit stands still.
+    pub fn is_unreadable(&self, unit: &Unit<'_>) -> bool {
+        unit.fields.iter().any(|field| self.facts.unreadable.contains(field))
+    }
+
     /// The hub's values of a unit.
     pub fn hub_of(&self, unit: &Unit<'_>) -> Vec<Value> {
         unit.fields.iter().map(|&field| self.hub[field].clone()).collect()

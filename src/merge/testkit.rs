@@ -242,6 +242,7 @@ pub fn facts(collection: &Collection, row: &str, spokes: &[&str]) -> Facts {
         hub,
         origins: vec![None; collection.fields.len()],
         spokes: spokes.iter().map(|shorthand| spoke(collection, shorthand)).collect(),
+        unreadable: Vec::new(),
         frozen: Vec::new(),
         now: at(60),
     }

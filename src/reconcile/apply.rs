@@ -50,7 +50,9 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
         }
         Err(error) => return Err(error),
     }
-    tx.clear_quarantine(&pass.collection.name, "local", &local_subject(&found.record))?;
+    if found.bad_local.is_empty() {
+        tx.clear_quarantine(&pass.collection.name, "local", &local_subject(&found.record))?;
+    }
     apply_bases(tx, pass, found, plan)?;
     apply_origins(tx, pass, found, plan)?;
     apply_conflicts(tx, pass, found, plan, &mut applied)?;

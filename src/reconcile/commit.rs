@@ -367,10 +367,6 @@ impl Work<'_> {
             }
         }
         self.note_unreadable(tx, &found)?;
-        if !found.bad_local.is_empty() {
-            // The row says something that its types forbid: nothing is decided until it is mended.
-            return Ok(());
-        }
         let plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
             RecordPlan::default()
         } else {
@@ -394,20 +390,27 @@ impl Work<'_> {
             let inputs = found.staged.get(*at).and_then(Option::as_ref).map_or(0, |staged| staged.fingerprint);
             self.quarantine(tx, *at, &local_subject(&found.record), "pull", reason, &format!("{inputs:016x}"))?;
         }
-        for (at, error) in &found.bad_local {
-            let field = self.pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
-            tx.put_quarantine(&QuarantineRow {
-                collection: self.pass.collection.name.clone(),
-                upstream: "local".into(),
-                subject: local_subject(&found.record),
-                stage: "pull".into(),
-                reason: format!("{field}: {error}"),
-                inputs: String::new(),
-                since: self.pass.micros(),
-                pass: self.pass.id,
-            })?;
+        self.note_bad_row(tx, found)
+    }
+
+    /// The row says something that its types forbid: those fields stand still until it is mended.
+    fn note_bad_row(&self, tx: &mut dyn Tx, found: &Gathered) -> Result<(), StoreError> {
+        let name = |at: usize| self.pass.collection.fields.get(at).map_or("?", |field| field.name.as_str());
+        let reasons: Vec<String> =
+            found.bad_local.iter().map(|(at, error)| format!("{}: {error}", name(*at))).collect();
+        if reasons.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        tx.put_quarantine(&QuarantineRow {
+            collection: self.pass.collection.name.clone(),
+            upstream: "local".into(),
+            subject: local_subject(&found.record),
+            stage: "fields".into(),
+            reason: reasons.join("; "),
+            inputs: String::new(),
+            since: self.pass.micros(),
+            pass: self.pass.id,
+        })
     }
 
     fn account(&mut self, _found: &Gathered, applied: Applied) {

@@ -286,6 +286,7 @@ fn first_facts(pass: &Pass, binding: usize, observation: Observation) -> Facts {
         hub: Hub::Never,
         origins: vec![None; pass.collection.fields.len()],
         spokes,
+        unreadable: Vec::new(),
         frozen: Vec::new(),
         now: pass.now,
     }

@@ -90,6 +90,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
             hub,
             origins: load_origins(view, pass, record, &links)?,
             spokes: Vec::with_capacity(count),
+            unreadable: bad_local.iter().map(|(field, _)| *field).collect(),
             frozen: conflicts.iter().map(|row| freeze(pass, row)).collect::<Result<_, _>>()?,
             now: pass.now,
         },

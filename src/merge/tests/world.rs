@@ -145,6 +145,7 @@ impl World {
             hub,
             origins: self.origins.clone(),
             spokes: spokes.collect(),
+            unreadable: Vec::new(),
             frozen: self.frozen.clone(),
             now: at(self.clock),
         }

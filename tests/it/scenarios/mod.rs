@@ -6,6 +6,7 @@ mod creates;
 mod deletes;
 mod edited_rules;
 mod first_look;
+mod still;
 mod structure;
 mod tools;
 mod updates;
