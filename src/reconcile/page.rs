@@ -160,7 +160,7 @@ impl PageJob {
         let mut new = Vec::new();
         for at in 0..entries.len() {
             if twice {
-                self.insert(tx, entries, std::mem::take(&mut new), &mut done)?;
+                self.insert(tx, entries, &std::mem::take(&mut new), &mut done)?;
                 self.know_again(tx, entries, at)?;
             }
             let Some(entry) = entries.get_mut(at).filter(|entry| !entry.unchanged()) else { continue };
@@ -171,7 +171,7 @@ impl PageJob {
                 new.push((at, newborn));
             }
         }
-        self.insert(tx, entries, new, &mut done)?;
+        self.insert(tx, entries, &new, &mut done)?;
         if let Some(mut cursor) = self.cursor {
             if let Some(scan) = &mut cursor.scan {
                 scan.high = done.high;
@@ -207,7 +207,7 @@ impl PageJob {
         &self,
         tx: &mut dyn Tx,
         entries: &[Entry],
-        new: Vec<(usize, Newborn)>,
+        new: &[(usize, Newborn)],
         done: &mut PageDone,
     ) -> Result<(), StoreError> {
         let arrivals = new.iter().filter_map(|(at, newborn)| {

@@ -47,6 +47,7 @@ pub struct Pulled {
 }
 
 /// One binding being read.
+#[expect(clippy::struct_excessive_bools, reason = "each is another fact about one listing")]
 struct Puller<'a> {
     store: &'a dyn Store,
     pass: &'a Arc<Pass>,

@@ -47,13 +47,15 @@ fn a_group_moves_as_one() {
     );
 }
 
+/// `f` has an owner.
+fn owned(owner: &str, drift: Drift) -> Collection {
+    let mut owned = two();
+    owned.fields[0].owner = Some(Owner { origin: Origin::from_name(owner), drift });
+    owned
+}
+
 #[test]
 fn only_the_owner_sets_an_owned_field() {
-    let owned = |owner: &str, drift: Drift| {
-        let mut owned = two();
-        owned.fields[0].owner = Some(Owner { origin: Origin::from_name(owner), drift });
-        owned
-    };
     check(
         &owned("crm", Drift::Revert),
         &[
@@ -78,6 +80,15 @@ fn only_the_owner_sets_an_owned_field() {
                 does: &["set f=a"],
                 why: &["f: Owner by crm over local=q"],
             },
+        ],
+    );
+}
+
+#[test]
+fn an_owner_that_never_spoke_says_null() {
+    check(
+        &owned("crm", Drift::Revert),
+        &[
             Case {
                 name: "an owner that does not have the record says null, and is not told what others say",
                 hub: "a b *",
@@ -114,6 +125,22 @@ fn only_the_owner_sets_an_owned_field() {
                 why: &["f: Owner by crm over local=q"],
             },
             Case {
+                name: "the owner's first word is taken, whatever stood there",
+                hub: "q b",
+                spokes: &["? b > x b", "q b"],
+                does: &["set f=x", "erp update f=x @1", "crm base x b | x b"],
+                why: &["f: Owner by crm over local=q"],
+            },
+        ],
+    );
+}
+
+#[test]
+fn an_owner_that_cannot_be_asked_is_waited_for_unless_it_spoke_before() {
+    check(
+        &owned("crm", Drift::Revert),
+        &[
+            Case {
                 name: "an owner that cannot be asked and never spoke is waited for",
                 hub: "q y *",
                 spokes: &["blocked", "a b"],
@@ -134,15 +161,12 @@ fn only_the_owner_sets_an_owned_field() {
                 does: &["set f=a"],
                 why: &["f: Owner by crm over local=q"],
             },
-            Case {
-                name: "the owner's first word is taken, whatever stood there",
-                hub: "q b",
-                spokes: &["? b > x b", "q b"],
-                does: &["set f=x", "erp update f=x @1", "crm base x b | x b"],
-                why: &["f: Owner by crm over local=q"],
-            },
         ],
     );
+}
+
+#[test]
+fn what_others_say_is_only_reported_where_the_rules_want_it() {
     check(
         &owned("crm", Drift::Report),
         &[
@@ -176,6 +200,10 @@ fn only_the_owner_sets_an_owned_field() {
             },
         ],
     );
+}
+
+#[test]
+fn the_local_side_owns_as_an_upstream_does() {
     check(
         &owned("local", Drift::Revert),
         &[

@@ -29,9 +29,8 @@ pub(super) fn insert_new(
     let mut hashes: Vec<(i32, Packed<'_>)> = Vec::with_capacity(new.len());
     for one in new {
         let record = one.link.record;
-        let inserted = echoes::inserting(db, collection, record, one.values, || {
-            rows::insert_with(&mut row, record, one.values).map_err(Failure::from)
-        });
+        let inserted =
+            echoes::inserting(db, collection, record, one.values, || rows::insert_with(&mut row, record, one.values));
         if let Err(failure) = inserted {
             outcomes.push(Err(refusal(db, failure)?));
             continue;

@@ -188,6 +188,13 @@ fn other_programs_are_told_what_a_column_takes() {
             }
         }
     }
+}
+
+#[test]
+fn a_column_that_refuses_the_engines_value_is_named() {
+    let (_folder, path) = place();
+    let on = open(&path).expect("it opens");
+    on.prepare(vec![collection("deals", vec![field("day", FieldType::Date)])]).expect("prepared");
     let wrong = on.write(|tx| {
         let deals = collection("deals", vec![field("day", FieldType::Text)]);
         tx.insert_row(&deals, &id("x"), &[text("soon")])
