@@ -46,6 +46,8 @@ pub enum Stranger {
 /// What is stored of a record that is nobody here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newborn {
+    /// Its id here, where it was chosen already because the record refers to itself.
+    record: Option<RecordId>,
     values: Vec<Value>,
     packed: Packed,
     match_texts: Vec<Option<String>>,
@@ -97,6 +99,7 @@ pub fn prepare(pass: &Pass, binding: usize, mapped: Mapped) -> Stranger {
         return Stranger::Mapped(mapped);
     };
     Stranger::Ready(Newborn {
+        record: None,
         values,
         packed: base::pack_halves(&pass.collection, &mapped.slots, &hub, &mapped.slots),
         match_texts: merge::match_key_texts(&pass.collection, &mapped.slots),
@@ -116,17 +119,22 @@ pub fn meet(
     stranger: Stranger,
 ) -> Result<Contact, StoreError> {
     let (version, at) = (staged.version.clone(), time(staged.observed_at));
-    let read = match stranger {
+    let mapped = match stranger {
         Stranger::Ready(newborn) => {
             return Ok(match identify(view, pass, binding, &newborn.match_texts)? {
                 Identity::Unmatched => Contact::New(newborn),
                 found => known(found),
             });
         }
-        Stranger::Mapped(mapped) => observe::read_mapped(view, pass, binding, mapped, version, at)?,
-        Stranger::Raw => observe::read_raw(view, pass, binding, raw, version, at)?,
+        Stranger::Mapped(mapped) => mapped,
+        Stranger::Raw => match pass.rules(binding).map(|rules| rules.mapper.read(raw)) {
+            Some(Ok(mapped)) => mapped,
+            Some(Err(error)) => return Ok(Contact::Quarantined(error.to_string())),
+            None => return Ok(Contact::Quarantined("the binding is gone".into())),
+        },
     };
-    let observation = match read {
+    let record = RecordId(crate::clock::new_id(pass.clock.as_ref()));
+    let observation = match observe::read_mapped(view, pass, binding, mapped, Some(&record), version, at)? {
         Read::Ready(Seen::Record(observation)) => observation,
         Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_)) => return Ok(Contact::Ignored),
         Read::Parked(reason) => return Ok(Contact::Parked(reason)),
@@ -134,7 +142,7 @@ pub fn meet(
     };
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);
     Ok(match identify(view, pass, binding, &texts)? {
-        Identity::Unmatched => decide(pass, binding, observation, texts),
+        Identity::Unmatched => decide(pass, binding, record, observation, texts),
         found => known(found),
     })
 }
@@ -195,7 +203,13 @@ fn free_candidates(
 }
 
 /// The row and the base of a new record, or what becomes of it instead.
-fn decide(pass: &Pass, binding: usize, observation: Observation, match_texts: Vec<Option<String>>) -> Contact {
+fn decide(
+    pass: &Pass,
+    binding: usize,
+    record: RecordId,
+    observation: Observation,
+    match_texts: Vec<Option<String>>,
+) -> Contact {
     let (version, updated_at) = (observation.version.clone(), observation.updated_at.map(|at| at.timestamp_micros()));
     let slots = observation.slots.clone();
     let plan = merge::decide(&pass.collection, &first_facts(pass, binding, observation));
@@ -217,7 +231,7 @@ fn decide(pass: &Pass, binding: usize, observation: Observation, match_texts: Ve
     let shown = slots.iter().map(|slot| !matches!(slot, Slot::Absent | Slot::Value(Value::Null)));
     let unsettled = shown.zip(&pair.remote).any(|(shown, remote)| shown && matches!(remote, Slot::Absent));
     let packed = base::pack(&pass.collection, &slots, &pair);
-    Contact::New(Newborn { values, packed, match_texts, version, unsettled, updated_at })
+    Contact::New(Newborn { record: Some(record), values, packed, match_texts, version, unsettled, updated_at })
 }
 
 /// Inserts new local records. The barrier says later what others get of them. What the local table refuses comes back
@@ -229,7 +243,9 @@ pub fn insert(
     arrivals: &[Arrival<'_>],
 ) -> Result<Vec<Result<Arrived, String>>, StoreError> {
     let others = pass.collection.bindings.iter().enumerate().any(|(at, rules)| at != binding && rules.push);
-    let ids: Vec<RecordId> = arrivals.iter().map(|_| RecordId(crate::clock::new_id(pass.clock.as_ref()))).collect();
+    let fresh = || RecordId(crate::clock::new_id(pass.clock.as_ref()));
+    let ids: Vec<RecordId> =
+        arrivals.iter().map(|arrival| arrival.newborn.record.clone().unwrap_or_else(fresh)).collect();
     let new: Vec<NewRecord<'_>> = arrivals
         .iter()
         .zip(&ids)

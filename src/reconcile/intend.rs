@@ -90,7 +90,16 @@ fn shape(
     let at = write.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
     let (op, values) = parts(write);
-    let mut remote_values = values.to_vec();
+    let mut values = values.to_vec();
+    if op == SendOp::Create {
+        // What refers to itself is created without that, and gets it as soon as it is there (s53).
+        let count = values.len();
+        values.retain(|(_, value)| !matches!(value, Value::Ref(id) if *id == found.record.0));
+        if values.len() < count {
+            apply::look_again(tx, pass, &found.record)?;
+        }
+    }
+    let mut remote_values = values.clone();
     if let Some(missing) = observe::to_remote(tx, pass, at, &mut remote_values)? {
         set_aside(tx, pass, found, at, "parked", &missing, "")?;
         apply::look_again(tx, pass, &found.record)?;

@@ -26,7 +26,12 @@ pub fn read_staged(view: &dyn View, pass: &Pass, binding: usize, staged: &Staged
     match staged.kind {
         StagedKind::Gone(evidence) => Ok(Read::Ready(Seen::Gone(evidence))),
         StagedKind::Record => {
-            read_raw(view, pass, binding, &staged.raw, staged.version.clone(), time(staged.observed_at))
+            let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
+            let (version, at) = (staged.version.clone(), time(staged.observed_at));
+            match rules.mapper.read(&staged.raw) {
+                Ok(mapped) => read_mapped(view, pass, binding, mapped, staged.record.as_ref(), version, at),
+                Err(error) => Ok(Read::Broken(error.to_string())),
+            }
         }
     }
 }
@@ -42,17 +47,19 @@ pub fn read_raw(
 ) -> Result<Read, StoreError> {
     let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
     match rules.mapper.read(raw) {
-        Ok(mapped) => read_mapped(view, pass, binding, mapped, version, observed_at),
+        Ok(mapped) => read_mapped(view, pass, binding, mapped, None, version, observed_at),
         Err(error) => Ok(Read::Broken(error.to_string())),
     }
 }
 
-/// The same for a record that was mapped already.
+/// The same for a record that was mapped already. `own` is the local record that it is or becomes, where its link does not
+/// say so yet: what refers to itself waits for nobody.
 pub fn read_mapped(
     view: &dyn View,
     pass: &Pass,
     binding: usize,
     mapped: Mapped,
+    own: Option<&RecordId>,
     version: Option<String>,
     observed_at: DateTime<Utc>,
 ) -> Result<Read, StoreError> {
@@ -60,7 +67,8 @@ pub fn read_mapped(
         return Ok(Read::Ready(Seen::Gone(Evidence::Tombstone)));
     }
     let mut slots = mapped.slots;
-    if let Some(missing) = to_local(view, pass, binding, &mut slots)? {
+    let own = own.map(|own| (mapped.id.as_str(), own));
+    if let Some(missing) = to_local(view, pass, binding, own, &mut slots)? {
         return Ok(Read::Parked(missing));
     }
     let observation =
@@ -77,7 +85,7 @@ pub fn base_slots(view: &dyn View, pass: &Pass, binding: usize, raw: &[u8]) -> R
     }
     let Ok(mapped) = rules.mapper.read(raw) else { return Ok(blank()) };
     let mut slots = mapped.slots;
-    to_local(view, pass, binding, &mut slots)?;
+    to_local(view, pass, binding, None, &mut slots)?;
     for slot in &mut slots {
         if matches!(slot, Slot::Bad(_)) {
             *slot = Slot::Absent;
@@ -87,7 +95,13 @@ pub fn base_slots(view: &dyn View, pass: &Pass, binding: usize, raw: &[u8]) -> R
 }
 
 /// Translates references from remote to local ids, in place. Returns what is missing, if a parent is not known here.
-fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) -> Result<Option<String>, StoreError> {
+fn to_local(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    own: Option<(&str, &RecordId)>,
+    slots: &mut [Slot],
+) -> Result<Option<String>, StoreError> {
     let mut missing = None;
     for (at, field) in pass.collection.fields.iter().enumerate() {
         let FieldType::Ref { to } = &field.domain.ty else { continue };
@@ -98,6 +112,10 @@ fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) ->
             *slot = Slot::Bad(FieldError::new(reason));
             continue;
         };
+        if let Some((_, own)) = own.filter(|(id, _)| parent == pass.binding_key(binding) && id == remote_id) {
+            *slot = Slot::Value(Value::Ref(own.0.clone()));
+            continue;
+        }
         let known = view.known(parent, &[remote_id.as_str()])?.into_iter().next().flatten();
         let link = match known {
             Some(known) => view.link(known.link)?,
