@@ -69,7 +69,7 @@ pub struct LinkSide {
     pub upstream: String,
     /// The remote id.
     pub remote_id: String,
-    /// `live`, `deleted`, `detached`.
+    /// `live`, `out_of_scope`, `deleted`, `detached`.
     pub state: LinkState,
     /// The remote version at the base.
     pub version: Option<String>,

@@ -83,6 +83,7 @@ struct LinkCount {
     live: u64,
     deleted: u64,
     detached: u64,
+    out_of_scope: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -147,6 +148,7 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
             live: view.link_count(key, LinkState::Live)?,
             deleted: view.link_count(key, LinkState::Deleted)?,
             detached: view.link_count(key, LinkState::Detached)?,
+            out_of_scope: view.link_count(key, LinkState::OutOfScope)?,
             upstream,
         });
     }
@@ -342,7 +344,7 @@ mod tests {
                 },
             }),
             records: 12,
-            links: vec![LinkCount { upstream: "crm".to_owned(), live: 11, deleted: 0, detached: 1 }],
+            links: vec![LinkCount { upstream: "crm".to_owned(), live: 11, deleted: 0, detached: 1, out_of_scope: 0 }],
             edits_waiting: 0,
             writes_waiting: 0,
             conflicts_open: 0,

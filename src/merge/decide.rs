@@ -9,7 +9,8 @@ use super::existence::{self, Fate};
 use super::push::{self, Ruled};
 use super::sides::{self, Present, Scene, Side, units};
 use super::{
-    CloseReason, Closed, Decision, Facts, Hub, LinkState, LocalChange, RecordPlan, Rule, Write, WriteOp, fields,
+    Blocked, CloseReason, Closed, Decision, Facts, Hub, LinkState, LocalChange, RecordPlan, Rule, Write, WriteOp,
+    fields,
 };
 
 /// Decides about one record. Pure: the same facts under the same rules give the same plan (I18), and nothing in it
@@ -19,6 +20,8 @@ use super::{
 /// - `links` with [`LinkState::Live`] makes the link of a spoke that had none (first contact) or revives it; its base is
 ///   in `bases`. With [`LinkState::Deleted`] it keeps the evidence of a remote delete, in the same commit.
 /// - [`LocalChange::Insert`] together with `record: Some` restores a row under its old id.
+/// - A link that is [`LinkState::OutOfScope`] is neither read nor written until the record is seen in scope again, which
+///   revives it: what either side did meanwhile is an edit since its base.
 /// - A row whose link is `Deleted`, without an open conflict about existence, is waiting to be recreated there: the
 ///   create is derived again in every pass until it is acknowledged.
 /// - `quarantine` leaves everything about fields undone; only existence (links, conflicts with no fields) is still said.
@@ -29,7 +32,7 @@ pub fn decide(collection: &Collection, facts: &Facts) -> RecordPlan {
     let mut plan = RecordPlan { record: facts.record.clone(), ..RecordPlan::default() };
     for (binding, side) in scene.sides.iter().enumerate() {
         match side {
-            Side::Leaving => plan.links.push((binding, LinkState::Detached)),
+            Side::Leaving => plan.links.push((binding, LinkState::OutOfScope)),
             Side::Gone(..) => plan.links.push((binding, LinkState::Deleted)),
             Side::Blocked | Side::Missing | Side::Apart | Side::Tombstone | Side::Present(_) => {}
         }
@@ -106,6 +109,7 @@ fn merge(scene: &Scene<'_>, existed: bool, may_write: bool, plan: &mut RecordPla
     plan.closed.append(&mut part.closed);
     plan.origins.append(&mut part.origins);
     plan.decisions.append(&mut part.decisions);
+    plan.blocked.append(&mut part.blocked);
 }
 
 /// Rules every unit. An insert explains itself as a whole: only units that a policy or a person decided speak.
@@ -117,7 +121,7 @@ fn rule_fields<'a>(scene: &Scene<'a>, existed: bool, plan: &mut RecordPlan) -> (
         for (&field, value) in unit.fields.iter().zip(&ruling.values) {
             let provenance = match &ruling.taken {
                 Some(taken) => (existed || !value.is_null()).then(|| taken.clone()),
-                None if existed => scene.local_news(field),
+                None if existed && !scene.is_unreadable(&unit) => scene.local_news(field),
                 None => None,
             };
             plan.origins.extend(provenance.map(|provenance| (field, provenance)));
@@ -127,7 +131,7 @@ fn rule_fields<'a>(scene: &Scene<'a>, existed: bool, plan: &mut RecordPlan) -> (
         plan.decisions.extend(ruling.decision.filter(|decision| !whole(&decision.rule)));
         plan.conflicts.extend(ruling.conflict);
         plan.closed.extend(ruling.closed.map(|how| Closed { fields: unit.fields.clone(), how }));
-        ruled.push(Ruled { unit, frozen: ruling.frozen, left: ruling.left });
+        ruled.push(Ruled { unit, frozen: ruling.frozen, decided: ruling.decided, left: ruling.left });
     }
     (ruled, after)
 }
@@ -143,7 +147,10 @@ fn local_change(scene: &Scene<'_>, existed: bool, after: &[Value]) -> LocalChang
 
 /// Why the record cannot be stored or sent: a required field without a value, and what stands in its place.
 fn missing(scene: &Scene<'_>, after: &[Value]) -> Option<String> {
-    let field = (0..after.len()).find(|&field| scene.collection.fields[field].required && after[field].is_null())?;
+    let is_missing = |&field: &usize| {
+        scene.collection.fields[field].required && after[field].is_null() && !scene.facts.unreadable.contains(&field)
+    };
+    let field = (0..after.len()).find(is_missing)?;
     let unit = units(scene.collection).into_iter().find(|unit| unit.fields.contains(&field))?;
     let bad = scene.present().find_map(|(binding, present)| {
         let (_, reason) = scene.bad(binding, present, &unit)?;
@@ -167,7 +174,7 @@ fn update(
         plan.links.push((binding, LinkState::Live));
     }
     plan.bases.extend(needs.base);
-    plan.decisions.extend(needs.blocked);
+    block(binding, needs.blocked, plan);
     if !may_write || needs.write.is_empty() {
         return;
     }
@@ -185,11 +192,22 @@ fn update(
     plan.writes.push(Write { binding, op: WriteOp::Update(needs.write), expected_version });
 }
 
+/// What stands still at a binding is named there, beside being a decision.
+fn block(binding: usize, decisions: Vec<Decision>, plan: &mut RecordPlan) {
+    for decision in decisions {
+        if let Rule::Blocked(reason) = &decision.rule {
+            let (fields, reason) = (decision.fields.clone(), reason.clone());
+            plan.blocked.push(Blocked { binding, fields, reason });
+        }
+        plan.decisions.push(decision);
+    }
+}
+
 fn create(scene: &Scene<'_>, binding: usize, (ruled, after): Decided<'_, '_>, plan: &mut RecordPlan) -> bool {
     let Some(new) = push::create(scene, binding, ruled, after) else {
         return false;
     };
-    plan.decisions.extend(new.blocked);
+    block(binding, new.blocked, plan);
     plan.writes.push(Write { binding, op: WriteOp::Create(new.values), expected_version: None });
     true
 }

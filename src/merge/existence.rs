@@ -108,7 +108,8 @@ fn frozen_with_row(scene: &Scene<'_>, freeze: &Freeze, plan: &mut RecordPlan) ->
 /// The local row was deleted.
 pub(super) fn without_row(scene: &Scene<'_>, plan: &mut RecordPlan) -> Fate {
     let alive: Vec<(usize, Present<'_>)> = scene.present().collect();
-    let revived = alive.iter().any(|(_, present)| present.link.is_some_and(|link| link.state == LinkState::Deleted));
+    // Deleted here while it was out of scope there: to us it is new, and nobody said that it should go there.
+    let revived = alive.iter().any(|(_, present)| present.link.is_some() && present.comes_alive());
     if let Some(freeze) = scene.freeze(&[]) {
         if revived {
             plan.closed.push(Closed { fields: Vec::new(), how: CloseReason::Agreed });

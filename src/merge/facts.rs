@@ -19,6 +19,8 @@ pub struct Facts {
     pub origins: Vec<Option<Provenance>>,
     /// One per binding of the collection, in its order.
     pub spokes: Vec<Spoke>,
+    /// Fields whose column holds what their type forbids, by position: the hub's value of them is not known.
+    pub unreadable: Vec<usize>,
     /// Open conflicts of this record.
     pub frozen: Vec<Freeze>,
     /// When the pass began: the time of local edits that carry none, and of decisions.
@@ -88,6 +90,8 @@ pub struct Link {
 pub enum LinkState {
     /// Both sides exist.
     Live,
+    /// The remote record left the binding's scope: it is left alone, and tied again when it comes back.
+    OutOfScope,
     /// The remote record is deleted (a tombstone: guards against resurrection by stale listings).
     Deleted,
     /// Deliberately untied: the remote record is left alone and not linked again.

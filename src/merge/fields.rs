@@ -1,15 +1,15 @@
 //! Owns: what one unit of fields becomes in the hub: one side's edit, a policy's choice, a person's, or nobody's (frozen).
 //!
-//! Must not know: what is written where (that is `push`), whether the record exists (that is `existence`).
+//! Must not know: what is written where (that is `push`), whether the record exists (that is `existence`), owners (that is
+//! `owned`).
 
 use crate::record::Value;
-use crate::rules::{Drift, Origin, Owner, Policy};
+use crate::rules::Policy;
 
+use super::owned::rule_owned;
 use super::policy::{self, Answer, Asked, Question};
 use super::sides::{Say, Scene, Side, Unit};
-use super::{
-    Candidate, CloseReason, Conflict, ConflictKind, Decision, Freeze, LinkState, Provenance, Resolution, Rule,
-};
+use super::{Candidate, CloseReason, Conflict, ConflictKind, Decision, Freeze, Provenance, Resolution, Rule};
 
 /// What becomes of one unit.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Ruling {
     pub taken: Option<Provenance>,
     /// The unit stands still: no base moves and nothing of it is written.
     pub frozen: bool,
+    /// The values were chosen among what the sides say, so null is a value as any other; else it may be mere silence.
+    pub decided: bool,
     /// Spokes whose own value is left there although it differs (`drift = "report"`).
     pub left: Vec<usize>,
     /// Why.
@@ -31,15 +33,27 @@ pub(super) struct Ruling {
 }
 
 impl Ruling {
-    fn keep(values: Vec<Value>) -> Self {
-        Self { values, taken: None, frozen: false, left: Vec::new(), decision: None, conflict: None, closed: None }
+    pub(super) fn keep(values: Vec<Value>) -> Self {
+        Self {
+            values,
+            taken: None,
+            frozen: false,
+            decided: false,
+            left: Vec::new(),
+            decision: None,
+            conflict: None,
+            closed: None,
+        }
     }
 }
 
-type Tried = Vec<(Rule, &'static str)>;
+pub(super) type Tried = Vec<(Rule, &'static str)>;
 
 /// Rules one unit.
 pub(super) fn rule_unit(scene: &Scene<'_>, unit: &Unit<'_>) -> Ruling {
+    if scene.is_unreadable(unit) {
+        return Ruling { frozen: true, ..Ruling::keep(scene.hub_of(unit)) };
+    }
     let freeze = scene.freeze(&unit.fields);
     let over = freeze.map(|_| CloseReason::Agreed);
     if let Some(owner) = unit.owner {
@@ -124,16 +138,17 @@ fn hub_base(scene: &Scene<'_>, unit: &Unit<'_>, says: &[Say]) -> Vec<Value> {
 
 // ---- decided ---------------------------------------------------------------------------------------------------------
 
-struct Decided {
-    rule: Rule,
-    values: Vec<Value>,
-    taken: Provenance,
+/// The values of a unit, chosen among several says.
+pub(super) struct Decided {
+    pub rule: Rule,
+    pub values: Vec<Value>,
+    pub taken: Provenance,
     /// Made out of all candidates: none lost.
-    merged: bool,
+    pub merged: bool,
 }
 
 impl Decided {
-    fn ruling(self, scene: &Scene<'_>, unit: &Unit<'_>, says: &[Say], tried: Tried) -> Ruling {
+    pub(super) fn ruling(self, scene: &Scene<'_>, unit: &Unit<'_>, says: &[Say], tried: Tried) -> Ruling {
         let before = scene.hub_of(unit);
         let lost = |say: &&Say| !self.merged && !scene.same_all(&unit.fields, &say.candidate.values, &self.values);
         let losers: Vec<Candidate> = says.iter().filter(lost).map(|say| say.candidate.clone()).collect();
@@ -152,11 +167,12 @@ impl Decided {
             losers,
             tried,
         };
-        Ruling { taken: changed.then_some(self.taken), decision: Some(decision), ..Ruling::keep(values) }
+        Ruling { taken: changed.then_some(self.taken), decided: true, decision: Some(decision), ..Ruling::keep(values) }
     }
 }
 
-fn provenance(candidate: &Candidate) -> Provenance {
+/// Whose value a candidate is.
+pub(super) fn provenance(candidate: &Candidate) -> Provenance {
     Provenance {
         origin: candidate.origin.clone(),
         source_time: candidate.source_time,
@@ -288,63 +304,4 @@ fn resolve(
         Some(Resolution::Delete | Resolution::Keep) => Err("the conflict is about values, not about existence"),
         None => Err("no choice was made"),
     }
-}
-
-// ---- owned fields ----------------------------------------------------------------------------------------------------
-
-/// Only the owner's value reaches the hub; every other edit is drift, reverted or reported and kept as a loser.
-fn rule_owned(scene: &Scene<'_>, unit: &Unit<'_>, owner: &Owner) -> Ruling {
-    let mut foreign = Vec::new();
-    let mut own = None;
-    for (binding, present) in scene.present() {
-        let is_owner = scene.origin(binding) == owner.origin;
-        if let Some(say) = scene.edit(binding, present, unit, is_owner) {
-            if is_owner { own = Some(say) } else { foreign.push(say) }
-        }
-    }
-    foreign.sort_by(|left, right| left.candidate.origin.cmp(&right.candidate.origin));
-    let left: Vec<usize> = match owner.drift {
-        Drift::Report => foreign.iter().filter_map(|say| say.binding).collect(),
-        Drift::Revert => Vec::new(),
-    };
-    let hub = scene.hub_of(unit);
-    let last_word = match &owner.origin {
-        Origin::Local => None,
-        Origin::Upstream(_) => owner_base(scene, unit, &owner.origin),
-    };
-    // The hub was edited here although an upstream owns the unit.
-    let drifted = last_word.as_ref().filter(|word| !scene.same_all(&unit.fields, word, &hub));
-    let (values, taken, held) = match (own, drifted, owner.drift) {
-        (Some(own), _, _) => (own.candidate.values.clone(), Some(provenance(&own.candidate)), false),
-        (None, Some(word), Drift::Revert) => {
-            let at = scene.facts.now;
-            (word.clone(), Some(Provenance { origin: owner.origin.clone(), source_time: None, observed_at: at }), false)
-        }
-        (None, Some(_), Drift::Report) => (hub.clone(), None, true),
-        (None, None, Drift::Revert | Drift::Report) => (hub.clone(), None, false),
-    };
-    let mut says = foreign;
-    if let Some(word) = drifted {
-        // What the owner last said is the loser of a local edit that is only reported.
-        let (values, origin) = (word.clone(), owner.origin.clone());
-        let owners = Candidate { origin, values, source_time: None, observed_at: scene.facts.now };
-        let own_say = Say { candidate: owners, ..scene.hub_say(unit) };
-        says.push(if held { own_say } else { scene.hub_say(unit) });
-    }
-    let reported_before = held && unit.fields.iter().all(|&field| scene.local_news(field).is_none());
-    let news = taken.is_some() || (says.len() > usize::from(drifted.is_some())) || (held && !reported_before);
-    let by = if held { Origin::Local } else { owner.origin.clone() };
-    let taken_by = taken.unwrap_or_else(|| Provenance { origin: by, ..scene.local_now() });
-    let decided = Decided { rule: Rule::Owner, values, taken: taken_by, merged: false };
-    let ruling = decided.ruling(scene, unit, &says, Tried::new());
-    Ruling { frozen: held, left, decision: ruling.decision.clone().filter(|_| news), ..ruling }
-}
-
-/// What the owner last said, in hub form; `None` while it never spoke.
-fn owner_base(scene: &Scene<'_>, unit: &Unit<'_>, owner: &Origin) -> Option<Vec<Value>> {
-    let binding = (0..scene.sides.len()).find(|&binding| &scene.origin(binding) == owner)?;
-    let link = scene.facts.spokes[binding].link.as_ref().filter(|link| link.state == LinkState::Live)?;
-    let base = |field: &usize| link.base_hub.get(*field).and_then(Clone::clone);
-    let spoken = unit.fields.iter().any(|field| base(field).is_some());
-    spoken.then(|| unit.fields.iter().map(|field| base(field).unwrap_or_else(|| scene.hub[*field].clone())).collect())
 }

@@ -22,7 +22,8 @@ pub fn is_plain(collection: &Collection, binding: &Binding) -> bool {
         && binding.mapper.fields.iter().all(|map| map.pull)
 }
 
-/// The new record; `None` where only `decide` can tell (a value that cannot be read, a required field that is missing).
+/// The new record; `None` where only `decide` can tell (a value that cannot be read or is not in its list, a required field
+/// that is missing).
 pub fn first_contact(collection: &Collection, slots: &[Slot]) -> Option<First> {
     let mut values = Vec::with_capacity(collection.fields.len());
     let mut hub = Vec::with_capacity(collection.fields.len());
@@ -35,6 +36,9 @@ pub fn first_contact(collection: &Collection, slots: &[Slot]) -> Option<First> {
             }
             Slot::Value(value) => {
                 let value = field.domain.canonical(value);
+                if !field.domain.admits(&value) {
+                    return None;
+                }
                 hub.push(Some(value.clone()));
                 values.push(value);
             }

@@ -9,6 +9,7 @@ mod decide;
 mod existence;
 mod fields;
 mod first;
+mod owned;
 mod parties;
 mod policy;
 mod push;

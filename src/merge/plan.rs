@@ -28,8 +28,21 @@ pub struct RecordPlan {
     pub origins: Vec<(usize, Provenance)>,
     /// Why, per field that changed anywhere or was decided by a rule.
     pub decisions: Vec<Decision>,
+    /// Fields that stand still at one binding, because they cannot be read or said there.
+    pub blocked: Vec<Blocked>,
     /// The record is set aside whole, with the reason.
     pub quarantine: Option<String>,
+}
+
+/// A unit of fields that stands still at one binding while the rest of the record goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// The binding's position in its collection.
+    pub binding: usize,
+    /// The fields of the unit.
+    pub fields: Vec<usize>,
+    /// Which field, and why.
+    pub reason: String,
 }
 
 /// A change of the local row.

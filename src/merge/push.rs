@@ -39,6 +39,8 @@ pub(super) struct Needs {
 pub(super) struct Ruled<'a> {
     pub unit: Unit<'a>,
     pub frozen: bool,
+    /// The hub's values were chosen among what the sides say: a null among them is to be written as any other value.
+    pub decided: bool,
     pub left: Vec<usize>,
 }
 
@@ -61,7 +63,7 @@ pub(super) fn needs(
     let mut hub: Vec<Option<Value>> = (0..count).map(|field| present.base_hub(field).cloned()).collect();
     let mut remote: Vec<Slot> = (0..count).map(|field| present.base_remote(field).clone()).collect();
     let mut needs = Needs::default();
-    for Ruled { unit, frozen, left } in ruled {
+    for Ruled { unit, frozen, decided, left } in ruled {
         if let Some((field, reason)) = scene.bad(binding, present, unit) {
             let reason =
                 format!("{} at {}: {reason}", scene.collection.fields[field].name, scene.origin(binding).name());
@@ -74,7 +76,7 @@ pub(super) fn needs(
         let mut differs = false;
         for &field in &unit.fields {
             let says = scene.says(binding, present, field);
-            let mut now = field_after(scene, binding, present, field, &says, &after[field]);
+            let mut now = field_after(scene, binding, present, field, &says, (&after[field], *decided));
             if left.contains(&binding) && now.differs {
                 now = FieldAfter { hub: Some(after[field].clone()), differs: false, ..now };
             }
@@ -115,7 +117,7 @@ fn field_after(
     present: Present<'_>,
     field: usize,
     says: &Says<'_>,
-    after: &Value,
+    (after, decided): (&Value, bool),
 ) -> FieldAfter {
     let base = present.base_hub(field);
     let remote = present.base_remote(field);
@@ -126,7 +128,7 @@ fn field_after(
             let remote = Slot::Value((*value).clone());
             if scene.same(field, after, value) {
                 FieldAfter { hub: Some(after.clone()), remote, differs: false }
-            } else if base.is_none() && after.is_null() {
+            } else if base.is_none() && after.is_null() && !decided {
                 // First contact: a hub that never had a value says nothing; it does not clear what the spoke has.
                 FieldAfter { hub: None, remote, differs: false }
             } else {
@@ -193,7 +195,7 @@ pub(super) fn create(scene: &Scene<'_>, binding: usize, ruled: &[Ruled<'_>], aft
         return None;
     }
     let mut new = NewRecord { values: Vec::new(), blocked: Vec::new() };
-    for Ruled { unit, frozen, left: _ } in ruled {
+    for Ruled { unit, frozen, decided: _, left: _ } in ruled {
         let mapped = || unit.fields.iter().filter(|&&field| scene.pushes(binding, field));
         let needed = mapped().any(|&field| scene.collection.fields[field].required);
         let owns = unit.owner.is_some_and(|owner| owner.origin == scene.origin(binding));

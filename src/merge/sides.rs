@@ -18,7 +18,7 @@ pub(super) enum Side<'a> {
     Blocked,
     /// No link, and nothing seen: a create may go there.
     Missing,
-    /// Neither read nor written: detached, or known to exist out of reach.
+    /// Neither read nor written: detached, out of scope, or known to exist out of reach.
     Apart,
     /// Linked, and now outside the scope.
     Leaving,
@@ -158,8 +158,8 @@ fn classify(spoke: &Spoke) -> Side<'_> {
     };
     match (link.state, &spoke.seen) {
         (LinkState::Live, Seen::Same) => Side::Present(Present { link: Some(link), observation: None }),
-        // A deleted record that is seen again is revived against its old base.
-        (LinkState::Live | LinkState::Deleted, Seen::Record(observation)) => {
+        // A deleted record that is seen again is revived against its old base, and so is one that comes back into the scope.
+        (LinkState::Live | LinkState::Deleted | LinkState::OutOfScope, Seen::Record(observation)) => {
             Side::Present(Present { link: Some(link), observation: Some(observation) })
         }
         (LinkState::Live, Seen::Gone(evidence)) => Side::Gone(link, *evidence),
@@ -167,6 +167,7 @@ fn classify(spoke: &Spoke) -> Side<'_> {
         (LinkState::Deleted, Seen::Same | Seen::Gone(_)) => Side::Tombstone,
         // A deleted record that exists again, but out of scope: creating it would make a second one.
         (LinkState::Deleted, Seen::OutOfScope(_))
+        | (LinkState::OutOfScope, Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_))
         | (LinkState::Detached, Seen::Same | Seen::Record(_) | Seen::Gone(_) | Seen::OutOfScope(_)) => Side::Apart,
     }
 }
@@ -241,6 +242,11 @@ impl<'a> Scene<'a> {
 
     pub fn pushes(&self, binding: usize, field: usize) -> bool {
         self.binding(binding).push && self.map(binding, field).is_some_and(|map| map.push)
+    }
+
+    /// Whether the hub's own values of a unit cannot be told: then the unit stands still.
+    pub fn is_unreadable(&self, unit: &Unit<'_>) -> bool {
+        unit.fields.iter().any(|field| self.facts.unreadable.contains(field))
     }
 
     /// The hub's values of a unit.

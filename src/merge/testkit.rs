@@ -186,7 +186,7 @@ pub fn observation(collection: &Collection, words: &str) -> Observation {
 }
 
 /// `""` no link; `new a b` first contact; `a b` linked and unchanged; then, after the base: `> c d` seen with these values,
-/// `gone`, `out > c d` out of scope, `dead` a tombstone, `loose` detached, `blocked`. A base of two spellings is `hub | remote`.
+/// `gone`, `out > c d` out of scope, `dead` a tombstone, `loose` detached, `outside` out of scope before, `blocked`. A base of two spellings is `hub | remote`.
 pub fn spoke(collection: &Collection, shorthand: &str) -> Spoke {
     let (base, seen) = match shorthand.split_once('>') {
         Some((base, seen)) => (base, Some(seen)),
@@ -198,6 +198,7 @@ pub fn spoke(collection: &Collection, shorthand: &str) -> Spoke {
         found.map(|position| words.remove(position)).is_some()
     };
     let (gone, out, dead, loose) = (take("gone"), take("out"), take("dead"), take("loose"));
+    let outside = take("outside");
     let blocked = take("blocked").then(|| "unreachable".to_owned());
     let record = |words: &str| observation(collection, words);
     if words.first() == Some(&"new") {
@@ -213,10 +214,11 @@ pub fn spoke(collection: &Collection, shorthand: &str) -> Spoke {
     let base = words.join(" ");
     let (hub, remote) = base.split_once('|').unwrap_or((&base, &base));
     let half = |slot: Slot| slot.value().cloned();
-    let state = match (dead, loose) {
-        (true, _) => LinkState::Deleted,
-        (false, true) => LinkState::Detached,
-        (false, false) => LinkState::Live,
+    let state = match (dead, loose, outside) {
+        (true, _, _) => LinkState::Deleted,
+        (false, true, _) => LinkState::Detached,
+        (false, false, true) => LinkState::OutOfScope,
+        (false, false, false) => LinkState::Live,
     };
     let link = (!base.is_empty()).then(|| Link {
         remote_id: "x1".to_owned(),
@@ -247,6 +249,7 @@ pub fn facts(collection: &Collection, row: &str, spokes: &[&str]) -> Facts {
         hub,
         origins: vec![None; collection.fields.len()],
         spokes: spokes.iter().map(|shorthand| spoke(collection, shorthand)).collect(),
+        unreadable: Vec::new(),
         frozen: Vec::new(),
         now: at(60),
     }

@@ -5,7 +5,7 @@
 use crate::record::Value;
 use crate::rules::Origin;
 
-use super::sides::{Say, Scene, Unit};
+use super::sides::{Say, Says, Scene, Unit};
 use super::{Candidate, LinkState, Provenance};
 
 impl Scene<'_> {
@@ -36,9 +36,23 @@ impl Scene<'_> {
     /// Who set the hub's value of a field, and when.
     pub fn voice(&self, field: usize) -> Provenance {
         match self.facts.origins.get(field).and_then(Option::as_ref) {
-            Some(known) if !self.is_local_news(field, known) => known.clone(),
-            Some(_) | None => self.local_now(),
+            Some(known) if self.is_local_news(field, known) => self.local_now(),
+            // Edited here while no rule spoke of the field; when, nobody knows.
+            Some(known) if self.is_disowned(field, known) => Provenance { origin: Origin::Local, ..known.clone() },
+            Some(known) => known.clone(),
+            None => self.local_now(),
         }
+    }
+
+    /// Whether the upstream that the value is told to come from says something else without ever having agreed on it: a
+    /// change of the rules made the two meet anew, and no side can stand against itself.
+    fn is_disowned(&self, field: usize, known: &Provenance) -> bool {
+        self.present().filter(|(binding, _)| self.origin(*binding) == known.origin).any(|(binding, present)| match self
+            .says(binding, present, field)
+        {
+            Says::Changed { value, first } => first && !self.same(field, value, &self.hub[field]),
+            Says::Unmapped | Says::Bad(_) | Says::Held => false,
+        })
     }
 
     /// The provenance to be stored for a field whose local edit is noticed by this pass; `None` where nothing is new.

@@ -4,6 +4,7 @@
 
 use crate::merge::{
     self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Seen,
+    Spoke,
 };
 use crate::record::{RecordId, Slot, Value};
 use crate::store::{
@@ -51,7 +52,9 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
         }
         Err(error) => return Err(error),
     }
-    tx.clear_quarantine(&pass.collection.name, "local", &local_subject(&found.record))?;
+    if found.bad_local.is_empty() {
+        tx.clear_quarantine(&pass.collection.name, "local", &local_subject(&found.record))?;
+    }
     apply_bases(tx, pass, found, plan)?;
     note_ignored(tx, pass, found)?;
     apply_origins(tx, pass, found, plan)?;
@@ -202,13 +205,9 @@ fn apply_base(
     let staged = found.staged.get(at).and_then(Option::as_ref);
     let link = found.links.get(at).and_then(Option::as_ref);
     let rebased = link.is_some_and(|link| link.mapping != pass.mapping_key(at));
-    // A record that was looked at and moves no base (it says what was known already, or what it says stands still) is
-    // what its link knows of it from now on. Left in staging it would come back as news after the next write.
-    let noted = advance.is_none()
-        && life.is_none()
-        && link.is_some_and(|link| link.state == LinkState::Live)
-        && staged.is_some_and(|staged| !staged.raw.is_empty())
-        && found.facts.spokes.get(at).is_some_and(|spoke| matches!(spoke.seen, Seen::Record(_)));
+    let is_noted = advance.is_none() && staged.is_some_and(|staged| !staged.raw.is_empty());
+    let noted = is_noted && link.is_some_and(|link| is_known_better(link, life, found.facts.spokes.get(at)));
+    let out_of_scope = life.is_none() && link.is_some_and(|link| link.state == LinkState::OutOfScope);
     let pair = match (advance, found.pairs.get(at).and_then(Option::as_ref)) {
         (Some(advance), _) => Some(Pair { hub: advance.hub.clone(), remote: advance.remote.clone() }),
         (None, Some(pair)) if rebased || noted => Some(pair.clone()),
@@ -264,13 +263,12 @@ fn apply_base(
     }
     // An observation leaves staging only when it is part of a base, or ended the link, or says what was known already.
     if let Some(staged) = staged
-        && (advance.is_some() || life.is_some() || noted)
+        && (advance.is_some() || life.is_some() || noted || out_of_scope)
     {
         tx.unstage(staged.binding, &staged.remote_id)?;
-        if staged.parked.is_some() {
-            let subject = remote_subject(&staged.remote_id);
-            tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &subject)?;
-        }
+        // Not only where this observation waited: an earlier one that it replaced may have.
+        let subject = remote_subject(&staged.remote_id);
+        tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &subject)?;
     }
     Ok(())
 }
@@ -289,6 +287,16 @@ fn note_ignored(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<(), St
         intend::set_aside(tx, pass, found, *at, "push", &reason, &inputs)?;
     }
     Ok(())
+}
+
+/// Whether a record that was looked at and moves no base is what its link knows of it from now on: it says what was known
+/// already, or what it says stands still, or it left the scope or came back. Left in staging it would come back as news
+/// after the next write.
+fn is_known_better(link: &LinkRow, life: Option<LinkState>, spoke: Option<&Spoke>) -> bool {
+    match (life.unwrap_or(link.state), spoke.map(|spoke| &spoke.seen)) {
+        (LinkState::Live, Some(Seen::Record(_))) | (LinkState::OutOfScope, Some(Seen::OutOfScope(_))) => true,
+        (LinkState::Live | LinkState::OutOfScope | LinkState::Deleted | LinkState::Detached, _) => false,
+    }
 }
 
 fn apply_origins(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) -> Result<(), StoreError> {
@@ -327,6 +335,9 @@ fn apply_conflicts(
             };
             tx.close_conflict(row.id, how, pass.micros())?;
         }
+    }
+    for row in &found.outlived {
+        tx.close_conflict(row.id, "rules_changed", pass.micros())?;
     }
     for conflict in &plan.conflicts {
         let row = conflict_row(pass, found, conflict);

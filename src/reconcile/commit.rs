@@ -12,13 +12,16 @@ use sha2::{Digest, Sha256};
 use crate::merge::guard::{self, Tally};
 use crate::merge::{self, Evidence, Halt, Hub, RecordPlan};
 use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
-use crate::store::{DirtyOp, LinkId, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
+use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Contact, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::gather::{self, Barrier, Gathered};
 use super::report::{Change, Counts};
+
+/// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
+const PASSES_MAX: usize = 50;
 
 /// Records decided between two looks at the candidates.
 const CHUNK: usize = 256;
@@ -240,6 +243,14 @@ impl Work<'_> {
                 }
             }
         }
+        if !self.order.guarded || self.was_decided_under_these_rules(tx)? {
+            return Ok(());
+        }
+        // Rules that can decide an open conflict now, or that no longer know its fields, end it.
+        let open = ConflictFilter { collection: Some(self.pass.collection.name.clone()), ..ConflictFilter::default() };
+        for conflict in tx.conflicts(&open)? {
+            tx.mark_dirty(self.pass.key, &conflict.record, DirtyOp::Recheck)?;
+        }
         Ok(())
     }
 
@@ -304,6 +315,15 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the last pass that decided anything had the same rules.
+    fn was_decided_under_these_rules(&self, view: &dyn View) -> Result<bool, StoreError> {
+        let passes = view.passes(Some(&self.pass.collection.name), PASSES_MAX)?;
+        let this = passes.iter().find(|row| row.id == self.pass.id);
+        let decided = |row: &&PassRow| !matches!(row.outcome.as_str(), "failed" | "halted" | "interrupted");
+        let last = passes.iter().filter(|row| row.id < self.pass.id).find(decided);
+        Ok(this.zip(last).is_some_and(|(this, last)| this.rules_hash == last.rules_hash))
     }
 
     /// First contact of everything that was staged without a link.
@@ -468,10 +488,6 @@ impl Work<'_> {
             }
         }
         self.note_unreadable(tx, &found)?;
-        if !found.bad_local.is_empty() {
-            // The row says something that its types forbid: nothing is decided until it is mended.
-            return Ok(());
-        }
         let plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
             RecordPlan::default()
         } else {
@@ -495,20 +511,27 @@ impl Work<'_> {
             let inputs = found.staged.get(*at).and_then(Option::as_ref).map_or(0, |staged| staged.fingerprint);
             self.quarantine(tx, *at, &local_subject(&found.record), "pull", reason, &format!("{inputs:016x}"))?;
         }
-        for (at, error) in &found.bad_local {
-            let field = self.pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
-            tx.put_quarantine(&QuarantineRow {
-                collection: self.pass.collection.name.clone(),
-                upstream: "local".into(),
-                subject: local_subject(&found.record),
-                stage: "pull".into(),
-                reason: format!("{field}: {error}"),
-                inputs: String::new(),
-                since: self.pass.micros(),
-                pass: self.pass.id,
-            })?;
+        self.note_bad_row(tx, found)
+    }
+
+    /// The row says something that its types forbid: those fields stand still until it is mended.
+    fn note_bad_row(&self, tx: &mut dyn Tx, found: &Gathered) -> Result<(), StoreError> {
+        let name = |at: usize| self.pass.collection.fields.get(at).map_or("?", |field| field.name.as_str());
+        let reasons: Vec<String> =
+            found.bad_local.iter().map(|(at, error)| format!("{}: {error}", name(*at))).collect();
+        if reasons.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        tx.put_quarantine(&QuarantineRow {
+            collection: self.pass.collection.name.clone(),
+            upstream: "local".into(),
+            subject: local_subject(&found.record),
+            stage: "fields".into(),
+            reason: reasons.join("; "),
+            inputs: String::new(),
+            since: self.pass.micros(),
+            pass: self.pass.id,
+        })
     }
 
     fn account(&mut self, _found: &Gathered, applied: Applied) {

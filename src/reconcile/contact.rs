@@ -46,11 +46,15 @@ pub enum Stranger {
 /// What is stored of a record that is nobody here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newborn {
+    /// Its id here, where it was chosen already because the record refers to itself.
+    record: Option<RecordId>,
     /// The row.
     pub values: Vec<Value>,
     packed: Packed,
     match_texts: Vec<Option<String>>,
     version: Option<String>,
+    /// Something of it was not taken: the barrier says what becomes of that, and tells it.
+    unsettled: bool,
     /// The record's own time of change.
     pub updated_at: Option<Micros>,
 }
@@ -96,10 +100,12 @@ pub fn prepare(pass: &Pass, binding: usize, mapped: Mapped) -> Stranger {
         return Stranger::Mapped(mapped);
     };
     Stranger::Ready(Newborn {
+        record: None,
         values,
         packed: base::pack_halves(&pass.collection, &mapped.slots, &hub, &mapped.slots),
         match_texts: merge::match_key_texts(&pass.collection, &mapped.slots),
         version: mapped.version,
+        unsettled: false,
         updated_at: mapped.updated_at.map(|at| at.timestamp_micros()),
     })
 }
@@ -114,17 +120,22 @@ pub fn meet(
     stranger: Stranger,
 ) -> Result<Contact, StoreError> {
     let (version, at) = (staged.version.clone(), time(staged.observed_at));
-    let read = match stranger {
+    let mapped = match stranger {
         Stranger::Ready(newborn) => {
             return Ok(match identify(view, pass, binding, &newborn.match_texts)? {
                 Identity::Unmatched => Contact::New(newborn),
                 found => known(found),
             });
         }
-        Stranger::Mapped(mapped) => observe::read_mapped(view, pass, binding, mapped, version, at)?,
-        Stranger::Raw => observe::read_raw(view, pass, binding, raw, version, at)?,
+        Stranger::Mapped(mapped) => mapped,
+        Stranger::Raw => match pass.rules(binding).map(|rules| rules.mapper.read(raw)) {
+            Some(Ok(mapped)) => mapped,
+            Some(Err(error)) => return Ok(Contact::Quarantined(error.to_string())),
+            None => return Ok(Contact::Quarantined("the binding is gone".into())),
+        },
     };
-    let observation = match read {
+    let record = RecordId(crate::clock::new_id(pass.clock.as_ref()));
+    let observation = match observe::read_mapped(view, pass, binding, mapped, Some(&record), version, at)? {
         Read::Ready(Seen::Record(observation)) => observation,
         Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_)) => return Ok(Contact::Ignored),
         Read::Parked(reason) => return Ok(Contact::Parked(reason)),
@@ -132,7 +143,7 @@ pub fn meet(
     };
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);
     Ok(match identify(view, pass, binding, &texts)? {
-        Identity::Unmatched => decide(pass, binding, observation, texts),
+        Identity::Unmatched => decide(pass, binding, record, observation, texts),
         found => known(found),
     })
 }
@@ -193,7 +204,13 @@ fn free_candidates(
 }
 
 /// The row and the base of a new record, or what becomes of it instead.
-fn decide(pass: &Pass, binding: usize, observation: Observation, match_texts: Vec<Option<String>>) -> Contact {
+fn decide(
+    pass: &Pass,
+    binding: usize,
+    record: RecordId,
+    observation: Observation,
+    match_texts: Vec<Option<String>>,
+) -> Contact {
     let (version, updated_at) = (observation.version.clone(), observation.updated_at.map(|at| at.timestamp_micros()));
     let slots = observation.slots.clone();
     let plan = merge::decide(&pass.collection, &first_facts(pass, binding, observation));
@@ -201,13 +218,21 @@ fn decide(pass: &Pass, binding: usize, observation: Observation, match_texts: Ve
         return Contact::Quarantined(reason);
     }
     let LocalChange::Insert(values) = plan.local else { return Contact::Ignored };
-    let pair = plan
+    let mut pair = plan
         .bases
         .into_iter()
         .find(|advance| advance.binding == binding)
         .map_or_else(|| base::plain(&slots), |advance| Pair { hub: advance.hub, remote: advance.remote });
+    // What lost is met at the barrier as if for the first time: it is there that it is told and taken back.
+    for &field in plan.decisions.iter().filter(|decision| !decision.losers.is_empty()).flat_map(|lost| &lost.fields) {
+        if let (Some(hub), Some(remote)) = (pair.hub.get_mut(field), pair.remote.get_mut(field)) {
+            (*hub, *remote) = (None, Slot::Absent);
+        }
+    }
+    let shown = slots.iter().map(|slot| !matches!(slot, Slot::Absent | Slot::Value(Value::Null)));
+    let unsettled = shown.zip(&pair.remote).any(|(shown, remote)| shown && matches!(remote, Slot::Absent));
     let packed = base::pack(&pass.collection, &slots, &pair);
-    Contact::New(Newborn { values, packed, match_texts, version, updated_at })
+    Contact::New(Newborn { record: Some(record), values, packed, match_texts, version, unsettled, updated_at })
 }
 
 /// Inserts new local records. The barrier says later what others get of them. What the local table refuses comes back
@@ -219,7 +244,9 @@ pub fn insert(
     arrivals: &[Arrival<'_>],
 ) -> Result<Vec<Result<Arrived, String>>, StoreError> {
     let others = pass.collection.bindings.iter().enumerate().any(|(at, rules)| at != binding && rules.push);
-    let ids: Vec<RecordId> = arrivals.iter().map(|_| RecordId(crate::clock::new_id(pass.clock.as_ref()))).collect();
+    let fresh = || RecordId(crate::clock::new_id(pass.clock.as_ref()));
+    let ids: Vec<RecordId> =
+        arrivals.iter().map(|arrival| arrival.newborn.record.clone().unwrap_or_else(fresh)).collect();
     let new: Vec<NewRecord<'_>> = arrivals
         .iter()
         .zip(&ids)
@@ -228,7 +255,7 @@ pub fn insert(
             NewRecord {
                 values: &newborn.values,
                 match_texts: &newborn.match_texts,
-                recheck: others,
+                recheck: others || newborn.unsettled,
                 link: NewLink {
                     binding: pass.binding_key(binding),
                     remote_id: arrival.remote_id,
@@ -276,6 +303,7 @@ fn first_facts(pass: &Pass, binding: usize, observation: Observation) -> Facts {
         hub: Hub::Never,
         origins: vec![None; pass.collection.fields.len()],
         spokes,
+        unreadable: Vec::new(),
         frozen: Vec::new(),
         now: pass.now,
     }

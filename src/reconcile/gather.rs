@@ -32,6 +32,8 @@ pub struct Gathered {
     pub dirty: Option<Dirty>,
     /// Open conflicts, in the order of `facts.frozen`.
     pub conflicts: Vec<ConflictRow>,
+    /// Open conflicts about fields that the rules no longer have.
+    pub outlived: Vec<ConflictRow>,
     /// Outstanding intents.
     pub intents: Vec<IntentRow>,
     /// Unknown intents that this pass's listings answered.
@@ -81,7 +83,9 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         record: Some(record.clone()),
         ..ConflictFilter::default()
     };
-    let conflicts = view.conflicts(&filter)?;
+    let names_known =
+        |row: &ConflictRow| row.fields.split(',').all(|name| name.is_empty() || pass.collection.field(name).is_some());
+    let (conflicts, outlived): (Vec<_>, Vec<_>) = view.conflicts(&filter)?.into_iter().partition(names_known);
     let (hub, bad_local) = load_hub(view, pass, record, dirty, links.iter().flatten().next().is_some())?;
     let mut found = Gathered {
         record: record.clone(),
@@ -90,6 +94,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
             hub,
             origins: load_origins(view, pass, record, &links)?,
             spokes: Vec::with_capacity(count),
+            unreadable: bad_local.iter().map(|(field, _)| *field).collect(),
             frozen: conflicts.iter().map(|row| freeze(pass, row)).collect::<Result<_, _>>()?,
             now: pass.now,
         },
@@ -98,6 +103,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         staged,
         dirty,
         conflicts,
+        outlived,
         intents,
         answered: Vec::new(),
         ignored: Vec::new(),
@@ -306,7 +312,7 @@ fn load_pair(
         pair = Pair { hub, remote };
         // What the old rules read from the same bytes may differ from what the new ones do: look at it as at a new observation.
         if matches!(seen, Seen::Same)
-            && row.state == LinkState::Live
+            && matches!(row.state, LinkState::Live | LinkState::OutOfScope)
             && !row.raw.is_empty()
             && let Read::Ready(ready @ (Seen::Record(_) | Seen::OutOfScope(_))) =
                 observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?

@@ -5,9 +5,9 @@
 use sha2::{Digest, Sha256};
 
 use crate::merge::{RecordPlan, Write, WriteOp};
-use crate::record::{FieldError, Json, RecordId, Value};
+use crate::record::{Json, RecordId, Value};
 use crate::rules::{Binding, Idempotency, Precondition};
-use crate::store::{IntentRow, QuarantineFilter, QuarantineRow, StoreError, Tx, View};
+use crate::store::{IntentRow, QuarantineRow, StoreError, Tx, View};
 use crate::upstream::SendOp;
 
 use super::apply::{self, Applied};
@@ -17,6 +17,7 @@ use super::context::{Pass, local_subject};
 use super::gather::Gathered;
 use super::observe;
 use super::report::{Change, Counts};
+use super::still::{self, Still};
 
 /// Records the intents of one record's plan. Intents of earlier passes that were never sent and are not wanted any
 /// more are forgotten; one that would send the same bytes keeps its key.
@@ -35,10 +36,16 @@ pub fn intend(
             intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "prepared" | "parked")
         });
         let write = plan.writes.iter().find(|write| write.binding == at);
+        let blocked = plan.blocked.iter().filter(|one| one.binding == at);
+        let still: Vec<Still> =
+            blocked.map(|one| Still { fields: one.fields.clone(), reason: one.reason.clone() }).collect();
         let wanted = if let Some(write) = write {
-            shape(tx, pass, found, plan, write, applied)?
+            shape(tx, pass, found, plan, write, still, applied)?
         } else {
-            tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &local_subject(&found.record))?;
+            if let Some(row) = still::entry(tx, pass, at, found)? {
+                still::forget_write(tx, &row)?;
+            }
+            still::name(tx, pass, found, at, &still, applied)?;
             None
         };
         match (waiting, wanted) {
@@ -77,12 +84,22 @@ fn shape(
     found: &Gathered,
     plan: &RecordPlan,
     write: &Write,
+    mut still: Vec<Still>,
     applied: &mut Applied,
 ) -> Result<Option<IntentRow>, StoreError> {
     let at = write.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
     let (op, values) = parts(write);
-    let mut remote_values = values.to_vec();
+    let mut values = values.to_vec();
+    if op == SendOp::Create {
+        // What refers to itself is created without that, and gets it as soon as it is there (s53).
+        let count = values.len();
+        values.retain(|(_, value)| !matches!(value, Value::Ref(id) if *id == found.record.0));
+        if values.len() < count {
+            apply::look_again(tx, pass, &found.record)?;
+        }
+    }
+    let mut remote_values = values.clone();
     if let Some(missing) = observe::to_remote(tx, pass, at, &mut remote_values)? {
         set_aside(tx, pass, found, at, "parked", &missing, "")?;
         apply::look_again(tx, pass, &found.record)?;
@@ -92,13 +109,12 @@ fn shape(
     let inexpressible = rules.mapper.write(&mut body, &remote_values);
     let sendable: Vec<(usize, Value)> =
         values.iter().filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field)).cloned().collect();
-    if !inexpressible.is_empty() {
-        note_inexpressible(tx, pass, found, at, &inexpressible)?;
-        if sendable.is_empty() {
-            return Ok(None);
-        }
+    if was_refused(tx, pass, found, at, op, &remote_values)? {
+        return Ok(None);
     }
-    if was_refused(tx, pass, found, at, op, &remote_values, inexpressible.is_empty())? {
+    still.extend(inexpressible.iter().map(|(field, error)| Still::inexpressible(pass, at, *field, error)));
+    still::name(tx, pass, found, at, &still, applied)?;
+    if sendable.is_empty() && !inexpressible.is_empty() {
         return Ok(None);
     }
     let remote_id = remote_id_of(found, at);
@@ -139,26 +155,7 @@ fn shape(
     }))
 }
 
-/// Fields that the upstream has no way to say are named; the rest goes.
-fn note_inexpressible(
-    tx: &mut dyn Tx,
-    pass: &Pass,
-    found: &Gathered,
-    at: usize,
-    fields: &[(usize, FieldError)],
-) -> Result<(), StoreError> {
-    let reasons: Vec<String> = fields
-        .iter()
-        .map(|(field, error)| {
-            let name = pass.collection.fields.get(*field).map_or("?", |field| field.name.as_str());
-            format!("{name}: {error}")
-        })
-        .collect();
-    let reason = format!("cannot be expressed at {}: {}", pass.upstream(at), reasons.join("; "));
-    set_aside(tx, pass, found, at, "push", &reason, "fields")
-}
-
-/// True where this very write was refused before. A refusal of another write is over, and (with `forget`) forgotten.
+/// True where this very write was refused before. A refusal of another write, or its wait, is over and forgotten.
 fn was_refused(
     tx: &mut dyn Tx,
     pass: &Pass,
@@ -166,21 +163,12 @@ fn was_refused(
     at: usize,
     op: SendOp,
     remote_values: &[(usize, Value)],
-    forget: bool,
 ) -> Result<bool, StoreError> {
-    let filter = QuarantineFilter {
-        collection: Some(pass.collection.name.clone()),
-        upstream: Some(pass.upstream(at).to_owned()),
-        subject: Some(local_subject(&found.record)),
-        limit: 1,
-    };
-    let Some(row) = tx.quarantined(&filter)?.into_iter().next() else { return Ok(false) };
+    let Some(row) = still::entry(tx, pass, at, found)? else { return Ok(false) };
     if row.inputs == refusal_inputs(tx, pass, at, &found.record, op, remote_values)? {
         return Ok(true);
     }
-    if forget {
-        tx.clear_quarantine(&row.collection, &row.upstream, &row.subject)?;
-    }
+    still::forget_write(tx, &row)?;
     Ok(false)
 }
 

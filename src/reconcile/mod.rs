@@ -21,6 +21,7 @@ mod wire;
 
 mod apply;
 mod intend;
+mod still;
 
 mod push;
 mod settle;

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::merge::{Evidence, Observation, Seen};
+use crate::merge::{Evidence, LinkState, Observation, Seen};
 use crate::record::{FieldError, FieldType, Mapped, RecordId, Slot, Value};
 use crate::store::{Staged, StagedKind, StoreError, View};
 
@@ -26,7 +26,12 @@ pub fn read_staged(view: &dyn View, pass: &Pass, binding: usize, staged: &Staged
     match staged.kind {
         StagedKind::Gone(evidence) => Ok(Read::Ready(Seen::Gone(evidence))),
         StagedKind::Record => {
-            read_raw(view, pass, binding, &staged.raw, staged.version.clone(), time(staged.observed_at))
+            let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
+            let (version, at) = (staged.version.clone(), time(staged.observed_at));
+            match rules.mapper.read(&staged.raw) {
+                Ok(mapped) => read_mapped(view, pass, binding, mapped, staged.record.as_ref(), version, at),
+                Err(error) => Ok(Read::Broken(error.to_string())),
+            }
         }
     }
 }
@@ -42,17 +47,19 @@ pub fn read_raw(
 ) -> Result<Read, StoreError> {
     let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
     match rules.mapper.read(raw) {
-        Ok(mapped) => read_mapped(view, pass, binding, mapped, version, observed_at),
+        Ok(mapped) => read_mapped(view, pass, binding, mapped, None, version, observed_at),
         Err(error) => Ok(Read::Broken(error.to_string())),
     }
 }
 
-/// The same for a record that was mapped already.
+/// The same for a record that was mapped already. `own` is the local record that it is or becomes, where its link does not
+/// say so yet: what refers to itself waits for nobody.
 pub fn read_mapped(
     view: &dyn View,
     pass: &Pass,
     binding: usize,
     mapped: Mapped,
+    own: Option<&RecordId>,
     version: Option<String>,
     observed_at: DateTime<Utc>,
 ) -> Result<Read, StoreError> {
@@ -60,7 +67,8 @@ pub fn read_mapped(
         return Ok(Read::Ready(Seen::Gone(Evidence::Tombstone)));
     }
     let mut slots = mapped.slots;
-    if let Some(missing) = to_local(view, pass, binding, &mut slots)? {
+    let own = own.map(|own| (mapped.id.as_str(), own));
+    if let Some(missing) = to_local(view, pass, binding, own, &mut slots)? {
         return Ok(Read::Parked(missing));
     }
     let observation =
@@ -77,7 +85,7 @@ pub fn base_slots(view: &dyn View, pass: &Pass, binding: usize, raw: &[u8]) -> R
     }
     let Ok(mapped) = rules.mapper.read(raw) else { return Ok(blank()) };
     let mut slots = mapped.slots;
-    to_local(view, pass, binding, &mut slots)?;
+    to_local(view, pass, binding, None, &mut slots)?;
     for slot in &mut slots {
         if matches!(slot, Slot::Bad(_)) {
             *slot = Slot::Absent;
@@ -87,7 +95,13 @@ pub fn base_slots(view: &dyn View, pass: &Pass, binding: usize, raw: &[u8]) -> R
 }
 
 /// Translates references from remote to local ids, in place. Returns what is missing, if a parent is not known here.
-fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) -> Result<Option<String>, StoreError> {
+fn to_local(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    own: Option<(&str, &RecordId)>,
+    slots: &mut [Slot],
+) -> Result<Option<String>, StoreError> {
     let mut missing = None;
     for (at, field) in pass.collection.fields.iter().enumerate() {
         let FieldType::Ref { to } = &field.domain.ty else { continue };
@@ -98,6 +112,10 @@ fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) ->
             *slot = Slot::Bad(FieldError::new(reason));
             continue;
         };
+        if let Some((_, own)) = own.filter(|(id, _)| parent == pass.binding_key(binding) && id == remote_id) {
+            *slot = Slot::Value(Value::Ref(own.0.clone()));
+            continue;
+        }
         let known = view.known(parent, &[remote_id.as_str()])?.into_iter().next().flatten();
         let link = match known {
             Some(known) => view.link(known.link)?,
@@ -119,6 +137,14 @@ fn to_local(view: &dyn View, pass: &Pass, binding: usize, slots: &mut [Slot]) ->
     Ok(missing)
 }
 
+/// Whether the remote record can be referred to: out of scope it exists as well.
+fn is_there(state: LinkState) -> bool {
+    match state {
+        LinkState::Live | LinkState::OutOfScope => true,
+        LinkState::Deleted | LinkState::Detached => false,
+    }
+}
+
 /// Translates references from local to remote ids, in place.
 /// Returns why not, where a parent does not exist at the upstream (yet).
 pub fn to_remote(
@@ -131,8 +157,7 @@ pub fn to_remote(
         let Value::Ref(local) = &*value else { continue };
         let parent = pass.parents.get(binding).and_then(|of| of.get(*at)).copied().flatten();
         let links = view.links_of(&RecordId(local.clone()))?;
-        let link =
-            links.iter().find(|link| Some(link.binding) == parent && link.state == crate::merge::LinkState::Live);
+        let link = links.iter().find(|link| Some(link.binding) == parent && is_there(link.state));
         let Some(link) = link else {
             let field = pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
             return Ok(Some(format!("{field} refers to {local}, which is not at {} yet", pass.upstream(binding))));

@@ -243,6 +243,8 @@ impl PageJob {
         let staged = tx.staged_of(self.pass.key, &link.record)?;
         if staged.iter().any(|one| one.binding == link.binding && one.remote_id == link.remote_id) {
             tx.unstage(link.binding, &link.remote_id)?;
+            let (name, upstream) = (&self.pass.collection.name, self.pass.upstream(self.binding));
+            tx.clear_quarantine(name, upstream, &remote_subject(&link.remote_id))?;
             tx.mark_dirty(self.pass.key, &link.record, DirtyOp::Recheck)?;
         }
         Ok(())

@@ -130,7 +130,8 @@ pub trait View {
     fn link_count(&self, binding: BindingKey, state: crate::merge::LinkState) -> Result<u64, StoreError>;
     /// Live links of a binding with remote ids greater than `after`, in remote id order, narrow.
     fn live_links(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<(String, LinkId)>, StoreError>;
-    /// Live links of a binding that were made under a mapping other than `mapping`, by link id greater than `after`.
+    /// Links of a binding, live or out of scope, that were made under a mapping other than `mapping`, by link id greater
+    /// than `after`.
     fn links_not_under(
         &self,
         binding: BindingKey,

@@ -288,20 +288,49 @@ fn s23_leaving_the_scope_unties_and_deletes_nothing() {
     check(
         &two(),
         &[
-            Case { name: "linked", hub: "a b", spokes: &["a b out > x b", "a b"], does: &["crm detached"], why: &[] },
+            Case { name: "linked", hub: "a b", spokes: &["a b out > x b", "a b"], does: &["crm outofscope"], why: &[] },
             Case {
                 name: "afterwards it is ignored both ways",
                 hub: "x b *",
-                spokes: &["a b loose > q b", "a b"],
+                spokes: &["a b outside", "a b"],
                 does: &["erp update f=x @1"],
                 why: &["f: OneSide by local"],
+            },
+            Case {
+                name: "whatever it does out there",
+                hub: "a b",
+                spokes: &["a b outside out > q b", "a b"],
+                does: &[],
+                why: &[],
+            },
+            Case { name: "also be deleted", hub: "a b", spokes: &["a b outside gone", "a b"], does: &[], why: &[] },
+            Case {
+                name: "until it comes back: what either side did meanwhile is an edit",
+                hub: "x b *",
+                spokes: &["a b outside > a y", "a b"],
+                does: &["set g=y", "crm update f=x @2", "erp update f=x g=y @1", "crm base a y | a y", "crm live"],
+                why: &["g: OneSide by crm", "f: OneSide by local"],
+            },
+            Case {
+                name: "what was untied on purpose does not come back",
+                hub: "x b",
+                spokes: &["a b loose > q b", "x b"],
+                does: &[],
+                why: &[],
             },
             Case {
                 name: "deleted here meanwhile",
                 hub: "deleted",
                 spokes: &["a b out > x b", ""],
-                does: &["crm detached"],
+                does: &["crm outofscope"],
                 why: &[],
+            },
+            Case {
+                name: "and back again: it is a new record to us, not one to be deleted there",
+                hub: "deleted",
+                spokes: &["a b outside > x b", ""],
+                does: &["insert x b", "erp create f=x g=b", "crm base x b | x b", "crm live"],
+                why: &["record: FirstContact by crm"],
             },
         ],
     );

@@ -3,7 +3,8 @@
 //! Must not know: deletes, open conflicts.
 
 use crate::merge::testkit::*;
-use crate::rules::Collection;
+use crate::merge::*;
+use crate::rules::{Collection, Origin, Policy};
 
 /// Two texts, at two upstreams.
 fn two() -> Collection {
@@ -217,6 +218,50 @@ fn s46_an_unreadable_field_is_blocked_alone() {
                 why: &["f: blocked f at crm: `q` is not one of the listed values"],
             },
         ],
+    );
+}
+
+#[test]
+fn i10_a_bad_column_stands_still_alone() {
+    let collection = two();
+    let mut facts = facts(&collection, "~ y *", &["a b > q b", "a b"]);
+    facts.unreadable = vec![0];
+    let plan = decide(&collection, &facts);
+    assert_eq!(lines(&collection, &plan), ["crm update g=y @2", "erp update g=y @1"]);
+    assert_eq!(reasons(&collection, &plan), ["g: OneSide by local"]);
+    assert_eq!(plan.origins.iter().map(|(field, _)| *field).collect::<Vec<_>>(), [1], "nobody set the bad one");
+
+    let mut keyed = two();
+    keyed.fields[0].required = true;
+    assert_eq!(lines(&keyed, &decide(&keyed, &facts)), ["crm update g=y @2", "erp update g=y @1"], "not missing");
+    facts.spokes[1] = spoke(&keyed, "");
+    assert_eq!(lines(&keyed, &decide(&keyed, &facts)), ["crm update g=y @2"], "and nothing is created without it");
+}
+
+#[test]
+fn what_stands_still_is_named_where_it_does() {
+    let mut listed = two();
+    listed.fields[0].domain.one_of = Some(vec!["a".to_owned(), "c".to_owned()]);
+    let plan = decide(&listed, &facts(&listed, "q b *", &["a b > a !", "a b"]));
+    let named: Vec<(usize, &str)> = plan.blocked.iter().map(|one| (one.binding, one.reason.as_str())).collect();
+    let unlisted = "f: `q` is not one of the listed values";
+    assert_eq!(named, [(0, unlisted), (0, "g at crm: unknown token"), (1, unlisted)]);
+}
+
+#[test]
+fn no_side_stands_against_itself_after_a_change_of_the_rules() {
+    let mut collection = two();
+    let mut facts = facts(&collection, "x b", &["? b > y b", "x b"]);
+    let crm = Provenance { origin: Origin::from_name("crm"), source_time: Some(at(5)), observed_at: at(6) };
+    facts.origins = vec![Some(crm.clone()), Some(crm)];
+    let plan = decide(&collection, &facts);
+    assert_eq!(lines(&collection, &plan), ["conflict f Edit: crm=y local=x"]);
+    collection.fields[0].chain = vec![Policy::Latest, Policy::Manual];
+    let plan = decide(&collection, &facts);
+    assert_eq!(
+        lines(&collection, &plan),
+        ["set f=y", "erp update f=y @1", "crm base y b | y b"],
+        "when it was edited is not known: the time of what stood there before counts"
     );
 }
 

@@ -36,6 +36,7 @@ proptest! {
             hub: Hub::Never,
             origins: vec![None; 3],
             spokes: vec![spoke(Seen::Record(observation.clone()), false), spoke(Seen::Same, true)],
+            unreadable: Vec::new(),
             frozen: Vec::new(),
             now: at(2),
         };

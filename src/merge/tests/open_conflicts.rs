@@ -135,6 +135,20 @@ fn a_resolution_is_applied_everywhere() {
 }
 
 #[test]
+fn a_resolution_to_null_clears_what_first_contact_would_leave() {
+    let collection = two();
+    let mut facts = facts(&collection, "~ b", &["? b > x b", "? b > y b"]);
+    let conflict = decide(&collection, &facts).conflicts.remove(0);
+    assert_eq!(conflict.candidates.len(), 2);
+    facts.frozen = vec![freeze(&conflict, Some(Resolution::Values(values(&collection, "~"))))];
+    let plan = decide(&collection, &facts);
+    assert_eq!(
+        does(&plan),
+        ["crm update f=~ @2", "erp update f=~ @2", "crm base x b | x b", "erp base y b | y b", "closed f Resolved"]
+    );
+}
+
+#[test]
 fn s63_a_resolution_made_on_what_is_no_longer_said_is_refused() {
     for choice in [
         Resolution::Take(Origin::from_name("crm")),

@@ -47,13 +47,15 @@ fn a_group_moves_as_one() {
     );
 }
 
+/// `f` has an owner.
+fn owned(owner: &str, drift: Drift) -> Collection {
+    let mut owned = two();
+    owned.fields[0].owner = Some(Owner { origin: Origin::from_name(owner), drift });
+    owned
+}
+
 #[test]
 fn only_the_owner_sets_an_owned_field() {
-    let owned = |owner: &str, drift: Drift| {
-        let mut owned = two();
-        owned.fields[0].owner = Some(Owner { origin: Origin::from_name(owner), drift });
-        owned
-    };
     check(
         &owned("crm", Drift::Revert),
         &[
@@ -78,15 +80,93 @@ fn only_the_owner_sets_an_owned_field() {
                 does: &["set f=a"],
                 why: &["f: Owner by crm over local=q"],
             },
+        ],
+    );
+}
+
+#[test]
+fn an_owner_that_never_spoke_says_null() {
+    check(
+        &owned("crm", Drift::Revert),
+        &[
             Case {
-                name: "an owner that never spoke owns nothing yet, and gets nothing",
+                name: "an owner that does not have the record says null, and is not told what others say",
                 hub: "a b *",
                 spokes: &["", "a b > q b"],
-                does: &["crm create g=b", "erp update f=a @2", "erp base q b | q b"],
+                does: &["set f=~", "crm create g=b", "erp update f=~ @2", "erp base q b | q b"],
+                why: &["record: FirstContact by erp", "f: Owner by crm over erp=q local=a"],
+            },
+            Case {
+                name: "an owner that never showed the field says null: a local edit is set back",
+                hub: "a b *",
+                spokes: &["? b", "~ b"],
+                does: &["set f=~"],
+                why: &["f: Owner by crm over local=a"],
+            },
+            Case {
+                name: "and so is a foreign one, also if the hub has no value",
+                hub: "~ b",
+                spokes: &["? b", "? b > q b"],
+                does: &["erp update f=~ @2", "erp base q b | q b"],
+                why: &["f: Owner by crm over erp=q"],
+            },
+            Case {
+                name: "a foreign record comes in without what it may not set, which goes nowhere and is taken back",
+                hub: "-",
+                spokes: &["", "new q b"],
+                does: &["insert ~ b", "crm create g=b", "erp update f=~ @2", "erp base q b | q b", "erp live"],
                 why: &["record: FirstContact by erp", "f: Owner by crm over erp=q"],
+            },
+            Case {
+                name: "an owner whose record is gone had the last word",
+                hub: "q b *",
+                spokes: &["a b dead", "a b"],
+                does: &["set f=a", "crm create g=b"],
+                why: &["f: Owner by crm over local=q"],
+            },
+            Case {
+                name: "the owner's first word is taken, whatever stood there",
+                hub: "q b",
+                spokes: &["? b > x b", "q b"],
+                does: &["set f=x", "erp update f=x @1", "crm base x b | x b"],
+                why: &["f: Owner by crm over local=q"],
             },
         ],
     );
+}
+
+#[test]
+fn an_owner_that_cannot_be_asked_is_waited_for_unless_it_spoke_before() {
+    check(
+        &owned("crm", Drift::Revert),
+        &[
+            Case {
+                name: "an owner that cannot be asked and never spoke is waited for",
+                hub: "q y *",
+                spokes: &["blocked", "a b"],
+                does: &["erp update g=y @1"],
+                why: &["g: OneSide by local"],
+            },
+            Case {
+                name: "so is one that cannot be understood",
+                hub: "q b *",
+                spokes: &["? b > ! b", "a b"],
+                does: &[],
+                why: &["f: blocked f at crm: unknown token"],
+            },
+            Case {
+                name: "one that spoke before is not",
+                hub: "q b *",
+                spokes: &["a b blocked", "a b"],
+                does: &["set f=a"],
+                why: &["f: Owner by crm over local=q"],
+            },
+        ],
+    );
+}
+
+#[test]
+fn what_others_say_is_only_reported_where_the_rules_want_it() {
     check(
         &owned("crm", Drift::Report),
         &[
@@ -104,8 +184,26 @@ fn only_the_owner_sets_an_owned_field() {
                 does: &["crm update g=y @1", "erp update g=y @1"],
                 why: &["f: Owner by local over crm=a", "g: OneSide by local"],
             },
+            Case {
+                name: "where the owner never spoke, too",
+                hub: "q b *",
+                spokes: &["? b", "~ b"],
+                does: &[],
+                why: &["f: Owner by local over crm=~"],
+            },
+            Case {
+                name: "a foreign edit of what the owner leaves empty is reported and left",
+                hub: "~ b",
+                spokes: &["? b", "? b > q b"],
+                does: &["erp base ~ b | q b"],
+                why: &["f: Owner by crm over erp=q"],
+            },
         ],
     );
+}
+
+#[test]
+fn the_local_side_owns_as_an_upstream_does() {
     check(
         &owned("local", Drift::Revert),
         &[
@@ -117,13 +215,23 @@ fn only_the_owner_sets_an_owned_field() {
                 why: &["f: Owner by local over crm=q"],
             },
             Case {
-                name: "a local side without a value does not clear what it never had",
+                name: "a local side without a value says null, also on first contact",
                 hub: "~ b",
                 spokes: &["new q b", "~ b"],
-                does: &["crm base ? b | q b", "crm live"],
+                does: &["crm update f=~ @2", "crm base q b | q b", "crm live"],
                 why: &["f: Owner by local over crm=q"],
             },
         ],
+    );
+    check(
+        &owned("local", Drift::Report),
+        &[Case {
+            name: "or the foreign value is reported and left",
+            hub: "~ b",
+            spokes: &["new q b", "~ b"],
+            does: &["crm base ~ b | q b", "crm live"],
+            why: &["f: Owner by local over crm=q"],
+        }],
     );
 }
 

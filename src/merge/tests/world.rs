@@ -145,6 +145,7 @@ impl World {
             hub,
             origins: self.origins.clone(),
             spokes: spokes.collect(),
+            unreadable: Vec::new(),
             frozen: self.frozen.clone(),
             now: at(self.clock),
         }
@@ -242,9 +243,11 @@ impl World {
         let old = self.links[binding].as_ref().filter(|link| link.state == LinkState::Live);
         let (hub, base) = old.map_or((&[][..], &[][..]), |link| (&link.base_hub, &link.base_remote));
         let settled = settle(&self.collection, hub, base, values, Some(&slots));
-        let attempt = self.attempt(binding, values);
-        if !settled.refused.is_empty() {
-            self.refused.insert(attempt);
+        // A refusal is about the part that was not taken: the same part beside something new is sent again.
+        let part: Vec<(usize, Value)> =
+            values.iter().filter(|(field, _)| settled.refused.contains(field)).cloned().collect();
+        if !part.is_empty() {
+            self.refused.insert(self.attempt(binding, &part));
         }
         self.links[binding] = Some(Link {
             remote_id: "x1".to_owned(),
@@ -262,15 +265,14 @@ impl World {
         local + self.push(&plan)
     }
 
-    /// Every upstream has the row, in its own spelling or in the row's. An owner that never spoke claims nothing.
+    /// Every upstream has the row, in its own spelling or in the row's.
     pub fn agrees(&self) -> bool {
         let Some(row) = &self.row else { return self.remotes.iter().all(|remote| remote.record.is_none()) };
         self.remotes.iter().all(|remote| {
             remote.record.as_ref().is_some_and(|record| {
-                let silent = |field: usize| self.collection.fields[field].owner.is_some() && row[field].is_null();
                 let agrees =
                     |field: usize| record[field] == row[field] || record[field] == remote.habit.apply(&row[field]);
-                (0..row.len()).all(|field| silent(field) || agrees(field))
+                (0..row.len()).all(agrees)
             })
         })
     }

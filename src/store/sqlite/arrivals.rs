@@ -13,7 +13,7 @@ use crate::store::{CollectionKey, DirtyOp, LinkId, NewRecord, StoreError};
 use super::db::Db;
 use super::fault::{Failure, Res};
 use super::packed::Packed;
-use super::{hints, links, rows};
+use super::{echoes, hints, links, rows};
 
 pub(super) fn insert_new(
     db: &Db,
@@ -29,7 +29,9 @@ pub(super) fn insert_new(
     let mut hashes: Vec<(i32, Packed<'_>)> = Vec::with_capacity(new.len());
     for one in new {
         let record = one.link.record;
-        if let Err(failure) = rows::insert_with(&mut row, record, one.values) {
+        let inserted =
+            echoes::inserting(db, collection, record, one.values, || rows::insert_with(&mut row, record, one.values));
+        if let Err(failure) = inserted {
             outcomes.push(Err(refusal(db, failure)?));
             continue;
         }

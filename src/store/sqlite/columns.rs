@@ -39,7 +39,8 @@ pub(super) fn column(table: &str, field: &Field) -> ColumnShape {
     ColumnShape { name: field.name.clone(), affinity, says: format!("{table}.{} must be {must}", field.name), rule }
 }
 
-/// SQLite's date functions are exact judges of dates, but read many other things as well: GLOB goes first.
+/// SQLite's date functions are exact judges of dates, but read many other things as well: GLOB goes first. A CHECK is
+/// evaluated by whichever SQLite writes, and older ones repeat 30 February unless there is something to reckon: `+0 days`.
 fn of_type(name: &str, ty: &FieldType) -> (&'static str, String, String) {
     let text = |must: &str, rule: String| ("TEXT", must.to_owned(), rule);
     match ty {
@@ -58,14 +59,14 @@ fn of_type(name: &str, ty: &FieldType) -> (&'static str, String, String) {
         FieldType::Date => text(
             "a date such as 2024-01-31",
             format!(
-                "{name} IS NULL OR ({name} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]' AND date({name}) IS {name})"
+                "{name} IS NULL OR ({name} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]' AND date({name}, '+0 days') IS {name})"
             ),
         ),
         FieldType::Datetime => text(
             "a date-time such as 2024-01-31T09:30:00Z",
             format!(
                 "{name} IS NULL OR ({name} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][T ][0-9][0-9]:[0-9][0-9]*' \
-                 AND julianday({name}) IS NOT NULL AND date(substr({name}, 1, 10)) IS substr({name}, 1, 10))"
+                 AND julianday({name}) IS NOT NULL AND date(substr({name}, 1, 10), '+0 days') IS substr({name}, 1, 10))"
             ),
         ),
         FieldType::Json => text("JSON", format!("{name} IS NULL OR (typeof({name}) = 'text' AND json_valid({name}))")),

@@ -60,40 +60,47 @@ impl Db {
         Ok(count.cast_unsigned())
     }
 
-    /// Begins a write transaction in which the engine's own writes leave no hint.
+    /// Begins a write transaction.
     ///
     /// Where all triggers are ours none needs to fire: that saves their programs and, above all, a journal per
-    /// statement, half the cost of a row. Where a person has triggers, all fire and ours see the flag.
+    /// statement, half the cost of a row. Where a person has triggers all fire, and `echoes` takes back what the
+    /// engine's own writes leave.
     pub(super) fn begin_write(&self) -> Res<()> {
         self.exec("BEGIN IMMEDIATE", [])?;
         let schema: i64 = self.conn.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))?;
-        let fire = match self.triggers.get() {
-            Some((seen, fire)) if seen == schema => fire,
-            before => {
-                let foreign = self.count(
-                    "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name NOT GLOB 'sync_t_*'",
-                    [],
-                )?;
-                if before.is_none_or(|(_seen, fire)| fire != (foreign > 0)) {
-                    self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, foreign > 0)?;
-                }
-                self.triggers.set(Some((schema, foreign > 0)));
-                foreign > 0
-            }
-        };
-        if fire {
-            self.exec("UPDATE sync_engine SET engine = 1", [])?;
+        let before = self.triggers.get();
+        if before.is_some_and(|(seen, _fire)| seen == schema) {
+            return Ok(());
         }
+        let foreign =
+            self.count("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name NOT GLOB 'sync_t_*'", [])?;
+        if before.is_none_or(|(_seen, fire)| fire != (foreign > 0)) {
+            self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, foreign > 0)?;
+        }
+        self.triggers.set(Some((schema, foreign > 0)));
         Ok(())
     }
 
-    /// Commits; other programs never see the flag.
+    /// Commits.
     pub(super) fn commit_write(&self) -> Res<()> {
-        if self.triggers.get().is_some_and(|(_schema, fire)| fire) {
-            self.exec("UPDATE sync_engine SET engine = 0", [])?;
-        }
         self.exec("COMMIT", [])?;
         Ok(())
+    }
+
+    /// Whether triggers fire in this transaction.
+    pub(super) fn triggers_fire(&self) -> bool {
+        self.triggers.get().is_some_and(|(_schema, fire)| fire)
+    }
+
+    /// Does work on the tables' shape, which is no edit of any value: no trigger fires.
+    pub(super) fn without_triggers<T>(&self, work: impl FnOnce() -> Res<T>) -> Res<T> {
+        if !self.triggers_fire() {
+            return work();
+        }
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        let outcome = work();
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
+        outcome
     }
 
     /// Crosses the contract's border after reading.

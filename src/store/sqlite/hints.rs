@@ -91,6 +91,16 @@ pub(super) fn mark_all(db: &Db, collection: &Collection, key: CollectionKey, bin
     }
 }
 
+/// The hint as it was before a write of the engine's own.
+pub(super) fn restore(db: &Db, collection: CollectionKey, record: &RecordId, hint: Option<Dirty>) -> Res<()> {
+    db.exec("DELETE FROM sync_dirty WHERE collection = ?1 AND record = ?2", params![collection.0, record.0])?;
+    if let Some(Dirty { seen, op, at }) = hint {
+        let sql = "INSERT INTO sync_dirty (collection, record, op, at, seen) VALUES (?1, ?2, ?3, ?4, ?5)";
+        db.exec(sql, params![collection.0, record.0, op_name(op), at, seen])?;
+    }
+    Ok(())
+}
+
 fn hint(row: &Row<'_>, at: usize) -> rusqlite::Result<Dirty> {
     let op = match row.get_ref(at + 1)?.as_str()? {
         "insert" => DirtyOp::Insert,

@@ -7,6 +7,7 @@ mod clauses;
 mod columns;
 mod connect;
 mod db;
+mod echoes;
 mod fault;
 mod file;
 mod foreign;

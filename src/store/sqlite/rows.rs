@@ -7,6 +7,7 @@ use rusqlite::{CachedStatement, params};
 
 use crate::record::{Column, FieldError, FieldType, RecordId, Slot, Value};
 use crate::rules::Collection;
+use crate::store::StoreError;
 
 use super::db::Db;
 use super::fault::{Failure, Res};
@@ -87,6 +88,10 @@ pub(super) fn update_row(db: &Db, collection: &Collection, record: &RecordId, va
         bind(&mut statement, nth + 2, value)?;
     }
     if statement.raw_execute()? == 0 {
+        if row(db, collection, record)?.is_some() {
+            let reason = "a trigger of another program keeps the row as it is".to_owned();
+            return Err(Failure::Store(StoreError::Constraint { table: collection.name.clone(), reason }));
+        }
         return Err(Failure::state(format!("of {} {record}", collection.name), "there is no such row to update"));
     }
     Ok(())

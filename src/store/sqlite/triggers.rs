@@ -52,7 +52,7 @@ fn wanted(key: CollectionKey, collection: &Collection) -> Vec<(String, String)> 
     let mut add = |what: &str, event: &str, condition: &str, body: &str| {
         let name = format!("sync_t_{}.{what}", collection.name);
         let sql = format!(
-            "CREATE TRIGGER {} {event} ON {} WHEN (SELECT engine FROM sync_engine) = 0{condition} BEGIN{body} END",
+            "CREATE TRIGGER {} {event} ON {}{condition} BEGIN{body} END",
             quoted(&name),
             quoted(&collection.name),
         );
@@ -77,8 +77,8 @@ fn wanted(key: CollectionKey, collection: &Collection) -> Vec<(String, String)> 
     add("insert", "AFTER INSERT", "", &hint(key, "NEW.id", "insert"));
     // An id never changes: another one is another record.
     let moved = format!("{}{}", hint(key, "OLD.id", "delete"), hint(key, "NEW.id", "insert"));
-    add("move", "AFTER UPDATE", " AND NEW.id IS NOT OLD.id", &moved);
-    add("update", "AFTER UPDATE", " AND NEW.id IS OLD.id", &hint(key, "NEW.id", "update"));
+    add("move", "AFTER UPDATE", " WHEN NEW.id IS NOT OLD.id", &moved);
+    add("update", "AFTER UPDATE", " WHEN NEW.id IS OLD.id", &hint(key, "NEW.id", "update"));
     triggers.sort();
     triggers
 }

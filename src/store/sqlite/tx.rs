@@ -11,11 +11,11 @@ use crate::store::{
 };
 
 use super::db::Db;
-use super::{arrivals, hints, intents, journal, links, rows, shape, stage, state};
+use super::{arrivals, echoes, hints, intents, journal, links, shape, stage, state};
 
 impl Tx for Db {
     fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError> {
-        self.writing(|db| shape::prepare(db, rules))
+        self.writing(|db| db.without_triggers(|| shape::prepare(db, rules)))
     }
 
     fn register(&mut self, collection: &str, upstream: &str) -> Result<(CollectionKey, BindingKey), StoreError> {
@@ -27,7 +27,7 @@ impl Tx for Db {
     }
 
     fn insert_row(&mut self, collection: &Collection, record: &RecordId, values: &[Value]) -> Result<(), StoreError> {
-        self.writing(|db| rows::insert_row(db, collection, record, values))
+        self.writing(|db| echoes::insert_row(db, collection, record, values))
     }
 
     fn insert_new(
@@ -45,11 +45,11 @@ impl Tx for Db {
         record: &RecordId,
         values: &[(usize, Value)],
     ) -> Result<(), StoreError> {
-        self.writing(|db| rows::update_row(db, collection, record, values))
+        self.writing(|db| echoes::update_row(db, collection, record, values))
     }
 
     fn delete_row(&mut self, collection: &Collection, record: &RecordId) -> Result<(), StoreError> {
-        self.writing(|db| rows::delete_row(db, collection, record))
+        self.writing(|db| echoes::delete_row(db, collection, record))
     }
 
     fn index_match(

@@ -162,3 +162,45 @@ fn s64_killed_anywhere_it_ends_where_it_would_have_ended() {
     assert_eq!(world.rows("select count(*) from sync_link where state = 0"), [["12"]]);
     world.is_settled();
 }
+
+#[test]
+fn s52_what_waited_for_a_parent_does_not_wait_once_it_refers_to_none() {
+    let world = companies(&["crm"]);
+    let ann = world.put("crm", "/people", &json!({"email": "ann@x.io"}));
+    world.sync().exits(0);
+    for cured in [json!({"company_id": null}), json!({"company_id": null, "email": "eve@x.io"})] {
+        let edit = |patch: &Value| world.at("crm", |crm| crm.edit("/people", &ann, patch, now())).unwrap();
+        edit(&json!({"company_id": "99"}));
+        world.sync().exits(3);
+        edit(&cured);
+        world.sync().exits(0);
+        assert_eq!(world.aside(), []);
+        world.is_settled();
+    }
+}
+
+#[test]
+fn s53_a_record_that_refers_to_itself_waits_for_nobody() {
+    let world = companies(&["crm", "erp"]);
+    world.change_rules("rules.toml", |text| {
+        text.replace("title = \"text\"", "title = \"text\"\nparent = { type = \"ref\", to = \"companies\" }")
+            .replace("title = \".title\"", "title = \".title\"\nparent = \".parent_id\"")
+    });
+    world.put("crm", "/companies", &json!({"id": "7", "domain": "x.io", "parent_id": "7"}));
+    let refers_to_itself = |upstream: &str, domain: &str| {
+        let there = all(&world, upstream, "/companies").into_iter().find(|one| one["domain"] == domain).unwrap();
+        assert_eq!(there["parent_id"], there["id"], "{domain} at {upstream}");
+    };
+    world.sync().exits(0);
+    assert_eq!(world.rows("select parent = id from companies"), [["1"]]);
+    world.sync().exits(0);
+    refers_to_itself("erp", "x.io");
+    world.is_settled();
+
+    world.sql("insert into companies (id, domain, parent) values ('own', 'y.io', 'own')");
+    world.sync().exits(0);
+    world.sync().exits(0);
+    refers_to_itself("crm", "y.io");
+    refers_to_itself("erp", "y.io");
+    world.is_settled();
+}

@@ -6,14 +6,12 @@ CREATE TABLE sync_meta (
   value ANY
 ) STRICT, WITHOUT ROWID;
 
--- One row. `engine` is 1 only inside the engine's own transactions, so other programs always see 0 and their edits leave hints.
--- `seen` numbers the hints: a hint that came back after it was read never has the number that was read.
+-- One row. `seen` numbers the hints: a hint that came back after it was read never has the number that was read.
 CREATE TABLE sync_engine (
   one INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
-  engine INTEGER NOT NULL,
   seen INTEGER NOT NULL
 ) STRICT;
-INSERT INTO sync_engine (one, engine, seen) VALUES (1, 0, 0);
+INSERT INTO sync_engine (one, seen) VALUES (1, 0);
 
 CREATE TABLE sync_collection (
   collection INTEGER PRIMARY KEY NOT NULL,
@@ -43,7 +41,7 @@ CREATE TABLE sync_mapping (
   hash TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- state: 0 live, 1 deleted, 2 detached. `raw` stands last, so that the rest is read without its overflow pages.
+-- state: 0 live, 1 deleted, 2 detached, 3 out of scope. `raw` stands last, so that the rest is read without its overflow pages.
 -- `record` is the 16 bytes of a UUID here (else the id's text), as in sync_match: `WHERE record = unhex(replace(:id, '-', ''))`.
 CREATE TABLE sync_link (
   link INTEGER PRIMARY KEY NOT NULL,
@@ -63,7 +61,7 @@ CREATE TABLE sync_link (
   raw BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX sync_link_record ON sync_link (record, binding);
-CREATE INDEX sync_link_mapping ON sync_link (binding, mapping) WHERE state = 0;
+CREATE INDEX sync_link_mapping ON sync_link (binding, mapping) WHERE state IN (0, 3);
 
 -- The narrow side of a link: all that an unchanged record needs.
 CREATE TABLE sync_remote (
