@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::clock::Clock as _;
+use crate::clock::{Clock as _, new_id};
 use crate::sandbox::Sandbox;
 use crate::store::SqliteStore;
 
@@ -106,7 +106,12 @@ impl Hands {
             let key = self.new_key("local", idle);
             let (field, value) = self.new_value();
             self.note("local", &key, field, &value);
-            self.sql(&format!("INSERT INTO people (key, {field}) VALUES ('{key}', {})", sql_of(field, &value)));
+            // The default id would be drawn from the machine's clock and randomness.
+            let id = new_id(&self.clock);
+            self.sql(&format!(
+                "INSERT INTO people (id, key, {field}) VALUES ('{id}', '{key}', {})",
+                sql_of(field, &value)
+            ));
             return;
         };
         if act < 26 {
@@ -129,7 +134,10 @@ impl Hands {
     }
 
     fn sql(&self, text: &str) {
-        if let Err(error) = wait(self.store.as_another_program(text)) {
+        // Hints are stamped by SQLite, which reads the machine's clock.
+        let now = self.now().timestamp_micros();
+        let text = format!("{text}; UPDATE sync_dirty SET at = {now} WHERE at > {now}");
+        if let Err(error) = wait(self.store.as_another_program(&text)) {
             self.say(format!("! {text}: {error}"));
         }
     }

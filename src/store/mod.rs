@@ -190,7 +190,7 @@ pub trait View {
     fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
     /// The name under which a mapping was registered.
     fn mapping(&self, mapping: MappingKey) -> Result<Option<String>, StoreError>;
-    /// The engine's own state text of an upstream (JSON: pinned account, pause, last error).
+    /// The engine's own state text of an upstream (JSON, shaped by `reconcile`).
     fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError>;
     /// Open conflicts, or all; newest last.
     fn conflicts(&self, filter: &ConflictFilter) -> Result<Vec<ConflictRow>, StoreError>;
@@ -283,6 +283,8 @@ pub trait Tx: View {
     fn unstage(&mut self, binding: BindingKey, remote_id: &str) -> Result<(), StoreError>;
 
     // -- state of the engine --
+    /// Sets an upstream's state.
+    fn set_upstream_state(&mut self, upstream: &str, state: &str) -> Result<(), StoreError>;
     /// Sets a note of the engine's own.
     fn set_note(&mut self, name: &str, text: &str) -> Result<(), StoreError>;
     /// Sets a binding's cursor state.

@@ -116,6 +116,21 @@ impl Client {
         build_request(&self.upstream.base_url, &self.secrets, request, holes)
     }
 
+    /// Until when the upstream asked to be left alone, where that is still to come: kept across processes by the caller.
+    pub fn asked_until(&self) -> Option<DateTime<Utc>> {
+        let left = self.state().asked_until.checked_sub(self.clock.monotonic())?;
+        if left.is_zero() { None } else { self.at(left) }
+    }
+
+    /// Leaves the upstream alone until then, as an earlier process was asked to.
+    pub fn leave_alone_until(&self, until: DateTime<Utc>) {
+        let left = (until - self.clock.now()).to_std().unwrap_or_default().min(super::WAIT_MAX);
+        let until = self.clock.monotonic() + left;
+        let mut state = self.state();
+        state.budgets.close_gate(until);
+        state.asked_until = state.asked_until.max(until);
+    }
+
     /// The resolved secrets, to fill templates with.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets

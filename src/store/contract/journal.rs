@@ -160,6 +160,8 @@ pub(in crate::store) fn passes_cursors_upstreams_and_history_read_back(on: &Fixt
     assert_eq!(on.read(|view| view.passes(Some("companies"), 9)), []);
     assert_eq!(on.read(move |view| view.cursor(binding)), Some("b".to_owned()));
     assert_eq!(on.read(|view| view.upstream_state("crm")), None);
+    on.write(|tx| tx.set_upstream_state("crm", "{}")).expect("set");
+    assert_eq!(on.read(|view| view.upstream_state("crm")), Some("{}".to_owned()));
     let line = |record: &str, field: &str| HistoryRow {
         id: 0,
         pass: 1,

@@ -86,6 +86,12 @@ pub(super) fn upstream_state(db: &Db, upstream: &str) -> Res<Option<String>> {
     db.one("SELECT state FROM sync_upstream WHERE upstream = ?1", params![upstream], |row| row.get(0))
 }
 
+pub(super) fn set_upstream_state(db: &Db, upstream: &str, state: &str) -> Res<()> {
+    let sql = "INSERT OR REPLACE INTO sync_upstream (upstream, state) VALUES (?1, ?2)";
+    db.exec(sql, params![upstream, state])?;
+    Ok(())
+}
+
 pub(super) fn passes(db: &Db, collection: Option<&str>, limit: usize) -> Res<Vec<PassRow>> {
     let mut clauses = Clauses::new(
         "SELECT id, collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash, error FROM sync_pass",

@@ -122,6 +122,10 @@ impl Tx for Db {
         self.writing(|db| stage::unstage(db, binding, remote_id))
     }
 
+    fn set_upstream_state(&mut self, upstream: &str, text: &str) -> Result<(), StoreError> {
+        self.writing(|db| state::set_upstream_state(db, upstream, text))
+    }
+
     fn set_note(&mut self, name: &str, text: &str) -> Result<(), StoreError> {
         self.writing(|db| state::set_note(db, name, text))
     }

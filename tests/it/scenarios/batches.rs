@@ -72,6 +72,20 @@ fn s43_a_long_wait_is_kept_across_runs() {
     assert_eq!(there(&world), "1 1 1 1 1");
 }
 
+#[test]
+fn f24_a_long_wait_that_a_listing_was_asked_for_holds_for_the_next_process() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    five(&world);
+    world.forget_requests();
+    let listing = Matcher::exactly(Method::GET, "/contacts");
+    world.at("crm", |crm| crm.push_fault(listing, Fault::throttled("7200")));
+    world.sync().exits(6);
+    assert_eq!(world.lines_at("crm").len(), 1);
+    let ran = world.sync().exits(6);
+    assert_eq!(world.lines_at("crm"), Vec::<String>::new(), "{ran:#?}");
+    assert!(ran.stdout.contains("asks to wait"), "{ran:#?}");
+}
+
 const BATCH: &str = r#"
 [binding.contacts.crm.write.batch]
 request = { method = "POST", path = "/contacts/batch" }
