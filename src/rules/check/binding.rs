@@ -45,6 +45,8 @@ pub struct Survey {
     pub incremental: bool,
     /// Where deletes are taken from absence.
     pub absence: Option<Span>,
+    /// Where pages are counted.
+    pub counted: Option<Span>,
     /// The map entries, also those with errors.
     pub maps: Vec<MapSurvey>,
 }
@@ -111,6 +113,7 @@ pub fn lower(place: &Place<'_>, raw: &At<grammar::Binding>, cx: &mut Cx<'_>) -> 
         updated_at: ways.pull && !raw.updated_at.is_absent(),
         incremental: ways.pull && read.incremental,
         absence: read.absence,
+        counted: read.counted,
         maps: mapped.survey,
     };
     let built = || {

@@ -171,6 +171,19 @@ fn check_absence(raw: &grammar::Collection, surveys: &[Survey], cx: &mut Cx<'_>)
                 .label("needs complete listings")
                 .help("write full_scan = \"0 3 * * *\" in the collection");
         }
+        if let Some(span) = survey.counted {
+            cx.notes
+                .warning(
+                    span,
+                    format!(
+                        "a record at `{}` may never be read: when one before it goes while pages are counted, it moves to a \
+                         page that was read already",
+                        survey.upstream
+                    ),
+                )
+                .label("counted pages, then only what changed")
+                .help("write full_scan = \"0 3 * * *\" in the collection");
+        }
     }
 }
 

@@ -25,11 +25,13 @@ pub struct Reading {
     pub incremental: bool,
     /// Where deletes are taken from absence.
     pub absence: Option<Span>,
+    /// Where pages are counted, so that they shift when records come and go meanwhile.
+    pub counted: Option<Span>,
 }
 
 /// Checks how a binding reads.
 pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<'_>) -> Reading {
-    let mut reading = Reading { read: None, tombstone: None, incremental: false, absence: None };
+    let mut reading = Reading { read: None, tombstone: None, incremental: false, absence: None, counted: None };
     let Some(at) = raw.read.get() else {
         if ways.pull && raw.read.is_absent() {
             let (collection, upstream) = (place.collection, place.upstream);
@@ -51,6 +53,8 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
         inert_for_direction(&at.page, "page", "push", cx);
     }
     reading.absence = at.deletes.get().filter(|at| matches!(at.value, grammar::Deletes::Absence(_))).map(|at| at.span);
+    let counted = |page: &grammar::Page| matches!(page, grammar::Page::Page(_) | grammar::Page::Offset(_));
+    reading.counted = at.page.get().filter(|at| counted(&at.value)).map(|at| at.span);
     reading.incremental = match &at.incremental {
         Key::Given(at) => !matches!(at.value, grammar::Incremental::None(_)),
         Key::Bad => true,
