@@ -33,7 +33,10 @@ pub async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, CliError> {
     };
     tokio::select! {
         told = tell(&folder, out) => told?,
-        () = interrupted => return Err(CliError::Other("interrupted; nothing is left behind".to_owned())),
+        () = interrupted => return Err(CliError::Other(match &folder {
+            Folder::Temporary(_) => "interrupted; nothing is left behind".to_owned(),
+            Folder::Kept(path) => format!("interrupted; what was made so far is in {}", path.display()),
+        })),
     }
     if let Folder::Kept(path) = &folder {
         let path = path.display();

@@ -40,6 +40,15 @@ fn the_demo_tells_its_story_ends_well_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn the_demo_is_kept_in_a_folder_named_relative_to_the_current_one() {
+    let bench = Bench::empty();
+    let ran = bench.run(&["demo", "--keep", "kept/here"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let ran = bench.run(&["--config", "kept/here/reconciled.toml", "status", "--json"]);
+    assert_eq!(ran.json()["collections"][1]["records"], 14, "the command that it ends with works: {}", ran.err);
+}
+
+#[test]
 fn the_demo_keeps_its_hands_off_a_folder_with_something_in_it() {
     let bench = Bench::with_rules();
     let ran = bench.run(&["demo", "--keep", "."]);
