@@ -92,3 +92,16 @@ fn an_upstream_that_does_not_answer_is_told_by_check_online() {
     assert!(ran.out.contains("failed") && ran.out.contains("GET /me"), "{}", ran.out);
     assert_eq!(bench.names(), ["sync-rules"]);
 }
+
+#[test]
+fn an_upstream_without_a_probe_is_unavailable_when_its_listing_fails() {
+    let bench = Bench::with_rules();
+    let ran = bench.run(&["check", "--online"]);
+    assert_eq!(ran.code, 6, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("1 upstream failed; the rules are good"), "{}", ran.out);
+    assert!(!ran.out.contains("account") && !ran.out.lines().any(|line| line.starts_with("ok ")), "{}", ran.out);
+    let json = bench.run(&["check", "--online", "--json"]).json();
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["upstreams"][0]["asked"], false);
+    assert_eq!(json["upstreams"][0]["ok"], false);
+}
