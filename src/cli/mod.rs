@@ -12,6 +12,7 @@ mod diff;
 mod entry;
 mod exit;
 mod explain;
+mod explain_text;
 mod find;
 mod history;
 mod online;

@@ -84,7 +84,9 @@ pub async fn ask(workspace: &Workspace, rules: &Arc<Ruleset>, out: &Out) -> Resu
     for collection in rules.in_order() {
         for binding in &collection.bindings {
             let name = &binding.upstream.name;
-            let Some(answer) = answers.iter_mut().find(|answer| answer.upstream == *name && answer.ok) else { continue };
+            let Some(answer) = answers.iter_mut().find(|answer| answer.upstream == *name && answer.ok) else {
+                continue;
+            };
             let (Some(client), Some(_)) = (clients.get(name), &binding.read) else { continue };
             let sample = sample(client, collection, binding).await;
             answer.note(&sample);

@@ -168,6 +168,9 @@ fn troubles(report: &PassReport) -> String {
             }
         }
     }
+    for note in &report.notes {
+        line(style::CHANGED, &style::clean(note));
+    }
     if report.conflicts_open > 0 {
         let open = count(report.conflicts_open, "conflict");
         line(
@@ -327,6 +330,7 @@ mod tests {
         done.halt = Some(3);
         done.conflicts_open = 2;
         done.conflicts_opened = 1;
+        done.notes = vec!["the resolution of conflict 4 was not applied: crm changed after it was given".to_owned()];
         done.upstreams = vec![UpstreamReport {
             upstream: "crm".to_owned(),
             read: "incremental".to_owned(),

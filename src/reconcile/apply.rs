@@ -3,12 +3,13 @@
 //! Must not know: guards, other records.
 
 use crate::merge::{
-    self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Seen,
-    Spoke,
+    self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Rule,
+    Seen, Spoke,
 };
 use crate::record::{RecordId, Slot, Value};
 use crate::store::{
-    ConflictRow, DirtyOp, HistoryRow, LinkRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx,
+    ConflictRow, DirtyOp, HistoryFilter, HistoryRow, LinkRow, LinkUpdate, NewLink, OriginRow, QuarantineRow,
+    StoreError, Tx,
 };
 
 use crate::upstream::SendOp;
@@ -18,6 +19,7 @@ use super::context::{Pass, local_subject, remote_subject};
 use super::gather::Gathered;
 use super::intend;
 use super::observe;
+use super::refusal::note_refused;
 use super::report::{Change, Counts, FieldChange};
 use super::wire;
 
@@ -32,6 +34,8 @@ pub struct Applied {
     pub conflicts_opened: u64,
     /// For people and programs.
     pub changes: Vec<Change>,
+    /// Resolutions that were not followed, in words.
+    pub notes: Vec<String>,
 }
 
 /// Applies a plan. A row that the table refuses (a unique value) sets the record aside and changes nothing else.
@@ -59,8 +63,9 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
     note_ignored(tx, pass, found)?;
     apply_origins(tx, pass, found, plan)?;
     apply_conflicts(tx, pass, found, plan, &mut applied)?;
+    applied.notes = note_refused(tx, pass, found, plan)?;
     for decision in &plan.decisions {
-        remember(tx, pass, found, decision)?;
+        remember(tx, pass, found, plan, decision)?;
     }
     clear_hint(tx, pass, found)?;
     for key in &found.answered {
@@ -405,11 +410,25 @@ fn conflict_change(pass: &Pass, found: &Gathered, conflict: &Conflict) -> Change
     told
 }
 
-/// What was decided about fields is remembered where something changed or somebody lost.
-fn remember(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, decision: &Decision) -> Result<(), StoreError> {
-    if decision.before == decision.after && decision.losers.is_empty() {
+/// What was decided about fields is remembered where something changed or somebody lost; that a row goes, always, with
+/// what it was; that another program deleted it, once.
+fn remember(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    found: &Gathered,
+    plan: &RecordPlan,
+    decision: &Decision,
+) -> Result<(), StoreError> {
+    let goes = decision.fields.is_empty() && plan.local == LocalChange::Delete;
+    let gone = decision.rule == Rule::LocalDelete;
+    if decision.before == decision.after && decision.losers.is_empty() && !goes && !gone {
         return Ok(());
     }
+    let filter = HistoryFilter { record: Some(found.record.clone()), limit: 1, ..HistoryFilter::default() };
+    if gone && tx.history(&filter)?.iter().any(|last| last.rule == wire::rule_name(&decision.rule)) {
+        return Ok(());
+    }
+    let before = if goes { hub_values(found) } else { &decision.before };
     let tried: Vec<String> =
         decision.tried.iter().map(|(rule, why)| format!("{}: {why}", wire::rule_name(rule))).collect();
     let detail = serde_json::json!({
@@ -427,7 +446,7 @@ fn remember(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, decision: &Decision)
         origin: decision.winner.as_ref().map_or("", |origin| origin.name()).to_owned(),
         target: None,
         rule: wire::rule_name(&decision.rule),
-        before: Some(wire::values_to_json(&decision.before).to_string()),
+        before: Some(wire::values_to_json(before).to_string()),
         after: Some(wire::values_to_json(&decision.after).to_string()),
         detail: (!decision.losers.is_empty() || !decision.tried.is_empty()).then(|| detail.to_string()),
     })

@@ -381,6 +381,7 @@ impl Run<'_> {
             }
         }
         self.report.conflicts_opened += round.conflicts_opened;
+        self.report.notes.extend(round.notes);
         self.report.changes.extend(round.changes);
         self.report.changes_omitted += round.changes_omitted;
     }

@@ -85,6 +85,8 @@ pub struct PassReport {
     pub conflicts_open: u64,
     /// Conflicts opened by this pass.
     pub conflicts_opened: u64,
+    /// Resolutions that were not followed, and why; at most [`PassReport::CHANGES_MAX`].
+    pub notes: Vec<String>,
     /// Records set aside after the pass.
     pub quarantined: u64,
     /// Records waiting for another (a child for its parent).

@@ -15,6 +15,7 @@ use super::super::args::DemoArgs;
 use super::super::conflicts;
 use super::super::exit::{CliError, Exit};
 use super::super::explain;
+use super::super::explain_text;
 use super::super::out::Out;
 use super::super::report::{changes_text, run_text};
 use super::super::style::{self, paint};
@@ -180,7 +181,7 @@ impl Teller<'_> {
         })
         .await?;
         match explained {
-            Some(explained) => self.data(&explain::text(&explained, self.out.width())),
+            Some(explained) => self.data(&explain_text::text(&explained, self.out.width())),
             None => Ok(()),
         }
     }

@@ -98,7 +98,11 @@ fn history_and_conflicts_can_be_asked_by_people_and_programs() {
     let bench = after_the_demo();
     let id = contact(bench, "ann@acorn.example");
     let history = bench.run(&["history", "--record", &id, "--field", "name", "--json"]).json();
-    assert_eq!(history["history"][0]["after"][0], "Ann Bell-Young");
+    let lines = history["history"].as_array().unwrap();
+    let local = lines.iter().find(|line| line["kind"] == "local").unwrap();
+    assert_eq!(local["after"][0], "Ann Bell-Young");
+    let push = lines.iter().find(|line| line["kind"] == "push").unwrap();
+    assert_eq!((&push["op"], &push["fields"][0]), (&"update".into(), &"name".into()), "a write that sent the field");
     assert!(bench.run(&["history", "--limit", "3"]).out.contains("pass "));
     let ran = bench.run(&["conflicts", "--all", "--json"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
