@@ -2,8 +2,6 @@
 //!
 //! Must not know: the rules language; how HTTP is spoken.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use crate::rules::{Diagnostic, Ruleset, Severity, render};
@@ -101,12 +99,6 @@ fn extent(rules: &Ruleset) -> Extent {
 
 fn text(findings: &Findings, drawn: &str, unavailable: u64, width: usize) -> String {
     let mut text = drawn.to_owned();
-    for secret in &findings.missing_secrets {
-        writeln!(text, "secret {} is missing; looked at:", style::paint(style::HEAD, &secret.name)).ok();
-        for place in &secret.looked_at {
-            writeln!(text, "  {place}").ok();
-        }
-    }
     if let Some(answers) = &findings.upstreams {
         text += &super::online::text(answers, findings.samples.as_deref().unwrap_or_default(), width);
     }
@@ -129,28 +121,4 @@ fn text(findings: &Findings, drawn: &str, unavailable: u64, width: usize) -> Str
     let warnings =
         if findings.warnings > 0 { format!(", {}", count(findings.warnings, "warning")) } else { String::new() };
     text + &verdict + &warnings + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_secret_is_listed_with_the_places() {
-        let findings = Findings {
-            ok: false,
-            errors: 1,
-            warnings: 2,
-            files: vec!["a.toml".to_owned()],
-            diagnostics: Vec::new(),
-            missing_secrets: vec![Secret { name: "key".to_owned(), looked_at: vec!["file secrets/key".to_owned()] }],
-            rules: None,
-            upstreams: None,
-            samples: None,
-        };
-        assert_eq!(
-            style::bare(&text(&findings, "", 0, 80)),
-            "secret key is missing; looked at:\n  file secrets/key\nnot usable 1 file: 1 error, 2 warnings\n"
-        );
-    }
 }

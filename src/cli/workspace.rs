@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,17 +91,22 @@ impl Workspace {
     pub fn examine(&self, secrets: SecretsAre) -> Result<Examined, CliError> {
         let sources: Vec<Source> = load_rule_files(&self.settings.rules_dir)?
             .into_iter()
-            .map(|file| Source { path: file.path.display().to_string(), text: file.text })
+            .map(|file| Source {
+                path: file.path.display().to_string(),
+                text: file.text,
+                defect: file.defect.map(|defect| (defect.at, defect.reason)),
+            })
             .collect();
         let missing: RefCell<BTreeMap<String, MissingSecret>> = RefCell::default();
-        let has_secret = |name: &str| match (secrets, self.secrets.find(name)) {
-            (SecretsAre::Unused, _) | (SecretsAre::Needed, Ok(_)) => true,
+        let find_secret = |name: &str| match (secrets, self.secrets.find(name)) {
+            (SecretsAre::Unused, _) | (SecretsAre::Needed, Ok(_)) => Ok(()),
             (SecretsAre::Needed, Err(why)) => {
+                let looked = format!("looked at:\n{}", why.looked.join("\n"));
                 missing.borrow_mut().insert(name.to_owned(), why);
-                false
+                Err(looked)
             }
         };
-        let checked = check(&sources, &Context { vars: &self.settings.vars, has_secret: &has_secret });
+        let checked = check(&sources, &Context { vars: &self.settings.vars, find_secret: &find_secret });
         Ok(Examined {
             sources,
             diagnostics: checked.diagnostics,
@@ -197,14 +201,11 @@ fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item 
     })
 }
 
-/// The drawing of all errors (warnings are `check`'s business), with the places that were looked at for secrets.
+/// The drawing of all errors; warnings are `check`'s business.
 fn errors_text(examined: &Examined, out: &Out) -> String {
     let errors: Vec<Diagnostic> =
         examined.diagnostics.iter().filter(|note| note.severity == Severity::Error).cloned().collect();
     let mut text = render(&errors, &examined.sources, out.colors_talk(), out.width());
-    for missing in &examined.missing {
-        writeln!(text, "{missing}").ok();
-    }
     text.push_str(
         "error: the rules cannot be used as they are; `reconciled check` checks them without touching anything",
     );

@@ -9,8 +9,10 @@ use std::ops::Range;
 pub struct Source {
     /// As shown in diagnostics, e.g. `sync-rules/crm.toml`.
     pub path: String,
-    /// The whole text.
+    /// The whole text, or as much of it as could be read.
     pub text: String,
+    /// Where and why it is not whole.
+    pub defect: Option<(usize, String)>,
 }
 
 /// How bad it is.
@@ -27,6 +29,8 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiagnosticKind {
+    /// The file, or a part of it, could not be read.
+    Unreadable,
     /// The file is no TOML.
     Syntax,
     /// There is no such key.
@@ -146,12 +150,23 @@ impl Note {
 pub struct Notes<'a> {
     sources: &'a [Source],
     notes: Vec<Note>,
+    orphans: Vec<(Span, String)>,
 }
 
 impl<'a> Notes<'a> {
     /// An empty collector.
     pub fn new(sources: &'a [Source]) -> Self {
-        Self { sources, notes: Vec::new() }
+        Self { sources, notes: Vec::new(), orphans: Vec::new() }
+    }
+
+    /// Keeps a text that stands in something which was refused, so that what it refers to is checked all the same.
+    pub fn keep_orphan(&mut self, span: Span, text: &str) {
+        self.orphans.push((span, text.to_owned()));
+    }
+
+    /// The texts that were kept so far; none is left.
+    pub fn take_orphans(&mut self) -> Vec<(Span, String)> {
+        std::mem::take(&mut self.orphans)
     }
 
     /// Adds an error.
@@ -254,7 +269,7 @@ fn resolve(sources: &[Source], note: Note) -> Diagnostic {
 
 fn kind_label(kind: DiagnosticKind) -> &'static str {
     match kind {
-        DiagnosticKind::Syntax | DiagnosticKind::Advice => "here",
+        DiagnosticKind::Unreadable | DiagnosticKind::Syntax | DiagnosticKind::Advice => "here",
         DiagnosticKind::UnknownKey => "unknown key",
         DiagnosticKind::UnknownName => "unknown name",
         DiagnosticKind::WrongType => "wrong type",

@@ -43,7 +43,8 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
         inert_for_direction(&at.batch, "write.batch", "pull", cx);
         return None;
     }
-    if at.create.is_absent() && at.update.is_absent() {
+    // What a direction that cannot be read asks for is not known.
+    if at.create.is_absent() && at.update.is_absent() && !matches!(raw.direction, Key::Bad) {
         no_writes(place, raw, cx);
     }
     let create = at.create.get().map(|at| create(place, at, cx));
