@@ -28,6 +28,7 @@ mod show;
 mod sides;
 mod sim;
 mod status;
+mod stop;
 mod style;
 mod workspace;
 

@@ -92,7 +92,7 @@ impl Stage {
         let settings = Settings::load(&overrides, &Environment::new(), Path::new(""))?;
         let workspace = Workspace::from_settings(settings);
         let rules = workspace.rules(SecretsAre::Needed, out)?;
-        let store = workspace.store_to_run()?;
+        let store = workspace.store_to_run(&rules)?;
         let engine = workspace.engine(Arc::clone(&store), &rules, &out.silenced()).await?;
         let database = workspace.settings().database.clone();
         Ok(Self { crm, billing, rules, store, clock, engine, database })

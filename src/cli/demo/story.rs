@@ -18,6 +18,7 @@ use super::super::explain;
 use super::super::explain_text;
 use super::super::out::Out;
 use super::super::report::{changes_text, run_text};
+use super::super::stop::Stop;
 use super::super::style::{self, paint};
 use super::stage::{Folder, Stage, records};
 
@@ -27,14 +28,10 @@ const TABLE: &str = "SELECT email, name, phone, status, balance FROM contacts OR
 /// Tells the story; Ctrl-C ends it, and takes the temporary folder along.
 pub async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, CliError> {
     let folder = Folder::make(args.keep.as_deref())?;
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+    let mut stop = Stop::listen();
     tokio::select! {
         told = tell(&folder, out) => told?,
-        () = interrupted => return Err(CliError::Other(match &folder {
+        () = stop.asked() => return Err(CliError::Other(match &folder {
             Folder::Temporary(_) => "interrupted; nothing is left behind".to_owned(),
             Folder::Kept(path) => format!("interrupted; what was made so far is in {}", path.display()),
         })),
