@@ -145,7 +145,12 @@ fn apply_local(
         }
     };
     index(tx, pass, &found.record)?;
-    applied.changes.push(change(pass, found, "local", action, fields, None));
+    let mut told = change(pass, found, "local", action, fields, None);
+    if plan.local == LocalChange::Delete {
+        let about_existence = plan.decisions.iter().rev().find(|decision| decision.fields.is_empty());
+        told.rule = about_existence.map(|decision| wire::rule_name(&decision.rule));
+    }
+    applied.changes.push(told);
     Ok(())
 }
 
@@ -511,6 +516,7 @@ pub fn change(
         request: None,
         atomic: true,
         note,
+        rule: None,
         conflict: None,
     }
 }
@@ -541,6 +547,7 @@ pub fn inserted(pass: &Pass, upstream: &str, record: &RecordId, row: &[Slot]) ->
         request: None,
         atomic: true,
         note: None,
+        rule: None,
         conflict: None,
     }
 }

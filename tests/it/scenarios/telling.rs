@@ -118,6 +118,9 @@ fn an_open_conflict_hides_older_decisions_and_a_stale_choice_is_told() {
     says(&world.run(&["resolve", "1", "--take", "zz"]).exits(2).stderr, &["the sides are: ", "base"]);
     let answer = world.run(&["resolve", "1", "--value", "\"9\""]).exits(0).stdout;
     says(&answer, &["conflict 1: phone = 9: written down, the next pass applies it"]);
+    let plan = said(&world, &["plan"]);
+    says(&plan, &["decided by a person, to be done here"]);
+    assert!(!plan.contains("changed upstream"), "{plan}");
     // The person chose without knowing of this.
     world.edit("crm", &ann_there, &json!({"phone": "6"}));
     let note = "the resolution of conflict 1 was not applied: crm changed after it was given";
@@ -129,4 +132,61 @@ fn an_open_conflict_hides_older_decisions_and_a_stale_choice_is_told() {
     world.run(&["resolve", "1", "--take", "crm"]).exits(0);
     assert!(!said(&world, &["conflicts"]).contains(note), "a new choice was made");
     world.sync().exits(0);
+}
+
+#[test]
+fn what_is_made_anew_replaces_nothing() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.change_rules("rules.toml", |rules| {
+        rules.replace(
+            "on_remote_delete = \"propagate\"",
+            "on_remote_delete = \"restore\"\nlimits = { delete = \"100%\" }",
+        )
+    });
+    let ann = world.add_ann("crm");
+    world.add("crm", &json!({"email": "zed@x.io", "name": "Zed"}));
+    world.sync().exits(0);
+    world.at("crm", |sandbox| sandbox.remove("/contacts", &ann, crate::hands::now())).unwrap();
+    let plan = said(&world, &["plan"]);
+    says(&plan, &["POST /contacts", "ann@x.io"]);
+    assert!(!plan.contains(" → ann@x.io"), "{plan}");
+}
+
+#[test]
+fn the_first_halt_is_planned_without_a_number_that_no_pass_stored() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    for name in ["a", "b", "c"] {
+        world.add("crm", &json!({"email": format!("{name}@x.io"), "name": name}));
+    }
+    world.sync().exits(0);
+    world.sql("delete from contacts");
+    let plan = world.run(&["plan"]).exits(5);
+    says(&plan.stdout, &["`reconciled run --once` stores the halt, then approve it"]);
+    assert!(!plan.stdout.contains("approve 1"), "{plan:#?}");
+    world.run(&["run", "--once"]).exits(5);
+    says(&world.run(&["plan"]).exits(5).stdout, &["`reconciled approve 1` lets it through"]);
+}
+
+#[test]
+fn an_upstream_that_is_down_is_told_once_and_its_requests_count() {
+    let mut world = World::with_contacts(&["crm"], |_, _| {});
+    world.settings_of_upstreams("retry = { attempts = 1 }");
+    let url = world
+        .command()
+        .get_envs()
+        .find(|(name, _)| *name == "RECONCILED__VARS__CRM_URL")
+        .unwrap()
+        .1
+        .unwrap()
+        .to_owned();
+    world.kill("crm");
+    let run = |arguments: &[&str]| {
+        crate::world::Ran::of(world.command().env("RECONCILED__VARS__CRM_URL", &url).args(arguments).output().unwrap())
+    };
+    let ran = run(&["run", "--once"]).exits(6);
+    assert_eq!(ran.stdout.matches("crm: GET").count(), 1, "{ran:#?}");
+    assert!(!ran.stderr.contains("GET") && !ran.stderr.contains("tick"), "{ran:#?}");
+    assert_eq!(run(&["--json", "run", "--once"]).report("contacts")["upstreams"][0]["requests"], 1);
+    let status = run(&["status"]).exits(6);
+    assert_eq!(status.stdout.matches("GET /contacts").count(), 1, "{status:#?}");
 }

@@ -82,12 +82,14 @@ fn an_unknown_key_at_the_top_hides_no_unknown_name() {
     let binding = BINDING.replace("[binding.contacts.crm]", "[binding.contacts.crmm]");
     let erp = BINDING.replace("[binding.contacts.crm]", "[binding.contacts.erp]");
     assert_eq!(
-        said(&[("a.toml", UPSTREAM), ("b.toml", COLLECTION), ("c.toml", &binding), ("d.toml", &erp), ("e.toml", extra)]),
-        [
-            "c.toml:1 there is no upstream `crmm`",
-            "e.toml:1 unknown key `upstraem`",
-            "e.toml:3 unknown key `thing`",
-        ],
+        said(&[
+            ("a.toml", UPSTREAM),
+            ("b.toml", COLLECTION),
+            ("c.toml", &binding),
+            ("d.toml", &erp),
+            ("e.toml", extra)
+        ]),
+        ["c.toml:1 there is no upstream `crmm`", "e.toml:1 unknown key `upstraem`", "e.toml:3 unknown key `thing`",],
         "what stands under a misspelt key is there all the same"
     );
 }
