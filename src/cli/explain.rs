@@ -154,8 +154,11 @@ pub fn explain(
             },
         });
     }
-    let about_existence =
-        |row: &&HistoryRow| row.kind == "local" && row.field.is_empty() && row.rule != "first_contact";
+    // A line that only says what a row held when it came is no word about its end.
+    let about_existence = |row: &&HistoryRow| {
+        let came = row.before.is_none() && row.after.is_some();
+        row.kind == "local" && row.field.is_empty() && row.rule != "first_contact" && !came
+    };
     let deleted = history.iter().find(about_existence).filter(|_| !sides.exists).map(Entry::from);
     let fields = sides
         .fields

@@ -51,10 +51,10 @@ pub struct Entry {
     pub target: Option<String>,
     /// The rule that decided.
     pub rule: String,
-    /// Before, one value per field.
+    /// Before, one value per field; of a row that went an object by field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Box<RawValue>>,
-    /// After, one value per field; of a write an object of what was sent, by field.
+    /// After, one value per field; of a write and of a row that came an object by field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Box<RawValue>>,
     /// Losing values, and rules that were tried.
@@ -182,9 +182,7 @@ fn change(entry: &Entry, max: usize) -> String {
         return style::clean(&note);
     }
     if entry.fields.is_empty() {
-        let was = entry.before.as_ref().map(|json| values(json.get())).filter(|was| !was.is_empty());
-        let words = existence_words(entry);
-        return was.map_or(words.clone(), |was| style::cut(&format!("{words}; it was {was}"), 2 * max));
+        return style::cut(&life_words(entry), 2 * max);
     }
     let shown = |json: Option<&RawValue>| json.map(|json| style::cut(&values(json.get()), max));
     match (shown(entry.before.as_deref()), shown(entry.after.as_deref())) {
@@ -207,13 +205,26 @@ fn write_words(entry: &Entry, op: &str) -> String {
         (_, "delete") => "delete refused",
         (_, _) => "update refused",
     };
-    let sent: Vec<String> = entry
-        .after
-        .iter()
-        .flat_map(|json| sent_values(json.get()))
-        .map(|(name, value)| format!("{name} = {}", style::value(value.get())))
-        .collect();
-    if sent.is_empty() || op == "delete" { done.to_owned() } else { format!("{done}: {}", sent.join(", ")) }
+    let sent = pairs(entry.after.as_deref());
+    if sent.is_empty() || op == "delete" { done.to_owned() } else { format!("{done}: {sent}") }
+}
+
+/// That a row came or went, with what it held; or what was decided about that.
+fn life_words(entry: &Entry) -> String {
+    let words = existence_words(entry);
+    let (was, is) = (pairs(entry.before.as_deref()), pairs(entry.after.as_deref()));
+    match (was.is_empty(), is.is_empty()) {
+        (false, _) => format!("row deleted, it was {was}"),
+        (true, false) => format!("row made: {is}"),
+        (true, true) => words,
+    }
+}
+
+/// Values by field as people read them; nothing where they are not kept by field.
+fn pairs(json: Option<&RawValue>) -> String {
+    let values = json.map(|json| sent_values(json.get())).unwrap_or_default();
+    let pairs = values.iter().map(|(name, value)| format!("{name} = {}", style::value(value.get())));
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
 /// Why a person's choice was not followed.
@@ -305,6 +316,8 @@ mod tests {
             row("street,city", Some("[\"a\",null]"), Some("[\"b\",\"c\"]"), Some("billing")),
             row("", None, None, None),
             HistoryRow { rule: "deleted: tombstone".to_owned(), ..row("", Some("[]"), Some("[]"), None) },
+            row("", None, Some(r#"{"phone":"2"}"#), None),
+            row("", Some(r#"{"phone":"2"}"#), None, None),
             write("push", "delete", "{}"),
             write("push", "update", r#"{"phone":"2","tags":["a"]}"#),
             write("quarantine", "create", r#"{"phone":"2"}"#),
@@ -314,6 +327,6 @@ mod tests {
         .collect();
         insta::assert_snapshot!(style::bare(&text(&history, 120)));
         assert_eq!(history[1].fields, ["street", "city"]);
-        assert_eq!(history[5].fields, ["phone", "tags"]);
+        assert_eq!(history[7].fields, ["phone", "tags"]);
     }
 }

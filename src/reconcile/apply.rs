@@ -65,7 +65,7 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
     apply_conflicts(tx, pass, found, plan, &mut applied)?;
     applied.notes = note_refused(tx, pass, found, plan)?;
     for decision in &plan.decisions {
-        remember(tx, pass, found, plan, decision)?;
+        remember(tx, pass, found, decision)?;
     }
     clear_hint(tx, pass, found)?;
     for key in &found.answered {
@@ -415,25 +415,17 @@ fn conflict_change(pass: &Pass, found: &Gathered, conflict: &Conflict) -> Change
     told
 }
 
-/// What was decided about fields is remembered where something changed or somebody lost; that a row goes, always, with
-/// what it was; that another program deleted it, once.
-fn remember(
-    tx: &mut dyn Tx,
-    pass: &Pass,
-    found: &Gathered,
-    plan: &RecordPlan,
-    decision: &Decision,
-) -> Result<(), StoreError> {
-    let goes = decision.fields.is_empty() && plan.local == LocalChange::Delete;
+/// What was decided about fields is remembered where something changed or somebody lost; that another program deleted the
+/// row, once.
+fn remember(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, decision: &Decision) -> Result<(), StoreError> {
     let gone = decision.rule == Rule::LocalDelete;
-    if decision.before == decision.after && decision.losers.is_empty() && !goes && !gone {
+    if decision.before == decision.after && decision.losers.is_empty() && !gone {
         return Ok(());
     }
     let filter = HistoryFilter { record: Some(found.record.clone()), limit: 1, ..HistoryFilter::default() };
     if gone && tx.history(&filter)?.iter().any(|last| last.rule == wire::rule_name(&decision.rule)) {
         return Ok(());
     }
-    let before = if goes { hub_values(found) } else { &decision.before };
     let tried: Vec<String> =
         decision.tried.iter().map(|(rule, why)| format!("{}: {why}", wire::rule_name(rule))).collect();
     let detail = serde_json::json!({
@@ -451,7 +443,7 @@ fn remember(
         origin: decision.winner.as_ref().map_or("", |origin| origin.name()).to_owned(),
         target: None,
         rule: wire::rule_name(&decision.rule),
-        before: Some(wire::values_to_json(before).to_string()),
+        before: Some(wire::values_to_json(&decision.before).to_string()),
         after: Some(wire::values_to_json(&decision.after).to_string()),
         detail: (!decision.losers.is_empty() || !decision.tried.is_empty()).then(|| detail.to_string()),
     })

@@ -95,7 +95,7 @@ fn a_deleted_record_is_told_as_deleted_with_who_decided_it() {
     assert_eq!(zed.len(), 1, "it is remembered once");
     says(&said(&world, &["explain", &zed[0][0]]), &["(deleted)", "deleted here by another program (local_delete)"]);
     let history = said(&world, &["history", "--record", &ann]);
-    says(&history, &["deleted there", "a person decided to delete it; it was ann@x.io"]);
+    says(&history, &["deleted there", "a person decided to delete it", "row deleted, it was email = ann@x.io"]);
     assert!(!history.contains("{}"), "{history}");
 }
 
