@@ -73,7 +73,7 @@ impl From<&HistoryRow> for Entry {
         let written = row.detail.as_deref().and_then(|json| serde_json::from_str::<Written>(json).ok());
         let op = written.and_then(|written| written.op);
         let fields = match (&op, &row.after) {
-            (Some(_), Some(sent)) => sent_values(sent).into_iter().map(|(name, _)| name).collect(),
+            (Some(_), Some(sent)) => sent_values(sent).into_keys().collect(),
             _ => row.field.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         };
         Self {

@@ -158,7 +158,7 @@ fn apply_local(
 fn why_it_lives(plan: &RecordPlan) -> (String, String) {
     let said = plan.decisions.iter().rev().filter(|decision| decision.fields.is_empty());
     let rule = said.clone().next().map(|decision| wire::rule_name(&decision.rule));
-    let origin = said.filter_map(|decision| decision.winner.as_ref()).next().map(|origin| origin.name().to_owned());
+    let origin = said.clone().find_map(|decision| decision.winner.as_ref()).map(|origin| origin.name().to_owned());
     (rule.unwrap_or_default(), origin.unwrap_or_default())
 }
 

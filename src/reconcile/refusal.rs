@@ -22,9 +22,10 @@ pub fn note_refused(
         let Some((_, reason)) = decision.tried.iter().find(|(rule, _)| *rule == Rule::Resolution) else { continue };
         let names = field_names(pass, &decision.fields);
         let Some(row) = found.conflicts.iter().find(|row| row.fields == names) else { continue };
-        let why = match reason.starts_with("stale") {
-            true => format!("{} changed after it was given", moved(pass, found, plan, decision)),
-            false => (*reason).to_owned(),
+        let why = if reason.starts_with("stale") {
+            format!("{} changed after it was given", moved(pass, found, plan, decision))
+        } else {
+            (*reason).to_owned()
         };
         let note = format!("the resolution of conflict {} was not applied: {why}", row.id);
         tx.add_history(&history(pass, found, row, &note))?;

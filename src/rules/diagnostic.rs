@@ -149,14 +149,14 @@ impl Note {
 #[derive(Debug)]
 pub struct Notes<'a> {
     sources: &'a [Source],
-    notes: Vec<Note>,
+    all: Vec<Note>,
     orphans: Vec<(Span, String)>,
 }
 
 impl<'a> Notes<'a> {
     /// An empty collector.
     pub fn new(sources: &'a [Source]) -> Self {
-        Self { sources, notes: Vec::new(), orphans: Vec::new() }
+        Self { sources, all: Vec::new(), orphans: Vec::new() }
     }
 
     /// Keeps a text that stands in something which was refused, so that what it refers to is checked all the same.
@@ -194,14 +194,14 @@ impl<'a> Notes<'a> {
     }
 
     fn add(&mut self, severity: Severity, kind: DiagnosticKind, span: Span, message: String) -> &mut Note {
-        let at = self.notes.len();
-        self.notes.push(Note { severity, kind, span, message, label: None, help: None, second: None });
-        &mut self.notes[at]
+        let at = self.all.len();
+        self.all.push(Note { severity, kind, span, message, label: None, help: None, second: None });
+        &mut self.all[at]
     }
 
     /// Gives an example to a report of a wrong type at this very place that has no help of its own.
     pub fn help_wrong_type(&mut self, since: usize, span: Span, help: &str) {
-        for note in self.notes.iter_mut().skip(since) {
+        for note in self.all.iter_mut().skip(since) {
             if note.kind == DiagnosticKind::WrongType && note.span == span && note.help.is_none() {
                 note.help(help);
             }
@@ -210,12 +210,12 @@ impl<'a> Notes<'a> {
 
     /// True once an error is among the notes.
     pub fn has_errors(&self) -> bool {
-        self.notes.iter().any(|note| note.severity == Severity::Error)
+        self.all.iter().any(|note| note.severity == Severity::Error)
     }
 
     /// The number of notes so far.
     pub fn count(&self) -> usize {
-        self.notes.len()
+        self.all.len()
     }
 
     /// The text that a span covers.
@@ -238,7 +238,7 @@ impl<'a> Notes<'a> {
 
     /// All diagnostics in the order of files and places, each once.
     pub fn finish(self) -> Vec<Diagnostic> {
-        let mut notes = self.notes;
+        let mut notes = self.all;
         notes.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
         let mut all: Vec<Diagnostic> = notes.into_iter().map(|note| resolve(self.sources, note)).collect();
         all.dedup();

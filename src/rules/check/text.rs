@@ -89,18 +89,18 @@ impl Cx<'_> {
                 note.help("no variables are set; set it in the daemon's configuration under [vars]");
             }
         } else if let Some(name) = name.strip_prefix("secret.") {
-            if !allowed.secrets {
-                self.notes
-                    .error(DiagnosticKind::Invalid, span, "a secret cannot stand here")
-                    .label("would be logged")
-                    .help("put it into [upstream.NAME.auth] or into a header");
-            } else {
-                match (self.context.find_secret)(name) {
-                    Ok(()) => parts.push(Part::Secret(name.to_owned())),
-                    Err(looked) => {
-                        let message = format!("there is no secret `{name}`");
-                        self.notes.error(DiagnosticKind::UnknownName, span, message).help(looked);
-                    }
+            let found = allowed.secrets.then(|| (self.context.find_secret)(name));
+            match found {
+                Some(Ok(())) => parts.push(Part::Secret(name.to_owned())),
+                Some(Err(looked)) => {
+                    let message = format!("there is no secret `{name}`");
+                    self.notes.error(DiagnosticKind::UnknownName, span, message).help(looked);
+                }
+                None => {
+                    self.notes
+                        .error(DiagnosticKind::Invalid, span, "a secret cannot stand here")
+                        .label("would be logged")
+                        .help("put it into [upstream.NAME.auth] or into a header");
                 }
             }
         } else {
