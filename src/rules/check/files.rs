@@ -74,7 +74,11 @@ fn read_file(position: usize, source: &Source, notes: &mut Notes<'_>) -> File {
         let end = source.text[*at..].chars().next().map_or(*at, |symbol| at + symbol.len_utf8());
         notes.error(DiagnosticKind::Unreadable, Span::new(position, *at..end), format!("cannot be read: {reason}"));
     }
-    for error in errors {
+    // In the line of a byte that is no text there is nothing to be learnt about the language.
+    let line_of = |at: usize| source.text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+    let defect_line = source.defect.as_ref().map(|(at, _)| line_of(*at));
+    let told = |error: &toml::de::Error| error.span().is_none_or(|span| Some(line_of(span.start)) != defect_line);
+    for error in errors.into_iter().filter(told) {
         let end = source.text.len();
         let range = error.span().unwrap_or(end..end);
         let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join("; ");

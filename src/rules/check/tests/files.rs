@@ -110,8 +110,8 @@ fn a_file_that_cannot_be_read_hides_no_other_and_is_drawn() {
         .map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned(), defect: None })
         .collect();
     let defect = |at: usize, reason: &str| Some((at, reason.to_owned()));
-    let latin = "[upstream.crm]\n# caf\u{fffd}\n".to_owned();
-    sources.push(Source { path: "d.toml".to_owned(), text: latin, defect: defect(20, "a byte that is not UTF-8") });
+    let latin = "[upstream.crm]\ncaf\u{fffd} = 1\n".to_owned();
+    sources.push(Source { path: "d.toml".to_owned(), text: latin, defect: defect(18, "a byte that is not UTF-8") });
     sources.push(Source { path: "e.toml".to_owned(), text: String::new(), defect: defect(0, "no regular file") });
     let context = Context { vars: &BTreeMap::new(), find_secret: &|_| Ok(()) };
     let checked = check(&sources, &context);
@@ -121,7 +121,7 @@ fn a_file_that_cannot_be_read_hides_no_other_and_is_drawn() {
         told,
         [
             "b.toml:1:2 unknown key `colection`",
-            "d.toml:2:6 cannot be read: a byte that is not UTF-8",
+            "d.toml:2:4 cannot be read: a byte that is not UTF-8",
             "e.toml:1:1 cannot be read: no regular file",
         ]
     );
