@@ -75,7 +75,7 @@ fn read_file(position: usize, source: &Source, notes: &mut Notes<'_>) -> File {
         notes.error(DiagnosticKind::Unreadable, Span::new(position, *at..end), format!("cannot be read: {reason}"));
     }
     // In the line of a byte that is no text there is nothing to be learnt about the language.
-    let line_of = |at: usize| source.text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+    let line_of = |at: usize| source.text[..at].matches('\n').count();
     let defect_line = source.defect.as_ref().map(|(at, _)| line_of(*at));
     let told = |error: &toml::de::Error| error.span().is_none_or(|span| Some(line_of(span.start)) != defect_line);
     for error in errors.into_iter().filter(told) {
