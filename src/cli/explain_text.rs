@@ -123,7 +123,11 @@ fn side_text(say: &UpstreamSay, room: usize) -> String {
     }
     let (base, value) = (say.base.text(room), say.value.text(room));
     let since = if base == value { String::new() } else { format!("  (at the base: {base})") };
-    let apart = if say.state == LinkState::Detached { "  (when it was detached)" } else { "" };
+    let apart = match say.state {
+        LinkState::Detached => "  (when it was detached)",
+        LinkState::OutOfScope => "  (when it left the scope)",
+        LinkState::Live | LinkState::Deleted => "",
+    };
     format!("{value}{since}{apart}")
 }
 

@@ -176,6 +176,7 @@ fn link_words(link: &LinkSide) -> &'static str {
         (LinkState::Deleted, true, false) => "deleted there; listed again since, not decided yet",
         (LinkState::Deleted, _, _) => "deleted there",
         (LinkState::Detached, _, _) => "detached: left alone there",
+        (LinkState::OutOfScope, _, _) => "out of scope: left alone there",
     }
 }
 
@@ -238,6 +239,7 @@ mod tests {
         check(LinkState::Deleted, false, false, "deleted there");
         check(LinkState::Deleted, true, true, "deleted there");
         check(LinkState::Deleted, true, false, "deleted there; listed again since, not decided yet");
+        check(LinkState::OutOfScope, false, false, "out of scope: left alone there");
         check(LinkState::Detached, true, false, "detached: left alone there");
     }
 
