@@ -2,8 +2,6 @@
 //!
 //! Must not know: the rules language; how HTTP is spoken.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use crate::rules::{Diagnostic, Ruleset, Severity, render};
@@ -51,10 +49,13 @@ struct Extent {
 pub async fn run(args: &CheckArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let examined = workspace.examine(SecretsAre::Needed)?;
     let mut findings = gather(&examined);
+    let mut unavailable = 0;
     let mut exit = if findings.ok { Exit::IN_SYNC } else { Exit::USAGE };
     if let (true, Some(rules)) = (args.online && findings.ok, &examined.rules) {
         let online = super::online::ask(workspace, rules, out).await?;
-        if online.has_failures() {
+        unavailable = online.failures();
+        if unavailable > 0 {
+            findings.ok = false;
             exit = exit.or_worse(Exit::UNAVAILABLE);
         }
         findings.upstreams = Some(online.answers);
@@ -64,7 +65,7 @@ pub async fn run(args: &CheckArgs, workspace: &Workspace, out: &Out) -> Result<E
         out.json(&findings)?;
     } else {
         let drawn = render(&examined.diagnostics, &examined.sources, true, out.width());
-        out.data(&text(&findings, &drawn, out.width()))?;
+        out.data(&text(&findings, &drawn, unavailable, out.width()))?;
     }
     Ok(exit)
 }
@@ -96,51 +97,28 @@ fn extent(rules: &Ruleset) -> Extent {
     }
 }
 
-fn text(findings: &Findings, drawn: &str, width: usize) -> String {
+fn text(findings: &Findings, drawn: &str, unavailable: u64, width: usize) -> String {
     let mut text = drawn.to_owned();
-    for secret in &findings.missing_secrets {
-        writeln!(text, "secret {} is missing; looked at:", style::paint(style::HEAD, &secret.name)).ok();
-        for place in &secret.looked_at {
-            writeln!(text, "  {place}").ok();
-        }
-    }
     if let Some(answers) = &findings.upstreams {
         text += &super::online::text(answers, findings.samples.as_deref().unwrap_or_default(), width);
     }
     let files = count(findings.files.len() as u64, "file");
-    let verdict = match (&findings.rules, findings.ok) {
-        (Some(rules), true) => {
+    let verdict = match &findings.rules {
+        Some(rules) if findings.missing_secrets.is_empty() => {
             let upstreams = count(rules.upstreams.len() as u64, "upstream");
             let collections = count(rules.collections.len() as u64, "collection");
-            format!("{} {files}: {upstreams}, {collections}", style::paint(style::GOOD, "ok"))
+            let extent = format!("{files}: {upstreams}, {collections}");
+            match unavailable {
+                0 => format!("{} {extent}", style::paint(style::GOOD, "ok")),
+                number => {
+                    let failed = format!("{} failed", count(number, "upstream"));
+                    format!("{}; the rules are good: {extent}", style::paint(style::BAD, failed))
+                }
+            }
         }
         _ => format!("{} {files}: {}", style::paint(style::BAD, "not usable"), count(findings.errors, "error")),
     };
     let warnings =
         if findings.warnings > 0 { format!(", {}", count(findings.warnings, "warning")) } else { String::new() };
     text + &verdict + &warnings + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_secret_is_listed_with_the_places() {
-        let findings = Findings {
-            ok: false,
-            errors: 1,
-            warnings: 2,
-            files: vec!["a.toml".to_owned()],
-            diagnostics: Vec::new(),
-            missing_secrets: vec![Secret { name: "key".to_owned(), looked_at: vec!["file secrets/key".to_owned()] }],
-            rules: None,
-            upstreams: None,
-            samples: None,
-        };
-        assert_eq!(
-            style::bare(&text(&findings, "", 80)),
-            "secret key is missing; looked at:\n  file secrets/key\nnot usable 1 file: 1 error, 2 warnings\n"
-        );
-    }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::store::{ConflictFilter, ConflictRow, read};
+use crate::store::{ConflictFilter, ConflictRow, HistoryFilter, HistoryRow, read};
 
 use super::args::ConflictsArgs;
 use super::diff;
@@ -43,6 +43,9 @@ pub struct Conflict {
     pub candidates: Vec<Candidate>,
     /// A choice that the next pass will apply.
     pub resolution: Option<Box<RawValue>>,
+    /// Why the last choice was not followed, where none was made since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// The pass that opened it.
     pub pass: i64,
     /// RFC 3339.
@@ -101,6 +104,7 @@ impl From<&ConflictRow> for Conflict {
             base: row.base.as_deref().and_then(raw),
             candidates: candidates(&row.candidates),
             resolution: row.resolution.as_deref().and_then(raw),
+            refused: None,
             pass: row.pass,
             opened_at: style::rfc3339(row.opened_at),
             closed_at: row.closed.as_ref().and_then(|(at, _)| style::rfc3339(*at)),
@@ -109,14 +113,40 @@ impl From<&ConflictRow> for Conflict {
     }
 }
 
+impl Conflict {
+    /// The conflict, with what the record's history (newest first) says about a choice that was not followed.
+    pub fn with_history(row: &ConflictRow, history: &[HistoryRow]) -> Self {
+        let refusals = history.iter().filter(|line| line.kind == "resolve").filter_map(|line| {
+            let refusal: Refusal = serde_json::from_str(line.detail.as_deref()?).ok()?;
+            (refusal.conflict == row.id).then_some(refusal.note)
+        });
+        let waits = row.closed.is_none() && row.resolution.is_none();
+        Self { refused: refusals.into_iter().next().filter(|_| waits), ..Self::from(row) }
+    }
+}
+
+/// What the engine notes down about a choice that it did not follow.
+#[derive(Deserialize)]
+struct Refusal {
+    conflict: i64,
+    note: String,
+}
+
 /// Lists conflicts.
 pub async fn run(args: &ConflictsArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let store = workspace.store_to_look()?;
     let filter =
         ConflictFilter { collection: args.collection.clone(), closed_too: args.all, ..ConflictFilter::default() };
-    let rows = read(store.as_ref(), move |view| view.conflicts(&filter)).await?;
-    let open = rows.iter().any(|row| row.closed.is_none());
-    let shown = Shown { conflicts: rows.iter().map(Conflict::from).collect() };
+    let shown = read(store.as_ref(), move |view| {
+        let mut conflicts = Vec::new();
+        for row in view.conflicts(&filter)? {
+            let of_record = HistoryFilter { record: Some(row.record.clone()), ..HistoryFilter::default() };
+            conflicts.push(Conflict::with_history(&row, &view.history(&of_record)?));
+        }
+        Ok(Shown { conflicts })
+    })
+    .await?;
+    let open = shown.conflicts.iter().any(|conflict| conflict.closed.is_none());
     out.show(&shown, |shown, width| text(&shown.conflicts, width))?;
     Ok(if open { Exit::CONFLICTS } else { Exit::IN_SYNC })
 }
@@ -153,14 +183,40 @@ pub fn one(conflict: &Conflict, width: usize) -> String {
             writeln!(text, "  {} {at}: {how}", paint(style::GOOD, "closed")).ok();
         }
         (None, Some(choice)) => {
-            let choice = style::clean(choice.get());
+            let choice = choice_words(choice.get(), &conflict.fields);
             writeln!(text, "  {} {choice}; the next pass applies it", paint(style::GOOD, "decided")).ok();
         }
         (None, None) => {
+            if let Some(refused) = &conflict.refused {
+                writeln!(text, "  {} {}", paint(style::BAD, "!"), style::clean(refused)).ok();
+            }
             writeln!(text, "  {}", paint(style::DIM, remedies(conflict))).ok();
         }
     }
     text
+}
+
+/// A choice as the engine keeps it, in words.
+#[derive(Deserialize)]
+struct Choice {
+    take: Option<String>,
+    values: Option<Vec<Box<RawValue>>>,
+    delete: Option<bool>,
+    keep: Option<bool>,
+}
+
+/// What a person chose: `take crm`, `phone = 3`, `delete the record everywhere`.
+pub fn choice_words(json: &str, fields: &[String]) -> String {
+    match serde_json::from_str::<Choice>(json) {
+        Ok(Choice { take: Some(side), .. }) => format!("take {}", style::clean(&side)),
+        Ok(Choice { values: Some(values), .. }) => {
+            let pairs = fields.iter().zip(&values).map(|(name, json)| format!("{name} = {}", style::value(json.get())));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+        Ok(Choice { delete: Some(_), .. }) => "delete the record everywhere".to_owned(),
+        Ok(Choice { keep: Some(_), .. }) => "keep the record".to_owned(),
+        Ok(_) | Err(_) => style::clean(json),
+    }
 }
 
 fn candidate_text(candidate: &Candidate, base: Option<&str>, width: usize) -> String {
@@ -233,7 +289,36 @@ mod tests {
         let mut decided = row("", "delete_queued", None, "[]");
         decided.resolution = Some("{\"keep\":true}".to_owned());
         let open = row("", "update_vs_delete", None, "[]");
-        let shown: Vec<Conflict> = [edit, decided, open].iter().map(Conflict::from).collect();
+        let mut valued = row("street,city", "edit", None, "[]");
+        valued.resolution = Some(r#"{"values":["High St",null]}"#.to_owned());
+        let shown: Vec<Conflict> = [edit, decided, open, valued].iter().map(Conflict::from).collect();
         insta::assert_snapshot!(style::bare(&text(&shown, 100)));
+    }
+
+    #[test]
+    fn a_choice_that_was_not_followed_is_told_until_another_is_made() {
+        let mut conflict = row("phone", "edit", None, "[]");
+        let note = "the resolution of conflict 4 was not applied: crm changed after it was given";
+        let line = |id: i64| HistoryRow {
+            id: 1,
+            pass: 4,
+            at: 0,
+            collection: "contacts".to_owned(),
+            record: RecordId("r1".to_owned()),
+            field: "phone".to_owned(),
+            kind: "resolve".to_owned(),
+            origin: "local".to_owned(),
+            target: None,
+            rule: "refused".to_owned(),
+            before: None,
+            after: None,
+            detail: Some(serde_json::json!({ "conflict": id, "note": note, "resolution": null }).to_string()),
+        };
+        assert_eq!(Conflict::with_history(&conflict, &[line(3)]).refused, None, "that was another conflict");
+        let shown = Conflict::with_history(&conflict, &[line(4)]);
+        assert_eq!(shown.refused.as_deref(), Some(note));
+        assert!(text(&[shown], 100).contains(note));
+        conflict.resolution = Some(r#"{"take":"crm"}"#.to_owned());
+        assert_eq!(Conflict::with_history(&conflict, &[line(4)]).refused, None);
     }
 }

@@ -1,25 +1,25 @@
 //! Owns: `explain`: why a field is as it is: values, provenance, the rule that decided, rules tried, freezes, history.
 //!
-//! Must not know: how decisions are made.
-
-use std::fmt::Write as _;
+//! Must not know: how decisions are made; how it is told (that is `explain_text`).
 
 use serde::Serialize;
 
 use crate::record::RecordId;
 use crate::rules::{Collection, Drift, Field, Policy};
 use crate::store::{
-    ConflictFilter, HistoryFilter, IntentFilter, OriginRow, QuarantineFilter, QuarantineRow, StoreError, View, read,
+    ConflictFilter, DirtyOp, HistoryFilter, HistoryRow, IntentFilter, LinkRow, OriginRow, QuarantineFilter,
+    QuarantineRow, StoreError, View, read,
 };
 
 use super::args::ExplainArgs;
-use super::conflicts::{self, Conflict, candidates};
+use super::conflicts::Conflict;
 use super::exit::{CliError, Exit};
+use super::explain_text::text;
 use super::find::{collection, field, find_record};
-use super::history::{self, Entry, values};
+use super::history::Entry;
 use super::out::Out;
 use super::sides::{FieldSides, LinkSide, gather};
-use super::style::{self, paint};
+use super::style;
 use super::workspace::{SecretsAre, Workspace};
 
 /// How many lines of history a field shows.
@@ -28,62 +28,83 @@ const HISTORY_MAX: usize = 20;
 /// What `explain --json` prints.
 #[derive(Debug, Serialize)]
 pub struct Explained {
-    collection: String,
-    record: String,
-    exists: bool,
-    links: Vec<LinkSide>,
+    /// The collection.
+    pub collection: String,
+    /// The local id.
+    pub record: String,
+    /// False where the local row is gone.
+    pub exists: bool,
+    /// The last decision about its existence, where it is gone and a pass has looked at that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Entry>,
+    /// Its links.
+    pub links: Vec<LinkSide>,
     /// What keeps it from being in sync, besides conflicts.
-    waits: Vec<Wait>,
-    fields: Vec<FieldExplained>,
+    pub waits: Vec<Wait>,
+    /// The fields that were asked about.
+    pub fields: Vec<FieldExplained>,
 }
 
 /// Something that keeps a record from being in sync.
 #[derive(Debug, Serialize)]
-struct Wait {
-    upstream: String,
-    /// `create`, `update`, `delete`: a write that is not settled; else where the record was set aside.
-    what: String,
-    why: String,
+pub struct Wait {
+    /// Where.
+    pub upstream: String,
+    /// `create`, `update`, `delete`: a write that is not settled; `edit`: a local edit; else where it was set aside.
+    pub what: String,
+    /// Why.
+    pub why: String,
 }
 
+/// Everything about one field.
 #[derive(Debug, Serialize)]
-struct FieldExplained {
+pub struct FieldExplained {
+    /// What each side says.
     #[serde(flatten)]
-    sides: FieldSides,
+    pub sides: FieldSides,
+    /// Its type.
     #[serde(rename = "type")]
-    ty: &'static str,
-    /// Who set the local value.
-    origin: Option<Provenance>,
-    rules: Rules,
-    /// The last decision about the field.
-    decided: Option<Entry>,
+    pub ty: &'static str,
+    /// Who set the local value; absent where nobody ever did.
+    pub origin: Option<Provenance>,
+    /// What the rules say.
+    pub rules: Rules,
+    /// The decision that made it what it is; absent while a conflict is open.
+    pub decided: Option<Entry>,
     /// Open conflicts that freeze it.
-    frozen: Vec<Conflict>,
+    pub frozen: Vec<Conflict>,
     /// Newest first.
-    history: Vec<Entry>,
+    pub history: Vec<Entry>,
 }
 
 /// Who set a value, and when.
-#[derive(Debug, Serialize)]
-struct Provenance {
-    origin: String,
+#[derive(Clone, Debug, Serialize)]
+pub struct Provenance {
+    /// `local`, an upstream.
+    pub origin: String,
+    /// True where the whole record was taken over from the origin, and the field never changed since.
+    pub taken_over: bool,
     /// RFC 3339.
-    source_time: Option<String>,
+    pub source_time: Option<String>,
     /// RFC 3339.
-    observed_at: Option<String>,
-    pass: i64,
-    rule: String,
+    pub observed_at: Option<String>,
+    /// The pass.
+    pub pass: i64,
+    /// The rule.
+    pub rule: String,
 }
 
 /// What the rules say about the field.
 #[derive(Debug, Serialize)]
-struct Rules {
-    owner: Option<String>,
+pub struct Rules {
+    /// Who alone may set it.
+    pub owner: Option<String>,
     /// `revert` or `report`, where there is an owner.
-    drift: Option<&'static str>,
-    /// The chain of policies, in order.
-    merge: Vec<&'static str>,
-    group: Option<String>,
+    pub drift: Option<&'static str>,
+    /// The chain of policies, in order; empty where an owner decides and no chain is consulted.
+    pub merge: Vec<&'static str>,
+    /// Its group.
+    pub group: Option<String>,
 }
 
 /// Explains the record or the field.
@@ -110,10 +131,9 @@ pub fn explain(
     only: Option<usize>,
 ) -> Result<Explained, StoreError> {
     let sides = gather(view, collection, record)?;
-    let origins = match view.collection_key(&collection.name)? {
-        Some(key) => view.origins(key, record)?,
-        None => Vec::new(),
-    };
+    let key = view.collection_key(&collection.name)?;
+    let origins = key.map_or(Ok(Vec::new()), |key| view.origins(key, record))?;
+    let links = view.links_of(record)?;
     let of_record = HistoryFilter {
         collection: Some(collection.name.clone()),
         record: Some(record.clone()),
@@ -121,6 +141,25 @@ pub fn explain(
     };
     let history = view.history(&of_record)?;
     let open = view.conflicts(&ConflictFilter { record: Some(record.clone()), ..ConflictFilter::default() })?;
+    let sources = Sources { origins: &origins, made: made(view, collection, &links)?, history: &history };
+    let mut waits = waits(view, &collection.name, record)?;
+    if let Some(hint) = key.map_or(Ok(None), |key| view.dirty(key, record))?.filter(|hint| hint.op != DirtyOp::Recheck)
+    {
+        waits.push(Wait {
+            upstream: "local".to_owned(),
+            what: "edit".to_owned(),
+            why: match hint.op {
+                DirtyOp::Delete => "deleted here, and no pass has looked at that yet".to_owned(),
+                _ => "edited here, and no pass has looked at that yet".to_owned(),
+            },
+        });
+    }
+    // A line that only says what a row held when it came is no word about its end.
+    let about_existence = |row: &&HistoryRow| {
+        let came = row.before.is_none() && row.after.is_some();
+        row.kind == "local" && row.field.is_empty() && row.rule != "first_contact" && !came
+    };
+    let deleted = history.iter().find(about_existence).filter(|_| !sides.exists).map(Entry::from);
     let fields = sides
         .fields
         .into_iter()
@@ -128,27 +167,88 @@ pub fn explain(
         .enumerate()
         .filter(|(at, _)| only.is_none_or(|only| only == *at))
         .map(|(_, (sides, field))| {
-            let concerns = |names: &str| names.is_empty() || names.split(',').any(|name| name == field.name);
-            let lines: Vec<Entry> = history.iter().filter(|row| concerns(&row.field)).map(Entry::from).collect();
+            let frozen: Vec<Conflict> = open
+                .iter()
+                .filter(|row| concerns(&row.fields, &field.name))
+                .map(|row| Conflict::with_history(row, &history))
+                .collect();
+            let mut lines: Vec<Entry> =
+                history.iter().map(Entry::from).filter(|row| touches(row, &field.name)).collect();
+            lines.truncate(HISTORY_MAX);
+            let last = history.iter().find(|row| row.kind == "local" && concerns(&row.field, &field.name));
             FieldExplained {
                 ty: field.domain.ty.name(),
-                origin: provenance(&origins, &field.name),
+                origin: sources.of(&field.name, sides.local.is_null()),
                 rules: rules_of(field),
-                decided: history.iter().find(|row| row.kind == "local" && concerns(&row.field)).map(Entry::from),
-                frozen: open.iter().filter(|row| concerns(&row.fields)).map(Conflict::from).collect(),
-                history: lines.into_iter().take(HISTORY_MAX).collect(),
+                // What was decided before the sides disagreed is history, not the reason for what is here.
+                decided: last.filter(|_| frozen.is_empty()).map(Entry::from),
+                frozen,
+                history: lines,
                 sides,
             }
         })
         .collect();
     Ok(Explained {
-        waits: waits(view, &collection.name, record)?,
+        waits,
+        deleted,
         collection: sides.collection,
         record: sides.record,
         exists: sides.exists,
         links: sides.links,
         fields,
     })
+}
+
+/// Whether a unit (field names, comma-separated; empty for existence) has to do with the field.
+fn concerns(unit: &str, field: &str) -> bool {
+    unit.is_empty() || unit.split(',').any(|name| name == field)
+}
+
+/// Whether a line of history belongs to the field: a write does where it sent the field.
+fn touches(entry: &Entry, field: &str) -> bool {
+    let names_it = entry.fields.iter().any(|name| name == field);
+    names_it || (entry.op.is_none() && entry.fields.is_empty())
+}
+
+/// The link that the record was inserted from: the provenance of whatever nobody changed since.
+fn made(view: &dyn View, collection: &Collection, links: &[LinkRow]) -> Result<Option<Provenance>, StoreError> {
+    for binding in &collection.bindings {
+        let key = view.binding_key(&collection.name, &binding.upstream.name)?;
+        let link = links.iter().find(|link| Some(link.binding) == key);
+        let Some(made) = link.and_then(|link| link.made) else { continue };
+        return Ok(Some(Provenance {
+            origin: binding.upstream.name.clone(),
+            taken_over: true,
+            source_time: made.source_time.and_then(style::rfc3339),
+            observed_at: style::rfc3339(made.observed_at),
+            pass: made.pass,
+            rule: "first_contact".to_owned(),
+        }));
+    }
+    Ok(None)
+}
+
+/// Everything that tells who set a field.
+struct Sources<'a> {
+    origins: &'a [OriginRow],
+    made: Option<Provenance>,
+    history: &'a [HistoryRow],
+}
+
+impl Sources<'_> {
+    /// The field's own provenance, else the record's, else the link that it was inserted from. An empty field that no
+    /// decision ever named was set by nobody.
+    fn of(&self, field: &str, is_null: bool) -> Option<Provenance> {
+        let row = |name: &str| self.origins.iter().find(|row| row.field == name);
+        let decided = || self.history.iter().any(|row| row.field.split(',').any(|name| name == field));
+        if is_null && !decided() {
+            return None;
+        }
+        match row(field).or_else(|| row("")) {
+            Some(row) => Some(provenance(row)),
+            None => self.made.clone(),
+        }
+    }
 }
 
 /// Records set aside by their own id, remote ones that may be this record, and writes that are not settled.
@@ -176,15 +276,15 @@ fn waits(view: &dyn View, collection: &str, record: &RecordId) -> Result<Vec<Wai
     Ok(aside.chain(writes).collect())
 }
 
-fn provenance(rows: &[OriginRow], field: &str) -> Option<Provenance> {
-    let row = rows.iter().find(|row| row.field == field).or_else(|| rows.iter().find(|row| row.field.is_empty()))?;
-    Some(Provenance {
+fn provenance(row: &OriginRow) -> Provenance {
+    Provenance {
         origin: row.origin.clone(),
+        taken_over: false,
         source_time: row.source_time.and_then(style::rfc3339),
         observed_at: style::rfc3339(row.observed_at),
         pass: row.pass,
         rule: row.rule.clone(),
-    })
+    }
 }
 
 fn rules_of(field: &Field) -> Rules {
@@ -194,7 +294,10 @@ fn rules_of(field: &Field) -> Rules {
             Drift::Revert => "revert",
             Drift::Report => "report",
         }),
-        merge: field.chain.iter().map(|policy| policy_name(*policy)).collect(),
+        merge: match field.owner {
+            Some(_) => Vec::new(),
+            None => field.chain.iter().map(|policy| policy_name(*policy)).collect(),
+        },
         group: field.group.clone(),
     }
 }
@@ -211,175 +314,5 @@ fn policy_name(policy: Policy) -> &'static str {
         Policy::PreferNonEmpty => "prefer_non_empty",
         Policy::Set => "set",
         Policy::Manual => "manual",
-    }
-}
-
-/// For people.
-pub fn text(explained: &Explained, width: usize) -> String {
-    let gone = if explained.exists { "" } else { " (deleted here)" };
-    let name = format!("{}/{}{gone}", explained.collection, style::clean(&explained.record));
-    if let [field] = explained.fields.as_slice() {
-        return style::heading(&format!("{} of {name}", field.sides.field))
-            + &one(field, width)
-            + &waits_text(explained);
-    }
-    let mut text = style::heading(&name) + &super::show::links_text(&explained.links, width) + &waits_text(explained);
-    let max = (width / 4).max(16);
-    let rows = explained.fields.iter().map(|field| row(field, max)).collect();
-    text += &style::table(width, &["", "field", "here", "set by", "at pass", "rule", "frozen"], rows);
-    text + &paint(style::DIM, "name a field to see every side, the rules that were tried, and its history\n")
-}
-
-fn waits_text(explained: &Explained) -> String {
-    let mut text = String::new();
-    for wait in &explained.waits {
-        let what = match wait.what.as_str() {
-            "create" | "update" | "delete" => format!("{} there: ", wait.what),
-            _ => String::new(),
-        };
-        let mark = paint(style::CHANGED, "!");
-        writeln!(text, "{mark} {}: {what}{}", style::clean(&wait.upstream), style::clean(&wait.why)).ok();
-    }
-    text
-}
-
-fn row(field: &FieldExplained, max: usize) -> Vec<String> {
-    let origin = field.origin.as_ref();
-    vec![
-        if field.sides.agrees { "" } else { "≠" }.to_owned(),
-        field.sides.field.clone(),
-        field.sides.local.text(max),
-        origin.map_or_else(|| "–".to_owned(), |it| it.origin.clone()),
-        origin.map_or_else(|| "–".to_owned(), |it| it.pass.to_string()),
-        origin.map_or_else(|| "–".to_owned(), |it| it.rule.clone()),
-        field.frozen.iter().map(|conflict| format!("conflict {}", conflict.id)).collect::<Vec<_>>().join(", "),
-    ]
-}
-
-/// Everything about one field.
-fn one(field: &FieldExplained, width: usize) -> String {
-    let mut text = String::new();
-    let mut line = |label: &str, what: &str| {
-        writeln!(text, "  {} {what}", paint(style::DIM, format!("{label:<9}"))).ok();
-    };
-    let room = width.saturating_sub(14).max(20);
-    line("here", &field.sides.local.text(room));
-    for say in &field.sides.upstreams {
-        let base = say.base.text(room);
-        let value = say.value.text(room);
-        let since = if base == value { String::new() } else { format!("  (at the base: {base})") };
-        line(&say.upstream, &format!("{value}{since}"));
-    }
-    if let Some(origin) = &field.origin {
-        let time = style::short(origin.source_time.as_deref().or(origin.observed_at.as_deref()).unwrap_or("–"));
-        let whose = paint(style::SIDE, &origin.origin);
-        let rule = if origin.rule.is_empty() { String::new() } else { format!(", by the rule {}", origin.rule) };
-        line("set by", &format!("{whose} at {time}, in pass {}{rule}", origin.pass));
-    }
-    line("rules", &rules_text(&field.rules, field.ty));
-    if let Some(entry) = &field.decided {
-        decision_lines(entry, room, &mut line);
-    }
-    for conflict in &field.frozen {
-        line("frozen", &format!("by conflict {} until somebody decides", conflict.id));
-    }
-    for conflict in &field.frozen {
-        text += &conflicts::one(conflict, width);
-    }
-    if !field.history.is_empty() {
-        text += &history::text_of_one(&field.history, width);
-    }
-    text
-}
-
-fn rules_text(rules: &Rules, ty: &str) -> String {
-    let mut words = vec![ty.to_owned()];
-    if let (Some(owner), Some(drift)) = (&rules.owner, rules.drift) {
-        words.push(format!("owned by {owner} (other edits: {drift})"));
-    }
-    words.push(format!("where two sides differ: {}", rules.merge.join(" → ")));
-    if let Some(group) = &rules.group {
-        words.push(format!("moves with its group {group}"));
-    }
-    words.join("; ")
-}
-
-#[derive(serde::Deserialize)]
-struct Detail {
-    #[serde(default)]
-    losers: Option<Box<serde_json::value::RawValue>>,
-    #[serde(default)]
-    tried: Vec<String>,
-}
-
-fn decision_lines(entry: &Entry, room: usize, line: &mut dyn FnMut(&str, &str)) {
-    let change = match (&entry.before, &entry.after) {
-        (Some(before), Some(after)) if before.get() == after.get() => format!(": {} stays", values(after.get())),
-        (Some(before), Some(after)) if before.get() != "[]" => {
-            format!(": {} → {}", values(before.get()), values(after.get()))
-        }
-        _ => String::new(),
-    };
-    let whose = if entry.origin.is_empty() { String::new() } else { format!(" for {}", entry.origin) };
-    line("decided", &style::cut(&format!("{}{whose} in pass {}{change}", entry.rule, entry.pass), room));
-    let Some(Ok(detail)) = entry.detail.as_ref().map(|json| serde_json::from_str::<Detail>(json.get())) else { return };
-    for tried in &detail.tried {
-        line("tried", &style::clean(tried));
-    }
-    for loser in detail.losers.iter().flat_map(|json| candidates(json.get())) {
-        let time = style::short(&loser.source_time.or(loser.observed_at).unwrap_or_default());
-        line("lost", &format!("{}: {} ({time})", loser.origin, style::cut(&values(loser.values.get()), room)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::sides::{Say, UpstreamSay, raw};
-    use crate::store::HistoryRow;
-
-    #[test]
-    fn one_field_is_explained_to_the_end() {
-        let say = |json: &str| Say { value: raw(json), error: None };
-        let row = HistoryRow {
-            id: 9,
-            pass: 3,
-            at: 1_700_000_000_000_000,
-            collection: "contacts".to_owned(),
-            record: RecordId("r1".to_owned()),
-            field: "phone".to_owned(),
-            kind: "local".to_owned(),
-            origin: "crm".to_owned(),
-            target: None,
-            rule: "policy: latest".to_owned(),
-            before: Some("[\"2\"]".to_owned()),
-            after: Some("[\"3\"]".to_owned()),
-            detail: Some(
-                r#"{"losers":[{"origin":"local","values":["2"],"source_time":null,"observed_at":1700000000000000}],
-                    "tried":["policy: prefer_non_empty: both are non-empty"]}"#
-                    .to_owned(),
-            ),
-        };
-        let field = FieldExplained {
-            sides: FieldSides {
-                field: "phone".to_owned(),
-                local: say("\"3\""),
-                upstreams: vec![UpstreamSay { upstream: "crm".to_owned(), value: say("\"3\""), base: say("\"1\"") }],
-                agrees: true,
-            },
-            ty: "text",
-            origin: Some(Provenance {
-                origin: "crm".to_owned(),
-                source_time: Some("2023-11-14T22:13:21Z".to_owned()),
-                observed_at: None,
-                pass: 3,
-                rule: "policy: latest".to_owned(),
-            }),
-            rules: Rules { owner: None, drift: None, merge: vec!["prefer_non_empty", "latest"], group: None },
-            decided: Some(Entry::from(&row)),
-            frozen: Vec::new(),
-            history: vec![Entry::from(&row)],
-        };
-        insta::assert_snapshot!(style::bare(&one(&field, 120)));
     }
 }

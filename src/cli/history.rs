@@ -2,9 +2,10 @@
 //!
 //! Must not know: how history is written.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::store::{HistoryFilter, HistoryRow, read};
@@ -36,10 +37,13 @@ pub struct Entry {
     pub collection: String,
     /// The local id.
     pub record: String,
-    /// The fields; empty for the record's existence.
+    /// The fields (of a write: those that were sent); empty for the record's existence.
     pub fields: Vec<String>,
     /// `local`, `push`, `conflict`, `resolve`, `quarantine`, `link`.
     pub kind: String,
+    /// `create`, `update`, `delete`, for writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op: Option<String>,
     /// Whose value.
     pub origin: String,
     /// At which upstream, for pushes.
@@ -47,10 +51,10 @@ pub struct Entry {
     pub target: Option<String>,
     /// The rule that decided.
     pub rule: String,
-    /// Before, one value per field.
+    /// Before, one value per field; of a row that went an object by field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Box<RawValue>>,
-    /// After, one value per field.
+    /// After, one value per field; of a write and of a row that came an object by field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Box<RawValue>>,
     /// Losing values, and rules that were tried.
@@ -58,15 +62,28 @@ pub struct Entry {
     pub detail: Option<Box<RawValue>>,
 }
 
+/// What the engine notes down about a write.
+#[derive(Deserialize)]
+struct Written {
+    op: Option<String>,
+}
+
 impl From<&HistoryRow> for Entry {
     fn from(row: &HistoryRow) -> Self {
+        let written = row.detail.as_deref().and_then(|json| serde_json::from_str::<Written>(json).ok());
+        let op = written.and_then(|written| written.op);
+        let fields = match (&op, &row.after) {
+            (Some(_), Some(sent)) => sent_values(sent).into_keys().collect(),
+            _ => row.field.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        };
         Self {
             id: row.id,
             pass: row.pass,
             at: style::rfc3339(row.at),
             collection: row.collection.clone(),
             record: row.record.0.clone(),
-            fields: row.field.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            fields,
+            op,
             kind: row.kind.clone(),
             origin: row.origin.clone(),
             target: row.target.clone(),
@@ -146,7 +163,8 @@ pub fn text_of_one(history: &[Entry], width: usize) -> String {
 }
 
 fn fields(entry: &Entry) -> String {
-    if entry.fields.is_empty() { "(record)".to_owned() } else { entry.fields.join(", ") }
+    // A write names its fields with what was sent.
+    if entry.fields.is_empty() || entry.op.is_some() { "(record)".to_owned() } else { entry.fields.join(", ") }
 }
 
 fn whose(entry: &Entry) -> String {
@@ -157,6 +175,15 @@ fn whose(entry: &Entry) -> String {
 }
 
 fn change(entry: &Entry, max: usize) -> String {
+    if let Some(op) = &entry.op {
+        return style::cut(&write_words(entry, op), 2 * max);
+    }
+    if let Some(note) = note(entry) {
+        return style::clean(&note);
+    }
+    if entry.fields.is_empty() {
+        return style::cut(&life_words(entry), 2 * max);
+    }
     let shown = |json: Option<&RawValue>| json.map(|json| style::cut(&values(json.get()), max));
     match (shown(entry.before.as_deref()), shown(entry.after.as_deref())) {
         (Some(before), Some(after)) if before == after && before.chars().count() < max => format!("{after} stays"),
@@ -166,6 +193,86 @@ fn change(entry: &Entry, max: usize) -> String {
         (Some(before), Some(after)) if before.is_empty() => after,
         (Some(before), Some(after)) => format!("{before} → {after}"),
     }
+}
+
+/// What a write did, or would have done.
+fn write_words(entry: &Entry, op: &str) -> String {
+    let done = match (entry.kind.as_str(), op) {
+        ("push", "create") => "created there",
+        ("push", "delete") => "deleted there",
+        ("push", _) => "updated there",
+        (_, "create") => "create refused",
+        (_, "delete") => "delete refused",
+        (_, _) => "update refused",
+    };
+    let sent = pairs(entry.after.as_deref());
+    if sent.is_empty() || op == "delete" { done.to_owned() } else { format!("{done}: {sent}") }
+}
+
+/// That a row came or went, with what it held; or what was decided about that.
+fn life_words(entry: &Entry) -> String {
+    let words = existence_words(entry);
+    let (was, is) = (pairs(entry.before.as_deref()), pairs(entry.after.as_deref()));
+    match (was.is_empty(), is.is_empty()) {
+        (false, _) => format!("row deleted, it was {was}"),
+        (true, false) => format!("row made: {is}"),
+        (true, true) => words,
+    }
+}
+
+/// Values by field as people read them; nothing where they are not kept by field.
+fn pairs(json: Option<&RawValue>) -> String {
+    let values = json.map(|json| sent_values(json.get())).unwrap_or_default();
+    let pairs = values.iter().map(|(name, value)| format!("{name} = {}", style::value(value.get())));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+/// Why a person's choice was not followed.
+fn note(entry: &Entry) -> Option<String> {
+    serde_json::from_str::<Noted>(entry.detail.as_ref()?.get()).ok()?.note.filter(|_| entry.kind == "resolve")
+}
+
+#[derive(Deserialize)]
+struct Noted {
+    note: Option<String>,
+}
+
+/// What was sent, by field.
+fn sent_values(json: &str) -> BTreeMap<String, Box<RawValue>> {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+/// What a decision about a record's existence came to; the losers of a resolution tell which way it went.
+pub fn existence_words(entry: &Entry) -> String {
+    let kept = || {
+        let losers = entry.detail.as_ref().and_then(|json| serde_json::from_str::<Lost>(json.get()).ok());
+        losers.is_some_and(|lost| !lost.losers.is_empty() && lost.losers.iter().all(|one| one.values.is_empty()))
+    };
+    match entry.rule.as_str() {
+        "first_contact" => format!("taken over from {}", entry.origin),
+        "local_delete" => "deleted here by another program".to_owned(),
+        "resolution" if kept() => "a person decided to keep it".to_owned(),
+        "resolution" => "a person decided to delete it".to_owned(),
+        "propagate" | "delete_wins" => "the delete goes everywhere".to_owned(),
+        "update_wins" | "restore" => "kept".to_owned(),
+        "detach" => "left alone on the other sides".to_owned(),
+        "queue" | "manual" => "waits for a person".to_owned(),
+        rule => match rule.strip_prefix("deleted: ") {
+            Some(evidence) => format!("seen deleted at {} ({})", entry.origin, evidence.replace('_', " ")),
+            None => String::new(),
+        },
+    }
+}
+
+#[derive(Deserialize)]
+struct Lost {
+    #[serde(default)]
+    losers: Vec<Loser>,
+}
+
+#[derive(Deserialize)]
+struct Loser {
+    values: Vec<Box<RawValue>>,
 }
 
 /// The values of a unit (`["a"]`, `["street","city"]`) as people read them.
@@ -198,15 +305,28 @@ mod tests {
             after: after.map(str::to_owned),
             detail: None,
         };
+        let write = |kind: &str, op: &str, sent: &str| HistoryRow {
+            kind: kind.to_owned(),
+            rule: "acknowledged".to_owned(),
+            detail: Some(format!(r#"{{"key":"k","op":"{op}","words":null}}"#)),
+            ..row("", None, Some(sent), Some("billing"))
+        };
         let history: Vec<Entry> = [
             row("phone", Some("[\"1\"]"), Some("[\"2\"]"), None),
             row("street,city", Some("[\"a\",null]"), Some("[\"b\",\"c\"]"), Some("billing")),
             row("", None, None, None),
+            HistoryRow { rule: "deleted: tombstone".to_owned(), ..row("", Some("[]"), Some("[]"), None) },
+            row("", None, Some(r#"{"phone":"2"}"#), None),
+            row("", Some(r#"{"phone":"2"}"#), None, None),
+            write("push", "delete", "{}"),
+            write("push", "update", r#"{"phone":"2","tags":["a"]}"#),
+            write("quarantine", "create", r#"{"phone":"2"}"#),
         ]
         .iter()
         .map(Entry::from)
         .collect();
         insta::assert_snapshot!(style::bare(&text(&history, 120)));
         assert_eq!(history[1].fields, ["street", "city"]);
+        assert_eq!(history[7].fields, ["phone", "tags"]);
     }
 }

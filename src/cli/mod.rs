@@ -12,6 +12,7 @@ mod diff;
 mod entry;
 mod exit;
 mod explain;
+mod explain_text;
 mod find;
 mod history;
 mod online;
@@ -27,6 +28,7 @@ mod show;
 mod sides;
 mod sim;
 mod status;
+mod stop;
 mod style;
 mod workspace;
 

@@ -23,6 +23,8 @@ use super::workspace::Workspace;
 pub struct Answer {
     upstream: String,
     ok: bool,
+    /// False where the rules name no request to ask with; then only the listings tell.
+    asked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +43,8 @@ pub struct Sample {
     fields: Vec<SampleField>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// True where the listing itself failed, not only what is in it.
+    unavailable: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,9 +65,9 @@ pub struct Online {
 }
 
 impl Online {
-    /// True where an upstream did not answer as it should.
-    pub fn has_failures(&self) -> bool {
-        self.answers.iter().any(|answer| !answer.ok)
+    /// How many upstreams did not answer as they should, to the probe or to a listing.
+    pub fn failures(&self) -> u64 {
+        self.answers.iter().filter(|answer| !answer.ok).count() as u64
     }
 }
 
@@ -73,18 +77,33 @@ pub async fn ask(workspace: &Workspace, rules: &Arc<Ruleset>, out: &Out) -> Resu
     let mut answers = Vec::new();
     for (name, client) in &clients {
         out.talk(&format!("asking {name} …"));
-        answers.push(answer(name.clone(), client.check().await));
+        let asked = rules.upstreams.get(name).is_some_and(|upstream| upstream.check.is_some());
+        answers.push(answer(name.clone(), asked, client.check().await));
     }
     let mut samples = Vec::new();
     for collection in rules.in_order() {
         for binding in &collection.bindings {
             let name = &binding.upstream.name;
-            let answered = answers.iter().any(|answer| answer.upstream == *name && answer.ok);
-            let (Some(client), Some(_), true) = (clients.get(name), &binding.read, answered) else { continue };
-            samples.push(sample(client, collection, binding).await);
+            let Some(answer) = answers.iter_mut().find(|answer| answer.upstream == *name && answer.ok) else {
+                continue;
+            };
+            let (Some(client), Some(_)) = (clients.get(name), &binding.read) else { continue };
+            let sample = sample(client, collection, binding).await;
+            answer.note(&sample);
+            samples.push(sample);
         }
     }
     Ok(Online { answers, samples })
+}
+
+impl Answer {
+    /// An upstream whose listing fails is no good, whatever its probe said.
+    fn note(&mut self, sample: &Sample) {
+        if sample.unavailable {
+            self.ok = false;
+            self.error.clone_from(&sample.error);
+        }
+    }
 }
 
 /// The first record of the first page, as the binding maps it.
@@ -95,12 +114,14 @@ async fn sample(client: &Arc<Client>, collection: &Collection, binding: &Arc<Bin
         id: None,
         fields: Vec::new(),
         error: None,
+        unavailable: false,
     };
     let mut lister = Lister::new(Arc::clone(client), Arc::clone(binding), ListQuery::default());
     let page = match lister.page().await {
         Ok(page) => page,
         Err(failure) => {
             sample.error = Some(failure.to_string());
+            sample.unavailable = true;
             return sample;
         }
     };
@@ -128,10 +149,10 @@ fn sample_field(name: &str, slot: &Slot) -> Option<SampleField> {
     Some(SampleField { field: name.to_owned(), value: value.as_deref().and_then(raw), error })
 }
 
-fn answer(upstream: String, result: Result<Option<String>, Failure>) -> Answer {
+fn answer(upstream: String, asked: bool, result: Result<Option<String>, Failure>) -> Answer {
     match result {
-        Ok(account) => Answer { upstream, ok: true, account, error: None },
-        Err(failure) => Answer { upstream, ok: false, account: None, error: Some(failure.to_string()) },
+        Ok(account) => Answer { upstream, ok: true, asked, account, error: None },
+        Err(failure) => Answer { upstream, ok: false, asked, account: None, error: Some(failure.to_string()) },
     }
 }
 
@@ -143,7 +164,8 @@ pub fn text(answers: &[Answer], samples: &[Sample], width: usize) -> String {
             let words = match (&answer.error, &answer.account) {
                 (Some(error), _) => style::clean(error),
                 (None, Some(account)) => format!("account {}", style::clean(account)),
-                (None, None) => "no account in the answer".to_owned(),
+                (None, None) if answer.asked => "it answers; the rules name no account to look for".to_owned(),
+                (None, None) => "not asked: the rules have no `check` for it".to_owned(),
             };
             vec![answer.upstream.clone(), if answer.ok { "ok" } else { "failed" }.to_owned(), words]
         })
@@ -175,9 +197,14 @@ mod tests {
 
     #[test]
     fn answers_and_samples_are_shown_side_by_side() {
+        let one = |upstream: &str, ok, asked, account: Option<&str>, error: Option<&str>| {
+            let (account, error) = (account.map(str::to_owned), error.map(str::to_owned));
+            Answer { upstream: upstream.to_owned(), ok, asked, account, error }
+        };
         let answers = [
-            Answer { upstream: "crm".to_owned(), ok: true, account: Some("a1".to_owned()), error: None },
-            Answer { upstream: "erp".to_owned(), ok: false, account: None, error: Some("GET /me: 401".to_owned()) },
+            one("crm", true, true, Some("a1"), None),
+            one("erp", false, true, None, Some("GET /me: 401")),
+            one("shop", true, false, None, None),
         ];
         let field = |field: &str, value: Option<&str>, error: Option<&str>| SampleField {
             field: field.to_owned(),
@@ -190,6 +217,7 @@ mod tests {
             id: Some("c7".to_owned()),
             fields: vec![field("name", Some("\"Ann\""), None), field("seen_at", None, Some("no date"))],
             error: None,
+            unavailable: false,
         }];
         insta::assert_snapshot!(style::bare(&text(&answers, &samples, 60)));
     }

@@ -11,6 +11,7 @@ use super::exit::{CliError, Exit, exit_of_outcome};
 use super::out::Out;
 use super::progress::Bars;
 use super::report::{changes, plan_text};
+use super::stop::Stop;
 use super::workspace::{SecretsAre, Workspace, select_collections};
 
 /// What `plan --json` prints.
@@ -20,12 +21,24 @@ struct Plan {
     passes: Vec<PassReport>,
 }
 
-/// Shows the plan.
+/// Shows the plan. A signal ends it, and takes the copy of the database along.
 pub async fn run(args: &PlanArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
+    let mut stop = Stop::listen();
+    tokio::select! {
+        biased;
+        () = stop.asked() => Err(CliError::Other("interrupted; a plan changes nothing, and its copy of the database is gone".to_owned())),
+        made = make(args, workspace, out) => made.map_err(|error| workspace.told_of_original(error)),
+    }
+}
+
+async fn make(args: &PlanArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let rules = workspace.rules(SecretsAre::Needed, out)?;
     let collections = select_collections(&rules, &args.collections)?;
-    let scratch = workspace.scratch(true).await?;
-    let engine = workspace.engine(scratch.store(), &rules, out).await?;
+    let scratch = workspace.scratch(&rules).await?;
+    let (engine, notices) = workspace.engine_with_notices(scratch.store(), &rules).await?;
+    for notice in notices {
+        out.talk(&format!("not done by a plan: {notice}"));
+    }
     let options = PassOptions {
         trigger: "plan".to_owned(),
         full: args.full,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::reconcile::{Progress, Step};
 
@@ -54,6 +54,12 @@ impl Bars {
         bar.set_message(message);
     }
 
+    /// Takes all bars away for good: what is said from now on stands alone.
+    pub fn end(&self) {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner).drain().for_each(|(_, bar)| bar.finish_and_clear());
+        self.draw.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
     fn clear(&self, collection: &str) {
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
         bars.retain(|key, bar| {
@@ -67,13 +73,31 @@ impl Bars {
 }
 
 fn known() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {per_sec} {eta} {msg}")
+    ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {rate} {eta} left {msg}")
         .unwrap_or_else(|_bad_template| ProgressStyle::default_bar())
+        .with_key("rate", rate)
 }
 
 fn unknown() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix} {spinner} {pos} {per_sec} {elapsed} {msg}")
+    ProgressStyle::with_template("{prefix} {spinner} {pos} {rate} for {elapsed} {msg}")
         .unwrap_or_else(|_bad_template| ProgressStyle::default_spinner())
+        .with_key("rate", rate)
+}
+
+/// Whole records per second; below ten, tenths of them.
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    out.write_str(&rate_text(state.per_sec())).ok();
+}
+
+fn rate_text(per_second: f64) -> String {
+    if per_second < 10.0 { format!("{per_second:.1}/s") } else { format!("{per_second:.0}/s") }
+}
+
+impl Drop for Bars {
+    /// A command that is cut short leaves no bars behind.
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 impl Progress for Bars {
@@ -109,5 +133,12 @@ mod tests {
         bars.step(&Step::Ended { report: &report });
         let left: Vec<String> = bars.bars.lock().unwrap().keys().cloned().collect();
         assert_eq!(left, ["ab → crm"]);
+        bars.end();
+        assert!(bars.bars.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_rate_is_as_precise_as_it_is_of_use() {
+        assert_eq!([rate_text(692.5655), rate_text(0.26)], ["693/s", "0.3/s"]);
     }
 }

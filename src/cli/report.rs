@@ -47,12 +47,18 @@ pub fn changes_text(report: &PassReport, all: bool, width: usize) -> String {
         text += &summary(report, width);
         writeln!(text, "the first {} of them (--all lists every one):", listed.len()).ok();
     }
-    let (taken, written) = if report.dry_run {
-        ("changed upstream, to be taken over here", "to be written")
+    let (taken, decided, written) = if report.dry_run {
+        ("changed upstream, to be taken over here", "decided by a person, to be done here", "to be written")
     } else {
-        ("changed upstream, taken over here", "written")
+        ("changed upstream, taken over here", "decided by a person, done here", "written")
     };
-    for (title, group) in [(taken, Group::Taken), (written, Group::Written), ("left for a person", Group::Left)] {
+    let groups = [
+        (taken, Group::Taken),
+        (decided, Group::Decided),
+        (written, Group::Written),
+        ("left for a person", Group::Left),
+    ];
+    for (title, group) in groups {
         let mut members = listed.iter().filter(|change| group_of(change) == group).peekable();
         if members.peek().is_none() {
             continue;
@@ -69,6 +75,7 @@ pub fn changes_text(report: &PassReport, all: bool, width: usize) -> String {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Group {
     Taken,
+    Decided,
     Written,
     Left,
 }
@@ -76,9 +83,16 @@ enum Group {
 fn group_of(change: &Change) -> Group {
     match (change.action.as_str(), change.target.as_str()) {
         ("conflict" | "quarantine", _) => Group::Left,
+        (_, "local") if is_resolution(change) => Group::Decided,
         (_, "local") => Group::Taken,
         _ => Group::Written,
     }
+}
+
+/// True where nothing but a person's choice made the change.
+fn is_resolution(change: &Change) -> bool {
+    let mut rules = change.fields.iter().map(|field| field.rule.as_str()).chain(change.rule.as_deref()).peekable();
+    rules.peek().is_some() && rules.all(|rule| rule == "resolution")
 }
 
 fn change_text(change: &Change, width: usize) -> String {
@@ -105,6 +119,9 @@ fn change_text(change: &Change, width: usize) -> String {
         write!(text, "  {}", change.action).ok();
     }
     text.push('\n');
+    if let Some(rule) = &change.rule {
+        writeln!(text, "      {}", paint(style::DIM, style::clean(rule))).ok();
+    }
     if let Some(note) = &change.note {
         writeln!(text, "      {}", style::clean(note)).ok();
     }
@@ -151,8 +168,20 @@ fn troubles(report: &PassReport) -> String {
     for halt in &report.halts {
         line(style::BAD, &halt_words(halt));
     }
-    if let Some(halt) = report.halt {
-        line(style::BAD, &format!("nothing was written; look at `reconciled plan`, then `reconciled approve {halt}`"));
+    match (report.halt, report.dry_run) {
+        (Some(halt), false) => {
+            line(
+                style::BAD,
+                &format!("nothing was written; look at `reconciled plan`, then `reconciled approve {halt}`"),
+            );
+        }
+        (Some(halt), true) => {
+            line(style::BAD, &format!("this plan waits as halt {halt}; `reconciled approve {halt}` lets it through"));
+        }
+        (None, true) if !report.halts.is_empty() => {
+            line(style::BAD, "a pass would write nothing; `reconciled run --once` stores the halt, then approve it");
+        }
+        (None, _) => {}
     }
     for upstream in &report.upstreams {
         if let Some(error) = &upstream.error {
@@ -167,6 +196,9 @@ fn troubles(report: &PassReport) -> String {
                 line(style::CHANGED, &format!("{}: {} {words}", upstream.upstream, count(number, "write")));
             }
         }
+    }
+    for note in &report.notes {
+        line(style::CHANGED, &style::clean(note));
     }
     if report.conflicts_open > 0 {
         let open = count(report.conflicts_open, "conflict");
@@ -253,6 +285,7 @@ mod tests {
             request: (target != "local").then(|| "PATCH /contacts/c7".to_owned()),
             atomic: target != "billing",
             note: None,
+            rule: None,
             conflict: None,
         }
     }
@@ -283,6 +316,7 @@ mod tests {
             ),
             change("Bob", "crm", "update", vec![field("notes", Some(&before), Some(&after), "one_side", "local")]),
             change("Carl", "billing", "delete", vec![]),
+            Change { rule: Some("resolution".to_owned()), ..change("Eve", "local", "delete", vec![]) },
             conflict,
         ]);
         insta::assert_snapshot!(style::bare(&plan_text(&[report], false, 80)));
@@ -303,6 +337,19 @@ mod tests {
         assert!(text.contains("crm     0        500      0"), "{text}");
         assert!(text.lines().count() < 30, "{text}");
         assert!(style::bare(&plan_text(&[long], true, 80)).lines().count() > 200);
+    }
+
+    #[test]
+    fn a_dry_run_names_no_halt_that_only_a_pass_stores() {
+        let halt =
+            Halt { target: Origin::Local, what: "delete".to_owned(), count: 9, total: 10, limit: "5%".to_owned() };
+        let mut halted = PassReport { halts: vec![halt], ..report(Vec::new()) };
+        let text = style::bare(&plan_text(std::slice::from_ref(&halted), false, 100));
+        assert!(text.contains("`reconciled run --once` stores the halt, then approve it"), "{text}");
+        assert!(!text.contains("`reconciled approve"), "{text}");
+        halted.halt = Some(3);
+        let text = style::bare(&plan_text(&[halted], false, 100));
+        assert!(text.contains("`reconciled approve 3` lets it through"), "{text}");
     }
 
     #[test]
@@ -327,6 +374,7 @@ mod tests {
         done.halt = Some(3);
         done.conflicts_open = 2;
         done.conflicts_opened = 1;
+        done.notes = vec!["the resolution of conflict 4 was not applied: crm changed after it was given".to_owned()];
         done.upstreams = vec![UpstreamReport {
             upstream: "crm".to_owned(),
             read: "incremental".to_owned(),

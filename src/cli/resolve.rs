@@ -10,7 +10,7 @@ use crate::rules::Collection;
 use crate::store::{ConflictFilter, ConflictRow, read, write};
 
 use super::args::{Choice, ResolveArgs};
-use super::conflicts::candidates;
+use super::conflicts::{candidates, choice_words};
 use super::exit::{CliError, Exit};
 use super::find::collection;
 use super::out::Out;
@@ -41,9 +41,11 @@ pub async fn run(args: &ResolveArgs, workspace: &Workspace, out: &Out) -> Result
     let resolution = resolution(collection(&rules, &row.collection)?, row, &args.choice)?;
     let text = resolution.clone();
     write(store.as_ref(), move |tx| tx.set_resolution(id, Some(&text))).await?;
+    let fields: Vec<String> = row.fields.split(',').map(str::to_owned).collect();
+    let words = choice_words(&resolution, &fields);
     let done = Done { conflict: id, resolution: raw(&resolution) };
     out.show(&done, |done, _width| {
-        format!("conflict {}: {} is written down; the next pass applies it\n", done.conflict, clean(&resolution))
+        format!("conflict {}: {}: written down, the next pass applies it\n", done.conflict, words)
     })?;
     Ok(Exit::IN_SYNC)
 }
@@ -71,8 +73,9 @@ fn resolution(collection: &Collection, row: &ConflictRow, choice: &Choice) -> Re
             None => Err(CliError::Usage(format!("conflict {id} has no base: the sides never agreed"))),
         };
     }
-    let known: Vec<String> = candidates(&row.candidates).into_iter().map(|candidate| candidate.origin).collect();
+    let mut known: Vec<String> = candidates(&row.candidates).into_iter().map(|candidate| candidate.origin).collect();
     if !known.contains(side) {
+        known.extend(row.base.is_some().then(|| "base".to_owned()));
         let known = known.join(", ");
         return Err(CliError::Usage(format!("`{}` has no say in conflict {id}; the sides are: {known}", clean(side))));
     }

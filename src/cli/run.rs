@@ -3,8 +3,9 @@
 //! Must not know: when passes are due, what signals mean (that is `daemon`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::daemon::{self, Ended, Mode, Plan};
+use crate::daemon::{self, Ended, Mode, Plan, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 
 use super::args::{PlanArgs, RunArgs};
@@ -13,6 +14,7 @@ use super::out::Out;
 use super::plan;
 use super::progress::Bars;
 use super::report::run_text;
+use super::style::count;
 use super::workspace::{SecretsAre, Workspace, select_collections};
 
 /// Runs until done or stopped.
@@ -23,27 +25,39 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
     }
     let rules = workspace.rules(SecretsAre::Needed, out)?;
     let collections = select_collections(&rules, &args.collections)?;
-    let store = workspace.store_to_run()?;
+    let store = workspace.store_to_run(&rules)?;
     let engine = workspace.engine(Arc::clone(&store), &rules, out).await?;
-    let progress: Arc<dyn Progress> = if args.once { Arc::new(Bars::new(out)) } else { Arc::new(Silent) };
-    let mut reports = Reports { out, once: args.once, exit: Exit::IN_SYNC, failed: None };
+    let bars = Arc::new(Bars::new(out));
+    let progress: Arc<dyn Progress> = if args.once { Arc::clone(&bars) as Arc<dyn Progress> } else { Arc::new(Silent) };
+    let mut reports = Reports { out, bars, once: args.once, exit: Exit::IN_SYNC, done: 0, failed: None };
+    let all = collections.len();
     let plan = Plan {
         mode: if args.once { Mode::Once } else { Mode::Scheduled },
         full: args.full,
         collections,
         drain_timeout: workspace.settings().drain_timeout,
     };
-    let ended = daemon::run(&engine, &rules, store.as_ref(), workspace.clock(), plan, progress, &mut |report| {
-        reports.take(report);
-    })
-    .await?;
+    let mut tell = |told: Told<'_>| match told {
+        Told::Report(report) => reports.take(report),
+        Told::Stopping(up_to) => reports.stopping(up_to),
+    };
+    let ended = daemon::run(&engine, &rules, store.as_ref(), workspace.clock(), plan, progress, &mut tell).await?;
     if let Some(error) = reports.failed {
         return Err(error);
     }
     match ended {
         Ended::Done => Ok(reports.exit),
+        // All there was to do was done before the stop took effect.
+        Ended::Stopped if args.once && reports.done == all => Ok(reports.exit),
         // A stop that was asked for is no failure of the daemon; of `--once` it says how far it got.
-        Ended::Stopped if args.once => Ok(reports.exit.or_worse(Exit::PENDING)),
+        Ended::Stopped if args.once => {
+            out.insist(&format!(
+                "stopped after {} of {}; the next run goes on",
+                reports.done,
+                count(all as u64, "pass")
+            ));
+            Ok(reports.exit.or_worse(Exit::PENDING))
+        }
         Ended::Stopped => Ok(Exit::IN_SYNC),
         Ended::Aborted => Err(CliError::Other(
             "stopped at once by a second signal; the pass under way was cut short, the next one takes up its work"
@@ -55,13 +69,16 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
 /// Prints reports as they come in.
 struct Reports<'a> {
     out: &'a Out,
+    bars: Arc<Bars>,
     once: bool,
     exit: Exit,
+    done: usize,
     failed: Option<CliError>,
 }
 
 impl Reports<'_> {
     fn take(&mut self, report: &PassReport) {
+        self.done += 1;
         self.exit = self.exit.or_worse(exit_of_outcome(report.outcome));
         let result = match (self.out.is_json(), self.once) {
             (true, _) => self.out.json_line(report),
@@ -71,6 +88,15 @@ impl Reports<'_> {
         };
         if let Err(error) = result {
             self.failed.get_or_insert(error);
+        }
+    }
+
+    /// The daemon's log says it as well, from its usual level on.
+    fn stopping(&self, up_to: Duration) {
+        if self.once {
+            self.bars.end();
+            let seconds = up_to.as_secs();
+            self.out.insist(&format!("stopping: finishing the running pass (up to {seconds}s); again to stop at once"));
         }
     }
 }

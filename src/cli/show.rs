@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::merge::LinkState;
 use crate::store::{ConflictFilter, IntentFilter, IntentRow, QuarantineFilter, QuarantineRow, View, read};
 
 use super::args::ShowArgs;
@@ -122,7 +123,7 @@ fn quarantined(view: &dyn View, collection: &str, subject: String) -> Result<Vec
 
 fn text(shown: &Shown, width: usize) -> String {
     let sides = &shown.sides;
-    let gone = if sides.exists { "" } else { " (deleted here)" };
+    let gone = if sides.exists { "" } else { " (deleted)" };
     let mut text = style::heading(&format!("{}/{}{gone}", sides.collection, style::clean(&sides.record)));
     text += &links_text(&sides.links, width);
     text += &values_text(sides, width);
@@ -150,11 +151,7 @@ pub fn links_text(links: &[LinkSide], width: usize) -> String {
     let rows = links
         .iter()
         .map(|link| {
-            let state = serde_json::to_string(&link.state).unwrap_or_default();
-            let mut state = style::value(&state);
-            if link.undecided {
-                state += ", newer seen";
-            }
+            let mut state = link_words(link).to_owned();
             if let Some(error) = &link.error {
                 write!(state, ", unreadable: {}", style::clean(error)).ok();
             }
@@ -168,6 +165,19 @@ pub fn links_text(links: &[LinkSide], width: usize) -> String {
         })
         .collect();
     style::table(width, &["upstream", "remote id", "link", "version", "changed there"], rows)
+}
+
+/// The life of a link, with what was seen since and is not decided yet.
+fn link_words(link: &LinkSide) -> &'static str {
+    match (link.state, link.undecided, link.gone) {
+        (LinkState::Live, false, _) => "live",
+        (LinkState::Live, true, false) => "live; a change there is not decided yet",
+        (LinkState::Live, true, true) => "live; seen deleted there, not decided yet",
+        (LinkState::Deleted, true, false) => "deleted there; listed again since, not decided yet",
+        (LinkState::Deleted, _, _) => "deleted there",
+        (LinkState::Detached, _, _) => "detached: left alone there",
+        (LinkState::OutOfScope, _, _) => "out of scope: left alone there",
+    }
 }
 
 /// A table of values; `≠` marks fields on which sides differ. More upstreams than fit make more tables.
@@ -202,10 +212,35 @@ fn value_row(field: &FieldSides, from: usize, max: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cli::sides::{Say, UpstreamSay};
-    use crate::merge::LinkState;
 
     fn say(json: &str) -> Say {
         Say { value: raw(json), error: None }
+    }
+
+    #[test]
+    fn the_life_of_a_link_is_told_with_what_waits() {
+        let check = |state, undecided, gone, words: &str| {
+            let link = LinkSide {
+                upstream: "crm".to_owned(),
+                remote_id: "c7".to_owned(),
+                state,
+                version: None,
+                updated_at: None,
+                observed_at: None,
+                undecided,
+                gone,
+                error: None,
+            };
+            assert_eq!(link_words(&link), words);
+        };
+        check(LinkState::Live, false, false, "live");
+        check(LinkState::Live, true, false, "live; a change there is not decided yet");
+        check(LinkState::Live, true, true, "live; seen deleted there, not decided yet");
+        check(LinkState::Deleted, false, false, "deleted there");
+        check(LinkState::Deleted, true, true, "deleted there");
+        check(LinkState::Deleted, true, false, "deleted there; listed again since, not decided yet");
+        check(LinkState::OutOfScope, false, false, "out of scope: left alone there");
+        check(LinkState::Detached, true, false, "detached: left alone there");
     }
 
     #[test]
@@ -213,7 +248,12 @@ mod tests {
         let field = |name: &str, local: &str, base: &str, remote: &str, agrees: bool| FieldSides {
             field: name.to_owned(),
             local: say(local),
-            upstreams: vec![UpstreamSay { upstream: "crm".to_owned(), value: say(remote), base: say(base) }],
+            upstreams: vec![UpstreamSay {
+                upstream: "crm".to_owned(),
+                state: LinkState::Live,
+                value: say(remote),
+                base: say(base),
+            }],
             agrees,
         };
         let shown = Shown {
@@ -234,6 +274,7 @@ mod tests {
                     updated_at: None,
                     observed_at: None,
                     undecided: false,
+                    gone: false,
                     error: None,
                 }],
             },

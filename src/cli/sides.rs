@@ -45,6 +45,8 @@ pub struct FieldSides {
 pub struct UpstreamSay {
     /// The upstream.
     pub upstream: String,
+    /// `live`, `deleted`, `detached`: a side that is deleted says nothing any more.
+    pub state: LinkState,
     /// As last seen there.
     pub value: Say,
     /// The hub half of the base.
@@ -79,6 +81,9 @@ pub struct LinkSide {
     pub observed_at: Option<String>,
     /// True where something newer was pulled and is not decided yet.
     pub undecided: bool,
+    /// True where that is that it is gone.
+    #[serde(skip)]
+    pub gone: bool,
     /// Why it cannot be mapped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -95,6 +100,11 @@ impl Say {
 
     fn of_value(value: &Value) -> Self {
         Self { value: raw(&value.to_json().to_string()), error: None }
+    }
+
+    /// True for null, and where the side says nothing.
+    pub fn is_null(&self) -> bool {
+        self.error.is_none() && self.value.as_ref().is_none_or(|json| json.get() == "null")
     }
 
     /// For people, at most `max` characters.
@@ -163,8 +173,13 @@ fn spoke(
             slots
         }
         Some((StagedKind::Gone(_), _)) => vec![Slot::Absent; collection.fields.len()],
+        // The link remembers what the record was; it is no side's say any more.
+        None if link.state == LinkState::Deleted => vec![Slot::Absent; collection.fields.len()],
         None => at_base,
     };
+    if link.state == LinkState::Deleted {
+        base = vec![Slot::Absent; collection.fields.len()];
+    }
     let link = LinkSide {
         upstream: binding.upstream.name.clone(),
         remote_id: link.remote_id.clone(),
@@ -173,6 +188,7 @@ fn spoke(
         updated_at: link.updated_at.and_then(style::rfc3339),
         observed_at: style::rfc3339(newer.map_or(link.observed_at, |staged| staged.observed_at)),
         undecided: newer.is_some(),
+        gone: newer.is_some_and(|staged| matches!(staged.kind, StagedKind::Gone(_))),
         error,
     };
     Ok(Spoke { link, seen, base })
@@ -238,6 +254,7 @@ fn field_sides(collection: &Collection, at: usize, row: Option<&[Slot]>, spokes:
         .iter()
         .map(|spoke| UpstreamSay {
             upstream: spoke.link.upstream.clone(),
+            state: spoke.link.state,
             value: Say::of_slot(&pick(&spoke.seen)),
             base: Say::of_slot(&pick(&spoke.base)),
         })

@@ -244,7 +244,9 @@ fn text(status: &Status, width: usize) -> String {
     let header = ["collection", "records", "linked", "last pass", "outcome", "next", "waiting"];
     let mut text = style::table(width, &header, rows);
     for one in &status.collections {
-        if let Some(error) = one.last_pass.as_ref().and_then(|pass| pass.error.as_deref()) {
+        // The pass's own error only sums up those of its upstreams, where there are any.
+        let own = one.last_pass.as_ref().filter(|pass| pass.unavailable.is_empty());
+        if let Some(error) = own.and_then(|pass| pass.error.as_deref()) {
             writeln!(text, "{} {}: {}", paint(style::BAD, "!"), one.collection, style::clean(error)).ok();
         }
         for down in one.last_pass.iter().flat_map(|pass| &pass.unavailable) {
@@ -334,7 +336,7 @@ mod tests {
                 started_at: Some("2023-11-14T22:13:20.000000Z".to_owned()),
                 ended_at: Some("2023-11-14T22:13:21.000000Z".to_owned()),
                 outcome: outcome.to_owned(),
-                error: None,
+                error: (outcome == "unavailable").then(|| "crm: GET /contacts: 503".to_owned()),
                 unavailable: if outcome == "unavailable" {
                     unavailable(
                         r#"{"upstreams": [{"upstream": "crm", "error": "GET /contacts: 503"}, {"error": null}]}"#,

@@ -4,15 +4,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files};
-use crate::reconcile::Engine;
+use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
-use crate::store::{Mode, OpenOptions, SqliteStore, Store};
+use crate::store::{Mode, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, HttpTransport, Transport};
 
 use super::args::Global;
@@ -39,7 +39,7 @@ pub struct Examined {
     pub missing: Vec<MissingSecret>,
 }
 
-/// A store in a temporary folder, gone when this is dropped.
+/// A store in a temporary folder of nobody else's, gone when this is dropped.
 pub struct Scratch {
     store: Arc<dyn Store>,
     _folder: tempfile::TempDir,
@@ -49,6 +49,28 @@ impl Scratch {
     /// The store.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
+    }
+}
+
+/// A folder for a copy of the database: beside it, where there is room for it and where its data may be; else a temporary
+/// one. Only its owner may look into it.
+fn scratch_folder(database: &Path) -> Result<tempfile::TempDir, CliError> {
+    let private = || std::fs::Permissions::from_mode(0o700);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".reconciled-plan-").permissions(private());
+    let beside = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    builder.tempdir_in(beside).or_else(|_not_there| builder.tempdir()).map_err(|error| {
+        CliError::Other(format!("no folder for a copy of the database: {error}; set TMPDIR to one with space"))
+    })
+}
+
+/// What is wrong with a copy because it was copied is wrong with the original, and is told of that.
+fn of_original(error: StoreError, original: &Path) -> StoreError {
+    let path = original.display().to_string();
+    match error {
+        StoreError::Corrupt { reason, .. } => StoreError::Corrupt { path, reason },
+        StoreError::Newer { found, known, .. } => StoreError::Newer { path, found, known },
+        other => other,
     }
 }
 
@@ -92,17 +114,22 @@ impl Workspace {
     pub fn examine(&self, secrets: SecretsAre) -> Result<Examined, CliError> {
         let sources: Vec<Source> = load_rule_files(&self.settings.rules_dir)?
             .into_iter()
-            .map(|file| Source { path: file.path.display().to_string(), text: file.text })
+            .map(|file| Source {
+                path: file.path.display().to_string(),
+                text: file.text,
+                defect: file.defect.map(|defect| (defect.at, defect.reason)),
+            })
             .collect();
         let missing: RefCell<BTreeMap<String, MissingSecret>> = RefCell::default();
-        let has_secret = |name: &str| match (secrets, self.secrets.find(name)) {
-            (SecretsAre::Unused, _) | (SecretsAre::Needed, Ok(_)) => true,
+        let find_secret = |name: &str| match (secrets, self.secrets.find(name)) {
+            (SecretsAre::Unused, _) | (SecretsAre::Needed, Ok(_)) => Ok(()),
             (SecretsAre::Needed, Err(why)) => {
+                let looked = format!("looked at:\n{}", why.looked.join("\n"));
                 missing.borrow_mut().insert(name.to_owned(), why);
-                false
+                Err(looked)
             }
         };
-        let checked = check(&sources, &Context { vars: &self.settings.vars, has_secret: &has_secret });
+        let checked = check(&sources, &Context { vars: &self.settings.vars, find_secret: &find_secret });
         Ok(Examined {
             sources,
             diagnostics: checked.diagnostics,
@@ -130,29 +157,38 @@ impl Workspace {
         self.open(Mode::ReadWrite, false)
     }
 
-    /// Opens (or makes) the database for passes, and keeps other daemons out.
-    pub fn store_to_run(&self) -> Result<Arc<dyn Store>, CliError> {
+    /// Opens (or makes) the database for passes, and keeps other daemons out. Another program's file whose tables do not
+    /// fit is refused before anything is added to it.
+    pub fn store_to_run(&self, rules: &Ruleset) -> Result<Arc<dyn Store>, CliError> {
+        SqliteStore::check_fit(&self.options(Mode::ReadOnly), rules)?;
         self.open(Mode::ReadWriteCreate, true)
     }
 
-    fn open(&self, mode: Mode, lock: bool) -> Result<Arc<dyn Store>, CliError> {
+    fn options(&self, mode: Mode) -> OpenOptions {
         let now = self.clock.now().timestamp_micros();
         let busy_ms = u64::try_from(self.settings.busy_timeout.as_millis()).unwrap_or(u64::MAX);
-        let options = OpenOptions { lock, busy_ms, ..OpenOptions::file(&self.settings.database, mode, now) };
-        Ok(Arc::new(SqliteStore::open(&options)?))
+        OpenOptions { busy_ms, ..OpenOptions::file(&self.settings.database, mode, now) }
     }
 
-    /// A store that is thrown away: a copy of the database where there is one (and `copy` wants it), else an empty one.
-    pub async fn scratch(&self, copy: bool) -> Result<Scratch, CliError> {
-        let folder = tempfile::tempdir()
-            .map_err(|error| CliError::Other(format!("no temporary folder: {error}; set TMPDIR to one with space")))?;
-        let path = folder.path().join("scratch.db");
-        if copy && self.settings.database.exists() {
-            self.store_to_look()?.copy_to(&path).await?;
+    fn open(&self, mode: Mode, lock: bool) -> Result<Arc<dyn Store>, CliError> {
+        Ok(Arc::new(SqliteStore::open(&OpenOptions { lock, ..self.options(mode) })?))
+    }
+
+    /// A store that is thrown away: a copy of the database where there is one, else an empty one.
+    pub async fn scratch(&self, rules: &Ruleset) -> Result<Scratch, CliError> {
+        let database = &self.settings.database;
+        let there = std::fs::metadata(database).is_ok_and(|meta| meta.len() > 0);
+        SqliteStore::check_fit(&self.options(Mode::ReadOnly), rules)?;
+        let original = if there { Some(self.store_to_look()?) } else { None };
+        let folder = scratch_folder(database)?;
+        let path = folder.path().join("copy.db");
+        if let Some(original) = original {
+            original.copy_to(&path).await?;
         }
         let now = self.clock.now().timestamp_micros();
         let options = OpenOptions { lock: false, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
-        Ok(Scratch { store: Arc::new(SqliteStore::open(&options)?), _folder: folder })
+        let store = SqliteStore::open(&options).map_err(|error| of_original(error, database))?;
+        Ok(Scratch { store: Arc::new(store), _folder: folder })
     }
 
     /// Clients of all upstreams in the rules.
@@ -173,12 +209,31 @@ impl Workspace {
 
     /// The engine over a store; says what was done to the tables.
     pub async fn engine(&self, store: Arc<dyn Store>, rules: &Arc<Ruleset>, out: &Out) -> Result<Engine, CliError> {
-        let clients = self.clients(rules)?;
-        let (engine, notices) = Engine::open(store, Arc::clone(rules), clients, self.clock()).await?;
+        let (engine, notices) = self.engine_with_notices(store, rules).await?;
         for notice in notices {
             out.talk(&notice);
         }
         Ok(engine)
+    }
+
+    /// The engine over a store, and what was done to the tables.
+    pub async fn engine_with_notices(
+        &self,
+        store: Arc<dyn Store>,
+        rules: &Arc<Ruleset>,
+    ) -> Result<(Engine, Vec<String>), CliError> {
+        let clients = self.clients(rules)?;
+        Ok(Engine::open(store, Arc::clone(rules), clients, self.clock()).await?)
+    }
+
+    /// An error of a store that is thrown away, told of the database that it is a copy of.
+    pub fn told_of_original(&self, error: CliError) -> CliError {
+        let database = &self.settings.database;
+        match error {
+            CliError::Store(error) => CliError::Store(of_original(error, database)),
+            CliError::Pass(PassError::Store(error)) => CliError::Pass(PassError::Store(of_original(error, database))),
+            other => other,
+        }
     }
 }
 
@@ -197,14 +252,11 @@ fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item 
     })
 }
 
-/// The drawing of all errors (warnings are `check`'s business), with the places that were looked at for secrets.
+/// The drawing of all errors; warnings are `check`'s business.
 fn errors_text(examined: &Examined, out: &Out) -> String {
     let errors: Vec<Diagnostic> =
         examined.diagnostics.iter().filter(|note| note.severity == Severity::Error).cloned().collect();
     let mut text = render(&errors, &examined.sources, out.colors_talk(), out.width());
-    for missing in &examined.missing {
-        writeln!(text, "{missing}").ok();
-    }
     text.push_str(
         "error: the rules cannot be used as they are; `reconciled check` checks them without touching anything",
     );

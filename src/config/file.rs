@@ -11,6 +11,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, VARS, check_value, check_variable_name, key, suggestion};
 
+/// The most that is shown of a line.
+const LINE_CHARS_MAX: usize = 100;
+
 /// Something wrong with the settings, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -20,13 +23,18 @@ pub struct Problem {
     pub what: String,
     /// What to do.
     pub remedy: Option<String>,
+    /// The line of the file, as it is written.
+    pub line: Option<String>,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.what)?;
-        match &self.remedy {
-            Some(remedy) => write!(f, "; {remedy}"),
+        if let Some(remedy) = &self.remedy {
+            write!(f, "; {remedy}")?;
+        }
+        match &self.line {
+            Some(line) => write!(f, "\n  | {line}"),
             None => Ok(()),
         }
     }
@@ -112,7 +120,9 @@ impl Reader<'_> {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        self.problems.push(Problem { place: format!("{}:{line}:{column}", self.path.display()), what, remedy });
+        let place = format!("{}:{line}:{column}", self.path.display());
+        let text = self.text.lines().nth(line - 1).map(|text| text.trim().chars().take(LINE_CHARS_MAX).collect());
+        self.problems.push(Problem { place, what, remedy, line: text });
     }
 }
 
@@ -138,9 +148,22 @@ mod tests {
     fn check(text: &str, expected: &[&str]) {
         let found = match parse_file(Path::new("a.toml"), text) {
             Ok(_) => Vec::new(),
-            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+            Err(problems) => {
+                let told = problems.iter().map(|problem| Problem { line: None, ..problem.clone() }.to_string());
+                told.collect::<Vec<_>>()
+            }
         };
         assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn a_mistake_is_shown_in_its_line() {
+        let problems = parse_file(Path::new("a.toml"), "color = \"auto\"\ndrain_timeout = \"soon\" # ?\n").unwrap_err();
+        assert_eq!(
+            problems[0].to_string(),
+            "a.toml:2:17: `drain_timeout` is no duration; write a number and a unit, like \"500ms\", \"20s\", \"2m\" or \
+             \"1h\"\n  | drain_timeout = \"soon\" # ?"
+        );
     }
 
     #[test]

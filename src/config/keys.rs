@@ -61,9 +61,7 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
         Kind::Path => Ok(()),
         Kind::OneOf(words) if words.contains(&text) => Ok(()),
         Kind::OneOf(words) => Err(format!("not a word that it knows; write one of {}", words.join(", "))),
-        Kind::Duration => {
-            parse_duration(text).map(|_fine| ()).map_err(|hint| format!("cannot be read as a duration; {hint}"))
-        }
+        Kind::Duration => parse_duration(text).map(|_fine| ()).map_err(|hint| format!("no duration; {hint}")),
     }
 }
 

@@ -140,6 +140,7 @@ impl Settings {
                 place: "settings".to_owned(),
                 what: error.to_string(),
                 remedy: Some("see `reconciled --print-config` without the setting".to_owned()),
+                line: None,
             }])
         })?;
         let source = |name: &str| source_of(name, overrides, &ours, &from_file, file.as_ref().map(|(path, _)| path));
@@ -221,7 +222,7 @@ fn variable(name: &str) -> String {
 
 fn environment_problem(name: &str, value: &str) -> Option<Problem> {
     let dotted = dotted(name);
-    let problem = |what: String, remedy| Some(Problem { place: name.to_owned(), what, remedy });
+    let problem = |what: String, remedy| Some(Problem { place: name.to_owned(), what, remedy, line: None });
     if let Some(free) = dotted.strip_prefix("vars.") {
         return match check_variable_name(free) {
             Ok(()) if name == variable(&dotted) => None,
@@ -245,7 +246,7 @@ fn environment_problem(name: &str, value: &str) -> Option<Problem> {
 fn flag_problem(name: &str, value: &str) -> Option<Problem> {
     let key = key(name)?;
     let what = check_value(key, value).err()?;
-    Some(Problem { place: key.flag.unwrap_or(name).to_owned(), what, remedy: None })
+    Some(Problem { place: key.flag.unwrap_or(name).to_owned(), what, remedy: None, line: None })
 }
 
 fn layer(file: Option<&str>, ours: &Environment, overrides: &Overrides) -> Result<Raw, config::ConfigError> {

@@ -13,67 +13,113 @@ const DEPTH_MAX: usize = 16;
 /// A folder of this name is read only when it is named itself.
 const EXAMPLES: &str = "examples";
 
-/// The text of one rules file.
+/// One rules file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleFile {
     /// Its path, below the folder as given.
     pub path: PathBuf,
-    /// Its text.
+    /// Its text, as far as it could be read.
     pub text: String,
+    /// Why that is not all of it. The other files are read all the same, so that nobody mends one mistake at a time.
+    pub defect: Option<Defect>,
+}
+
+/// Why a file could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defect {
+    /// The byte of the text at which it shows.
+    pub at: usize,
+    /// Why, and what to do.
+    pub reason: String,
 }
 
 /// All `*.toml` below `folder` in path order, without hidden files, editor backups and folders named `examples`.
 pub fn load_rule_files(folder: &Path) -> Result<Vec<RuleFile>, ConfigError> {
-    let mut paths = Vec::new();
+    let (mut paths, mut files) = (Vec::new(), Vec::new());
     match std::fs::metadata(folder) {
         Ok(metadata) if metadata.is_file() => paths.push(folder.to_owned()),
-        Ok(_) => list(folder, 0, &mut paths)?,
+        Ok(_) => {
+            std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+            list(folder, 0, &mut paths, &mut files);
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let reason = "the rules folder does not exist; name it with --rules or the setting `rules_dir`".to_owned();
             return Err(ConfigError::Unreadable { path: folder.to_owned(), reason });
         }
         Err(error) => return Err(unreadable(folder, &error)),
     }
-    if paths.is_empty() {
+    if paths.is_empty() && files.is_empty() {
         let reason = "no rules in here: there is no file *.toml".to_owned();
         return Err(ConfigError::Unreadable { path: folder.to_owned(), reason });
     }
-    paths.sort();
-    paths.into_iter().map(load).collect()
+    files.extend(paths.into_iter().map(load));
+    files.sort_by(|one: &RuleFile, other| one.path.cmp(&other.path));
+    Ok(files)
 }
 
-fn list(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<(), ConfigError> {
+fn list(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, defective: &mut Vec<RuleFile>) {
     if depth > DEPTH_MAX {
         let reason = format!("folders nest deeper than {DEPTH_MAX}, or a symbolic link leads in a circle");
-        return Err(ConfigError::Unreadable { path: folder.to_owned(), reason });
+        defective.push(nothing_of(folder, reason));
+        return;
     }
-    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))? {
-        let path = entry.map_err(|error| unreadable(folder, &error))?.path();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return defective.push(nothing_of(folder, error.to_string())),
+    };
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(error) => {
+                defective.push(nothing_of(folder, error.to_string()));
+                continue;
+            }
+        };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with(['.', '#']) || name.ends_with('~') {
             continue;
         }
         if path.is_dir() {
             if name != EXAMPLES {
-                list(&path, depth + 1, paths)?;
+                list(&path, depth + 1, paths, defective);
             }
         } else if path.extension().is_some_and(|extension| extension == "toml") {
             paths.push(path);
         }
     }
-    Ok(())
 }
 
-fn load(path: PathBuf) -> Result<RuleFile, ConfigError> {
-    let metadata = std::fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
-    if metadata.len() > FILE_BYTES_MAX {
-        let reason = format!("larger than {FILE_BYTES_MAX} bytes; split it");
-        return Err(ConfigError::Unreadable { path, reason });
+/// Known before opening: what it is. Opening a pipe would wait for somebody to write into it.
+fn load(path: PathBuf) -> RuleFile {
+    let bytes = match std::fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => {
+            return nothing_of(&path, "no regular file (a pipe, a socket or a device); only regular files are read");
+        }
+        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+            return nothing_of(&path, format!("larger than {FILE_BYTES_MAX} bytes; split it"));
+        }
+        Ok(_) => std::fs::read(&path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return nothing_of(&path, "a symbolic link that leads nowhere; mend or remove it");
+        }
+        Err(error) => Err(error),
+    };
+    match bytes.map(String::from_utf8) {
+        Ok(Ok(text)) => RuleFile { path, text, defect: None },
+        Ok(Err(error)) => {
+            let at = error.utf8_error().valid_up_to();
+            let reason = "a byte that is not UTF-8; save the file as UTF-8".to_owned();
+            // Up to the first such byte the offsets of both are the same.
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            RuleFile { path, text, defect: Some(Defect { at, reason }) }
+        }
+        Err(error) => nothing_of(&path, error.to_string()),
     }
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(RuleFile { path, text }),
-        Err(error) => Err(unreadable(&path, &error)),
-    }
+}
+
+fn nothing_of(path: &Path, reason: impl Into<String>) -> RuleFile {
+    let defect = Defect { at: 0, reason: reason.into() };
+    RuleFile { path: path.to_owned(), text: String::new(), defect: Some(defect) }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
@@ -107,6 +153,29 @@ mod tests {
         assert_eq!(names(""), ["a/z.toml", "b.toml"]);
         assert_eq!(names("examples"), ["examples/x.toml"], "a folder that is named itself is read");
         assert_eq!(names("b.toml"), ["b.toml"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_hides_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.toml"), "# fine\n").unwrap();
+        std::fs::write(folder.path().join("b.toml"), b"# caf\xe9\n").unwrap();
+        std::os::unix::fs::symlink("nowhere.toml", folder.path().join("c.toml")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("d.toml")).unwrap();
+        let files = load_rule_files(folder.path()).unwrap();
+        let told: Vec<Option<(usize, &str)>> = files
+            .iter()
+            .map(|file| file.defect.as_ref().map(|it| (it.at, it.reason.split([';', '(']).next().unwrap().trim())))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                None,
+                Some((5, "a byte that is not UTF-8")),
+                Some((0, "a symbolic link that leads nowhere")),
+                Some((0, "no regular file")),
+            ]
+        );
     }
 
     #[test]

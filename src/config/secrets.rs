@@ -112,6 +112,9 @@ fn from_file(path: &Path, kind: &str, private: bool) -> Place {
         }
         Err(error) => return Place::Refused(format!("{shown} ({error})")),
     };
+    if !metadata.is_file() {
+        return Place::Refused(format!("{shown} (no regular file)"));
+    }
     if metadata.len() > SECRET_BYTES_MAX {
         return Place::Refused(format!("{shown} (larger than {SECRET_BYTES_MAX} bytes)"));
     }

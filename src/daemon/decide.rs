@@ -91,6 +91,7 @@ impl State {
                     Some(Action::Drain)
                 }
             },
+            Event::NotSupported { .. } => None,
             Event::DrainTimedOut => Some(Action::End(Ending::Stopped)),
         }
     }

@@ -29,6 +29,13 @@ pub enum Event {
     StopAsked,
     /// The drain timeout passed.
     DrainTimedOut,
+    /// A signal that asks for what is not carried out yet; by default it would kill the process.
+    NotSupported {
+        /// Its name.
+        signal: &'static str,
+        /// What it will mean.
+        meaning: &'static str,
+    },
 }
 
 /// What is to be done next.

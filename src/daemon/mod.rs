@@ -9,5 +9,5 @@ mod run;
 mod schedule;
 
 pub use decide::Mode;
-pub use run::{Ended, Plan, run};
+pub use run::{Ended, Plan, Told, run};
 pub use schedule::next_due;

@@ -50,9 +50,20 @@ pub enum Ended {
     Aborted,
 }
 
+/// What the one who runs it hears.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// A pass ended.
+    Report(&'a PassReport),
+    /// A stop was asked for; the running pass may take so long.
+    Stopping(Duration),
+}
+
+type Tell<'a> = &'a mut (dyn FnMut(Told<'_>) + Send);
+
 type Pass<'a> = Pin<Box<dyn Future<Output = Result<PassReport, PassError>> + Send + 'a>>;
 
-/// Runs passes until done or stopped; every report goes to `tell`. An error is one that makes going on senseless.
+/// Runs passes until done or stopped; every report goes to `tell`, and that a stop was asked for. An error is one that makes going on senseless.
 pub async fn run(
     engine: &Engine,
     rules: &Ruleset,
@@ -60,7 +71,7 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     plan: Plan,
     progress: Arc<dyn Progress>,
-    tell: &mut (dyn FnMut(&PassReport) + Send),
+    tell: Tell<'_>,
 ) -> Result<Ended, PassError> {
     let jobs = load_jobs(rules, store, &plan).await?;
     let mut state = State::new(plan.mode, plan.full, jobs);
@@ -78,6 +89,7 @@ pub async fn run(
             }
             Some(Action::Drain) => {
                 tracing::info!("stopping: the pass under way may take {} more seconds", plan.drain_timeout.as_secs());
+                tell(Told::Stopping(plan.drain_timeout));
                 drain_until = Some(clock.monotonic() + plan.drain_timeout);
             }
             None => {}
@@ -90,6 +102,9 @@ pub async fn run(
                 Event::PassEnded { fatal }
             }
         };
+        if let Event::NotSupported { signal, meaning } = &event {
+            tracing::warn!("{signal} is ignored: {meaning} is not supported yet; restart instead");
+        }
         action = state.decide(&event, moment());
     };
     // Dropping a pass that still runs is safe: its intents say what was sent, the next pass settles them.
@@ -114,20 +129,20 @@ fn start(engine: &Engine, mode: Mode, collection: String, full: bool, progress: 
 }
 
 /// Reports a pass; true where going on makes no sense.
-fn account(
-    result: Result<PassReport, PassError>,
-    mode: Mode,
-    tell: &mut (dyn FnMut(&PassReport) + Send),
-    failed: &mut Option<PassError>,
-) -> bool {
+fn account(result: Result<PassReport, PassError>, mode: Mode, tell: Tell<'_>, failed: &mut Option<PassError>) -> bool {
     match result {
         Ok(report) => {
-            log(&report);
-            tell(&report);
+            // Of a single pass the report says everything, once.
+            if mode == Mode::Scheduled {
+                log(&report);
+            }
+            tell(Told::Report(&report));
             false
         }
         Err(error) => {
-            tracing::error!("pass failed: {error}");
+            if mode == Mode::Scheduled {
+                tracing::error!("pass failed: {error}");
+            }
             // A one-shot run has no next tick at which the cause may be gone.
             let fatal = mode == Mode::Once || is_fatal(&error);
             if fatal {
@@ -148,6 +163,7 @@ fn is_fatal(error: &PassError) -> bool {
             | StoreError::Abandoned => false,
             StoreError::Locked { .. }
             | StoreError::ReadOnly { .. }
+            | StoreError::Unreadable { .. }
             | StoreError::Corrupt { .. }
             | StoreError::Newer { .. }
             | StoreError::Shape { .. }
@@ -220,6 +236,9 @@ struct Sources {
     clock: Arc<dyn Clock>,
     term: Option<Signal>,
     int: Option<Signal>,
+    hup: Option<Signal>,
+    usr1: Option<Signal>,
+    usr2: Option<Signal>,
     heartbeat: Option<Heartbeat>,
     beats: Receiver<()>,
 }
@@ -241,6 +260,9 @@ impl Sources {
             clock,
             term: listen(SignalKind::terminate()),
             int: listen(SignalKind::interrupt()),
+            hup: listen(SignalKind::hangup()),
+            usr1: listen(SignalKind::user_defined1()),
+            usr2: listen(SignalKind::user_defined2()),
             heartbeat,
             beats,
         })
@@ -253,6 +275,9 @@ impl Sources {
             biased;
             () = hear(&mut self.term) => Gathered::Event(Event::StopAsked),
             () = hear(&mut self.int) => Gathered::Event(Event::StopAsked),
+            () = hear(&mut self.hup) => not_supported("SIGHUP", "reading rules and settings anew"),
+            () = hear(&mut self.usr1) => not_supported("SIGUSR1", "a pass on demand"),
+            () = hear(&mut self.usr2) => not_supported("SIGUSR2", "a status report in the log"),
             result = pass_or_never(running) => Gathered::Passed(Box::new(result)),
             () = self.clock.sleep(drain_left), if drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
             Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),
@@ -265,6 +290,10 @@ impl Sources {
             heartbeat.stop().await;
         }
     }
+}
+
+fn not_supported(signal: &'static str, meaning: &'static str) -> Gathered {
+    Gathered::Event(Event::NotSupported { signal, meaning })
 }
 
 async fn hear(signal: &mut Option<Signal>) {

@@ -3,12 +3,13 @@
 //! Must not know: guards, other records.
 
 use crate::merge::{
-    self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Seen,
-    Spoke,
+    self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Rule,
+    Seen, Spoke,
 };
 use crate::record::{RecordId, Slot, Value};
 use crate::store::{
-    ConflictRow, DirtyOp, HistoryRow, LinkRow, LinkUpdate, NewLink, OriginRow, QuarantineRow, StoreError, Tx,
+    ConflictRow, DirtyOp, HistoryFilter, HistoryRow, LinkRow, LinkUpdate, NewLink, OriginRow, QuarantineRow,
+    StoreError, Tx,
 };
 
 use crate::upstream::SendOp;
@@ -18,6 +19,7 @@ use super::context::{Pass, local_subject, remote_subject};
 use super::gather::Gathered;
 use super::intend;
 use super::observe;
+use super::refusal::note_refused;
 use super::report::{Change, Counts, FieldChange};
 use super::wire;
 
@@ -32,6 +34,8 @@ pub struct Applied {
     pub conflicts_opened: u64,
     /// For people and programs.
     pub changes: Vec<Change>,
+    /// Resolutions that were not followed, in words.
+    pub notes: Vec<String>,
 }
 
 /// Applies a plan. A row that the table refuses (a unique value) sets the record aside and changes nothing else.
@@ -59,6 +63,7 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
     note_ignored(tx, pass, found)?;
     apply_origins(tx, pass, found, plan)?;
     apply_conflicts(tx, pass, found, plan, &mut applied)?;
+    applied.notes = note_refused(tx, pass, found, plan)?;
     for decision in &plan.decisions {
         remember(tx, pass, found, decision)?;
     }
@@ -140,7 +145,12 @@ fn apply_local(
         }
     };
     index(tx, pass, &found.record)?;
-    applied.changes.push(change(pass, found, "local", action, fields, None));
+    let mut told = change(pass, found, "local", action, fields, None);
+    if plan.local == LocalChange::Delete {
+        let about_existence = plan.decisions.iter().rev().find(|decision| decision.fields.is_empty());
+        told.rule = about_existence.map(|decision| wire::rule_name(&decision.rule));
+    }
+    applied.changes.push(told);
     Ok(())
 }
 
@@ -148,7 +158,7 @@ fn apply_local(
 fn why_it_lives(plan: &RecordPlan) -> (String, String) {
     let said = plan.decisions.iter().rev().filter(|decision| decision.fields.is_empty());
     let rule = said.clone().next().map(|decision| wire::rule_name(&decision.rule));
-    let origin = said.filter_map(|decision| decision.winner.as_ref()).next().map(|origin| origin.name().to_owned());
+    let origin = said.clone().find_map(|decision| decision.winner.as_ref()).map(|origin| origin.name().to_owned());
     (rule.unwrap_or_default(), origin.unwrap_or_default())
 }
 
@@ -405,9 +415,15 @@ fn conflict_change(pass: &Pass, found: &Gathered, conflict: &Conflict) -> Change
     told
 }
 
-/// What was decided about fields is remembered where something changed or somebody lost.
+/// What was decided about fields is remembered where something changed or somebody lost; that another program deleted the
+/// row, once.
 fn remember(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, decision: &Decision) -> Result<(), StoreError> {
-    if decision.before == decision.after && decision.losers.is_empty() {
+    let gone = decision.rule == Rule::LocalDelete;
+    if decision.before == decision.after && decision.losers.is_empty() && !gone {
+        return Ok(());
+    }
+    let filter = HistoryFilter { record: Some(found.record.clone()), limit: 1, ..HistoryFilter::default() };
+    if gone && tx.history(&filter)?.iter().any(|last| last.rule == wire::rule_name(&decision.rule)) {
         return Ok(());
     }
     let tried: Vec<String> =
@@ -492,6 +508,7 @@ pub fn change(
         request: None,
         atomic: true,
         note,
+        rule: None,
         conflict: None,
     }
 }
@@ -522,6 +539,7 @@ pub fn inserted(pass: &Pass, upstream: &str, record: &RecordId, row: &[Slot]) ->
         request: None,
         atomic: true,
         note: None,
+        rule: None,
         conflict: None,
     }
 }

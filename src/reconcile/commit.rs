@@ -18,7 +18,7 @@ use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Contact, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::gather::{self, Barrier, Gathered};
-use super::report::{Change, Counts};
+use super::report::{Change, Counts, PassReport};
 
 /// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
 const PASSES_MAX: usize = 50;
@@ -57,6 +57,8 @@ pub struct Round {
     pub decided: u64,
     /// Conflicts opened.
     pub conflicts_opened: u64,
+    /// Resolutions that were not followed, in words.
+    pub notes: Vec<String>,
     /// The first changes.
     pub changes: Vec<Change>,
     /// Changes beyond the list.
@@ -540,6 +542,8 @@ impl Work<'_> {
         round.local.updated += applied.local.updated;
         round.local.deleted += applied.local.deleted;
         round.conflicts_opened += applied.conflicts_opened;
+        let room = PassReport::CHANGES_MAX.saturating_sub(round.notes.len());
+        round.notes.extend(applied.notes.into_iter().take(room));
         for (at, counts) in applied.planned {
             if let Some(planned) = round.planned.get_mut(at) {
                 planned.created += counts.created;

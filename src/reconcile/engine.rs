@@ -110,8 +110,12 @@ impl Engine {
             listed: Vec::new(),
             before,
         };
+        let sent = self.requests_sent(rules);
         let result = run.phases().await;
         let mut report = run.report;
+        for ((one, before), after) in report.upstreams.iter_mut().zip(sent).zip(self.requests_sent(rules)) {
+            one.requests = after - before;
+        }
         if let Err(error) = &result {
             report.error = Some(error.to_string());
         }
@@ -124,6 +128,12 @@ impl Engine {
         result?;
         ended?;
         Ok(report)
+    }
+
+    /// Requests sent so far, by binding position.
+    fn requests_sent(&self, rules: &Collection) -> Vec<u64> {
+        let of = |name: &str| self.clients.get(name).map_or(0, |client| client.requests_sent());
+        rules.bindings.iter().map(|binding| of(&binding.upstream.name)).collect()
     }
 
     async fn begin(
@@ -427,6 +437,7 @@ impl Run<'_> {
             }
         }
         self.report.conflicts_opened += round.conflicts_opened;
+        self.report.notes.extend(round.notes);
         self.report.changes.extend(round.changes);
         self.report.changes_omitted += round.changes_omitted;
     }
@@ -479,8 +490,20 @@ impl Run<'_> {
             closed_at: None,
         };
         self.report.halts = halts;
+        if self.options.dry_run {
+            // The copy's number is nobody's; the same plan may have one that a real pass gave it.
+            self.report.halt = self.stored_halt(&row.fingerprint).await?;
+            return Ok(());
+        }
         self.report.halt = Some(store::write(self.engine.store.as_ref(), move |tx| tx.put_halt(&row)).await?);
         Ok(())
+    }
+
+    /// The number of the open halt of this very plan.
+    async fn stored_halt(&self, fingerprint: &str) -> Result<Option<i64>, StoreError> {
+        let name = self.pass.collection.name.clone();
+        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
+        Ok(open.into_iter().find(|row| row.fingerprint == fingerprint).map(|row| row.id))
     }
 
     /// A pass that went through ends an open halt: it was approved, or its cause is gone.

@@ -119,7 +119,8 @@ fn shape(
     }
     let remote_id = remote_id_of(found, at);
     let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
-    let before = known_there(found, at);
+    // What is made anew holds nothing yet, whatever its predecessor held.
+    let before = if op == SendOp::Create { Vec::new() } else { known_there(found, at) };
     let fields = apply::field_changes(pass, plan, &before, &sendable);
     let mut told = apply::change(pass, found, &rules.upstream.name, op.name(), fields, None);
     describe(&mut told, &rules, op, remote_id.as_deref());

@@ -21,6 +21,7 @@ mod wire;
 
 mod apply;
 mod intend;
+mod refusal;
 mod still;
 
 mod push;

@@ -272,7 +272,6 @@ impl Puller<'_> {
                     next = pages.try_recv().ok();
                 }
             }
-            self.out.report.requests += together.len() as u64;
             if let Some(cut) = together.first().filter(|_| first) {
                 first = false;
                 self.started_at = cut.page.requested_at.timestamp_micros();

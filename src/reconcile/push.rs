@@ -267,7 +267,6 @@ impl Pusher<'_> {
     fn account(&mut self, outcomes: Vec<settle::Outcome>) {
         for outcome in outcomes {
             self.done += 1;
-            self.report.requests += 1;
             match outcome {
                 settle::Outcome::Done { op, again } => {
                     let written = &mut self.report.written;

@@ -85,13 +85,15 @@ pub struct PassReport {
     pub conflicts_open: u64,
     /// Conflicts opened by this pass.
     pub conflicts_opened: u64,
+    /// Resolutions that were not followed, and why; at most [`PassReport::CHANGES_MAX`].
+    pub notes: Vec<String>,
     /// Records set aside after the pass.
     pub quarantined: u64,
     /// Records waiting for another (a child for its parent).
     pub parked: u64,
     /// Guards that tripped; then nothing was committed or sent.
     pub halts: Vec<Halt>,
-    /// The halt's number, to be approved.
+    /// The halt's number, to be approved; absent in a dry run, unless a pass stored the halt before.
     pub halt: Option<i64>,
     /// What changed (or would), at most [`PassReport::CHANGES_MAX`] entries unless a plan asked for all.
     pub changes: Vec<Change>,
@@ -161,7 +163,7 @@ pub struct UpstreamReport {
     pub listed: u64,
     /// Of these, as they were.
     pub unchanged: u64,
-    /// Requests sent.
+    /// Requests sent, also those that failed or were repeated.
     pub requests: u64,
     /// Writes that were planned.
     pub planned: Counts,
@@ -194,6 +196,8 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// The request's method and path, for remote writes.
     pub request: Option<String>,
+    /// For a change of the whole record: the rule that decided.
+    pub rule: Option<String>,
     /// False where the upstream cannot refuse a write that was overtaken.
     pub atomic: bool,
     /// For conflicts and quarantine: why.

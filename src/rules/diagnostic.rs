@@ -9,8 +9,10 @@ use std::ops::Range;
 pub struct Source {
     /// As shown in diagnostics, e.g. `sync-rules/crm.toml`.
     pub path: String,
-    /// The whole text.
+    /// The whole text, or as much of it as could be read.
     pub text: String,
+    /// Where and why it is not whole.
+    pub defect: Option<(usize, String)>,
 }
 
 /// How bad it is.
@@ -27,6 +29,8 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiagnosticKind {
+    /// The file, or a part of it, could not be read.
+    Unreadable,
     /// The file is no TOML.
     Syntax,
     /// There is no such key.
@@ -145,13 +149,24 @@ impl Note {
 #[derive(Debug)]
 pub struct Notes<'a> {
     sources: &'a [Source],
-    notes: Vec<Note>,
+    all: Vec<Note>,
+    orphans: Vec<(Span, String)>,
 }
 
 impl<'a> Notes<'a> {
     /// An empty collector.
     pub fn new(sources: &'a [Source]) -> Self {
-        Self { sources, notes: Vec::new() }
+        Self { sources, all: Vec::new(), orphans: Vec::new() }
+    }
+
+    /// Keeps a text that stands in something which was refused, so that what it refers to is checked all the same.
+    pub fn keep_orphan(&mut self, span: Span, text: &str) {
+        self.orphans.push((span, text.to_owned()));
+    }
+
+    /// The texts that were kept so far; none is left.
+    pub fn take_orphans(&mut self) -> Vec<(Span, String)> {
+        std::mem::take(&mut self.orphans)
     }
 
     /// Adds an error.
@@ -179,14 +194,14 @@ impl<'a> Notes<'a> {
     }
 
     fn add(&mut self, severity: Severity, kind: DiagnosticKind, span: Span, message: String) -> &mut Note {
-        let at = self.notes.len();
-        self.notes.push(Note { severity, kind, span, message, label: None, help: None, second: None });
-        &mut self.notes[at]
+        let at = self.all.len();
+        self.all.push(Note { severity, kind, span, message, label: None, help: None, second: None });
+        &mut self.all[at]
     }
 
     /// Gives an example to a report of a wrong type at this very place that has no help of its own.
     pub fn help_wrong_type(&mut self, since: usize, span: Span, help: &str) {
-        for note in self.notes.iter_mut().skip(since) {
+        for note in self.all.iter_mut().skip(since) {
             if note.kind == DiagnosticKind::WrongType && note.span == span && note.help.is_none() {
                 note.help(help);
             }
@@ -195,12 +210,12 @@ impl<'a> Notes<'a> {
 
     /// True once an error is among the notes.
     pub fn has_errors(&self) -> bool {
-        self.notes.iter().any(|note| note.severity == Severity::Error)
+        self.all.iter().any(|note| note.severity == Severity::Error)
     }
 
     /// The number of notes so far.
     pub fn count(&self) -> usize {
-        self.notes.len()
+        self.all.len()
     }
 
     /// The text that a span covers.
@@ -223,7 +238,7 @@ impl<'a> Notes<'a> {
 
     /// All diagnostics in the order of files and places, each once.
     pub fn finish(self) -> Vec<Diagnostic> {
-        let mut notes = self.notes;
+        let mut notes = self.all;
         notes.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
         let mut all: Vec<Diagnostic> = notes.into_iter().map(|note| resolve(self.sources, note)).collect();
         all.dedup();
@@ -254,7 +269,7 @@ fn resolve(sources: &[Source], note: Note) -> Diagnostic {
 
 fn kind_label(kind: DiagnosticKind) -> &'static str {
     match kind {
-        DiagnosticKind::Syntax | DiagnosticKind::Advice => "here",
+        DiagnosticKind::Unreadable | DiagnosticKind::Syntax | DiagnosticKind::Advice => "here",
         DiagnosticKind::UnknownKey => "unknown key",
         DiagnosticKind::UnknownName => "unknown name",
         DiagnosticKind::WrongType => "wrong type",

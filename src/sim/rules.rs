@@ -115,9 +115,9 @@ precondition = {precondition}
 
 /// Checks them. A mistake here is a mistake of the simulator.
 pub fn checked(text: &str) -> Result<Arc<Ruleset>, String> {
-    let sources = [Source { path: "sim.toml".into(), text: text.to_owned() }];
+    let sources = [Source { path: "sim.toml".into(), text: text.to_owned(), defect: None }];
     let vars = BTreeMap::new();
-    let checked = check(&sources, &Context { vars: &vars, has_secret: &|_| false });
+    let checked = check(&sources, &Context { vars: &vars, find_secret: &|_| Err(String::new()) });
     let told: Vec<String> = checked.diagnostics.iter().map(|note| format!("{note:?}")).collect();
     checked.ruleset.map(Arc::new).ok_or_else(|| told.join("\n"))
 }

@@ -361,6 +361,14 @@ pub enum StoreError {
         /// The system's words.
         reason: String,
     },
+    /// The file is there, and cannot be read.
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable {
+        /// The database file.
+        path: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The file is no database, or damaged. It is never recreated.
     #[error(
         "{path} is damaged: {reason}; it was left as it is: restore a backup, or salvage it with `sqlite3 {path} .recover`"

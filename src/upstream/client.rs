@@ -2,6 +2,7 @@
 //!
 //! Must not know: what requests are for. What an outcome means is decided in `classify`, waits in `backoff`, `retry_after`, `budget`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub struct Client {
     clock: Arc<dyn Clock>,
     permits: Semaphore,
     state: Mutex<State>,
+    sent: AtomicU64,
 }
 
 /// Tells of an answer that it ends too early, and how.
@@ -87,7 +89,9 @@ impl Client {
             asked_until: Duration::ZERO,
         };
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, state: Mutex::new(state) })
+        let state = Mutex::new(state);
+        let sent = AtomicU64::new(0);
+        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, state, sent })
     }
 
     /// Resolves the secrets that requests of bindings name, too.
@@ -104,6 +108,11 @@ impl Client {
     #[cfg(test)]
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
+    }
+
+    /// How many requests were sent so far, also those that failed.
+    pub fn requests_sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// The wall clock, as it goes into observations.
@@ -186,6 +195,7 @@ impl Client {
             let outgoing = self.outgoing(&request)?;
             self.wait_for_turn(&request, &mut call).await?;
             let began = self.clock.monotonic();
+            self.sent.fetch_add(1, Ordering::Relaxed);
             let outcome = self.transport.exchange(outgoing).await;
             call.attempts += 1;
             self.log(&request, &outcome, began);

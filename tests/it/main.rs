@@ -7,5 +7,7 @@ mod bad_input;
 mod cli;
 mod hands;
 mod house;
+mod places;
 mod scenarios;
+mod stopping;
 mod world;

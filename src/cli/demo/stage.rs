@@ -88,10 +88,11 @@ impl Stage {
             .map_err(|error| CliError::Other(format!("{}: {error}", folder.display())))?;
         let overrides = Overrides { config: Some(folder.join("reconciled.toml")), ..Overrides::default() };
         // Whatever is set outside is about another workspace.
-        let settings = Settings::load(&overrides, &Environment::new(), folder)?;
+        // The folder may be named relative to the current one, which is where the file is looked for.
+        let settings = Settings::load(&overrides, &Environment::new(), Path::new(""))?;
         let workspace = Workspace::from_settings(settings);
         let rules = workspace.rules(SecretsAre::Needed, out)?;
-        let store = workspace.store_to_run()?;
+        let store = workspace.store_to_run(&rules)?;
         let engine = workspace.engine(Arc::clone(&store), &rules, &out.silenced()).await?;
         let database = workspace.settings().database.clone();
         Ok(Self { crm, billing, rules, store, clock, engine, database })

@@ -15,8 +15,10 @@ use super::super::args::DemoArgs;
 use super::super::conflicts;
 use super::super::exit::{CliError, Exit};
 use super::super::explain;
+use super::super::explain_text;
 use super::super::out::Out;
 use super::super::report::{changes_text, run_text};
+use super::super::stop::Stop;
 use super::super::style::{self, paint};
 use super::stage::{Folder, Stage, records};
 
@@ -26,14 +28,13 @@ const TABLE: &str = "SELECT email, name, phone, status, balance FROM contacts OR
 /// Tells the story; Ctrl-C ends it, and takes the temporary folder along.
 pub async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, CliError> {
     let folder = Folder::make(args.keep.as_deref())?;
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+    let mut stop = Stop::listen();
     tokio::select! {
         told = tell(&folder, out) => told?,
-        () = interrupted => return Err(CliError::Other("interrupted; nothing is left behind".to_owned())),
+        () = stop.asked() => return Err(CliError::Other(match &folder {
+            Folder::Temporary(_) => "interrupted; nothing is left behind".to_owned(),
+            Folder::Kept(path) => format!("interrupted; what was made so far is in {}", path.display()),
+        })),
     }
     if let Folder::Kept(path) = &folder {
         let path = path.display();
@@ -177,7 +178,7 @@ impl Teller<'_> {
         })
         .await?;
         match explained {
-            Some(explained) => self.data(&explain::text(&explained, self.out.width())),
+            Some(explained) => self.data(&explain_text::text(&explained, self.out.width())),
             None => Ok(()),
         }
     }

@@ -19,8 +19,10 @@ pub struct Setting<'s> {
     pub raw: &'s grammar::Collection,
     /// The declared priority.
     pub priority: &'s [Origin],
-    /// Its bindings.
+    /// Its bindings, as far as they could be read.
     pub surveys: &'s [Survey],
+    /// True where that is all there is to know of them.
+    pub whole: bool,
 }
 
 impl Setting<'_> {
@@ -109,7 +111,7 @@ fn own_chain(
             .inert(own.key, "merge", "the owner decides")
             .help("leave out `merge` or `owner`")
             .second(owner.key, "owned here");
-    } else if setting.origins(unit.position).len() == 1 && !setting.surveys.is_empty() {
+    } else if setting.whole && setting.origins(unit.position).len() == 1 && !setting.surveys.is_empty() {
         cx.notes.inert(own.key, "merge", format_args!("no binding pulls `{}`", field.name));
     }
     let before = cx.notes.count();
@@ -240,10 +242,14 @@ fn applies(setting: &Setting<'_>, unit: Unit<'_>, policy: Policy) -> Result<(), 
             format!("it is of type {}", ty.name()),
             "`max` and `min` are for integer, real, decimal, date, datetime, text and boolean",
         ),
-        Policy::Latest | Policy::Earliest if !setting.knows_times(unit) && !setting.surveys.is_empty() => refuse(
-            "no binding that pulls it gives `updated_at`".to_owned(),
-            "write updated_at = \".updatedAt\" in a binding, or leave the policy out",
-        ),
+        Policy::Latest | Policy::Earliest
+            if setting.whole && !setting.knows_times(unit) && !setting.surveys.is_empty() =>
+        {
+            refuse(
+                "no binding that pulls it gives `updated_at`".to_owned(),
+                "write updated_at = \".updatedAt\" in a binding, or leave the policy out",
+            )
+        }
         Policy::SourcePriority if setting.raw.priority.is_absent() => {
             refuse("the collection has no `priority`".to_owned(), "write priority = [\"local\", …] in the collection")
         }
@@ -264,6 +270,8 @@ fn undecided(setting: &Setting<'_>, unit: Unit<'_>, chain: &[Policy]) -> Option<
     match chain.last() {
         Some(Policy::Manual | Policy::Set) => None,
         Some(Policy::Max | Policy::Min) if is_ordered(unit.ty) => None,
+        // Who else may set the field is not known.
+        Some(Policy::LocalEditWins | Policy::SourcePriority) if !setting.whole => None,
         Some(Policy::LocalEditWins) if setting.origins(unit.position).len() <= 2 => None,
         Some(Policy::SourcePriority) => {
             let uncovered = setting.uncovered(unit.position);

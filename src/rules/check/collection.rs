@@ -19,8 +19,8 @@ use crate::rules::model::{
 use crate::rules::shape::{At, Key};
 use crate::rules::units::{Text, parse_duration};
 
-/// Checks a collection. `declared` is `None` where its fields could not be read. `surveys` is `None` where a binding could not be read at all:
-/// then nothing is said about what only the bindings tell.
+/// Checks a collection. `declared` is `None` where its fields could not be read. `surveys` is `None` where a binding could not
+/// be read at all. Where one could not be read whole, nothing is said that another reading of it would make untrue.
 pub fn lower(
     name: &str,
     raw: &At<grammar::Collection>,
@@ -35,13 +35,17 @@ pub fn lower(
     let priority = priority(name, raw, cx);
     let declared = declared?;
     let match_keys = match_keys(raw, &declared, cx);
-    let surveys = surveys.filter(|surveys| surveys.iter().all(|survey| survey.complete))?;
-    let setting = Setting { collection: name, raw, priority: &priority, surveys };
+    let whole = surveys.is_some_and(|surveys| surveys.iter().all(|survey| survey.complete));
+    let surveys = surveys.unwrap_or_default();
+    let setting = Setting { collection: name, raw, priority: &priority, surveys, whole };
     let chains = chain::lower(&setting, &declared, cx);
     let owners = owner::lower(&setting, &declared, cx);
     owner::check_groups(&declared, &chains, cx);
     check_priority_used(raw, &chains, cx);
     check_absence(raw, surveys, cx);
+    if !whole {
+        return None;
+    }
     let mut fields = Vec::new();
     for ((declared, chain), owner) in declared.into_iter().zip(chains).zip(owners) {
         fields.push(Field {
@@ -145,7 +149,7 @@ fn full_scan(
     cx: &mut Cx<'_>,
 ) -> Option<Schedule> {
     let at = raw.full_scan.get()?;
-    let unread = surveys.is_none();
+    let unread = surveys.is_none_or(|surveys| surveys.iter().any(|survey| !survey.complete));
     let surveys = surveys.unwrap_or_default();
     let pulling = surveys.iter().filter(|survey| survey.pull).count();
     if !unread && pulling > 0 && surveys.iter().all(|survey| !survey.incremental) {
@@ -158,7 +162,8 @@ fn full_scan(
 }
 
 fn check_absence(raw: &grammar::Collection, surveys: &[Survey], cx: &mut Cx<'_>) {
-    for survey in surveys.iter().filter(|survey| survey.incremental && raw.full_scan.is_absent()) {
+    let proves_none = |survey: &&Survey| survey.complete && survey.incremental && raw.full_scan.is_absent();
+    for survey in surveys.iter().filter(proves_none) {
         if let Some(span) = survey.absence {
             cx.notes
                 .warning(

@@ -11,8 +11,8 @@ use crate::rules::diagnostic::{Notes, Span};
 pub struct Context<'a> {
     /// Variables by name, for `${var.NAME}`.
     pub vars: &'a BTreeMap<String, String>,
-    /// Whether a secret of this name is known, for `${secret.NAME}`.
-    pub has_secret: &'a dyn Fn(&str) -> bool,
+    /// Whether a secret of this name is known, for `${secret.NAME}`; else where it was looked for and what to do.
+    pub find_secret: &'a dyn Fn(&str) -> Result<(), String>,
 }
 
 /// The state of one check.
@@ -31,9 +31,9 @@ impl<'a> Cx<'a> {
         Self { notes, context, definitions }
     }
 
-    /// Reports a name that is not defined, unless what could not be read may define it.
+    /// Reports a name that is not defined, unless a text that could not be parsed has it and may define it.
     pub fn undefined(&mut self, span: Span, message: String, given: &str, valid: &[&str]) {
-        if !self.definitions.unread {
+        if !self.definitions.unparsed.iter().any(|text| text.contains(given)) {
             self.notes.unknown(span, message, given, valid);
         }
     }

@@ -53,7 +53,7 @@ fn owner(
         return None;
     }
     let survey = setting.surveys.iter().find(|survey| survey.upstream == name);
-    if survey.is_some_and(|survey| !survey.pulls(position)) {
+    if survey.is_some_and(|survey| survey.complete && !survey.pulls(position)) {
         cx.notes
             .error(
                 DiagnosticKind::Conflict,

@@ -28,6 +28,9 @@ pub fn check(sources: &[Source], context: &Context<'_>) -> Checked {
     let mut cx = Cx::new(notes, context, &definitions);
     let upstreams = upstreams(&definitions, &mut cx);
     let collections = collections(&definitions, &upstreams, &mut cx);
+    for (span, text) in cx.notes.take_orphans() {
+        cx.check_orphan(span, &text);
+    }
     inert::check_whole(&definitions, &upstreams, &collections, &mut cx);
     let notes = cx.notes;
     let ruleset = (!notes.has_errors()).then(|| Ruleset { upstreams, collections, hash: hash_sources(sources) });

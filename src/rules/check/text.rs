@@ -64,6 +64,18 @@ impl Cx<'_> {
         (self.notes.count() == before).then_some(Template { parts })
     }
 
+    /// Looks at what a text refers to that stands in something which was refused: a missing secret is missing anyway.
+    pub fn check_orphan(&mut self, span: Span, text: &str) {
+        for (start, _) in text.match_indices("${") {
+            let Some(length) = text[start..].find('}') else { return };
+            let name = &text[start + 2..start + length];
+            if name.starts_with("var.") || name.starts_with("secret.") {
+                let at = self.notes.inside(span, text, start..start + length + 1);
+                self.reference(name, at, Allowed::SECRETS, &mut Vec::new());
+            }
+        }
+    }
+
     fn reference(&mut self, name: &str, span: Span, allowed: Allowed, parts: &mut Vec<Part>) {
         if let Some(name) = name.strip_prefix("var.") {
             let vars = self.context.vars;
@@ -77,19 +89,19 @@ impl Cx<'_> {
                 note.help("no variables are set; set it in the daemon's configuration under [vars]");
             }
         } else if let Some(name) = name.strip_prefix("secret.") {
-            if !allowed.secrets {
-                self.notes
-                    .error(DiagnosticKind::Invalid, span, "a secret cannot stand here")
-                    .label("would be logged")
-                    .help("put it into [upstream.NAME.auth] or into a header");
-            } else if (self.context.has_secret)(name) {
-                parts.push(Part::Secret(name.to_owned()));
-            } else {
-                self.notes.error(DiagnosticKind::UnknownName, span, format!("there is no secret `{name}`")).help(
-                    format!(
-                        "put it into the file `{name}` of the secrets folder (mode 600), or pass it as a credential"
-                    ),
-                );
+            let found = allowed.secrets.then(|| (self.context.find_secret)(name));
+            match found {
+                Some(Ok(())) => parts.push(Part::Secret(name.to_owned())),
+                Some(Err(looked)) => {
+                    let message = format!("there is no secret `{name}`");
+                    self.notes.error(DiagnosticKind::UnknownName, span, message).help(looked);
+                }
+                None => {
+                    self.notes
+                        .error(DiagnosticKind::Invalid, span, "a secret cannot stand here")
+                        .label("would be logged")
+                        .help("put it into [upstream.NAME.auth] or into a header");
+                }
             }
         } else {
             self.notes

@@ -61,6 +61,10 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
 }
 
 fn no_writes(place: &Where<'_>, raw: &grammar::Binding, cx: &mut Cx<'_>) {
+    // What a direction that cannot be read asks for is not known.
+    if matches!(raw.direction, Key::Bad) {
+        return;
+    }
     let span = raw.write.get().map_or(place.span, |at| at.key);
     let (collection, upstream) = (place.collection, place.upstream);
     let direction = match raw.direction.get().map(|at| at.value) {

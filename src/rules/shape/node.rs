@@ -116,6 +116,17 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Keeps every text below: the value itself was refused.
+    pub fn keep_orphans(&self, notes: &mut Notes<'_>) {
+        if let Some(text) = self.value.as_str() {
+            notes.keep_orphan(self.span, text);
+        }
+        let members = self.members().unwrap_or_default().into_iter().map(|(_, member)| member);
+        for inner in members.chain(self.items().unwrap_or_default()) {
+            inner.keep_orphans(notes);
+        }
+    }
+
     /// Reports that something else is wanted here.
     pub fn wrong(&self, wanted: &str, notes: &mut Notes<'_>) {
         notes.error(DiagnosticKind::WrongType, self.span, format!("wants {wanted}, found {}", self.found()));

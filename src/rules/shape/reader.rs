@@ -81,7 +81,10 @@ impl<'a> Reader<'a> {
                 if let Some(help) = suggestion(name, keys) {
                     report.help(help);
                 }
-                meant.extend(nearest(name, keys).map(str::to_owned));
+                if let Some(near) = nearest(name, keys) {
+                    meant.push(near.to_owned());
+                    member.keep_orphans(notes);
+                }
             }
             false
         });
@@ -184,9 +187,25 @@ pub fn read_kind<'a>(
         node.wrong(wanted, notes);
         return None;
     };
+    let read = read_kind_of(node, &members, words, later, all, notes);
+    if read.is_none() {
+        node.keep_orphans(notes);
+    }
+    read.map(|word| (word, false))
+}
+
+/// Reads the kind of a table.
+fn read_kind_of<'a>(
+    node: Node<'a>,
+    members: &[(&'a str, Node<'a>)],
+    words: &[&str],
+    later: &[(&str, &str)],
+    all: &[(&str, &[&str])],
+    notes: &mut Notes<'_>,
+) -> Option<&'a str> {
     let keys: Vec<&str> = all.iter().flat_map(|(_, keys)| keys.iter().copied()).chain(["kind"]).collect();
     let Some((_, kind)) = members.iter().find(|(name, _)| *name == "kind") else {
-        let unknown = report_unknown(&members, &keys, notes);
+        let unknown = report_unknown(members, &keys, notes);
         if !unknown.contains(&Some("kind")) {
             let help = format!("one of {}", listed(words));
             notes.error(DiagnosticKind::Missing, node.key, "`kind` is missing").help(help);
@@ -196,9 +215,9 @@ pub fn read_kind<'a>(
     let known =
         kind.value.as_str().is_some_and(|word| words.contains(&word) || later.iter().any(|(name, _)| *name == word));
     if !known {
-        report_unknown(&members, &keys, notes);
+        report_unknown(members, &keys, notes);
     }
-    read_word(*kind, "a kind", words, later, notes).map(|word| (word, false))
+    read_word(*kind, "a kind", words, later, notes)
 }
 
 /// Reports the keys that no kind knows; gives what each was probably meant to be.

@@ -50,6 +50,17 @@ impl Clauses {
         self.compare(column, ">", value);
     }
 
+    /// History of a field: lines about it (alone or in its group), and writes that sent it.
+    pub(super) fn touches(&mut self, field: Option<&str>) {
+        let Some(field) = field else { return };
+        self.values.push(Value::Text(field.to_owned()));
+        let at = self.values.len();
+        self.holds(&format!(
+            "(instr(',' || field || ',', ',' || ?{at} || ',') > 0 OR (target IS NOT NULL AND json_valid(after) AND \
+             EXISTS (SELECT 1 FROM json_each(sync_history.after) AS sent WHERE sent.key = ?{at})))"
+        ));
+    }
+
     /// A condition without a value.
     pub(super) fn holds(&mut self, condition: &str) {
         self.sql.push_str(if self.any { " AND " } else { " WHERE " });

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::store::StoreError;
 
 use super::fault::{Failure, Place, Res};
+use super::lock::beside;
 
 /// Before 3.51.3 a checkpoint could race with a WAL reset and lose pages.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -43,17 +44,64 @@ pub(super) fn connect(path: Option<&Path>, role: Role, place: &Place) -> Result<
         let reason = format!("SQLite {} is too old: 3.51.3 is needed", rusqlite::version());
         return Err(StoreError::Sqlite { path: place.path.clone(), reason });
     }
-    open(path, role, place.busy_ms).map_err(|failure| place.explain(failure))
+    let access = match role {
+        Role::Writer => Access::Write,
+        Role::Reader => Access::Read,
+    };
+    match (open(path, access, place.busy_ms), path) {
+        (Err(Failure::Sql(error)), Some(path)) if role == Role::Reader && wants_to_write(&error) => {
+            connect_unwritable(path, place)
+        }
+        (opened, _) => opened.map_err(|failure| place.explain(failure)),
+    }
 }
 
-fn open(path: Option<&Path>, role: Role, busy_ms: u64) -> Res<Connection> {
-    let access = match role {
-        Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE,
-        Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
-    };
-    let conn = match path {
-        Some(path) => Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
-        None => Connection::open_in_memory()?,
+/// A reader makes an index of the log beside the database, where there is none. It does without where that folder cannot be
+/// written and there is no log: then nobody has the file open, and it says everything by itself.
+pub(super) fn connect_unwritable(path: &Path, place: &Place) -> Result<Connection, StoreError> {
+    let log = beside(path, "-wal");
+    let unreadable = |reason: String| StoreError::Unreadable { path: place.path.clone(), reason };
+    if std::fs::metadata(&log).is_ok_and(|meta| meta.len() > 0) {
+        return Err(unreadable(format!(
+            "its last changes are in {}, and to read those the folder must be writable: run this as the owner of the database, \
+             or copy both files elsewhere and name the copy with --db",
+            log.display()
+        )));
+    }
+    open(Some(path), Access::Unchanging, place.busy_ms).map_err(|failure| match place.explain(failure) {
+        StoreError::ReadOnly { reason, .. } => unreadable(reason),
+        other => other,
+    })
+}
+
+fn wants_to_write(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Write,
+    Read,
+    /// As one that nobody changes while it is open.
+    Unchanging,
+}
+
+fn open(path: Option<&Path>, access: Access, busy_ms: u64) -> Res<Connection> {
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = match (path, access) {
+        (None, _) => Connection::open_in_memory()?,
+        (Some(path), Access::Write) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(path, flags)?
+        }
+        (Some(path), Access::Read) => Connection::open_with_flags(path, read_only)?,
+        (Some(path), Access::Unchanging) => {
+            let name = std::path::absolute(path).unwrap_or_else(|_no_folder| path.to_owned());
+            let name = name.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let flags = read_only | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?
+        }
     };
     conn.busy_timeout(Duration::from_millis(busy_ms))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -65,8 +113,8 @@ fn open(path: Option<&Path>, role: Role, busy_ms: u64) -> Res<Connection> {
     // The first statement that reads the file: it is here that a file which is no database shows.
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
     super::migrate::refuse_foreign(&conn, &shown(path))?;
-    match role {
-        Role::Writer => {
+    match access {
+        Access::Write => {
             conn.pragma_update(None, "page_size", PAGE_BYTES)?;
             conn.pragma_update(None, "cache_size", WRITER_CACHE)?;
             let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -78,7 +126,7 @@ fn open(path: Option<&Path>, role: Role, busy_ms: u64) -> Res<Connection> {
             conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
             conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         }
-        Role::Reader => conn.pragma_update(None, "cache_size", READER_CACHE)?,
+        Access::Read | Access::Unchanging => conn.pragma_update(None, "cache_size", READER_CACHE)?,
     }
     Ok(conn)
 }

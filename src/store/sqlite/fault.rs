@@ -67,11 +67,21 @@ impl Place {
             ErrorCode::ConstraintViolation => constraint(message),
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy { path, waited_ms: self.busy_ms },
             ErrorCode::DiskFull => StoreError::Full { path },
+            // The index of the log is a file of fixed size: what keeps it from being made is a lack of room.
+            ErrorCode::SystemIoFailure if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+                StoreError::Full { path }
+            }
+            ErrorCode::SystemIoFailure => {
+                let reason =
+                    format!("{message}: no room, a quota, or a failing disk; `df`, `quota` and `dmesg` tell which");
+                StoreError::Sqlite { path, reason }
+            }
             ErrorCode::ReadOnly if code.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED => {
                 StoreError::Replaced { path }
             }
             ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
-                StoreError::ReadOnly { path, reason: message }
+                let advice = "look at who owns the file and its folder, at their modes, and at how the disk is mounted";
+                StoreError::ReadOnly { path, reason: format!("{message}; {advice}") }
             }
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt { path, reason: message },
             _ => StoreError::Sqlite { path, reason: message },
@@ -94,6 +104,7 @@ pub(super) fn ends_transaction(error: &StoreError) -> bool {
         | StoreError::Locked { .. }
         | StoreError::Full { .. }
         | StoreError::ReadOnly { .. }
+        | StoreError::Unreadable { .. }
         | StoreError::Corrupt { .. }
         | StoreError::Newer { .. }
         | StoreError::Shape { .. }

@@ -6,8 +6,8 @@ use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode};
 
 use crate::store::StoreError;
 
@@ -23,11 +23,12 @@ pub(super) fn create_folder(path: &Path, folder: &Path) -> Result<(), StoreError
     made.map_err(|error| unwritable(path, &error))
 }
 
-/// Makes an empty file (0600) where it is missing.
-pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+/// Makes an empty file (0600) where it is missing; true where it was.
+pub(super) fn create(path: &Path) -> Result<bool, StoreError> {
     match private(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(unwritable(path, &error)),
-        _ => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(unwritable(path, &error)),
     }
 }
 
@@ -80,7 +81,8 @@ pub(super) fn copy(from: &Connection, place: &Place, target: &Path) -> Result<()
     let file = private(&part).map_err(|error| unwritable(&part, &error))?;
     let there = Place { path: shown, busy_ms: place.busy_ms };
     let done = pages(from, &part)
-        .map_err(|failure| there.explain(failure))
+        // Only what is copied can be damaged; the copy is new.
+        .map_err(|failure| if is_damage(&failure) { place.explain(failure) } else { there.explain(failure) })
         .and_then(|()| file.sync_all().map_err(|error| of_io(&part, &error)))
         .and_then(|()| std::fs::rename(&part, target).map_err(|error| of_io(target, &error)))
         .and_then(|()| sync_folder(target));
@@ -88,6 +90,15 @@ pub(super) fn copy(from: &Connection, place: &Place, target: &Path) -> Result<()
         let _best_effort = std::fs::remove_file(&part);
     }
     done
+}
+
+fn is_damage(failure: &Failure) -> bool {
+    match failure {
+        Failure::Sql(error) => {
+            matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        }
+        Failure::Store(_) => false,
+    }
 }
 
 /// All pages in one step: one read transaction, which in WAL mode keeps no writer waiting. Smaller steps would begin

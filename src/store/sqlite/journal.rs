@@ -20,7 +20,7 @@ pub(super) fn history(db: &Db, filter: &HistoryFilter) -> Res<Vec<HistoryRow>> {
     );
     clauses.is("collection", filter.collection.as_deref());
     clauses.is("record", filter.record.as_ref().map(|record| record.0.as_str()));
-    clauses.is("field", filter.field.as_deref());
+    clauses.touches(filter.field.as_deref());
     clauses.is("pass", filter.pass);
     clauses.all(db, "ORDER BY id DESC", filter.limit, |row| {
         Ok(HistoryRow {

@@ -52,7 +52,16 @@ pub(super) fn require(conn: &Connection, place: &Place) -> Result<(), StoreError
     if found == known {
         return Ok(());
     }
-    let reason = format!("it has schema {found} and {known} is needed: `reconciled run --once` brings it up to date");
+    let tables: i64 = conn
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| place.explain(error.into()))?;
+    let reason = match (found, tables) {
+        (0, 0) => "it is empty: `reconciled run --once` fills it".to_owned(),
+        (0, _) => "it is another program's, and reconciled has never worked on it: give the right --db; on this one \
+                   `reconciled run --once` would add tables of its own"
+            .to_owned(),
+        _ => format!("it has schema {found} and {known} is needed: `reconciled run --once` brings it up to date"),
+    };
     Err(StoreError::Sqlite { path: place.path.clone(), reason })
 }
 

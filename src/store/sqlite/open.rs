@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::rules::Ruleset;
 use crate::store::{Micros, StoreError};
 
 use super::connect::{Role, check, connect};
@@ -12,6 +13,7 @@ use super::fault::Place;
 use super::file::{Identity, create};
 use super::lock::{Lock, beside};
 use super::migrate::{MIGRATIONS, migrate, require};
+use super::shape::check_fit;
 use super::thread::Threads;
 
 /// Threads that read beside the writer.
@@ -76,6 +78,18 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Refuses a file of another program that has tables of the rules' names which do not fit. Nothing is written: such a
+    /// file stays as it is. What is ours already, or is not there yet, fits.
+    pub fn check_fit(options: &OpenOptions, rules: &Ruleset) -> Result<(), StoreError> {
+        let is_begun = |path: &&Path| std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0);
+        let Some(path) = options.path.as_deref().filter(is_begun) else { return Ok(()) };
+        let place = place(options);
+        let db = Db::new(connect(Some(path), Role::Reader, &place)?, place);
+        db.reading(check_fit(&db, rules))
+    }
+}
+
 fn place(options: &OpenOptions) -> Place {
     let path = options.path.as_ref().map_or_else(|| ":memory:".to_owned(), |path| path.display().to_string());
     Place { path, busy_ms: options.busy_ms }
@@ -93,6 +107,9 @@ fn open_memory(options: &OpenOptions) -> Result<SqliteStore, StoreError> {
 fn open_to_look(path: &Path, options: &OpenOptions) -> Result<SqliteStore, StoreError> {
     let place = place(options);
     let identity = Identity::of(path)?;
+    if !path.is_file() {
+        return Err(StoreError::Unreadable { path: place.path, reason: "it is no regular file".to_owned() });
+    }
     let conn = connect(Some(path), Role::Reader, &place)?;
     require(&conn, &place)?;
     let threads = Threads::start(None, vec![Db::new(conn, place)], Some(&identity))?;
@@ -100,7 +117,6 @@ fn open_to_look(path: &Path, options: &OpenOptions) -> Result<SqliteStore, Store
 }
 
 fn open_to_write(path: &Path, options: &OpenOptions) -> Result<SqliteStore, StoreError> {
-    let place = place(options);
     if options.mode == Mode::ReadWrite {
         Identity::of(path)?;
     }
@@ -109,9 +125,19 @@ fn open_to_write(path: &Path, options: &OpenOptions) -> Result<SqliteStore, Stor
         super::file::create_folder(path, folder)?;
     }
     let lock = if options.lock { Some(Lock::acquire(path, options.now)?) } else { None };
-    if options.mode == Mode::ReadWriteCreate {
-        create(path)?;
+    let made = options.mode == Mode::ReadWriteCreate && create(path)?;
+    let opened = open_locked(path, options, lock);
+    // What was made here and could not be begun is of no use to anybody, and would pass for a database.
+    if opened.is_err() && made {
+        for suffix in ["", "-wal", "-shm"] {
+            let _best_effort = std::fs::remove_file(beside(path, suffix));
+        }
     }
+    opened
+}
+
+fn open_locked(path: &Path, options: &OpenOptions, lock: Option<Lock>) -> Result<SqliteStore, StoreError> {
+    let place = place(options);
     let identity = Identity::of(path)?;
     let bytes = size(path);
     let wal_left = size(&beside(path, "-wal")) > 0;

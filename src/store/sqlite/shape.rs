@@ -31,6 +31,31 @@ pub(super) fn prepare(db: &Db, rules: &Ruleset) -> Res<Vec<String>> {
     Ok(notices)
 }
 
+/// Whether the tables that another program has under the rules' names can be taken as they are. Reads only, and nothing of
+/// ours needs to be there.
+pub(super) fn check_fit(db: &Db, rules: &Ruleset) -> Res<()> {
+    let schema: i64 = db.conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if schema != 0 {
+        return Ok(());
+    }
+    for collection in rules.collections.values() {
+        check_names(collection)?;
+        let wanted: Vec<ColumnShape> = collection.fields.iter().map(|field| column(&collection.name, field)).collect();
+        let mut table = Table { db, key: CollectionKey(0), collection, notices: &mut Vec::new() };
+        match table.kind()?.as_deref() {
+            None => {}
+            Some("table") => {
+                table.check_foreign(&wanted)?;
+                for field in collection.fields.iter().filter(|field| field.unique) {
+                    table.refuse_twins(&field.name)?;
+                }
+            }
+            Some(_view) => return Err(table.is_view()),
+        }
+    }
+    Ok(())
+}
+
 /// The rules' checker refuses these as well; here they would touch the engine's own tables.
 fn check_names(collection: &Collection) -> Res<()> {
     let name = &collection.name;
@@ -76,11 +101,7 @@ impl Table<'_> {
         let name = self.collection.name.clone();
         let wanted: Vec<ColumnShape> = self.collection.fields.iter().map(|field| column(&name, field)).collect();
         let made = self.made()?;
-        let kind: Option<String> = self.db.one(
-            "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
-            params![name],
-            |row| row.get(0),
-        )?;
+        let kind = self.kind()?;
         match kind.as_deref() {
             None => {
                 self.refuse_lost_table()?;
@@ -92,7 +113,7 @@ impl Table<'_> {
                 }
                 self.adjust(&wanted, &made)?;
             }
-            Some(_view) => return Err(refuse(&name, "there is a view of that name: rename it, or the collection")),
+            Some(_view) => return Err(self.is_view()),
         }
         self.lay_indexes()?;
         let laid = lay(self.db, self.key, self.collection)?;
@@ -100,6 +121,19 @@ impl Table<'_> {
             self.doubt()?;
         }
         Ok(())
+    }
+
+    /// `table` or `view`, where there is something of that name.
+    fn kind(&self) -> Res<Option<String>> {
+        self.db.one(
+            "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            params![self.collection.name],
+            |row| row.get(0),
+        )
+    }
+
+    fn is_view(&self) -> Failure {
+        refuse(&self.collection.name, "there is a view of that name: rename it, or the collection")
     }
 
     fn made(&self) -> Res<Vec<Made>> {

@@ -49,7 +49,7 @@ fn a_missing_secret_is_named_with_every_place_that_was_looked_at() {
     let ran = bench.run(&["check"]);
     assert_eq!(ran.code, 2);
     for words in [
-        "secret crm_token is missing",
+        "there is no secret `crm_token`",
         "systemd credentials (none passed)",
         "file secrets/crm_token (no such file)",
         "environment RECONCILED_SECRET_CRM_TOKEN (not set)",
@@ -91,4 +91,38 @@ fn an_upstream_that_does_not_answer_is_told_by_check_online() {
     assert_eq!(ran.code, 6, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("failed") && ran.out.contains("GET /me"), "{}", ran.out);
     assert_eq!(bench.names(), ["sync-rules"]);
+}
+
+#[test]
+fn an_upstream_without_a_probe_is_unavailable_when_its_listing_fails() {
+    let bench = Bench::with_rules();
+    let ran = bench.run(&["check", "--online"]);
+    assert_eq!(ran.code, 6, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("1 upstream failed; the rules are good"), "{}", ran.out);
+    assert!(!ran.out.contains("account") && !ran.out.lines().any(|line| line.starts_with("ok ")), "{}", ran.out);
+    let json = bench.run(&["check", "--online", "--json"]).json();
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["upstreams"][0]["asked"], false);
+    assert_eq!(json["upstreams"][0]["ok"], false);
+}
+
+#[test]
+fn files_that_cannot_be_read_hang_nothing_and_hide_nothing() {
+    let bench = Bench::empty();
+    bench.put("sync-rules/all.toml", &RULES.replace("every = ", "evry = "));
+    fs::write(bench.path().join("sync-rules/latin.toml"), b"# caf\xe9\n").unwrap();
+    std::os::unix::fs::symlink("nowhere", bench.path().join("sync-rules/link.toml")).unwrap();
+    let fifo = bench.path().join("sync-rules/pipe.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let ran = bench.run(&["check"]);
+    assert_eq!(ran.code, 2, "{}{}", ran.out, ran.err);
+    for words in [
+        "did you mean `every`?",
+        "latin.toml:1:6",
+        "a byte that is not UTF-8",
+        "a symbolic link that leads nowhere",
+        "only regular files are read",
+    ] {
+        assert!(ran.out.contains(words), "{words}\n{}", ran.out);
+    }
 }

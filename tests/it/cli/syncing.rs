@@ -40,6 +40,15 @@ fn the_demo_tells_its_story_ends_well_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn the_demo_is_kept_in_a_folder_named_relative_to_the_current_one() {
+    let bench = Bench::empty();
+    let ran = bench.run(&["demo", "--keep", "kept/here"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let ran = bench.run(&["--config", "kept/here/reconciled.toml", "status", "--json"]);
+    assert_eq!(ran.json()["collections"][1]["records"], 14, "the command that it ends with works: {}", ran.err);
+}
+
+#[test]
 fn the_demo_keeps_its_hands_off_a_folder_with_something_in_it() {
     let bench = Bench::with_rules();
     let ran = bench.run(&["demo", "--keep", "."]);
@@ -89,7 +98,11 @@ fn history_and_conflicts_can_be_asked_by_people_and_programs() {
     let bench = after_the_demo();
     let id = contact(bench, "ann@acorn.example");
     let history = bench.run(&["history", "--record", &id, "--field", "name", "--json"]).json();
-    assert_eq!(history["history"][0]["after"][0], "Ann Bell-Young");
+    let lines = history["history"].as_array().unwrap();
+    let local = lines.iter().find(|line| line["kind"] == "local").unwrap();
+    assert_eq!(local["after"][0], "Ann Bell-Young");
+    let push = lines.iter().find(|line| line["kind"] == "push").unwrap();
+    assert_eq!((&push["op"], &push["fields"][0]), (&"update".into(), &"name".into()), "a write that sent the field");
     assert!(bench.run(&["history", "--limit", "3"]).out.contains("pass "));
     let ran = bench.run(&["conflicts", "--all", "--json"]);
     assert_eq!(ran.code, 0, "{}", ran.err);

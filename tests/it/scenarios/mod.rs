@@ -9,5 +9,6 @@ mod evidence;
 mod first_look;
 mod still;
 mod structure;
+mod telling;
 mod tools;
 mod updates;

@@ -2,9 +2,12 @@
 //!
 //! Must not know: single settings.
 
+use std::collections::BTreeMap;
+
 use super::check_files;
 use super::examples::SHIPPED;
-use crate::rules::diagnostic::DiagnosticKind;
+use crate::rules::check::{Context, check};
+use crate::rules::diagnostic::{DiagnosticKind, Source};
 use crate::rules::render;
 
 const UPSTREAM: &str = "[upstream.crm]\nbase_url = \"https://crm.example.com\"\n";
@@ -43,6 +46,87 @@ fn a_broken_file_does_not_hide_mistakes_in_others() {
     let found: Vec<(&str, usize, DiagnosticKind)> =
         checked.diagnostics.iter().map(|d| (d.path.as_str(), d.line, d.kind)).collect();
     assert_eq!(found, [("a.toml", 2, DiagnosticKind::Syntax), ("b.toml", 2, DiagnosticKind::UnknownName)]);
+}
+
+/// Everything that is said about the files, by line.
+fn said(files: &[(&str, &str)]) -> Vec<String> {
+    let (_, checked) = check_files(files);
+    checked.diagnostics.iter().map(|it| format!("{}:{} {}", it.path, it.line, it.message)).collect()
+}
+
+#[test]
+fn a_bad_direction_hides_no_mistake_of_the_collection() {
+    let collection = "[collection.contacts]\npriority = [\"local\"]\n[collection.contacts.fields]\n\
+                      email = { type = \"text\", owner = \"crmm\" }\n\
+                      name = { type = \"text\", merge = [\"set\", \"manual\"] }\n\
+                      age = { type = \"integer\", merge = [\"manual\", \"max\"] }\n\
+                      seen = { type = \"datetime\", merge = [\"prefer_non_empty\"] }\n\
+                      phone = { type = \"text\", merge = [\"source_priority\"] }\n";
+    let binding = BINDING.replace("\"pull\"", "\"sideways\"");
+    assert_eq!(
+        said(&[("a.toml", UPSTREAM), ("b.toml", collection), ("c.toml", &binding)]),
+        [
+            "b.toml:4 there is no upstream `crmm`",
+            "b.toml:5 `set` cannot apply to `name`: it is of type text",
+            "b.toml:6 `max` has no effect: `manual` before it always decides",
+            "b.toml:7 the chain of `seen` may end without a decision: both values may be non-empty",
+            "c.toml:2 wants a direction: \"pull\", \"push\" or \"both\", found \"sideways\"",
+        ],
+        "and nothing about `phone`: whether its priority leaves out the upstream depends on the direction"
+    );
+}
+
+#[test]
+fn an_unknown_key_at_the_top_hides_no_unknown_name() {
+    let extra = "[upstraem.erp]\nbase_url = \"https://erp.example.com\"\n[thing]\nx = 1\n";
+    let binding = BINDING.replace("[binding.contacts.crm]", "[binding.contacts.crmm]");
+    let erp = BINDING.replace("[binding.contacts.crm]", "[binding.contacts.erp]");
+    assert_eq!(
+        said(&[
+            ("a.toml", UPSTREAM),
+            ("b.toml", COLLECTION),
+            ("c.toml", &binding),
+            ("d.toml", &erp),
+            ("e.toml", extra)
+        ]),
+        ["c.toml:1 there is no upstream `crmm`", "e.toml:1 unknown key `upstraem`", "e.toml:3 unknown key `thing`",],
+        "what stands under a misspelt key is there all the same"
+    );
+}
+
+#[test]
+fn a_bad_kind_hides_no_missing_secret() {
+    let auth = "[upstream.crm.auth]\nkind = \"bearrer\"\ntoken = \"${secret.unheard_of}\"\n";
+    assert_eq!(
+        said(&[("a.toml", &format!("{UPSTREAM}{auth}")), ("b.toml", COLLECTION), ("c.toml", BINDING)]),
+        ["a.toml:4 wants a kind, found \"bearrer\"", "a.toml:5 there is no secret `unheard_of`"]
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_hides_no_other_and_is_drawn() {
+    let mut sources: Vec<Source> = [("b.toml", "[colection.contacts]\n"), ("c.toml", BINDING)]
+        .iter()
+        .map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned(), defect: None })
+        .collect();
+    let defect = |at: usize, reason: &str| Some((at, reason.to_owned()));
+    let latin = "[upstream.crm]\ncaf\u{fffd} = 1\n".to_owned();
+    sources.push(Source { path: "d.toml".to_owned(), text: latin, defect: defect(18, "a byte that is not UTF-8") });
+    sources.push(Source { path: "e.toml".to_owned(), text: String::new(), defect: defect(0, "no regular file") });
+    let context = Context { vars: &BTreeMap::new(), find_secret: &|_| Ok(()) };
+    let checked = check(&sources, &context);
+    let told: Vec<String> =
+        checked.diagnostics.iter().map(|it| format!("{}:{}:{} {}", it.path, it.line, it.column, it.message)).collect();
+    assert_eq!(
+        told,
+        [
+            "b.toml:1:2 unknown key `colection`",
+            "d.toml:2:4 cannot be read: a byte that is not UTF-8",
+            "e.toml:1:1 cannot be read: no regular file",
+        ]
+    );
+    let drawn = render(&checked.diagnostics, &sources, false, 100);
+    assert!(drawn.contains("e.toml") && drawn.contains("no regular file"), "{drawn}");
 }
 
 #[test]
