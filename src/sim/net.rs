@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Request;
 
@@ -131,9 +130,9 @@ impl Net {
             sandbox.push_fault(Matcher::any(), fault);
         }
         let path = &request.url[url::Position::BeforePath..];
-        let mut built = Request::new(request.body.clone().unwrap_or_else(Bytes::new));
+        let mut built = Request::new(request.body.clone().unwrap_or_default());
         *built.method_mut() = request.method.clone();
-        *built.uri_mut() = path.parse().map_err(|_| TransportError::NotSent(format!("no path: {path}")))?;
+        *built.uri_mut() = path.parse().map_err(|_no_path| TransportError::NotSent(format!("no path: {path}")))?;
         *built.headers_mut() = request.headers.clone();
         let outcome = sandbox.handle(self.hands.now(), &built);
         if request.method != http::Method::GET {

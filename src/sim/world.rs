@@ -53,6 +53,7 @@ pub enum Pages {
 
 /// One upstream.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is another way to differ, drawn by itself")]
 pub struct Style {
     /// `a`, `b`, `c`.
     pub name: &'static str,
