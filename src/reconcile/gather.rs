@@ -236,7 +236,12 @@ fn load_spoke(
         && let Read::Ready(Seen::Record(observation)) =
             observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
     {
-        seen = Seen::of(&pass.collection, &link, observation);
+        // While a conflict is open, "as at the base" would be taken for "as when the conflict was opened".
+        seen = if found.facts.frozen.is_empty() {
+            Seen::of(&pass.collection, &link, observation)
+        } else {
+            Seen::Record(observation)
+        };
     }
     Ok((Spoke { link: Some(link), seen, blocked }, Some(pair)))
 }

@@ -358,3 +358,27 @@ fn bindings_can_be_turned() {
     let (turned, _) = turned(world.collection, &facts, 1);
     assert_eq!(turned.bindings[2].upstream.name, first.upstream.name);
 }
+
+/// While a conflict is open a side that is as at the base again has taken its say back: what the conflict remembers of it
+/// must not come up again, or a pass that crashed would undo the local edit.
+#[test]
+fn a_side_that_went_back_to_the_base_says_nothing_any_more() {
+    let manual = vec![Policy::Manual];
+    let any = vec![Policy::SourcePriority, Policy::SourcePriority];
+    let mut world = World::new(rules(2, &[any.clone(), manual, any]), &[Habit::Verbatim, Habit::Verbatim]);
+    world.edit_local(0, Value::Text("start".to_owned()));
+    world.pass();
+    world.pass();
+    world.edit_remote(1, 1, &Value::Integer(2));
+    world.edit_local(1, Value::Integer(0));
+    world.pass();
+    assert_eq!(world.frozen.len(), 1);
+    world.edit_remote(1, 1, &Value::Null);
+    world.edit_local(1, Value::Integer(2));
+    world.commit();
+    let again = world.commit();
+    assert_eq!(again.local, LocalChange::None, "{again:#?}");
+    world.pass();
+    assert_eq!(world.row.as_ref().map(|row| row[1].clone()), Some(Value::Integer(2)));
+    assert!(world.agrees(), "{world:#?}");
+}

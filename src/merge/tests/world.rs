@@ -128,7 +128,10 @@ impl World {
                 observed_at: at(self.clock),
             });
             let seen = match (&link, observation) {
-                (Some(link), Some(observation)) => Seen::of(&self.collection, link, observation),
+                (Some(link), Some(observation)) if self.frozen.is_empty() => {
+                    Seen::of(&self.collection, link, observation)
+                }
+                (Some(_), Some(observation)) => Seen::Record(observation),
                 (None, Some(observation)) => Seen::Record(observation),
                 (Some(_), None) => Seen::Gone(Evidence::Tombstone),
                 (None, None) => Seen::Same,
