@@ -102,6 +102,8 @@ pub enum Command {
     Conflicts(ConflictsArgs),
     /// Decide a conflict; the next pass applies it
     Resolve(ResolveArgs),
+    /// Say what became of a write whose outcome nobody knows
+    Settle(SettleArgs),
     /// Approve a plan that a guard halted; the next pass carries it out
     Approve(ApproveArgs),
     /// Print the JSON Schema of the rules language
@@ -227,6 +229,30 @@ pub struct Choice {
     /// Keep the record, and create it again where it is missing
     #[arg(long)]
     pub keep: bool,
+}
+
+/// `settle`
+#[derive(Debug, Args)]
+pub struct SettleArgs {
+    /// The record: a local id or COLLECTION/ID, as `status` shows it
+    pub record: String,
+    /// The upstream that was written to
+    pub upstream: String,
+    /// What became of it
+    #[command(flatten)]
+    pub outcome: Settled,
+}
+
+/// What became of a write.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Settled {
+    /// It was made there, under this id
+    #[arg(long, value_name = "REMOTE_ID")]
+    pub made: Option<String>,
+    /// It never happened: it is made anew if it is still wanted
+    #[arg(long)]
+    pub not_made: bool,
 }
 
 /// `approve`

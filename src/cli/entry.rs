@@ -16,7 +16,7 @@ use super::out::Out;
 use super::workspace::Workspace;
 use super::{
     approve, check, completions, conflicts, demo, explain, history, plan, print_config, resolve, run as run_command,
-    schema, show, sim, status,
+    schema, settle, show, sim, status,
 };
 
 /// Runs the command that the process was started with.
@@ -95,6 +95,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::History(args) => wait(history::run(args, &workspace, &out)),
         Command::Conflicts(args) => wait(conflicts::run(args, &workspace, &out)),
         Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
+        Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
         Command::Completions(_) | Command::Schema | Command::Demo(_) | Command::Sim(_) => Ok(Exit::IN_SYNC),

@@ -24,6 +24,7 @@ mod report;
 mod resolve;
 mod run;
 mod schema;
+mod settle;
 mod show;
 mod sides;
 mod sim;

@@ -11,8 +11,8 @@ use crate::daemon::next_due;
 use crate::merge::LinkState;
 use crate::rules::{Collection, Ruleset, Schedule};
 use crate::store::{
-    CollectionKey, ConflictFilter, DirtyOp, IntentFilter, PassRow, QuarantineFilter, QuarantineRow, StoreError, View,
-    read,
+    CollectionKey, ConflictFilter, DirtyOp, IntentFilter, IntentRow, PassRow, QuarantineFilter, QuarantineRow,
+    StoreError, View, read,
 };
 
 use super::approve::{Halt, halts_text};
@@ -49,6 +49,8 @@ struct CollectionStatus {
     edits_waiting: usize,
     /// Writes that are not settled, counted up to 1000.
     writes_waiting: usize,
+    /// The first of them whose outcome is not known.
+    unknown: Vec<Unknown>,
     conflicts_open: usize,
     /// Records set aside, counted up to 1000.
     quarantined: usize,
@@ -56,6 +58,17 @@ struct CollectionStatus {
     parked: usize,
     /// The first of both.
     quarantine: Vec<Aside>,
+}
+
+/// A write that may have been done.
+#[derive(Debug, Serialize)]
+struct Unknown {
+    record: String,
+    upstream: String,
+    op: String,
+    /// RFC 3339.
+    sent_at: Option<String>,
+    note: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -154,6 +167,8 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
     }
     let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
     let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
+    let states = vec!["sent", "unknown"];
+    let unknown = IntentFilter { collection: Some(name.clone()), states, limit: ASIDE_MAX, ..IntentFilter::default() };
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
     let aside = view.quarantined(&aside)?;
     let parked = aside.iter().filter(|row| row.stage == "parked").count();
@@ -167,6 +182,7 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
         links,
         edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
         writes_waiting: view.intents(&intents)?.len(),
+        unknown: view.intents(&unknown)?.into_iter().map(Unknown::from).collect(),
         conflicts_open: view.conflicts(&conflicts)?.len(),
         quarantined: aside.len() - parked,
         parked,
@@ -239,6 +255,36 @@ fn exit_of(status: &Status) -> Exit {
     exit
 }
 
+impl From<IntentRow> for Unknown {
+    fn from(row: IntentRow) -> Self {
+        Self {
+            record: row.record.0,
+            upstream: row.upstream,
+            op: row.op,
+            sent_at: row.sent_at.and_then(style::rfc3339),
+            note: row.note,
+        }
+    }
+}
+
+fn unknown_text(one: &CollectionStatus) -> String {
+    let mut text = String::new();
+    for write in &one.unknown {
+        let sent = write.sent_at.as_deref().map(style::short).unwrap_or_default();
+        let note = write.note.as_deref().map(|note| format!(" ({})", style::clean(note))).unwrap_or_default();
+        let (record, upstream) = (style::clean(&write.record), style::clean(&write.upstream));
+        let mark = paint(style::CHANGED, "?");
+        writeln!(
+            text,
+            "{mark} {}: nobody knows whether the {} of {record} at {upstream} took effect, sent {sent}{note}; a later pass \
+             finds out, or `reconciled settle {record} {upstream}`",
+            one.collection, write.op
+        )
+        .ok();
+    }
+    text
+}
+
 fn text(status: &Status, width: usize) -> String {
     let rows = status.collections.iter().map(row).collect();
     let header = ["collection", "records", "linked", "last pass", "outcome", "next", "waiting"];
@@ -257,7 +303,15 @@ fn text(status: &Status, width: usize) -> String {
             let open = count(one.conflicts_open as u64, "conflict");
             writeln!(text, "{} {}: {open}; `reconciled conflicts`", paint(style::CHANGED, "!"), one.collection).ok();
         }
+        text += &unknown_text(one);
         text += &aside_text(one);
+    }
+    for one in &status.upstreams {
+        let state = one.state.as_ref().and_then(|state| serde_json::from_str::<serde_json::Value>(state.get()).ok());
+        if let Some(until) = state.as_ref().and_then(|state| state["asked_until"].as_str()) {
+            let (mark, name) = (paint(style::CHANGED, "!"), &one.upstream);
+            writeln!(text, "{mark} {name} asked to be left alone until {}", style::short(until)).ok();
+        }
     }
     for halt in &status.halts {
         let approval = match &halt.approved_at {
@@ -349,6 +403,7 @@ mod tests {
             links: vec![LinkCount { upstream: "crm".to_owned(), live: 11, deleted: 0, detached: 1, out_of_scope: 0 }],
             edits_waiting: 0,
             writes_waiting: 0,
+            unknown: Vec::new(),
             conflicts_open: 0,
             quarantined: 0,
             parked: 0,
@@ -374,6 +429,13 @@ mod tests {
     fn status_says_what_waits_and_why() {
         let mut trouble = collection("contacts", Some("unavailable"));
         trouble.edits_waiting = 2;
+        trouble.unknown = vec![Unknown {
+            record: "r1".to_owned(),
+            upstream: "crm".to_owned(),
+            op: "create".to_owned(),
+            sent_at: Some("2023-11-14T22:13:20.000000Z".to_owned()),
+            note: Some("POST /contacts: connection broke".to_owned()),
+        }];
         trouble.conflicts_open = 1;
         trouble.quarantined = 1;
         trouble.quarantine = vec![Aside {
@@ -386,7 +448,10 @@ mod tests {
         let status = Status {
             collections: vec![collection("companies", None), trouble],
             halts: Vec::new(),
-            upstreams: Vec::new(),
+            upstreams: vec![UpstreamStatus {
+                upstream: "crm".to_owned(),
+                state: raw(r#"{"asked_until": "2023-11-14T23:13:20Z"}"#),
+            }],
         };
         insta::assert_snapshot!(style::bare(&text(&status, 120)));
     }

@@ -131,8 +131,7 @@ impl World {
                 (Some(link), Some(observation)) if self.frozen.is_empty() => {
                     Seen::of(&self.collection, link, observation)
                 }
-                (Some(_), Some(observation)) => Seen::Record(observation),
-                (None, Some(observation)) => Seen::Record(observation),
+                (Some(_) | None, Some(observation)) => Seen::Record(observation),
                 (Some(_), None) => Seen::Gone(Evidence::Tombstone),
                 (None, None) => Seen::Same,
             };

@@ -46,6 +46,40 @@ fn s01_a_timed_out_create_without_a_lookup_is_found_by_the_next_listing() {
 }
 
 #[test]
+fn s01_a_lost_create_that_no_evidence_tells_of_is_settled_by_a_person() {
+    let lost = || {
+        let world = World::with_contacts(&["crm"], |_, _| {});
+        world.change_rules("rules.toml", |text| {
+            text.replace("idempotency = { match = \"email\" }\n", "").replace("match = { keys = [[\"email\"]] }\n", "")
+        });
+        world.sync().exits(0);
+        world.sql("insert into contacts (id, email, name) values ('r1', 'ann@x.io', 'Ann')");
+        world
+    };
+    let world = lost();
+    world.at("crm", |crm| crm.push_fault(post(), Fault::LostResponseAfterCommit));
+    world.sync().exits(6);
+    let told = world.run(&["status"]);
+    assert!(told.stdout.contains("reconciled settle r1 crm"), "{told:#?}");
+    let id = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
+    world.run(&["settle", "r1", "erp", "--not-made"]).exits(1);
+    world.run(&["settle", "r1", "crm", "--made", &id]).exits(0);
+    world.sync().exits(0);
+    assert_eq!((world.contacts("crm").len(), world.rows("select id from contacts").len()), (1, 1));
+    world.is_quiet();
+
+    let world = lost();
+    world.at("crm", |crm| crm.push_fault(post(), Fault::LostRequestBeforeCommit));
+    world.sync().exits(6);
+    world.sync().exits(3);
+    assert_eq!(world.posts("crm"), 1, "nothing is sent again on a guess");
+    world.run(&["settle", "r1", "crm", "--not-made"]).exits(0);
+    world.sync().exits(0);
+    assert_eq!(world.emails("crm"), ["ann@x.io"]);
+    world.is_quiet();
+}
+
+#[test]
 fn s03_a_crash_after_the_create_adopts_what_was_created() {
     let world = World::with_contacts(&["crm"], |_, _| {});
     world.sync().exits(0);
