@@ -142,7 +142,13 @@ pub async fn pull(
         unreadable: false,
         out,
     };
+    if alone {
+        store::write(store, |tx| tx.set_bulk(true)).await?;
+    }
     puller.run(client, read, full, links, progress).await?;
+    if alone {
+        store::write(store, |tx| tx.set_bulk(false)).await?;
+    }
     Ok(puller.out)
 }
 

@@ -112,3 +112,23 @@ pub(in crate::store) fn a_note_is_kept_and_replaced(on: &Fixture) {
     on.write(|tx| tx.set_note("n", "2")).expect("set");
     assert_eq!(on.read(|view| view.note("n")), Some("2".to_owned()));
 }
+
+pub(in crate::store) fn a_bulk_load_changes_what_is_fast_and_nothing_else(on: &Fixture) {
+    let key = on
+        .write(|tx| {
+            let (key, ..) = keys(tx)?;
+            tx.set_bulk(true)?;
+            tx.index_match(key, &id("a"), &[Some("one".to_owned())])?;
+            Ok(key)
+        })
+        .expect("begun");
+    let one = move |view: &dyn View| view.matching(key, 0, "one");
+    assert_eq!(on.read(one), [id("a")]);
+    on.write(|tx| tx.set_bulk(false)).expect("ended");
+    on.write(|tx| tx.set_bulk(false)).expect("ended twice");
+    on.write(|tx| tx.set_bulk(true)).expect("nothing to put off where something is there");
+    on.write(move |tx| tx.index_match(key, &id("b"), &[Some("one".to_owned())])).expect("indexed");
+    assert_eq!(on.read(one), [id("a"), id("b")]);
+    on.prepare(Vec::new()).expect("prepared");
+    assert_eq!(on.read(one), [id("a"), id("b")]);
+}

@@ -30,6 +30,7 @@ macro_rules! suite {
             links::keys_are_registered_once
             links::any_text_can_be_a_record_id
             hints::the_match_index_replaces_a_records_entries
+            hints::a_bulk_load_changes_what_is_fast_and_nothing_else
             hints::a_hint_is_cleared_only_if_it_is_the_one_that_was_read
             hints::the_engines_own_writes_leave_no_hint
             hints::provenance_is_kept_per_field

@@ -181,6 +181,17 @@ pub(super) fn index_match(db: &Db, collection: CollectionKey, record: &RecordId,
 
 pub(super) const INSERT_MATCH: &str = "INSERT INTO sync_match (collection, hash, record) VALUES (?1, ?2, ?3)";
 
+/// The index by hash is the one that is random: each page of an initial load would touch, log and copy nearly all of it.
+/// Where there is nothing to be found yet it is made in the end, from sorted hashes.
+pub(super) fn set_bulk(db: &Db, on: bool) -> Res<()> {
+    if !on {
+        db.exec("CREATE INDEX IF NOT EXISTS sync_match_hash ON sync_match (hash)", [])?;
+    } else if db.one("SELECT 1 FROM sync_match LIMIT 1", [], |_row| Ok(()))?.is_none() {
+        db.exec("DROP INDEX IF EXISTS sync_match_hash", [])?;
+    }
+    Ok(())
+}
+
 /// The hashes of a record's match texts.
 pub(super) fn match_hashes(collection: CollectionKey, texts: &[Option<String>]) -> impl Iterator<Item = i32> {
     let filled = texts.iter().enumerate().filter_map(|(key, text)| Some((key, text.as_deref()?)));

@@ -39,6 +39,10 @@ impl Tx for Db {
         self.writing(|db| arrivals::insert_new(db, collection, key, new))
     }
 
+    fn set_bulk(&mut self, on: bool) -> Result<(), StoreError> {
+        self.writing(|db| hints::set_bulk(db, on))
+    }
+
     fn update_row(
         &mut self,
         collection: &Collection,
