@@ -45,6 +45,7 @@
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes.
 //! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.
+//! - [`sim`]: the engine on virtual time against sandboxes, faults and crashes, all from one seed (`reconciled sim SEED`).
 //!
 //! Where to start: `RecordPlan` in `merge/plan.rs` and [`merge::decide`] say what can happen to a record, the tables in
 //! `merge/tests/` show it, `reconcile/engine.rs` is the order of a pass, and `tests/it/scenarios/` runs the whole program.
