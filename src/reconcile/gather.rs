@@ -233,6 +233,7 @@ fn load_spoke(
         && row.state == LinkState::Live
         && matches!(seen, Seen::Same)
         && !row.raw.is_empty()
+        && !row.is_outdated()
         && let Read::Ready(Seen::Record(observation)) =
             observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
     {
@@ -319,6 +320,7 @@ fn load_pair(
         if matches!(seen, Seen::Same)
             && matches!(row.state, LinkState::Live | LinkState::OutOfScope)
             && !row.raw.is_empty()
+            && !row.is_outdated()
             && let Read::Ready(ready @ (Seen::Record(_) | Seen::OutOfScope(_))) =
                 observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
         {
@@ -326,7 +328,7 @@ fn load_pair(
         }
     }
     let mut ignored = Vec::new();
-    if row.fingerprint == 0
+    if row.is_outdated()
         && let Seen::Record(observation) = &*seen
     {
         ignored = take_back(pass, &mut pair, &slots, &observation.slots);

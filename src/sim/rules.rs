@@ -49,6 +49,20 @@ tags = "set"
     text
 }
 
+const BATCH: &str = r#"[binding.people.NAME.write.batch]
+request = "POST /people/batch"
+ops = ["create", "update"]
+items = ".inputs"
+max_items = 3
+[binding.people.NAME.write.batch.result]
+items = ".results[]"
+by = "index"
+id = ".id"
+version = ".etag"
+status = ".status"
+error = ".error"
+"#;
+
 fn of_upstream(text: &mut String, style: &Style) {
     let name = style.name;
     let page = match style.pages {
@@ -67,7 +81,17 @@ fn of_upstream(text: &mut String, style: &Style) {
     let precondition = match style.guarded {
         Guarded::Header => r#"{ header = "If-Match", value = '"{version}"' }"#,
         Guarded::Reread => r#""reread""#,
+        Guarded::Body => r#"{ body = ".etag" }"#,
     };
+    // A DELETE has no body to carry a version.
+    let delete = if style.guarded != Guarded::Body {
+        precondition
+    } else if style.get {
+        r#""reread""#
+    } else {
+        r#""none""#
+    };
+    let batch = if style.guarded == Guarded::Body { BATCH.replace("NAME", name) } else { String::new() };
     let create = match style.creates {
         Creates::Listing => "request = \"POST /people\"",
         Creates::Match => "request = \"POST /people\"\nidempotency = { match = \"key\" }",
@@ -107,8 +131,8 @@ body = "{body}"
 precondition = {precondition}
 [binding.people.{name}.write.delete]
 request = "DELETE /people/{{id}}"
-precondition = {precondition}
-"#,
+precondition = {delete}
+{batch}"#,
         url = base_url(name),
     );
 }

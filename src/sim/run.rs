@@ -90,7 +90,7 @@ impl Simulation {
             keys: Mutex::default(),
             trace: Arc::clone(&trace),
             serial: AtomicU64::new(100),
-            unguarded: styles.iter().filter(|style| style.guarded == Guarded::Reread).map(host).collect(),
+            unguarded: styles.iter().filter(|style| may_be_overtaken(style)).map(host).collect(),
         });
         let net = Arc::new(Net {
             sandboxes: Arc::clone(&sandboxes),
@@ -128,6 +128,9 @@ impl Simulation {
             }
             self.approve(50);
             self.resolve(20);
+            if self.chance.percent(8) {
+                self.change_rules();
+            }
             let fuse = if self.chance.percent(30) { 1 + self.chance.below(60) } else { 0 };
             self.pass(fuse, self.chance.percent(30));
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
@@ -161,6 +164,16 @@ impl Simulation {
         }
         self.verdict.deeds = self.hands.ledger.lock().unwrap_or_else(PoisonError::into_inner).len();
         self.verdict.trace = std::mem::take(&mut *self.trace.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// An operator changes his mind about policies.
+    fn change_rules(&mut self) {
+        let text = rules::text(&self.styles, &self.chance);
+        self.say(format!("* rules: {}", text.lines().take(6).collect::<Vec<_>>().join(" ")));
+        match rules::checked(&text) {
+            Ok(checked) => self.rules = checked,
+            Err(words) => self.broken(format!("the rules are refused: {words}")),
+        }
     }
 
     fn broken(&mut self, words: String) {
@@ -276,6 +289,14 @@ impl Simulation {
         job: impl FnOnce(&dyn store::View) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
         wait(store::read(self.store.as_ref(), job))
+    }
+}
+
+/// Some write of ours there goes through although somebody was faster.
+fn may_be_overtaken(style: &Style) -> bool {
+    match style.guarded {
+        Guarded::Header => false,
+        Guarded::Reread | Guarded::Body => true,
     }
 }
 

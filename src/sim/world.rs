@@ -3,7 +3,7 @@
 //! Must not know: what goes wrong in it, who edits.
 
 use crate::sandbox::{
-    Concurrency, CursorEnd, Delete, IdStyle, Idempotency, Normalise, Paging, Put, ResourceConfig, Sandbox,
+    Batch, Concurrency, CursorEnd, Delete, IdStyle, Idempotency, Normalise, Paging, Put, ResourceConfig, Sandbox,
     SandboxConfig, Since, SinceBy, TimeFormat, UpdatedAt,
 };
 
@@ -16,6 +16,8 @@ pub enum Guarded {
     Header,
     /// The record is read again just before.
     Reread,
+    /// The version in the body; creates and updates go in batches.
+    Body,
 }
 
 /// How a create whose answer was lost is found again.
@@ -83,11 +85,15 @@ pub fn styles(chance: &Chance) -> Vec<Style> {
 
 fn style(name: &'static str, chance: &Chance) -> Style {
     let get = chance.percent(70);
-    let guarded = if get && chance.percent(40) { Guarded::Reread } else { Guarded::Header };
+    let guarded = match chance.below(10) {
+        0..4 if get => Guarded::Reread,
+        4..7 => Guarded::Body,
+        _ => Guarded::Header,
+    };
     let creates = match chance.below(4) {
         0 => Creates::Match,
-        1 => Creates::Header,
-        2 if get => Creates::ClientId,
+        1 if guarded != Guarded::Body => Creates::Header,
+        2 if get && guarded != Guarded::Body => Creates::ClientId,
         _ => Creates::Listing,
     };
     let deletes = if chance.percent(50) { Deletes::Tombstone } else { Deletes::Absence };
@@ -104,7 +110,7 @@ fn style(name: &'static str, chance: &Chance) -> Style {
         deletes,
         pages,
         since: deletes == Deletes::Tombstone && chance.percent(50),
-        whole: get && chance.percent(25),
+        whole: get && guarded != Guarded::Body && chance.percent(25),
         trims: chance.percent(40),
     }
 }
@@ -121,10 +127,12 @@ pub fn sandbox(style: &Style) -> Sandbox {
     };
     people.concurrency = match style.guarded {
         Guarded::Header => Concurrency::default(),
+        Guarded::Body => Concurrency { body: true, ..Concurrency::ignored() },
         Guarded::Reread if style.creates == Creates::ClientId => Concurrency::default(),
         Guarded::Reread => Concurrency::ignored(),
     };
     people.idempotency = (style.creates == Creates::Header).then(Idempotency::default);
+    people.batch = (style.guarded == Guarded::Body).then(Batch::default);
     people.updated_at = Some(UpdatedAt { path: "updated".into(), format: TimeFormat::Rfc3339Ms });
     people.put = if style.creates == Creates::ClientId { Put::ReplaceOrCreate } else { Put::Replace };
     if style.deletes == Deletes::Tombstone {

@@ -65,6 +65,14 @@ pub struct LinkRow {
     pub made: Option<Made>,
 }
 
+impl LinkRow {
+    /// Its raw observation is older than its base: a write was acknowledged since, and its answer did not show the record.
+    /// Taken for what is there now, it would look as if somebody had undone the write.
+    pub fn is_outdated(&self) -> bool {
+        self.fingerprint == 0
+    }
+}
+
 /// The insertion of a record from a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Made {
