@@ -66,6 +66,35 @@ pub fn pack_halves(collection: &Collection, slots: &[Slot], hubs: &[Option<Value
     Packed { hub: text(hub), remote: text(remote) }
 }
 
+/// The member of the remote overrides that names fields rather than being one.
+const UNSEEN: &str = "";
+
+/// Notes the fields of a write that was acknowledged without a look at the record: their remote half is what was sent.
+pub fn note_unseen(collection: &Collection, packed: &mut Packed, fields: &[usize]) -> Result<(), StoreError> {
+    let mut members = match packed.remote.as_deref().map(|text| Json::parse(text.as_bytes())) {
+        Some(Ok(Json::Object(members))) => members,
+        Some(Ok(_)) => return Err(not_an_object()),
+        Some(Err(error)) => return Err(StoreError::State { what: "a link's base".into(), reason: error.to_string() }),
+        None => Vec::new(),
+    };
+    let names = fields.iter().filter_map(|at| collection.fields.get(*at));
+    members.push((UNSEEN.to_owned(), Json::Array(names.map(|field| Json::String(field.name.clone())).collect())));
+    packed.remote = Some(Json::Object(members).to_string());
+    Ok(())
+}
+
+/// The fields that [`note_unseen`] noted.
+pub fn unseen(collection: &Collection, remote: Option<&str>) -> Vec<usize> {
+    let Some(Ok(Json::Object(members))) = remote.map(|text| Json::parse(text.as_bytes())) else { return Vec::new() };
+    let noted = members.into_iter().find(|(name, _)| name == UNSEEN);
+    let Some((_, Json::Array(names))) = noted else { return Vec::new() };
+    names.iter().filter_map(|name| collection.field(name.as_str()?)).collect()
+}
+
+fn not_an_object() -> StoreError {
+    StoreError::State { what: "a link's base".into(), reason: "not an object".into() }
+}
+
 fn wrap(value: Option<&Value>) -> Json {
     Json::Array(value.map(Value::to_json).into_iter().collect())
 }

@@ -331,7 +331,8 @@ fn load_pair(
     if row.is_outdated()
         && let Seen::Record(observation) = &*seen
     {
-        ignored = take_back(pass, &mut pair, &slots, &observation.slots);
+        let unseen = base::unseen(&pass.collection, row.base_remote.as_deref());
+        ignored = take_back(pass, &mut pair, &unseen, &slots, &observation.slots);
         if observation.version.is_some() && observation.version == row.version {
             let sent = pair.hub.iter().enumerate().filter(|(field, _)| !ignored.contains(field));
             let sent: Vec<(usize, Value)> = sent.filter_map(|(field, value)| Some((field, value.clone()?))).collect();
@@ -342,12 +343,12 @@ fn load_pair(
     Ok((pair, ignored))
 }
 
-/// After a write that was acknowledged without a look at the record: a field that still shows what stood there before
-/// the write (`old`) was not taken, whatever the answer said, so its base goes back. Taking it for somebody's later edit
+/// After a write of these fields that was acknowledged without a look at the record: one that still shows what stood there
+/// before (`old`) was not taken, whatever the answer said, so its base goes back. Taking it for somebody's later edit
 /// would lose the local one.
-fn take_back(pass: &Pass, pair: &mut Pair, old: &[Slot], now: &[Slot]) -> Vec<usize> {
+fn take_back(pass: &Pass, pair: &mut Pair, unseen: &[usize], old: &[Slot], now: &[Slot]) -> Vec<usize> {
     let mut ignored = Vec::new();
-    for (field, declared) in pass.collection.fields.iter().enumerate() {
+    for (field, declared) in pass.collection.fields.iter().enumerate().filter(|(field, _)| unseen.contains(field)) {
         let (Some(Slot::Value(old)), Some(Slot::Value(now))) = (old.get(field), now.get(field)) else { continue };
         let (Some(hub), Some(remote)) = (pair.hub.get_mut(field), pair.remote.get_mut(field)) else { continue };
         let written = remote.value().is_some_and(|sent| !declared.domain.same(sent, old));

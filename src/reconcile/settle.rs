@@ -378,7 +378,16 @@ fn put_base(
 ) -> Result<(), StoreError> {
     let raw: &[u8] = remote.map_or_else(|| link.map_or(&[][..], |link| &link.raw), |remote| &remote.raw);
     let slots = observe::base_slots(tx, pass, at, raw)?;
-    let packed = base::pack(&pass.collection, &slots, pair);
+    let mut packed = base::pack(&pass.collection, &slots, pair);
+    if remote.is_none() {
+        let before = link.filter(|link| link.is_outdated()).and_then(|link| link.base_remote.as_deref());
+        let mut unseen = base::unseen(&pass.collection, before);
+        let sent = base::values_from_text(&pass.collection, &intent.values)?;
+        unseen.extend(sent.into_iter().map(|(field, _)| field));
+        unseen.sort_unstable();
+        unseen.dedup();
+        base::note_unseen(&pass.collection, &mut packed, &unseen)?;
+    }
     let version = version.or_else(|| remote.and_then(|remote| remote.version.as_deref()));
     let updated_at = remote
         .and_then(|remote| pass.rules(at)?.mapper.read(&remote.raw).ok()?.updated_at)
