@@ -334,7 +334,9 @@ fn load_pair(
         let unseen = base::unseen(&pass.collection, row.base_remote.as_deref());
         ignored = take_back(pass, &mut pair, &unseen, &slots, &observation.slots);
         if observation.version.is_some() && observation.version == row.version {
-            let sent = pair.hub.iter().enumerate().filter(|(field, _)| !ignored.contains(field));
+            // Only what was written can have been respelt; what else differs is somebody's edit.
+            let written = |field: &usize| unseen.contains(field) && !ignored.contains(field);
+            let sent = pair.hub.iter().enumerate().filter(|(field, _)| written(field));
             let sent: Vec<(usize, Value)> = sent.filter_map(|(field, value)| Some((field, value.clone()?))).collect();
             let settled = merge::settle(&pass.collection, &pair.hub, &pair.remote, &sent, Some(&observation.slots));
             pair = Pair { hub: settled.hub, remote: settled.remote };

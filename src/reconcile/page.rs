@@ -55,6 +55,9 @@ pub struct PageJob {
     pub binding: usize,
     /// Observations of earlier passes wait in staging: what is listed as it was at the base replaces them, too.
     pub waiting: bool,
+    /// Links that this listing showed otherwise than at the base. Where it shows one of them again, as at the base, the later
+    /// word counts: whichever it is, it must be the same in each pass, or the record would change for ever.
+    pub restless: RoaringTreemap,
     /// First contact inserts while reading.
     pub eager: bool,
     /// There is nobody here whom a stranger could be.
@@ -97,6 +100,8 @@ pub struct PageDone {
     pub unreadable: bool,
     /// Links that were listed.
     pub seen: RoaringTreemap,
+    /// Links that were listed otherwise than at the base.
+    pub restless: RoaringTreemap,
     /// The latest time of change.
     pub high: Option<Micros>,
 }
@@ -163,9 +168,17 @@ impl PageJob {
                 self.insert(tx, entries, &std::mem::take(&mut new), &mut done)?;
                 self.know_again(tx, entries, at)?;
             }
-            let Some(entry) = entries.get_mut(at).filter(|entry| !entry.unchanged()) else { continue };
-            if let Some(known) = entry.known {
-                done.see(known.link);
+            let Some(entry) = entries.get_mut(at) else { continue };
+            let link = entry.known.map(|known| known.link);
+            if entry.unchanged() {
+                if let Some(link) = link.filter(|link| self.is_restless(*link, &done)) {
+                    self.is_as_it_was(tx, link)?;
+                }
+                continue;
+            }
+            if let Some(link) = link {
+                done.see(link);
+                done.restless.insert(link.0.unsigned_abs());
             }
             if let Some(newborn) = self.changed(tx, entry, &mut done)? {
                 new.push((at, newborn));
@@ -181,6 +194,18 @@ impl PageJob {
             }
         }
         Ok(done)
+    }
+
+    fn is_restless(&self, link: LinkId, done: &PageDone) -> bool {
+        let number = link.0.unsigned_abs();
+        self.restless.contains(number) || done.restless.contains(number)
+    }
+
+    /// Whether there is something to write.
+    pub fn has_news(&self, entries: &[Entry]) -> bool {
+        let restless =
+            |entry: &Entry| entry.known.is_some_and(|known| self.restless.contains(known.link.0.unsigned_abs()));
+        self.waiting || entries.iter().any(|entry| !entry.unchanged() || restless(entry))
     }
 
     fn raw(&self, entry: &Entry) -> &[u8] {

@@ -69,6 +69,8 @@ struct Puller<'a> {
     mark: Option<String>,
     started_at: Micros,
     seen: RoaringTreemap,
+    /// Links that this listing showed otherwise than at the base.
+    restless: RoaringTreemap,
     unreadable: bool,
     out: Pulled,
 }
@@ -139,6 +141,7 @@ pub async fn pull(
         mark: None,
         started_at: pass.micros(),
         seen: RoaringTreemap::new(),
+        restless: RoaringTreemap::new(),
         unreadable: false,
         out,
     };
@@ -163,6 +166,16 @@ impl Puller<'_> {
     ) -> Result<(), StoreError> {
         let (query, complete) = self.cursor.query(&read.incremental, full, self.pass.now);
         match self.list(client, query.clone(), complete, links, progress).await? {
+            // What came to the pages that were read before the interruption has not been seen: nothing may be decided (or
+            // made there) without it. So the binding is read once more, from where its rules allow it to begin.
+            None if query.resume.is_some() => {
+                self.begin_again();
+                let (query, complete) = self.cursor.query(&read.incremental, false, self.pass.now);
+                if let Some(failure) = self.list(client, query, complete, links, progress).await? {
+                    self.block(&failure);
+                }
+                Ok(())
+            }
             None => Ok(()),
             // A token that has expired says nothing about records: everything is read again, and what an interrupted
             // or re-based listing leaves out proves nothing.
@@ -184,6 +197,7 @@ impl Puller<'_> {
     /// What the listing has seen so far counts for nothing.
     fn begin_again(&mut self) {
         self.seen.clear();
+        self.restless.clear();
         self.cursor.scan = None;
         (self.high, self.mark, self.unreadable) = (None, None, false);
         (self.out.report.listed, self.out.report.unchanged) = (0, 0);
@@ -313,6 +327,7 @@ impl Puller<'_> {
             pass: Arc::clone(self.pass),
             binding: self.binding,
             waiting: self.waiting,
+            restless: self.restless.clone(),
             eager: self.eager,
             alone: self.alone,
             cursor: complete.then(|| {
@@ -334,7 +349,7 @@ impl Puller<'_> {
         } else {
             let (job, change) = store::read(self.store, move |view| {
                 let known = job.known(view)?;
-                let changed = job.waiting || known.iter().any(|entry| !entry.unchanged());
+                let changed = job.has_news(&known);
                 Ok((job, (known, changed)))
             })
             .await?;
@@ -349,6 +364,7 @@ impl Puller<'_> {
         };
         self.high = self.high.max(done.high);
         self.seen |= done.seen;
+        self.restless |= done.restless;
         self.out.report.listed += done.listed;
         self.out.report.unchanged += done.unchanged;
         self.out.inserted += done.inserted;

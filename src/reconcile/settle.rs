@@ -65,6 +65,9 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
         }
         Written::Stale(None) if can_get => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await {
+                Ok(Got::Found(remote)) if is_as_decided_on(rules, ready, &remote) => Written::Refused(format!(
+                    "refused as overtaken, but {remote_id} is as it was decided on: is the precondition what the upstream wants?"
+                )),
                 Ok(Got::Found(remote)) => Written::Stale(Some(remote)),
                 Ok(Got::Missing) => Written::Missing,
                 Err(failure) => Written::NotDone(failure),
@@ -75,6 +78,10 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
         Written::Exists(words) => existing(client, rules, ready, words).await,
         other => other,
     }
+}
+
+fn is_as_decided_on(rules: &Binding, ready: &Ready, now: &Remote) -> bool {
+    upstream::is_as_expected(rules, &ready.request, ready.request.expected_version.as_deref(), now)
 }
 
 /// A write met 404 or 410. That is no evidence of a delete where the listing or a point read shows the record: then it is
@@ -103,8 +110,7 @@ async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, ca
         Ok(Got::Missing) if ready.listed => refused("this pass's listing shows it (and `get` does not find it either)"),
         Ok(Got::Missing) => Written::Missing,
         Ok(Got::Found(now)) => {
-            let expected = ready.request.expected_version.as_deref();
-            if op == SendOp::Delete || upstream::is_as_expected(rules, &ready.request, expected, &now) {
+            if op == SendOp::Delete || is_as_decided_on(rules, ready, &now) {
                 refused("a point read finds it")
             } else {
                 Written::Stale(Some(now))
@@ -303,13 +309,17 @@ fn done(
         Some(remote) => observed_slots(tx, pass, at, remote)?,
         None => None,
     };
-    let old = old_pair(tx, pass, at, link.as_ref())?;
+    // A record that is made anew has nothing in common with the one that was there before.
+    let former = link.as_ref().filter(|_| ready.request.op != SendOp::Create);
+    let old = old_pair(tx, pass, at, former)?;
     let mut sent = base::values_from_text(&pass.collection, &intent.values)?;
+    let all = sent.len();
     if repeated && let Some(observed) = &observed {
         // The answer may be to the first sending, and show what others made of the record since: a value that differs from
         // what was sent is then an edit to be merged, not the upstream's spelling.
         sent.retain(|(field, value)| merge::holds(&pass.collection, observed, *field, value));
     }
+    let unproven = sent.len() < all;
     let settled = merge::settle(&pass.collection, &old.hub, &old.remote, &sent, observed.as_deref());
     let pair = Pair { hub: settled.hub, remote: settled.remote };
     put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;
@@ -329,8 +339,9 @@ fn done(
     }
     // What was staged before the write is older than its answer.
     tx.unstage(intent.binding, remote_id)?;
-    let more =
-        echo.is_none() && remote.is_some() || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
+    let more = unproven
+        || echo.is_none() && remote.is_some()
+        || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
     if let (true, Some(remote)) = (more, remote) {
         stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
     }

@@ -137,9 +137,9 @@ fn pages(world: &World) -> Vec<String> {
 fn s18_a_resumed_scan_proves_no_delete() {
     let (world, _) = interrupted();
     world.sync().exits(0);
-    assert_eq!(pages(&world), ["2", "3", "4"]);
-    // The first page was read in another pass: this was no complete generation.
-    assert_eq!(rows(&world), 7);
+    // The first page was read in another pass: that was no complete generation, and what came to that page since is not known.
+    // So everything is read once more before anything is decided, and then what is missing was asked for.
+    assert_eq!(pages(&world), ["2", "3", "4", "1", "2", "3", "4"]);
     world.sync().exits(0);
     assert_eq!(rows(&world), 6);
     world.is_settled();

@@ -143,6 +143,55 @@ fn a_repeated_create_that_answers_with_a_later_edit_loses_neither() {
 }
 
 #[test]
+fn a_repeated_create_that_answers_with_a_field_cleared_comes_to_rest_on_one_value() {
+    let world = World::with_contacts(&["crm"], |_, resource| resource.idempotency = Some(Idempotency::default()));
+    world.change_rules("rules.toml", |text| text.replace("{ match = \"email\" }", "{ header = \"Idempotency-Key\" }"));
+    world.without_retries();
+    world.sync().exits(0);
+    world.sql("insert into contacts (email, name, phone) values ('ann@x.io', 'Ann', '1')");
+    let post = Matcher::exactly(Method::POST, "/contacts");
+    world.at("crm", |crm| crm.push_fault_times(post.clone(), Fault::LostResponseAfterCommit, Times::Count(2)));
+    world.sync().exits(6);
+    let id = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
+    world.edit("crm", &id, &json!({"phone": null}));
+    let body = world.contact("crm", &id);
+    world.at("crm", |crm| crm.push_fault(post, Fault::ErrorBody200 { body }));
+    world.sync().exits(0);
+    assert_eq!(world.contact("crm", &id)["phone"], "1", "null against a value that nobody agreed on yet is silence");
+    assert_eq!(world.rows("select phone from contacts"), [["1"]]);
+    world.is_quiet();
+}
+
+#[test]
+fn a_record_that_is_made_anew_inherits_nothing_from_the_one_that_was_deleted() {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    world.change_rules("rules.toml", |text| {
+        text.replace("phone = \"text\"", "phone = { type = \"text\", merge = [\"manual\"] }")
+    });
+    let id = world.add_ann("crm");
+    world.sql("insert into contacts (email, name) values ('zoe@x.io', 'Zoe')");
+    let there = world.contacts("erp")[0]["id"].as_str().unwrap().to_owned();
+    world.sync().exits(0);
+    world.sql("update contacts set phone = '5' where name = 'Ann'");
+    world.edit("erp", &there, &json!({"phone": "B"}));
+    world.sync().exits(4);
+    world.remove("crm", &id);
+    world.sql("update contacts set name = 'Anna' where name = 'Ann'");
+    world.sync().exits(4);
+    assert_eq!(world.contacts("crm").len(), 2, "made anew, without the field that stands still");
+    let conflicts: Value = serde_json::from_str(&world.run(&["--json", "conflicts"]).stdout).unwrap();
+    let number = conflicts["conflicts"][0]["id"].to_string();
+    world.run(&["resolve", &number, "--take", "base"]).exits(0);
+    world.sync().exits(0);
+    let phone = json!(world.rows("select phone from contacts where name = 'Anna'")[0][0]);
+    for upstream in ["crm", "erp"] {
+        let anna = world.contacts(upstream).into_iter().find(|one| one["name"] == "Anna").unwrap();
+        assert_eq!(anna["phone"], phone, "at {upstream}");
+    }
+    world.is_quiet();
+}
+
+#[test]
 fn s26_an_approval_holds_for_a_plan_with_records_that_are_new_here() {
     let world = World::with_contacts(&["crm", "erp"], |_, _| {});
     for at in 0..10 {
