@@ -326,7 +326,11 @@ fn text(status: &Status, width: usize) -> String {
 }
 
 fn row(one: &CollectionStatus) -> Vec<String> {
-    let links: Vec<String> = one.links.iter().map(|link| format!("{} {}", link.upstream, link.live)).collect();
+    let linked = |link: &LinkCount| match link.out_of_scope {
+        0 => format!("{} {}", link.upstream, link.live),
+        out => format!("{} {} ({out} out of scope)", link.upstream, link.live),
+    };
+    let links: Vec<String> = one.links.iter().map(linked).collect();
     let (last, outcome) = match &one.last_pass {
         Some(pass) => {
             let at = pass.started_at.as_deref().map(style::short).unwrap_or_default();

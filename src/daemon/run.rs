@@ -237,6 +237,8 @@ struct Sources {
     term: Option<Signal>,
     int: Option<Signal>,
     hup: Option<Signal>,
+    /// One pass of each collection, for somebody who waits for it.
+    once: bool,
     usr1: Option<Signal>,
     usr2: Option<Signal>,
     heartbeat: Option<Heartbeat>,
@@ -261,6 +263,7 @@ impl Sources {
             term: listen(SignalKind::terminate()),
             int: listen(SignalKind::interrupt()),
             hup: listen(SignalKind::hangup()),
+            once: mode == Mode::Once,
             usr1: listen(SignalKind::user_defined1()),
             usr2: listen(SignalKind::user_defined2()),
             heartbeat,
@@ -275,7 +278,12 @@ impl Sources {
             biased;
             () = hear(&mut self.term) => Gathered::Event(Event::StopAsked),
             () = hear(&mut self.int) => Gathered::Event(Event::StopAsked),
-            () = hear(&mut self.hup) => not_supported("SIGHUP", "reading rules and settings anew"),
+            // The terminal of a single run is gone, and with it whoever asked for it.
+            () = hear(&mut self.hup) => if self.once {
+                Gathered::Event(Event::StopAsked)
+            } else {
+                not_supported("SIGHUP", "reading rules and settings anew")
+            },
             () = hear(&mut self.usr1) => not_supported("SIGUSR1", "a pass on demand"),
             () = hear(&mut self.usr2) => not_supported("SIGUSR2", "a status report in the log"),
             result = pass_or_never(running) => Gathered::Passed(Box::new(result)),

@@ -297,7 +297,8 @@ impl Pusher<'_> {
             collection: &self.pass.collection.name,
             upstream: &self.rules.upstream.name,
             done: self.done,
-            total: self.total,
+            // What is loaded is only the next chunk; what was planned is all of it, but for what earlier passes left.
+            total: self.total.max(self.report.planned.total()),
         });
     }
 }

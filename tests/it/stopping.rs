@@ -100,3 +100,12 @@ fn signals_that_mean_nothing_yet_are_ignored_with_a_word() {
     log.read_to_string(&mut String::new()).unwrap();
     assert_eq!(daemon.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_single_run_whose_terminal_is_gone_stops() {
+    let world = slow();
+    let once = started(&world, &["run", "--once"]);
+    signal(&once, "HUP");
+    let ran = Ran::of(once.wait_with_output().unwrap()).exits(0);
+    assert!(ran.stderr.contains("stopping: finishing the running pass"), "{ran:#?}");
+}
