@@ -175,6 +175,12 @@ fn spoke(
         Some((StagedKind::Gone(_), _)) => vec![Slot::Absent; collection.fields.len()],
         // The link remembers what the record was; it is no side's say any more.
         None if link.state == LinkState::Deleted => vec![Slot::Absent; collection.fields.len()],
+        // A write was acknowledged since, and nobody has looked there yet: what was written is the best that is known.
+        None if link.is_outdated() => {
+            let mut slots = at_base;
+            overlay(collection, &mut slots, link.base_remote.as_deref());
+            slots
+        }
         None => at_base,
     };
     if link.state == LinkState::Deleted {
