@@ -337,7 +337,13 @@ fn done(
             pass: pass.id,
         })?;
     }
-    // What was staged before the write is older than its answer.
+    // What was staged before the write is older than its answer; and what becomes of a former remote record of this one (its
+    // tombstone, most likely) says nothing of the one that was made in its place.
+    for staged in tx.staged_of(pass.key, &intent.record)? {
+        if staged.binding == intent.binding {
+            tx.unstage(staged.binding, &staged.remote_id)?;
+        }
+    }
     tx.unstage(intent.binding, remote_id)?;
     let more = unproven
         || echo.is_none() && remote.is_some()
