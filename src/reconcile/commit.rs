@@ -15,10 +15,11 @@ use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
 use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
-use super::contact::{self, Arrival, Contact, Stranger};
+use super::contact::{self, Arrival, Contact, LostCreates, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::gather::{self, Barrier, Gathered};
 use super::report::{Change, Counts, PassReport};
+use super::settle;
 
 /// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
 const PASSES_MAX: usize = 50;
@@ -85,6 +86,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     work.part_reused_ids(tx)?;
     index_local_edits(tx, pass)?;
     work.meet_strangers(tx)?;
+    work.adopt_created(tx)?;
     work.decide_candidates(tx)?;
     let mut round = work.round;
     round.fingerprint = work.digest.text();
@@ -335,22 +337,23 @@ impl Work<'_> {
                 continue;
             }
             let key = self.pass.binding_key(at);
+            let lost = LostCreates::of(tx, self.pass, at)?;
             let mut after = String::new();
             loop {
                 let strangers = tx.staged_unmatched(key, &after, CHUNK)?;
                 let Some(last) = strangers.last() else { break };
                 after.clone_from(&last.remote_id);
                 for staged in strangers {
-                    self.meet(tx, at, &staged)?;
+                    self.meet(tx, at, &staged, &lost)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged) -> Result<(), StoreError> {
+    fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged, lost: &LostCreates) -> Result<(), StoreError> {
         let contact = match staged.kind {
-            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw, Stranger::Raw)?,
+            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw, Stranger::Raw, lost)?,
             StagedKind::Gone(_) => Contact::Ignored,
         };
         if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {
@@ -424,6 +427,23 @@ impl Work<'_> {
         }
         let first = contested.as_deref().or(rivals.first().map(|rival| rival.remote_id.as_str())).unwrap_or("?");
         self.park(tx, at, staged, "match", &rivals_of(self.pass, at, record, first))
+    }
+
+    /// Ties the strangers that creates of unknown outcome have made.
+    fn adopt_created(&self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        for at in (0..self.pass.collection.bindings.len()).filter(|at| !self.is_blocked(*at)) {
+            let key = self.pass.binding_key(at);
+            for intent in contact::lost_creates(tx, self.pass, at)? {
+                let is_it = |staged: &Staged| staged.binding == key && matches!(staged.kind, StagedKind::Record);
+                let Some(staged) = tx.staged_of(self.pass.key, &intent.record)?.into_iter().find(is_it) else {
+                    continue;
+                };
+                if tx.known(key, &[&staged.remote_id])?.iter().all(Option::is_none) {
+                    settle::adopt(tx, self.pass, at, &intent, &staged)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn contest(&mut self, at: usize, record: RecordId, remote_id: &str) {

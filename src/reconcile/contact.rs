@@ -2,9 +2,14 @@
 //!
 //! Must not know: paging; what is written elsewhere (the record is decided again at the barrier).
 
+use std::collections::HashMap;
+
 use crate::merge::{self, Facts, First, Hub, Identity, Link, LinkState, LocalChange, Observation, Seen, Spoke};
 use crate::record::{FieldType, Mapped, RecordId, Slot, Value};
-use crate::store::{LinkId, LinkUpdate, Made, Micros, NewLink, NewRecord, Staged, StoreError, Tx, View};
+use crate::store::{
+    IntentFilter, IntentRow, LinkId, LinkUpdate, Made, Micros, NewLink, NewRecord, Staged, StoreError, Tx, View,
+};
+use crate::upstream::SendOp;
 
 use super::base::{self, Packed, Pair};
 use super::context::{Pass, time};
@@ -110,6 +115,53 @@ pub fn prepare(pass: &Pass, binding: usize, mapped: Mapped) -> Stranger {
     })
 }
 
+/// What was sent to be created at a binding and was never answered, by match key. The record that such a create made may
+/// be listed when the row it was made from says something else by now, or is gone.
+#[derive(Debug, Default)]
+pub struct LostCreates(HashMap<(usize, String), Vec<RecordId>>);
+
+impl LostCreates {
+    /// Those of one binding.
+    pub fn of(view: &dyn View, pass: &Pass, binding: usize) -> Result<Self, StoreError> {
+        let mut lost = Self::default();
+        for intent in lost_creates(view, pass, binding)? {
+            let mut sent = vec![Slot::Absent; pass.collection.fields.len()];
+            for (field, value) in base::values_from_text(&pass.collection, &intent.values)? {
+                if let Some(slot) = sent.get_mut(field) {
+                    *slot = Slot::Value(value);
+                }
+            }
+            for (key, text) in merge::match_key_texts(&pass.collection, &sent).into_iter().enumerate() {
+                let Some(text) = text else { continue };
+                lost.0.entry((key, text)).or_default().push(intent.record.clone());
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Nothing is lost.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Creates at a binding that were sent and never answered.
+pub fn lost_creates(view: &dyn View, pass: &Pass, binding: usize) -> Result<Vec<IntentRow>, StoreError> {
+    let mut filter = IntentFilter {
+        collection: Some(pass.collection.name.clone()),
+        upstream: Some(pass.upstream(binding).to_owned()),
+        states: vec!["sent", "unknown"],
+        ..IntentFilter::default()
+    };
+    let mut lost = Vec::new();
+    loop {
+        let intents = view.intents(&filter)?;
+        let Some(last) = intents.last() else { return Ok(lost) };
+        filter.after = Some(last.key.clone());
+        lost.extend(intents.into_iter().filter(|intent| SendOp::of(&intent.op) == SendOp::Create));
+    }
+}
+
 /// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`.
 pub fn meet(
     view: &dyn View,
@@ -118,11 +170,12 @@ pub fn meet(
     staged: &Staged,
     raw: &[u8],
     stranger: Stranger,
+    lost: &LostCreates,
 ) -> Result<Contact, StoreError> {
     let (version, at) = (staged.version.clone(), time(staged.observed_at));
     let mapped = match stranger {
         Stranger::Ready(newborn) => {
-            return Ok(match identify(view, pass, binding, &newborn.match_texts)? {
+            return Ok(match identify(view, pass, binding, &newborn.match_texts, lost)? {
                 Identity::Unmatched => Contact::New(newborn),
                 found => known(found),
             });
@@ -142,7 +195,7 @@ pub fn meet(
         Read::Broken(reason) => return Ok(Contact::Quarantined(reason)),
     };
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);
-    Ok(match identify(view, pass, binding, &texts)? {
+    Ok(match identify(view, pass, binding, &texts, lost)? {
         Identity::Unmatched => decide(pass, binding, record, observation, texts),
         found => known(found),
     })
@@ -166,16 +219,27 @@ fn ambiguous(records: &[RecordId]) -> String {
     )
 }
 
-fn identify(view: &dyn View, pass: &Pass, binding: usize, texts: &[Option<String>]) -> Result<Identity, StoreError> {
+/// Who it is: a row that is there comes before one that was sent and may be gone.
+fn identify(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    texts: &[Option<String>],
+    lost: &LostCreates,
+) -> Result<Identity, StoreError> {
     let mut failure = None;
     let key = pass.binding_key(binding);
-    let identity = merge::match_identity(texts, |at, text| match free_candidates(view, pass, key, at, text) {
+    let mut identity = merge::match_identity(texts, |at, text| match free_candidates(view, pass, key, at, text) {
         Ok(records) => records,
         Err(error) => {
             failure.get_or_insert(error);
             Vec::new()
         }
     });
+    if identity == Identity::Unmatched && !lost.is_empty() {
+        identity =
+            merge::match_identity(texts, |at, text| lost.0.get(&(at, text.to_owned())).cloned().unwrap_or_default());
+    }
     failure.map_or(Ok(identity), Err)
 }
 

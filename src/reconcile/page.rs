@@ -13,7 +13,7 @@ use crate::merge::LinkState;
 use crate::store::{DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 use crate::upstream::Page;
 
-use super::contact::{self, Arrival, Contact, Newborn, Stranger};
+use super::contact::{self, Arrival, Contact, LostCreates, Newborn, Stranger};
 use super::context::{Pass, remote_subject};
 use super::cursor::Cursor;
 
@@ -162,6 +162,11 @@ impl PageJob {
             }
         }
         let twice = self.eager && is_listed_twice(entries);
+        let lost = if self.eager && !self.alone {
+            LostCreates::of(tx, &self.pass, self.binding)?
+        } else {
+            LostCreates::default()
+        };
         let mut new = Vec::new();
         for at in 0..entries.len() {
             if twice {
@@ -180,7 +185,7 @@ impl PageJob {
                 done.see(link);
                 done.restless.insert(link.0.unsigned_abs());
             }
-            if let Some(newborn) = self.changed(tx, entry, &mut done)? {
+            if let Some(newborn) = self.changed(tx, entry, &lost, &mut done)? {
                 new.push((at, newborn));
             }
         }
@@ -276,7 +281,13 @@ impl PageJob {
     }
 
     /// A record that is not as it was: staged, or returned where nobody here is it and it is to be inserted.
-    fn changed(&self, tx: &mut dyn Tx, entry: &mut Entry, done: &mut PageDone) -> Result<Option<Newborn>, StoreError> {
+    fn changed(
+        &self,
+        tx: &mut dyn Tx,
+        entry: &mut Entry,
+        lost: &LostCreates,
+        done: &mut PageDone,
+    ) -> Result<Option<Newborn>, StoreError> {
         let stranger = std::mem::replace(&mut entry.stranger, Stranger::Raw);
         let raw = self.raw(entry);
         let remote_id = match &entry.remote_id {
@@ -309,7 +320,7 @@ impl PageJob {
         } else if self.eager {
             let contact = match stranger {
                 Stranger::Ready(newborn) if self.alone => Contact::New(newborn),
-                stranger => contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger)?,
+                stranger => contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger, lost)?,
             };
             match contact {
                 Contact::New(newborn) => return Ok(Some(newborn)),

@@ -17,6 +17,7 @@ use crate::rules::{Incremental, Read as ReadRules};
 use crate::store::{self, Micros, QuarantineFilter, Store, StoreError};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 
+use super::contact::LostCreates;
 use super::context::{Pass, remote_subject};
 use super::cursor::{Cursor, Scan};
 use super::page::{Cut, PageDone, PageJob};
@@ -127,8 +128,11 @@ pub async fn pull(
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
     let eager = cursor.full_at.is_none() && !pass.planning;
-    let collection = Arc::clone(&pass.collection);
-    let alone = eager && store::read(store, move |view| Ok(view.row_count(&collection)? == 0)).await?;
+    let asking = Arc::clone(pass);
+    let nobody = move |view: &dyn store::View| {
+        Ok(view.row_count(&asking.collection)? == 0 && LostCreates::of(view, &asking, binding)?.is_empty())
+    };
+    let alone = eager && store::read(store, nobody).await?;
     let mut puller = Puller {
         store,
         pass,

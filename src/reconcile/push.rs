@@ -162,11 +162,7 @@ pub fn request_of(
         .find(|link| link.binding == intent.binding && link.state == LinkState::Live);
     Ok(Some(WriteRequest {
         key: intent.key.clone(),
-        op: match intent.op.as_str() {
-            "create" => SendOp::Create,
-            "delete" => SendOp::Delete,
-            _ => SendOp::Update,
-        },
+        op: SendOp::of(&intent.op),
         remote_id: intent.remote_id.clone(),
         values,
         record: kept,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, LinkState, Seen};
-use crate::record::{RecordId, Slot, Value};
+use crate::record::{RecordId, Slot};
 use crate::rules::{Binding, Idempotency};
 use crate::store::{
     self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store,
@@ -17,7 +17,7 @@ use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
 
 use super::apply;
 use super::base::{self, Pair};
-use super::context::{Pass, local_subject};
+use super::context::{Pass, local_subject, time};
 use super::intend;
 use super::observe::{self, Read};
 use super::push::Ready;
@@ -183,7 +183,7 @@ fn settle_one(
     }
     match written {
         Written::Done { remote_id, version, record: remote, repeated } => {
-            done(tx, pass, at, ready, (remote_id, version.as_deref()), remote.as_ref(), *repeated)
+            done(tx, pass, at, intent, (remote_id, version.as_deref()), remote.as_ref(), *repeated)
         }
         Written::Stale(remote) => {
             if let Some(remote) = remote {
@@ -281,22 +281,31 @@ fn refused(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) 
     Ok(Outcome::Refused)
 }
 
+/// A listing shows the record that a create of unknown outcome has made: it is tied, and what was sent and still stands
+/// there is its base, so that what was edited on either side since is an edit and nothing more.
+pub fn adopt(tx: &mut dyn Tx, pass: &Pass, at: usize, intent: &IntentRow, staged: &Staged) -> Result<(), StoreError> {
+    let (version, observed_at) = (staged.version.clone(), time(staged.observed_at));
+    let version = version.or_else(|| pass.rules(at)?.mapper.read(&staged.raw).ok()?.version);
+    let remote = Remote { raw: staged.raw.clone().into(), version: version.clone(), observed_at };
+    done(tx, pass, at, intent, (&staged.remote_id, version.as_deref()), Some(&remote), true).map(drop)
+}
+
 /// An acknowledged write: the base advances in the transaction that records its evidence.
 fn done(
     tx: &mut dyn Tx,
     pass: &Pass,
     at: usize,
-    ready: &Ready,
+    intent: &IntentRow,
     (remote_id, version): (&str, Option<&str>),
     remote: Option<&Remote>,
     repeated: bool,
 ) -> Result<Outcome, StoreError> {
-    let intent = &ready.intent;
+    let op = SendOp::of(&intent.op);
     let key = pass.binding_key(at);
     let link = tx.links_of(&intent.record)?.into_iter().find(|link| link.binding == key);
     history(tx, pass, intent, "push", "acknowledged", None)?;
     tx.drop_intent(&intent.key)?;
-    if ready.request.op == SendOp::Delete {
+    if op == SendOp::Delete {
         if let Some(link) = link {
             tx.set_link_state(link.link, LinkState::Deleted)?;
         }
@@ -310,7 +319,7 @@ fn done(
         None => None,
     };
     // A record that is made anew has nothing in common with the one that was there before.
-    let former = link.as_ref().filter(|_| ready.request.op != SendOp::Create);
+    let former = link.as_ref().filter(|_| op != SendOp::Create);
     let old = old_pair(tx, pass, at, former)?;
     let mut sent = base::values_from_text(&pass.collection, &intent.values)?;
     let all = sent.len();
@@ -325,7 +334,7 @@ fn done(
     put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;
     if !settled.refused.is_empty() {
         let names = apply::field_names(pass, &settled.refused);
-        let inputs = ignored_inputs(tx, pass, at, ready, &settled.refused)?;
+        let inputs = ignored_inputs(tx, pass, at, intent, &settled.refused)?;
         tx.put_quarantine(&QuarantineRow {
             collection: intent.collection.clone(),
             upstream: intent.upstream.clone(),
@@ -352,14 +361,21 @@ fn done(
         stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
     }
     // Whatever was edited here or elsewhere while the write was under way is decided on again; usually that is nothing.
-    Ok(Outcome::Done { op: ready.request.op, again: more })
+    Ok(Outcome::Done { op, again: more })
 }
 
 /// The refusal of a part of a write is bound to what would be sent for that part alone.
-fn ignored_inputs(tx: &dyn Tx, pass: &Pass, at: usize, ready: &Ready, fields: &[usize]) -> Result<String, StoreError> {
-    let part: Vec<(usize, Value)> =
-        ready.request.values.iter().filter(|(field, _)| fields.contains(field)).cloned().collect();
-    intend::refusal_inputs(tx, pass, at, &ready.intent.record, SendOp::Update, &part)
+fn ignored_inputs(
+    tx: &dyn Tx,
+    pass: &Pass,
+    at: usize,
+    intent: &IntentRow,
+    fields: &[usize],
+) -> Result<String, StoreError> {
+    let mut part = base::values_from_text(&pass.collection, &intent.values)?;
+    part.retain(|(field, _)| fields.contains(field));
+    let _missing_parent = observe::to_remote(tx, pass, at, &mut part)?;
+    intend::refusal_inputs(tx, pass, at, &intent.record, SendOp::Update, &part)
 }
 
 fn observed_slots(tx: &dyn Tx, pass: &Pass, at: usize, remote: &Remote) -> Result<Option<Vec<Slot>>, StoreError> {

@@ -165,6 +165,15 @@ impl SendOp {
             Self::Delete => "delete",
         }
     }
+
+    /// The operation of this name, as intents keep it.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "create" => Self::Create,
+            "delete" => Self::Delete,
+            _ => Self::Update,
+        }
+    }
 }
 
 /// What came of one write.
