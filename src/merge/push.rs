@@ -198,13 +198,13 @@ pub(super) fn create(scene: &Scene<'_>, binding: usize, ruled: &[Ruled<'_>], aft
     for Ruled { unit, frozen, decided: _, left: _ } in ruled {
         let mapped = || unit.fields.iter().filter(|&&field| scene.pushes(binding, field));
         let needed = mapped().any(|&field| scene.collection.fields[field].required);
-        let owns = unit.owner.is_some_and(|owner| owner.origin == scene.origin(binding));
         let refusal = refused(scene, unit, after).filter(|_| mapped().next().is_some());
         if (*frozen || refusal.is_some()) && needed {
             return None;
         }
         new.blocked.extend(refusal.clone().map(|reason| blocked(unit, after, reason)));
-        if !*frozen && !owns && refusal.is_none() {
+        // An owner that lost the record gets what it said last: an owned value is always the owner's word.
+        if !*frozen && refusal.is_none() {
             let there = mapped().filter(|&&field| !after[field].is_null());
             new.values.extend(there.map(|&field| (field, after[field].clone())));
         }

@@ -14,7 +14,7 @@ use super::hands::{Deed, Hands};
 use super::steps::wait;
 use super::world::{PEOPLE, Style};
 
-const FIELDS: [&str; 6] = ["name", "phone", "rank", "street", "city", "tags"];
+const FIELDS: [&str; 7] = ["name", "phone", "rank", "street", "city", "tags", "note"];
 
 /// A record as one side has it: values as comparable texts.
 type Record = BTreeMap<&'static str, String>;
@@ -28,15 +28,23 @@ pub fn all(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, styles: &
         let host = format!("{}.example.com", style.name);
         let Some(sandbox) = sandboxes.get(&host) else { continue };
         let there = remote(&host, sandbox, &mut broken);
-        agree(&host, &here, &there, &mut broken);
+        agree(&host, style, &here, &there, &mut broken);
     }
     phantom_deletes(&here, &ledger, &mut broken);
-    lost_updates(store, &here, &ledger, &mut broken);
+    let owner = styles.iter().find(|style| style.owns_notes).map(|style| format!("{}.example.com", style.name));
+    let unheard = hands.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let ledger: Vec<Deed> =
+        ledger.into_iter().filter(|deed| !unheard.contains(&(deed.side.clone(), deed.field))).collect();
+    let foreign = |deed: &Deed| deed.field == "note" && owner.as_ref().is_some_and(|owner| deed.side != *owner);
+    let (others, own): (Vec<Deed>, Vec<Deed>) = ledger.into_iter().partition(foreign);
+    ownership(store, &others, &mut broken);
+    lost_updates(store, &here, &own, &mut broken);
     broken
 }
 
 fn local(store: &SqliteStore, broken: &mut Vec<String>) -> BTreeMap<String, Record> {
-    let rows = wait(store.rows_of("SELECT key, name, phone, rank, street, city, tags FROM people")).unwrap_or_default();
+    let rows =
+        wait(store.rows_of("SELECT key, name, phone, rank, street, city, tags, note FROM people")).unwrap_or_default();
     let mut records = BTreeMap::new();
     for row in rows {
         let mut cells = row.into_iter();
@@ -78,11 +86,20 @@ fn normal(text: &str) -> String {
     text.trim().to_owned()
 }
 
-fn agree(host: &str, here: &BTreeMap<String, Record>, there: &BTreeMap<String, Record>, broken: &mut Vec<String>) {
+fn agree(
+    host: &str,
+    style: &Style,
+    here: &BTreeMap<String, Record>,
+    there: &BTreeMap<String, Record>,
+    broken: &mut Vec<String>,
+) {
+    // What is never sent there may stand there as it likes.
+    let kept = |(field, _): &(&&str, &String)| !(style.pulls_rank && **field == "rank");
+    let same = |here: &Record, there: &Record| here.iter().filter(kept).eq(there.iter().filter(kept));
     let keys: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
     for key in keys {
         match (here.get(key), there.get(key)) {
-            (Some(here), Some(there)) if here == there => {}
+            (Some(here), Some(there)) if same(here, there) => {}
             (Some(here), Some(there)) => broken.push(format!("I2: {key} is {here:?} here and {there:?} at {host}")),
             (Some(_), None) => broken.push(format!("I2: {key} is missing at {host}")),
             (None, Some(_)) => broken.push(format!("I2: {key} is at {host} and not here")),
@@ -97,6 +114,18 @@ fn phantom_deletes(here: &BTreeMap<String, Record>, ledger: &[Deed], broken: &mu
     let made: BTreeSet<&String> = ledger.iter().map(|deed| &deed.key).collect();
     for key in made.into_iter().filter(|key| !deleted.contains(key) && !here.contains_key(*key)) {
         broken.push(format!("I5: {key} is gone, and nobody deleted it"));
+    }
+}
+
+/// What anybody but its owner said in a field never came from an upstream into the table.
+fn ownership(store: &SqliteStore, others: &[Deed], broken: &mut Vec<String>) {
+    let taken = wait(store.rows_of("SELECT after FROM sync_history WHERE field = 'note' AND kind = 'local'"));
+    let taken: BTreeSet<String> = taken.unwrap_or_default().into_iter().flatten().collect();
+    for deed in others.iter().filter(|deed| deed.side != "local") {
+        if taken.iter().any(|after| after.contains(&deed.value)) {
+            broken
+                .push(format!("I9: the note of {} is {}'s, who does not own it: {}", deed.key, deed.side, deed.value));
+        }
     }
 }
 

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock as _, new_id};
 use crate::sandbox::Sandbox;
-use crate::store::SqliteStore;
 
 use super::chance::Chance;
 use super::clock::SimClock;
 use super::net::Sandboxes;
 use super::steps::wait;
+use super::store::Disk;
 use super::world::PEOPLE;
 
 /// One thing that somebody did.
@@ -35,7 +35,7 @@ pub struct Deed {
 /// Everybody else.
 pub struct Hands {
     /// The local database.
-    pub store: Arc<SqliteStore>,
+    pub disk: Arc<Disk>,
     /// Chance.
     pub chance: Chance,
     /// Time.
@@ -51,6 +51,10 @@ pub struct Hands {
     /// Upstreams that cannot refuse a write that was overtaken: an edit between our look and our write is lost there,
     /// whatever we do, so nobody edits there while a pass runs.
     pub unguarded: Vec<String>,
+    /// Fields that an upstream's rules left out for a while: what was said of them there meanwhile nobody heard.
+    pub unheard: Mutex<BTreeSet<(String, &'static str)>>,
+    /// Upstreams that give ids of deleted records to new ones.
+    pub reusing: Vec<String>,
 }
 
 impl Hands {
@@ -67,12 +71,15 @@ impl Hands {
         hosts.retain(|host| idle || !self.unguarded.contains(host));
         let here = self.chance.index(hosts.len() + 1);
         match hosts.get(here).and_then(|host| Some((host, sandboxes.get_mut(host)?))) {
-            Some((host, sandbox)) => self.edit_there(host, sandbox, idle),
+            Some((host, sandbox)) => {
+                let reuses = self.reusing.contains(host);
+                self.edit_there(host, sandbox, idle, reuses);
+            }
             None => self.edit_here(idle),
         }
     }
 
-    fn edit_there(&self, host: &str, sandbox: &mut Sandbox, idle: bool) {
+    fn edit_there(&self, host: &str, sandbox: &mut Sandbox, idle: bool, reuses: bool) {
         let records = sandbox.all(PEOPLE);
         let live: Vec<&Value> = records.iter().filter(|record| record["gone"] != true).collect();
         let act = self.chance.below(100);
@@ -80,7 +87,8 @@ impl Hands {
             let key = self.new_key(host, idle);
             let (field, value) = self.new_value();
             // Where clients choose ids, this one chooses, too; elsewhere the server puts its own in its place.
-            let body = json!({"id": format!("theirs-{key}"), "key": key, field: json_of(field, &value)});
+            let id = format!("theirs-{key}");
+            let body = json!({"id": id, "key": key, "made": self.now().to_rfc3339(), field: json_of(field, &value)});
             if sandbox.insert(PEOPLE, &body, self.now()).is_ok() {
                 self.note(host, &key, field, &value);
             }
@@ -90,12 +98,33 @@ impl Hands {
         if act < 26 {
             if sandbox.remove(PEOPLE, id, self.now()).is_ok() {
                 self.note(host, key, "", "");
+                if reuses && idle && record["made"].is_string() && self.chance.percent(50) {
+                    self.reuse(host, sandbox, id);
+                }
             }
+            return;
+        }
+        if act < 30 {
+            // A new version of the same content.
+            let touched = sandbox.edit(PEOPLE, id, &json!({"name": record["name"]}), self.now()).is_ok();
+            self.say(format!("* {host}: {key} touched: {touched}"));
             return;
         }
         let (field, value) = self.new_value();
         if sandbox.edit(PEOPLE, id, &json!({field: json_of(field, &value)}), self.now()).is_ok() {
             self.note(host, key, field, &value);
+        }
+    }
+
+    /// The id of a record that is gone names another one.
+    fn reuse(&self, host: &str, sandbox: &mut Sandbox, id: &str) {
+        let key = format!("k{}", self.serial.fetch_add(1, Ordering::AcqRel));
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        let (field, value) = self.new_value();
+        let body = json!({"id": id, "key": key, "made": self.now().to_rfc3339(), field: json_of(field, &value)});
+        if sandbox.insert(PEOPLE, &body, self.now()).is_ok() {
+            self.say(format!("* {host}: {id} is another record now"));
+            self.note(host, &key, field, &value);
         }
     }
 
@@ -126,7 +155,7 @@ impl Hands {
 
     /// The keys of all rows.
     pub fn local_keys(&self) -> Vec<String> {
-        wait(self.store.rows_of("SELECT key FROM people ORDER BY key"))
+        wait(self.disk.store().rows_of("SELECT key FROM people ORDER BY key"))
             .unwrap_or_default()
             .into_iter()
             .filter_map(|mut row| row.pop())
@@ -137,7 +166,7 @@ impl Hands {
         // Hints are stamped by SQLite, which reads the machine's clock.
         let now = self.now().timestamp_micros();
         let text = format!("{text}; UPDATE sync_dirty SET at = {now} WHERE at > {now}");
-        if let Err(error) = wait(self.store.as_another_program(&text)) {
+        if let Err(error) = wait(self.disk.store().as_another_program(&text)) {
             self.say(format!("! {text}: {error}"));
         }
     }
@@ -164,7 +193,7 @@ impl Hands {
 
     fn new_value(&self) -> (&'static str, String) {
         let number = self.serial.fetch_add(1, Ordering::AcqRel);
-        let field = self.chance.one(&["name", "name", "phone", "street", "city", "tags", "rank"]).copied();
+        let field = self.chance.one(&["name", "name", "phone", "street", "city", "tags", "rank", "note"]).copied();
         let field = field.unwrap_or("name");
         let value = match field {
             "phone" => format!("9{number:06}"),

@@ -11,8 +11,11 @@ use crate::rules::{Context, Ruleset, Source, check};
 use super::chance::Chance;
 use super::world::{Creates, Deletes, Guarded, Pages, Style, base_url};
 
+/// A field that an upstream's rules leave out for a while: the name of both.
+pub type LeftOut = Option<(&'static str, &'static str)>;
+
 /// The rules of a seed.
-pub fn text(styles: &[Style], chance: &Chance) -> String {
+pub fn text(styles: &[Style], left_out: LeftOut, chance: &Chance) -> String {
     let names: Vec<&str> = styles.iter().map(|style| style.name).collect();
     let mut priority: Vec<&str> = names.clone();
     priority.insert(chance.index(names.len() + 1), "local");
@@ -41,10 +44,16 @@ rank = {{ type = "integer", merge = ["max"] }}
 street = {{ type = "text", group = "address" }}
 city = {{ type = "text", group = "address" }}
 tags = "set"
-"#
+{note}
+"#,
+        note = match styles.iter().find(|style| style.owns_notes) {
+            Some(owner) => format!("note = {{ type = \"text\", owner = \"{}\" }}", owner.name),
+            None => "note = \"text\"".to_owned(),
+        }
     );
     for style in styles {
-        of_upstream(&mut text, style);
+        let field = left_out.filter(|(name, _)| *name == style.name).map(|(_, field)| field);
+        of_upstream(&mut text, style, field);
     }
     text
 }
@@ -63,12 +72,13 @@ status = ".status"
 error = ".error"
 "#;
 
-fn of_upstream(text: &mut String, style: &Style) {
+fn of_upstream(text: &mut String, style: &Style, left_out: Option<&str>) {
     let name = style.name;
     let page = match style.pages {
         Pages::One => r#""none""#,
         Pages::Cursor => r#"{ kind = "cursor", next = ".next", into = "query.after" }"#,
         Pages::NextUrl => r#"{ kind = "next_url", next = ".next" }"#,
+        Pages::Offset => r#"{ kind = "offset", into = "query.offset", size = { into = "query.limit", value = 3 } }"#,
     };
     let incremental =
         if style.since { r#"{ kind = "since", into = "query.since", lookback = "2m" }"# } else { r#""none""# };
@@ -98,6 +108,24 @@ fn of_upstream(text: &mut String, style: &Style) {
         Creates::Header => "request = \"POST /people\"\nidempotency = { header = \"Idempotency-Key\" }",
         Creates::ClientId => "request = \"PUT /people/{id}\"\nidempotency = { client_id = \"uuid\" }",
     };
+    let version = if style.versioned { "version = \".etag\"\n" } else { "" };
+    let created_at = if style.reuses_ids { "created_at = \".made\"\n" } else { "" };
+    let rank = if style.pulls_rank { r#"{ path = ".rank", direction = "pull" }"# } else { r#"".rank""# };
+    let fields = [
+        ("key", r#"".key""#),
+        ("name", r#"".name""#),
+        ("phone", r#"".phone""#),
+        ("rank", rank),
+        ("street", r#"".street""#),
+        ("city", r#"".city""#),
+        ("tags", r#"".tags""#),
+        ("note", r#"".note""#),
+    ];
+    let map: String = fields
+        .iter()
+        .filter(|(field, _)| Some(*field) != left_out)
+        .map(|(field, way)| format!("{field} = {way}\n"))
+        .collect();
     // Writing to a String cannot fail.
     let _infallible = write!(
         text,
@@ -107,8 +135,7 @@ base_url = "{url}"
 concurrency = 2
 [binding.people.{name}]
 id = ".id"
-version = ".etag"
-updated_at = ".updated"
+{version}{created_at}updated_at = ".updated"
 [binding.people.{name}.read]
 request = "GET /people"
 records = ".results[]"
@@ -116,14 +143,7 @@ page = {page}
 incremental = {incremental}
 deletes = {deletes}
 {get}[binding.people.{name}.map]
-key = ".key"
-name = ".name"
-phone = ".phone"
-rank = ".rank"
-street = ".street"
-city = ".city"
-tags = ".tags"
-[binding.people.{name}.write.create]
+{map}[binding.people.{name}.write.create]
 {create}
 [binding.people.{name}.write.update]
 request = "{method} /people/{{id}}"

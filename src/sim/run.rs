@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::reconcile::{Engine, Outcome, PassOptions, PassReport, Silent};
 use crate::rules::Ruleset;
-use crate::store::{self, ConflictFilter, OpenOptions, SqliteStore, Store, StoreError};
+use crate::store::{self, ConflictFilter, Store, StoreError};
 use crate::upstream::{Client, Transport};
 
 use super::chance::Chance;
@@ -20,9 +20,11 @@ use super::hands::Hands;
 use super::net::{Net, Sandboxes};
 use super::rules;
 use super::steps::{Ended, Steps, wait};
-use super::store::SimStore;
+use super::store::{Disk, SimStore};
 use super::world::{self, Guarded, Style};
 
+/// So many of a hundred seeds keep their database in a file, which is all that a crash leaves.
+const FILES_PERCENT: u64 = 8;
 /// Passes under faults.
 const SAFETY_PASSES: u64 = 10;
 /// Passes within which all sides must have come to rest once faults and edits are over.
@@ -57,7 +59,8 @@ pub fn simulate(seed: u64) -> Verdict {
 struct Simulation {
     styles: Vec<Style>,
     rules: Arc<Ruleset>,
-    store: Arc<SqliteStore>,
+    left_out: rules::LeftOut,
+    disk: Arc<Disk>,
     steps: Arc<Steps>,
     chance: Chance,
     engine_chance: Chance,
@@ -73,17 +76,16 @@ impl Simulation {
         let chance = Chance::new(seed);
         let engine_chance = Chance::new(!seed);
         let styles = world::styles(&chance);
-        let text = rules::text(&styles, &chance);
+        let text = rules::text(&styles, None, &chance);
         let checked = rules::checked(&text)?;
-        let store = SqliteStore::open(&OpenOptions::memory()).map_err(|error| error.to_string())?;
-        let store = Arc::new(store);
+        let disk = Arc::new(Disk::new(chance.percent(FILES_PERCENT))?);
         let steps = Arc::new(Steps::default());
         let trace = Arc::new(Mutex::new(Vec::new()));
         let host = |style: &Style| format!("{}.example.com", style.name);
         let sandboxes: BTreeMap<_, _> = styles.iter().map(|style| (host(style), world::sandbox(style))).collect();
         let sandboxes = Arc::new(Mutex::new(sandboxes));
         let hands = Arc::new(Hands {
-            store: Arc::clone(&store),
+            disk: Arc::clone(&disk),
             chance: chance.clone(),
             clock: SimClock::new(Arc::clone(&steps), chance.clone()),
             ledger: Mutex::default(),
@@ -91,6 +93,8 @@ impl Simulation {
             trace: Arc::clone(&trace),
             serial: AtomicU64::new(100),
             unguarded: styles.iter().filter(|style| may_be_overtaken(style)).map(host).collect(),
+            unheard: Mutex::default(),
+            reusing: styles.iter().filter(|style| style.reuses_ids).map(host).collect(),
         });
         let net = Arc::new(Net {
             sandboxes: Arc::clone(&sandboxes),
@@ -105,7 +109,8 @@ impl Simulation {
         let simulation = Self {
             styles,
             rules: checked,
-            store,
+            left_out: None,
+            disk,
             steps,
             chance,
             engine_chance,
@@ -129,7 +134,7 @@ impl Simulation {
             self.approve(50);
             self.resolve(20);
             if self.chance.percent(8) {
-                self.change_rules();
+                self.change_rules(false);
             }
             let fuse = if self.chance.percent(30) { 1 + self.chance.below(60) } else { 0 };
             self.pass(fuse, self.chance.percent(30));
@@ -137,6 +142,9 @@ impl Simulation {
         }
         self.net.trouble_percent.store(0, Ordering::Release);
         self.net.edit_percent.store(0, Ordering::Release);
+        if self.left_out.is_some() {
+            self.change_rules(true);
+        }
         self.say("-- faults and edits are over".into());
         let mut quiet = 0;
         for _ in 0..LIVENESS_PASSES {
@@ -153,11 +161,11 @@ impl Simulation {
             self.broken("I1 I2: the sides do not come to rest".into());
         }
         let aside = "SELECT upstream || ' ' || subject || ' ' || stage || ': ' || reason FROM sync_quarantine";
-        for row in wait(self.store.rows_of(aside)).unwrap_or_default() {
+        for row in wait(self.disk.store().rows_of(aside)).unwrap_or_default() {
             self.say(format!("aside: {}", row.join(" ")));
         }
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = check::all(&self.store, &sandboxes, &self.styles, &self.hands);
+        let found = check::all(&self.disk.store(), &sandboxes, &self.styles, &self.hands);
         drop(sandboxes);
         for words in found {
             self.broken(words);
@@ -166,9 +174,17 @@ impl Simulation {
         self.verdict.trace = std::mem::take(&mut *self.trace.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// An operator changes his mind about policies.
-    fn change_rules(&mut self) {
-        let text = rules::text(&self.styles, &self.chance);
+    /// An operator changes his mind about policies, and now and then about whether a field is mapped at an upstream.
+    fn change_rules(&mut self, all_mapped: bool) {
+        let field = self.chance.one(&["name", "phone", "tags", "rank", "note"]).copied();
+        let style = self.chance.one(&self.styles).filter(|style| !style.owns_notes).map(|style| style.name);
+        self.left_out = style.zip(field).filter(|_| !all_mapped && self.chance.percent(30));
+        let text = rules::text(&self.styles, self.left_out, &self.chance);
+        if let Some((upstream, field)) = self.left_out {
+            self.say(format!("* {field} is not mapped at {upstream}"));
+            let unheard = (format!("{upstream}.example.com"), field);
+            self.hands.unheard.lock().unwrap_or_else(PoisonError::into_inner).insert(unheard);
+        }
         self.say(format!("* rules: {}", text.lines().take(6).collect::<Vec<_>>().join(" ")));
         match rules::checked(&text) {
             Ok(checked) => self.rules = checked,
@@ -188,7 +204,7 @@ impl Simulation {
     /// One process's life: it opens the engine and makes one pass, unless it dies before.
     fn pass(&mut self, fuse: u64, full: bool) -> Option<PassReport> {
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(Arc::clone(&self.steps), self.engine_chance.clone()));
-        let store: Arc<dyn Store> = Arc::new(SimStore::new(Arc::clone(&self.store), Arc::clone(&self.steps)));
+        let store: Arc<dyn Store> = Arc::new(SimStore::new(self.disk.store(), Arc::clone(&self.steps)));
         let transport: Arc<dyn Transport> = Arc::<Net>::clone(&self.net);
         let rules = Arc::clone(&self.rules);
         self.verdict.passes += 1;
@@ -232,6 +248,9 @@ impl Simulation {
             Ended::Crashed => {
                 self.verdict.crashes += 1;
                 self.say("  = died".into());
+                if let Err(words) = self.disk.killed() {
+                    self.broken(format!("the database does not open again: {words}"));
+                }
                 None
             }
             Ended::Stuck => {
@@ -248,7 +267,8 @@ impl Simulation {
         for halt in open.into_iter().filter(|halt| halt.approved_at.is_none()) {
             if self.chance.percent(percent) {
                 self.say(format!("* approved: {}", halt.halts));
-                let approved = wait(store::write(self.store.as_ref(), move |tx| tx.set_halt(halt.id, Some(now), None)));
+                let approved =
+                    wait(store::write(self.disk.store().as_ref(), move |tx| tx.set_halt(halt.id, Some(now), None)));
                 self.must(approved);
             }
         }
@@ -272,8 +292,9 @@ impl Simulation {
             };
             let Some(choice) = choice else { continue };
             self.say(format!("* conflict {} about {:?}: {choice}", row.id, row.fields));
-            let written =
-                wait(store::write(self.store.as_ref(), move |tx| tx.set_resolution(row.id, Some(choice.as_str()))));
+            let written = wait(store::write(self.disk.store().as_ref(), move |tx| {
+                tx.set_resolution(row.id, Some(choice.as_str()))
+            }));
             self.must(written);
         }
     }
@@ -288,7 +309,7 @@ impl Simulation {
         &self,
         job: impl FnOnce(&dyn store::View) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
-        wait(store::read(self.store.as_ref(), job))
+        wait(store::read(self.disk.store().as_ref(), job))
     }
 }
 

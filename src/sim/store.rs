@@ -1,15 +1,66 @@
-//! Owns: the store in a simulation: the real one, a step at a time, with a crash before or after any of its transactions.
+//! Owns: the store in a simulation: the real one, in memory or on a file, a step at a time, with a crash before or after
+//! any of its transactions, and what such a crash leaves of the file.
 //!
 //! Must not know: what jobs do.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tempfile::TempDir;
 
 use futures_util::future::BoxFuture;
 
-use crate::store::{ReadJob, SqliteStore, Store, StoreError, WriteJob};
+use crate::store::{Mode, OpenOptions, ReadJob, SqliteStore, Store, StoreError, WriteJob};
 
 use super::steps::{Steps, wait};
+
+/// The database, over all lives of the process.
+pub struct Disk {
+    now: Mutex<Arc<SqliteStore>>,
+    folder: Option<TempDir>,
+    lives: Mutex<u64>,
+}
+
+impl Disk {
+    /// A new one: in memory, where a crash leaves all that was committed; or on a file, where it leaves that file.
+    pub fn new(on_file: bool) -> Result<Self, String> {
+        let folder = on_file.then(TempDir::new).transpose().map_err(|error| error.to_string())?;
+        let options = folder.as_ref().map_or_else(OpenOptions::memory, |folder| on(&at(folder, 0)));
+        let store = SqliteStore::open(&options).map_err(|error| error.to_string())?;
+        Ok(Self { now: Mutex::new(Arc::new(store)), folder, lives: Mutex::default() })
+    }
+
+    /// The store of the process that lives now.
+    pub fn store(&self) -> Arc<SqliteStore> {
+        Arc::clone(&self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The process was killed: the next one finds the database and its log as they were at that moment, and nothing that
+    /// only the dead one's memory held.
+    pub fn killed(&self) -> Result<(), String> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        let (old, new) = (at(folder, *lives), at(folder, *lives + 1));
+        for suffix in ["", "-wal"] {
+            let beside = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+            if beside(&old).exists() {
+                std::fs::copy(beside(&old), beside(&new)).map_err(|error| error.to_string())?;
+            }
+        }
+        *lives += 1;
+        let store = SqliteStore::open(&on(&new)).map_err(|error| error.to_string())?;
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(store);
+        Ok(())
+    }
+}
+
+fn at(folder: &TempDir, life: u64) -> PathBuf {
+    folder.path().join(format!("{life}.db"))
+}
+
+fn on(path: &Path) -> OpenOptions {
+    OpenOptions { lock: false, ..OpenOptions::file(path, Mode::ReadWriteCreate, 0) }
+}
 
 /// The real store, in step.
 pub struct SimStore {

@@ -51,6 +51,8 @@ pub enum Pages {
     Cursor,
     /// By the URL of the next page.
     NextUrl,
+    /// By how many to skip: what is made or deleted meanwhile moves the rest.
+    Offset,
 }
 
 /// One upstream.
@@ -75,12 +77,24 @@ pub struct Style {
     pub whole: bool,
     /// The upstream trims names.
     pub trims: bool,
+    /// Records have a version.
+    pub versioned: bool,
+    /// Ranks are taken from here and never sent.
+    pub pulls_rank: bool,
+    /// Records tell when they were made, and ids come to be given to something else.
+    pub reuses_ids: bool,
+    /// Notes are this upstream's alone.
+    pub owns_notes: bool,
 }
 
 /// The upstreams of a seed.
 pub fn styles(chance: &Chance) -> Vec<Style> {
     let count = 1 + chance.index(3);
-    ["a", "b", "c"].into_iter().take(count).map(|name| style(name, chance)).collect()
+    let mut styles: Vec<Style> = ["a", "b", "c"].into_iter().take(count).map(|name| style(name, chance)).collect();
+    if let Some(first) = styles.first_mut() {
+        first.owns_notes = chance.percent(30);
+    }
+    styles
 }
 
 fn style(name: &'static str, chance: &Chance) -> Style {
@@ -97,10 +111,11 @@ fn style(name: &'static str, chance: &Chance) -> Style {
         _ => Creates::Listing,
     };
     let deletes = if chance.percent(50) { Deletes::Tombstone } else { Deletes::Absence };
-    let pages = match chance.below(3) {
+    let pages = match chance.below(4) {
         0 => Pages::One,
         1 => Pages::Cursor,
-        _ => Pages::NextUrl,
+        2 => Pages::NextUrl,
+        _ => Pages::Offset,
     };
     Style {
         name,
@@ -112,6 +127,10 @@ fn style(name: &'static str, chance: &Chance) -> Style {
         since: deletes == Deletes::Tombstone && chance.percent(50),
         whole: get && guarded != Guarded::Body && chance.percent(25),
         trims: chance.percent(40),
+        versioned: guarded != Guarded::Reread || chance.percent(60),
+        pulls_rank: chance.percent(15),
+        reuses_ids: deletes == Deletes::Absence && chance.percent(30),
+        owns_notes: false,
     }
 }
 
@@ -148,6 +167,7 @@ pub fn sandbox(style: &Style) -> Sandbox {
             next_at: "next".into(),
             end: CursorEnd::Null,
         },
+        Pages::Offset => Paging::Offset { offset: "offset".into(), limit: "limit".into() },
         Pages::NextUrl => Paging::NextUrl { next_at: "next".into(), limit: "limit".into() },
     };
     people.page_size = 3;
