@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Request;
+use serde_json::Value;
 
 use crate::sandbox::{Deliver, Fault, Matcher, Sandbox};
 use crate::upstream::{Outgoing, Response, Transport, TransportError};
@@ -16,7 +17,7 @@ use crate::upstream::{Outgoing, Response, Transport, TransportError};
 use super::chance::Chance;
 use super::hands::Hands;
 use super::steps::Steps;
-use super::world::PEOPLE;
+use super::world::{Guarded, PEOPLE, Style};
 
 /// What may go wrong with an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,10 @@ pub struct Net {
     pub trace: Arc<Mutex<Vec<String>>>,
     /// When each upstream was last written to: its reads may lag behind for a while.
     pub written: Mutex<BTreeMap<String, u64>>,
+    /// The upstreams' styles, by host.
+    pub styles: BTreeMap<String, Style>,
+    /// What no request may be, and one was.
+    pub broken: Mutex<Vec<String>>,
 }
 
 /// How long reads may lag behind writes, in microseconds.
@@ -91,6 +96,7 @@ impl Net {
             }
             _ => {}
         }
+        self.judge(&request);
         let answer = self.at_the_sandbox(&request, trouble);
         self.steps.may_die().await;
         self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
@@ -104,6 +110,27 @@ impl Net {
         let sent = request.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned()).unwrap_or_default();
         self.say(format!("  {line} {sent} → {shown}{}", trouble.map(|one| format!(" ({one:?})")).unwrap_or_default()));
         answer
+    }
+
+    /// Whether a request may be sent at all: a write carries what it was decided on (I4), and nothing that is only read (I9).
+    fn judge(&self, request: &Outgoing) {
+        let Some(style) = request.url.host_str().and_then(|host| self.styles.get(host)) else { return };
+        let body: Value = request.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let items = body["inputs"].as_array().cloned().unwrap_or_else(|| vec![body]);
+        let mut wrong = Vec::new();
+        let changes = matches!(request.method, http::Method::PATCH | http::Method::DELETE);
+        if changes && style.guarded == Guarded::Header && !request.headers.contains_key(http::header::IF_MATCH) {
+            wrong.push("I4: no If-Match");
+        }
+        let updates = items.iter().filter(|item| item.get("id").is_some() || request.method == http::Method::PATCH);
+        if style.guarded == Guarded::Body && updates.into_iter().any(|item| item.get("etag").is_none()) {
+            wrong.push("I4: no version in the body");
+        }
+        if style.pulls_rank && !style.whole && items.iter().any(|item| item.get("rank").is_some()) {
+            wrong.push("I9: a field that is only read");
+        }
+        let told = wrong.into_iter().map(|words| format!("{words}: {} {} {items:?}", request.method, request.url));
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
     }
 
     /// Listings come from an index or a replica; a point read shows what was written.

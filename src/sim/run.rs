@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::reconcile::{Engine, Outcome, PassOptions, PassReport, Silent};
 use crate::rules::Ruleset;
-use crate::store::{self, ConflictFilter, Store, StoreError};
+use crate::store::{self, ConflictFilter, IntentFilter, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, Transport};
 
 use super::chance::Chance;
@@ -105,6 +105,8 @@ impl Simulation {
             edit_percent: AtomicU64::new(chance.below(12)),
             trace: Arc::clone(&trace),
             written: Mutex::default(),
+            styles: styles.iter().map(|style| (host(style), style.clone())).collect(),
+            broken: Mutex::default(),
         });
         let simulation = Self {
             styles,
@@ -136,6 +138,10 @@ impl Simulation {
             if self.chance.percent(8) {
                 self.change_rules(false);
             }
+            if self.chance.percent(10) {
+                self.as_planned();
+                continue;
+            }
             let fuse = if self.chance.percent(30) { 1 + self.chance.below(60) } else { 0 };
             self.pass(fuse, self.chance.percent(30));
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
@@ -165,7 +171,8 @@ impl Simulation {
             self.say(format!("aside: {}", row.join(" ")));
         }
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = check::all(&self.disk.store(), &sandboxes, &self.styles, &self.hands);
+        let mut found = std::mem::take(&mut *self.net.broken.lock().unwrap_or_else(PoisonError::into_inner));
+        found.extend(check::all(&self.disk.store(), &sandboxes, &self.styles, &self.hands));
         drop(sandboxes);
         for words in found {
             self.broken(words);
@@ -176,7 +183,7 @@ impl Simulation {
 
     /// An operator changes his mind about policies, and now and then about whether a field is mapped at an upstream.
     fn change_rules(&mut self, all_mapped: bool) {
-        let field = self.chance.one(&["name", "phone", "tags", "rank", "note"]).copied();
+        let field = self.chance.one(&["name", "phone", "tags", "note"]).copied();
         let style = self.chance.one(&self.styles).filter(|style| !style.owns_notes).map(|style| style.name);
         self.left_out = style.zip(field).filter(|_| !all_mapped && self.chance.percent(30));
         let text = rules::text(&self.styles, self.left_out, &self.chance);
@@ -201,12 +208,34 @@ impl Simulation {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
+    /// Nothing goes wrong and nobody edits meanwhile: a pass writes what its dry run said (I12).
+    /// What an earlier write has done must be known: to learn it, a pass may send a create again, and a dry run does not.
+    fn as_planned(&mut self) {
+        let unknown = IntentFilter { states: vec!["sent", "unknown"], ..IntentFilter::default() };
+        if !self.look(move |view| view.intents(&unknown)).is_ok_and(|rows| rows.is_empty()) {
+            return;
+        }
+        let (trouble, edits) = (&self.net.trouble_percent, &self.net.edit_percent);
+        let before = (trouble.swap(0, Ordering::AcqRel), edits.swap(0, Ordering::AcqRel));
+        let planned = match self.disk.copied() {
+            Ok((copy, _folder)) => self.live(copy, true, true),
+            Err(words) => return self.broken(format!("the database cannot be copied: {words}")),
+        };
+        let done = self.pass(0, true);
+        self.net.trouble_percent.store(before.0, Ordering::Release);
+        self.net.edit_percent.store(before.1, Ordering::Release);
+        let (Ended::Done(Ok(planned)), Some(done)) = (planned, done) else { return };
+        let (planned, done) = (writes(&planned), writes(&done));
+        // An upstream that respells on every write may answer with more than was sent, which others then hear of.
+        let mut left = done.clone();
+        let has = |one: &String, left: &mut Vec<String>| left.iter().position(|it| it == one).map(|at| left.remove(at));
+        if planned.iter().any(|one| has(one, &mut left).is_none()) || (planned.is_empty() && !done.is_empty()) {
+            self.broken(format!("I12: planned {planned:#?}, done {done:#?}"));
+        }
+    }
+
     /// One process's life: it opens the engine and makes one pass, unless it dies before.
     fn pass(&mut self, fuse: u64, full: bool) -> Option<PassReport> {
-        let clock: Arc<dyn Clock> = Arc::new(SimClock::new(Arc::clone(&self.steps), self.engine_chance.clone()));
-        let store: Arc<dyn Store> = Arc::new(SimStore::new(self.disk.store(), Arc::clone(&self.steps)));
-        let transport: Arc<dyn Transport> = Arc::<Net>::clone(&self.net);
-        let rules = Arc::clone(&self.rules);
         self.verdict.passes += 1;
         self.say(format!(
             "- pass {}{}{}",
@@ -218,19 +247,7 @@ impl Simulation {
             }
         ));
         self.steps.set_fuse(fuse);
-        let life = async {
-            let mut clients = BTreeMap::new();
-            for (name, upstream) in &rules.upstreams {
-                let client = Client::new(Arc::clone(upstream), &|_| None, Arc::clone(&transport), Arc::clone(&clock));
-                clients.insert(name.clone(), Arc::new(client.map_err(|failure| failure.to_string())?));
-            }
-            let (engine, _notices) = Engine::open(store, Arc::clone(&rules), clients, Arc::clone(&clock))
-                .await
-                .map_err(|error| error.to_string())?;
-            let options = PassOptions { trigger: "sim".into(), full, dry_run: false, all_changes: false };
-            engine.pass("people", &options, &Silent).await.map_err(|error| error.to_string())
-        };
-        let ended = self.steps.run(life);
+        let ended = self.live(self.disk.store(), full, false);
         self.steps.set_fuse(0);
         match ended {
             Ended::Done(Ok(report)) => {
@@ -258,6 +275,25 @@ impl Simulation {
                 None
             }
         }
+    }
+
+    fn live(&self, store: Arc<SqliteStore>, full: bool, dry_run: bool) -> Ended<Result<PassReport, String>> {
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::new(Arc::clone(&self.steps), self.engine_chance.clone()));
+        let store: Arc<dyn Store> = Arc::new(SimStore::new(store, Arc::clone(&self.steps)));
+        let transport: Arc<dyn Transport> = Arc::<Net>::clone(&self.net);
+        let rules = Arc::clone(&self.rules);
+        self.steps.run(async {
+            let mut clients = BTreeMap::new();
+            for (name, upstream) in &rules.upstreams {
+                let client = Client::new(Arc::clone(upstream), &|_| None, Arc::clone(&transport), Arc::clone(&clock));
+                clients.insert(name.clone(), Arc::new(client.map_err(|failure| failure.to_string())?));
+            }
+            let (engine, _notices) = Engine::open(store, Arc::clone(&rules), clients, Arc::clone(&clock))
+                .await
+                .map_err(|error| error.to_string())?;
+            let options = PassOptions { trigger: "sim".into(), full, dry_run, all_changes: true };
+            engine.pass("people", &options, &Silent).await.map_err(|error| error.to_string())
+        })
     }
 
     /// A person approves the open halt, in so many of a hundred cases.
@@ -319,6 +355,21 @@ fn may_be_overtaken(style: &Style) -> bool {
         Guarded::Header => false,
         Guarded::Reread | Guarded::Body => true,
     }
+}
+
+/// The remote writes of a pass, in words that do not depend on the ids of new records.
+fn writes(report: &PassReport) -> Vec<String> {
+    let remote =
+        report.changes.iter().filter(|change| matches!(change.action.as_str(), "create" | "update" | "delete"));
+    let mut told: Vec<String> = remote
+        .filter(|change| change.target != "local")
+        .map(|change| {
+            let fields = change.fields.iter().map(|field| format!("{}={:?}", field.field, field.after));
+            format!("{} {} {}", change.action, change.target, fields.collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    told.sort();
+    told
 }
 
 /// Nothing was written anywhere, and nothing is left to be done or decided. Records may be set aside: a value that an

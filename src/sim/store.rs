@@ -35,6 +35,14 @@ impl Disk {
         Arc::clone(&self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A copy, as a dry run works on one. It lasts as long as the folder.
+    pub fn copied(&self) -> Result<(Arc<SqliteStore>, TempDir), String> {
+        let folder = TempDir::new().map_err(|error| error.to_string())?;
+        wait(self.store().copy_to(&at(&folder, 0))).map_err(|error| error.to_string())?;
+        let store = SqliteStore::open(&on(&at(&folder, 0))).map_err(|error| error.to_string())?;
+        Ok((Arc::new(store), folder))
+    }
+
     /// The process was killed: the next one finds the database and its log as they were at that moment, and nothing that
     /// only the dead one's memory held.
     pub fn killed(&self) -> Result<(), String> {
