@@ -287,7 +287,8 @@ pub fn adopt(tx: &mut dyn Tx, pass: &Pass, at: usize, intent: &IntentRow, staged
     let (version, observed_at) = (staged.version.clone(), time(staged.observed_at));
     let version = version.or_else(|| pass.rules(at)?.mapper.read(&staged.raw).ok()?.version);
     let remote = Remote { raw: staged.raw.clone().into(), version: version.clone(), observed_at };
-    done(tx, pass, at, intent, (&staged.remote_id, version.as_deref()), Some(&remote), true).map(drop)
+    done(tx, pass, at, intent, (&staged.remote_id, version.as_deref()), Some(&remote), true)?;
+    apply::look_again(tx, pass, &intent.record)
 }
 
 /// An acknowledged write: the base advances in the transaction that records its evidence.

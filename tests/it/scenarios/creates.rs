@@ -46,6 +46,30 @@ fn s01_a_timed_out_create_without_a_lookup_is_found_by_the_next_listing() {
 }
 
 #[test]
+fn s01_a_lost_create_is_known_by_what_was_sent_when_the_row_says_something_else_or_is_gone() {
+    let edits =
+        [("update contacts set email = 'bea@x.io', name = 'Bea'", vec!["bea@x.io"]), ("delete from contacts", vec![])];
+    for (edit, left) in edits {
+        let world = World::with_contacts(&["crm"], |_, _| {});
+        world.change_rules("rules.toml", |text| text.replace("idempotency = { match = \"email\" }\n", ""));
+        world.sync().exits(0);
+        world.sql("insert into contacts (email, name) values ('ann@x.io', 'Ann')");
+        world.at("crm", |crm| crm.push_fault(post(), Fault::LostResponseAfterCommit));
+        world.sync().exits(6);
+        world.sql(edit);
+        world.sync().exits(0);
+        assert_eq!(
+            (world.emails("crm"), world.posts("crm")),
+            (left.iter().map(ToString::to_string).collect(), 1),
+            "{edit}"
+        );
+        assert_eq!(world.rows("select email from contacts").len(), left.len(), "{edit}");
+        assert_eq!(world.rows("select count(*) from sync_conflict"), [["0"]], "{edit}");
+        world.is_settled();
+    }
+}
+
+#[test]
 fn s01_a_lost_create_that_no_evidence_tells_of_is_settled_by_a_person() {
     let lost = || {
         let world = World::with_contacts(&["crm"], |_, _| {});
