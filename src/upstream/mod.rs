@@ -6,10 +6,13 @@ mod outcome;
 mod transport;
 
 mod backoff;
+mod breaker;
 mod budget;
 mod classify;
+mod kept;
 mod ratelimit;
 mod retry_after;
+mod state;
 
 mod auth;
 mod hosts;
@@ -38,6 +41,7 @@ pub use classify::Safety;
 pub use client::{Client, plain};
 pub use hosts::{check_url, is_link_local};
 pub use http::HttpTransport;
+pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
 pub use listing::Lister;
 pub use outcome::*;
 pub use point::get;

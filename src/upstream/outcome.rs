@@ -58,6 +58,8 @@ pub enum FailureKind {
     OtherRecord,
     /// A read's answer is larger than `body_max`: this record, or this page.
     TooLarge,
+    /// It failed too often of late and is left alone for a while (the breaker is open): nothing was sent.
+    Unavailable,
     /// Certificate, blocked host, class `fatal`: nothing more at this upstream in this pass.
     Fatal,
 }
@@ -143,6 +145,8 @@ pub struct WriteRequest {
     pub expected_version: Option<String>,
     /// The raw record the write was merged against.
     pub expected_raw: Option<Bytes>,
+    /// How often it was sent before.
+    pub attempts: u32,
 }
 
 /// The operation.

@@ -194,6 +194,7 @@ async fn items_are_requests_with_the_path_of_the_base_url() {
     let update = |id: &str| WriteRequest {
         expected_version: Some("5".to_owned()),
         expected_raw: Some(raw(&json!({"id": id, "etag": "5"}))),
+        attempts: 0,
         ..write(SendOp::Update, Some(id), &[(1, "2")])
     };
     let writes = vec![update("a b"), update("c"), write(SendOp::Delete, Some("d"), &[])];

@@ -3,6 +3,7 @@
 //! Must not know: what is tested.
 
 mod batches;
+mod breaker;
 mod calls;
 mod decisions;
 mod lists;
@@ -309,6 +310,7 @@ pub fn write(op: SendOp, id: Option<&str>, values: &[(usize, &str)]) -> WriteReq
         values,
         expected_version: None,
         expected_raw: None,
+        attempts: 0,
     }
 }
 

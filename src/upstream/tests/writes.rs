@@ -33,6 +33,7 @@ fn update(values: &[(usize, &str)], expected: &Remote) -> WriteRequest {
     WriteRequest {
         expected_version: expected.version.clone(),
         expected_raw: Some(expected.raw.clone()),
+        attempts: 0,
         ..write(SendOp::Update, Some("1"), values)
     }
 }
