@@ -17,6 +17,9 @@ use super::contact::{self, Arrival, Contact, Newborn, Stranger};
 use super::context::{Pass, remote_subject};
 use super::cursor::Cursor;
 
+/// Why a record is set aside that was cut down on its way here.
+const TOO_LARGE: &str = "the record is too large for the rest of its page: the page is over `body_max`, and this record takes more than a quarter of it";
+
 /// A page, cut and hashed; on a first load, where every record will be needed, also made ready for first contact.
 pub struct Cut {
     /// The page.
@@ -35,7 +38,8 @@ impl Cut {
                 let raw = page.body.get(range.clone()).unwrap_or_default();
                 fingerprints.push(xxh3_64(raw));
                 // What cannot be mapped is mapped again where its reason is needed.
-                let mapped = if first_load { rules.mapper.read(raw).ok() } else { None };
+                let whole = !page.cut_down.contains(&range.start);
+                let mapped = if first_load && whole { rules.mapper.read(raw).ok() } else { None };
                 ids.push(match &mapped {
                     Some(mapped) => Ok(mapped.id.clone()),
                     None => rules.mapper.id(raw).map_err(|error| error.to_string()),
@@ -74,6 +78,8 @@ pub struct PageJob {
 pub struct Entry {
     page: usize,
     at: usize,
+    /// What stands in the page is not the record, which is too large.
+    cut_down: bool,
     remote_id: Result<String, String>,
     fingerprint: u64,
     known: Option<Known>,
@@ -83,7 +89,8 @@ pub struct Entry {
 impl Entry {
     /// As at the base; a record that is tied to nothing on purpose does not count as changed either.
     pub fn unchanged(&self) -> bool {
-        self.known.is_some_and(|known| known.fingerprint == self.fingerprint || known.state == LinkState::Detached)
+        let as_known = |known: Known| known.fingerprint == self.fingerprint || known.state == LinkState::Detached;
+        !self.cut_down && self.known.is_some_and(as_known)
     }
 }
 
@@ -128,10 +135,15 @@ impl PageJob {
         for (page, cut) in self.cuts.iter_mut().enumerate() {
             let ids = std::mem::take(&mut cut.ids).into_iter();
             let strangers = std::mem::take(&mut cut.strangers);
+            let is_cut_down = |at: usize| {
+                let start = cut.page.records.get(at).map(|range| range.start);
+                start.is_some_and(|start| cut.page.cut_down.contains(&start))
+            };
             let records = ids.zip(&cut.fingerprints).zip(strangers).enumerate();
             entries.extend(records.map(|(at, ((remote_id, fingerprint), stranger))| Entry {
                 page,
                 at,
+                cut_down: is_cut_down(at),
                 remote_id,
                 fingerprint: *fingerprint,
                 known: None,
@@ -287,6 +299,10 @@ impl PageJob {
                 return self.quarantine(tx, &subject, entry.fingerprint, reason).map(|()| None);
             }
         };
+        if entry.cut_down {
+            // It is there, and that is all that is known of it.
+            return self.quarantine(tx, &remote_subject(remote_id), entry.fingerprint, TOO_LARGE).map(|()| None);
+        }
         let mut staged = Staged {
             binding: self.pass.binding_key(self.binding),
             remote_id: remote_id.clone(),

@@ -218,8 +218,9 @@ fn settle_one(
             let update = IntentUpdate {
                 state: "unknown",
                 note: Some(failure.words.clone()),
-                // Should it turn out not to have been done, it is not sent again before.
-                not_before: failure.retry_at.map(|at| at.timestamp_micros()),
+                // Should it turn out not to have been done, it is not sent again before; where the connection broke there
+                // is nobody to be spared.
+                not_before: failure.retry_at.filter(|_| failure.status.is_some()).map(|at| at.timestamp_micros()),
                 ..IntentUpdate::default()
             };
             tx.set_intent(&intent.key, &update)?;

@@ -424,6 +424,7 @@ impl Client {
             body: body.map(bytes::Bytes::from),
             timeouts: self.upstream.timeout,
             body_bytes_max: self.upstream.body_bytes_max,
+            records: request.records,
         })
     }
 
@@ -545,7 +546,7 @@ fn is_failing(outcome: &Result<Response, TransportError>) -> bool {
     match outcome {
         Ok(response) => (500..600).contains(&response.status),
         Err(TransportError::NotSent(_) | TransportError::TimedOut(_) | TransportError::Broken(_)) => true,
-        Err(TransportError::Certificate(_) | TransportError::TooLarge { .. }) => false,
+        Err(TransportError::Certificate(_) | TransportError::TooLarge { .. } | TransportError::Bomb { .. }) => false,
     }
 }
 

@@ -20,8 +20,10 @@ mod request;
 mod secrets;
 mod words;
 
+mod body;
 mod client;
 mod http;
+mod slim;
 
 mod listing;
 mod paging;

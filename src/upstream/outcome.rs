@@ -71,6 +71,8 @@ pub struct Page {
     pub body: Bytes,
     /// Where each record stands in `body`.
     pub records: Vec<Range<usize>>,
+    /// Where records begin that are too large: what stands there names them, and is not the record.
+    pub cut_down: Vec<usize>,
     /// How to go on: the checkpoint of a listing. `None` on the last page, and where it cannot be kept.
     pub next: Option<PageToken>,
     /// True where a conditional read answered 304: everything is as it was.

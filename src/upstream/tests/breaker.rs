@@ -5,6 +5,7 @@
 use super::*;
 use crate::rules::{Budget, Check, RequestMatch};
 use crate::upstream::breaker::{Breaker, Leave, Remembered};
+use crate::upstream::state::State;
 
 const BASE: &str = "https://api.example.com/v1";
 
@@ -238,11 +239,11 @@ async fn the_retry_budget_is_spent_and_earned() {
         assert_eq!(retried, expected, "{failure:?}");
     }
     // Without successes in between, 500 tokens are a hundred retries.
-    let mut state = crate::upstream::state::State::new(&[]);
+    let mut state = State::new(&[]);
     assert_eq!((0..200).filter(|_| state.spend_retry(false)).count(), 100);
     (0..9).for_each(|_| state.earn_retry());
     assert_eq!([state.spend_retry(true), state.spend_retry(false), state.spend_retry(false)], [false, true, false]);
-    let mut state = crate::upstream::state::State::new(&[]);
+    let mut state = State::new(&[]);
     (0..9).for_each(|_| state.earn_retry());
     assert_eq!((0..200).filter(|_| state.spend_retry(true)).count(), 50, "never more than 500");
 }
