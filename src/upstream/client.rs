@@ -17,8 +17,8 @@ use super::breaker::Leave;
 use super::classify::{Pace, Verdict, classify};
 use super::state::State;
 use super::{
-    Built, Failure, FailureKind, Filled, Holes, Kept, Outgoing, Response, Safety,
-    Secrets, Transport, TransportError, backoff, build_request, check_url, header, path_below, ratelimit, retry_after, words,
+    Built, Failure, FailureKind, Filled, Holes, Kept, Outgoing, Response, Safety, Secrets, Transport, TransportError,
+    backoff, build_request, check_url, header, path_below, ratelimit, retry_after, words,
 };
 use crate::clock::Clock;
 use crate::record::Json;
@@ -266,10 +266,8 @@ impl Client {
     fn left_alone(&self, request: &Built, safety: Safety, call: &Call, wait: Duration) -> Failure {
         let kind = call.settle(FailureKind::Unavailable, safety);
         let seconds = wait.as_secs_f64().ceil();
-        let why = format!(
-            "{} failed too often, it is left alone for {seconds} s (the breaker is open)",
-            self.upstream.name
-        );
+        let why =
+            format!("{} failed too often, it is left alone for {seconds} s (the breaker is open)", self.upstream.name);
         let words = words::describe(&self.upstream.base_url, request, None, &why, call.attempts);
         Failure { kind, status: None, words, retry_at: self.at(wait) }
     }
@@ -326,7 +324,11 @@ impl Client {
         let asked = outcome.as_ref().ok().and_then(|r| retry_after::parse_retry_after(&r.headers, self.clock.now()));
         if let Some(asked) = asked.filter(|asked| *asked > super::WAIT_MAX) {
             let (upstream, hours) = (self.upstream.name.as_str(), asked.as_secs() / 3600);
-            tracing::error!(upstream, hours, "the upstream asks to be left alone for more than a day; it is asked again in a day");
+            tracing::error!(
+                upstream,
+                hours,
+                "the upstream asks to be left alone for more than a day; it is asked again in a day"
+            );
             call.asked_too_much = Some(asked);
         }
         let asked = asked.map(|asked| asked.min(super::WAIT_MAX));

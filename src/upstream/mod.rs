@@ -1,4 +1,4 @@
-//! Owns: talking to upstreams: requests built from rules, one HTTP client, auth, paging, budgets, retries; outcomes as data.
+//! Owns: talking to upstreams: requests built from rules, one HTTP client, auth, paging, budgets, retries, a breaker; outcomes as data.
 //!
 //! Must not know: the store, bases, which value wins. The deciding halves take `now` and do no I/O.
 

@@ -48,7 +48,9 @@ fn shows_a_field(binding: &Binding, raw: &[u8]) -> bool {
     let Ok(json) = Json::parse(raw) else { return true };
     binding.mapper.fields.iter().any(|map| match &map.lens {
         Lens::Path(path) => path.get(&json).is_some(),
-        Lens::Filter { get, .. } => get.run(&json, &[], 1).is_ok_and(|out| matches!(out.first(), Some(value) if *value != Json::Null)),
+        Lens::Filter { get, .. } => {
+            get.run(&json, &[], 1).is_ok_and(|out| matches!(out.first(), Some(value) if *value != Json::Null))
+        }
     })
 }
 

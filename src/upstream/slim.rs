@@ -11,7 +11,7 @@ use crate::record::{Path, Step};
 const SHARE: u64 = 4;
 /// Members of such a record that are kept.
 const MEMBER_BYTES_MAX: usize = 1024;
-/// All of them together.
+/// All of them together; less where the limit is small.
 const MEMBERS_BYTES_MAX: usize = 64 * 1024;
 
 /// The page is too large in another way.
@@ -24,6 +24,7 @@ pub struct Slim {
     keys: Vec<Vec<u8>>,
     limit: usize,
     record_max: usize,
+    members_max: usize,
     out: Vec<u8>,
     cut: Vec<usize>,
     in_string: bool,
@@ -68,6 +69,7 @@ impl Slim {
             keys,
             limit: most,
             record_max,
+            members_max: (record_max / 4).min(MEMBERS_BYTES_MAX),
             out: Vec::new(),
             cut: Vec::new(),
             in_string: false,
@@ -120,9 +122,10 @@ impl Slim {
             b',' => {
                 self.leads = false;
                 self.end_member();
-                let first = self.record.as_ref().is_some_and(|record| {
-                    self.depth == self.record_depth() && self.out.len() == record.start + 1
-                });
+                let first = self
+                    .record
+                    .as_ref()
+                    .is_some_and(|record| self.depth == self.record_depth() && self.out.len() == record.start + 1);
                 if !first {
                     self.emit(byte);
                 }
@@ -198,7 +201,7 @@ impl Slim {
         let Some(record) = &mut self.record else { return };
         let end = self.out.len();
         let kept: usize = record.small.iter().map(|(from, to)| to - from).sum();
-        if !record.skips && end - record.member <= MEMBER_BYTES_MAX && kept < MEMBERS_BYTES_MAX {
+        if !record.skips && end - record.member <= MEMBER_BYTES_MAX && kept < self.members_max {
             record.small.push((record.member, end));
         }
         record.skips = false;
@@ -222,7 +225,7 @@ impl Slim {
             (record.member, record.skips) = (to, true);
         }
         let kept = self.out.len() - record.start;
-        if record.too_large && (self.out.len() - record.member > MEMBER_BYTES_MAX || kept > 2 * MEMBERS_BYTES_MAX) {
+        if record.too_large && (self.out.len() - record.member > MEMBER_BYTES_MAX || kept > 2 * self.members_max) {
             self.out.truncate(record.member);
             record.skips = true;
         }

@@ -252,10 +252,8 @@ async fn f45_items_that_meet_a_limit_or_a_passing_failure_know_when_to_come_back
         let client = client(upstream(BASE), script, &clock);
         let mut rules = rules(&client, Batch { items_max: 9, ..batch(ResultBy::Id) });
         rules.update.as_mut().unwrap().precondition = Precondition::None;
-        let writes = ["1", "2", "3", "4", "5", "6"].map(|id| WriteRequest {
-            attempts,
-            ..write(SendOp::Update, Some(id), &[(1, "7")])
-        });
+        let writes = ["1", "2", "3", "4", "5", "6"]
+            .map(|id| WriteRequest { attempts, ..write(SendOp::Update, Some(id), &[(1, "7")]) });
         let written = write_batch(&client, &rules, writes.into()).await;
         let kinds = ["1@2", "not done", "unknown", "refused", "missing", "Stale(None)"];
         assert_eq!(short(&written), kinds);

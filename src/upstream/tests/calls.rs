@@ -107,7 +107,10 @@ async fn f24_what_a_call_does_about_each_wait() {
         ("7200", parked(2 * hour, 2 * hour + 720, "asks to wait 7200 s")),
         ("Wed, 15 Nov 2023 00:13:20 GMT", parked(2 * hour, 2 * hour + 720, "asks to wait 7200 s")),
         ("172800", parked(24 * hour, 27 * hour, "asks to wait 86400 s (in fact 172800 s: is the account blocked?)")),
-        ("Sat, 14 Nov 2026 22:13:20 GMT", parked(24 * hour, 27 * hour, "(in fact 94694400 s: is the account blocked?)")),
+        (
+            "Sat, 14 Nov 2026 22:13:20 GMT",
+            parked(24 * hour, 27 * hour, "(in fact 94694400 s: is the account blocked?)"),
+        ),
     ];
     for (text, (words, from, to)) in table {
         let script = Script::new([answer(429, &[("date", NOW), ("retry-after", text)], ""), status(200)]);

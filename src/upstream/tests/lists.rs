@@ -198,7 +198,8 @@ async fn f32_a_last_page_that_links_to_itself_is_not_complete() {
 /// Neither of these ever comes back to where it was, and none of them ends.
 #[tokio::test]
 async fn f32_a_listing_without_end_is_given_up() {
-    let page = |n: usize, record: usize| ok(&json!({"results": [{"id": record.to_string()}], "next": format!("?p={n}")}));
+    let page =
+        |n: usize, record: usize| ok(&json!({"results": [{"id": record.to_string()}], "next": format!("?p={n}")}));
     // Fresh cursors to the same page.
     let (pages, failure, lines) = scripted(next_url(), (0..5).map(|n| page(n, 7)).collect()).await;
     assert_eq!((pages.len(), lines.len()), (1, 2));

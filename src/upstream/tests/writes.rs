@@ -449,10 +449,9 @@ async fn s46_what_cannot_be_expressed_is_named_and_nothing_is_sent() {
 async fn f28_a_write_whose_answer_ends_too_early_is_unknown() {
     let broken = || Err(TransportError::Broken("the body ended early".to_owned()));
     let cut = |status: u16| answer(status, &[("content-type", "application/json")], r#"{"id":"1","na"#);
-    for (op, id, answers) in [
-        (SendOp::Create, None, [broken(), cut(201)]),
-        (SendOp::Update, Some("1"), [broken(), cut(200)]),
-    ] {
+    for (op, id, answers) in
+        [(SendOp::Create, None, [broken(), cut(201)]), (SendOp::Update, Some("1"), [broken(), cut(200)])]
+    {
         for one in answers {
             let script = Script::new([one]);
             let client = client(upstream("https://api.example.com"), script.clone(), &TestClock::new());
