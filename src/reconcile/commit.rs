@@ -523,7 +523,6 @@ impl Work<'_> {
             upstream: Some(self.pass.upstream(at).to_owned()),
             subject: Some(local_subject(record)),
             limit: 1,
-            ..QuarantineFilter::default()
         };
         Ok(tx.quarantined(&filter)?.iter().any(|row| row.pass < self.pass.id))
     }

@@ -104,7 +104,7 @@ impl Breaker {
     pub fn ask(&mut self, now: Duration) -> Leave {
         match self.state {
             State::Closed => Leave::Free,
-            State::Open { until } if now < until => Leave::Refused(until - now),
+            State::Open { until } if now < until => Leave::Refused(until.saturating_sub(now)),
             State::Open { .. } => {
                 self.state = State::HalfOpen { probes_left: PROBES };
                 Leave::Probe
@@ -116,7 +116,7 @@ impl Breaker {
     /// How long it is open still; `None` where it is not.
     pub fn open_for(&self, now: Duration) -> Option<Duration> {
         match self.state {
-            State::Open { until } if now < until => Some(until - now),
+            State::Open { until } if now < until => Some(until.saturating_sub(now)),
             State::Open { .. } | State::HalfOpen { .. } | State::Closed => None,
         }
     }

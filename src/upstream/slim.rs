@@ -19,6 +19,7 @@ const MEMBERS_BYTES_MAX: usize = 64 * 1024;
 pub struct SlimError;
 
 /// A page that is being cut down.
+#[expect(clippy::struct_excessive_bools, reason = "where the walk stands, each independent of the others")]
 pub struct Slim {
     /// The keys that lead to the array of records.
     keys: Vec<Vec<u8>>,

@@ -15,6 +15,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn listed(count: usize, one: impl Fn(usize) -> String) -> String {
+    (0..count).map(one).collect::<Vec<_>>().concat()
+}
+
 fn read_body(
     gzipped: bool,
     limit: u64,
@@ -40,8 +44,8 @@ fn f29_what_unpacks_to_too_much_is_given_up_by_ratio_and_by_size() {
         assert_eq!(error, TransportError::TooLarge { limit: 500_000 }, "{chunk}");
     }
     // Small answers may be as empty as they like; large ones as JSON is.
-    assert_eq!(read_body(true, 64 << 20, None, &gzip(&[b' '; 900_000]), 100).unwrap().0.len(), 900_000);
-    let listing: String = (0..60_000).map(|n| format!(r#"{{"id":"{n}","name":"somebody","phone":null}},"#)).collect();
+    assert_eq!(read_body(true, 64 << 20, None, &gzip(&vec![b' '; 900_000]), 100).unwrap().0.len(), 900_000);
+    let listing = listed(60_000, |n| format!(r#"{{"id":"{n}","name":"somebody","phone":null}},"#));
     let packed = gzip(listing.as_bytes());
     assert_eq!(read_body(true, 64 << 20, None, &packed, 777).unwrap().0, listing.as_bytes());
     // Several members are one body; nothing is nothing; what ends too early or is none is broken.
@@ -59,8 +63,8 @@ fn f29_what_unpacks_to_too_much_is_given_up_by_ratio_and_by_size() {
 fn f30_one_record_that_is_too_large_for_its_page_is_cut_down_and_the_others_are_had() {
     let long = "x".repeat(20_000);
     let quotes = r#"\"},{\\"#.repeat(4000);
-    let many: String = (0..3000).map(|n| format!(r#","k{n}":"v""#)).collect();
-    let items: String = (0..9000).map(|n| format!("[{n}],")).collect();
+    let many = listed(3000, |n| format!(r#","k{n}":"v""#));
+    let items = listed(9000, |n| format!("[{n}],"));
     let others = |id: u32| format!(r#"{{"id":"{id}","name":"a, \"b\" }}] {id}","tags":[{{"id":"no"}},[]]}}"#);
     for large in [
         format!(r#"{{"id":"3","blob":"{long}"}}"#),

@@ -308,9 +308,10 @@ async fn f38_a_name_that_is_not_resolved_in_time_was_not_sent() {
 async fn f36_another_host_sees_no_request_at_all() {
     let (elsewhere, mut told) = forgetful_server();
     for next in [false, true] {
-        let (status, head, body) = match next {
-            false => ("307 Temporary Redirect", format!("location: {elsewhere}/steal\r\n"), "{}".to_owned()),
-            true => ("200 OK", String::new(), format!(r#"{{"results":[],"next":"{elsewhere}/c?page=2"}}"#)),
+        let (status, head, body) = if next {
+            ("200 OK", String::new(), format!(r#"{{"results":[],"next":"{elsewhere}/c?page=2"}}"#))
+        } else {
+            ("307 Temporary Redirect", format!("location: {elsewhere}/steal\r\n"), "{}".to_owned())
         };
         let length = body.len();
         let answer = format!("HTTP/1.1 {status}\r\n{head}content-length: {length}\r\n\r\n{body}");
