@@ -39,7 +39,7 @@
 //! - [`rules`]: TOML text → diagnostics, or a checked [`rules::Ruleset`]. Pure.
 //! - [`merge`]: everything known about one record → what to do about it. Pure, and the heart of it all.
 //! - [`store`]: the contract of durable state, and SQLite behind it.
-//! - [`upstream`]: requests out of rules, one HTTP client, auth, paging, budgets, retries; outcomes as data.
+//! - [`upstream`]: requests out of rules, one HTTP client, auth, paging, budgets, retries, a breaker; outcomes as data.
 //! - [`reconcile`]: the order of a pass; gathers facts, has them decided, applies what was decided.
 //! - [`daemon`]: the life of `run`: when passes are due, signals, the orderly stop.
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes.

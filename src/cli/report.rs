@@ -155,6 +155,10 @@ fn halt_words(halt: &Halt) -> String {
         "create" => {
             format!("halted: {} would be created at {target}, the limit is {limit}", count(number, "record"))
         }
+        "unreadable" => format!(
+            "halted: {number} {of} at {target} have a value that cannot be read (did a field change its type?), the limit \
+             is {limit}; approved, they are set aside"
+        ),
         what => format!("halted: {number} {of} at {target}: {what}, the limit is {limit}"),
     }
 }

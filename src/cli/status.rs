@@ -312,6 +312,11 @@ fn text(status: &Status, width: usize) -> String {
             let (mark, name) = (paint(style::CHANGED, "!"), &one.upstream);
             writeln!(text, "{mark} {name} asked to be left alone until {}", style::short(until)).ok();
         }
+        let breaker = state.as_ref().map(|state| &state["breaker"]).filter(|breaker| breaker["state"] == "open");
+        if let Some(until) = breaker.and_then(|breaker| breaker["until"].as_str()) {
+            let (mark, name, until) = (paint(style::BAD, "!"), &one.upstream, style::short(until));
+            writeln!(text, "{mark} {name} failed too often: it is left alone until {until}, then asked with care").ok();
+        }
     }
     for halt in &status.halts {
         let approval = match &halt.approved_at {
@@ -454,7 +459,9 @@ mod tests {
             halts: Vec::new(),
             upstreams: vec![UpstreamStatus {
                 upstream: "crm".to_owned(),
-                state: raw(r#"{"asked_until": "2023-11-14T23:13:20Z"}"#),
+                state: raw(
+                    r#"{"asked_until": "2023-11-14T23:13:20Z", "breaker": {"state": "open", "until": "2023-11-14T22:14:20Z"}}"#,
+                ),
             }],
         };
         insta::assert_snapshot!(style::bare(&text(&status, 120)));

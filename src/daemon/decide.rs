@@ -246,6 +246,18 @@ mod tests {
     }
 
     #[test]
+    fn f47_a_clock_that_is_set_forward_a_year_gives_one_pass() {
+        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
+        assert_eq!(state.begin(now(0)), start("a"));
+        assert_eq!(state.decide(&ENDED, now(1)), None);
+        let year = 365 * 86_400;
+        assert_eq!(state.decide(&Event::Tick, now(year)), start("a"), "what half a million ticks would have been");
+        assert_eq!(state.decide(&ENDED, now(year + 1)), None);
+        assert_eq!(state.decide(&Event::Tick, now(year + 59)), None);
+        assert_eq!(state.decide(&Event::Tick, now(year + 61)), start("a"));
+    }
+
+    #[test]
     fn a_damaged_database_ends_the_daemon() {
         let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
         assert_eq!(state.begin(now(0)), start("a"));

@@ -12,7 +12,7 @@ use crate::merge::guard::{self, Tally};
 use crate::merge::{Evidence, Halt, LinkState};
 use crate::rules::Deletes;
 use crate::store::{self, LinkId, LinkRow, QuarantineFilter, QuarantineRow, Staged, StagedKind, Store, StoreError};
-use crate::upstream::{self, Client, FailureKind, Got};
+use crate::upstream::{self, Client, Failure, FailureKind, Got};
 
 use super::context::{Pass, local_subject};
 use super::gather::VISIBILITY;
@@ -69,7 +69,7 @@ pub async fn look_for_missing(
         let unconfirmed = missing.into_iter().map(|(_, link)| link).collect();
         return Ok(Absence { halt: tripped, unconfirmed, blocked: None });
     }
-    let gone = match confirm(store, client, pass, at, missing).await? {
+    let gone = match confirm(store, client, pass, pulled, missing).await? {
         Ok(gone) => gone,
         Err(words) => return Ok(Absence { blocked: Some(words), ..Absence::default() }),
     };
@@ -141,15 +141,20 @@ async fn missing(
 
 /// Asks for each missing record by its id: a listing may have skipped it while its pages shifted. Returns how many are
 /// gone, or why that cannot be said.
+///
+/// A record that may not be read (403) is set aside where others are answered for, by the listing or one by one: it is
+/// that record's matter. Where nothing else is heard, it is a permission that is gone, and the binding's.
 async fn confirm(
     store: &dyn Store,
     client: &Arc<Client>,
     pass: &Arc<Pass>,
-    at: usize,
+    pulled: &Pulled,
     missing: Vec<(String, LinkId)>,
 ) -> Result<Result<u64, String>, StoreError> {
+    let at = pulled.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Ok(0)) };
     let mut gone = 0;
+    let (asked_for, mut forbidden) = (missing.len(), Vec::new());
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     let rules = &rules;
     let mut asked = stream::iter(missing)
@@ -159,6 +164,12 @@ async fn confirm(
         })
         .buffer_unordered(rules.upstream.concurrency.max(1));
     while let Some((remote_id, link, answer)) = asked.next().await {
+        if let Some(Err(failure)) = &answer
+            && failure.kind == FailureKind::Forbidden
+        {
+            forbidden.push((link, unanswered(&remote_id, failure)));
+            continue;
+        }
         if let Some(Err(failure)) = &answer
             && matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge)
         {
@@ -170,11 +181,7 @@ async fn confirm(
             None => (StagedKind::Gone(Evidence::Absence), Vec::new(), None),
             Some(Ok(Got::Missing)) => (StagedKind::Gone(Evidence::AbsenceConfirmed), Vec::new(), None),
             Some(Ok(Got::Found(remote))) => (StagedKind::Record, remote.raw.to_vec(), remote.version),
-            Some(Err(failure)) => {
-                let words =
-                    format!("{remote_id} is missing from the listing and could not be asked for: {}", failure.words);
-                return Ok(Err(words));
-            }
+            Some(Err(failure)) => return Ok(Err(unanswered(&remote_id, &failure))),
         };
         gone += u64::from(kind != StagedKind::Record);
         let pass = Arc::clone(pass);
@@ -199,7 +206,18 @@ async fn confirm(
         })
         .await?;
     }
+    let alone = forbidden.len() == asked_for && (asked_for > 1 || pulled.report.listed == 0);
+    if let Some((_, words)) = forbidden.first().filter(|_| alone) {
+        return Ok(Err(words.clone()));
+    }
+    for (link, words) in forbidden {
+        set_aside(store, pass, at, link, words).await?;
+    }
     Ok(Ok(gone))
+}
+
+fn unanswered(remote_id: &str, failure: &Failure) -> String {
+    format!("{remote_id} is missing from the listing and could not be asked for: {}", failure.words)
 }
 
 /// One record that nothing can be said about, neither that it is there nor that it is gone, blocks no other (I10).

@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::merge::guard::{self, Tally};
-use crate::merge::{self, Evidence, Halt, Hub, RecordPlan};
+use crate::merge::{self, Evidence, Halt, Hub, RecordPlan, Seen};
 use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
-use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
+use crate::store::{
+    ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineFilter, QuarantineRow, Staged, StagedKind, StoreError, Tx, View,
+};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Contact, LostCreates, Stranger};
@@ -509,6 +511,7 @@ impl Work<'_> {
                 spoke.blocked.get_or_insert_with(|| format!("{remote_id} there may be this record"));
             }
         }
+        self.count_unreadable(tx, &found)?;
         self.note_unreadable(tx, &found)?;
         let plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
             RecordPlan::default()
@@ -520,6 +523,28 @@ impl Work<'_> {
         let applied = apply::apply(tx, self.pass, &found, &plan)?;
         self.account(&found, applied);
         Ok(())
+    }
+
+    /// Values that cannot be read count for the guard, unless they were set aside in an earlier pass.
+    fn count_unreadable(&mut self, tx: &dyn Tx, found: &Gathered) -> Result<(), StoreError> {
+        for (at, spoke) in found.facts.spokes.iter().enumerate().filter(|(_, spoke)| spoke.link.is_some()) {
+            let is_bad = |slot: &Slot| matches!(slot, Slot::Bad(_));
+            let bad = matches!(&spoke.seen, Seen::Record(observed) if observed.slots.iter().any(is_bad));
+            if bad && !self.was_set_aside(tx, at, &found.record)? {
+                self.tally.add_unreadable(at);
+            }
+        }
+        Ok(())
+    }
+
+    fn was_set_aside(&self, tx: &dyn Tx, at: usize, record: &RecordId) -> Result<bool, StoreError> {
+        let filter = QuarantineFilter {
+            collection: Some(self.pass.collection.name.clone()),
+            upstream: Some(self.pass.upstream(at).to_owned()),
+            subject: Some(local_subject(record)),
+            limit: 1,
+        };
+        Ok(tx.quarantined(&filter)?.iter().any(|row| row.pass < self.pass.id))
     }
 
     /// Observations that wait or cannot be read are named; they keep their place in staging.

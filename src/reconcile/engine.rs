@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, SubsecRound as _, Utc};
 use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 
@@ -17,7 +16,7 @@ use crate::merge::Halt;
 use crate::merge::guard::Tally;
 use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, HaltRow, IntentFilter, LinkId, PassRow, QuarantineFilter, Store, StoreError};
-use crate::upstream::Client;
+use crate::upstream::{Client, Kept};
 
 use super::absence;
 use super::commit::{self, Order, Round};
@@ -94,7 +93,7 @@ impl Engine {
         progress.step(&Step::Began { collection });
         let began = self.clock.monotonic();
         let (pass, row, before) = self.begin(rules, options).await?;
-        self.remember_waits(&pass).await?;
+        self.remember_upstreams(&pass).await?;
         let mut run = Run {
             engine: self,
             options,
@@ -122,7 +121,7 @@ impl Engine {
         report.elapsed_ms = u64::try_from(self.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
         let ended = self.end(&mut report, row, result.is_err()).await;
         if result.is_ok() && !options.dry_run {
-            self.keep_waits(rules).await?;
+            self.keep_upstreams(rules).await?;
         }
         progress.step(&Step::Ended { report: &report });
         result?;
@@ -165,32 +164,28 @@ impl Engine {
         .await
     }
 
-    /// What an upstream asked of an earlier process holds for this one.
-    async fn remember_waits(&self, pass: &Pass) -> Result<(), StoreError> {
+    /// What an earlier process learnt of an upstream (waits, its breaker, what was spent) holds for this one.
+    async fn remember_upstreams(&self, pass: &Pass) -> Result<(), StoreError> {
         for at in 0..pass.collection.bindings.len() {
             let name = pass.upstream(at).to_owned();
             let Some(client) = self.clients.get(&name) else { continue };
             let text = store::read(self.store.as_ref(), move |view| view.upstream_state(&name)).await?;
-            let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            if let Some(until) = state.asked_until {
-                client.leave_alone_until(until);
-            }
+            client.remember(&text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default());
         }
         Ok(())
     }
 
-    /// Keeps until when upstreams asked to be left alone.
-    async fn keep_waits(&self, collection: &Collection) -> Result<(), StoreError> {
+    /// Keeps what the next process should know of the upstreams.
+    async fn keep_upstreams(&self, collection: &Collection) -> Result<(), StoreError> {
         for binding in &collection.bindings {
             let name = binding.upstream.name.clone();
             let Some(client) = self.clients.get(&name) else { continue };
             let known = name.clone();
             let text = store::read(self.store.as_ref(), move |view| view.upstream_state(&known)).await?;
-            let before: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            let now = UpstreamState { asked_until: client.asked_until().map(|until| until.trunc_subsecs(0)) };
-            // Only what is still to come is worth a write.
-            let over = before.asked_until.is_none_or(|until| until <= self.clock.now());
-            if before == now || (now.asked_until.is_none() && over) {
+            let before: Kept = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            let now = client.kept();
+            // Only what still matters is worth a write.
+            if before == now || (now == Kept::default() && before.is_over(self.clock.now())) {
                 continue;
             }
             let state = serde_json::to_string(&now).unwrap_or_default();
@@ -260,13 +255,6 @@ fn outcome_of(report: &PassReport, failed: bool) -> Outcome {
     } else {
         Outcome::Ok
     }
-}
-
-/// What is kept of an upstream between processes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct UpstreamState {
-    /// It asked to be left alone until then.
-    asked_until: Option<DateTime<Utc>>,
 }
 
 /// What the listings do not show, over all bindings.

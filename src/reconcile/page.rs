@@ -10,12 +10,16 @@ use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
-use crate::store::{DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
+use crate::store::{DirtyOp, Known, LinkId, LinkRow, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 use crate::upstream::Page;
 
 use super::contact::{self, Arrival, Contact, LostCreates, Newborn, Stranger};
 use super::context::{Pass, remote_subject};
 use super::cursor::Cursor;
+use super::gather::VISIBILITY;
+
+/// Why a record is set aside that was cut down on its way here.
+const TOO_LARGE: &str = "the record is too large for the rest of its page: the page is over `body_max`, and this record takes more than a quarter of it";
 
 /// A page, cut and hashed; on a first load, where every record will be needed, also made ready for first contact.
 pub struct Cut {
@@ -35,7 +39,8 @@ impl Cut {
                 let raw = page.body.get(range.clone()).unwrap_or_default();
                 fingerprints.push(xxh3_64(raw));
                 // What cannot be mapped is mapped again where its reason is needed.
-                let mapped = if first_load { rules.mapper.read(raw).ok() } else { None };
+                let whole = !page.cut_down.contains(&range.start);
+                let mapped = if first_load && whole { rules.mapper.read(raw).ok() } else { None };
                 ids.push(match &mapped {
                     Some(mapped) => Ok(mapped.id.clone()),
                     None => rules.mapper.id(raw).map_err(|error| error.to_string()),
@@ -74,6 +79,8 @@ pub struct PageJob {
 pub struct Entry {
     page: usize,
     at: usize,
+    /// What stands in the page is not the record, which is too large.
+    cut_down: bool,
     remote_id: Result<String, String>,
     fingerprint: u64,
     known: Option<Known>,
@@ -83,7 +90,8 @@ pub struct Entry {
 impl Entry {
     /// As at the base; a record that is tied to nothing on purpose does not count as changed either.
     pub fn unchanged(&self) -> bool {
-        self.known.is_some_and(|known| known.fingerprint == self.fingerprint || known.state == LinkState::Detached)
+        let as_known = |known: Known| known.fingerprint == self.fingerprint || known.state == LinkState::Detached;
+        !self.cut_down && self.known.is_some_and(as_known)
     }
 }
 
@@ -128,10 +136,15 @@ impl PageJob {
         for (page, cut) in self.cuts.iter_mut().enumerate() {
             let ids = std::mem::take(&mut cut.ids).into_iter();
             let strangers = std::mem::take(&mut cut.strangers);
+            let is_cut_down = |at: usize| {
+                let start = cut.page.records.get(at).map(|range| range.start);
+                start.is_some_and(|start| cut.page.cut_down.contains(&start))
+            };
             let records = ids.zip(&cut.fingerprints).zip(strangers).enumerate();
             entries.extend(records.map(|(at, ((remote_id, fingerprint), stranger))| Entry {
                 page,
                 at,
+                cut_down: is_cut_down(at),
                 remote_id,
                 fingerprint: *fingerprint,
                 known: None,
@@ -298,6 +311,10 @@ impl PageJob {
                 return self.quarantine(tx, &subject, entry.fingerprint, reason).map(|()| None);
             }
         };
+        if entry.cut_down {
+            // It is there, and that is all that is known of it.
+            return self.quarantine(tx, &remote_subject(remote_id), entry.fingerprint, TOO_LARGE).map(|()| None);
+        }
         let mut staged = Staged {
             binding: self.pass.binding_key(self.binding),
             remote_id: remote_id.clone(),
@@ -314,6 +331,9 @@ impl PageJob {
             let Some(link) = tx.link(known.link)? else { return Ok(None) };
             // A listing that is older than the deletion shows the record as it was before: no resurrection.
             if link.state == LinkState::Deleted && xxh3_64(&link.raw) == entry.fingerprint {
+                return Ok(None);
+            }
+            if self.is_older(&link, raw, staged.observed_at) {
                 return Ok(None);
             }
             staged.record = Some(link.record);
@@ -341,6 +361,25 @@ impl PageJob {
         staged.raw = raw.to_vec();
         tx.stage(&staged)?;
         Ok(None)
+    }
+
+    /// A listing may lag behind a write of ours, or behind a point read: what it shows under a lower version number, no later
+    /// by the record's own time, is how the record was before (the version floor). Only for a while: then the listing has
+    /// caught up, and a version that is still lower is one that began anew.
+    fn is_older(&self, link: &LinkRow, raw: &[u8], observed_at: Micros) -> bool {
+        let settled = VISIBILITY.num_microseconds().unwrap_or(0);
+        if link.state != LinkState::Live || observed_at - link.observed_at > settled {
+            return false;
+        }
+        let Some(mapped) = self.pass.rules(self.binding).and_then(|rules| rules.mapper.read(raw).ok()) else {
+            return false;
+        };
+        let number = |version: Option<&str>| version?.parse::<u64>().ok();
+        let below = number(mapped.version.as_deref())
+            .zip(number(link.version.as_deref()))
+            .is_some_and(|(shown, known)| shown < known);
+        let later = mapped.updated_at.map(|at| at.timestamp_micros()) > link.updated_at;
+        below && !later
     }
 
     fn quarantine(&self, tx: &mut dyn Tx, subject: &str, fingerprint: u64, reason: &str) -> Result<(), StoreError> {

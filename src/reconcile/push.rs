@@ -168,6 +168,7 @@ pub fn request_of(
         record: kept,
         expected_version: intent.expected_version.clone(),
         expected_raw: link.filter(|link| !link.raw.is_empty()).map(|link| Bytes::from(link.raw)),
+        attempts: intent.attempts,
     }))
 }
 

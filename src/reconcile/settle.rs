@@ -215,8 +215,14 @@ fn settle_one(
             Ok(Outcome::Stopped(failure.words.clone()))
         }
         Written::Unknown(failure) => {
-            let update =
-                IntentUpdate { state: "unknown", note: Some(failure.words.clone()), ..IntentUpdate::default() };
+            let update = IntentUpdate {
+                state: "unknown",
+                note: Some(failure.words.clone()),
+                // Should it turn out not to have been done, it is not sent again before; where the connection broke there
+                // is nobody to be spared.
+                not_before: failure.retry_at.filter(|_| failure.status.is_some()).map(|at| at.timestamp_micros()),
+                ..IntentUpdate::default()
+            };
             tx.set_intent(&intent.key, &update)?;
             Ok(Outcome::Unknown(failure.words.clone()))
         }

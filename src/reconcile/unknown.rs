@@ -186,7 +186,7 @@ async fn judge(
             kind: FailureKind::NotDone,
             status: None,
             words: ready.intent.note.clone().unwrap_or_else(|| "an earlier write did not take effect".into()),
-            retry_at: None,
+            retry_at: ready.intent.not_before.map(time),
         }),
         Verdict::Superseded | Verdict::Undecided => Written::Stale(record),
     })
@@ -249,7 +249,7 @@ fn looked_up(pass: &Pass, rules: &Binding, ready: &Ready, found: &[Remote]) -> O
             kind: FailureKind::NotDone,
             status: None,
             words: "the upstream does not have it: it is sent again".into(),
-            retry_at: None,
+            retry_at: ready.intent.not_before.map(time),
         })
     })
 }

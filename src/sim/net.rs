@@ -172,7 +172,7 @@ impl Net {
             }
             _ => {
                 let (head, body) = outcome.response.into_parts();
-                Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+                Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }
         }
     }

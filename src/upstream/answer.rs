@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::point::{cut_record, path_text, version_of};
 use super::prepare::as_remote;
-use super::{Built, Client, FailureKind, Response, SendOp, WriteRequest, Written};
+use super::split::cut_short;
+use super::{Built, Client, Failure, FailureKind, Response, SendOp, WriteRequest, Written};
 use crate::record::{Mapper, Path, Slot};
 use crate::rules::{Binding, NextAt};
 
@@ -21,6 +22,10 @@ pub fn read_answer(
     if write.op == SendOp::Delete {
         let remote_id = write.remote_id.clone().unwrap_or_default();
         return Written::Done { remote_id, version: None, record: None, repeated: false };
+    }
+    if let Some(what) = cut_short(&response.body) {
+        let failure = client.bad_answer(built, response, &what);
+        return Written::Unknown(Failure { kind: FailureKind::Unknown, ..failure });
     }
     let raw = cut_record(&response.body, record_path(binding, write.op)).ok();
     let Some(remote_id) = captured_id(binding, write, response, raw.as_ref()) else {

@@ -87,7 +87,7 @@ async fn send_chunk(
                 settle_failure(client, binding, &item.write, version, failure.clone()).await
             }
             FailureKind::Unknown | FailureKind::BadAnswer => Written::Unknown(failure.clone()),
-            FailureKind::Auth | FailureKind::Fatal => Written::Stopped(failure.clone()),
+            FailureKind::Auth | FailureKind::Fatal | FailureKind::Unavailable => Written::Stopped(failure.clone()),
             _ => Written::NotDone(failure.clone()),
         };
         outcomes.push((item.position, written));

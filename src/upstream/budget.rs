@@ -11,6 +11,10 @@ use crate::rules::{Budget, RequestMatch};
 
 /// Above this many requests per window, requests share entries of the log.
 const ENTRIES_MAX: u64 = 4096;
+/// Windows of at least this length outlive the process.
+const LONG: Duration = Duration::from_hours(1);
+/// In so many portions.
+const PORTIONS_MAX: usize = 48;
 /// Requests may reach the upstream closer together than they left: windows are longer by a twentieth, at most by this.
 const MARGIN_MAX: Duration = Duration::from_millis(250);
 
@@ -35,9 +39,13 @@ struct Window {
 #[derive(Debug)]
 struct Entry {
     first: Duration,
-    last: Duration,
+    /// When they leave it.
+    until: Duration,
     count: u64,
 }
+
+/// Requests of long budgets that still count: the budget in words, and for how long so many of them do.
+pub type Spent = (String, Vec<(Duration, u64)>);
 
 impl Budgets {
     /// Nothing spent, gate open.
@@ -69,6 +77,26 @@ impl Budgets {
         Ok(())
     }
 
+    /// What was spent of budgets that are longer than processes may live.
+    pub fn spent(&self, now: Duration) -> Vec<Spent> {
+        let long = self.windows.iter().filter(|window| window.per >= LONG);
+        let spent = long.map(|window| (window.name(), window.portions(now)));
+        spent.filter(|(_, portions)| !portions.is_empty()).collect()
+    }
+
+    /// Takes over what an earlier process spent.
+    pub fn remember(&mut self, spent: Vec<Spent>, now: Duration) {
+        for (name, portions) in spent {
+            let Some(window) = self.windows.iter_mut().find(|window| window.name() == name) else { continue };
+            for (left, count) in portions {
+                let until = now + left.min(window.per);
+                window.log.push_front(Entry { first: Duration::ZERO, until, count });
+                window.spent += count;
+            }
+            window.log.make_contiguous().sort_by_key(|entry| entry.until);
+        }
+    }
+
     /// Nothing leaves before `until`; an earlier moment does not open a gate that is closed for longer.
     pub fn close_gate(&mut self, until: Duration) {
         self.gate_until = self.gate_until.max(until);
@@ -77,12 +105,12 @@ impl Budgets {
 
 impl Window {
     fn wait(&mut self, now: Duration) -> Duration {
-        while let Some(entry) = self.log.front().filter(|entry| entry.last + self.per <= now) {
+        while let Some(entry) = self.log.front().filter(|entry| entry.until <= now) {
             self.spent -= entry.count;
             self.log.pop_front();
         }
         match self.log.front() {
-            Some(oldest) if self.spent >= self.limit => (oldest.last + self.per).saturating_sub(now),
+            Some(oldest) if self.spent >= self.limit => oldest.until.saturating_sub(now),
             _ => Duration::ZERO,
         }
     }
@@ -92,11 +120,29 @@ impl Window {
         let grain = if self.limit > ENTRIES_MAX { self.per / 1024 } else { Duration::ZERO };
         match self.log.back_mut() {
             Some(entry) if now.saturating_sub(entry.first) < grain => {
-                entry.last = entry.last.max(now);
+                entry.until = entry.until.max(now + self.per);
                 entry.count += 1;
             }
-            _ => self.log.push_back(Entry { first: now, last: now, count: 1 }),
+            _ => self.log.push_back(Entry { first: now, until: now + self.per, count: 1 }),
         }
+    }
+
+    /// `250000 per 86400 s`, with what it is for.
+    fn name(&self) -> String {
+        let RequestMatch { method, path } = &self.matches;
+        let text = |text: &Option<String>| text.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
+        format!("{} per {} s{}{}", self.limit, self.per.as_secs(), text(method), text(path))
+    }
+
+    /// The log in a few portions, each of which leaves the window with its last request.
+    fn portions(&self, now: Duration) -> Vec<(Duration, u64)> {
+        let live: Vec<&Entry> = self.log.iter().filter(|entry| entry.until > now).collect();
+        let together = live.len().div_ceil(PORTIONS_MAX).max(1);
+        let portion = |entries: &[&Entry]| {
+            let until = entries.iter().map(|entry| entry.until).max().unwrap_or_default();
+            (until.saturating_sub(now), entries.iter().map(|entry| entry.count).sum())
+        };
+        live.chunks(together).map(portion).collect()
     }
 }
 

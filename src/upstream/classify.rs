@@ -87,7 +87,9 @@ fn classify_error(error: &TransportError, safety: Safety) -> Verdict {
         TransportError::NotSent(_) => Verdict::Retry { pace: Pace::Transient, spent: FailureKind::NotDone },
         TransportError::Certificate(_) => Verdict::Fail(FailureKind::Fatal),
         TransportError::TimedOut(_) | TransportError::Broken(_) => classify_class(ErrorClass::Transient, safety),
-        TransportError::TooLarge { .. } => Verdict::Fail(after_sending(safety, FailureKind::TooLarge)),
+        TransportError::TooLarge { .. } | TransportError::Bomb { .. } => {
+            Verdict::Fail(after_sending(safety, FailureKind::TooLarge))
+        }
     }
 }
 

@@ -9,14 +9,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method};
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Semaphore};
 use url::Url;
 
 use super::auth::Credentials;
-use super::budget::Budgets;
+use super::breaker::Leave;
 use super::classify::{Pace, Verdict, classify};
+use super::state::State;
 use super::{
-    Built, Failure, FailureKind, Filled, Holes, Outgoing, Response, Safety, Secrets, Transport, TransportError,
+    Built, Failure, FailureKind, Filled, Holes, Kept, Outgoing, Response, Safety, Secrets, Transport, TransportError,
     backoff, build_request, check_url, header, path_below, ratelimit, retry_after, words,
 };
 use crate::clock::Clock;
@@ -25,10 +26,8 @@ use crate::rules::{Request, Upstream};
 
 /// Redirects of one read that are followed.
 const REDIRECTS_MAX: u32 = 3;
-/// The retry budget of an upstream, in tokens.
-const RETRY_TOKENS_MAX: u32 = 500;
-const RETRY_COST: u32 = 5;
-const TIMEOUT_RETRY_COST: u32 = 10;
+/// What has to wait longer than this is left for a later pass, whatever the rules allow.
+const PARK_BEYOND: Duration = Duration::from_hours(1);
 
 /// The client of one upstream, shared by all its bindings.
 pub struct Client {
@@ -39,6 +38,8 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     permits: Semaphore,
+    /// Held by the one call that probes whether the upstream is back.
+    probing: AsyncMutex<()>,
     state: Mutex<State>,
     sent: AtomicU64,
 }
@@ -46,19 +47,14 @@ pub struct Client {
 /// Tells of an answer that it ends too early, and how.
 pub type CutShort<'a> = dyn FnMut(&Response) -> Option<String> + Send + 'a;
 
-struct State {
-    budgets: Budgets,
-    retry_tokens: u32,
-    /// Until when the upstream asked us to wait, in its own words: the gate is closed a little longer.
-    asked_until: Duration,
-}
-
 /// One call, over its attempts.
 #[derive(Default)]
 struct Call {
     attempts: u32,
     redirects: u32,
     waited: Duration,
+    /// It was asked to wait for longer than anybody waits.
+    asked_too_much: Option<Duration>,
     /// An attempt before the last one may have been done.
     ambiguous: bool,
 }
@@ -83,15 +79,11 @@ impl Client {
             let (name, value) = header(name, &filled)?;
             headers.insert(name, value);
         }
-        let state = State {
-            budgets: Budgets::new(&upstream.budgets),
-            retry_tokens: RETRY_TOKENS_MAX,
-            asked_until: Duration::ZERO,
-        };
+        let state = State::new(&upstream.budgets);
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        let state = Mutex::new(state);
+        let (state, probing) = (Mutex::new(state), AsyncMutex::new(()));
         let sent = AtomicU64::new(0);
-        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, state, sent })
+        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, probing, state, sent })
     }
 
     /// Resolves the secrets that requests of bindings name, too.
@@ -125,19 +117,14 @@ impl Client {
         build_request(&self.upstream.base_url, &self.secrets, request, holes)
     }
 
-    /// Until when the upstream asked to be left alone, where that is still to come: kept across processes by the caller.
-    pub fn asked_until(&self) -> Option<DateTime<Utc>> {
-        let left = self.state().asked_until.checked_sub(self.clock.monotonic())?;
-        if left.is_zero() { None } else { self.at(left) }
+    /// What the next process should know of this upstream; kept by the caller.
+    pub fn kept(&self) -> Kept {
+        self.state().kept(self.clock.now(), self.clock.monotonic())
     }
 
-    /// Leaves the upstream alone until then, as an earlier process was asked to.
-    pub fn leave_alone_until(&self, until: DateTime<Utc>) {
-        let left = (until - self.clock.now()).to_std().unwrap_or_default().min(super::WAIT_MAX);
-        let until = self.clock.monotonic() + left;
-        let mut state = self.state();
-        state.budgets.close_gate(until);
-        state.asked_until = state.asked_until.max(until);
+    /// Goes on as an earlier process left off. Only the first word counts; later this client knows better.
+    pub fn remember(&self, kept: &Kept) {
+        self.state().remember(kept, self.clock.now(), self.clock.monotonic());
     }
 
     /// The resolved secrets, to fill templates with.
@@ -192,14 +179,11 @@ impl Client {
         };
         let mut call = Call::default();
         loop {
-            let outgoing = self.outgoing(&request)?;
+            let admitted = self.admit(&request, safety, &call).await?;
             self.wait_for_turn(&request, &mut call).await?;
-            let began = self.clock.monotonic();
-            self.sent.fetch_add(1, Ordering::Relaxed);
-            let outcome = self.transport.exchange(outgoing).await;
+            let (outcome, throttled) = self.attempt(&request, admitted.is_some()).await?;
+            drop(admitted);
             call.attempts += 1;
-            self.log(&request, &outcome, began);
-            let throttled = self.observe(&outcome);
             if let Ok(response) = &outcome
                 && let Some(url) = redirected(&request, response, safety)
             {
@@ -222,6 +206,10 @@ impl Client {
             }
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
+                    Ok(response) if safety == Safety::Read && request.method == Method::GET => {
+                        self.state().last_read = Some(request);
+                        return Ok((response, call.ambiguous));
+                    }
                     Ok(response) => return Ok((response, call.ambiguous)),
                     Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),
                 },
@@ -236,6 +224,78 @@ impl Client {
         }
     }
 
+    /// Asks the breaker. In the result is what the one call holds that probes; other calls wait until it is over.
+    ///
+    /// Reads probe. A write that is the first to meet an upstream that may be back has a read probe for it; where none is
+    /// known it goes itself.
+    async fn admit(
+        &self,
+        request: &Built,
+        safety: Safety,
+        call: &Call,
+    ) -> Result<Option<AsyncMutexGuard<'_, ()>>, Failure> {
+        let ask = || self.state().breaker.ask(self.clock.monotonic());
+        if ask() == Leave::Free {
+            return Ok(None);
+        }
+        let probing = self.probing.lock().await;
+        loop {
+            match ask() {
+                Leave::Free => return Ok(None),
+                Leave::Refused(wait) => return Err(self.left_alone(request, safety, call, wait)),
+                Leave::Probe if safety == Safety::Read => return Ok(Some(probing)),
+                Leave::Probe => match self.probe()? {
+                    None => return Ok(Some(probing)),
+                    Some(probe) => {
+                        self.wait_for_turn(&probe, &mut Call::default()).await?;
+                        let (_its_end_is_noted, _) = self.attempt(&probe, true).await?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// The health check of the rules, else the read that succeeded last.
+    fn probe(&self) -> Result<Option<Built>, Failure> {
+        match &self.upstream.check {
+            Some(check) => self.build(&check.request, &Holes::default()).map(Some),
+            None => Ok(self.state().last_read.clone()),
+        }
+    }
+
+    fn left_alone(&self, request: &Built, safety: Safety, call: &Call, wait: Duration) -> Failure {
+        let kind = call.settle(FailureKind::Unavailable, safety);
+        let seconds = wait.as_secs_f64().ceil();
+        let why =
+            format!("{} failed too often, it is left alone for {seconds} s (the breaker is open)", self.upstream.name);
+        let words = words::describe(&self.upstream.base_url, request, None, &why, call.attempts);
+        Failure { kind, status: None, words, retry_at: self.at(wait) }
+    }
+
+    /// One exchange, and what is learnt from it; in the result also the wait of an exhausted limit.
+    async fn attempt(
+        &self,
+        request: &Built,
+        probe: bool,
+    ) -> Result<(Result<Response, TransportError>, Option<Duration>), Failure> {
+        let outgoing = self.outgoing(request)?;
+        let began = self.clock.monotonic();
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let outcome = self.transport.exchange(outgoing).await;
+        self.log(request, &outcome, began);
+        let throttled = self.observe(&outcome);
+        let (failed, now, random) = (is_failing(&outcome), self.clock.monotonic(), self.clock.random());
+        let mut state = self.state();
+        let before = state.breaker.open_for(now).is_some();
+        state.breaker.note(probe, failed, now, random);
+        if let Some(wait) = state.breaker.open_for(now).filter(|_| !before) {
+            let (upstream, seconds) = (self.upstream.name.as_str(), wait.as_secs());
+            tracing::warn!(upstream, seconds, "the upstream fails too often and is left alone");
+        }
+        drop(state);
+        Ok((outcome, throttled))
+    }
+
     /// What follows an attempt. Closes the gate where the upstream is throttling.
     fn decide_next(
         &self,
@@ -247,8 +307,9 @@ impl Client {
     ) -> Next {
         let (pace, spent) = match verdict {
             Verdict::Success => {
-                let mut state = self.state();
-                state.retry_tokens = (state.retry_tokens + 1).min(RETRY_TOKENS_MAX);
+                if call.attempts == 1 {
+                    self.state().earn_retry();
+                }
                 return Next::Return;
             }
             // The same operation is still being worked on upstream: its outcome is not ours to guess.
@@ -261,6 +322,16 @@ impl Client {
         call.ambiguous |= spent == FailureKind::Unknown;
         let random = self.clock.random();
         let asked = outcome.as_ref().ok().and_then(|r| retry_after::parse_retry_after(&r.headers, self.clock.now()));
+        if let Some(asked) = asked.filter(|asked| *asked > super::WAIT_MAX) {
+            let (upstream, hours) = (self.upstream.name.as_str(), asked.as_secs() / 3600);
+            tracing::error!(
+                upstream,
+                hours,
+                "the upstream asks to be left alone for more than a day; it is asked again in a day"
+            );
+            call.asked_too_much = Some(asked);
+        }
+        let asked = asked.map(|asked| asked.min(super::WAIT_MAX));
         let wait = match (asked.or(throttled), pace) {
             (Some(asked), _) => retry_after::with_jitter(asked, random),
             (None, Pace::Throttled) => backoff::throttled_wait(call.attempts, random),
@@ -268,16 +339,15 @@ impl Client {
         };
         let mut state = self.state();
         if pace == Pace::Throttled {
-            let now = self.clock.monotonic();
-            state.budgets.close_gate(now + wait);
-            state.asked_until = state.asked_until.max(now + asked.or(throttled).unwrap_or_default());
+            state.leave_alone(asked.or(throttled).unwrap_or_default(), wait, self.clock.monotonic());
+        }
+        if let Some(open) = state.breaker.open_for(self.clock.monotonic()) {
+            return Next::Fail(call.settle(spent, safety), self.at(open.max(wait)));
         }
         let timed_out = matches!(outcome, Err(TransportError::TimedOut(_)));
-        let cost = if timed_out { TIMEOUT_RETRY_COST } else { RETRY_COST };
-        if call.attempts >= self.upstream.retry.attempts.max(1) || state.retry_tokens < cost {
+        if call.attempts >= self.upstream.retry.attempts.max(1) || !state.spend_retry(timed_out) {
             return Next::Fail(call.settle(spent, safety), self.at(wait));
         }
-        state.retry_tokens -= cost;
         Next::Wait(wait)
     }
 
@@ -293,9 +363,26 @@ impl Client {
         }
     }
 
+    /// A part of a request met a limit of its own: every request waits, as after a throttled answer. Returns until when.
+    pub fn throttled_until(&self, headers: &HeaderMap, failures: u32) -> Option<DateTime<Utc>> {
+        let random = self.clock.random();
+        let asked = retry_after::parse_retry_after(headers, self.clock.now()).map(|asked| asked.min(super::WAIT_MAX));
+        let wait = match asked {
+            Some(asked) => retry_after::with_jitter(asked, random),
+            None => backoff::throttled_wait(failures, random),
+        };
+        self.state().leave_alone(asked.unwrap_or_default(), wait, self.clock.monotonic());
+        self.at(wait)
+    }
+
+    /// When a part of a request that failed in passing may be tried again.
+    pub fn next_attempt(&self, failures: u32) -> Option<DateTime<Utc>> {
+        self.at(backoff::transient_wait(failures, self.clock.random()))
+    }
+
     /// Sleeps, unless this call would then have waited longer than the rules allow in a pass.
     async fn pause(&self, wait: Duration, request: &Built, call: &mut Call) -> Result<(), Failure> {
-        if call.waited + wait > self.upstream.retry.max_wait {
+        if call.waited + wait > self.upstream.retry.max_wait || wait > PARK_BEYOND {
             let kind = if call.ambiguous { FailureKind::Unknown } else { FailureKind::NotDone };
             // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
             let asked = self.state().asked_until.saturating_sub(self.clock.monotonic());
@@ -303,6 +390,10 @@ impl Client {
                 format!("a budget asks to wait {} s", wait.as_secs_f64().ceil())
             } else {
                 format!("the upstream asks to wait {} s", asked.as_secs_f64().ceil())
+            };
+            let why = match call.asked_too_much {
+                Some(asked) => format!("{why} (in fact {} s: is the account blocked?)", asked.as_secs()),
+                None => why,
             };
             let words = words::describe(&self.upstream.base_url, request, None, &why, call.attempts);
             return Err(Failure { kind, status: None, words, retry_at: self.at(wait) });
@@ -335,6 +426,7 @@ impl Client {
             body: body.map(bytes::Bytes::from),
             timeouts: self.upstream.timeout,
             body_bytes_max: self.upstream.body_bytes_max,
+            records: request.records,
         })
     }
 
@@ -350,10 +442,7 @@ impl Client {
         let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(headers, self.clock.now()));
         let wait = exhausted.max(retry_after::parse_backoff(headers));
         if let Some(wait) = wait {
-            let until = self.clock.monotonic() + wait;
-            let mut state = self.state();
-            state.budgets.close_gate(until);
-            state.asked_until = state.asked_until.max(until);
+            self.state().leave_alone(wait, wait, self.clock.monotonic());
         }
         exhausted
     }
@@ -432,6 +521,7 @@ impl Call {
     fn settle(&self, kind: FailureKind, safety: Safety) -> FailureKind {
         match kind {
             FailureKind::NotDone
+            | FailureKind::Unavailable
             | FailureKind::Conflict
             | FailureKind::Invalid
             | FailureKind::Auth
@@ -450,6 +540,16 @@ enum Next {
     Return,
     Fail(FailureKind, Option<DateTime<Utc>>),
     Wait(Duration),
+}
+
+/// What the breaker counts as failing: no connection, no answer, 5xx. What an upstream says of a request (4xx), or of its
+/// load (429), shows that it is there.
+fn is_failing(outcome: &Result<Response, TransportError>) -> bool {
+    match outcome {
+        Ok(response) => (500..600).contains(&response.status),
+        Err(TransportError::NotSent(_) | TransportError::TimedOut(_) | TransportError::Broken(_)) => true,
+        Err(TransportError::Certificate(_) | TransportError::TooLarge { .. } | TransportError::Bomb { .. }) => false,
+    }
 }
 
 /// Where a read is sent on to.

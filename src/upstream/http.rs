@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
+use super::body::Body;
 use super::{Outgoing, Response, Transport, TransportError, is_link_local};
 
 /// Idle connections that are kept per host.
@@ -20,13 +22,15 @@ const IDLE_CONNECTIONS_MAX: usize = 8;
 const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(50);
 /// A peer that acknowledges nothing for this long is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bodies are not allocated ahead beyond this, whatever `Content-Length` promises.
-const BODY_AHEAD_MAX: usize = 1024 * 1024;
+/// A silent connection is asked whether the peer is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The real transport. Connections are pooled and shared by everyone who has the same connect timeout.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HttpTransport {
     clients: Mutex<BTreeMap<Duration, reqwest::Client>>,
+    idle_connection_age: Duration,
+    resolver: Resolver,
 }
 
 impl HttpTransport {
@@ -34,7 +38,19 @@ impl HttpTransport {
     pub fn new() -> Self {
         // The first one wins; that somebody else installed one before is fine.
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
-        Self::default()
+        Self { clients: Mutex::default(), idle_connection_age: IDLE_CONNECTION_AGE, resolver: Resolver::Machine }
+    }
+
+    /// For tests: connections are kept for another time.
+    #[cfg(test)]
+    pub fn keeping(idle_connection_age: Duration) -> Self {
+        Self { idle_connection_age, ..Self::new() }
+    }
+
+    /// For tests: no name is ever resolved.
+    #[cfg(test)]
+    pub fn without_names() -> Self {
+        Self { resolver: Resolver::Never, ..Self::new() }
     }
 
     fn client(&self, connect: Duration) -> Result<reqwest::Client, TransportError> {
@@ -49,11 +65,13 @@ impl HttpTransport {
             .referer(false)
             .no_proxy()
             .tcp_nodelay(true)
+            .tcp_keepalive(KEEP_ALIVE)
+            .tcp_keepalive_interval(KEEP_ALIVE)
             .tcp_user_timeout(USER_TIMEOUT)
             .connect_timeout(connect)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_CONNECTION_AGE)
-            .dns_resolver(Resolver)
+            .pool_idle_timeout(self.idle_connection_age)
+            .dns_resolver(self.resolver)
             .tls_certs_merge(bundled_roots().iter().cloned())
             .build()
             .map_err(|error| TransportError::NotSent(root_cause(&error.without_url())))?;
@@ -76,7 +94,9 @@ impl HttpTransport {
     async fn exchange_within(&self, request: Outgoing) -> Result<Response, TransportError> {
         let limits = request.timeouts;
         let limit = request.body_bytes_max;
-        let mut builder = self.client(limits.connect)?.request(request.method, request.url).headers(request.headers);
+        let mut headers = request.headers;
+        headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
+        let mut builder = self.client(limits.connect)?.request(request.method, request.url).headers(headers);
         if let Some(body) = request.body {
             builder = builder.body(body);
         }
@@ -84,24 +104,23 @@ impl HttpTransport {
             |_elapsed| TransportError::TimedOut(format!("no answer within {:?}", limits.connect + limits.idle));
         let sending = timeout(limits.connect + limits.idle, builder.send());
         let mut response = sending.await.map_err(no_head)?.map_err(|error| explain(&error.without_url()))?;
-        let ahead = response.content_length().unwrap_or(0);
-        if ahead > limit {
-            return Err(TransportError::TooLarge { limit });
-        }
-        let mut body = BytesMut::with_capacity(usize::try_from(ahead).unwrap_or(0).min(BODY_AHEAD_MAX));
+        let gzip = is_gzip(response.headers());
+        let mut body = Body::new(gzip, limit, request.records, response.content_length().unwrap_or(0))?;
         let silent = |_elapsed| TransportError::TimedOut(format!("the answer stood still for {:?}", limits.idle));
         loop {
             let chunk = timeout(limits.idle, response.chunk()).await.map_err(silent)?;
             let Some(chunk) = chunk.map_err(|error| explain(&error.without_url()))? else { break };
-            let length = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
-            if length > limit {
-                return Err(TransportError::TooLarge { limit });
-            }
-            body.extend_from_slice(&chunk);
+            body.take(&chunk)?;
         }
         let headers = std::mem::take(response.headers_mut());
-        Ok(Response { status: response.status().as_u16(), headers, body: Bytes::from(body) })
+        let (body, cut_down) = body.finish()?;
+        Ok(Response { status: response.status().as_u16(), headers, body, cut_down })
     }
+}
+
+fn is_gzip(headers: &HeaderMap) -> bool {
+    let packed = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    packed.is_some_and(|packed| matches!(packed.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip"))
 }
 
 /// Tells what was certainly not sent from what may have been.
@@ -153,10 +172,19 @@ fn bundled_roots() -> &'static [reqwest::Certificate] {
 }
 
 /// The machine's resolver without link-local answers.
-struct Resolver;
+#[derive(Clone, Copy, Debug)]
+enum Resolver {
+    Machine,
+    #[cfg(test)]
+    Never,
+}
 
 impl reqwest::dns::Resolve for Resolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        #[cfg(test)]
+        if let Self::Never = self {
+            return Box::pin(std::future::pending());
+        }
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let addresses: Vec<SocketAddr> = found.filter(|address| !is_link_local(address.ip())).collect();

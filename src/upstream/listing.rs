@@ -106,6 +106,7 @@ impl ListWalk {
         let shows = |text: &str| client.secrets().show_in(text);
         Ok(Some(Page {
             body: response.body,
+            cut_down: response.cut_down,
             records: parsed.records,
             next: parsed.next.filter(|next| !shows(&next.at)),
             not_modified: false,
@@ -117,7 +118,8 @@ impl ListWalk {
 
     /// The request of the next page. A saved place that cannot even be put into it is as good as expired.
     fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
-        let built = client.build(&read.request, &Holes::default())?;
+        let mut built = client.build(&read.request, &Holes::default())?;
+        built.records = Some(read.records.clone());
         page_request(built, read, &self.query, self.token.as_ref()).map_err(|failure| match failure.kind {
             FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
             _ => failure,
@@ -138,6 +140,6 @@ impl ListWalk {
 }
 
 fn not_modified(mark: Option<String>, requested_at: DateTime<Utc>, observed_at: DateTime<Utc>) -> Page {
-    let (body, records) = (Bytes::new(), Vec::new());
-    Page { body, records, next: None, not_modified: true, mark, requested_at, observed_at }
+    let (body, records, cut_down) = (Bytes::new(), Vec::new(), Vec::new());
+    Page { body, records, cut_down, next: None, not_modified: true, mark, requested_at, observed_at }
 }

@@ -1,4 +1,4 @@
-//! Owns: talking to upstreams: requests built from rules, one HTTP client, auth, paging, budgets, retries; outcomes as data.
+//! Owns: talking to upstreams: requests built from rules, one HTTP client, auth, paging, budgets, retries, a breaker; outcomes as data.
 //!
 //! Must not know: the store, bases, which value wins. The deciding halves take `now` and do no I/O.
 
@@ -6,10 +6,13 @@ mod outcome;
 mod transport;
 
 mod backoff;
+mod breaker;
 mod budget;
 mod classify;
+mod kept;
 mod ratelimit;
 mod retry_after;
+mod state;
 
 mod auth;
 mod hosts;
@@ -17,8 +20,10 @@ mod request;
 mod secrets;
 mod words;
 
+mod body;
 mod client;
 mod http;
+mod slim;
 
 mod listing;
 mod paging;
@@ -38,6 +43,7 @@ pub use classify::Safety;
 pub use client::{Client, plain};
 pub use hosts::{check_url, is_link_local};
 pub use http::HttpTransport;
+pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
 pub use listing::Lister;
 pub use outcome::*;
 pub use point::get;

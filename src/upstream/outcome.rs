@@ -58,6 +58,8 @@ pub enum FailureKind {
     OtherRecord,
     /// A read's answer is larger than `body_max`: this record, or this page.
     TooLarge,
+    /// It failed too often of late and is left alone for a while (the breaker is open): nothing was sent.
+    Unavailable,
     /// Certificate, blocked host, class `fatal`: nothing more at this upstream in this pass.
     Fatal,
 }
@@ -69,6 +71,8 @@ pub struct Page {
     pub body: Bytes,
     /// Where each record stands in `body`.
     pub records: Vec<Range<usize>>,
+    /// Where records begin that are too large: what stands there names them, and is not the record.
+    pub cut_down: Vec<usize>,
     /// How to go on: the checkpoint of a listing. `None` on the last page, and where it cannot be kept.
     pub next: Option<PageToken>,
     /// True where a conditional read answered 304: everything is as it was.
@@ -143,6 +147,8 @@ pub struct WriteRequest {
     pub expected_version: Option<String>,
     /// The raw record the write was merged against.
     pub expected_raw: Option<Bytes>,
+    /// How often it was sent before.
+    pub attempts: u32,
 }
 
 /// The operation.

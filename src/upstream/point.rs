@@ -29,6 +29,9 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
         let failure = client.bad_answer(&built, &response, &what);
         return Err(Failure { kind: FailureKind::OtherRecord, ..failure });
     }
+    if binding.mapper.id(&raw).is_err() && !shows_a_field(binding, &raw) {
+        return Err(client.bad_answer(&built, &response, "no record: it has neither its id nor any field"));
+    }
     let version = version_of(binding, &response.headers, &raw);
     Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
 }
@@ -38,6 +41,17 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
 fn other_record(binding: &Binding, raw: &[u8], remote_id: &str) -> Option<String> {
     let id = binding.mapper.id(raw).ok().filter(|id| id != remote_id)?;
     Some(format!("record {remote_id} was asked for, and record {id} is the answer"))
+}
+
+/// True where any field of the mapping is there. What is no JSON inside is the record's own trouble.
+fn shows_a_field(binding: &Binding, raw: &[u8]) -> bool {
+    let Ok(json) = Json::parse(raw) else { return true };
+    binding.mapper.fields.iter().any(|map| match &map.lens {
+        Lens::Path(path) => path.get(&json).is_some(),
+        Lens::Filter { get, .. } => {
+            get.run(&json, &[], 1).is_ok_and(|out| matches!(out.first(), Some(value) if *value != Json::Null))
+        }
+    })
 }
 
 /// True where records can be read one by one.

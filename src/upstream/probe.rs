@@ -46,6 +46,10 @@ async fn find(
     let mut found = Vec::new();
     for _ in 0..SEARCH_PAGES_MAX {
         let Some(page) = walk.page(client, binding).await? else { return Ok(found) };
+        if !page.cut_down.is_empty() {
+            let words = format!("the search through {} met a record that is too large to be read", binding.collection);
+            return Err(Failure::new(FailureKind::TooLarge, words));
+        }
         for range in page.records {
             let Some(raw) = page.body.get(range.clone()).filter(|raw| matches(raw)) else { continue };
             let version = version_in(binding, raw);

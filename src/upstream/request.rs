@@ -22,6 +22,8 @@ pub struct Built {
     pub body: Option<Json>,
     /// 304 is an answer to this request.
     pub conditional: bool,
+    /// Where its answer has an array of records.
+    pub records: Option<Path>,
 }
 
 /// The query may hold secrets, so it is left out.
@@ -36,7 +38,8 @@ pub fn build_request(base: &Url, secrets: &Secrets, request: &Request, holes: &H
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|_not_a_token| Failure::new(FailureKind::Fatal, format!("`{}` is no HTTP method", request.method)))?;
     let path = secrets.fill(&request.path, holes, &path_segment)?.text;
-    let mut built = Built { method, url: join(base, &path), headers: HeaderMap::new(), body: None, conditional: false };
+    let url = join(base, &path);
+    let mut built = Built { method, url, headers: HeaderMap::new(), body: None, conditional: false, records: None };
     for (name, template) in &request.query {
         let filled = secrets.fill(template, holes, &as_it_is)?;
         built.set_query(name, &filled.text);

@@ -44,7 +44,7 @@ pub fn read_results(
         .zip(found)
         .map(|(item, result)| {
             let written = if let Some(result) = result {
-                read_result(client, binding, batch, item, result)
+                read_result(client, binding, batch, item, result, response)
             } else {
                 let failure = missing.get_or_insert_with(|| unknown("no result for this item"));
                 Written::Unknown(failure.clone())
@@ -84,7 +84,14 @@ fn ids_agree(batch: &Batch, items: &[Item], results: &[Json]) -> bool {
     })
 }
 
-fn read_result(client: &Client, binding: &Binding, batch: &Batch, item: &Item, result: &Json) -> Written {
+fn read_result(
+    client: &Client,
+    binding: &Binding,
+    batch: &Batch,
+    item: &Item,
+    result: &Json,
+    response: &Response,
+) -> Written {
     let at = &batch.result;
     let status: Option<u16> = at.status.as_ref().and_then(|path| text_at(result, path)?.parse().ok());
     let error = at
@@ -108,8 +115,14 @@ fn read_result(client: &Client, binding: &Binding, batch: &Batch, item: &Item, r
         (Some(404 | 410), SendOp::Update | SendOp::Delete) => gone(&item.write),
         (Some(409 | 412), SendOp::Create) => Written::Exists(said),
         (Some(409 | 412), SendOp::Update | SendOp::Delete) => Written::Stale(None),
-        (Some(425 | 429), _) => Written::NotDone(failure(FailureKind::NotDone)),
-        (Some(408 | 500..=599), _) => Written::Unknown(failure(FailureKind::Unknown)),
+        (Some(425 | 429), _) => {
+            let retry_at = client.throttled_until(&response.headers, item.write.attempts + 1);
+            Written::NotDone(Failure { retry_at, ..failure(FailureKind::NotDone) })
+        }
+        (Some(408 | 500..=599), _) => {
+            let retry_at = client.next_attempt(item.write.attempts + 1);
+            Written::Unknown(Failure { retry_at, ..failure(FailureKind::Unknown) })
+        }
         _ => Written::Refused(said),
     }
 }

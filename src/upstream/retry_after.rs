@@ -9,21 +9,24 @@ use http::HeaderMap;
 
 /// Longer waits are cut to this: after a day the upstream is asked again, whatever it once said.
 pub const WAIT_MAX: Duration = Duration::from_hours(24);
+/// The longest wait that is understood: ten years.
+const ASKED_MAX: Duration = Duration::from_hours(24 * 3650);
 
 /// `Retry-After`: seconds or any HTTP date. Dates count from the answer's own `Date`; what lies in the past is zero,
-/// what cannot be read is ignored.
+/// what cannot be read is ignored. It may be more than [`WAIT_MAX`].
 pub fn parse_retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     parse_seconds(text).or_else(|| {
         let until = parse_http_date(text)?;
         let from = headers.get(http::header::DATE).and_then(|date| parse_http_date(date.to_str().ok()?)).unwrap_or(now);
-        Some((until - from).to_std().unwrap_or(Duration::ZERO).min(WAIT_MAX))
+        Some((until - from).to_std().unwrap_or(Duration::ZERO).min(ASKED_MAX))
     })
 }
 
 /// `Backoff` (Kinto, Mozilla services): seconds during which no further request should be sent, on any answer.
 pub fn parse_backoff(headers: &HeaderMap) -> Option<Duration> {
-    parse_seconds(headers.get("backoff")?.to_str().ok()?.trim()).filter(|wait| !wait.is_zero())
+    let wait = parse_seconds(headers.get("backoff")?.to_str().ok()?.trim())?;
+    (!wait.is_zero()).then(|| wait.min(WAIT_MAX))
 }
 
 /// A wait with 0–10 % on top, never earlier; `random` is uniform over all 64 bits.
@@ -40,8 +43,8 @@ fn parse_seconds(text: &str) -> Option<Duration> {
         return None;
     }
     let seconds: f64 = text.parse().ok()?;
-    if seconds >= WAIT_MAX.as_secs_f64() {
-        return Some(WAIT_MAX);
+    if seconds >= ASKED_MAX.as_secs_f64() {
+        return Some(ASKED_MAX);
     }
     Duration::try_from_secs_f64(seconds.max(0.0)).ok()
 }

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
 use url::Url;
 
+use crate::record::Path;
 use crate::rules::Timeouts;
 
 /// One HTTP exchange; no redirects, no retries, no credentials of its own.
@@ -30,6 +31,8 @@ pub struct Outgoing {
     pub timeouts: Timeouts,
     /// Largest decoded body, in bytes.
     pub body_bytes_max: u64,
+    /// Where the answer has its array of records: one that is too large is cut down then, and the others are had.
+    pub records: Option<Path>,
 }
 
 /// The query and the body may hold secrets, so they are left out.
@@ -49,6 +52,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The decoded body.
     pub body: Bytes,
+    /// Where in the body records begin that were cut down to their small members because they are too large.
+    pub cut_down: Vec<usize>,
 }
 
 /// Why there is no answer. Messages never hold a URL's query or a secret.
@@ -71,5 +76,11 @@ pub enum TransportError {
     TooLarge {
         /// The limit in bytes.
         limit: u64,
+    },
+    /// The answer unpacks to much more than it is.
+    #[error("answer that unpacks to more than {ratio} times its size")]
+    Bomb {
+        /// The most that is believed.
+        ratio: u64,
     },
 }

@@ -40,7 +40,7 @@ pub async fn settle_failure(
         (FailureKind::Unknown | FailureKind::BadAnswer | FailureKind::OtherRecord | FailureKind::TooLarge, _) => {
             Written::Unknown(failure)
         }
-        (FailureKind::Auth | FailureKind::Fatal, _) => Written::Stopped(failure),
+        (FailureKind::Auth | FailureKind::Fatal | FailureKind::Unavailable, _) => Written::Stopped(failure),
         (FailureKind::Conflict, SendOp::Create) => Written::Exists(failure.words),
         (FailureKind::Conflict, SendOp::Update | SendOp::Delete) => {
             settle_conflict(client, binding, write, version, failure).await

@@ -215,7 +215,7 @@ listing_fails! {
     a_listing_cut_short_is_no_listing: Fault::TruncatedBody { after: None } => ["GET /contacts"];
     a_listing_without_its_last_byte_is_no_listing: Fault::WrongContentLength { extra: 1 } => ["GET /contacts"];
     garbage_is_no_listing: Fault::GarbageJson => ["GET /contacts", "200"];
-    a_huge_answer_is_not_taken: Fault::HugeRecord { bytes: 200_000 } => ["GET /contacts", "100", "body_max"];
+    a_huge_answer_is_not_taken: Fault::HugeRecord { bytes: 2_000_000 } => ["GET /contacts", "100", "body_max"];
     a_server_error_is_said_with_its_status: Fault::status(500) => ["GET /contacts", "500", "scripted fault"];
     a_redirect_to_another_host_is_not_followed: Fault::Redirect { url: "http://example.invalid/contacts".to_owned() } => ["GET /contacts", "example.invalid"];
     a_404_for_the_listing_is_no_empty_listing: Fault::status(404) => ["GET /contacts", "404"];

@@ -194,6 +194,7 @@ async fn items_are_requests_with_the_path_of_the_base_url() {
     let update = |id: &str| WriteRequest {
         expected_version: Some("5".to_owned()),
         expected_raw: Some(raw(&json!({"id": id, "etag": "5"}))),
+        attempts: 0,
         ..write(SendOp::Update, Some(id), &[(1, "2")])
     };
     let writes = vec![update("a b"), update("c"), write(SendOp::Delete, Some("d"), &[])];
@@ -235,4 +236,34 @@ async fn chunks_keep_to_count_and_to_the_bytes_of_the_whole_body() {
     let written = write_batch(&client, &rules(&client, ours), creates(&["a"])).await;
     let words = "12 bytes are more than the 11 that a batch has room for";
     assert_eq!((&written[0], inside.writes().len()), (&Written::Refused(words.to_owned()), 0));
+}
+
+/// Each item of a 207 is its own outcome; what is to be tried again knows when, later each time.
+#[tokio::test]
+async fn f45_items_that_meet_a_limit_or_a_passing_failure_know_when_to_come_back() {
+    let body = json!({"results": [
+        {"id": "1", "status": 200, "etag": "2"}, {"id": "2", "status": 429}, {"id": "3", "status": 503},
+        {"id": "4", "status": 422}, {"id": "5", "status": 404}, {"id": "6", "status": 412},
+    ]});
+    for (header, attempts, within) in [(None, 0, 1..=2), (None, 3, 8..=16), (Some("30"), 0, 30..=33)] {
+        let headers: Vec<(&str, &str)> = header.iter().map(|text| ("retry-after", *text)).collect();
+        let script = Script::new([answer(207, &headers, &body.to_string()), status(200)]);
+        let clock = TestClock::new();
+        let client = client(upstream(BASE), script, &clock);
+        let mut rules = rules(&client, Batch { items_max: 9, ..batch(ResultBy::Id) });
+        rules.update.as_mut().unwrap().precondition = Precondition::None;
+        let writes = ["1", "2", "3", "4", "5", "6"]
+            .map(|id| WriteRequest { attempts, ..write(SendOp::Update, Some(id), &[(1, "7")]) });
+        let written = write_batch(&client, &rules, writes.into()).await;
+        let kinds = ["1@2", "not done", "unknown", "refused", "missing", "Stale(None)"];
+        assert_eq!(short(&written), kinds);
+        let (Written::NotDone(limited), Written::Unknown(failed)) = (&written[1], &written[2]) else { panic!() };
+        let seconds = |failure: &Failure| (failure.retry_at.unwrap() - clock.now()).num_milliseconds() / 1000;
+        assert!(within.contains(&seconds(limited)), "{header:?} {attempts}: {limited:?}");
+        assert!(failed.retry_at.unwrap() > clock.now() && seconds(failed) <= 60);
+        // The limit is that of the upstream: nothing else leaves before, either.
+        let other = client.build(&request("GET /c"), &Holes::default()).unwrap();
+        assert!(client.send(other, Safety::Read).await.is_ok());
+        assert!(within.contains(&i64::try_from(clock.elapsed().as_secs()).unwrap()), "{:?}", clock.elapsed());
+    }
 }

@@ -86,6 +86,51 @@ async fn s43_a_wait_beyond_the_limit_parks_the_work() {
     assert_eq!(clock.elapsed(), Duration::ZERO);
 }
 
+/// What a call does about each wait that it is asked for: seconds and dates are met, garbage is ignored, what is longer
+/// than an hour is parked whatever the rules allow, and after a day the upstream is asked again.
+#[tokio::test]
+async fn f24_what_a_call_does_about_each_wait() {
+    const NOW: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
+    let hour = 3600;
+    let met = |from, to| (None, from, to);
+    let parked = |from: u64, to: u64, words: &str| (Some(words.to_owned()), from, to);
+    let table = [
+        ("20", met(20, 22)),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", met(60, 66)),
+        ("Tuesday, 14-Nov-23 22:14:20 GMT", met(60, 66)),
+        ("Tue Nov 14 22:14:20 2023", met(60, 66)),
+        ("Tue, 14 Nov 2023 20:00:00 GMT", met(0, 0)),
+        ("-5", met(0, 0)),
+        // Throttled without a word that can be read: equal jitter of 2 s.
+        ("soon", met(1, 2)),
+        ("3000", met(3000, 3300)),
+        ("7200", parked(2 * hour, 2 * hour + 720, "asks to wait 7200 s")),
+        ("Wed, 15 Nov 2023 00:13:20 GMT", parked(2 * hour, 2 * hour + 720, "asks to wait 7200 s")),
+        ("172800", parked(24 * hour, 27 * hour, "asks to wait 86400 s (in fact 172800 s: is the account blocked?)")),
+        (
+            "Sat, 14 Nov 2026 22:13:20 GMT",
+            parked(24 * hour, 27 * hour, "(in fact 94694400 s: is the account blocked?)"),
+        ),
+    ];
+    for (text, (words, from, to)) in table {
+        let script = Script::new([answer(429, &[("date", NOW), ("retry-after", text)], ""), status(200)]);
+        let clock = TestClock::new();
+        let rules = Upstream { retry: Retry { attempts: 4, max_wait: Duration::from_hours(48) }, ..upstream(BASE) };
+        let client = client(rules, script, &clock);
+        let result = client.send(get(&client), Safety::Plain).await;
+        let waited = match (&result, &words) {
+            (Ok(_), None) => clock.elapsed(),
+            (Err(failure), Some(words)) if failure.kind == FailureKind::NotDone && failure.words.contains(words) => {
+                assert_eq!(clock.elapsed(), Duration::ZERO);
+                (failure.retry_at.unwrap() - clock.now()).to_std().unwrap()
+            }
+            _ => panic!("{text}: {result:?}"),
+        };
+        let (from, to) = (Duration::from_secs(from), Duration::from_secs(to));
+        assert!(waited >= from && waited <= to, "{text}: {waited:?}");
+    }
+}
+
 #[tokio::test]
 async fn backoff_and_exhausted_limits_gate_the_next_request() {
     for headers in [("backoff", "5"), ("ratelimit", r#""d";r=0;t=5"#)] {
@@ -210,7 +255,7 @@ fn plain_http_is_for_loopback_or_on_request() {
 }
 
 #[tokio::test]
-async fn redirects_of_reads_stay_at_home() {
+async fn f36_redirects_of_reads_stay_at_home() {
     let to = |place: &str| answer(307, &[("location", place)], "");
     let (result, script, _) = call(vec![to("/v2/c"), status(200)], Safety::Read).await;
     assert!(result.is_ok());

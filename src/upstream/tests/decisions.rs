@@ -95,13 +95,17 @@ fn an_error_rule_needs_all_its_conditions_and_the_first_wins() {
 fn f24_retry_after_in_every_form() {
     let now = Utc.timestamp_opt(1_700_000_000, 0).unwrap(); // Tue, 14 Nov 2023 22:13:20 GMT
     let date = ("date", "Tue, 14 Nov 2023 20:00:00 GMT");
-    let cases: [(&str, Option<f64>); 13] = [
+    let cases: [(&str, Option<f64>); 17] = [
         ("7", Some(7.0)),
         (" 7 ", Some(7.0)),
         ("0", Some(0.0)),
         ("-5", Some(0.0)),
         ("1.5", Some(1.5)),
-        ("99999999999999999999", Some(86_400.0)),
+        ("99999999999999999999", Some(3650.0 * 86_400.0)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Some(3650.0 * 86_400.0)),
+        ("172800", Some(172_800.0)),
+        ("7 seconds", None),
+        ("Tue, 14 Nov 2023 25:00:30 GMT", None),
         ("soon", None),
         ("", None),
         ("NaN", None),

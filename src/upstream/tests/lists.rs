@@ -195,6 +195,48 @@ async fn f32_a_last_page_that_links_to_itself_is_not_complete() {
     assert_eq!((pages.len(), failure.unwrap().kind), (0, FailureKind::BadAnswer));
 }
 
+/// Neither of these ever comes back to where it was, and none of them ends.
+#[tokio::test]
+async fn f32_a_listing_without_end_is_given_up() {
+    let page =
+        |n: usize, record: usize| ok(&json!({"results": [{"id": record.to_string()}], "next": format!("?p={n}")}));
+    // Fresh cursors to the same page.
+    let (pages, failure, lines) = scripted(next_url(), (0..5).map(|n| page(n, 7)).collect()).await;
+    assert_eq!((pages.len(), lines.len()), (1, 2));
+    assert!(failure.unwrap().words.contains("the listing shows the same page twice"));
+    // A, B, A, B.
+    let turns = [(1, 1), (2, 2), (1, 3), (2, 4)].map(|(n, record)| page(n, record));
+    let (pages, failure, lines) = scripted(next_url(), turns.into()).await;
+    assert_eq!((pages.len(), lines.len()), (2, 3));
+    assert!(failure.unwrap().words.contains("the listing goes in circles"));
+    // Fresh cursors to fresh pages: so many and no more.
+    let script = Script::new((0..5).map(|n| page(n, n)));
+    let client = client(upstream("https://api.example.com/v1"), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.read = Some(read(next_url()));
+    let at = PageToken { at: "https://api.example.com/v1/c?p=x".to_owned(), pages: 99_997, records: 1, full: false };
+    let (pages, failure) = list(&client, rules, ListQuery { resume: Some(at), ..ListQuery::default() }).await;
+    assert_eq!((pages.len(), script.lines().len()), (2, 3));
+    assert!(failure.unwrap().words.contains("the listing does not end within 100000 pages"));
+}
+
+#[tokio::test]
+async fn f26_an_error_body_is_no_record() {
+    for (body, is_record) in [
+        (r#"{"error":{"code":7,"message":"no"}}"#, false),
+        ("{}", false),
+        (r#"{"id":"1"}"#, true),
+        (r#"{"name":null}"#, true),
+        (r#"{"phone":"1","error":null}"#, true),
+    ] {
+        let script = Script::new([answer(200, &[("content-type", "application/json")], body)]);
+        let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+        let got = get(&client, &binding(client.upstream()), "1").await;
+        assert_eq!(matches!(got, Ok(Got::Found(_))), is_record, "{body}: {got:?}");
+        assert!(is_record || got.unwrap_err().kind == FailureKind::BadAnswer);
+    }
+}
+
 #[tokio::test]
 async fn an_empty_page_with_a_next_one_is_legal() {
     let pages = vec![

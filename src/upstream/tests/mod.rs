@@ -3,6 +3,8 @@
 //! Must not know: what is tested.
 
 mod batches;
+mod bodies;
+mod breaker;
 mod calls;
 mod decisions;
 mod lists;
@@ -105,7 +107,7 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Respo
     for (name, value) in headers {
         map.append(::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    Ok(Response { status, headers: map, body: Bytes::copy_from_slice(body.as_bytes()) })
+    Ok(Response { status, headers: map, body: Bytes::copy_from_slice(body.as_bytes()), cut_down: Vec::new() })
 }
 
 pub fn ok(body: &Tree) -> Result<Response, TransportError> {
@@ -158,7 +160,7 @@ impl Transport for Inside {
             sandbox::Deliver::Lost => Err(TransportError::Broken("reset".to_owned())),
             sandbox::Deliver::Truncated { .. } => Err(TransportError::Broken("ended early".to_owned())),
             sandbox::Deliver::Now | sandbox::Deliver::Slow { .. } => {
-                Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+                Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }
         }))
     }
@@ -309,6 +311,7 @@ pub fn write(op: SendOp, id: Option<&str>, values: &[(usize, &str)]) -> WriteReq
         values,
         expected_version: None,
         expected_raw: None,
+        attempts: 0,
     }
 }
 

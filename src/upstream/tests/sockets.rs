@@ -27,6 +27,7 @@ fn outgoing(method: ::http::Method, url: &str) -> Outgoing {
         body: None,
         timeouts: Timeouts { connect: MILLIS(2000), idle: MILLIS(2000), total: MILLIS(5000) },
         body_bytes_max: 1 << 20,
+        records: None,
     }
 }
 
@@ -195,4 +196,135 @@ async fn a_client_over_a_socket_reads_and_writes() {
     assert_eq!((pages.concat().len(), failure), (3, None));
     let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
     assert!(matches!(written, Written::Done { record: Some(_), .. }), "{written:?}");
+}
+
+/// A server that answers each connection's first request and never the ones after it, but reads them. Tells every request
+/// line, and `gone` where a connection ends.
+fn forgetful_server() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    use std::io::{Read as _, Write as _};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                for asked in 0.. {
+                    let mut buffer = [0; 4096];
+                    let length = stream.read(&mut buffer).unwrap_or(0);
+                    let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                    let _nobody_listens = tell.send(text.lines().next().unwrap_or("gone").to_owned());
+                    if length == 0 || asked > 0 {
+                        return;
+                    }
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+                    let _it_may_be_gone = stream.write_all(answer);
+                }
+            });
+        }
+    });
+    (url, told)
+}
+
+/// The server has forgotten the connection that is used again: what may be sent twice is, on a new one.
+#[tokio::test]
+async fn f41_a_stale_connection_is_retried_by_method() {
+    for (safety, line, expected) in [
+        (Safety::Read, "GET /c", vec!["GET", "GET", "GET"]),
+        (Safety::Idempotent, "PUT /c", vec!["PUT", "PUT", "PUT"]),
+        (Safety::Plain, "POST /c", vec!["POST", "POST"]),
+    ] {
+        let (url, mut told) = forgetful_server();
+        let client = client(upstream(&url), Arc::new(HttpTransport::new()), &TestClock::new());
+        let built = client.build(&request(line), &Holes::default()).unwrap();
+        assert!(client.send(built.clone(), safety).await.is_ok());
+        let second = client.send(built, safety).await;
+        match safety {
+            Safety::Plain => assert_eq!(second.unwrap_err().kind, FailureKind::Unknown),
+            Safety::Read | Safety::Idempotent => assert!(second.is_ok(), "{second:?}"),
+        }
+        let mut lines = Vec::new();
+        while let Ok(line) = told.try_recv() {
+            lines.push(line.split(' ').next().unwrap().to_owned());
+        }
+        lines.retain(|line| line != "gone");
+        assert_eq!(lines, expected);
+    }
+}
+
+/// A connection that nobody uses is closed by us before the other side forgets it.
+#[tokio::test]
+async fn f40_an_idle_connection_is_given_up() {
+    let (url, mut told) = forgetful_server();
+    let transport = HttpTransport::keeping(MILLIS(20));
+    assert!(transport.exchange(outgoing(::http::Method::GET, &url)).await.is_ok());
+    assert_eq!(told.recv().await.as_deref(), Some("GET / HTTP/1.1"));
+    assert_eq!(told.recv().await.as_deref(), Some("gone"), "while the transport still lives");
+    drop(transport);
+}
+
+/// While an answer is awaited the kernel asks a silent peer whether it is there (the timer of the socket says so); one that
+/// acknowledges nothing is then given up after the user timeout.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn f40_a_silent_peer_is_asked_whether_it_is_there() {
+    const KEEPALIVE_TIMER: &str = "02:";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let transport = HttpTransport::new();
+    let exchange = transport.exchange(outgoing(::http::Method::GET, &format!("http://{address}/")));
+    let remote = format!("0100007F:{:04X}", address.port());
+    let timer = || {
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let row = table.lines().find(|row| row.split_whitespace().nth(2) == Some(remote.as_str()))?;
+        row.split_whitespace().nth(5).map(str::to_owned)
+    };
+    let watch = async {
+        loop {
+            if timer().is_some_and(|timer| timer.starts_with(KEEPALIVE_TIMER)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = exchange => panic!("nobody answered, and no keep-alive was seen: {ended:?}"),
+        () = watch => {}
+    }
+}
+
+/// A name that is looked up for too long: nothing was sent, whatever the request is.
+#[tokio::test]
+async fn f38_a_name_that_is_not_resolved_in_time_was_not_sent() {
+    let mut request = outgoing(::http::Method::POST, "http://slow.invalid/?secret=1");
+    request.timeouts = Timeouts { connect: MILLIS(50), idle: MILLIS(5000), total: MILLIS(9000) };
+    let error = HttpTransport::without_names().exchange(request).await.unwrap_err();
+    assert!(matches!(error, TransportError::NotSent(_)), "{error:?}");
+    assert!(!error.to_string().contains("secret="), "{error}");
+}
+
+/// Credentials never reach the host that a redirect or a next page names.
+#[tokio::test]
+async fn f36_another_host_sees_no_request_at_all() {
+    let (elsewhere, mut told) = forgetful_server();
+    for next in [false, true] {
+        let (status, head, body) = if next {
+            ("200 OK", String::new(), format!(r#"{{"results":[],"next":"{elsewhere}/c?page=2"}}"#))
+        } else {
+            ("307 Temporary Redirect", format!("location: {elsewhere}/steal\r\n"), "{}".to_owned())
+        };
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\n{head}content-length: {length}\r\n\r\n{body}");
+        let url = raw_server(answer.into_bytes());
+        let auth = Auth::Bearer { token: template("${key}") };
+        let rules = Upstream { auth, ..upstream(&url) };
+        let client = client(rules, Arc::new(HttpTransport::new()), &TestClock::new());
+        let mut ours = binding(client.upstream());
+        ours.read = Some(read(Paging::NextUrl { next: crate::rules::NextAt::Body(path(".next")) }));
+        let (_, failure) = list(&client, ours, ListQuery::default()).await;
+        let failure = failure.unwrap();
+        assert!(matches!(failure.kind, FailureKind::BadAnswer | FailureKind::Fatal), "{failure}");
+        assert!(!failure.words.contains("canary"), "{failure}");
+    }
+    assert!(told.try_recv().is_err());
 }

@@ -33,6 +33,7 @@ fn update(values: &[(usize, &str)], expected: &Remote) -> WriteRequest {
     WriteRequest {
         expected_version: expected.version.clone(),
         expected_raw: Some(expected.raw.clone()),
+        attempts: 0,
         ..write(SendOp::Update, Some("1"), values)
     }
 }
@@ -441,4 +442,34 @@ async fn s46_what_cannot_be_expressed_is_named_and_nothing_is_sent() {
     let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "customer"), (1, "2")])).await;
     assert!(matches!(&written, Written::Inexpressible(fields) if fields.len() == 1 && fields[0].0 == 0), "{written:?}");
     assert!(script.asked().is_empty());
+}
+
+/// What was done is not known where the answer to a write ends too early, whichever way; a read is asked again.
+#[tokio::test]
+async fn f28_a_write_whose_answer_ends_too_early_is_unknown() {
+    let broken = || Err(TransportError::Broken("the body ended early".to_owned()));
+    let cut = |status: u16| answer(status, &[("content-type", "application/json")], r#"{"id":"1","na"#);
+    for (op, id, answers) in
+        [(SendOp::Create, None, [broken(), cut(201)]), (SendOp::Update, Some("1"), [broken(), cut(200)])]
+    {
+        for one in answers {
+            let script = Script::new([one]);
+            let client = client(upstream("https://api.example.com"), script.clone(), &TestClock::new());
+            let mut rules = binding(client.upstream());
+            rules.update.as_mut().unwrap().precondition = Precondition::None;
+            rules.read.as_mut().unwrap().get = None;
+            rules.delete = None;
+            let written = write_one(&client, &rules, &write(op, id, &[(0, "Ann")])).await;
+            assert!(matches!(written, Written::Unknown(_)), "{written:?}");
+            assert_eq!(script.lines().len(), 1, "it is not sent again blindly");
+        }
+    }
+    // What is not JSON at all is how some say "done".
+    let script = Script::new([answer(200, &[], "updated")]);
+    let client = client(upstream("https://api.example.com"), script, &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().precondition = Precondition::None;
+    rules.read.as_mut().unwrap().get = None;
+    let written = write_one(&client, &rules, &write(SendOp::Update, Some("1"), &[(0, "Ann")])).await;
+    assert!(matches!(written, Written::Done { .. }), "{written:?}");
 }

@@ -6,6 +6,7 @@ mod creates;
 mod deletes;
 mod edited_rules;
 mod evidence;
+mod faults;
 mod first_look;
 mod still;
 mod structure;

@@ -1,0 +1,138 @@
+//! Owns: an answer's body as it arrives: unpacked, counted, and within its limits at every moment.
+//!
+//! Must not know: connections, what the body is for. What is cut out of a page is the matter of `slim`.
+
+use std::io::Write;
+
+use bytes::{Bytes, BytesMut};
+use flate2::write::MultiGzDecoder;
+
+use super::TransportError;
+use super::slim::{Slim, SlimError};
+use crate::record::Path;
+
+/// An answer that unpacks to more than so many times its size is a bomb. JSON seldom reaches fifty; deflate ends at 1032.
+const RATIO_MAX: u64 = 250;
+/// Small answers may have any ratio.
+const RATIO_FREE_BYTES: u64 = 1024 * 1024;
+/// Of a page with records that are too large so many times the limit are looked through; nearly all of it is thrown away.
+const PASSED_MAX: u64 = 16;
+/// Bodies are not allocated ahead beyond this, whatever `Content-Length` promises.
+const AHEAD_MAX: u64 = 1024 * 1024;
+
+/// A body on its way in.
+pub struct Body {
+    unpacked: Unpacked,
+    arrived: u64,
+}
+
+enum Unpacked {
+    Plain(Kept),
+    Gzip(Box<MultiGzDecoder<Kept>>),
+}
+
+/// What is kept of the unpacked stream.
+struct Kept {
+    limit: u64,
+    records: Option<Path>,
+    whole: BytesMut,
+    /// From the moment that the body is over its limit, where records can be told apart in it.
+    slim: Option<Box<Slim>>,
+    passed: u64,
+    /// How much may be unpacked from what has arrived.
+    passed_max: u64,
+    error: Option<TransportError>,
+}
+
+impl Body {
+    /// Of at most `limit` bytes. Where `records` says where an array of records stands, one that alone makes the body too
+    /// large is cut down instead of failing all.
+    pub fn new(gzip: bool, limit: u64, records: Option<Path>, promised: u64) -> Result<Self, TransportError> {
+        let passed_most = if records.is_some() { limit.saturating_mul(PASSED_MAX) } else { limit };
+        if promised > passed_most {
+            return Err(TransportError::TooLarge { limit });
+        }
+        let ahead = usize::try_from(promised.min(AHEAD_MAX)).unwrap_or(0);
+        let whole = BytesMut::with_capacity(ahead);
+        let kept = Kept { limit, records, whole, slim: None, passed: 0, passed_max: u64::MAX, error: None };
+        let unpacked = if gzip { Unpacked::Gzip(Box::new(MultiGzDecoder::new(kept))) } else { Unpacked::Plain(kept) };
+        Ok(Self { unpacked, arrived: 0 })
+    }
+
+    /// Takes what arrived.
+    pub fn take(&mut self, chunk: &[u8]) -> Result<(), TransportError> {
+        self.arrived += chunk.len() as u64;
+        match &mut self.unpacked {
+            Unpacked::Plain(kept) => kept.take(chunk),
+            Unpacked::Gzip(decoder) => {
+                decoder.get_mut().passed_max = self.arrived.saturating_mul(RATIO_MAX).max(RATIO_FREE_BYTES);
+                let written = decoder.write_all(chunk);
+                let ours = decoder.get_mut().error.take();
+                written.map_err(|error| ours.unwrap_or_else(|| broken(&error)))
+            }
+        }
+    }
+
+    /// The whole body, and where in it records stand that were cut down.
+    pub fn finish(self) -> Result<(Bytes, Vec<usize>), TransportError> {
+        let kept = match self.unpacked {
+            Unpacked::Plain(kept) => kept,
+            // Nothing at all is an empty body, however it is packed.
+            Unpacked::Gzip(_) if self.arrived == 0 => return Ok((Bytes::new(), Vec::new())),
+            Unpacked::Gzip(decoder) => {
+                let mut decoder = *decoder;
+                decoder.try_finish().map_err(|error| broken(&error))?;
+                let ours = decoder.get_mut().error.take();
+                match ours {
+                    Some(error) => return Err(error),
+                    None => decoder.finish().map_err(|error| broken(&error))?,
+                }
+            }
+        };
+        Ok(match kept.slim {
+            Some(slim) => slim.finish(),
+            None => (kept.whole.freeze(), Vec::new()),
+        })
+    }
+}
+
+fn broken(error: &std::io::Error) -> TransportError {
+    TransportError::Broken(format!("the packed answer cannot be read: {error}"))
+}
+
+impl Kept {
+    fn take(&mut self, chunk: &[u8]) -> Result<(), TransportError> {
+        self.passed += chunk.len() as u64;
+        if self.passed > self.passed_max {
+            return Err(TransportError::Bomb { ratio: RATIO_MAX });
+        }
+        let too_large = TransportError::TooLarge { limit: self.limit };
+        if self.passed > self.limit && self.slim.is_none() {
+            let Some(path) = self.records.as_ref().filter(|_| self.limit > 0) else { return Err(too_large) };
+            let Some(mut slim) = Slim::new(path, self.limit) else { return Err(too_large) };
+            slim.take(&std::mem::take(&mut self.whole)).map_err(|SlimError| too_large.clone())?;
+            self.slim = Some(Box::new(slim));
+        }
+        match &mut self.slim {
+            None => self.whole.extend_from_slice(chunk),
+            Some(_) if self.passed > self.limit.saturating_mul(PASSED_MAX) => return Err(too_large),
+            Some(slim) => slim.take(chunk).map_err(|SlimError| too_large)?,
+        }
+        Ok(())
+    }
+}
+
+impl Write for Kept {
+    fn write(&mut self, chunk: &[u8]) -> std::io::Result<usize> {
+        self.take(chunk).map_err(|error| {
+            let words = std::io::Error::other(error.to_string());
+            self.error = Some(error);
+            words
+        })?;
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

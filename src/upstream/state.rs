@@ -1,0 +1,113 @@
+//! Owns: what a client knows of its upstream between calls: budgets, breaker, retry tokens, waits; and how that is kept.
+//!
+//! Must not know: clocks, requests under way. Wall and monotonic time come in as arguments.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+
+use super::breaker::{Breaker, Remembered};
+use super::budget::Budgets;
+use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget};
+use crate::rules::Budget;
+
+/// The retry budget of an upstream, in tokens. A call that succeeds at once earns one.
+const RETRY_TOKENS_MAX: u32 = 500;
+const RETRY_COST: u32 = 5;
+const TIMEOUT_RETRY_COST: u32 = 10;
+
+/// What is known of one upstream.
+pub struct State {
+    /// What may be sent when.
+    pub budgets: Budgets,
+    /// Whether it is asked at all.
+    pub breaker: Breaker,
+    /// Until when the upstream asked us to wait, in its own words: the gate is closed a little longer.
+    pub asked_until: Duration,
+    /// The read that succeeded last: asked again to probe, where a write would be the first to meet an upstream that failed.
+    pub last_read: Option<Built>,
+    retry_tokens: u32,
+    /// What an earlier process left was taken over.
+    remembered: bool,
+}
+
+impl State {
+    /// Nothing is known yet.
+    pub fn new(budgets: &[Budget]) -> Self {
+        Self {
+            budgets: Budgets::new(budgets),
+            breaker: Breaker::default(),
+            asked_until: Duration::ZERO,
+            last_read: None,
+            retry_tokens: RETRY_TOKENS_MAX,
+            remembered: false,
+        }
+    }
+
+    /// A call succeeded at its first attempt.
+    pub fn earn_retry(&mut self) {
+        self.retry_tokens = (self.retry_tokens + 1).min(RETRY_TOKENS_MAX);
+    }
+
+    /// Pays for another attempt; false where the retry budget does not allow it.
+    pub fn spend_retry(&mut self, timed_out: bool) -> bool {
+        let cost = if timed_out { TIMEOUT_RETRY_COST } else { RETRY_COST };
+        let left = self.retry_tokens.checked_sub(cost);
+        self.retry_tokens = left.unwrap_or(self.retry_tokens);
+        left.is_some()
+    }
+
+    /// Nothing is sent for so long, as the upstream asked; the gate is closed for `wait`, which may be a little longer.
+    pub fn leave_alone(&mut self, asked: Duration, wait: Duration, now: Duration) {
+        self.budgets.close_gate(now + wait.max(asked));
+        self.asked_until = self.asked_until.max(now + asked);
+    }
+
+    /// What the next process should know. Times are whole seconds.
+    pub fn kept(&self, wall: DateTime<Utc>, now: Duration) -> Kept {
+        let at = |left: Duration| {
+            let left = TimeDelta::from_std(left).ok()?;
+            wall.checked_add_signed(left).map(|at| at.round_subsecs(0))
+        };
+        let asked = self.asked_until.saturating_sub(now);
+        let breaker = self.breaker.kept(now).map(|remembered| match remembered {
+            Remembered::Open { left, openings } => {
+                KeptBreaker { state: BreakerState::Open, until: at(left), openings, recent: String::new() }
+            }
+            Remembered::Closed(calls) => {
+                let recent = calls.iter().map(|failed| if *failed { 'x' } else { '.' }).collect();
+                KeptBreaker { state: BreakerState::Closed, until: None, openings: 0, recent }
+            }
+        });
+        let spent = self.budgets.spent(now).into_iter().map(|(budget, portions)| {
+            let spent = portions.into_iter().filter_map(|(left, count)| Some((at(left)?, count))).collect();
+            KeptBudget { budget, spent }
+        });
+        let asked_until = if asked.is_zero() { None } else { at(asked) };
+        Kept { asked_until, breaker, budgets: spent.collect() }
+    }
+
+    /// Goes on as an earlier process left off. Only the first word counts; later this process knows better.
+    pub fn remember(&mut self, kept: &Kept, wall: DateTime<Utc>, now: Duration) {
+        if std::mem::replace(&mut self.remembered, true) {
+            return;
+        }
+        let left = |until: DateTime<Utc>| (until - wall).to_std().unwrap_or_default();
+        if let Some(until) = kept.asked_until {
+            let asked = left(until).min(super::WAIT_MAX);
+            self.leave_alone(asked, asked, now);
+        }
+        if let Some(kept) = &kept.breaker {
+            let remembered = match kept.state {
+                BreakerState::Open => {
+                    Remembered::Open { left: kept.until.map(left).unwrap_or_default(), openings: kept.openings }
+                }
+                BreakerState::Closed => Remembered::Closed(kept.recent.bytes().map(|call| call == b'x').collect()),
+            };
+            self.breaker = Breaker::remember(remembered, now);
+        }
+        let portions = |budget: &KeptBudget| budget.spent.iter().map(|(until, count)| (left(*until), *count)).collect();
+        let spent = kept.budgets.iter().map(|budget| (budget.budget.clone(), portions(budget))).collect();
+        self.budgets.remember(spent, now);
+    }
+}
