@@ -305,6 +305,7 @@ fn first_facts(pass: &Pass, binding: usize, observation: Observation) -> Facts {
         spokes,
         unreadable: Vec::new(),
         frozen: Vec::new(),
+        turns: Vec::new(),
         now: pass.now,
     }
 }

@@ -14,7 +14,7 @@ use crate::store::{
 use super::base::{self, Pair};
 use super::context::{Pass, time, unchanged_fields};
 use super::observe::{self, Read};
-use super::wire;
+use super::{turns, wire};
 
 /// One record with the rows its facts came from.
 pub struct Gathered {
@@ -95,6 +95,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
             origins: load_origins(view, pass, record, &links)?,
             spokes: Vec::with_capacity(count),
             unreadable: bad_local.iter().map(|(field, _)| *field).collect(),
+            turns: turns::load(view, pass, record)?,
             frozen: conflicts.iter().map(|row| freeze(pass, row)).collect::<Result<_, _>>()?,
             now: pass.now,
         },
@@ -371,5 +372,5 @@ fn freeze(pass: &Pass, row: &ConflictRow) -> Result<Freeze, StoreError> {
         Some(text) => wire::resolution_from_text(&pass.collection, &fields, text)?,
         None => None,
     };
-    Ok(Freeze { fields, candidates, resolution })
+    Ok(Freeze { kind: wire::conflict_kind(&row.kind), fields, candidates, resolution })
 }

@@ -23,6 +23,7 @@ mod apply;
 mod intend;
 mod refusal;
 mod still;
+mod turns;
 
 mod push;
 mod settle;
