@@ -18,6 +18,7 @@ mod sides;
 mod voice;
 
 mod evidence;
+mod floor;
 pub mod guard;
 mod identity;
 mod settle;
@@ -30,6 +31,7 @@ mod tests;
 pub use decide::decide;
 pub use evidence::{Found, Verdict, holds, judge_unknown};
 pub use facts::*;
+pub use floor::{Age, Sighting, judge_age};
 pub use first::{First, first_contact, is_plain};
 pub use identity::{Identity, match_identity, match_key_texts};
 pub use oscillation::{Turn, ring};

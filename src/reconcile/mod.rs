@@ -11,6 +11,7 @@ mod page;
 mod pull;
 
 mod absence;
+mod floor;
 mod contact;
 mod observe;
 
