@@ -59,7 +59,7 @@ pub struct Conflict {
 }
 
 /// One side's say.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Candidate {
     /// `local` or an upstream.
     pub origin: String,

@@ -17,6 +17,7 @@ mod push;
 mod sides;
 mod voice;
 
+pub mod drift;
 mod evidence;
 mod floor;
 pub mod guard;
@@ -31,8 +32,8 @@ mod tests;
 pub use decide::decide;
 pub use evidence::{Found, Verdict, holds, judge_unknown};
 pub use facts::*;
-pub use floor::{Age, Sighting, judge_age};
 pub use first::{First, first_contact, is_plain};
+pub use floor::{Age, Sighting, judge_age};
 pub use identity::{Identity, match_identity, match_key_texts};
 pub use oscillation::{Turn, ring};
 pub use plan::*;

@@ -78,8 +78,7 @@ pub(super) fn break_off(scene: &Scene<'_>, unit: &Unit<'_>, ruling: Ruling, plan
 
 /// Whether a side of the war cannot be asked in this pass: nothing is known that could end it.
 fn is_unheard(scene: &Scene<'_>, freeze: &Freeze) -> bool {
-    let is_party =
-        |binding: usize| freeze.candidates.iter().any(|candidate| candidate.origin == scene.origin(binding));
+    let is_party = |binding: usize| freeze.candidates.iter().any(|candidate| candidate.origin == scene.origin(binding));
     scene.sides.iter().enumerate().any(|(binding, side)| matches!(side, Side::Blocked) && is_party(binding))
 }
 
@@ -200,10 +199,12 @@ fn sides(scene: &Scene<'_>, unit: &Unit<'_>, ruling: &Ruling, binding: usize) ->
     };
     let there = scene.present().find(|(at, _)| *at == binding).map(|(_, present)| present);
     let observation = there.and_then(|present| present.observation);
-    let held = |field: usize| there.and_then(|present| match scene.says(binding, present, field) {
-        Says::Changed { value, first: _ } => Some(scene.collection.fields[field].domain.canonical(value)),
-        Says::Unmapped | Says::Bad(_) | Says::Held => present.base_hub(field).cloned(),
-    });
+    let held = |field: usize| {
+        there.and_then(|present| match scene.says(binding, present, field) {
+            Says::Changed { value, first: _ } => Some(scene.collection.fields[field].domain.canonical(value)),
+            Says::Unmapped | Says::Bad(_) | Says::Held => present.base_hub(field).cloned(),
+        })
+    };
     let theirs = Candidate {
         origin: scene.origin(binding),
         values: unit.fields.iter().map(|&field| held(field).unwrap_or_else(|| scene.hub[field].clone())).collect(),

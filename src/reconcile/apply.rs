@@ -73,6 +73,10 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
         tx.drop_intent(key)?;
     }
     intend::intend(tx, pass, found, plan, &mut applied)?;
+    for (at, reason) in &found.waiting {
+        intend::set_aside(tx, pass, found, *at, "parked", reason, "")?;
+        look_again(tx, pass, &found.record)?;
+    }
     Ok(applied)
 }
 

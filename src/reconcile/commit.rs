@@ -9,15 +9,18 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::merge::drift::{self, Drift};
 use crate::merge::guard::{self, Tally};
-use crate::merge::{self, Evidence, Halt, Hub, RecordPlan};
+use crate::merge::{self, Evidence, Halt, Hub, LocalChange, RecordPlan, Seen};
 use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
 use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Contact, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
+use super::cycle;
 use super::gather::{self, Barrier, Gathered};
+use super::observe;
 use super::report::{Change, Counts, PassReport};
 
 /// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
@@ -76,6 +79,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         order,
         round: Round { planned: vec![Counts::default(); pass.collection.bindings.len()], ..Round::default() },
         tally: order.before.clone(),
+        drift: Drift::default(),
         digest: Digest256::default(),
         contested: BTreeMap::new(),
     };
@@ -91,7 +95,8 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     let approved = order.approved.as_deref() == Some(round.fingerprint.as_str());
     if order.guarded && !(approved && order.supposed_gone.is_empty()) {
         round.halts.clone_from(&order.halts);
-        let more = guard::check(&pass.collection, &work.tally);
+        let mut more = guard::check(&pass.collection, &work.tally);
+        more.extend(work.drift.halts(&pass.collection, &order.before));
         let told = |halt: &Halt| order.halts.iter().any(|one| one.target == halt.target && one.what == halt.what);
         round.halts.extend(more.into_iter().filter(|halt| !told(halt)));
     }
@@ -143,8 +148,14 @@ fn told_stably(view: &dyn View, pass: &Pass, found: &Gathered, plan: &RecordPlan
     for (at, field) in pass.collection.fields.iter().enumerate() {
         if refers_here(&field.domain.ty) {
             let row = view.row(&pass.collection, &found.record)?.unwrap_or_default();
-            if let Some(Value::Ref(id)) = row.get(at).and_then(Slot::value) {
-                fresh.push(RecordId(id.clone()));
+            let now = match &plan.local {
+                LocalChange::Update(values) => values.iter().find(|(field, _)| *field == at).map(|(_, value)| value),
+                LocalChange::None | LocalChange::Insert(_) | LocalChange::Delete => None,
+            };
+            for value in [row.get(at).and_then(Slot::value), now].into_iter().flatten() {
+                if let Value::Ref(id) = value {
+                    fresh.push(RecordId(id.clone()));
+                }
             }
         }
     }
@@ -222,6 +233,7 @@ struct Work<'a> {
     order: &'a Order,
     round: Round,
     tally: Tally,
+    drift: Drift,
     digest: Digest256,
     /// Local records that a stranger at a binding may be, and nobody can say: nothing is created there for them.
     contested: BTreeMap<(RecordId, usize), String>,
@@ -349,10 +361,17 @@ impl Work<'_> {
     }
 
     fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged) -> Result<(), StoreError> {
-        let contact = match staged.kind {
-            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw, Stranger::Raw)?,
-            StagedKind::Gone(_) => Contact::Ignored,
+        let meet = |view: &dyn View, left_out: &[usize]| match staged.kind {
+            StagedKind::Record => contact::meet(view, self.pass, at, staged, &staged.raw, Stranger::Raw, left_out),
+            StagedKind::Gone(_) => Ok(Contact::Ignored),
         };
+        let mut contact = meet(tx, &[])?;
+        if matches!(contact, Contact::Parked(_)) {
+            let left_out = cycle::left_out_here(tx, self.pass, at, staged)?;
+            if !left_out.is_empty() {
+                contact = meet(tx, &left_out)?;
+            }
+        }
         if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {
             let subject = remote_subject(&staged.remote_id);
             tx.clear_quarantine(&self.pass.collection.name, self.pass.upstream(at), &subject)?;
@@ -490,6 +509,7 @@ impl Work<'_> {
             }
         }
         self.note_unreadable(tx, &found)?;
+        self.note_drift(tx, &found)?;
         let plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
             RecordPlan::default()
         } else {
@@ -499,6 +519,19 @@ impl Work<'_> {
         self.digest.add(&told_stably(tx, self.pass, &found, &plan)?);
         let applied = apply::apply(tx, self.pass, &found, &plan)?;
         self.account(&found, applied);
+        Ok(())
+    }
+
+    /// Counts which fields a record lost since it was seen last.
+    fn note_drift(&mut self, view: &dyn View, found: &Gathered) -> Result<(), StoreError> {
+        for (at, link) in found.links.iter().enumerate() {
+            let (Some(link), Some(Some(_fresh))) = (link, found.staged.get(at)) else { continue };
+            let Some(Seen::Record(now)) = found.facts.spokes.get(at).map(|spoke| &spoke.seen) else { continue };
+            if !drift::suspects(&self.pass.collection, at, now).is_empty() {
+                let before = observe::base_slots(view, self.pass, at, &link.raw)?;
+                self.drift.add(&self.pass.collection, at, &before, now);
+            }
+        }
         Ok(())
     }
 

@@ -383,8 +383,7 @@ impl Run<'_> {
     async fn floor(&mut self) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
             let Some(client) = self.client(at).cloned() else { continue };
-            let failed =
-                floor::keep_out_what_is_older(self.engine.store.as_ref(), &client, &self.pass, at).await?;
+            let failed = floor::keep_out_what_is_older(self.engine.store.as_ref(), &client, &self.pass, at).await?;
             if let (Some(reason), Some(blocked)) = (failed, self.barrier.blocked.get_mut(at)) {
                 if let Some(report) = self.report.upstreams.get_mut(at) {
                     report.error.get_or_insert_with(|| reason.clone());

@@ -63,10 +63,15 @@ pub async fn keep_out_what_is_older(
                 // Nothing can be asked, or it is not there any more, which is for others to say.
                 None | Some(Ok(Got::Missing)) => continue,
                 Some(Ok(Got::Found(remote))) => Some(remote),
-                Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => continue,
+                Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => {
+                    continue;
+                }
                 Some(Err(failure)) => {
                     let id = &doubt.staged.remote_id;
-                    return Ok(Some(format!("{id} is listed as it was before our write, and could not be asked for: {}", failure.words)));
+                    return Ok(Some(format!(
+                        "{id} is listed as it was before our write, and could not be asked for: {}",
+                        failure.words
+                    )));
                 }
             };
             let pass = Arc::clone(pass);
@@ -111,9 +116,10 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
             continue;
         }
         let history = HistoryFilter { record: Some(record.clone()), limit: LINES_MAX, ..HistoryFilter::default() };
-        let written = view.history(&history)?.iter().any(|line| {
-            line.kind == "push" && line.target.as_deref() == Some(pass.upstream(at)) && line.at > since
-        });
+        let written = view
+            .history(&history)?
+            .iter()
+            .any(|line| line.kind == "push" && line.target.as_deref() == Some(pass.upstream(at)) && line.at > since);
         let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&staged.raw).ok());
         let version = staged.version.clone().or_else(|| mapped.as_ref()?.version.clone());
         let updated_at = mapped.and_then(|mapped| mapped.updated_at);

@@ -42,6 +42,8 @@ pub struct Gathered {
     pub ignored: Vec<(usize, Vec<usize>)>,
     /// Observations that must wait, by binding position, with the reason.
     pub parked: Vec<(usize, String)>,
+    /// What is known of a spoke refers to a record that is not here (it came in without that), by binding position.
+    pub waiting: Vec<(usize, String)>,
     /// Observations that cannot be read, by binding position.
     pub broken: Vec<(usize, String)>,
     /// Fields whose local column holds what their type forbids.
@@ -109,6 +111,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         answered: Vec::new(),
         ignored: Vec::new(),
         parked: Vec::new(),
+        waiting: Vec::new(),
         broken: Vec::new(),
         bad_local,
     };
@@ -235,15 +238,19 @@ fn load_spoke(
         && matches!(seen, Seen::Same)
         && !row.raw.is_empty()
         && !row.is_outdated()
-        && let Read::Ready(Seen::Record(observation)) =
-            observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
     {
-        // While a conflict is open, "as at the base" would be taken for "as when the conflict was opened".
-        seen = if found.facts.frozen.is_empty() {
-            Seen::of(&pass.collection, &link, observation)
-        } else {
-            Seen::Record(observation)
-        };
+        match observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))? {
+            Read::Ready(Seen::Record(observation)) => {
+                // While a conflict is open, "as at the base" would be taken for "as when the conflict was opened".
+                seen = if found.facts.frozen.is_empty() {
+                    Seen::of(&pass.collection, &link, observation)
+                } else {
+                    Seen::Record(observation)
+                };
+            }
+            Read::Parked(reason) => found.waiting.push((at, reason)),
+            Read::Ready(_) | Read::Broken(_) => {}
+        }
     }
     Ok((Spoke { link: Some(link), seen, blocked }, Some(pair)))
 }

@@ -11,8 +11,9 @@ mod page;
 mod pull;
 
 mod absence;
-mod floor;
 mod contact;
+mod cycle;
+mod floor;
 mod observe;
 
 mod base;

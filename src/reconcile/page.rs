@@ -309,7 +309,7 @@ impl PageJob {
         } else if self.eager {
             let contact = match stranger {
                 Stranger::Ready(newborn) if self.alone => Contact::New(newborn),
-                stranger => contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger)?,
+                stranger => contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger, &[])?,
             };
             match contact {
                 Contact::New(newborn) => return Ok(Some(newborn)),

@@ -4,7 +4,7 @@
 
 use crate::merge::{self, RecordPlan, Turn};
 use crate::record::RecordId;
-use crate::store::{StoreError, Tx, TurnsRow, View};
+use crate::store::{StoreError, TurnsRow, Tx, View};
 
 use super::context::{Pass, time};
 use super::gather::Gathered;

@@ -22,8 +22,7 @@ fn latest() -> Vec<Policy> {
 /// The same record at so many upstreams, whose first field is `a` everywhere.
 fn world(spokes: usize, owner: Option<&str>) -> World {
     let mut collection = rules(spokes, &[latest(), latest(), latest()]);
-    collection.fields[0].owner =
-        owner.map(|name| Owner { origin: Origin::from_name(name), drift: Drift::Revert });
+    collection.fields[0].owner = owner.map(|name| Owner { origin: Origin::from_name(name), drift: Drift::Revert });
     let mut world = World::new(collection, &[Habit::Verbatim; 3]);
     world.edit_local(0, word("a"));
     for _ in 0..3 {

@@ -38,14 +38,20 @@ fn s35_two_upstreams_that_spell_a_phone_number_differently_get_one_write_each_an
         let sent: Vec<Value> = world.writes_at(name).iter().map(|write| write.body.clone()).collect();
         assert_eq!(sent, [json!({"phone": "+442079460001"})], "at {name}");
     }
-    assert_eq!((phones(&world, "crm"), phones(&world, "erp")), (vec![json!("+442 0794 6000 1")], vec![json!("+442079460")]));
+    assert_eq!(
+        (phones(&world, "crm"), phones(&world, "erp")),
+        (vec![json!("+442 0794 6000 1")], vec![json!("+442079460")])
+    );
     world.is_quiet();
     assert_eq!(world.rows("select phone from contacts"), [["+442079460001"]]);
 
     // An edit at one of them goes to the other, once, and does not come back in its spelling.
     world.edit("crm", &id_at(&world, "crm"), &json!({"phone": "+44 20 7946 0002"}));
     world.sync().exits(0).wrote(1, 1);
-    assert_eq!((phones(&world, "crm"), phones(&world, "erp")), (vec![json!("+44 20 7946 0002")], vec![json!("+44 20 794")]));
+    assert_eq!(
+        (phones(&world, "crm"), phones(&world, "erp")),
+        (vec![json!("+44 20 7946 0002")], vec![json!("+44 20 794")])
+    );
     world.is_quiet();
     assert_eq!(world.rows("select phone from contacts"), [["+44 20 7946 0002"]]);
 }
@@ -96,7 +102,10 @@ fn s36_a_workflow_that_takes_our_value_back_each_time_is_frozen_and_named() {
     assert!(told.contains("take each other's value back, again and again"), "{told}");
     let ann = world.rows("select id from contacts")[0][0].clone();
     let explained = world.run(&["explain", &ann, "phone"]).exits(0).stdout;
-    assert!(explained.contains("frozen    by conflict 1") && explained.contains("take each other's value back"), "{explained}");
+    assert!(
+        explained.contains("frozen    by conflict 1") && explained.contains("take each other's value back"),
+        "{explained}"
+    );
 
     // The rest of the record goes on.
     world.edit("crm", &id_at(&world, "crm"), &json!({"name": "Anna"}));
@@ -186,7 +195,10 @@ fn s37_f34_a_list_or_a_cache_that_is_older_than_our_write_does_not_take_it_back(
         world.is_quiet();
         world.edit("crm", &ann, &json!({"phone": "2"}));
         world.sync().exits(0).wrote(1, 1);
-        assert_eq!((world.rows("select phone from contacts"), phones(&world, "erp")), (vec![vec!["2".to_owned()]], vec![json!("2")]));
+        assert_eq!(
+            (world.rows("select phone from contacts"), phones(&world, "erp")),
+            (vec![vec!["2".to_owned()]], vec![json!("2")])
+        );
         world.is_quiet();
     }
 }

@@ -4,6 +4,7 @@ mod batches;
 mod clock;
 mod creates;
 mod deletes;
+mod drift;
 mod echoes;
 mod edited_rules;
 mod evidence;
