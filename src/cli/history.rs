@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(history[7].fields, ["phone", "tags"]);
         let lost = r#"{"losers":[{"origin":"local","values":[1.50],"source_time":null,"observed_at":1700000000000000}],"tried":["x: y"]}"#;
         let shown = Entry::from(&HistoryRow { detail: Some(lost.to_owned()), ..row("phone", None, None, None) });
-        let expected = r#"{"losers":[{"origin":"local","values":[1.50],"source_time":null,"observed_at":"2023-11-14T22:13:20Z"}],"tried":["x: y"]}"#;
+        let expected = r#"{"losers":[{"origin":"local","values":[1.50],"source_time":null,"observed_at":"2023-11-14T22:13:20.000000Z"}],"tried":["x: y"]}"#;
         assert_eq!(shown.detail.as_deref().map(RawValue::get), Some(expected), "times are written as everywhere");
     }
 }

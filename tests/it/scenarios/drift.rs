@@ -167,7 +167,8 @@ fn s48_a_list_that_is_only_reordered_is_the_same_where_it_is_a_set_or_has_a_key(
         // What is really another item is a change, whatever its place.
         world.edit("crm", &ann, &json!({"phone": [{"n": 7, "sku": "b"}, {"n": 1, "sku": "a"}]}));
         world.sync().exits(0).wrote(1, 1);
-        assert_eq!(world.contacts("erp")[0]["phone"][0]["n"], 7);
+        let items = world.contacts("erp")[0]["phone"].as_array().unwrap().clone();
+        assert!(items.iter().any(|item| item["sku"] == "b" && item["n"] == 7), "{items:?}");
         world.is_quiet();
     }
 }
@@ -185,14 +186,14 @@ fn s50_a_batch_that_is_refused_as_a_whole_is_halved_until_the_one_item_is_found(
         result = { items = \".results[]\", by = \"index\", id = \".id\", version = \".etag\", status = \".status\", error = \".error\" }\n";
     world.change_rules("rules.toml", |rules| rules.replace(in_header, "precondition = { body = \".etag\" }") + batch);
     many(&world, 16);
-    world.sql("update contacts set phone = case email when 'p11@x.io' then '12345' else '9' end");
+    world.sql("update contacts set phone = case email when 'p11@x.io' then '12345' else 'z' end");
     let ran = world.sync().exits(4);
     assert_eq!(
         (ran.writes(), ran.report("contacts")["upstreams"][0]["refused"].clone()),
         ((15, 0), json!(1)),
         "{ran:#?}"
     );
-    assert_eq!(phones(&world, "crm").iter().filter(|phone| **phone == "9").count(), 15);
+    assert_eq!(phones(&world, "crm").iter().filter(|phone| **phone == "z").count(), 15);
     let batches = world.lines_at("crm").iter().filter(|line| *line == "POST /contacts/batch").count();
     assert!((5..=9).contains(&batches), "16 items, halved four times: {batches}");
     let reasons = world.reasons();
