@@ -67,13 +67,11 @@ pub(super) fn break_off(scene: &Scene<'_>, unit: &Unit<'_>, ruling: Ruling, plan
         return ruling;
     }
     let turns = turns(scene, unit, &ruling);
-    match turns.iter().find(|turn| is_one_too_many(scene, turn)) {
-        Some(turn) => stop(scene, unit, ruling, freeze, (turn.binding, plan)),
-        None => {
-            plan.turns.extend(turns);
-            ruling
-        }
+    if let Some(turn) = turns.iter().find(|turn| is_one_too_many(scene, turn)) {
+        return stop(scene, unit, ruling, freeze, (turn.binding, plan));
     }
+    plan.turns.extend(turns);
+    ruling
 }
 
 /// Whether a side of the war cannot be asked in this pass: nothing is known that could end it.

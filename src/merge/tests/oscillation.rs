@@ -87,11 +87,9 @@ fn i17_autonomous_writes_of_a_field_are_bounded_whoever_insists() {
     assert_eq!(two.frozen[0].kind, ConflictKind::Oscillation);
 
     let mut three = world(3, None);
-    let mut turn = 0;
     let mut written = Vec::new();
-    for _ in 0..60 {
+    for turn in 0..60 {
         written.extend(war(&mut three, 1, |world| insists(turn % 3, ["x", "y", "z"][turn % 3])(world)));
-        turn += 1;
     }
     assert!(written.len() <= 3 * 2 * (ALTERNATIONS_MAX + 1), "{written:?}");
     assert_eq!(three.frozen.len(), 1, "{:?}", three.frozen);

@@ -45,6 +45,14 @@ fn s35_two_upstreams_that_spell_a_phone_number_differently_get_one_write_each_an
     world.is_quiet();
     assert_eq!(world.rows("select phone from contacts"), [["+442079460001"]]);
 
+    // Nor does the phone go along when something else is decided about the record.
+    world.sql("update contacts set name = 'Anne'");
+    world.sync().exits(0).wrote(2, 0);
+    for name in ["crm", "erp"] {
+        let sent: Vec<Value> = world.writes_at(name).iter().map(|write| write.body.clone()).collect();
+        assert_eq!(sent, [json!({"name": "Anne"})], "at {name}");
+    }
+
     // An edit at one of them goes to the other, once, and does not come back in its spelling.
     world.edit("crm", &id_at(&world, "crm"), &json!({"phone": "+44 20 7946 0002"}));
     world.sync().exits(0).wrote(1, 1);
