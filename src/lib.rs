@@ -15,6 +15,7 @@
 //! pull      every binding, page by page:                      reconcile::pull, upstream::Lister
 //!   │         known fingerprint? stop here, write nothing
 //!   │         else map to fields and stage, with the cursor   record::Mapper, store
+//!   │         older than what is known? keep it out           reconcile::floor → merge::judge_age
 //!   │         not listed at all? ask for it one by one        reconcile::absence
 //!   │
 //! plan      facts of one record → RecordPlan, pure            reconcile::gather → merge::decide
@@ -70,7 +71,8 @@
 //! - **I14 Lens laws**: what is put is what is got, up to declared equality. `record::codec`, `record::mapping`, `record::path`.
 //! - **I15 Crash equivalence**: killed anywhere, the next run goes on. One transaction per commit; `sent` is durable first.
 //! - **I16 No resurrection**: a link outlives its deleted record, so that no late listing brings it back. `merge::existence`.
-//! - **I17 Bounded ping-pong**: an upstream's own spelling is its half of the base, never an edit of ours. `merge::settle`.
+//! - **I17 Bounded ping-pong**: an upstream's own spelling is its half of the base, never an edit of ours (`merge::settle`);
+//!   what two sides take back from each other is frozen after a few writes (`merge::oscillation`).
 //! - **I18 Determinism**: the same facts give the same plan; no clock, no randomness, ordered maps. [`merge`].
 //! - **I19 No secret** in any output or column. Rules name secrets, never hold them; `config::secrets`, `upstream::secrets`.
 

@@ -35,7 +35,7 @@ pub struct Conflict {
     pub record: String,
     /// The fields that stand still; empty for the record's existence.
     pub fields: Vec<String>,
-    /// `edit`, `update_vs_delete`, `delete_queued`.
+    /// `edit`, `oscillation`, `update_vs_delete`, `delete_queued`.
     pub kind: String,
     /// The values when the sides last agreed, one per field.
     pub base: Option<Box<RawValue>>,
@@ -59,7 +59,7 @@ pub struct Conflict {
 }
 
 /// One side's say.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Candidate {
     /// `local` or an upstream.
     pub origin: String,
@@ -170,6 +170,11 @@ pub fn one(conflict: &Conflict, width: usize) -> String {
     ));
     let opened = style::short(conflict.opened_at.as_deref().unwrap_or("–"));
     writeln!(text, "  {} {} since {opened}, pass {}", paint(style::DIM, "kind"), conflict.kind, conflict.pass).ok();
+    if conflict.kind == "oscillation" {
+        let sides: Vec<&str> = conflict.candidates.iter().map(|side| side.origin.as_str()).collect();
+        let war = format!("{} take each other's value back, again and again: which one sets it?", sides.join(" and "));
+        writeln!(text, "  {} {}", paint(style::BAD, "!"), style::clean(&war)).ok();
+    }
     let base = conflict.base.as_deref().map(RawValue::get);
     if let Some(base) = base {
         writeln!(text, "  {:<10} {}", "base", style::cut(&values(base), width.saturating_sub(16).max(20))).ok();
@@ -291,7 +296,10 @@ mod tests {
         let open = row("", "update_vs_delete", None, "[]");
         let mut valued = row("street,city", "edit", None, "[]");
         valued.resolution = Some(r#"{"values":["High St",null]}"#.to_owned());
-        let shown: Vec<Conflict> = [edit, decided, open, valued].iter().map(Conflict::from).collect();
+        let war = r#"[{"origin":"local","values":["2"],"source_time":null,"observed_at":1700000000000000},
+            {"origin":"crm","values":["3"],"source_time":null,"observed_at":1700000002000000}]"#;
+        let war = row("phone", "oscillation", None, war);
+        let shown: Vec<Conflict> = [edit, decided, open, valued, war].iter().map(Conflict::from).collect();
         insta::assert_snapshot!(style::bare(&text(&shown, 100)));
     }
 

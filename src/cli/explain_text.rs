@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use crate::merge::LinkState;
 
-use super::conflicts::{self, candidates};
+use super::conflicts;
 use super::explain::{Explained, FieldExplained, Provenance, Rules};
-use super::history::{self, Entry, values};
+use super::history::{self, Entry, Tried, values};
 use super::sides::UpstreamSay;
 use super::style::{self, paint};
 
@@ -156,14 +156,6 @@ fn rules_text(rules: &Rules, ty: &str) -> String {
     words.join("; ")
 }
 
-#[derive(serde::Deserialize)]
-struct Detail {
-    #[serde(default)]
-    losers: Option<Box<serde_json::value::RawValue>>,
-    #[serde(default)]
-    tried: Vec<String>,
-}
-
 fn decision_lines(entry: &Entry, room: usize, line: &mut dyn FnMut(&str, &str)) {
     let change = match (&entry.before, &entry.after) {
         _ if entry.fields.is_empty() => format!(": {}", history::existence_words(entry)),
@@ -175,11 +167,11 @@ fn decision_lines(entry: &Entry, room: usize, line: &mut dyn FnMut(&str, &str)) 
     };
     let whose = if entry.origin.is_empty() { String::new() } else { format!(" for {}", entry.origin) };
     line("decided", &style::cut(&format!("{}{whose} in pass {}{change}", entry.rule, entry.pass), room));
-    let Some(Ok(detail)) = entry.detail.as_ref().map(|json| serde_json::from_str::<Detail>(json.get())) else { return };
+    let Some(Ok(detail)) = entry.detail.as_ref().map(|json| serde_json::from_str::<Tried>(json.get())) else { return };
     for tried in &detail.tried {
         line("tried", &style::clean(tried));
     }
-    for loser in detail.losers.iter().flat_map(|json| candidates(json.get())) {
+    for loser in detail.losers {
         let time = style::short(&loser.source_time.or(loser.observed_at).unwrap_or_default());
         line("lost", &format!("{}: {} ({time})", loser.origin, style::cut(&values(loser.values.get()), room)));
     }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::store::{HistoryFilter, HistoryRow, read};
 
 use super::args::HistoryArgs;
+use super::conflicts::{Candidate, candidates};
 use super::exit::{CliError, Exit};
 use super::find::find_record;
 use super::out::Out;
@@ -90,8 +91,36 @@ impl From<&HistoryRow> for Entry {
             rule: row.rule.clone(),
             before: row.before.as_deref().and_then(raw),
             after: row.after.as_deref().and_then(raw),
-            detail: row.detail.as_deref().and_then(raw),
+            detail: row.detail.as_deref().and_then(detail),
         }
+    }
+}
+
+/// What the engine notes down about a decision.
+#[derive(Deserialize)]
+struct Kept {
+    losers: Box<RawValue>,
+    tried: Vec<String>,
+}
+
+/// A decision's losers and the rules that were tried, as people and programs read them.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Tried {
+    /// Values that lost, whose they were, and when, RFC 3339.
+    #[serde(default)]
+    pub losers: Vec<Candidate>,
+    /// The rules of the chain that could not decide, with the reason.
+    #[serde(default)]
+    pub tried: Vec<String>,
+}
+
+/// The detail of a line, with times as everywhere.
+fn detail(kept: &str) -> Option<Box<RawValue>> {
+    match serde_json::from_str::<Kept>(kept) {
+        Ok(Kept { losers, tried }) => {
+            serde_json::value::to_raw_value(&Tried { losers: candidates(losers.get()), tried }).ok()
+        }
+        Err(_) => raw(kept),
     }
 }
 
@@ -328,5 +357,9 @@ mod tests {
         insta::assert_snapshot!(style::bare(&text(&history, 120)));
         assert_eq!(history[1].fields, ["street", "city"]);
         assert_eq!(history[7].fields, ["phone", "tags"]);
+        let lost = r#"{"losers":[{"origin":"local","values":[1.50],"source_time":null,"observed_at":1700000000000000}],"tried":["x: y"]}"#;
+        let shown = Entry::from(&HistoryRow { detail: Some(lost.to_owned()), ..row("phone", None, None, None) });
+        let expected = r#"{"losers":[{"origin":"local","values":[1.50],"source_time":null,"observed_at":"2023-11-14T22:13:20.000000Z"}],"tried":["x: y"]}"#;
+        assert_eq!(shown.detail.as_deref().map(RawValue::get), Some(expected), "times are written as everywhere");
     }
 }

@@ -155,10 +155,13 @@ fn halt_words(halt: &Halt) -> String {
         "create" => {
             format!("halted: {} would be created at {target}, the limit is {limit}", count(number, "record"))
         }
-        "unreadable" => format!(
-            "halted: {number} {of} at {target} have a value that cannot be read (did a field change its type?), the limit \
-             is {limit}; approved, they are set aside"
-        ),
+        what if what.starts_with("schema: ") => {
+            let field = what.trim_start_matches("schema: ");
+            format!(
+                "halted: {number} {of} at {target} show no value of `{field}` any more: was it renamed or retyped there? \
+                 Then change its mapping; the limit is {limit}"
+            )
+        }
         what => format!("halted: {number} {of} at {target}: {what}, the limit is {limit}"),
     }
 }

@@ -10,7 +10,7 @@ use super::push::{self, Ruled};
 use super::sides::{self, Present, Scene, Side, units};
 use super::{
     Blocked, CloseReason, Closed, Decision, Facts, Hub, LinkState, LocalChange, RecordPlan, Rule, Write, WriteOp,
-    fields,
+    fields, oscillation,
 };
 
 /// Decides about one record. Pure: the same facts under the same rules give the same plan (I18), and nothing in it
@@ -110,6 +110,10 @@ fn merge(scene: &Scene<'_>, existed: bool, may_write: bool, plan: &mut RecordPla
     plan.origins.append(&mut part.origins);
     plan.decisions.append(&mut part.decisions);
     plan.blocked.append(&mut part.blocked);
+    if may_write {
+        plan.turns.append(&mut part.turns);
+    }
+    plan.calmed.append(&mut part.calmed);
 }
 
 /// Rules every unit. An insert explains itself as a whole: only units that a policy or a person decided speak.
@@ -118,6 +122,7 @@ fn rule_fields<'a>(scene: &Scene<'a>, existed: bool, plan: &mut RecordPlan) -> (
     let mut ruled = Vec::new();
     for unit in units(scene.collection) {
         let ruling = fields::rule_unit(scene, &unit);
+        let ruling = if existed { oscillation::break_off(scene, &unit, ruling, plan) } else { ruling };
         for (&field, value) in unit.fields.iter().zip(&ruling.values) {
             let provenance = match &ruling.taken {
                 Some(taken) => (existed || !value.is_null()).then(|| taken.clone()),

@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use crate::record::{RecordId, Slot, Value};
 use crate::rules::{Collection, Origin};
 
+use super::{ConflictKind, Turn};
+
 /// Everything known about one record of one collection at the barrier: all pulls are done, nothing is committed.
 /// Ref values are local ids everywhere (translated before), or `Slot::Absent` while their parent is unknown here (then `parked` is set).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Facts {
     pub unreadable: Vec<usize>,
     /// Open conflicts of this record.
     pub frozen: Vec<Freeze>,
+    /// What was written over spokes' own words before, oldest first.
+    pub turns: Vec<Turn>,
     /// When the pass began: the time of local edits that carry none, and of decisions.
     pub now: DateTime<Utc>,
 }
@@ -160,6 +164,8 @@ pub enum Evidence {
 /// An open conflict, by which a field or group stands still.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freeze {
+    /// What it is about.
+    pub kind: ConflictKind,
     /// The fields that stand still (one, or a whole group); empty for a conflict about the record's existence.
     pub fields: Vec<usize>,
     /// The candidates when it was opened.

@@ -71,6 +71,7 @@ pub(super) fn rule_unit(scene: &Scene<'_>, unit: &Unit<'_>) -> Ruling {
         return Ruling { closed: over, ..rule_agreed(scene, unit, &says) };
     }
     let mut tried = Tried::new();
+    let freeze = freeze.filter(|freeze| freeze.kind != ConflictKind::Oscillation);
     if let Some(freeze) = freeze.filter(|freeze| freeze.resolution.is_some()) {
         match resolve(scene, unit, freeze, &says) {
             Ok((values, taken)) => {
@@ -80,10 +81,9 @@ pub(super) fn rule_unit(scene: &Scene<'_>, unit: &Unit<'_>) -> Ruling {
             Err(reason) => tried.push((Rule::Resolution, reason)),
         }
     }
-    let refused = !tried.is_empty();
     match rule_by_chain(scene, unit, &says, &mut tried) {
         Some(decided) => Ruling { closed: over, ..decided.ruling(scene, unit, &says, tried) },
-        None => stand_still(scene, unit, &says, freeze, refused, tried),
+        None => stand_still(scene, unit, &says, freeze, ConflictKind::Edit, tried),
     }
 }
 
@@ -238,14 +238,15 @@ fn policy_rule(policy: Policy) -> Rule {
 // ---- conflicts -------------------------------------------------------------------------------------------------------
 
 /// The unit is frozen: the hub keeps its value, and nothing of it moves anywhere. Says so only where that is news.
-fn stand_still(
+pub(super) fn stand_still(
     scene: &Scene<'_>,
     unit: &Unit<'_>,
     says: &[Say],
     freeze: Option<&Freeze>,
-    refused: bool,
+    kind: ConflictKind,
     tried: Tried,
 ) -> Ruling {
+    let refused = tried.iter().any(|(rule, _)| *rule == Rule::Resolution);
     let still = Ruling { frozen: true, ..Ruling::keep(scene.hub_of(unit)) };
     if !refused && freeze.is_some_and(|freeze| unmoved(scene, &unit.fields, freeze, says)) {
         return still;
@@ -255,7 +256,7 @@ fn stand_still(
     let hub = scene.hub_of(unit);
     let conflict = Conflict {
         fields: unit.fields.clone(),
-        kind: ConflictKind::Edit,
+        kind,
         base: agreed_once.then(|| hub_base(scene, unit, says)),
         candidates: candidates.clone(),
     };
@@ -282,7 +283,7 @@ fn unmoved(scene: &Scene<'_>, fields: &[usize], freeze: &Freeze, says: &[Say]) -
 }
 
 /// A person's choice, provided that it was made on what the sides still say (else it would override what nobody saw).
-fn resolve(
+pub(super) fn resolve(
     scene: &Scene<'_>,
     unit: &Unit<'_>,
     freeze: &Freeze,

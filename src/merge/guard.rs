@@ -30,29 +30,15 @@ pub struct Counts {
     pub updates: u64,
     /// Records to delete.
     pub deletes: u64,
-    /// Linked records that were seen with a value that cannot be read, and that were not set aside for it before.
-    pub unreadable: u64,
 }
 
 /// Of linked records, unless the rules say otherwise.
 const DELETE_SHARE_DEFAULT: f64 = 0.05;
 
-/// Of linked records: more that cannot be read all at once are no bad records but another kind of field.
-const UNREADABLE_SHARE: f64 = 0.2;
-/// Fewer are set aside without a word.
-const UNREADABLE_MIN: u64 = 5;
-
 impl Tally {
     /// Before any plan is added; `bindings` in the collection's order.
     pub fn new(local: Counts, bindings: Vec<Counts>) -> Self {
         Self { local, bindings }
-    }
-
-    /// Notes that a record at a binding was found unreadable.
-    pub fn add_unreadable(&mut self, binding: usize) {
-        if let Some(counts) = self.bindings.get_mut(binding) {
-            counts.unreadable += 1;
-        }
     }
 
     /// Adds one record's plan.
@@ -101,8 +87,6 @@ impl Tally {
 ///   before the pass trips at more than ⌈s × total⌉, so that one record of a small set may always change: under the
 ///   default 5 % of deletes that is 1 of 10, 1 of 20, 2 of 21, 5 of 100. A share of nothing (an initial load) is no limit.
 ///   Without a declared limit, deletes have 5 % and the others none.
-/// - **unreadable**: at least 5 linked records, and more than 20 %, came with a value that cannot be read, as when a field
-///   changes its type. Once approved they are set aside and count no more.
 /// - Inserts into the local table are never limited, because they destroy nothing.
 pub fn check(collection: &Collection, tally: &Tally) -> Vec<Halt> {
     let mut halts = Vec::new();
@@ -126,10 +110,6 @@ fn check_target(collection: &Collection, target: &Origin, counts: &Counts, halts
         Origin::Local => 0,
         Origin::Upstream(_) => counts.creates,
     };
-    let unreadable = Limit::Share(UNREADABLE_SHARE);
-    if counts.unreadable >= UNREADABLE_MIN && exceeds(unreadable, counts.unreadable, counts.total) {
-        halt("unreadable", counts.unreadable, written(unreadable));
-    }
     let limits = &collection.limits;
     let checks = [
         ("delete", counts.deletes, limits.delete.or(Some(Limit::Share(DELETE_SHARE_DEFAULT)))),

@@ -5,7 +5,7 @@
 use crate::record::{RecordId, Slot, Value};
 use crate::rules::Origin;
 
-use super::{Candidate, Evidence, LinkState, Provenance};
+use super::{Candidate, Evidence, LinkState, Provenance, Turn};
 
 /// What is to be done about one record. Empty lists mean: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub struct RecordPlan {
     pub decisions: Vec<Decision>,
     /// Fields that stand still at one binding, because they cannot be read or said there.
     pub blocked: Vec<Blocked>,
+    /// What is written over spokes' own words.
+    pub turns: Vec<Turn>,
+    /// Fields whose turns before do not count any more.
+    pub calmed: Vec<usize>,
     /// The record is set aside whole, with the reason.
     pub quarantine: Option<String>,
 }
@@ -106,11 +110,13 @@ pub struct Conflict {
 }
 
 /// What a conflict is about.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictKind {
     /// Both sides changed a field or group.
     Edit,
+    /// Two sides take each other's value of a field or group back again and again.
+    Oscillation,
     /// One side changed, the other deleted.
     UpdateVsDelete,
     /// A delete waits for a person (`on_remote_delete = "queue"`).

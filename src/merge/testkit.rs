@@ -251,6 +251,7 @@ pub fn facts(collection: &Collection, row: &str, spokes: &[&str]) -> Facts {
         spokes: spokes.iter().map(|shorthand| spoke(collection, shorthand)).collect(),
         unreadable: Vec::new(),
         frozen: Vec::new(),
+        turns: Vec::new(),
         now: at(60),
     }
 }
@@ -261,7 +262,7 @@ pub fn candidate(origin: &str, values: Vec<Value>) -> Candidate {
 
 /// The freeze that a plan's conflict becomes, with a person's choice.
 pub fn freeze(conflict: &Conflict, resolution: Option<Resolution>) -> Freeze {
-    Freeze { fields: conflict.fields.clone(), candidates: conflict.candidates.clone(), resolution }
+    Freeze { kind: conflict.kind, fields: conflict.fields.clone(), candidates: conflict.candidates.clone(), resolution }
 }
 
 // ---- plans as lines ----------------------------------------------------------------------------------------------------

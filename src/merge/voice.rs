@@ -16,8 +16,10 @@ impl Scene<'_> {
             .iter()
             .map(|&field| self.voice(field))
             .max_by(|left, right| {
-                let key = |voice: &Provenance| (voice.origin == Origin::Local, voice.source_time);
-                key(left).cmp(&key(right)).then_with(|| right.origin.cmp(&left.origin))
+                // Times of different hosts are never compared here: that is for policies that are about time (s57).
+                let local = |voice: &Provenance| voice.origin == Origin::Local;
+                let trusted = self.rank(&right.origin).cmp(&self.rank(&left.origin));
+                local(left).cmp(&local(right)).then(trusted).then(left.source_time.cmp(&right.source_time))
             })
             .unwrap_or(self.local_now());
         Say {

@@ -21,7 +21,7 @@ use super::intend;
 use super::observe;
 use super::refusal::note_refused;
 use super::report::{Change, Counts, FieldChange};
-use super::wire;
+use super::{turns, wire};
 
 /// What applying one plan amounted to.
 #[derive(Debug, Default)]
@@ -63,6 +63,7 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
     note_ignored(tx, pass, found)?;
     apply_origins(tx, pass, found, plan)?;
     apply_conflicts(tx, pass, found, plan, &mut applied)?;
+    turns::save(tx, pass, found, plan)?;
     applied.notes = note_refused(tx, pass, found, plan)?;
     for decision in &plan.decisions {
         remember(tx, pass, found, decision)?;
@@ -72,6 +73,10 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
         tx.drop_intent(key)?;
     }
     intend::intend(tx, pass, found, plan, &mut applied)?;
+    for (at, reason) in &found.waiting {
+        intend::set_aside(tx, pass, found, *at, "parked", reason, "")?;
+        look_again(tx, pass, &found.record)?;
+    }
     Ok(applied)
 }
 
@@ -369,17 +374,12 @@ fn apply_conflicts(
 }
 
 fn conflict_row(pass: &Pass, found: &Gathered, conflict: &Conflict) -> ConflictRow {
-    let kind = match &conflict.kind {
-        ConflictKind::Edit => "edit",
-        ConflictKind::UpdateVsDelete => "update_vs_delete",
-        ConflictKind::DeleteQueued => "delete_queued",
-    };
     ConflictRow {
         id: 0,
         collection: pass.collection.name.clone(),
         record: found.record.clone(),
         fields: field_names(pass, &conflict.fields),
-        kind: kind.into(),
+        kind: wire::kind_name(conflict.kind).into(),
         base: conflict.base.as_deref().map(|values| wire::values_to_json(values).to_string()),
         candidates: wire::candidates_to_text(&conflict.candidates),
         resolution: None,
@@ -398,8 +398,13 @@ fn conflict_change(pass: &Pass, found: &Gathered, conflict: &Conflict) -> Change
             format!("{} says {}", side.origin.name(), values.join(", "))
         })
         .collect();
-    let mut told = change(pass, found, "local", "conflict", Vec::new(), Some(sides.join("; ")));
-    told.conflict = Some(conflict.kind.clone());
+    let sides = sides.join("; ");
+    let note = match conflict.kind {
+        ConflictKind::Oscillation => format!("each takes the other's value back, again and again: {sides}"),
+        ConflictKind::Edit | ConflictKind::UpdateVsDelete | ConflictKind::DeleteQueued => sides,
+    };
+    let mut told = change(pass, found, "local", "conflict", Vec::new(), Some(note));
+    told.conflict = Some(conflict.kind);
     told.fields = conflict
         .fields
         .iter()
@@ -408,7 +413,7 @@ fn conflict_change(pass: &Pass, found: &Gathered, conflict: &Conflict) -> Change
             field: field.name.clone(),
             before: None,
             after: None,
-            rule: "manual".into(),
+            rule: if conflict.kind == ConflictKind::Oscillation { "oscillation" } else { "manual" }.into(),
             winner: None,
         })
         .collect();

@@ -9,17 +9,18 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::merge::drift::{self, Drift};
 use crate::merge::guard::{self, Tally};
-use crate::merge::{self, Evidence, Halt, Hub, RecordPlan, Seen};
+use crate::merge::{self, Evidence, Halt, Hub, LocalChange, RecordPlan, Seen};
 use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
-use crate::store::{
-    ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineFilter, QuarantineRow, Staged, StagedKind, StoreError, Tx, View,
-};
+use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Contact, LostCreates, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
+use super::cycle;
 use super::gather::{self, Barrier, Gathered};
+use super::observe;
 use super::report::{Change, Counts, PassReport};
 use super::settle;
 
@@ -79,6 +80,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         order,
         round: Round { planned: vec![Counts::default(); pass.collection.bindings.len()], ..Round::default() },
         tally: order.before.clone(),
+        drift: Drift::default(),
         digest: Digest256::default(),
         contested: BTreeMap::new(),
     };
@@ -95,7 +97,8 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     let approved = order.approved.as_deref() == Some(round.fingerprint.as_str());
     if order.guarded && !(approved && order.supposed_gone.is_empty()) {
         round.halts.clone_from(&order.halts);
-        let more = guard::check(&pass.collection, &work.tally);
+        let mut more = guard::check(&pass.collection, &work.tally);
+        more.extend(work.drift.halts(&pass.collection, &order.before));
         let told = |halt: &Halt| order.halts.iter().any(|one| one.target == halt.target && one.what == halt.what);
         round.halts.extend(more.into_iter().filter(|halt| !told(halt)));
     }
@@ -147,8 +150,14 @@ fn told_stably(view: &dyn View, pass: &Pass, found: &Gathered, plan: &RecordPlan
     for (at, field) in pass.collection.fields.iter().enumerate() {
         if refers_here(&field.domain.ty) {
             let row = view.row(&pass.collection, &found.record)?.unwrap_or_default();
-            if let Some(Value::Ref(id)) = row.get(at).and_then(Slot::value) {
-                fresh.push(RecordId(id.clone()));
+            let now = match &plan.local {
+                LocalChange::Update(values) => values.iter().find(|(field, _)| *field == at).map(|(_, value)| value),
+                LocalChange::None | LocalChange::Insert(_) | LocalChange::Delete => None,
+            };
+            for value in [row.get(at).and_then(Slot::value), now].into_iter().flatten() {
+                if let Value::Ref(id) = value {
+                    fresh.push(RecordId(id.clone()));
+                }
             }
         }
     }
@@ -226,6 +235,7 @@ struct Work<'a> {
     order: &'a Order,
     round: Round,
     tally: Tally,
+    drift: Drift,
     digest: Digest256,
     /// Local records that a stranger at a binding may be, and nobody can say: nothing is created there for them.
     contested: BTreeMap<(RecordId, usize), String>,
@@ -354,10 +364,19 @@ impl Work<'_> {
     }
 
     fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged, lost: &LostCreates) -> Result<(), StoreError> {
-        let contact = match staged.kind {
-            StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw, Stranger::Raw, lost)?,
-            StagedKind::Gone(_) => Contact::Ignored,
+        let meet = |view: &dyn View, left_out: &[usize]| match staged.kind {
+            StagedKind::Record => {
+                contact::meet(view, self.pass, at, staged, &staged.raw, Stranger::Raw, (lost, left_out))
+            }
+            StagedKind::Gone(_) => Ok(Contact::Ignored),
         };
+        let mut contact = meet(tx, &[])?;
+        if matches!(contact, Contact::Parked(_)) {
+            let left_out = cycle::left_out_here(tx, self.pass, at, staged)?;
+            if !left_out.is_empty() {
+                contact = meet(tx, &left_out)?;
+            }
+        }
         if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {
             let subject = remote_subject(&staged.remote_id);
             tx.clear_quarantine(&self.pass.collection.name, self.pass.upstream(at), &subject)?;
@@ -511,8 +530,8 @@ impl Work<'_> {
                 spoke.blocked.get_or_insert_with(|| format!("{remote_id} there may be this record"));
             }
         }
-        self.count_unreadable(tx, &found)?;
         self.note_unreadable(tx, &found)?;
+        self.note_drift(tx, &found)?;
         let plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
             RecordPlan::default()
         } else {
@@ -525,26 +544,17 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Values that cannot be read count for the guard, unless they were set aside in an earlier pass.
-    fn count_unreadable(&mut self, tx: &dyn Tx, found: &Gathered) -> Result<(), StoreError> {
-        for (at, spoke) in found.facts.spokes.iter().enumerate().filter(|(_, spoke)| spoke.link.is_some()) {
-            let is_bad = |slot: &Slot| matches!(slot, Slot::Bad(_));
-            let bad = matches!(&spoke.seen, Seen::Record(observed) if observed.slots.iter().any(is_bad));
-            if bad && !self.was_set_aside(tx, at, &found.record)? {
-                self.tally.add_unreadable(at);
+    /// Counts which fields a record lost since it was seen last.
+    fn note_drift(&mut self, view: &dyn View, found: &Gathered) -> Result<(), StoreError> {
+        for (at, link) in found.links.iter().enumerate() {
+            let (Some(link), Some(Some(_fresh))) = (link, found.staged.get(at)) else { continue };
+            let Some(Seen::Record(now)) = found.facts.spokes.get(at).map(|spoke| &spoke.seen) else { continue };
+            if !drift::suspects(&self.pass.collection, at, now).is_empty() {
+                let before = observe::base_slots(view, self.pass, at, &link.raw)?;
+                self.drift.add(&self.pass.collection, at, &before, now);
             }
         }
         Ok(())
-    }
-
-    fn was_set_aside(&self, tx: &dyn Tx, at: usize, record: &RecordId) -> Result<bool, StoreError> {
-        let filter = QuarantineFilter {
-            collection: Some(self.pass.collection.name.clone()),
-            upstream: Some(self.pass.upstream(at).to_owned()),
-            subject: Some(local_subject(record)),
-            limit: 1,
-        };
-        Ok(tx.quarantined(&filter)?.iter().any(|row| row.pass < self.pass.id))
     }
 
     /// Observations that wait or cannot be read are named; they keep their place in staging.

@@ -162,7 +162,8 @@ pub fn lost_creates(view: &dyn View, pass: &Pass, binding: usize) -> Result<Vec<
     }
 }
 
-/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`.
+/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`. References by
+/// the fields `left_out` wait for nobody: the record comes in without them.
 pub fn meet(
     view: &dyn View,
     pass: &Pass,
@@ -170,14 +171,14 @@ pub fn meet(
     staged: &Staged,
     raw: &[u8],
     stranger: Stranger,
-    lost: &LostCreates,
+    (lost, left_out): (&LostCreates, &[usize]),
 ) -> Result<Contact, StoreError> {
     let (version, at) = (staged.version.clone(), time(staged.observed_at));
     let mapped = match stranger {
         Stranger::Ready(newborn) => {
             return Ok(match identify(view, pass, binding, &newborn.match_texts, lost)? {
                 Identity::Unmatched => Contact::New(newborn),
-                found => known(found),
+                found => met(found),
             });
         }
         Stranger::Mapped(mapped) => mapped,
@@ -188,7 +189,9 @@ pub fn meet(
         },
     };
     let record = RecordId(crate::clock::new_id(pass.clock.as_ref()));
-    let observation = match observe::read_mapped(view, pass, binding, mapped, Some(&record), version, at)? {
+    let said = mapped.slots.clone();
+    let known = observe::Known { own: Some(&record), left_out };
+    let observation = match observe::read_mapped(view, pass, binding, mapped, known, version, at)? {
         Read::Ready(Seen::Record(observation)) => observation,
         Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_)) => return Ok(Contact::Ignored),
         Read::Parked(reason) => return Ok(Contact::Parked(reason)),
@@ -196,12 +199,23 @@ pub fn meet(
     };
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);
     Ok(match identify(view, pass, binding, &texts, lost)? {
-        Identity::Unmatched => decide(pass, binding, record, observation, texts),
-        found => known(found),
+        Identity::Unmatched => {
+            // What was left out was never agreed on, whatever the raw record says of it as soon as its parent is here.
+            let mut shown = observation.slots.clone();
+            for &field in left_out {
+                if let (Some(to), Some(from), Some(Slot::Absent)) =
+                    (shown.get_mut(field), said.get(field), observation.slots.get(field))
+                {
+                    to.clone_from(from);
+                }
+            }
+            decide(pass, binding, record, observation, (&shown, texts))
+        }
+        found => met(found),
     })
 }
 
-fn known(identity: Identity) -> Contact {
+fn met(identity: Identity) -> Contact {
     match identity {
         Identity::One(record) => Contact::Matched(record),
         Identity::Ambiguous(records) => Contact::Queued { reason: ambiguous(&records), records },
@@ -273,7 +287,7 @@ fn decide(
     binding: usize,
     record: RecordId,
     observation: Observation,
-    match_texts: Vec<Option<String>>,
+    (shown, match_texts): (&[Slot], Vec<Option<String>>),
 ) -> Contact {
     let (version, updated_at) = (observation.version.clone(), observation.updated_at.map(|at| at.timestamp_micros()));
     let slots = observation.slots.clone();
@@ -293,9 +307,9 @@ fn decide(
             (*hub, *remote) = (None, Slot::Absent);
         }
     }
-    let shown = slots.iter().map(|slot| !matches!(slot, Slot::Absent | Slot::Value(Value::Null)));
-    let unsettled = shown.zip(&pair.remote).any(|(shown, remote)| shown && matches!(remote, Slot::Absent));
-    let packed = base::pack(&pass.collection, &slots, &pair);
+    let filled = shown.iter().map(|slot| !matches!(slot, Slot::Absent | Slot::Value(Value::Null)));
+    let unsettled = filled.zip(&pair.remote).any(|(filled, remote)| filled && matches!(remote, Slot::Absent));
+    let packed = base::pack(&pass.collection, shown, &pair);
     Contact::New(Newborn { record: Some(record), values, packed, match_texts, version, unsettled, updated_at })
 }
 
@@ -369,6 +383,7 @@ fn first_facts(pass: &Pass, binding: usize, observation: Observation) -> Facts {
         spokes,
         unreadable: Vec::new(),
         frozen: Vec::new(),
+        turns: Vec::new(),
         now: pass.now,
     }
 }

@@ -17,6 +17,8 @@ use crate::store::{BindingKey, CollectionKey, MappingKey, Micros, StoreError, Tx
 pub struct Pass {
     /// Randomness for ids; the time of the pass is `now`.
     pub clock: Arc<dyn Clock>,
+    /// All rules that the pass began with.
+    pub ruleset: Arc<Ruleset>,
     /// The collection.
     pub collection: Arc<Collection>,
     /// Its key in the store.
@@ -41,7 +43,7 @@ impl Pass {
     /// Registers everything the pass names. `id` is 0 until the pass is recorded.
     pub fn register(
         tx: &mut dyn Tx,
-        rules: &Ruleset,
+        rules: &Arc<Ruleset>,
         collection: &Arc<Collection>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
@@ -69,6 +71,7 @@ impl Pass {
         let plain = collection.bindings.iter().map(|binding| merge::is_plain(collection, binding)).collect();
         Ok(Self {
             clock,
+            ruleset: Arc::clone(rules),
             collection: Arc::clone(collection),
             key,
             bindings,

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what happens inside each phase.
 //!
-//! A pass: settle what is unknown → pull every binding (the barrier) → absence → decide, guard and commit in one
+//! A pass: settle what is unknown → pull every binding (the barrier) → floor, absence → decide, guard and commit in one
 //! transaction → push → settle. Where a push was overtaken, decide and push again, a few times at most.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use crate::upstream::{Client, Kept};
 use super::absence;
 use super::commit::{self, Order, Round};
 use super::context::Pass;
+use super::floor;
 use super::gather::Barrier;
 use super::pull::{self, Pulled};
 use super::push;
@@ -292,9 +293,13 @@ impl Run<'_> {
         }
         let approved = self.approval().await?;
         let pulled = self.pull().await?;
+        self.floor().await?;
         let absent = self.absence(&pulled, approved.is_some()).await?;
         let mut through = self.barrier.blocked.iter().all(Option::is_none);
         for round in 0..ROUNDS_MAX {
+            if round > 0 {
+                self.floor().await?;
+            }
             let Some(result) = self.decide(round, approved.as_deref(), &absent).await? else { return Ok(()) };
             through |= approved.as_ref() == Some(&result.fingerprint);
             self.account(result, round);
@@ -360,6 +365,21 @@ impl Run<'_> {
             }
         }
         Ok(all)
+    }
+
+    /// Listings that lag behind what is known, most often behind our own writes, say nothing new.
+    async fn floor(&mut self) -> Result<(), StoreError> {
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).cloned() else { continue };
+            let failed = floor::keep_out_what_is_older(self.engine.store.as_ref(), &client, &self.pass, at).await?;
+            if let (Some(reason), Some(blocked)) = (failed, self.barrier.blocked.get_mut(at)) {
+                if let Some(report) = self.report.upstreams.get_mut(at) {
+                    report.error.get_or_insert_with(|| reason.clone());
+                }
+                blocked.get_or_insert(reason);
+            }
+        }
+        Ok(())
     }
 
     async fn absence(&mut self, pulled: &[Pulled], approved: bool) -> Result<Absent, StoreError> {

@@ -14,7 +14,7 @@ use crate::store::{
 use super::base::{self, Pair};
 use super::context::{Pass, time, unchanged_fields};
 use super::observe::{self, Read};
-use super::wire;
+use super::{turns, wire};
 
 /// One record with the rows its facts came from.
 pub struct Gathered {
@@ -42,6 +42,8 @@ pub struct Gathered {
     pub ignored: Vec<(usize, Vec<usize>)>,
     /// Observations that must wait, by binding position, with the reason.
     pub parked: Vec<(usize, String)>,
+    /// What is known of a spoke refers to a record that is not here (it came in without that), by binding position.
+    pub waiting: Vec<(usize, String)>,
     /// Observations that cannot be read, by binding position.
     pub broken: Vec<(usize, String)>,
     /// Fields whose local column holds what their type forbids.
@@ -95,6 +97,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
             origins: load_origins(view, pass, record, &links)?,
             spokes: Vec::with_capacity(count),
             unreadable: bad_local.iter().map(|(field, _)| *field).collect(),
+            turns: turns::load(view, pass, record)?,
             frozen: conflicts.iter().map(|row| freeze(pass, row)).collect::<Result<_, _>>()?,
             now: pass.now,
         },
@@ -108,6 +111,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         answered: Vec::new(),
         ignored: Vec::new(),
         parked: Vec::new(),
+        waiting: Vec::new(),
         broken: Vec::new(),
         bad_local,
     };
@@ -234,15 +238,19 @@ fn load_spoke(
         && matches!(seen, Seen::Same)
         && !row.raw.is_empty()
         && !row.is_outdated()
-        && let Read::Ready(Seen::Record(observation)) =
-            observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
     {
-        // While a conflict is open, "as at the base" would be taken for "as when the conflict was opened".
-        seen = if found.facts.frozen.is_empty() {
-            Seen::of(&pass.collection, &link, observation)
-        } else {
-            Seen::Record(observation)
-        };
+        match observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))? {
+            Read::Ready(Seen::Record(observation)) => {
+                // While a conflict is open, "as at the base" would be taken for "as when the conflict was opened".
+                seen = if found.facts.frozen.is_empty() {
+                    Seen::of(&pass.collection, &link, observation)
+                } else {
+                    Seen::Record(observation)
+                };
+            }
+            Read::Parked(reason) => found.waiting.push((at, reason)),
+            Read::Ready(_) | Read::Broken(_) => {}
+        }
     }
     Ok((Spoke { link: Some(link), seen, blocked }, Some(pair)))
 }
@@ -371,5 +379,5 @@ fn freeze(pass: &Pass, row: &ConflictRow) -> Result<Freeze, StoreError> {
         Some(text) => wire::resolution_from_text(&pass.collection, &fields, text)?,
         None => None,
     };
-    Ok(Freeze { fields, candidates, resolution })
+    Ok(Freeze { kind: wire::conflict_kind(&row.kind), fields, candidates, resolution })
 }

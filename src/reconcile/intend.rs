@@ -14,6 +14,7 @@ use super::apply::{self, Applied};
 use super::base;
 use super::commit::hex;
 use super::context::{Pass, local_subject};
+use super::cycle;
 use super::gather::Gathered;
 use super::observe;
 use super::report::{Change, Counts};
@@ -92,9 +93,11 @@ fn shape(
     let (op, values) = parts(write);
     let mut values = values.to_vec();
     if op == SendOp::Create {
-        // What refers to itself is created without that, and gets it as soon as it is there (s53).
+        // What refers to itself, or in a circle, is created without that, and gets it as soon as all are there (s53).
+        let left_out = cycle::left_out_there(tx, pass, at, &found.record, &values)?;
         let count = values.len();
-        values.retain(|(_, value)| !matches!(value, Value::Ref(id) if *id == found.record.0));
+        let is_own = |value: &Value| matches!(value, Value::Ref(id) if *id == found.record.0);
+        values.retain(|(field, value)| !is_own(value) && !left_out.contains(field));
         if values.len() < count {
             apply::look_again(tx, pass, &found.record)?;
         }

@@ -12,6 +12,8 @@ mod pull;
 
 mod absence;
 mod contact;
+mod cycle;
+mod floor;
 mod observe;
 
 mod base;
@@ -23,6 +25,7 @@ mod apply;
 mod intend;
 mod refusal;
 mod still;
+mod turns;
 
 mod push;
 mod settle;

@@ -29,7 +29,10 @@ pub fn read_staged(view: &dyn View, pass: &Pass, binding: usize, staged: &Staged
             let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
             let (version, at) = (staged.version.clone(), time(staged.observed_at));
             match rules.mapper.read(&staged.raw) {
-                Ok(mapped) => read_mapped(view, pass, binding, mapped, staged.record.as_ref(), version, at),
+                Ok(mapped) => {
+                    let known = Known { own: staged.record.as_ref(), left_out: &[] };
+                    read_mapped(view, pass, binding, mapped, known, version, at)
+                }
                 Err(error) => Ok(Read::Broken(error.to_string())),
             }
         }
@@ -47,19 +50,27 @@ pub fn read_raw(
 ) -> Result<Read, StoreError> {
     let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
     match rules.mapper.read(raw) {
-        Ok(mapped) => read_mapped(view, pass, binding, mapped, None, version, observed_at),
+        Ok(mapped) => read_mapped(view, pass, binding, mapped, Known::default(), version, observed_at),
         Err(error) => Ok(Read::Broken(error.to_string())),
     }
 }
 
-/// The same for a record that was mapped already. `own` is the local record that it is or becomes, where its link does not
-/// say so yet: what refers to itself waits for nobody.
+/// What is known about a record's references beside links.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// The local record that it is or becomes, where its link does not say so yet: what refers to itself waits for nobody.
+    pub own: Option<&'a RecordId>,
+    /// References that are left out where their parents are not here.
+    pub left_out: &'a [usize],
+}
+
+/// The same for a record that was mapped already.
 pub fn read_mapped(
     view: &dyn View,
     pass: &Pass,
     binding: usize,
     mapped: Mapped,
-    own: Option<&RecordId>,
+    known: Known<'_>,
     version: Option<String>,
     observed_at: DateTime<Utc>,
 ) -> Result<Read, StoreError> {
@@ -67,9 +78,10 @@ pub fn read_mapped(
         return Ok(Read::Ready(Seen::Gone(Evidence::Tombstone)));
     }
     let mut slots = mapped.slots;
-    let own = own.map(|own| (mapped.id.as_str(), own));
-    if let Some(missing) = to_local(view, pass, binding, own, &mut slots)? {
-        return Ok(Read::Parked(missing));
+    let own = known.own.map(|own| (mapped.id.as_str(), own));
+    let missing = to_local(view, pass, binding, own, &mut slots)?;
+    if let Some((_, reason)) = missing.into_iter().find(|(field, _)| !known.left_out.contains(field)) {
+        return Ok(Read::Parked(reason));
     }
     let observation =
         Observation { slots, version: version.or(mapped.version), updated_at: mapped.updated_at, observed_at };
@@ -94,15 +106,16 @@ pub fn base_slots(view: &dyn View, pass: &Pass, binding: usize, raw: &[u8]) -> R
     Ok(slots)
 }
 
-/// Translates references from remote to local ids, in place. Returns what is missing, if a parent is not known here.
+/// Translates references from remote to local ids, in place. Returns the fields whose parents are not known here, with reasons.
+/// A parent that is not linked yet, but was matched in this pass, is known.
 fn to_local(
     view: &dyn View,
     pass: &Pass,
     binding: usize,
     own: Option<(&str, &RecordId)>,
     slots: &mut [Slot],
-) -> Result<Option<String>, StoreError> {
-    let mut missing = None;
+) -> Result<Vec<(usize, String)>, StoreError> {
+    let mut missing = Vec::new();
     for (at, field) in pass.collection.fields.iter().enumerate() {
         let FieldType::Ref { to } = &field.domain.ty else { continue };
         let Some(slot) = slots.get_mut(at) else { continue };
@@ -117,20 +130,16 @@ fn to_local(
             continue;
         }
         let known = view.known(parent, &[remote_id.as_str()])?.into_iter().next().flatten();
-        let link = match known {
-            Some(known) => view.link(known.link)?,
-            None => None,
+        let record = match known {
+            Some(known) => view.link(known.link)?.map(|link| link.record),
+            None => view.staged(parent, remote_id)?.and_then(|staged| staged.record),
         };
-        if let Some(link) = link {
-            *slot = Slot::Value(Value::Ref(link.record.0));
+        if let Some(record) = record {
+            *slot = Slot::Value(Value::Ref(record.0));
         } else {
-            missing.get_or_insert_with(|| {
-                format!(
-                    "{} refers to {to} {remote_id} of {}, which is not here yet",
-                    field.name,
-                    pass.upstream(binding)
-                )
-            });
+            let upstream = pass.upstream(binding);
+            let reason = format!("{} refers to {to} {remote_id} of {upstream}, which is not here yet", field.name);
+            missing.push((at, reason));
             *slot = Slot::Absent;
         }
     }
@@ -138,7 +147,7 @@ fn to_local(
 }
 
 /// Whether the remote record can be referred to: out of scope it exists as well.
-fn is_there(state: LinkState) -> bool {
+pub fn is_there(state: LinkState) -> bool {
     match state {
         LinkState::Live | LinkState::OutOfScope => true,
         LinkState::Deleted | LinkState::Detached => false,

@@ -10,13 +10,12 @@ use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
-use crate::store::{DirtyOp, Known, LinkId, LinkRow, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
+use crate::store::{DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 use crate::upstream::Page;
 
 use super::contact::{self, Arrival, Contact, LostCreates, Newborn, Stranger};
 use super::context::{Pass, remote_subject};
 use super::cursor::Cursor;
-use super::gather::VISIBILITY;
 
 /// Why a record is set aside that was cut down on its way here.
 const TOO_LARGE: &str = "the record is too large for the rest of its page: the page is over `body_max`, and this record takes more than a quarter of it";
@@ -333,14 +332,11 @@ impl PageJob {
             if link.state == LinkState::Deleted && xxh3_64(&link.raw) == entry.fingerprint {
                 return Ok(None);
             }
-            if self.is_older(&link, raw, staged.observed_at) {
-                return Ok(None);
-            }
             staged.record = Some(link.record);
         } else if self.eager {
             let contact = match stranger {
                 Stranger::Ready(newborn) if self.alone => Contact::New(newborn),
-                stranger => contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger, lost)?,
+                stranger => contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger, (lost, &[]))?,
             };
             match contact {
                 Contact::New(newborn) => return Ok(Some(newborn)),
@@ -361,25 +357,6 @@ impl PageJob {
         staged.raw = raw.to_vec();
         tx.stage(&staged)?;
         Ok(None)
-    }
-
-    /// A listing may lag behind a write of ours, or behind a point read: what it shows under a lower version number, no later
-    /// by the record's own time, is how the record was before (the version floor). Only for a while: then the listing has
-    /// caught up, and a version that is still lower is one that began anew.
-    fn is_older(&self, link: &LinkRow, raw: &[u8], observed_at: Micros) -> bool {
-        let settled = VISIBILITY.num_microseconds().unwrap_or(0);
-        if link.state != LinkState::Live || observed_at - link.observed_at > settled {
-            return false;
-        }
-        let Some(mapped) = self.pass.rules(self.binding).and_then(|rules| rules.mapper.read(raw).ok()) else {
-            return false;
-        };
-        let number = |version: Option<&str>| version?.parse::<u64>().ok();
-        let below = number(mapped.version.as_deref())
-            .zip(number(link.version.as_deref()))
-            .is_some_and(|(shown, known)| shown < known);
-        let later = mapped.updated_at.map(|at| at.timestamp_micros()) > link.updated_at;
-        below && !later
     }
 
     fn quarantine(&self, tx: &mut dyn Tx, subject: &str, fingerprint: u64, reason: &str) -> Result<(), StoreError> {

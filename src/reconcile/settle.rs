@@ -367,8 +367,10 @@ fn done(
     if let (true, Some(remote)) = (more, remote) {
         stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
     }
-    // Whatever was edited here or elsewhere while the write was under way is decided on again; usually that is nothing.
-    Ok(Outcome::Done { op, again: more })
+    // Whatever was edited here or elsewhere while the write was under way is decided on again, and what a create had to
+    // leave out follows; usually that is nothing.
+    let follows = op == SendOp::Create && tx.dirty(pass.key, &intent.record)?.is_some();
+    Ok(Outcome::Done { op, again: more || follows })
 }
 
 /// The refusal of a part of a write is bound to what would be sent for that part alone.

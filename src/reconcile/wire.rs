@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::merge::{Candidate, Resolution, Rule};
+use crate::merge::{Candidate, ConflictKind, Resolution, Rule};
 use crate::record::{Json, Value};
 use crate::rules::{Collection, Origin};
 use crate::store::{Micros, StoreError};
@@ -126,4 +126,20 @@ fn evidence_name(evidence: crate::merge::Evidence) -> &'static str {
 
 fn parse(what: &str, text: &str) -> Result<Json, StoreError> {
     Json::parse(text.as_bytes()).map_err(|error| StoreError::State { what: what.into(), reason: error.to_string() })
+}
+
+/// What a conflict is about, as the store and people are told.
+pub fn kind_name(kind: ConflictKind) -> &'static str {
+    match kind {
+        ConflictKind::Edit => "edit",
+        ConflictKind::Oscillation => "oscillation",
+        ConflictKind::UpdateVsDelete => "update_vs_delete",
+        ConflictKind::DeleteQueued => "delete_queued",
+    }
+}
+
+/// The inverse of [`kind_name`].
+pub fn conflict_kind(name: &str) -> ConflictKind {
+    let all = [ConflictKind::Oscillation, ConflictKind::UpdateVsDelete, ConflictKind::DeleteQueued];
+    all.into_iter().find(|kind| kind_name(*kind) == name).unwrap_or(ConflictKind::Edit)
 }

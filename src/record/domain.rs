@@ -78,8 +78,8 @@ impl Domain {
         Self { ty, normalize: Vec::new(), one_of: None }
     }
 
-    /// The representative of the value's equality class: normalised text, decimals at scale, datetimes at microseconds,
-    /// JSON with sorted keys and canonical numbers. Idempotent.
+    /// The representative of the value's equality class: normalised text, decimals at scale, datetimes at microseconds, keyed
+    /// lists by key, JSON with sorted keys and canonical numbers. Idempotent.
     pub fn canonical(&self, value: &Value) -> Value {
         match value {
             Value::Text(text) => Value::Text(self.normalized(text).into_owned()),
@@ -95,7 +95,13 @@ impl Domain {
             Value::Datetime(at) => Value::Datetime(time::to_micros(*at)),
             Value::Json(Json::Null) => Value::Null,
             Value::Json(json) => Value::Json(json.canonical()),
-            Value::List(items) => Value::List(items.iter().map(Json::canonical).collect()),
+            Value::List(items) => {
+                let mut items: Vec<Json> = items.iter().map(Json::canonical).collect();
+                if let FieldType::List { key: Some(key) } = &self.ty {
+                    items.sort_by_cached_key(|item| key.get(item).map(Json::to_string));
+                }
+                Value::List(items)
+            }
             Value::Null | Value::Integer(_) | Value::Real(_) | Value::Boolean(_) | Value::Date(_) | Value::Ref(_) => {
                 value.clone()
             }

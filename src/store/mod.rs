@@ -159,7 +159,12 @@ pub trait View {
     /// Provenance of a record: per field name, `""` for the default of the whole record.
     fn origins(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<OriginRow>, StoreError>;
 
+    /// The rings of what was written over an upstream's own word, by binding and field.
+    fn turns(&self, record: &RecordId) -> Result<Vec<TurnsRow>, StoreError>;
+
     // -- staging --
+    /// One staged observation.
+    fn staged(&self, binding: BindingKey, remote_id: &str) -> Result<Option<Staged>, StoreError>;
     /// Staged observations of a record.
     fn staged_of(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<Staged>, StoreError>;
     /// Staged observations that belong to no record yet, by remote id greater than `after`.
@@ -260,6 +265,11 @@ pub trait Tx: View {
         record: &RecordId,
         rows: &[OriginRow],
     ) -> Result<(), StoreError>;
+
+    /// Replaces the ring of one field at one binding.
+    fn set_turns(&mut self, record: &RecordId, row: &TurnsRow) -> Result<(), StoreError>;
+    /// Forgets it.
+    fn drop_turns(&mut self, record: &RecordId, binding: BindingKey, field: &str) -> Result<(), StoreError>;
 
     // -- links --
     /// Makes a link. A second link of the same (record, binding) or (binding, remote id) is `StoreError::Constraint`.

@@ -176,6 +176,17 @@ pub struct OriginRow {
     pub rule: String,
 }
 
+/// What was written over an upstream's own word, for one field of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnsRow {
+    /// The binding.
+    pub binding: BindingKey,
+    /// The field's name.
+    pub field: String,
+    /// JSON (engine's own form): the ring, oldest first.
+    pub turns: String,
+}
+
 /// A staged observation: pulled, not decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Staged {
@@ -267,7 +278,7 @@ pub struct ConflictRow {
     pub record: RecordId,
     /// Field names, comma-separated, in collection order; `""` for existence.
     pub fields: String,
-    /// `edit`, `update_vs_delete`, `delete_queued`.
+    /// `edit`, `oscillation`, `update_vs_delete`, `delete_queued`.
     pub kind: String,
     /// JSON (engine's own form): base values.
     pub base: Option<String>,

@@ -395,7 +395,8 @@ fn a_conflict_about_a_field_ends_with_its_record() {
     let collection = Collection { update_vs_delete: UpdateVsDelete::DeleteWins, ..two() };
     let mut facts = facts(&collection, "x b", &["a b gone", "a b"]);
     let sides = vec![candidate("local", values(&collection, "x")), candidate("erp", values(&collection, "q"))];
-    facts.frozen = vec![Freeze { fields: vec![0], candidates: sides, resolution: None }];
+    facts.frozen =
+        vec![Freeze { kind: ConflictKind::DeleteQueued, fields: vec![0], candidates: sides, resolution: None }];
     let plan = decide(&collection, &facts);
     assert_eq!(lines(&collection, &plan), ["delete", "erp delete @1", "crm deleted", "closed f RecordGone"]);
 }

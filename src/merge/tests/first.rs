@@ -38,6 +38,7 @@ proptest! {
             spokes: vec![spoke(Seen::Record(observation.clone()), false), spoke(Seen::Same, true)],
             unreadable: Vec::new(),
             frozen: Vec::new(),
+            turns: Vec::new(),
             now: at(2),
         };
         let plan = decide(&rules, &facts);

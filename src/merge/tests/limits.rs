@@ -50,18 +50,6 @@ fn s20_s27_everything_vanished_halts_even_when_the_set_is_tiny() {
 }
 
 #[test]
-fn f35_many_records_that_cannot_be_read_at_once_halt() {
-    let unreadable = |unreadable, total| Counts { total, unreadable, ..Counts::default() };
-    let none: Vec<String> = Vec::new();
-    for (count, total) in [(0, 0), (4, 4), (4, 10), (5, 24), (5, 25), (20, 100), (1000, 0)] {
-        assert_eq!(halts(unreadable(count, total), None), none, "{count} of {total}");
-    }
-    for (count, total) in [(5, 5), (5, 20), (21, 100)] {
-        assert_eq!(halts(unreadable(count, total), None), [format!("crm unreadable {count}/{total} 20%")]);
-    }
-}
-
-#[test]
 fn creates_and_updates_are_limited_only_where_the_rules_say_so() {
     let mut collection = collection(vec![text("f")], &["crm"]);
     let counts = || Counts { total: 10, creates: 500, updates: 10, ..Counts::default() };

@@ -8,6 +8,7 @@ mod evidence;
 mod first;
 mod limits;
 mod open_conflicts;
+mod oscillation;
 mod policies;
 mod properties;
 mod shared_units;

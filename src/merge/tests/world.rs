@@ -49,6 +49,7 @@ pub struct World {
     pub links: Vec<Option<Link>>,
     pub remotes: Vec<Remote>,
     pub frozen: Vec<Freeze>,
+    pub turns: Vec<Turn>,
     /// Writes that an upstream answered with yes and did not take, with what it held instead; not repeated unchanged.
     pub refused: BTreeSet<Refusal>,
     pub clock: i64,
@@ -79,6 +80,7 @@ impl World {
             links: vec![None; count],
             remotes: remotes.collect(),
             frozen: Vec::new(),
+            turns: Vec::new(),
             refused: BTreeSet::new(),
             clock: 0,
             tick: 1,
@@ -149,6 +151,7 @@ impl World {
             spokes: spokes.collect(),
             unreadable: Vec::new(),
             frozen: self.frozen.clone(),
+            turns: self.turns.clone(),
             now: at(self.clock),
         }
     }
@@ -189,6 +192,8 @@ impl World {
                 link.version = Some(remote.version.to_string());
             }
         }
+        self.turns.retain(|turn| !plan.calmed.contains(&turn.field));
+        self.turns.extend(plan.turns.iter().cloned());
         for conflict in &plan.conflicts {
             self.frozen.retain(|freeze| freeze.fields != conflict.fields);
             self.frozen.push(freeze(conflict, None));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::record::{Domain, FieldType, Json, Normalize, Value};
+use crate::record::{Domain, FieldType, Json, Normalize, Path, Value};
 
 fn text(normalize: &[Normalize]) -> Domain {
     Domain { normalize: normalize.to_vec(), ..Domain::of(FieldType::Text) }
@@ -48,6 +48,26 @@ fn s48_set_members_are_equal_under_their_normalisation() {
     let domain = Domain { normalize: vec![Normalize::Lowercase], ..Domain::of(FieldType::Set) };
     let set = |members: &[&str]| Value::Set(members.iter().map(ToString::to_string).collect());
     assert!(domain.same(&set(&["VIP", "eu"]), &set(&["EU", "vip", "Vip"])));
+}
+
+#[test]
+fn s48_the_order_of_a_list_counts_unless_its_items_have_a_key() {
+    let list = |text: &str| match Json::parse(text.as_bytes()) {
+        Ok(Json::Array(items)) => Value::List(items),
+        other => panic!("{other:?}"),
+    };
+    let keyed = Domain::of(FieldType::List { key: Path::parse(".sku") });
+    let plain = Domain::of(FieldType::List { key: None });
+    let check = |left: &str, right: &str, expected: bool| {
+        assert_eq!(keyed.same(&list(left), &list(right)), expected, "{left} {right}");
+        assert!(!plain.same(&list(left), &list(right)));
+    };
+    check(r#"[{"sku":"b","n":1},{"sku":"a","n":2}]"#, r#"[{"sku":"a","n":2.0},{"n":1,"sku":"b"}]"#, true);
+    check(r#"[{"sku":"b","n":1},{"sku":"a","n":2}]"#, r#"[{"sku":"a","n":3},{"sku":"b","n":1}]"#, false);
+    check(r#"[{"sku":"b"},{"sku":"a"}]"#, r#"[{"sku":"a"}]"#, false);
+    // Items without the key, or with one they share, keep their order among themselves.
+    check(r#"[{"x":1},{"sku":"a"},{"x":2}]"#, r#"[{"sku":"a"},{"x":1},{"x":2}]"#, true);
+    check(r#"[{"x":1},{"x":2}]"#, r#"[{"x":2},{"x":1}]"#, false);
 }
 
 #[test]

@@ -57,6 +57,9 @@ fn domain(raw: &grammar::Field, cx: &mut Cx<'_>) -> Option<Domain> {
     if let Some(at) = raw.scale.get().filter(|_| word.value != TypeWord::Decimal) {
         cx.notes.inert(at.key, "scale", "it is for type = \"decimal\"");
     }
+    if let Some(at) = raw.key.get().filter(|_| word.value != TypeWord::List) {
+        cx.notes.inert(at.key, "key", "it is for type = \"list\"");
+    }
     if let Some(at) = raw.to.get().filter(|_| word.value != TypeWord::Ref) {
         cx.notes.inert(at.key, "to", "it is for type = \"ref\"");
     }
@@ -104,7 +107,7 @@ fn field_type(word: TypeWord, span: Span, raw: Option<&grammar::Field>, cx: &mut
         TypeWord::Datetime => FieldType::Datetime,
         TypeWord::Json => FieldType::Json,
         TypeWord::Set => FieldType::Set,
-        TypeWord::List => FieldType::List { key: None },
+        TypeWord::List => FieldType::List { key: raw.and_then(|raw| raw.key.get()).and_then(|at| cx.path(at)) },
         TypeWord::Decimal => {
             if absent || raw.is_some_and(|raw| raw.scale.is_absent()) {
                 cx.notes

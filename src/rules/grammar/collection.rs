@@ -6,7 +6,7 @@ use super::{OnAmbiguous, PolicyWord, TypeWord};
 use crate::record::Normalize;
 use crate::rules::model::{Drift, Limit, OnLocalDelete, OnRemoteDelete, UpdateVsDelete};
 use crate::rules::shape::{Either, List, Named, OneOrMany, table};
-use crate::rules::units::{Period, Text};
+use crate::rules::units::{Jq, Period, Text};
 
 table! {
     /// A named set of records; locally one plain table with a column per field.
@@ -82,6 +82,8 @@ table! {
         scale: u64,
         /// The collection that a ref points to.
         to: Text,
+        /// Where the identity of a list's item is: lists of the same items are equal in any order. For list.
+        key: Jq,
         /// Fields of one group move as one.
         group: Text,
         /// Only this origin (`local` or an upstream) may set it.
@@ -91,6 +93,5 @@ table! {
     }
     later {
         "order": "it serves the policy state_order",
-        "key": "it serves the policy keyed_list",
     }
 }

@@ -132,3 +132,21 @@ pub(in crate::store) fn a_bulk_load_changes_what_is_fast_and_nothing_else(on: &F
     on.prepare(Vec::new()).expect("prepared");
     assert_eq!(on.read(one), [id("a"), id("b")]);
 }
+
+pub(in crate::store) fn rings_are_kept_per_binding_and_field(on: &Fixture) {
+    let binding = on.write(|tx| Ok(keys(tx)?.1)).expect("registered");
+    let row = |field: &str, turns: &str| TurnsRow { binding, field: field.to_owned(), turns: turns.to_owned() };
+    let (name, phone, newer) = (row("name", "[1]"), row("phone", "[2]"), row("phone", "[2,3]"));
+    let (first, second, third) = (name.clone(), phone.clone(), newer.clone());
+    on.write(move |tx| {
+        tx.set_turns(&id("r1"), &second)?;
+        tx.set_turns(&id("r1"), &first)?;
+        tx.set_turns(&id("r2"), &second)?;
+        tx.set_turns(&id("r1"), &third)
+    })
+    .expect("set");
+    assert_eq!(on.read(|view| view.turns(&id("r1"))), [name, newer.clone()]);
+    on.write(move |tx| tx.drop_turns(&id("r1"), binding, "name")).expect("dropped");
+    assert_eq!(on.read(|view| view.turns(&id("r1"))), [newer]);
+    assert_eq!(on.read(|view| view.turns(&id("r2"))), [phone]);
+}

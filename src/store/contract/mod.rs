@@ -34,6 +34,7 @@ macro_rules! suite {
             hints::a_hint_is_cleared_only_if_it_is_the_one_that_was_read
             hints::the_engines_own_writes_leave_no_hint
             hints::provenance_is_kept_per_field
+            hints::rings_are_kept_per_binding_and_field
             hints::every_row_and_every_link_without_one_can_be_marked
             hints::a_note_is_kept_and_replaced
             stage::observations_are_staged_matched_parked_and_unstaged

@@ -47,6 +47,9 @@ pub(in crate::store) fn observations_are_staged_matched_parked_and_unstaged(on: 
         ..staged(binding, key, "c3")
     };
     assert_eq!(on.read(move |view| view.staged_of(key, &id("r3"))), std::slice::from_ref(&expected));
+    let (of, name) = (expected.binding, expected.remote_id.clone());
+    assert_eq!(on.read(move |view| view.staged(of, &name)), Some(expected.clone()));
+    assert_eq!(on.read(move |view| view.staged(of, "nobody")), None);
     assert_eq!(on.read(move |view| view.staged_matched(binding, "", 9)), [expected]);
     assert_eq!(on.read(move |view| view.staged_matched(binding, "c3", 9)).len(), 0);
     assert_eq!(on.read(move |view| view.staged_count(binding)), 3);

@@ -27,6 +27,7 @@ mod state;
 mod texts;
 mod thread;
 mod triggers;
+mod turns;
 mod tx;
 mod view;
 

@@ -17,21 +17,26 @@ const COLUMNS: &str =
 
 pub(super) fn staged_of(db: &Db, collection: CollectionKey, record: &RecordId) -> Res<Vec<Staged>> {
     let sql = format!("SELECT {COLUMNS} WHERE collection = ?1 AND record = ?2 ORDER BY binding, remote_id");
-    db.all(&sql, params![collection.0, record.0], staged)
+    db.all(&sql, params![collection.0, record.0], row)
+}
+
+pub(super) fn staged(db: &Db, binding: BindingKey, remote_id: &str) -> Res<Option<Staged>> {
+    let sql = format!("SELECT {COLUMNS} WHERE binding = ?1 AND remote_id = ?2");
+    db.one(&sql, params![binding.0, remote_id], row)
 }
 
 pub(super) fn staged_unmatched(db: &Db, binding: BindingKey, after: &str, limit: usize) -> Res<Vec<Staged>> {
     let sql = format!(
         "SELECT {COLUMNS} WHERE binding = ?1 AND remote_id > ?2 AND record IS NULL ORDER BY remote_id LIMIT ?3"
     );
-    db.all(&sql, params![binding.0, after, bound(limit)], staged)
+    db.all(&sql, params![binding.0, after, bound(limit)], row)
 }
 
 pub(super) fn staged_matched(db: &Db, binding: BindingKey, after: &str, limit: usize) -> Res<Vec<Staged>> {
     let sql = format!(
         "SELECT {COLUMNS} WHERE binding = ?1 AND remote_id > ?2 AND record IS NOT NULL ORDER BY remote_id LIMIT ?3"
     );
-    db.all(&sql, params![binding.0, after, bound(limit)], staged)
+    db.all(&sql, params![binding.0, after, bound(limit)], row)
 }
 
 pub(super) fn staged_before(
@@ -45,7 +50,7 @@ pub(super) fn staged_before(
     let sql = format!(
         "SELECT {columns} WHERE binding = ?1 AND remote_id > ?2 AND observed_at < ?3 ORDER BY remote_id LIMIT ?4"
     );
-    db.all(&sql, params![binding.0, after, before, bound(limit)], staged)
+    db.all(&sql, params![binding.0, after, before, bound(limit)], row)
 }
 
 pub(super) fn staged_count(db: &Db, binding: BindingKey) -> Res<u64> {
@@ -99,7 +104,7 @@ fn require(changed: usize, remote_id: &str) -> Res<()> {
     Ok(())
 }
 
-fn staged(row: &Row<'_>) -> rusqlite::Result<Staged> {
+fn row(row: &Row<'_>) -> rusqlite::Result<Staged> {
     let kind = match row.get_ref(4)?.as_str()? {
         "record" => StagedKind::Record,
         "tombstone" => StagedKind::Gone(Evidence::Tombstone),

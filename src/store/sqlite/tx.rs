@@ -7,11 +7,11 @@ use crate::record::{RecordId, Value};
 use crate::rules::{Collection, Ruleset};
 use crate::store::{
     BindingKey, CollectionKey, ConflictRow, DirtyOp, HaltRow, HistoryRow, IntentRow, IntentUpdate, LinkId, LinkUpdate,
-    MappingKey, Micros, NewLink, NewRecord, OriginRow, PassRow, QuarantineRow, Staged, StoreError, Tx,
+    MappingKey, Micros, NewLink, NewRecord, OriginRow, PassRow, QuarantineRow, Staged, StoreError, TurnsRow, Tx,
 };
 
 use super::db::Db;
-use super::{arrivals, echoes, hints, intents, journal, links, shape, stage, state};
+use super::{arrivals, echoes, hints, intents, journal, links, shape, stage, state, turns};
 
 impl Tx for Db {
     fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError> {
@@ -84,6 +84,14 @@ impl Tx for Db {
         rows: &[OriginRow],
     ) -> Result<(), StoreError> {
         self.writing(|db| hints::set_origins(db, collection, record, rows))
+    }
+
+    fn set_turns(&mut self, record: &RecordId, row: &TurnsRow) -> Result<(), StoreError> {
+        self.writing(|db| turns::set_turns(db, record, row))
+    }
+
+    fn drop_turns(&mut self, record: &RecordId, binding: BindingKey, field: &str) -> Result<(), StoreError> {
+        self.writing(|db| turns::drop_turns(db, record, binding, field))
     }
 
     fn put_link(&mut self, link: &NewLink<'_>) -> Result<LinkId, StoreError> {

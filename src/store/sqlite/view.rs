@@ -8,11 +8,11 @@ use crate::rules::Collection;
 use crate::store::{
     BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, HaltRow, HistoryFilter, HistoryRow, IntentFilter,
     IntentRow, Known, LinkId, LinkRow, MappingKey, OriginRow, PassRow, QuarantineFilter, QuarantineRow, Staged,
-    StoreError, View,
+    StoreError, TurnsRow, View,
 };
 
 use super::db::Db;
-use super::{hints, intents, journal, links, rows, stage, state};
+use super::{hints, intents, journal, links, rows, stage, state, turns};
 
 impl View for Db {
     fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError> {
@@ -72,6 +72,14 @@ impl View for Db {
 
     fn origins(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<OriginRow>, StoreError> {
         self.reading(hints::origins(self, collection, record))
+    }
+
+    fn turns(&self, record: &RecordId) -> Result<Vec<TurnsRow>, StoreError> {
+        self.reading(turns::turns(self, record))
+    }
+
+    fn staged(&self, binding: BindingKey, remote_id: &str) -> Result<Option<Staged>, StoreError> {
+        self.reading(stage::staged(self, binding, remote_id))
     }
 
     fn staged_of(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<Staged>, StoreError> {

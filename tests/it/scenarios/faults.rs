@@ -156,7 +156,7 @@ fn f35_a_field_that_changes_its_type_is_set_aside_and_halts_where_many_do() {
 
     let (world, ids) = retyped(5);
     let ran = world.sync().exits(5);
-    assert!(ran.stdout.contains("\"what\":\"unreadable\""), "{ran:#?}");
+    assert!(ran.stdout.contains("\"what\":\"schema: phone\""), "{ran:#?}");
     assert_eq!(world.rows("select count(*) from contacts where name = 'Renamed'"), [["0"]]);
     assert_eq!(world.writes_at("crm").len(), 0);
     // A person says that it is so: they are set aside, once and for all.

@@ -4,6 +4,8 @@ mod batches;
 mod clock;
 mod creates;
 mod deletes;
+mod drift;
+mod echoes;
 mod edited_rules;
 mod evidence;
 mod faults;

@@ -204,3 +204,130 @@ fn s53_a_record_that_refers_to_itself_waits_for_nobody() {
     refers_to_itself("erp", "y.io");
     world.is_settled();
 }
+
+/// Companies with a parent of their own kind and a main contact, beside contacts with a company.
+fn in_circles(names: &[&str]) -> World {
+    let world = companies(names);
+    world.change_rules("rules.toml", |text| {
+        let fields = "title = \"text\"\nparent = { type = \"ref\", to = \"companies\" }\nmain = { type = \"ref\", to = \"contacts\" }";
+        let map = "title = \".title\"\nparent = \".parent_id\"\nmain = \".main_id\"";
+        text.replace("title = \"text\"", fields).replace("title = \".title\"", map)
+    });
+    world
+}
+
+fn writes(world: &World, upstream: &str) -> Vec<String> {
+    let asked = world.writes_at(upstream);
+    let told = |one: crate::hands::Asked| {
+        let keys: Vec<&str> = one.body.as_object().unwrap().keys().map(String::as_str).collect();
+        format!("{} {}", one.line.split('/').next().unwrap().trim(), keys.join(","))
+    };
+    let mut told: Vec<String> = asked.into_iter().map(told).collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn s53_records_that_refer_to_each_other_are_created_without_that_and_then_get_it() {
+    let world = in_circles(&["crm", "erp"]);
+    world.sync().exits(0);
+    world.forget_requests();
+    world.sql(
+        "insert into companies (id, domain, parent) values ('a', 'a.io', 'b'), ('b', 'b.io', 'c'), ('c', 'c.io', 'a')",
+    );
+    world.sync().exits(0);
+    for upstream in ["crm", "erp"] {
+        let expected = [
+            "PATCH parent_id",
+            "PATCH parent_id",
+            "PATCH parent_id",
+            "POST domain,title,main_id",
+            "POST domain,title,main_id",
+            "POST domain,title,main_id",
+        ];
+        assert_eq!(writes(&world, upstream), expected, "at {upstream}");
+        let id = |domain: &str| id_of(&world, upstream, "/companies", "domain", domain);
+        for (child, parent) in [("a.io", "b.io"), ("b.io", "c.io"), ("c.io", "a.io")] {
+            let there = all(&world, upstream, "/companies").into_iter().find(|one| one["domain"] == child).unwrap();
+            assert_eq!(there["parent_id"], json!(id(parent)), "{child} at {upstream}");
+        }
+    }
+    assert_eq!(world.aside(), []);
+    world.is_settled();
+}
+
+#[test]
+fn s53_a_circle_there_comes_in_and_goes_on_to_others_and_meets_one_that_is_here() {
+    for here in [false, true] {
+        let world = in_circles(&["crm", "erp"]);
+        if here {
+            world.sync().exits(0);
+            world.sql("insert into companies (id, domain, parent) values ('a', 'a.io', 'b'), ('b', 'b.io', 'a')");
+        }
+        world.put("crm", "/companies", &json!({"id": "7", "domain": "a.io", "parent_id": "8"}));
+        world.put("crm", "/companies", &json!({"id": "8", "domain": "b.io", "parent_id": "7"}));
+        world.sync().exits(0);
+        let query = "select one.domain, other.domain from companies one join companies other on other.id = one.parent order by 1";
+        assert_eq!(world.rows(query), [["a.io", "b.io"], ["b.io", "a.io"]], "{here}");
+        assert_eq!(world.rows("select count(*) from companies"), [["2"]], "{here}");
+        assert_eq!(writes(&world, "crm"), Vec::<String>::new(), "{here}");
+        let at_erp = all(&world, "erp", "/companies");
+        let id = |domain: &str| id_of(&world, "erp", "/companies", "domain", domain);
+        for one in &at_erp {
+            let other = if one["domain"] == "a.io" { id("b.io") } else { id("a.io") };
+            assert_eq!(one["parent_id"], json!(other), "{here}");
+        }
+        assert_eq!((at_erp.len(), world.aside()), (2, vec![]), "{here}");
+        world.is_settled();
+    }
+}
+
+#[test]
+fn s53_a_circle_through_two_collections_closes_within_two_passes_in_both_directions() {
+    let world = in_circles(&["crm", "erp"]);
+    world.sync().exits(0);
+    world.sql("insert into companies (id, domain, main) values ('x', 'x.io', 'ann')");
+    world.sql("insert into contacts (id, email, company) values ('ann', 'ann@x.io', 'x')");
+    world.put("crm", "/companies", &json!({"id": "70", "domain": "y.io", "main_id": "80"}));
+    world.put("crm", "/people", &json!({"id": "80", "email": "bob@y.io", "company_id": "70"}));
+    for _ in 0..2 {
+        world.sync();
+    }
+    world.sync().exits(0);
+    let query =
+        "select domain, email from companies join contacts on contacts.id = main and companies.id = company order by 1";
+    assert_eq!(world.rows(query), [["x.io", "ann@x.io"], ["y.io", "bob@y.io"]]);
+    for upstream in ["crm", "erp"] {
+        for (domain, email) in [("x.io", "ann@x.io"), ("y.io", "bob@y.io")] {
+            let company = all(&world, upstream, "/companies").into_iter().find(|one| one["domain"] == domain).unwrap();
+            let person = all(&world, upstream, "/people").into_iter().find(|one| one["email"] == email).unwrap();
+            assert_eq!(
+                (&company["main_id"], &person["company_id"]),
+                (&person["id"], &company["id"]),
+                "{domain} at {upstream}"
+            );
+        }
+    }
+    assert_eq!(world.aside(), []);
+    world.is_settled();
+}
+
+#[test]
+fn s53_who_waits_for_somebody_outside_the_circle_goes_on_waiting() {
+    let world = in_circles(&["crm"]);
+    world.put("crm", "/companies", &json!({"id": "7", "domain": "a.io", "parent_id": "8", "main_id": "99"}));
+    world.put("crm", "/companies", &json!({"id": "8", "domain": "b.io", "parent_id": "7"}));
+    world.sync().exits(3);
+    // The other one waits for nobody but it, and is here without that reference already.
+    assert_eq!(world.rows("select domain, parent from companies"), [["b.io", "∅"]]);
+    world.sync().exits(3);
+    let waits: Vec<String> = world.aside().into_iter().map(|(_, _, reason)| reason).collect();
+    assert!(waits.iter().any(|reason| reason.contains("refers to contacts 99 of crm")), "{waits:?}");
+    assert!(waits.iter().any(|reason| reason.contains("parent refers to companies 7 of crm")), "{waits:?}");
+    world.put("crm", "/people", &json!({"id": "99", "email": "ann@x.io"}));
+    world.sync();
+    world.sync().exits(0);
+    assert_eq!(world.rows("select count(*) from companies where parent is not null"), [["2"]]);
+    assert_eq!(world.rows("select email from companies join contacts on contacts.id = main"), [["ann@x.io"]]);
+    world.is_settled();
+}

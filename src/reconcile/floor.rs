@@ -1,0 +1,141 @@
+//! Owns: keeping out what a lagging list or cache shows: observations older than what is known, most often than our write.
+//!
+//! Must not know: what orders two observations (that is `merge`); what is decided on those that remain.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::stream::{self, StreamExt as _};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::merge::{self, Age, LinkState, Sighting};
+use crate::store::{self, HistoryFilter, LinkRow, Staged, StagedKind, Store, StoreError, View};
+use crate::upstream::{self, Client, FailureKind, Got, Remote};
+
+use super::context::{Pass, time};
+
+/// How far a list or cache may lag. What a record was longer ago is no reason for doubt: an upstream that shows older
+/// versions after that was set back.
+const LAG: TimeDelta = TimeDelta::minutes(10);
+
+/// Observations looked at between two awaits.
+const CHUNK: usize = 1000;
+
+/// Lines of a record's history that are looked through for our last write.
+const LINES_MAX: usize = 20;
+
+/// An observation that has to be looked into.
+struct Doubt {
+    staged: Staged,
+    link: LinkRow,
+    age: Age,
+}
+
+/// Takes observations that are older than what is known out of staging; those that nothing orders are asked for once
+/// more, one by one. Returns why that failed, if it did: then nothing can be decided about the binding.
+pub async fn keep_out_what_is_older(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    pass: &Arc<Pass>,
+    at: usize,
+) -> Result<Option<String>, StoreError> {
+    let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
+    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
+    let mut after = String::new();
+    loop {
+        let (job_pass, from) = (Arc::clone(pass), after.clone());
+        let (last, doubts) = store::read(store, move |view| doubts(view, &job_pass, at, &from)).await?;
+        let Some(last) = last else { return Ok(None) };
+        after = last;
+        let rules = &rules;
+        let mut looked = stream::iter(doubts)
+            .map(|doubt| async move {
+                let answer = match doubt.age {
+                    Age::Unsure if can_get => Some(upstream::get(client, rules, &doubt.staged.remote_id).await),
+                    Age::Unsure | Age::Older | Age::Current => None,
+                };
+                (doubt, answer)
+            })
+            .buffer_unordered(rules.upstream.concurrency.max(1));
+        while let Some((doubt, answer)) = looked.next().await {
+            let now = match answer {
+                None if doubt.age == Age::Older => None,
+                // Nothing can be asked, or it is not there any more, which is for others to say.
+                None | Some(Ok(Got::Missing)) => continue,
+                Some(Ok(Got::Found(remote))) => Some(remote),
+                Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => {
+                    continue;
+                }
+                Some(Err(failure)) => {
+                    let id = &doubt.staged.remote_id;
+                    return Ok(Some(format!(
+                        "{id} is listed as it was before our write, and could not be asked for: {}",
+                        failure.words
+                    )));
+                }
+            };
+            let pass = Arc::clone(pass);
+            store::write_small(store, move |tx| {
+                let known = sighting(&doubt.link);
+                let is_older = |remote: &Remote| {
+                    let updated_at = updated_at(&pass, at, &remote.raw);
+                    let seen = Sighting { version: remote.version.as_deref(), updated_at };
+                    xxh3_64(&remote.raw) == doubt.link.fingerprint || merge::judge_age(known, seen, false) == Age::Older
+                };
+                match now.filter(|remote| !is_older(remote)) {
+                    None => tx.unstage(doubt.staged.binding, &doubt.staged.remote_id),
+                    Some(remote) => tx.stage(&Staged {
+                        fingerprint: xxh3_64(&remote.raw),
+                        raw: remote.raw.to_vec(),
+                        version: remote.version.clone(),
+                        observed_at: remote.observed_at.timestamp_micros(),
+                        ..doubt.staged.clone()
+                    }),
+                }
+            })
+            .await?;
+        }
+    }
+}
+
+/// The next few observations of linked records, as far as they are in doubt, and where they end.
+fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Option<String>, Vec<Doubt>), StoreError> {
+    let since = (pass.now - LAG).timestamp_micros();
+    let rows = view.staged_matched(pass.binding_key(at), after, CHUNK)?;
+    let last = rows.last().map(|row| row.remote_id.clone());
+    let mut doubts = Vec::new();
+    for staged in rows {
+        let Some(record) = staged.record.as_ref().filter(|_| staged.kind == StagedKind::Record) else { continue };
+        let links = view.links_of(record)?;
+        let link = links.into_iter().find(|link| {
+            link.binding == staged.binding && link.remote_id == staged.remote_id && link.state == LinkState::Live
+        });
+        let Some(link) = link.filter(|link| link.observed_at > since) else { continue };
+        // Without an answer that showed the record, what is listed next is what tells how the write went.
+        if link.is_outdated() && xxh3_64(&link.raw) != staged.fingerprint {
+            continue;
+        }
+        let history = HistoryFilter { record: Some(record.clone()), limit: LINES_MAX, ..HistoryFilter::default() };
+        let written = view
+            .history(&history)?
+            .iter()
+            .any(|line| line.kind == "push" && line.target.as_deref() == Some(pass.upstream(at)) && line.at > since);
+        let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&staged.raw).ok());
+        let version = staged.version.clone().or_else(|| mapped.as_ref()?.version.clone());
+        let updated_at = mapped.and_then(|mapped| mapped.updated_at);
+        let seen = Sighting { version: version.as_deref(), updated_at };
+        match merge::judge_age(sighting(&link), seen, written) {
+            Age::Current => {}
+            age @ (Age::Older | Age::Unsure) => doubts.push(Doubt { staged, link, age }),
+        }
+    }
+    Ok((last, doubts))
+}
+
+fn sighting(link: &LinkRow) -> Sighting<'_> {
+    Sighting { version: link.version.as_deref(), updated_at: link.updated_at.map(time) }
+}
+
+fn updated_at(pass: &Pass, at: usize, raw: &[u8]) -> Option<DateTime<Utc>> {
+    pass.rules(at)?.mapper.read(raw).ok()?.updated_at
+}
