@@ -155,6 +155,10 @@ fn halt_words(halt: &Halt) -> String {
         "create" => {
             format!("halted: {} would be created at {target}, the limit is {limit}", count(number, "record"))
         }
+        "account" => format!(
+            "halted: {target} answers for another account than {} here belong to ({limit}): look at base URL and credentials",
+            count(number, "record")
+        ),
         what => format!("halted: {number} {of} at {target}: {what}, the limit is {limit}"),
     }
 }

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, SubsecRound as _, Utc};
 use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 
@@ -26,6 +25,7 @@ use super::gather::Barrier;
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, Outcome, PassReport, Progress, Step, UpstreamReport};
+use super::standing::{self, Account};
 use super::unknown;
 
 /// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
@@ -94,7 +94,7 @@ impl Engine {
         progress.step(&Step::Began { collection });
         let began = self.clock.monotonic();
         let (pass, row, before) = self.begin(rules, options).await?;
-        self.remember_waits(&pass).await?;
+        self.remember_waits(rules).await?;
         let mut run = Run {
             engine: self,
             options,
@@ -165,38 +165,25 @@ impl Engine {
         .await
     }
 
-    /// What an upstream asked of an earlier process holds for this one.
-    async fn remember_waits(&self, pass: &Pass) -> Result<(), StoreError> {
-        for at in 0..pass.collection.bindings.len() {
-            let name = pass.upstream(at).to_owned();
-            let Some(client) = self.clients.get(&name) else { continue };
-            let text = store::read(self.store.as_ref(), move |view| view.upstream_state(&name)).await?;
-            let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            if let Some(until) = state.asked_until {
-                client.leave_alone_until(until);
-            }
+    /// What upstreams asked of an earlier process holds for this one.
+    async fn remember_waits(&self, collection: &Collection) -> Result<(), StoreError> {
+        for (name, client) in self.clients_of(collection) {
+            standing::remember_wait(self.store.as_ref(), client, name).await?;
         }
         Ok(())
     }
 
     /// Keeps until when upstreams asked to be left alone.
     async fn keep_waits(&self, collection: &Collection) -> Result<(), StoreError> {
-        for binding in &collection.bindings {
-            let name = binding.upstream.name.clone();
-            let Some(client) = self.clients.get(&name) else { continue };
-            let known = name.clone();
-            let text = store::read(self.store.as_ref(), move |view| view.upstream_state(&known)).await?;
-            let before: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            let now = UpstreamState { asked_until: client.asked_until().map(|until| until.trunc_subsecs(0)) };
-            // Only what is still to come is worth a write.
-            let over = before.asked_until.is_none_or(|until| until <= self.clock.now());
-            if before == now || (now.asked_until.is_none() && over) {
-                continue;
-            }
-            let state = serde_json::to_string(&now).unwrap_or_default();
-            store::write(self.store.as_ref(), move |tx| tx.set_upstream_state(&name, &state)).await?;
+        for (name, client) in self.clients_of(collection) {
+            standing::keep_wait(self.store.as_ref(), client, self.clock.as_ref(), name).await?;
         }
         Ok(())
+    }
+
+    fn clients_of<'a>(&'a self, collection: &'a Collection) -> impl Iterator<Item = (&'a str, &'a Arc<Client>)> {
+        let names = collection.bindings.iter().map(|binding| binding.upstream.name.as_str());
+        names.filter_map(|name| Some((name, self.clients.get(name)?)))
     }
 
     /// Totals after the pass, its outcome, and its row.
@@ -262,13 +249,6 @@ fn outcome_of(report: &PassReport, failed: bool) -> Outcome {
     }
 }
 
-/// What is kept of an upstream between processes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct UpstreamState {
-    /// It asked to be left alone until then.
-    asked_until: Option<DateTime<Utc>>,
-}
-
 /// What the listings do not show, over all bindings.
 #[derive(Debug, Default)]
 struct Absent {
@@ -299,10 +279,13 @@ impl Run<'_> {
         self.report.upstreams = (0..count)
             .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
             .collect();
+        let approved = self.approval().await?;
+        if !self.check_accounts(approved.as_deref()).await? {
+            return Ok(());
+        }
         if !self.options.dry_run {
             self.settle_unknown().await?;
         }
-        let approved = self.approval().await?;
         let pulled = self.pull().await?;
         let absent = self.absence(&pulled, approved.is_some()).await?;
         let mut through = self.barrier.blocked.iter().all(Option::is_none);
@@ -322,8 +305,54 @@ impl Run<'_> {
         self.engine.clients.get(self.pass.upstream(at))
     }
 
-    async fn settle_unknown(&mut self) -> Result<(), StoreError> {
+    /// Before anything is read or written: are these the accounts that the records belong to? An upstream that cannot say
+    /// takes no part. False where another account answers and nobody approved it.
+    async fn check_accounts(&mut self, approved: Option<&str>) -> Result<bool, StoreError> {
+        let store = self.engine.store.as_ref();
+        let (mut halts, mut others) = (Vec::new(), Vec::new());
         for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).cloned() else { continue };
+            let name = self.pass.upstream(at).to_owned();
+            match standing::check_account(store, &client, &name).await? {
+                Account::Known => {}
+                Account::Unasked(words) => self.leave_out(at, format!("nobody can say whose account it is: {words}")),
+                Account::Other { pinned, now } => {
+                    halts.push(standing::halt(store, &self.pass, at, &pinned, &now).await?);
+                    others.push((name, now));
+                }
+            }
+        }
+        if halts.is_empty() {
+            return Ok(true);
+        }
+        let fingerprint = standing::fingerprint(&others);
+        if approved != Some(fingerprint.as_str()) {
+            self.halt(halts, fingerprint).await?;
+            return Ok(false);
+        }
+        for (name, account) in &others {
+            standing::pin(store, name, account).await?;
+        }
+        Ok(true)
+    }
+
+    /// A binding that takes no part in this pass.
+    fn leave_out(&mut self, at: usize, words: String) {
+        if let Some(report) = self.report.upstreams.get_mut(at) {
+            "skipped".clone_into(&mut report.read);
+            report.error = Some(words.clone());
+        }
+        if let Some(blocked) = self.barrier.blocked.get_mut(at) {
+            *blocked = Some(words);
+        }
+    }
+
+    fn takes_part(&self, at: usize) -> bool {
+        self.barrier.blocked.get(at).is_none_or(Option::is_none)
+    }
+
+    async fn settle_unknown(&mut self) -> Result<(), StoreError> {
+        for at in (0..self.pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).collect::<Vec<_>>() {
             let Some(client) = self.client(at).cloned() else { continue };
             if let Some(report) = self.report.upstreams.get_mut(at) {
                 unknown::settle_unknown(self.engine.store.as_ref(), &client, &self.pass, at, report).await?;
@@ -343,7 +372,7 @@ impl Run<'_> {
             let pass = Arc::clone(pass);
             store::write(store, move |tx| commit::index_local_edits(tx, &pass)).await?;
         }
-        let pulls = (0..pass.collection.bindings.len()).filter_map(|at| {
+        let pulls = (0..pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).filter_map(|at| {
             let client = self.client(at)?.clone();
             let (full, progress) = (self.options.full, self.progress);
             Some(async move { pull::pull(store, &client, pass, at, full, progress).await })

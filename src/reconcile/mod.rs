@@ -22,6 +22,7 @@ mod wire;
 mod apply;
 mod intend;
 mod refusal;
+mod standing;
 mod still;
 
 mod push;

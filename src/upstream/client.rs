@@ -41,6 +41,8 @@ pub struct Client {
     permits: Semaphore,
     state: Mutex<State>,
     sent: AtomicU64,
+    /// The account that answered, once it was asked for.
+    account: tokio::sync::OnceCell<Option<String>>,
 }
 
 /// Tells of an answer that it ends too early, and how.
@@ -91,7 +93,8 @@ impl Client {
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
         let state = Mutex::new(state);
         let sent = AtomicU64::new(0);
-        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, state, sent })
+        let account = tokio::sync::OnceCell::new();
+        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, state, sent, account })
     }
 
     /// Resolves the secrets that requests of bindings name, too.
@@ -162,6 +165,15 @@ impl Client {
             Some(Json::Number(token)) => Ok(Some(token.clone())),
             _ => Err(self.bad_answer(&request, &response, &format!("no account identity at {path}"))),
         }
+    }
+
+    /// Whose account the credentials lead to, where the rules say how to find out. Asked once: what the credentials lead to
+    /// does not change while the client holds the same ones.
+    pub async fn check_account(&self) -> Result<Option<String>, Failure> {
+        if self.upstream.check.as_ref().is_none_or(|check| check.account.is_none()) {
+            return Ok(None);
+        }
+        self.account.get_or_try_init(|| self.check()).await.cloned()
     }
 
     /// Sends a request within budgets and concurrency, with credentials, and again where that is safe and may help.

@@ -7,6 +7,7 @@ mod deletes;
 mod edited_rules;
 mod evidence;
 mod first_look;
+mod standing;
 mod still;
 mod structure;
 mod telling;
