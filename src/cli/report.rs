@@ -155,6 +155,9 @@ fn halt_words(halt: &Halt) -> String {
         "create" => {
             format!("halted: {} would be created at {target}, the limit is {limit}", count(number, "record"))
         }
+        "restored" => format!(
+            "halted: {number} {of} at {target} are older than they were: it was set back, which side wins? ({limit})"
+        ),
         "account" => format!(
             "halted: {target} answers for another account than {} here belong to ({limit}): look at base URL and credentials",
             count(number, "record")

@@ -18,6 +18,7 @@ use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Contact, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::gather::{self, Barrier, Gathered};
+use super::merged;
 use super::report::{Change, Counts, PassReport};
 
 /// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
@@ -83,6 +84,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     work.look_again_under_new_rules(tx)?;
     work.offer_to_new_bindings(tx)?;
     work.part_reused_ids(tx)?;
+    work.follow_merges(tx)?;
     index_local_edits(tx, pass)?;
     work.meet_strangers(tx)?;
     work.decide_candidates(tx)?;
@@ -319,6 +321,16 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// What was merged into another record at its upstream is that one from now on.
+    fn follow_merges(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        let followed = merged::follow(tx, self.pass, &|at| !self.is_blocked(at))?;
+        self.tally.local.deletes += followed.deleted;
+        self.round.local.deleted += followed.deleted;
+        followed.told.iter().for_each(|told| self.digest.add(told));
+        self.list(followed.changes);
+        Ok(())
+    }
+
     /// Whether the last pass that decided anything had the same rules.
     fn was_decided_under_these_rules(&self, view: &dyn View) -> Result<bool, StoreError> {
         let passes = view.passes(Some(&self.pass.collection.name), PASSES_MAX)?;
@@ -351,7 +363,7 @@ impl Work<'_> {
     fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged) -> Result<(), StoreError> {
         let contact = match staged.kind {
             StagedKind::Record => contact::meet(tx, self.pass, at, staged, &staged.raw, Stranger::Raw)?,
-            StagedKind::Gone(_) => Contact::Ignored,
+            StagedKind::Gone(_) | StagedKind::Merged => Contact::Ignored,
         };
         if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {
             let subject = remote_subject(&staged.remote_id);
@@ -551,11 +563,15 @@ impl Work<'_> {
                 planned.deleted += counts.deleted;
             }
         }
-        for change in applied.changes {
-            if round.changes.len() < self.order.changes_max {
-                round.changes.push(change);
+        self.list(applied.changes);
+    }
+
+    fn list(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            if self.round.changes.len() < self.order.changes_max {
+                self.round.changes.push(change);
             } else {
-                round.changes_omitted += 1;
+                self.round.changes_omitted += 1;
             }
         }
     }

@@ -14,7 +14,7 @@ use roaring::RoaringTreemap;
 use crate::clock::Clock;
 use crate::merge::Halt;
 use crate::merge::guard::Tally;
-use crate::rules::{Collection, Ruleset};
+use crate::rules::{Collection, Origin, Ruleset};
 use crate::store::{self, ConflictFilter, HaltRow, IntentFilter, LinkId, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::Client;
 
@@ -25,6 +25,7 @@ use super::gather::Barrier;
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, Outcome, PassReport, Progress, Step, UpstreamReport};
+use super::restored;
 use super::standing::{self, Account};
 use super::unknown;
 
@@ -274,7 +275,12 @@ struct Run<'a> {
 impl Run<'_> {
     async fn phases(&mut self) -> Result<(), StoreError> {
         let count = self.pass.collection.bindings.len();
-        self.barrier = Barrier { blocked: vec![None; count], complete: vec![false; count] };
+        self.barrier = Barrier {
+            blocked: vec![None; count],
+            complete: vec![false; count],
+            gap: vec![false; count],
+            local_wins: vec![false; count],
+        };
         self.listed = vec![Arc::default(); count];
         self.report.upstreams = (0..count)
             .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
@@ -288,6 +294,9 @@ impl Run<'_> {
         }
         let pulled = self.pull().await?;
         let absent = self.absence(&pulled, approved.is_some()).await?;
+        if !self.check_restored().await? {
+            return Ok(());
+        }
         let mut through = self.barrier.blocked.iter().all(Option::is_none);
         for round in 0..ROUNDS_MAX {
             let Some(result) = self.decide(round, approved.as_deref(), &absent).await? else { return Ok(()) };
@@ -334,6 +343,31 @@ impl Run<'_> {
             standing::pin(store, name, account).await?;
         }
         Ok(true)
+    }
+
+    /// False where an upstream was set back, and nobody said which side wins.
+    async fn check_restored(&mut self) -> Result<bool, StoreError> {
+        let store = self.engine.store.as_ref();
+        let (mut halts, mut names) = (Vec::new(), Vec::new());
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
+            let Some(count) = restored::look(store, &client, &self.pass, at).await? else { continue };
+            match restored::choice(store, &self.pass, at).await? {
+                Some(wins) => {
+                    if let Some(local_wins) = self.barrier.local_wins.get_mut(at) {
+                        *local_wins = wins == Origin::Local;
+                    }
+                }
+                None => {
+                    halts.push(restored::halt(store, &self.pass, at, count).await?);
+                    names.push(self.pass.upstream(at).to_owned());
+                }
+            }
+        }
+        if !halts.is_empty() {
+            self.halt(halts, restored::fingerprint(&names)).await?;
+        }
+        Ok(names.is_empty())
     }
 
     /// A binding that takes no part in this pass.
@@ -394,6 +428,14 @@ impl Run<'_> {
             }
             if let Some(complete) = self.barrier.complete.get_mut(at) {
                 *complete = pulled.complete;
+            }
+            if let Some(gap) = self.barrier.gap.get_mut(at).filter(|_| pulled.gap) {
+                *gap = true;
+                self.report.notes.push(format!(
+                    "{} was not read for longer than it lists what is deleted: everything is compared, and no delete is \
+                     followed in this pass",
+                    pulled.report.upstream
+                ));
             }
             self.report.local.created += pulled.inserted;
             if let Some(listed) = self.listed.get_mut(at) {
@@ -537,6 +579,7 @@ impl Run<'_> {
 
     /// A pass that went through ends an open halt: it was approved, or its cause is gone.
     async fn close_halt(&self) -> Result<(), StoreError> {
+        restored::forget_choices(self.engine.store.as_ref(), &self.pass).await?;
         let name = self.pass.collection.name.clone();
         let now = self.engine.clock.now().timestamp_micros();
         let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;

@@ -19,9 +19,12 @@ mod commit;
 mod gather;
 mod wire;
 
+mod merged;
+
 mod apply;
 mod intend;
 mod refusal;
+mod restored;
 mod standing;
 mod still;
 
@@ -31,3 +34,4 @@ mod unknown;
 
 pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;
+pub use restored::{RESTORED, note_name as choice_note};

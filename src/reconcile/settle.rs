@@ -10,8 +10,8 @@ use crate::merge::{self, LinkState, Seen};
 use crate::record::{RecordId, Slot, Value};
 use crate::rules::{Binding, Idempotency};
 use crate::store::{
-    self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store,
-    StoreError, Tx,
+    self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineFilter, QuarantineRow, Staged,
+    StagedKind, Store, StoreError, Tx,
 };
 use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
 
@@ -40,6 +40,8 @@ pub enum Outcome {
     Deferred(String),
     /// It may have been done; settled by evidence.
     Unknown(String),
+    /// Another record stands in the way: worth another try once others have been written.
+    Hindered,
     /// Refused for good.
     Refused,
     /// The upstream takes nothing more in this pass.
@@ -60,7 +62,9 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
                     record: Some(remote),
                     repeated,
                 },
-                Ok(Got::Missing) | Err(_) => Written::Done { remote_id, version, record: None, repeated },
+                Ok(Got::Missing | Got::Merged(_)) | Err(_) => {
+                    Written::Done { remote_id, version, record: None, repeated }
+                }
             }
         }
         Written::Stale(None) if can_get => match &ready.request.remote_id {
@@ -70,6 +74,7 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
                 )),
                 Ok(Got::Found(remote)) => Written::Stale(Some(remote)),
                 Ok(Got::Missing) => Written::Missing,
+                Ok(Got::Merged(into)) => Written::Merged(into),
                 Err(failure) => Written::NotDone(failure),
             },
             None => Written::Stale(None),
@@ -109,6 +114,7 @@ async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, ca
         Ok(Got::Missing) if op == SendOp::Delete => done(),
         Ok(Got::Missing) if ready.listed => refused("this pass's listing shows it (and `get` does not find it either)"),
         Ok(Got::Missing) => Written::Missing,
+        Ok(Got::Merged(into)) => Written::Merged(into),
         Ok(Got::Found(now)) => {
             if op == SendOp::Delete || is_as_decided_on(rules, ready, &now) {
                 refused("a point read finds it")
@@ -138,7 +144,7 @@ pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) 
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
                 Got::Found(remote) => vec![remote],
-                Got::Missing => Vec::new(),
+                Got::Missing | Got::Merged(_) => Vec::new(),
             },
             None => Vec::new(),
         },
@@ -196,11 +202,21 @@ fn settle_one(
         }
         Written::Missing => {
             if let Some(remote_id) = &intent.remote_id {
-                stage_gone(tx, pass, at, record, remote_id)?;
+                let nothing = StagedKind::Gone(merge::Evidence::WriteFoundNothing);
+                stage_other(tx, pass, at, record, remote_id, (nothing, &[]))?;
             }
             tx.drop_intent(&intent.key)?;
             Ok(Outcome::Again)
         }
+        Written::Merged(into) => {
+            if let Some(remote_id) = &intent.remote_id {
+                stage_other(tx, pass, at, record, remote_id, (StagedKind::Merged, into.as_bytes()))?;
+            }
+            tx.drop_intent(&intent.key)?;
+            apply::look_again(tx, pass, record)?;
+            Ok(Outcome::Again)
+        }
+        Written::Hindered(words) => hindered(tx, pass, at, ready, words),
         Written::Exists(words) | Written::Refused(words) => refused(tx, pass, at, ready, words),
         Written::Inexpressible(fields) => {
             let reasons: Vec<String> = fields.iter().map(|(_, reason)| reason.clone()).collect();
@@ -279,6 +295,60 @@ fn refused(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) 
     apply::look_again(tx, pass, &intent.record)?;
     history(tx, pass, intent, "quarantine", "refused", Some(words))?;
     Ok(Outcome::Refused)
+}
+
+/// How the reason begins, or goes on, where another record stands in the way of a write.
+const IN_THE_WAY: &str = "another record there stands in the way";
+
+/// Records set aside that are looked through for those that wait for another.
+const SET_ASIDE_MAX: usize = 1000;
+
+/// Another record stands in the way. A delete waits for its children, and is tried in each pass; nothing is deleted that
+/// nobody asked for. Any other write waits for a person, or for the record in its way to be written (s25, s54).
+fn hindered(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) -> Result<Outcome, StoreError> {
+    let intent = &ready.intent;
+    if ready.request.op != SendOp::Delete {
+        refused(tx, pass, at, ready, &format!("{IN_THE_WAY}: {words}"))?;
+        return Ok(Outcome::Hindered);
+    }
+    tx.put_quarantine(&QuarantineRow {
+        collection: intent.collection.clone(),
+        upstream: intent.upstream.clone(),
+        subject: local_subject(&intent.record),
+        stage: "parked".into(),
+        reason: format!("its delete waits, {IN_THE_WAY}: {words}"),
+        inputs: String::new(),
+        since: pass.micros(),
+        pass: pass.id,
+    })?;
+    tx.drop_intent(&intent.key)?;
+    apply::look_again(tx, pass, &intent.record)?;
+    Ok(Outcome::Hindered)
+}
+
+/// Others were written: what stood in the way of a record may not any more. Those are decided again; returns whether there
+/// are any.
+pub async fn try_hindered_again(store: &dyn Store, pass: &Arc<Pass>, binding: usize) -> Result<bool, StoreError> {
+    let filter = QuarantineFilter {
+        collection: Some(pass.collection.name.clone()),
+        upstream: Some(pass.upstream(binding).to_owned()),
+        limit: SET_ASIDE_MAX,
+        ..QuarantineFilter::default()
+    };
+    let mut rows = store::read(store, move |view| view.quarantined(&filter)).await?;
+    rows.retain(|row| row.reason.contains(IN_THE_WAY));
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    let pass = Arc::clone(pass);
+    store::write_small(store, move |tx| {
+        for row in &rows {
+            tx.clear_quarantine(&row.collection, &row.upstream, &row.subject)?;
+            apply::look_again(tx, &pass, &RecordId(row.subject.clone()))?;
+        }
+        Ok(true)
+    })
+    .await
 }
 
 /// An acknowledged write: the base advances in the transaction that records its evidence.
@@ -364,7 +434,7 @@ fn ignored_inputs(tx: &dyn Tx, pass: &Pass, at: usize, ready: &Ready, fields: &[
 
 fn observed_slots(tx: &dyn Tx, pass: &Pass, at: usize, remote: &Remote) -> Result<Option<Vec<Slot>>, StoreError> {
     Ok(match observe::read_raw(tx, pass, at, &remote.raw, remote.version.clone(), remote.observed_at)? {
-        Read::Ready(Seen::Record(seen) | Seen::OutOfScope(seen)) => Some(seen.slots),
+        Read::Ready(Seen::Record(seen) | Seen::OutOfScope(seen) | Seen::Archived(seen)) => Some(seen.slots),
         Read::Ready(Seen::Same | Seen::Gone(_)) | Read::Parked(_) | Read::Broken(_) => None,
     })
 }
@@ -474,16 +544,23 @@ pub fn stage(
     })
 }
 
-/// Stages that a write found nothing, confirmed by a point read where there is one.
-fn stage_gone(tx: &mut dyn Tx, pass: &Pass, at: usize, record: &RecordId, remote_id: &str) -> Result<(), StoreError> {
+/// Stages what a write found instead of its record: nothing (confirmed by a point read where there is one), or another one.
+fn stage_other(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    record: &RecordId,
+    remote_id: &str,
+    (kind, raw): (StagedKind, &[u8]),
+) -> Result<(), StoreError> {
     tx.stage(&Staged {
         binding: pass.binding_key(at),
         remote_id: remote_id.to_owned(),
         collection: pass.key,
         record: Some(record.clone()),
-        kind: StagedKind::Gone(merge::Evidence::WriteFoundNothing),
+        kind,
         fingerprint: 0,
-        raw: Vec::new(),
+        raw: raw.to_vec(),
         version: None,
         observed_at: pass.micros(),
         parked: None,

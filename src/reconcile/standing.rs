@@ -115,6 +115,7 @@ pub async fn halt(store: &dyn Store, pass: &Pass, at: usize, pinned: &str, now: 
 
 /// What an approval of these accounts is bound to.
 pub fn fingerprint(others: &[(String, String)]) -> String {
-    let text: Vec<String> = others.iter().map(|(upstream, account)| format!("{ACCOUNT} {upstream} {account}")).collect();
+    let text: Vec<String> =
+        others.iter().map(|(upstream, account)| format!("{ACCOUNT} {upstream} {account}")).collect();
     hex(&Sha256::digest(text.join("\n").as_bytes()))
 }

@@ -60,9 +60,20 @@ struct State {
 struct Call {
     attempts: u32,
     redirects: u32,
+    /// One of them was not for good.
+    strayed: bool,
     waited: Duration,
     /// An attempt before the last one may have been done.
     ambiguous: bool,
+}
+
+/// What a call that succeeded came to.
+struct Answered {
+    response: Response,
+    /// An earlier attempt may have been done.
+    repeated: bool,
+    /// The address has moved for good.
+    moved: bool,
 }
 
 impl Client {
@@ -184,13 +195,23 @@ impl Client {
     /// The same; the second value says that an earlier attempt may have been done already, so that the answer may show
     /// what became of the record since.
     pub async fn send_noting(&self, request: Built, safety: Safety) -> Result<(Response, bool), Failure> {
-        self.call(request, safety, &mut |_| None).await
+        let answered = self.call(request, safety, &mut |_| None).await?;
+        Ok((answered.response, answered.repeated))
     }
 
     /// As [`Client::send`], for a read whose answer is JSON: one that `cut_short` finds to end too early is asked for again,
     /// as after a connection that broke.
     pub async fn read(&self, request: Built, cut_short: &mut CutShort<'_>) -> Result<Response, Failure> {
-        self.call(request, Safety::Read, cut_short).await.map(|(response, _repeated)| response)
+        self.call(request, Safety::Read, cut_short).await.map(|answered| answered.response)
+    }
+
+    /// The same; the second value says that the address has moved for good: every step there was a 301 or 308.
+    pub async fn read_following(
+        &self,
+        request: Built,
+        cut_short: &mut CutShort<'_>,
+    ) -> Result<(Response, bool), Failure> {
+        self.call(request, Safety::Read, cut_short).await.map(|answered| (answered.response, answered.moved))
     }
 
     async fn call(
@@ -198,7 +219,7 @@ impl Client {
         mut request: Built,
         safety: Safety,
         cut_short: &mut CutShort<'_>,
-    ) -> Result<(Response, bool), Failure> {
+    ) -> Result<Answered, Failure> {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
         };
@@ -216,6 +237,7 @@ impl Client {
                 && let Some(url) = redirected(&request, response, safety)
             {
                 call.redirects += 1;
+                call.strayed |= !matches!(response.status, 301 | 308);
                 if call.redirects > REDIRECTS_MAX || url.origin() != request.url.origin() {
                     return Err(self.bad_answer(&request, response, &refused_redirect(&url, call.redirects)));
                 }
@@ -234,7 +256,10 @@ impl Client {
             }
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
-                    Ok(response) => return Ok((response, call.ambiguous)),
+                    Ok(response) => {
+                        let moved = call.redirects > 0 && !call.strayed;
+                        return Ok(Answered { response, repeated: call.ambiguous, moved });
+                    }
                     Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),
                 },
                 Next::Fail(kind, retry_at) => {

@@ -34,6 +34,13 @@ pub(super) fn staged_matched(db: &Db, binding: BindingKey, after: &str, limit: u
     db.all(&sql, params![binding.0, after, bound(limit)], staged)
 }
 
+pub(super) fn staged_merged(db: &Db, binding: BindingKey, after: &str, limit: usize) -> Res<Vec<Staged>> {
+    let sql = format!(
+        "SELECT {COLUMNS} WHERE binding = ?1 AND remote_id > ?2 AND kind = 'merged' ORDER BY remote_id LIMIT ?3"
+    );
+    db.all(&sql, params![binding.0, after, bound(limit)], staged)
+}
+
 pub(super) fn staged_before(
     db: &Db,
     binding: BindingKey,
@@ -107,6 +114,7 @@ fn staged(row: &Row<'_>) -> rusqlite::Result<Staged> {
         "absence" => StagedKind::Gone(Evidence::Absence),
         "write_found_nothing" => StagedKind::Gone(Evidence::WriteFoundNothing),
         "id_reused" => StagedKind::Gone(Evidence::IdReused),
+        "merged" => StagedKind::Merged,
         _ => return Err(rusqlite::Error::InvalidColumnType(4, "kind".to_owned(), rusqlite::types::Type::Text)),
     };
     Ok(Staged {
@@ -131,5 +139,6 @@ fn kind_name(kind: StagedKind) -> &'static str {
         StagedKind::Gone(Evidence::Absence) => "absence",
         StagedKind::Gone(Evidence::WriteFoundNothing) => "write_found_nothing",
         StagedKind::Gone(Evidence::IdReused) => "id_reused",
+        StagedKind::Merged => "merged",
     }
 }

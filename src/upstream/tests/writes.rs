@@ -264,13 +264,13 @@ async fn a_delete_that_finds_nothing_says_so() {
 }
 
 #[tokio::test]
-async fn f45_a_conflict_that_is_none_of_the_version_is_a_refusal() {
+async fn f45_a_conflict_that_is_none_of_the_version_is_about_another_record() {
     let (client, inside) = things();
     let rules = binding(client.upstream());
     let before = seen(&client, &rules).await;
     inside.with(|sandbox| sandbox.push_fault(Matcher::of(::http::Method::PATCH, "/c"), Fault::status(409)));
     let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
-    assert_eq!(written, Written::Refused("PATCH /c/1 409: scripted fault".to_owned()));
+    assert_eq!(written, Written::Hindered("PATCH /c/1 409: scripted fault".to_owned()));
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
 //! Scenarios of a correct two-way sync, by number, through the real program against sandboxes on loopback.
 
+mod absent;
 mod batches;
 mod clock;
 mod creates;
 mod deletes;
 mod edited_rules;
 mod evidence;
+
 mod first_look;
+mod merged;
 mod standing;
 mod still;
 mod structure;

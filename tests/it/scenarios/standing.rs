@@ -87,3 +87,70 @@ fn s60_an_upstream_that_does_not_say_whose_account_it_is_takes_no_part() {
     assert_eq!(world.contact("crm", &ann)["phone"], "7");
     world.is_quiet();
 }
+
+/// Four contacts, of which the upstream was backed up before the last was added and one of the others edited.
+fn set_back() -> (World, String) {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    let ids: Vec<String> = (1..=3)
+        .map(|n| world.add("crm", &json!({"email": format!("p{n}@x.io"), "name": format!("P{n}"), "phone": "1"})))
+        .collect();
+    world.sync().exits(0);
+    let backup = world.at("crm", |crm| crm.clone());
+    world.edit("crm", &ids[0], &json!({"phone": "2"}));
+    world.add("crm", &json!({"email": "p4@x.io", "name": "P4", "phone": "1"}));
+    world.sync().exits(0);
+    world.at("crm", |crm| *crm = backup);
+    world.forget_requests();
+    (world, ids[0].clone())
+}
+
+#[test]
+fn s59_an_upstream_that_was_set_back_halts_until_a_person_says_which_side_wins() {
+    for side in ["crm", "local"] {
+        let (world, id) = set_back();
+        let ran = world.sync().exits(5);
+        let halt = ran.report("contacts")["halts"][0].clone();
+        assert_eq!((&halt["what"], &halt["count"]), (&json!("restored"), &json!(1)), "{halt:#}");
+        assert_eq!((world.written("crm"), world.written("erp")), (Vec::new(), Vec::new()));
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]]);
+        assert!(world.run(&["plan"]).exits(5).stdout.contains("set back"));
+        let number = world.halt().to_string();
+        assert!(world.run(&["status"]).exits(5).stdout.contains(&format!("approve {number} --wins SIDE")));
+        // Which side is not guessed.
+        assert!(world.run(&["approve", &number]).exits(2).stderr.contains("--wins local"));
+        world.run(&["approve", &number, "--wins", "shop"]).exits(2);
+        world.sync().exits(5);
+        world.run(&["approve", &world.halt().to_string(), "--wins", side]).exits(0);
+        world.sync().exits(0);
+        let phone = if side == "local" { "2" } else { "1" };
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [[phone]], "{side}");
+        assert_eq!(world.contact("crm", &id)["phone"], phone, "{side}");
+        // What was made since the backup is made there again, or is gone everywhere.
+        let all = if side == "local" { 4 } else { 3 };
+        let count = world.rows("select count(*) from contacts");
+        assert_eq!(
+            (count, world.contacts("crm").len(), world.contacts("erp").len()),
+            (vec![vec![all.to_string()]], all, all)
+        );
+        assert_eq!(world.status()["halts"], json!([]));
+        world.is_quiet();
+        // What was said was about that time.
+        world.edit("crm", &id, &json!({"phone": "3"}));
+        world.sync().exits(0);
+        assert_eq!(world.contacts("erp").iter().filter(|one| one["phone"] == "3").count(), 1);
+    }
+}
+
+#[test]
+fn s59_a_listing_that_only_lags_halts_nothing() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    let id = world.add_ann("crm");
+    world.edit("crm", &id, &json!({"phone": "2"}));
+    world.sync().exits(0);
+    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), Fault::StaleRead));
+    let ran = world.sync();
+    assert_ne!(ran.code, 5, "{ran:#?}");
+    world.sync().exits(0);
+    assert_eq!(world.contact("crm", &id)["phone"], "2");
+    world.is_quiet();
+}
