@@ -352,16 +352,13 @@ impl Run<'_> {
         for at in 0..self.pass.collection.bindings.len() {
             let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
             let Some(count) = restored::look(store, &client, &self.pass, at).await? else { continue };
-            match restored::choice(store, &self.pass, at).await? {
-                Some(wins) => {
-                    if let Some(local_wins) = self.barrier.local_wins.get_mut(at) {
-                        *local_wins = wins == Origin::Local;
-                    }
-                }
-                None => {
-                    halts.push(restored::halt(store, &self.pass, at, count).await?);
-                    names.push(self.pass.upstream(at).to_owned());
-                }
+            let Some(wins) = restored::choice(store, &self.pass, at).await? else {
+                halts.push(restored::halt(store, &self.pass, at, count).await?);
+                names.push(self.pass.upstream(at).to_owned());
+                continue;
+            };
+            if let Some(local_wins) = self.barrier.local_wins.get_mut(at) {
+                *local_wins = wins == Origin::Local;
             }
         }
         if !halts.is_empty() {

@@ -6,7 +6,7 @@ use crate::merge::{
     self, Candidate, Facts, Found, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke, Verdict, WriteOp,
 };
 use crate::record::{FieldError, RecordId, Slot, Value};
-use crate::rules::Origin;
+use crate::rules::{Idempotency, Origin};
 use crate::store::{
     ConflictFilter, ConflictRow, Dirty, DirtyOp, IntentFilter, IntentRow, LinkRow, OriginRow, Staged, StoreError, View,
 };
@@ -281,6 +281,11 @@ fn is_answered(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, bar
     }
     if found.staged.get(at).is_some_and(Option::is_some) {
         return true;
+    }
+    // Where there is a lookup it is asked, and more than once (see `unknown`).
+    let create = pass.rules(at).and_then(|rules| rules.create.as_ref()).map(|create| &create.idempotency);
+    if matches!(create, Some(Idempotency::Match(_) | Idempotency::Field(_) | Idempotency::ClientId)) {
+        return false;
     }
     let looked_everywhere = barrier.complete.get(at).copied().unwrap_or(false);
     let visible = intent.sent_at.is_some_and(|sent| time(sent) + lag(pass, at) < pass.now);

@@ -144,10 +144,9 @@ fn follow_one(
         // It is tied to something that is gone, or to itself: a person looks.
         Some(_) => return Ok(()),
     }
-    if let Some(link) = tx.link(own.link)?.filter(|_| staged.kind == StagedKind::Record) {
-        if link.remote_id == staged.remote_id {
-            tx.set_fingerprint(link.link, staged.fingerprint)?;
-        }
+    let is_kept = tx.link(own.link)?.is_some_and(|link| link.remote_id == staged.remote_id);
+    if is_kept && staged.kind == StagedKind::Record {
+        tx.set_fingerprint(own.link, staged.fingerprint)?;
     }
     tx.unstage(staged.binding, &staged.remote_id)?;
     let upstream = pass.upstream(at).to_owned();
@@ -163,10 +162,9 @@ fn follow_one(
 fn repoint(tx: &mut dyn Tx, pass: &Pass, at: usize, own: &LinkRow, into: &str) -> Result<(), StoreError> {
     drop_intents(tx, &own.record, Some(own.binding))?;
     tx.set_remote_id(own.link, into)?;
-    let other = tx.staged_unmatched(own.binding, "", usize::MAX)?.into_iter().find(|staged| staged.remote_id == into);
-    if let Some(other) = other {
-        tx.stage_parked(other.binding, into, None)?;
-        tx.stage_matched(other.binding, into, &own.record)?;
+    if is_stranger(tx, own.binding, into)? {
+        tx.stage_parked(own.binding, into, None)?;
+        tx.stage_matched(own.binding, into, &own.record)?;
         tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &remote_subject(into))?;
     }
     let detail = serde_json::json!({ "from": own.remote_id, "into": into });
@@ -175,6 +173,24 @@ fn repoint(tx: &mut dyn Tx, pass: &Pass, at: usize, own: &LinkRow, into: &str) -
     row.detail = Some(detail.to_string());
     tx.add_history(&row)?;
     apply::look_again(tx, pass, &own.record)
+}
+
+/// Whether a remote record is staged and nobody's. Staged rows come in the order of their ids, and what an id begins with
+/// stands before it.
+fn is_stranger(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<bool, StoreError> {
+    let mut after = remote_id.to_owned();
+    after.pop();
+    loop {
+        let rows = view.staged_unmatched(binding, &after, CHUNK)?;
+        let Some(last) = rows.last() else { return Ok(false) };
+        if rows.iter().any(|row| row.remote_id == remote_id) {
+            return Ok(true);
+        }
+        if last.remote_id.as_str() > remote_id {
+            return Ok(false);
+        }
+        after.clone_from(&last.remote_id);
+    }
 }
 
 /// Another record here is the other one: two rows for one.

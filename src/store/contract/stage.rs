@@ -49,6 +49,7 @@ pub(in crate::store) fn observations_are_staged_matched_parked_and_unstaged(on: 
     assert_eq!(on.read(move |view| view.staged_of(key, &id("r3"))), std::slice::from_ref(&expected));
     assert_eq!(on.read(move |view| view.staged_matched(binding, "", 9)), [expected]);
     assert_eq!(on.read(move |view| view.staged_matched(binding, "c3", 9)).len(), 0);
+    assert_eq!(on.read(move |view| view.staged_merged(binding, "", 9)), []);
     assert_eq!(on.read(move |view| view.staged_count(binding)), 3);
     let old = on.read(move |view| view.staged_before(binding, i64::MAX, "", 9));
     assert_eq!((old.len(), old.iter().all(|staged| staged.raw.is_empty())), (3, true));

@@ -1,7 +1,7 @@
 //! What is not there, or not any more: skipped by a listing, archived, restored, kept by its children, missed in a gap.
 
 use http::Method;
-use reconciled::sandbox::{Child, Delete, Fault, Matcher, Paging, ResourceConfig, Sandbox, Since, SinceBy};
+use reconciled::sandbox::{Child, Delete, Fault, Matcher, Paging, ResourceConfig, Since, SinceBy};
 use serde_json::json;
 
 use super::structure::{all, companies, id_of};
@@ -203,5 +203,29 @@ fn s28_after_a_gap_longer_than_its_tombstones_everything_is_compared_and_nothing
     // A shorter gap is none.
     world.sql(&days(29));
     assert_eq!(world.sync().exits(0).report("contacts")["upstreams"][0]["read"], "incremental");
-    world.at("crm", Sandbox::clear_faults);
+}
+
+#[test]
+fn s62_after_an_expired_since_value_everything_is_read_and_no_delete_is_inferred_from_the_gap() {
+    let (world, ids) = known(&["crm"], 4, |_, resource| {
+        resource.since = Some(Since { param: "since".into(), by: SinceBy::UpdatedAt, tombstones: false });
+    });
+    world.change_rules("rules.toml", |text| {
+        text.replace("incremental = \"none\"", "incremental = { kind = \"since\", into = \"query.since\" }")
+    });
+    world.sync().exits(0);
+    world.remove("crm", &ids[0]);
+    world.edit("crm", &ids[1], &json!({"phone": "2"}));
+    world.at("crm", |crm| crm.push_fault(Matcher::containing("since="), Fault::status(410)));
+    let ran = world.sync().exits(0).report("contacts");
+    assert_eq!((&ran["upstreams"][0]["read"], &ran["upstreams"][0]["listed"]), (&json!("full"), &json!(3)), "{ran:#}");
+    assert_eq!(
+        world.rows("select email, phone from contacts order by email limit 2"),
+        [["p1@x.io", "∅"], ["p2@x.io", "2"]]
+    );
+    assert_eq!(world.sync().exits(0).report("contacts")["upstreams"][0]["read"], "incremental");
+    // A complete generation proves it.
+    world.full_sync().exits(0);
+    assert_eq!(world.rows("select count(*) from contacts"), [["3"]]);
+    world.is_settled();
 }

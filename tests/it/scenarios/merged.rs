@@ -113,10 +113,10 @@ fn s11_a_merge_at_one_upstream_deletes_nothing_at_another_that_still_has_both() 
     world.sql("update companies set title = 'only there' where domain = 'a.io'");
     world.sync().exits(0);
     assert_eq!(world.written("crm"), Vec::<String>::new());
-    assert_eq!(world.at("erp", |erp| erp.get("/companies", &company("erp", "a"))).unwrap()["title"], "only there");
+    let (x, y) = (company("erp", "a"), company("erp", "b"));
+    assert_eq!(world.at("erp", |erp| erp.get("/companies", &x)).unwrap()["title"], "only there");
     world.is_settled();
     // Merged there, too, it is one.
-    let (x, y) = (company("erp", "a"), company("erp", "b"));
     merge(&world, "erp", "/companies", &x, &y);
     world.sync().exits(0);
     assert_eq!(world.rows("select domain from companies order by domain"), [["b.io"], ["c.io"]]);
