@@ -7,7 +7,6 @@ mod creates;
 mod deletes;
 mod edited_rules;
 mod evidence;
-
 mod first_look;
 mod merged;
 mod standing;
