@@ -462,7 +462,14 @@ fn s54_a_value_that_another_record_gives_up_is_taken_in_the_second_step() {
     world.sql(
         "update contacts set email = 'c@x.io' where name = 'b'; update contacts set email = 'b@x.io' where name = 'a'",
     );
+    // Whichever is sent first: the one that wants the value is refused while the other has it.
+    let wants = world.contacts("crm").iter().find(|one| one["name"] == "a").unwrap()["id"].as_str().unwrap().to_owned();
+    let patch = Matcher::exactly(Method::PATCH, format!("/contacts/{wants}"));
+    world.at("crm", |crm| crm.push_fault(patch, Fault::status(409)));
     world.sync().exits(0);
+    let mut status: Vec<u16> = world.writes_at("crm").iter().map(|write| write.status).collect();
+    status.sort_unstable();
+    assert_eq!(status, [200, 200, 409]);
     let there: Vec<_> = world.contacts("crm").iter().map(|one| (one["name"].clone(), one["email"].clone())).collect();
     assert_eq!(there, [(json!("a"), json!("b@x.io")), (json!("b"), json!("c@x.io"))]);
     assert_eq!(world.reasons(), Vec::<String>::new());
