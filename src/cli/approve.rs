@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::reconcile::{RESTORED, choice_note};
 use crate::store::{HaltRow, read, write};
 
 use super::args::ApproveArgs;
@@ -57,13 +58,46 @@ pub async fn run(args: &ApproveArgs, workspace: &Workspace, out: &Out) -> Result
     };
     let mut halt = Halt::from(row);
     let before = row.approved_at;
-    if before.is_none() {
+    let choices = choices(row, args.wins.as_deref())?;
+    if before.is_none() || !choices.is_empty() {
         let now = workspace.clock().now().timestamp_micros();
-        write(store.as_ref(), move |tx| tx.set_halt(id, Some(now), None)).await?;
+        write(store.as_ref(), move |tx| {
+            choices.iter().try_for_each(|(note, side)| tx.set_note(note, &Value::from(side.as_str()).to_string()))?;
+            tx.set_halt(id, Some(now), None)
+        })
+        .await?;
         halt.approved_at = style::rfc3339(now);
     }
     out.show(&halt, |halt, width| text(halt, before.is_some(), width))?;
     Ok(Exit::IN_SYNC)
+}
+
+/// What a person says about upstreams that were set back, by note; a mistake where that is missing or makes no sense.
+fn choices(row: &HaltRow, wins: Option<&str>) -> Result<Vec<(String, String)>, CliError> {
+    let list: Vec<Value> = serde_json::from_str(&row.halts).unwrap_or_default();
+    let upstream = |one: &Value| one["target"]["upstream"].as_str().map(str::to_owned);
+    let back: Vec<String> = list.iter().filter(|one| one["what"] == RESTORED).filter_map(upstream).collect();
+    let names = back.join(" or --wins ");
+    match wins {
+        None if back.is_empty() => Ok(Vec::new()),
+        None => Err(CliError::Usage(format!(
+            "{} was set back: say which side wins, `reconciled approve {} --wins local` (what is here goes there again) or \
+             `--wins {names}` (what is there is taken for edits)",
+            back.join(", "),
+            row.id
+        ))),
+        Some(_) if back.is_empty() => Err(CliError::Usage(
+            "--wins is for upstreams that were set back, and this halt is about something else".to_owned(),
+        )),
+        Some(side) if side == "local" || back.iter().any(|name| name == side) => {
+            let chosen = back.iter().map(|name| (choice_note(&row.collection, name), side.to_owned()));
+            Ok(chosen.collect())
+        }
+        Some(side) => Err(CliError::Usage(format!(
+            "{} is no side of this halt: --wins local or --wins {names}",
+            style::clean(side)
+        ))),
+    }
 }
 
 fn text(halt: &Halt, before: bool, width: usize) -> String {

@@ -260,6 +260,9 @@ pub struct Settled {
 pub struct ApproveArgs {
     /// The halt's number, as `status` shows it
     pub halt: i64,
+    /// Of an upstream that was set back (restored from a backup): whose state counts, `local` or the upstream
+    #[arg(long, value_name = "SIDE")]
+    pub wins: Option<String>,
 }
 
 /// Which seeds.

@@ -126,6 +126,7 @@ fn side_text(say: &UpstreamSay, room: usize) -> String {
     let apart = match say.state {
         LinkState::Detached => "  (when it was detached)",
         LinkState::OutOfScope => "  (when it left the scope)",
+        LinkState::Archived => "  (when it was archived)",
         LinkState::Live | LinkState::Deleted => "",
     };
     format!("{value}{since}{apart}")

@@ -162,6 +162,13 @@ fn halt_words(halt: &Halt) -> String {
                  Then change its mapping; the limit is {limit}"
             )
         }
+        "restored" => format!(
+            "halted: {number} {of} at {target} are older than they were: it was set back, which side wins? ({limit})"
+        ),
+        "account" => format!(
+            "halted: {target} answers for another account than {} here belong to ({limit}): look at base URL and credentials",
+            count(number, "record")
+        ),
         what => format!("halted: {number} {of} at {target}: {what}, the limit is {limit}"),
     }
 }

@@ -177,6 +177,7 @@ fn link_words(link: &LinkSide) -> &'static str {
         (LinkState::Deleted, _, _) => "deleted there",
         (LinkState::Detached, _, _) => "detached: left alone there",
         (LinkState::OutOfScope, _, _) => "out of scope: left alone there",
+        (LinkState::Archived, _, _) => "archived there: left alone until it is taken back",
     }
 }
 

@@ -172,7 +172,7 @@ fn spoke(
             error = why.or(error);
             slots
         }
-        Some((StagedKind::Gone(_), _)) => vec![Slot::Absent; collection.fields.len()],
+        Some((StagedKind::Gone(_) | StagedKind::Merged, _)) => vec![Slot::Absent; collection.fields.len()],
         // The link remembers what the record was; it is no side's say any more.
         None if link.state == LinkState::Deleted => vec![Slot::Absent; collection.fields.len()],
         // A write was acknowledged since, and nobody has looked there yet: what was written is the best that is known.

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::daemon::next_due;
 use crate::merge::LinkState;
+use crate::reconcile::RESTORED;
 use crate::rules::{Collection, Ruleset, Schedule};
 use crate::store::{
     CollectionKey, ConflictFilter, DirtyOp, IntentFilter, IntentRow, PassRow, QuarantineFilter, QuarantineRow,
@@ -97,6 +98,7 @@ struct LinkCount {
     deleted: u64,
     detached: u64,
     out_of_scope: u64,
+    archived: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -162,6 +164,7 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
             deleted: view.link_count(key, LinkState::Deleted)?,
             detached: view.link_count(key, LinkState::Detached)?,
             out_of_scope: view.link_count(key, LinkState::OutOfScope)?,
+            archived: view.link_count(key, LinkState::Archived)?,
             upstream,
         });
     }
@@ -321,6 +324,7 @@ fn text(status: &Status, width: usize) -> String {
     for halt in &status.halts {
         let approval = match &halt.approved_at {
             Some(at) => format!("approved at {}, the next pass carries it out", style::short(at)),
+            None if is_restored(halt) => format!("`reconciled approve {} --wins SIDE` says which side wins", halt.id),
             None => format!("`reconciled approve {}` lets it through", halt.id),
         };
         let head = paint(style::BAD, format!("halt {} of {}", halt.id, halt.collection));
@@ -330,10 +334,18 @@ fn text(status: &Status, width: usize) -> String {
     text
 }
 
+/// Whether a person has to say which side wins.
+fn is_restored(halt: &Halt) -> bool {
+    halt.halts.as_ref().is_some_and(|halts| halts.get().contains(&format!("\"what\":\"{RESTORED}\"")))
+}
+
 fn row(one: &CollectionStatus) -> Vec<String> {
-    let linked = |link: &LinkCount| match link.out_of_scope {
-        0 => format!("{} {}", link.upstream, link.live),
-        out => format!("{} {} ({out} out of scope)", link.upstream, link.live),
+    let linked = |link: &LinkCount| {
+        let apart = [(link.out_of_scope, "out of scope"), (link.archived, "archived")];
+        let apart: Vec<String> =
+            apart.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
+        let apart = if apart.is_empty() { String::new() } else { format!(" ({})", apart.join(", ")) };
+        format!("{} {}{apart}", link.upstream, link.live)
     };
     let links: Vec<String> = one.links.iter().map(linked).collect();
     let (last, outcome) = match &one.last_pass {
@@ -409,7 +421,14 @@ mod tests {
                 },
             }),
             records: 12,
-            links: vec![LinkCount { upstream: "crm".to_owned(), live: 11, deleted: 0, detached: 1, out_of_scope: 0 }],
+            links: vec![LinkCount {
+                upstream: "crm".to_owned(),
+                live: 11,
+                deleted: 0,
+                detached: 1,
+                out_of_scope: 0,
+                archived: 0,
+            }],
             edits_waiting: 0,
             writes_waiting: 0,
             unknown: Vec::new(),

@@ -20,7 +20,7 @@ use super::{
 /// - `links` with [`LinkState::Live`] makes the link of a spoke that had none (first contact) or revives it; its base is
 ///   in `bases`. With [`LinkState::Deleted`] it keeps the evidence of a remote delete, in the same commit.
 /// - [`LocalChange::Insert`] together with `record: Some` restores a row under its old id.
-/// - A link that is [`LinkState::OutOfScope`] is neither read nor written until the record is seen in scope again, which
+/// - A link that is [`LinkState::OutOfScope`] (or archived) is neither read nor written until the record is seen in scope again, which
 ///   revives it: what either side did meanwhile is an edit since its base.
 /// - A row whose link is `Deleted`, without an open conflict about existence, is waiting to be recreated there: the
 ///   create is derived again in every pass until it is acknowledged.
@@ -32,7 +32,7 @@ pub fn decide(collection: &Collection, facts: &Facts) -> RecordPlan {
     let mut plan = RecordPlan { record: facts.record.clone(), ..RecordPlan::default() };
     for (binding, side) in scene.sides.iter().enumerate() {
         match side {
-            Side::Leaving => plan.links.push((binding, LinkState::OutOfScope)),
+            Side::Leaving(state) => plan.links.push((binding, *state)),
             Side::Gone(..) => plan.links.push((binding, LinkState::Deleted)),
             Side::Blocked | Side::Missing | Side::Apart | Side::Tombstone | Side::Present(_) => {}
         }
@@ -82,7 +82,7 @@ fn merge(scene: &Scene<'_>, existed: bool, may_write: bool, plan: &mut RecordPla
                     creates |= made && matches!(side, Side::Missing);
                 }
             }
-            Side::Blocked | Side::Apart | Side::Leaving => {}
+            Side::Blocked | Side::Apart | Side::Leaving(_) => {}
         }
     }
     if inserted || creates {

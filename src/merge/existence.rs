@@ -276,7 +276,7 @@ pub(super) fn remembered(scene: &Scene<'_>) -> Vec<Value> {
 fn gone<'a>(scene: &Scene<'a>) -> Vec<(usize, &'a Link, Evidence)> {
     let found = scene.sides.iter().enumerate().filter_map(|(binding, side)| match side {
         Side::Gone(link, evidence) => Some((binding, *link, *evidence)),
-        Side::Blocked | Side::Missing | Side::Apart | Side::Leaving | Side::Tombstone | Side::Present(_) => None,
+        Side::Blocked | Side::Missing | Side::Apart | Side::Leaving(_) | Side::Tombstone | Side::Present(_) => None,
     });
     found.collect()
 }

@@ -96,6 +96,8 @@ pub enum LinkState {
     Live,
     /// The remote record left the binding's scope: it is left alone, and tied again when it comes back.
     OutOfScope,
+    /// The remote record is archived: as out of scope, but it is the upstream that says so.
+    Archived,
     /// The remote record is deleted (a tombstone: guards against resurrection by stale listings).
     Deleted,
     /// Deliberately untied: the remote record is left alone and not linked again.
@@ -113,6 +115,8 @@ pub enum Seen {
     Gone(Evidence),
     /// Observed, but outside the binding's scope.
     OutOfScope(Observation),
+    /// Observed, and archived.
+    Archived(Observation),
 }
 
 impl Seen {

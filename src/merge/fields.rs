@@ -99,7 +99,9 @@ fn candidates(scene: &Scene<'_>, unit: &Unit<'_>, freeze: Option<&Freeze>) -> Op
         let present = match side {
             Side::Blocked if is_party(binding) => return None,
             Side::Present(present) => *present,
-            Side::Blocked | Side::Missing | Side::Apart | Side::Leaving | Side::Tombstone | Side::Gone(..) => continue,
+            Side::Blocked | Side::Missing | Side::Apart | Side::Leaving(_) | Side::Tombstone | Side::Gone(..) => {
+                continue;
+            }
         };
         if scene.bad(binding, present, unit).is_some() && is_party(binding) {
             return None;

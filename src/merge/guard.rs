@@ -67,7 +67,7 @@ impl Tally {
             };
             let counts = &mut self.bindings[*binding];
             match state {
-                LinkState::Live | LinkState::OutOfScope => {}
+                LinkState::Live | LinkState::OutOfScope | LinkState::Archived => {}
                 LinkState::Deleted => counts.vanished += 1,
                 // `on_remote_delete = "detach"` unties what was deleted; a local delete may untie what is there.
                 LinkState::Detached => counts.vanished += u64::from(found_deleted()),

@@ -87,7 +87,7 @@ fn word(scene: &Scene<'_>, unit: &Unit<'_>, owner: &Origin) -> Option<Word> {
     let known: Option<Vec<Value>> = unit.fields.iter().map(base).collect();
     match scene.sides[binding] {
         Side::Blocked | Side::Apart => known.and_then(said),
-        Side::Missing | Side::Leaving | Side::Tombstone | Side::Gone(..) => {
+        Side::Missing | Side::Leaving(_) | Side::Tombstone | Side::Gone(..) => {
             said(unit.fields.iter().map(|field| base(field).unwrap_or(Value::Null)).collect())
         }
         Side::Present(present) if scene.bad(binding, present, unit).is_some() => known.and_then(said),

@@ -14,7 +14,7 @@ pub(super) fn is_deleted(scene: &Scene<'_>, binding: usize) -> bool {
     match scene.sides[binding] {
         Side::Gone(..) | Side::Tombstone => true,
         Side::Blocked => scene.facts.spokes[binding].link.as_ref().is_some_and(|link| link.state == LinkState::Deleted),
-        Side::Missing | Side::Apart | Side::Leaving | Side::Present(_) => false,
+        Side::Missing | Side::Apart | Side::Leaving(_) | Side::Present(_) => false,
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn sides_of(scene: &Scene<'_>) -> Vec<Candidate> {
             Side::Gone(..) | Side::Tombstone => sides.push(deleter(scene, scene.origin(binding))),
             Side::Blocked if is_deleted(scene, binding) => sides.push(deleter(scene, scene.origin(binding))),
             // While the row is there it speaks for the spokes that have the record.
-            Side::Present(_) | Side::Blocked | Side::Missing | Side::Apart | Side::Leaving => {}
+            Side::Present(_) | Side::Blocked | Side::Missing | Side::Apart | Side::Leaving(_) => {}
         }
     }
     sides[1..].sort_by(|left, right| scene.rank(&left.origin).cmp(&scene.rank(&right.origin)));

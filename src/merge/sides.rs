@@ -20,8 +20,8 @@ pub(super) enum Side<'a> {
     Missing,
     /// Neither read nor written: detached, out of scope, or known to exist out of reach.
     Apart,
-    /// Linked, and now outside the scope.
-    Leaving,
+    /// Linked, and now outside the scope, or archived: what its link becomes.
+    Leaving(LinkState),
     /// Deleted in an earlier pass.
     Tombstone,
     /// Deleted, as this pass found out.
@@ -153,22 +153,29 @@ fn classify(spoke: &Spoke) -> Side<'_> {
         return match &spoke.seen {
             Seen::Same => Side::Missing,
             Seen::Record(observation) => Side::Present(Present { link: None, observation: Some(observation) }),
-            Seen::Gone(_) | Seen::OutOfScope(_) => Side::Apart,
+            Seen::Gone(_) | Seen::OutOfScope(_) | Seen::Archived(_) => Side::Apart,
         };
     };
     match (link.state, &spoke.seen) {
         (LinkState::Live, Seen::Same) => Side::Present(Present { link: Some(link), observation: None }),
-        // A deleted record that is seen again is revived against its old base, and so is one that comes back into the scope.
-        (LinkState::Live | LinkState::Deleted | LinkState::OutOfScope, Seen::Record(observation)) => {
-            Side::Present(Present { link: Some(link), observation: Some(observation) })
-        }
+        // A deleted record that is seen again is revived against its old base, and so is one that comes back into the scope
+        // or out of the archive.
+        (
+            LinkState::Live | LinkState::Deleted | LinkState::OutOfScope | LinkState::Archived,
+            Seen::Record(observation),
+        ) => Side::Present(Present { link: Some(link), observation: Some(observation) }),
         (LinkState::Live, Seen::Gone(evidence)) => Side::Gone(link, *evidence),
-        (LinkState::Live, Seen::OutOfScope(_)) => Side::Leaving,
+        (LinkState::Live | LinkState::Archived, Seen::OutOfScope(_)) => Side::Leaving(LinkState::OutOfScope),
+        (LinkState::Live | LinkState::OutOfScope, Seen::Archived(_)) => Side::Leaving(LinkState::Archived),
         (LinkState::Deleted, Seen::Same | Seen::Gone(_)) => Side::Tombstone,
         // A deleted record that exists again, but out of scope: creating it would make a second one.
-        (LinkState::Deleted, Seen::OutOfScope(_))
+        (LinkState::Deleted, Seen::OutOfScope(_) | Seen::Archived(_))
         | (LinkState::OutOfScope, Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_))
-        | (LinkState::Detached, Seen::Same | Seen::Record(_) | Seen::Gone(_) | Seen::OutOfScope(_)) => Side::Apart,
+        | (LinkState::Archived, Seen::Same | Seen::Gone(_) | Seen::Archived(_))
+        | (
+            LinkState::Detached,
+            Seen::Same | Seen::Record(_) | Seen::Gone(_) | Seen::OutOfScope(_) | Seen::Archived(_),
+        ) => Side::Apart,
     }
 }
 
@@ -218,7 +225,7 @@ impl<'a> Scene<'a> {
     pub fn present(&self) -> impl Iterator<Item = (usize, Present<'a>)> {
         self.sides.iter().enumerate().filter_map(|(binding, side)| match side {
             Side::Present(present) => Some((binding, *present)),
-            Side::Blocked | Side::Missing | Side::Apart | Side::Leaving | Side::Tombstone | Side::Gone(..) => None,
+            Side::Blocked | Side::Missing | Side::Apart | Side::Leaving(_) | Side::Tombstone | Side::Gone(..) => None,
         })
     }
 

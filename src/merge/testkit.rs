@@ -91,7 +91,9 @@ fn binding(name: &str, fields: &[Field]) -> Binding {
         version: None,
         updated_at: None,
         created_at: None,
+        merged_into: None,
         scope: None,
+        archived: None,
         tombstone: None,
     };
     let maps = fields.iter().enumerate().map(|(position, field)| map(position, field)).collect();

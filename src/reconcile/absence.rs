@@ -15,7 +15,7 @@ use crate::store::{self, LinkId, LinkRow, QuarantineFilter, QuarantineRow, Stage
 use crate::upstream::{self, Client, Failure, FailureKind, Got};
 
 use super::context::{Pass, local_subject};
-use super::gather::VISIBILITY;
+use super::gather::lag;
 use super::pull::Pulled;
 
 /// Links looked at between two awaits.
@@ -56,7 +56,8 @@ pub async fn look_for_missing(
     let key = pass.binding_key(at);
     let links = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
     let listed = pulled.report.listed;
-    if read.deletes != Deletes::Absence {
+    // After a gap longer than its tombstones are kept, one that is not listed may have been deleted: it is asked for.
+    if read.deletes != Deletes::Absence && !(pulled.gap && read.get.is_some()) {
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), ..Absence::default() });
     }
     let missing = missing(store, pass, at, pulled).await?;
@@ -108,7 +109,7 @@ async fn missing(
     let key = pass.binding_key(at);
     let seen: &RoaringTreemap = &pulled.seen;
     let can_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_some_and(|read| read.get.is_some());
-    let settled = pulled.started_at - VISIBILITY.num_microseconds().unwrap_or(0);
+    let settled = pulled.started_at - lag(pass, at).num_microseconds().unwrap_or(0);
     let mut missing = Vec::new();
     let mut after = String::new();
     loop {
@@ -180,10 +181,11 @@ async fn confirm(
         let (kind, raw, version) = match answer {
             None => (StagedKind::Gone(Evidence::Absence), Vec::new(), None),
             Some(Ok(Got::Missing)) => (StagedKind::Gone(Evidence::AbsenceConfirmed), Vec::new(), None),
+            Some(Ok(Got::Merged(into))) => (StagedKind::Merged, into.into_bytes(), None),
             Some(Ok(Got::Found(remote))) => (StagedKind::Record, remote.raw.to_vec(), remote.version),
             Some(Err(failure)) => return Ok(Err(unanswered(&remote_id, &failure))),
         };
-        gone += u64::from(kind != StagedKind::Record);
+        gone += u64::from(matches!(kind, StagedKind::Gone(_)));
         let pass = Arc::clone(pass);
         store::write_small(store, move |tx| {
             let Some(row) = tx.link(link)? else { return Ok(()) };

@@ -222,7 +222,8 @@ fn apply_base(
     let rebased = link.is_some_and(|link| link.mapping != pass.mapping_key(at));
     let is_noted = advance.is_none() && staged.is_some_and(|staged| !staged.raw.is_empty());
     let noted = is_noted && link.is_some_and(|link| is_known_better(link, life, found.facts.spokes.get(at)));
-    let out_of_scope = life.is_none() && link.is_some_and(|link| link.state == LinkState::OutOfScope);
+    let apart = |link: &LinkRow| matches!(link.state, LinkState::OutOfScope | LinkState::Archived);
+    let out_of_scope = life.is_none() && link.is_some_and(apart);
     let pair = match (advance, found.pairs.get(at).and_then(Option::as_ref)) {
         (Some(advance), _) => Some(Pair { hub: advance.hub.clone(), remote: advance.remote.clone() }),
         (None, Some(pair)) if rebased || noted => Some(pair.clone()),
@@ -235,7 +236,7 @@ fn apply_base(
         let slots = observe::base_slots(tx, pass, at, raw)?;
         let packed = base::pack(&pass.collection, &slots, &pair);
         let (version, updated_at) = match found.facts.spokes.get(at).map(|spoke| &spoke.seen) {
-            Some(Seen::Record(seen) | Seen::OutOfScope(seen)) if accepted.is_some() => {
+            Some(Seen::Record(seen) | Seen::OutOfScope(seen) | Seen::Archived(seen)) if accepted.is_some() => {
                 (seen.version.clone(), seen.updated_at.map(|time| time.timestamp_micros()))
             }
             _ => (link.and_then(|link| link.version.clone()), link.and_then(|link| link.updated_at)),
@@ -309,8 +310,13 @@ fn note_ignored(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<(), St
 /// after the next write.
 fn is_known_better(link: &LinkRow, life: Option<LinkState>, spoke: Option<&Spoke>) -> bool {
     match (life.unwrap_or(link.state), spoke.map(|spoke| &spoke.seen)) {
-        (LinkState::Live, Some(Seen::Record(_))) | (LinkState::OutOfScope, Some(Seen::OutOfScope(_))) => true,
-        (LinkState::Live | LinkState::OutOfScope | LinkState::Deleted | LinkState::Detached, _) => false,
+        (LinkState::Live, Some(Seen::Record(_)))
+        | (LinkState::OutOfScope, Some(Seen::OutOfScope(_)))
+        | (LinkState::Archived, Some(Seen::Archived(_))) => true,
+        (
+            LinkState::Live | LinkState::OutOfScope | LinkState::Archived | LinkState::Deleted | LinkState::Detached,
+            _,
+        ) => false,
     }
 }
 
@@ -558,7 +564,9 @@ fn title(found: &Gathered) -> String {
     let of_row = hub_values(found).iter().find_map(text);
     let observed = || {
         found.facts.spokes.iter().find_map(|spoke| match &spoke.seen {
-            Seen::Record(seen) | Seen::OutOfScope(seen) => seen.slots.iter().filter_map(Slot::value).find_map(text),
+            Seen::Record(seen) | Seen::OutOfScope(seen) | Seen::Archived(seen) => {
+                seen.slots.iter().filter_map(Slot::value).find_map(text)
+            }
             Seen::Same | Seen::Gone(_) => None,
         })
     };

@@ -20,6 +20,7 @@ use super::contact::{self, Arrival, Contact, LostCreates, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::cycle;
 use super::gather::{self, Barrier, Gathered};
+use super::merged;
 use super::observe;
 use super::report::{Change, Counts, PassReport};
 use super::settle;
@@ -88,6 +89,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     work.look_again_under_new_rules(tx)?;
     work.offer_to_new_bindings(tx)?;
     work.part_reused_ids(tx)?;
+    work.follow_merges(tx)?;
     index_local_edits(tx, pass)?;
     work.meet_strangers(tx)?;
     work.adopt_created(tx)?;
@@ -333,6 +335,16 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// What was merged into another record at its upstream is that one from now on.
+    fn follow_merges(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        let followed = merged::follow(tx, self.pass, &|at| !self.is_blocked(at))?;
+        self.tally.local.deletes += followed.deleted;
+        self.round.local.deleted += followed.deleted;
+        followed.told.iter().for_each(|told| self.digest.add(told));
+        self.list(followed.changes);
+        Ok(())
+    }
+
     /// Whether the last pass that decided anything had the same rules.
     fn was_decided_under_these_rules(&self, view: &dyn View) -> Result<bool, StoreError> {
         let passes = view.passes(Some(&self.pass.collection.name), PASSES_MAX)?;
@@ -368,7 +380,7 @@ impl Work<'_> {
             StagedKind::Record => {
                 contact::meet(view, self.pass, at, staged, &staged.raw, Stranger::Raw, (lost, left_out))
             }
-            StagedKind::Gone(_) => Ok(Contact::Ignored),
+            StagedKind::Gone(_) | StagedKind::Merged => Ok(Contact::Ignored),
         };
         let mut contact = meet(tx, &[])?;
         if matches!(contact, Contact::Parked(_)) {
@@ -606,11 +618,15 @@ impl Work<'_> {
                 planned.deleted += counts.deleted;
             }
         }
-        for change in applied.changes {
-            if round.changes.len() < self.order.changes_max {
-                round.changes.push(change);
+        self.list(applied.changes);
+    }
+
+    fn list(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            if self.round.changes.len() < self.order.changes_max {
+                self.round.changes.push(change);
             } else {
-                round.changes_omitted += 1;
+                self.round.changes_omitted += 1;
             }
         }
     }

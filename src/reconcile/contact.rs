@@ -96,6 +96,8 @@ pub fn prepare(pass: &Pass, binding: usize, mapped: Mapped) -> Stranger {
     };
     let plain = pass.plain.get(binding) == Some(&true)
         && !mapped.deleted
+        && !mapped.archived
+        && mapped.merged_into.is_none()
         && mapped.in_scope
         && !mapped.slots.iter().enumerate().any(refers);
     if !plain {
@@ -188,12 +190,18 @@ pub fn meet(
             None => return Ok(Contact::Quarantined("the binding is gone".into())),
         },
     };
+    // It is no record of its own any more.
+    if mapped.merged_into.is_some() {
+        return Ok(Contact::Ignored);
+    }
     let record = RecordId(crate::clock::new_id(pass.clock.as_ref()));
     let said = mapped.slots.clone();
     let known = observe::Known { own: Some(&record), left_out };
     let observation = match observe::read_mapped(view, pass, binding, mapped, known, version, at)? {
         Read::Ready(Seen::Record(observation)) => observation,
-        Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_)) => return Ok(Contact::Ignored),
+        Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) | Seen::Archived(_)) => {
+            return Ok(Contact::Ignored);
+        }
         Read::Parked(reason) => return Ok(Contact::Parked(reason)),
         Read::Broken(reason) => return Ok(Contact::Quarantined(reason)),
     };

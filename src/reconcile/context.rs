@@ -29,6 +29,8 @@ pub struct Pass {
     pub mappings: Vec<MappingKey>,
     /// Per binding and field: for a ref, the parent collection's binding at the same upstream.
     pub parents: Vec<Vec<Option<BindingKey>>>,
+    /// What refers to records of the collection.
+    pub referrers: Vec<Referrer>,
     /// Per binding: first contact may take the short way (see [`merge::first_contact`]).
     pub plain: Vec<bool>,
     /// The pass's number.
@@ -37,6 +39,16 @@ pub struct Pass {
     pub planning: bool,
     /// When it began.
     pub now: DateTime<Utc>,
+}
+
+/// A collection with fields that refer to another one.
+pub struct Referrer {
+    /// The collection.
+    pub collection: Arc<Collection>,
+    /// Its key in the store.
+    pub key: CollectionKey,
+    /// The fields, by position.
+    pub fields: Vec<usize>,
 }
 
 impl Pass {
@@ -77,6 +89,7 @@ impl Pass {
             bindings,
             mappings,
             parents,
+            referrers: referrers(tx, rules, &collection.name)?,
             plain,
             id: 0,
             planning: false,
@@ -138,6 +151,19 @@ pub fn unchanged_fields(collection: &Collection, old: &str, binding: &Binding) -
         .iter()
         .map(|field| digest(&now, &field.name).is_some_and(|now| digest(old, &field.name) == Some(now)))
         .collect()
+}
+
+fn referrers(tx: &mut dyn Tx, rules: &Ruleset, to: &str) -> Result<Vec<Referrer>, StoreError> {
+    let mut found = Vec::new();
+    for collection in rules.collections.values() {
+        let refers = |field: &crate::rules::Field| matches!(&field.domain.ty, FieldType::Ref { to: it } if it == to);
+        let fields: Vec<usize> =
+            (0..collection.fields.len()).filter(|at| collection.fields.get(*at).is_some_and(refers)).collect();
+        if let (false, Some(key)) = (fields.is_empty(), tx.collection_key(&collection.name)?) {
+            found.push(Referrer { collection: Arc::clone(collection), key, fields });
+        }
+    }
+    Ok(found)
 }
 
 fn is_bound(rules: &Ruleset, collection: &str, upstream: &str) -> bool {

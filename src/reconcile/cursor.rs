@@ -17,6 +17,9 @@ pub struct Cursor {
     pub mark: Option<String>,
     /// When the last complete generation was finished.
     pub full_at: Option<Micros>,
+    /// When the last listing of any kind was finished, where it matters how long ago that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Micros>,
     /// A listing that was not finished.
     pub scan: Option<Scan>,
     /// Which way of reading `high` and `mark` belong to; a changed rule starts over.
@@ -86,6 +89,13 @@ impl Cursor {
                 }
             }
         }
+    }
+
+    /// Whether the last listing is longer ago than what was deleted since is still listed.
+    pub fn is_behind(&self, horizon: Option<std::time::Duration>, now: DateTime<Utc>) -> bool {
+        let last = self.read_at.or(self.full_at).and_then(DateTime::from_timestamp_micros);
+        let horizon = horizon.and_then(|horizon| Duration::from_std(horizon).ok());
+        last.zip(horizon).is_some_and(|(last, horizon)| now - last > horizon)
     }
 
     /// The unfinished complete listing, where it is young enough.

@@ -14,9 +14,9 @@ use roaring::RoaringTreemap;
 use crate::clock::Clock;
 use crate::merge::Halt;
 use crate::merge::guard::Tally;
-use crate::rules::{Collection, Ruleset};
+use crate::rules::{Collection, Origin, Ruleset};
 use crate::store::{self, ConflictFilter, HaltRow, IntentFilter, LinkId, PassRow, QuarantineFilter, Store, StoreError};
-use crate::upstream::{Client, Kept};
+use crate::upstream::Client;
 
 use super::absence;
 use super::commit::{self, Order, Round};
@@ -26,6 +26,8 @@ use super::gather::Barrier;
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, Outcome, PassReport, Progress, Step, UpstreamReport};
+use super::restored;
+use super::standing::{self, Account};
 use super::unknown;
 
 /// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
@@ -94,7 +96,7 @@ impl Engine {
         progress.step(&Step::Began { collection });
         let began = self.clock.monotonic();
         let (pass, row, before) = self.begin(rules, options).await?;
-        self.remember_upstreams(&pass).await?;
+        self.remember_upstreams(rules).await?;
         let mut run = Run {
             engine: self,
             options,
@@ -166,33 +168,24 @@ impl Engine {
     }
 
     /// What an earlier process learnt of an upstream (waits, its breaker, what was spent) holds for this one.
-    async fn remember_upstreams(&self, pass: &Pass) -> Result<(), StoreError> {
-        for at in 0..pass.collection.bindings.len() {
-            let name = pass.upstream(at).to_owned();
-            let Some(client) = self.clients.get(&name) else { continue };
-            let text = store::read(self.store.as_ref(), move |view| view.upstream_state(&name)).await?;
-            client.remember(&text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default());
+    async fn remember_upstreams(&self, collection: &Collection) -> Result<(), StoreError> {
+        for (name, client) in self.clients_of(collection) {
+            standing::remember(self.store.as_ref(), client, name).await?;
         }
         Ok(())
     }
 
     /// Keeps what the next process should know of the upstreams.
     async fn keep_upstreams(&self, collection: &Collection) -> Result<(), StoreError> {
-        for binding in &collection.bindings {
-            let name = binding.upstream.name.clone();
-            let Some(client) = self.clients.get(&name) else { continue };
-            let known = name.clone();
-            let text = store::read(self.store.as_ref(), move |view| view.upstream_state(&known)).await?;
-            let before: Kept = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            let now = client.kept();
-            // Only what still matters is worth a write.
-            if before == now || (now == Kept::default() && before.is_over(self.clock.now())) {
-                continue;
-            }
-            let state = serde_json::to_string(&now).unwrap_or_default();
-            store::write(self.store.as_ref(), move |tx| tx.set_upstream_state(&name, &state)).await?;
+        for (name, client) in self.clients_of(collection) {
+            standing::keep(self.store.as_ref(), client, self.clock.as_ref(), name).await?;
         }
         Ok(())
+    }
+
+    fn clients_of<'a>(&'a self, collection: &'a Collection) -> impl Iterator<Item = (&'a str, &'a Arc<Client>)> {
+        let names = collection.bindings.iter().map(|binding| binding.upstream.name.as_str());
+        names.filter_map(|name| Some((name, self.clients.get(name)?)))
     }
 
     /// Totals after the pass, its outcome, and its row.
@@ -283,16 +276,27 @@ struct Run<'a> {
 impl Run<'_> {
     async fn phases(&mut self) -> Result<(), StoreError> {
         let count = self.pass.collection.bindings.len();
-        self.barrier = Barrier { blocked: vec![None; count], complete: vec![false; count] };
+        self.barrier = Barrier {
+            blocked: vec![None; count],
+            complete: vec![false; count],
+            gap: vec![false; count],
+            local_wins: vec![false; count],
+        };
         self.listed = vec![Arc::default(); count];
         self.report.upstreams = (0..count)
             .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
             .collect();
+        let approved = self.approval().await?;
+        if !self.check_accounts(approved.as_deref()).await? {
+            return Ok(());
+        }
         if !self.options.dry_run {
             self.settle_unknown().await?;
         }
-        let approved = self.approval().await?;
         let pulled = self.pull().await?;
+        if !self.check_restored().await? {
+            return Ok(());
+        }
         self.floor().await?;
         let absent = self.absence(&pulled, approved.is_some()).await?;
         let mut through = self.barrier.blocked.iter().all(Option::is_none);
@@ -315,8 +319,76 @@ impl Run<'_> {
         self.engine.clients.get(self.pass.upstream(at))
     }
 
-    async fn settle_unknown(&mut self) -> Result<(), StoreError> {
+    /// Before anything is read or written: are these the accounts that the records belong to? An upstream that cannot say
+    /// takes no part. False where another account answers and nobody approved it.
+    async fn check_accounts(&mut self, approved: Option<&str>) -> Result<bool, StoreError> {
+        let store = self.engine.store.as_ref();
+        let (mut halts, mut others) = (Vec::new(), Vec::new());
         for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).cloned() else { continue };
+            let name = self.pass.upstream(at).to_owned();
+            match standing::check_account(store, &client, &name).await? {
+                Account::Known => {}
+                Account::Unasked(words) => self.leave_out(at, format!("nobody can say whose account it is: {words}")),
+                Account::Other { pinned, now } => {
+                    halts.push(standing::halt(store, &self.pass, at, &pinned, &now).await?);
+                    others.push((name, now));
+                }
+            }
+        }
+        if halts.is_empty() {
+            return Ok(true);
+        }
+        let fingerprint = standing::fingerprint(&others);
+        if approved != Some(fingerprint.as_str()) {
+            self.halt(halts, fingerprint).await?;
+            return Ok(false);
+        }
+        for (name, account) in &others {
+            standing::pin(store, name, account).await?;
+        }
+        Ok(true)
+    }
+
+    /// False where an upstream was set back, and nobody said which side wins.
+    async fn check_restored(&mut self) -> Result<bool, StoreError> {
+        let store = self.engine.store.as_ref();
+        let (mut halts, mut names) = (Vec::new(), Vec::new());
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
+            let Some(count) = restored::look(store, &client, &self.pass, at).await? else { continue };
+            let Some(wins) = restored::choice(store, &self.pass, at).await? else {
+                halts.push(restored::halt(store, &self.pass, at, count).await?);
+                names.push(self.pass.upstream(at).to_owned());
+                continue;
+            };
+            if let Some(local_wins) = self.barrier.local_wins.get_mut(at) {
+                *local_wins = wins == Origin::Local;
+            }
+        }
+        if !halts.is_empty() {
+            self.halt(halts, restored::fingerprint(&names)).await?;
+        }
+        Ok(names.is_empty())
+    }
+
+    /// A binding that takes no part in this pass.
+    fn leave_out(&mut self, at: usize, words: String) {
+        if let Some(report) = self.report.upstreams.get_mut(at) {
+            "skipped".clone_into(&mut report.read);
+            report.error = Some(words.clone());
+        }
+        if let Some(blocked) = self.barrier.blocked.get_mut(at) {
+            *blocked = Some(words);
+        }
+    }
+
+    fn takes_part(&self, at: usize) -> bool {
+        self.barrier.blocked.get(at).is_none_or(Option::is_none)
+    }
+
+    async fn settle_unknown(&mut self) -> Result<(), StoreError> {
+        for at in (0..self.pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).collect::<Vec<_>>() {
             let Some(client) = self.client(at).cloned() else { continue };
             if let Some(report) = self.report.upstreams.get_mut(at) {
                 unknown::settle_unknown(self.engine.store.as_ref(), &client, &self.pass, at, report).await?;
@@ -336,7 +408,7 @@ impl Run<'_> {
             let pass = Arc::clone(pass);
             store::write(store, move |tx| commit::index_local_edits(tx, &pass)).await?;
         }
-        let pulls = (0..pass.collection.bindings.len()).filter_map(|at| {
+        let pulls = (0..pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).filter_map(|at| {
             let client = self.client(at)?.clone();
             let (full, progress) = (self.options.full, self.progress);
             Some(async move { pull::pull(store, &client, pass, at, full, progress).await })
@@ -358,6 +430,14 @@ impl Run<'_> {
             }
             if let Some(complete) = self.barrier.complete.get_mut(at) {
                 *complete = pulled.complete;
+            }
+            if let Some(gap) = self.barrier.gap.get_mut(at).filter(|_| pulled.gap) {
+                *gap = true;
+                self.report.notes.push(format!(
+                    "{} was not read for longer than it lists what is deleted: everything is compared, and no delete is \
+                     followed in this pass",
+                    pulled.report.upstream
+                ));
             }
             self.report.local.created += pulled.inserted;
             if let Some(listed) = self.listed.get_mut(at) {
@@ -516,6 +596,7 @@ impl Run<'_> {
 
     /// A pass that went through ends an open halt: it was approved, or its cause is gone.
     async fn close_halt(&self) -> Result<(), StoreError> {
+        restored::forget_choices(self.engine.store.as_ref(), &self.pass).await?;
         let name = self.pass.collection.name.clone();
         let now = self.engine.clock.now().timestamp_micros();
         let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;

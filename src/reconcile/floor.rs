@@ -61,7 +61,7 @@ pub async fn keep_out_what_is_older(
             let now = match answer {
                 None if doubt.age == Age::Older => None,
                 // Nothing can be asked, or it is not there any more, which is for others to say.
-                None | Some(Ok(Got::Missing)) => continue,
+                None | Some(Ok(Got::Missing | Got::Merged(_))) => continue,
                 Some(Ok(Got::Found(remote))) => Some(remote),
                 Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => {
                     continue;

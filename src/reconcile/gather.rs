@@ -6,7 +6,7 @@ use crate::merge::{
     self, Candidate, Facts, Found, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke, Verdict, WriteOp,
 };
 use crate::record::{FieldError, RecordId, Slot, Value};
-use crate::rules::Origin;
+use crate::rules::{Idempotency, Origin};
 use crate::store::{
     ConflictFilter, ConflictRow, Dirty, DirtyOp, IntentFilter, IntentRow, LinkRow, OriginRow, Staged, StoreError, View,
 };
@@ -14,7 +14,7 @@ use crate::store::{
 use super::base::{self, Pair};
 use super::context::{Pass, time, unchanged_fields};
 use super::observe::{self, Read};
-use super::{turns, wire};
+use super::{restored, turns, wire};
 
 /// One record with the rows its facts came from.
 pub struct Gathered {
@@ -57,10 +57,17 @@ pub struct Barrier {
     pub blocked: Vec<Option<String>>,
     /// A complete generation was read in this pass: what it did not show was not there.
     pub complete: Vec<bool>,
+    /// It was last read before the oldest tombstone that it lists: nothing is deleted there, or because of it, in this pass.
+    pub gap: Vec<bool>,
+    /// The upstream was set back, and a person said that what is here wins.
+    pub local_wins: Vec<bool>,
 }
 
 /// How long an upstream's listing may lag behind its writes: before, that it does not show a create proves nothing.
-pub const VISIBILITY: chrono::Duration = chrono::Duration::seconds(60);
+pub fn lag(pass: &Pass, at: usize) -> chrono::Duration {
+    let lag = pass.rules(at).and_then(|rules| rules.read.as_ref()).map(|read| read.lag);
+    lag.and_then(|lag| chrono::Duration::from_std(lag).ok()).unwrap_or_default()
+}
 
 /// Loads one record.
 pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier) -> Result<Gathered, StoreError> {
@@ -213,6 +220,10 @@ fn load_spoke(
             }
         }
     }
+    let deletes = matches!(seen, Seen::Gone(_)) || matches!(found.facts.hub, Hub::Deleted { .. });
+    if deletes && blocked.is_none() && barrier.gap.get(at).copied().unwrap_or(false) {
+        blocked = Some(format!("{} was not read for longer than it lists what is deleted", pass.upstream(at)));
+    }
     let Some(row) = found.links.get(at).and_then(Option::as_ref) else {
         return Ok((Spoke { link: None, seen, blocked }, None));
     };
@@ -222,6 +233,16 @@ fn load_spoke(
     }
     if let (Some(intent), Seen::Record(observation), None) = (&unknown, &seen, &blocked) {
         pair = landed(pass, intent, pair, observation)?;
+    }
+    if barrier.local_wins.get(at).copied().unwrap_or(false) {
+        match &seen {
+            Seen::Record(now) if restored::is_backwards(row, now.version.as_deref(), now.updated_at) => {
+                pair = restored::base_where_local_wins(&pass.collection, pair, &now.slots);
+            }
+            // What it does not have any more it never got: it is made there again.
+            Seen::Gone(_) => pair.hub.fill(None),
+            Seen::Record(_) | Seen::Same | Seen::OutOfScope(_) | Seen::Archived(_) => {}
+        }
     }
     let staged = found.staged.get(at).is_some_and(Option::is_some);
     let link = Link {
@@ -268,8 +289,13 @@ fn is_answered(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, bar
     if found.staged.get(at).is_some_and(Option::is_some) {
         return true;
     }
+    // Where there is a lookup it is asked, and more than once (see `unknown`).
+    let create = pass.rules(at).and_then(|rules| rules.create.as_ref()).map(|create| &create.idempotency);
+    if matches!(create, Some(Idempotency::Match(_) | Idempotency::Field(_) | Idempotency::ClientId)) {
+        return false;
+    }
     let looked_everywhere = barrier.complete.get(at).copied().unwrap_or(false);
-    let visible = intent.sent_at.is_some_and(|sent| time(sent) + VISIBILITY < pass.now);
+    let visible = intent.sent_at.is_some_and(|sent| time(sent) + lag(pass, at) < pass.now);
     looked_everywhere && visible && !pass.collection.match_keys.is_empty()
 }
 
@@ -326,10 +352,10 @@ fn load_pair(
         pair = Pair { hub, remote };
         // What the old rules read from the same bytes may differ from what the new ones do: look at it as at a new observation.
         if matches!(seen, Seen::Same)
-            && matches!(row.state, LinkState::Live | LinkState::OutOfScope)
+            && matches!(row.state, LinkState::Live | LinkState::OutOfScope | LinkState::Archived)
             && !row.raw.is_empty()
             && !row.is_outdated()
-            && let Read::Ready(ready @ (Seen::Record(_) | Seen::OutOfScope(_))) =
+            && let Read::Ready(ready @ (Seen::Record(_) | Seen::OutOfScope(_) | Seen::Archived(_))) =
                 observe::read_raw(view, pass, at, &row.raw, row.version.clone(), time(row.observed_at))?
         {
             *seen = ready;

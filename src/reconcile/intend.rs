@@ -156,6 +156,7 @@ fn shape(
         created_at: pass.micros(),
         sent_at: None,
         note: None,
+        checks: 0,
     }))
 }
 
@@ -188,7 +189,7 @@ fn known_there(found: &Gathered, at: usize) -> Vec<Value> {
     use crate::merge::Seen;
     let spoke = found.facts.spokes.get(at);
     match spoke.map(|spoke| &spoke.seen) {
-        Some(Seen::Record(seen) | Seen::OutOfScope(seen)) => {
+        Some(Seen::Record(seen) | Seen::OutOfScope(seen) | Seen::Archived(seen)) => {
             seen.slots.iter().map(|slot| slot.value().cloned().unwrap_or(Value::Null)).collect()
         }
         _ => spoke.and_then(|spoke| spoke.link.as_ref()).map_or_else(Vec::new, |link| {

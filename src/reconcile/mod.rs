@@ -21,15 +21,21 @@ mod commit;
 mod gather;
 mod wire;
 
+mod merged;
+
 mod apply;
 mod intend;
 mod refusal;
+mod restored;
+mod standing;
 mod still;
 mod turns;
 
+mod hindered;
 mod push;
 mod settle;
 mod unknown;
 
 pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;
+pub use restored::{RESTORED, note_name as choice_note};

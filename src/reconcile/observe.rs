@@ -9,6 +9,7 @@ use crate::record::{FieldError, FieldType, Mapped, RecordId, Slot, Value};
 use crate::store::{Staged, StagedKind, StoreError, View};
 
 use super::context::{Pass, time};
+use super::merged;
 
 /// A staged observation, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Read {
 pub fn read_staged(view: &dyn View, pass: &Pass, binding: usize, staged: &Staged) -> Result<Read, StoreError> {
     match staged.kind {
         StagedKind::Gone(evidence) => Ok(Read::Ready(Seen::Gone(evidence))),
+        // What could be followed was, before anything is read for a decision (see `merged`).
+        StagedKind::Merged => Ok(Read::Parked(cannot_follow(&String::from_utf8_lossy(&staged.raw)))),
         StagedKind::Record => {
             let Some(rules) = pass.rules(binding) else { return Ok(Read::Broken("the binding is gone".into())) };
             let (version, at) = (staged.version.clone(), time(staged.observed_at));
@@ -77,6 +80,9 @@ pub fn read_mapped(
     if mapped.deleted {
         return Ok(Read::Ready(Seen::Gone(Evidence::Tombstone)));
     }
+    if let Some(into) = &mapped.merged_into {
+        return Ok(Read::Parked(cannot_follow(into)));
+    }
     let mut slots = mapped.slots;
     let own = known.own.map(|own| (mapped.id.as_str(), own));
     let missing = to_local(view, pass, binding, own, &mut slots)?;
@@ -85,7 +91,15 @@ pub fn read_mapped(
     }
     let observation =
         Observation { slots, version: version.or(mapped.version), updated_at: mapped.updated_at, observed_at };
-    Ok(Read::Ready(if mapped.in_scope { Seen::Record(observation) } else { Seen::OutOfScope(observation) }))
+    Ok(Read::Ready(match (mapped.archived, mapped.in_scope) {
+        (true, _) => Seen::Archived(observation),
+        (false, true) => Seen::Record(observation),
+        (false, false) => Seen::OutOfScope(observation),
+    }))
+}
+
+fn cannot_follow(into: &str) -> String {
+    format!("it was merged into {into} there, and what that is here is not clear yet")
 }
 
 /// The mapped slots of a stored raw observation, for bases: whatever cannot be read or translated is `Absent`.
@@ -129,9 +143,8 @@ fn to_local(
             *slot = Slot::Value(Value::Ref(own.0.clone()));
             continue;
         }
-        let known = view.known(parent, &[remote_id.as_str()])?.into_iter().next().flatten();
-        let record = match known {
-            Some(known) => view.link(known.link)?.map(|link| link.record),
+        let record = match merged::link_of(view, parent, remote_id)? {
+            Some(link) => Some(link.record),
             None => view.staged(parent, remote_id)?.and_then(|staged| staged.record),
         };
         if let Some(record) = record {
@@ -149,7 +162,7 @@ fn to_local(
 /// Whether the remote record can be referred to: out of scope it exists as well.
 pub fn is_there(state: LinkState) -> bool {
     match state {
-        LinkState::Live | LinkState::OutOfScope => true,
+        LinkState::Live | LinkState::OutOfScope | LinkState::Archived => true,
         LinkState::Deleted | LinkState::Detached => false,
     }
 }
@@ -166,8 +179,13 @@ pub fn to_remote(
         let Value::Ref(local) = &*value else { continue };
         let parent = pass.parents.get(binding).and_then(|of| of.get(*at)).copied().flatten();
         let links = view.links_of(&RecordId(local.clone()))?;
-        let link = links.iter().find(|link| Some(link.binding) == parent && is_there(link.state));
-        let Some(link) = link else {
+        let link = links.iter().find(|link| Some(link.binding) == parent);
+        let link = match link {
+            // Its own remote record may be another one since.
+            Some(link) if !is_there(link.state) => merged::link_of(view, link.binding, &link.remote_id)?,
+            link => link.cloned(),
+        };
+        let Some(link) = link.filter(|link| is_there(link.state)) else {
             let field = pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
             return Ok(Some(format!("{field} refers to {local}, which is not at {} yet", pass.upstream(binding))));
         };

@@ -49,6 +49,8 @@ pub struct Pulled {
     pub started_at: Micros,
     /// A complete generation was read from beginning to end: what `seen` lacks was not there.
     pub complete: bool,
+    /// It was last read before the oldest tombstone that it lists.
+    pub gap: bool,
     /// Rows that first contact inserted while reading.
     pub inserted: u64,
 }
@@ -117,6 +119,7 @@ pub async fn pull(
         seen: Arc::default(),
         started_at: 0,
         complete: false,
+        gap: false,
         inserted: 0,
     };
     let Some((read, way)) = way(pass, binding) else { return Ok(out) };
@@ -168,7 +171,8 @@ impl Puller<'_> {
         links: u64,
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
-        let (query, complete) = self.cursor.query(&read.incremental, full, self.pass.now);
+        self.out.gap = self.cursor.is_behind(read.horizon, self.pass.now);
+        let (query, complete) = self.cursor.query(&read.incremental, full || self.out.gap, self.pass.now);
         match self.list(client, query.clone(), complete, links, progress).await? {
             // What came to the pages that were read before the interruption has not been seen: nothing may be decided (or
             // made there) without it. So the binding is read once more, from where its rules allow it to begin.
@@ -433,6 +437,7 @@ impl Puller<'_> {
         }
         let ended_at = self.started_at.max(self.pass.micros());
         self.cursor.finish(complete, self.mark.clone(), self.high, self.started_at, ended_at);
+        self.cursor.read_at = read.is_some_and(|read| read.horizon.is_some()).then_some(ended_at);
         self.drop_stale(complete && !resumed).await?;
         if complete && !resumed {
             self.take_back_unlisted().await?;

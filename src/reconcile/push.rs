@@ -17,6 +17,7 @@ use crate::upstream::{self, Client, SendOp, WriteRequest, Written};
 
 use super::base;
 use super::context::Pass;
+use super::hindered;
 use super::observe;
 use super::report::{Progress, Step, UpstreamReport};
 use super::settle;
@@ -59,7 +60,9 @@ pub async fn push(
         total: 0,
         again: false,
         stopped: false,
+        hindered: 0,
     };
+    let before = pusher.report.written.total();
     let mut after: Option<String> = None;
     while !pusher.stopped {
         let job_pass = Arc::clone(pass);
@@ -72,7 +75,12 @@ pub async fn push(
         pusher.total += ready.len() as u64;
         pusher.send(ready).await?;
     }
-    Ok(pusher.again)
+    let (hindered, again) = (pusher.hindered, pusher.again);
+    if report.written.total() > before && hindered::try_hindered_again(store, pass, binding).await? {
+        report.refused -= hindered;
+        return Ok(true);
+    }
+    Ok(again)
 }
 
 /// Some of the prepared intents.
@@ -184,6 +192,8 @@ struct Pusher<'a> {
     total: u64,
     again: bool,
     stopped: bool,
+    /// Writes that another record stood in the way of.
+    hindered: u64,
 }
 
 impl Pusher<'_> {
@@ -282,6 +292,10 @@ impl Pusher<'_> {
                 }
                 // Evidence is looked for right after; only what stays unknown is worth a word.
                 settle::Outcome::Unknown(_) => self.report.unknown += 1,
+                settle::Outcome::Hindered => {
+                    self.report.refused += 1;
+                    self.hindered += 1;
+                }
                 settle::Outcome::Refused => self.report.refused += 1,
                 settle::Outcome::Stopped(words) => {
                     self.report.deferred += 1;

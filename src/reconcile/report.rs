@@ -85,7 +85,7 @@ pub struct PassReport {
     pub conflicts_open: u64,
     /// Conflicts opened by this pass.
     pub conflicts_opened: u64,
-    /// Resolutions that were not followed, and why; at most [`PassReport::CHANGES_MAX`].
+    /// Resolutions that were not followed, and why, and upstreams that were read after too long a gap; at most [`PassReport::CHANGES_MAX`].
     pub notes: Vec<String>,
     /// Records set aside after the pass.
     pub quarantined: u64,

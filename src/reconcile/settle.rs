@@ -18,6 +18,7 @@ use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
 use super::apply;
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, time};
+use super::hindered;
 use super::intend;
 use super::observe::{self, Read};
 use super::push::Ready;
@@ -40,6 +41,8 @@ pub enum Outcome {
     Deferred(String),
     /// It may have been done; settled by evidence.
     Unknown(String),
+    /// Another record stands in the way: worth another try once others have been written.
+    Hindered,
     /// Refused for good.
     Refused,
     /// The upstream takes nothing more in this pass.
@@ -60,7 +63,9 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
                     record: Some(remote),
                     repeated,
                 },
-                Ok(Got::Missing) | Err(_) => Written::Done { remote_id, version, record: None, repeated },
+                Ok(Got::Missing | Got::Merged(_)) | Err(_) => {
+                    Written::Done { remote_id, version, record: None, repeated }
+                }
             }
         }
         Written::Stale(None) if can_get => match &ready.request.remote_id {
@@ -70,6 +75,7 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
                 )),
                 Ok(Got::Found(remote)) => Written::Stale(Some(remote)),
                 Ok(Got::Missing) => Written::Missing,
+                Ok(Got::Merged(into)) => Written::Merged(into),
                 Err(failure) => Written::NotDone(failure),
             },
             None => Written::Stale(None),
@@ -109,6 +115,7 @@ async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, ca
         Ok(Got::Missing) if op == SendOp::Delete => done(),
         Ok(Got::Missing) if ready.listed => refused("this pass's listing shows it (and `get` does not find it either)"),
         Ok(Got::Missing) => Written::Missing,
+        Ok(Got::Merged(into)) => Written::Merged(into),
         Ok(Got::Found(now)) => {
             if op == SendOp::Delete || is_as_decided_on(rules, ready, &now) {
                 refused("a point read finds it")
@@ -138,7 +145,7 @@ pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) 
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
                 Got::Found(remote) => vec![remote],
-                Got::Missing => Vec::new(),
+                Got::Missing | Got::Merged(_) => Vec::new(),
             },
             None => Vec::new(),
         },
@@ -196,11 +203,21 @@ fn settle_one(
         }
         Written::Missing => {
             if let Some(remote_id) = &intent.remote_id {
-                stage_gone(tx, pass, at, record, remote_id)?;
+                let nothing = StagedKind::Gone(merge::Evidence::WriteFoundNothing);
+                stage_other(tx, pass, at, record, remote_id, (nothing, &[]))?;
             }
             tx.drop_intent(&intent.key)?;
             Ok(Outcome::Again)
         }
+        Written::Merged(into) => {
+            if let Some(remote_id) = &intent.remote_id {
+                stage_other(tx, pass, at, record, remote_id, (StagedKind::Merged, into.as_bytes()))?;
+            }
+            tx.drop_intent(&intent.key)?;
+            apply::look_again(tx, pass, record)?;
+            Ok(Outcome::Again)
+        }
+        Written::Hindered(words) => hindered::hindered(tx, pass, at, ready, words),
         Written::Exists(words) | Written::Refused(words) => refused(tx, pass, at, ready, words),
         Written::Inexpressible(fields) => {
             let reasons: Vec<String> = fields.iter().map(|(_, reason)| reason.clone()).collect();
@@ -268,7 +285,8 @@ fn wait(tx: &mut dyn Tx, intent: &IntentRow, failure: &Failure) -> Result<(), St
     tx.set_intent(&intent.key, &update)
 }
 
-fn refused(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) -> Result<Outcome, StoreError> {
+/// A refusal for good: set aside, and not repeated until something changes.
+pub fn refused(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) -> Result<Outcome, StoreError> {
     let intent = &ready.intent;
     let inputs = intend::refusal_inputs(tx, pass, at, &intent.record, ready.request.op, &ready.request.values)?;
     tx.put_quarantine(&QuarantineRow {
@@ -389,7 +407,7 @@ fn ignored_inputs(
 
 fn observed_slots(tx: &dyn Tx, pass: &Pass, at: usize, remote: &Remote) -> Result<Option<Vec<Slot>>, StoreError> {
     Ok(match observe::read_raw(tx, pass, at, &remote.raw, remote.version.clone(), remote.observed_at)? {
-        Read::Ready(Seen::Record(seen) | Seen::OutOfScope(seen)) => Some(seen.slots),
+        Read::Ready(Seen::Record(seen) | Seen::OutOfScope(seen) | Seen::Archived(seen)) => Some(seen.slots),
         Read::Ready(Seen::Same | Seen::Gone(_)) | Read::Parked(_) | Read::Broken(_) => None,
     })
 }
@@ -499,16 +517,23 @@ pub fn stage(
     })
 }
 
-/// Stages that a write found nothing, confirmed by a point read where there is one.
-fn stage_gone(tx: &mut dyn Tx, pass: &Pass, at: usize, record: &RecordId, remote_id: &str) -> Result<(), StoreError> {
+/// Stages what a write found instead of its record: nothing (confirmed by a point read where there is one), or another one.
+fn stage_other(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    record: &RecordId,
+    remote_id: &str,
+    (kind, raw): (StagedKind, &[u8]),
+) -> Result<(), StoreError> {
     tx.stage(&Staged {
         binding: pass.binding_key(at),
         remote_id: remote_id.to_owned(),
         collection: pass.key,
         record: Some(record.clone()),
-        kind: StagedKind::Gone(merge::Evidence::WriteFoundNothing),
+        kind,
         fingerprint: 0,
-        raw: Vec::new(),
+        raw: raw.to_vec(),
         version: None,
         observed_at: pass.micros(),
         parked: None,

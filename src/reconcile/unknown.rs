@@ -6,16 +6,19 @@ use std::sync::Arc;
 
 use crate::merge::{self, Found, Seen, Verdict, WriteOp};
 use crate::rules::{Binding, Idempotency};
-use crate::store::{self, IntentFilter, Store, StoreError};
+use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
 
 use super::base;
-use super::context::{Pass, time};
-use super::gather::VISIBILITY;
+use super::context::{Pass, local_subject, time};
+use super::gather::lag;
 use super::observe::{self, Read};
 use super::push::{self, Ready};
 use super::report::UpstreamReport;
 use super::settle::{self, Outcome};
+
+/// How often a create is looked for, at least, before it counts as never made.
+const CHECKS_MIN: u32 = 2;
 
 /// Unknown intents looked at in one pass; the rest waits for the next.
 const AT_ONCE_MAX: usize = 1000;
@@ -75,7 +78,7 @@ pub async fn settle_unknown(
                     report.error.get_or_insert(words);
                 }
                 Outcome::Overtaken => report.deferred += 1,
-                Outcome::Refused => report.refused += 1,
+                Outcome::Refused | Outcome::Hindered => report.refused += 1,
                 Outcome::Unknown(words) | Outcome::Stopped(words) => {
                     report.unknown += 1;
                     report.error.get_or_insert(words);
@@ -129,6 +132,9 @@ async fn judge(
     ready: &mut Ready,
     got: Got,
 ) -> Result<Written, StoreError> {
+    if let Got::Merged(into) = got {
+        return Ok(Written::Merged(into));
+    }
     let (job_pass, intent, op, seen) = (Arc::clone(pass), ready.intent.clone(), ready.request.op, got.clone());
     let verdict = store::read(store, move |view| {
         let pass = &job_pass;
@@ -148,11 +154,11 @@ async fn judge(
             })
             .transpose()?;
         let slots = match &seen {
-            Got::Missing => None,
+            Got::Missing | Got::Merged(_) => None,
             Got::Found(now) => {
                 match observe::read_raw(view, pass, binding, &now.raw, now.version.clone(), now.observed_at)? {
                     Read::Ready(Seen::Record(observed)) => Some((observed.slots, now.version.clone())),
-                    Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_))
+                    Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) | Seen::Archived(_))
                     | Read::Parked(_)
                     | Read::Broken(_) => {
                         return Ok(Verdict::Undecided);
@@ -171,7 +177,7 @@ async fn judge(
     let remote_id = ready.request.remote_id.clone().unwrap_or_default();
     let record = match got {
         Got::Found(remote) => Some(remote),
-        Got::Missing => None,
+        Got::Missing | Got::Merged(_) => None,
     };
     Ok(match verdict {
         Verdict::Landed { fields } => {
@@ -229,27 +235,69 @@ async fn created(
                 ready.request.remote_id = Some(remote_id);
                 return judge(store, pass, binding, ready, Got::Found(one.clone())).await.map(Some);
             }
-            Ok(looked_up(pass, rules, ready, &found))
+            if found.is_empty() {
+                return not_found(store, pass, rules, binding, ready).await;
+            }
+            queue(store, rules, pass, binding, ready, &found).await.map(|()| None)
         }
         // The listing answers (see `gather`), or an operator does.
         Some(Idempotency::Header { .. } | Idempotency::None) | None => Ok(None),
     }
 }
 
-/// None found after the visibility window means that it never happened; several wait for a person.
-fn looked_up(pass: &Pass, rules: &Binding, ready: &Ready, found: &[Remote]) -> Option<Written> {
-    if !found.is_empty() {
-        return None;
-    }
-    let sent = ready.intent.sent_at.map(time)?;
+/// Not found again and again, also after the listing's lag, means that it never happened.
+async fn not_found(
+    store: &dyn Store,
+    pass: &Arc<Pass>,
+    rules: &Binding,
+    binding: usize,
+    ready: &Ready,
+) -> Result<Option<Written>, StoreError> {
+    let Some(sent) = ready.intent.sent_at.map(time) else { return Ok(None) };
     let chosen = matches!(rules.create.as_ref().map(|create| &create.idempotency), Some(Idempotency::ClientId));
+    let is_settled = sent + lag(pass, binding) < pass.clock.now() && ready.intent.checks + 1 >= CHECKS_MIN;
     // A point read by an id of our own choosing does not lag behind, and creating it again is refused if it is there.
-    (chosen || sent + VISIBILITY < pass.clock.now()).then(|| {
-        Written::NotDone(Failure {
+    if chosen || is_settled {
+        return Ok(Some(Written::NotDone(Failure {
             kind: FailureKind::NotDone,
             status: None,
             words: "the upstream does not have it: it is sent again".into(),
             retry_at: ready.intent.not_before.map(time),
+        })));
+    }
+    let key = ready.intent.key.clone();
+    let update = IntentUpdate { state: "unknown", checked: true, ..IntentUpdate::default() };
+    store::write_small(store, move |tx| tx.set_intent(&key, &update)).await.map(|()| None)
+}
+
+/// Several records there may be the one that was created: a person says which.
+async fn queue(
+    store: &dyn Store,
+    rules: &Binding,
+    pass: &Arc<Pass>,
+    binding: usize,
+    ready: &Ready,
+    found: &[Remote],
+) -> Result<(), StoreError> {
+    let ids: Vec<String> = found.iter().filter_map(|one| rules.mapper.id(&one.raw).ok()).collect();
+    let (record, upstream) = (ready.intent.record.clone(), pass.upstream(binding).to_owned());
+    let reason = format!(
+        "its create got no answer, and {} records there may be it ({}): say which, `reconciled settle {record} {upstream} --made ID`",
+        ids.len(),
+        ids.join(", ")
+    );
+    let pass = Arc::clone(pass);
+    store::write_small(store, move |tx| {
+        tx.put_quarantine(&QuarantineRow {
+            collection: pass.collection.name.clone(),
+            upstream: upstream.clone(),
+            subject: local_subject(&record),
+            stage: "match".into(),
+            reason: reason.clone(),
+            inputs: String::new(),
+            since: pass.micros(),
+            pass: pass.id,
         })
     })
+    .await
 }

@@ -59,8 +59,12 @@ pub struct Probe {
     pub updated_at: Option<(Lens, TimeFormat)>,
     /// What stays as it is for as long as the id means the same record: the time of creation.
     pub created_at: Option<Lens>,
+    /// Where a record says into which other one it was merged.
+    pub merged_into: Option<Lens>,
     /// The binding's scope (`where`).
     pub scope: Option<Filter>,
+    /// The condition of being archived.
+    pub archived: Option<Filter>,
     /// The tombstone condition (`deletes = { kind = "tombstone", when = … }`).
     pub tombstone: Option<Filter>,
 }
@@ -76,8 +80,12 @@ pub struct Mapped {
     pub updated_at: Option<DateTime<Utc>>,
     /// The time of creation as it is written there; see [`same_creation`].
     pub created_at: Option<String>,
+    /// The remote id of the record that it was merged into; never its own.
+    pub merged_into: Option<String>,
     /// False where the binding's scope leaves the record out.
     pub in_scope: bool,
+    /// True where the record is archived.
+    pub archived: bool,
     /// True where the record is a tombstone.
     pub deleted: bool,
     /// One slot per field of the collection, in its order; unmapped fields are `Absent`. A ref slot holds the remote id.
@@ -99,7 +107,7 @@ pub enum MapError {
     /// A filter over the record failed.
     #[error("{what}: {reason}")]
     Filter {
-        /// Which setting (`id`, `version`, `updated_at`, `where`, `deletes.when`). A failing filter of a field blocks
+        /// Which setting (`id`, `version`, `updated_at`, `where`, `archived`, `deletes.when`). A failing filter of a field blocks
         /// that field only: [`Slot::Bad`].
         what: String,
         /// The filter's message.
@@ -126,7 +134,8 @@ const ID: usize = 0;
 const VERSION: usize = 1;
 const UPDATED_AT: usize = 2;
 const CREATED_AT: usize = 3;
-const FIRST_FIELD: usize = 4;
+const MERGED_INTO: usize = 4;
+const FIRST_FIELD: usize = 5;
 
 /// Whether two times of creation are the same. Upstreams change how they write times (fractions, offsets), so what can be
 /// read as an instant is compared by the second; anything else by its text.
@@ -145,9 +154,10 @@ impl Mapper {
         lenses.extend(probe.version.iter().map(|lens| (VERSION, lens)));
         lenses.extend(probe.updated_at.iter().map(|(lens, _)| (UPDATED_AT, lens)));
         lenses.extend(probe.created_at.iter().map(|lens| (CREATED_AT, lens)));
+        lenses.extend(probe.merged_into.iter().map(|lens| (MERGED_INTO, lens)));
         lenses.extend(fields.iter().enumerate().map(|(at, map)| (FIRST_FIELD + at, &map.lens)));
         let mut trie = Trie::default();
-        let mut has_filters = probe.scope.is_some() || probe.tombstone.is_some();
+        let mut has_filters = probe.scope.is_some() || probe.archived.is_some() || probe.tombstone.is_some();
         for (target, lens) in lenses {
             match lens {
                 Lens::Path(path) => trie.insert(path, target),
@@ -182,19 +192,23 @@ impl Mapper {
             version: None,
             updated_at: None,
             created_at: None,
+            merged_into: None,
             slots: vec![Slot::Absent; self.field_count],
         };
         let mut scanner = Scanner::new(raw).map_err(JsonError::from)?;
         self.trie.walk(&mut scanner, &mut |target, token| reading.take(target, token)).map_err(JsonError::from)?;
         scanner.end().map_err(JsonError::from)?;
-        let (in_scope, deleted) =
-            if self.has_filters { reading.run_filters(&Json::parse(raw)?)? } else { (true, false) };
+        let Flags { in_scope, archived, deleted } =
+            if self.has_filters { reading.run_filters(&Json::parse(raw)?)? } else { Flags::default() };
+        let id = reading.id.ok_or_else(|| self.no_id())?;
         Ok(Mapped {
-            id: reading.id.ok_or_else(|| self.no_id())?,
+            merged_into: reading.merged_into.filter(|into| *into != id),
+            id,
             version: reading.version,
             updated_at: reading.updated_at,
             created_at: reading.created_at,
             in_scope,
+            archived,
             deleted,
             slots: reading.slots,
         })
@@ -262,7 +276,21 @@ struct Reading<'m> {
     version: Option<String>,
     updated_at: Option<DateTime<Utc>>,
     created_at: Option<String>,
+    merged_into: Option<String>,
     slots: Vec<Slot>,
+}
+
+/// What the conditions say of a record.
+struct Flags {
+    in_scope: bool,
+    archived: bool,
+    deleted: bool,
+}
+
+impl Default for Flags {
+    fn default() -> Self {
+        Self { in_scope: true, archived: false, deleted: false }
+    }
 }
 
 impl Reading<'_> {
@@ -271,6 +299,7 @@ impl Reading<'_> {
             ID => self.id = id_text(&token),
             VERSION => self.version = id_text(&token),
             CREATED_AT => self.created_at = id_text(&token),
+            MERGED_INTO => self.merged_into = id_text(&token),
             UPDATED_AT => {
                 let format = self.mapper.probe.updated_at.as_ref().map(|(_, format)| *format);
                 self.updated_at = format.and_then(|format| format.read_token(&token).ok());
@@ -292,14 +321,15 @@ impl Reading<'_> {
         }
     }
 
-    /// What only filters can tell; returns whether the record is in scope and whether it is a tombstone.
-    fn run_filters(&mut self, record: &Json) -> Result<(bool, bool), MapError> {
+    /// What only filters can tell; returns what the conditions say.
+    fn run_filters(&mut self, record: &Json) -> Result<Flags, MapError> {
         let probe = &self.mapper.probe;
         let settings = [
             (ID, "id", Some(&probe.id)),
             (VERSION, "version", probe.version.as_ref()),
             (UPDATED_AT, "updated_at", probe.updated_at.as_ref().map(|(lens, _)| lens)),
             (CREATED_AT, "created_at", probe.created_at.as_ref()),
+            (MERGED_INTO, "merged_into", probe.merged_into.as_ref()),
         ];
         for (target, what, lens) in settings {
             if let Some(Lens::Filter { get, .. }) = lens
@@ -325,6 +355,10 @@ impl Reading<'_> {
                 .test(record)
                 .map_err(|error| MapError::Filter { what: what.to_owned(), reason: error.to_string() }),
         };
-        Ok((flag("where", &probe.scope, true)?, flag("deletes.when", &probe.tombstone, false)?))
+        Ok(Flags {
+            in_scope: flag("where", &probe.scope, true)?,
+            archived: flag("archived", &probe.archived, false)?,
+            deleted: flag("deletes.when", &probe.tombstone, false)?,
+        })
     }
 }

@@ -16,6 +16,13 @@ use super::shelf::{State, render, strip};
 use super::write::{Changes, Desk};
 
 impl Sandbox {
+    /// From now on the credentials lead to another account.
+    pub fn set_account(&mut self, id: &str) {
+        if let Some(account) = &mut self.config.account {
+            id.clone_into(&mut account.id);
+        }
+    }
+
     /// The record as the API shows it; archived ones too, deleted ones not.
     pub fn get(&self, resource: &str, id: &str) -> Option<Value> {
         let resource = self.resource(resource).ok()?;

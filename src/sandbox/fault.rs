@@ -69,6 +69,18 @@ pub enum Fault {
         /// Where to.
         url: String,
     },
+    /// Right after the answer was made somebody deletes this record.
+    Meanwhile {
+        /// Of this resource.
+        resource: String,
+        /// Its id.
+        removed: String,
+    },
+    /// The address of a record that was merged into another one: 301 to that one, and no effect.
+    Moved {
+        /// Where to.
+        url: String,
+    },
     /// 200 with this JSON, and no effect.
     ErrorBody200 {
         /// Which.
@@ -105,12 +117,14 @@ impl Fault {
                 Some(Answer { status: 200, headers: Vec::new(), body: Body::Text("text/html", page.to_owned()) })
             }
             Self::Redirect { url } => Some(Answer::empty(307).with("location", url)),
+            Self::Moved { url } => Some(Answer::empty(301).with("location", url)),
             Self::ErrorBody200 { body } => Some(Answer::json(200, body.clone())),
             Self::Slow { .. }
             | Self::LostResponseAfterCommit
             | Self::TruncatedBody { .. }
             | Self::EmptyListing
             | Self::StaleRead
+            | Self::Meanwhile { .. }
             | Self::RepeatCursor
             | Self::CycleCursor
             | Self::PartialPatch { .. }

@@ -66,6 +66,10 @@ impl Sandbox {
                 Err(answer) => answer,
             },
         };
+        if let Some(Fault::Meanwhile { resource, removed }) = fault {
+            // What is gone already cannot go again.
+            self.remove(resource, removed, now).ok();
+        }
         if let Some(limit) = &self.config.rate_limit {
             answer.headers.extend(self.bucket.headers(limit, now));
         }

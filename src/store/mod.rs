@@ -145,6 +145,14 @@ pub trait View {
     fn row(&self, collection: &Collection, record: &RecordId) -> Result<Option<Vec<Slot>>, StoreError>;
     /// The number of rows.
     fn row_count(&self, collection: &Collection) -> Result<u64, StoreError>;
+    /// Records whose `field`, a ref, points to a record; in record order.
+    fn referring(
+        &self,
+        collection: &Collection,
+        field: usize,
+        to: &RecordId,
+        limit: usize,
+    ) -> Result<Vec<RecordId>, StoreError>;
     /// Records whose match index has this text under this key of the collection (candidates; compare before trusting).
     fn matching(&self, collection: CollectionKey, key: usize, text: &str) -> Result<Vec<RecordId>, StoreError>;
     /// The hint about local edits of a record.
@@ -171,6 +179,8 @@ pub trait View {
     fn staged_unmatched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
     /// Staged observations that belong to a record, by remote id greater than `after`.
     fn staged_matched(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
+    /// Staged observations of records that were merged into others, by remote id greater than `after`.
+    fn staged_merged(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError>;
     /// Staged observations made before a moment, by remote id greater than `after`; `raw` is left empty.
     fn staged_before(
         &self,

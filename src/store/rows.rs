@@ -202,7 +202,7 @@ pub struct Staged {
     pub kind: StagedKind,
     /// xxh3 of `raw`.
     pub fingerprint: u64,
-    /// The raw bytes; empty for `Gone`.
+    /// The raw bytes; empty for `Gone`, the other's id for `Merged`.
     pub raw: Vec<u8>,
     /// The version, from body or header.
     pub version: Option<String>,
@@ -219,6 +219,8 @@ pub enum StagedKind {
     Record,
     /// Deleted, with evidence.
     Gone(crate::merge::Evidence),
+    /// Merged into the record whose remote id `raw` holds.
+    Merged,
 }
 
 /// One line of history.
@@ -344,6 +346,8 @@ pub struct IntentRow {
     pub sent_at: Option<Micros>,
     /// The upstream's words, or evidence.
     pub note: Option<String>,
+    /// How often it was looked for, of unknown outcome, and not found.
+    pub checks: u32,
 }
 
 /// A change of an intent.
@@ -359,6 +363,8 @@ pub struct IntentUpdate {
     pub not_before: Option<Micros>,
     /// Words.
     pub note: Option<String>,
+    /// It was looked for once more, and not found.
+    pub checked: bool,
 }
 
 /// Which intents.

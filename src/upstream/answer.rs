@@ -6,10 +6,14 @@ use bytes::Bytes;
 
 use super::point::{cut_record, path_text, version_of};
 use super::prepare::as_remote;
+use super::retry_after::parse_http_date;
 use super::split::cut_short;
-use super::{Built, Client, Failure, FailureKind, Response, SendOp, WriteRequest, Written};
+use super::{Built, Client, Failure, FailureKind, Remote, Response, SendOp, WriteRequest, Written};
 use crate::record::{Mapper, Path, Slot};
 use crate::rules::{Binding, NextAt};
+
+/// A record that a create made is no older than this when it is answered; upstreams round their times to the minute.
+const MADE_WITHIN: chrono::TimeDelta = chrono::TimeDelta::minutes(2);
 
 /// Reads the answer of a write that the upstream says is done.
 pub fn read_answer(
@@ -37,7 +41,20 @@ pub fn read_answer(
         .or_else(|| version_of(binding, &response.headers, raw.as_deref().unwrap_or_default()));
     let whole = raw.filter(|raw| shows_whole(&binding.mapper, raw, &remote_id, write));
     let record = whole.map(|raw| as_remote(client, raw, version.clone()));
-    Written::Done { remote_id, version, record, repeated: false }
+    // What was there before holds what others put in: it is to be merged, not taken for ours.
+    let repeated = write.op == SendOp::Create && existed_before(binding, response, record.as_ref());
+    Written::Done { remote_id, version, record, repeated }
+}
+
+/// Whether the answer to a create shows a record that is older than the answer, by the upstream's own clock: then it was not
+/// made by this request.
+fn existed_before(binding: &Binding, response: &Response, record: Option<&Remote>) -> bool {
+    let date = response.headers.get(http::header::DATE).and_then(|date| parse_http_date(date.to_str().ok()?));
+    let mapped = record.and_then(|record| binding.mapper.read(&record.raw).ok());
+    let (Some(date), Some(mapped)) = (date, mapped) else { return false };
+    let created = mapped.created_at.and_then(|text| chrono::DateTime::parse_from_rfc3339(&text).ok());
+    let times = [created.map(|at| at.to_utc()), mapped.updated_at];
+    times.into_iter().flatten().any(|at| date - at > MADE_WITHIN)
 }
 
 fn record_path(binding: &Binding, op: SendOp) -> Option<&Path> {

@@ -42,6 +42,8 @@ pub struct Client {
     probing: AsyncMutex<()>,
     state: Mutex<State>,
     sent: AtomicU64,
+    /// The account that answered, once it was asked for.
+    account: tokio::sync::OnceCell<Option<String>>,
 }
 
 /// Tells of an answer that it ends too early, and how.
@@ -52,11 +54,22 @@ pub type CutShort<'a> = dyn FnMut(&Response) -> Option<String> + Send + 'a;
 struct Call {
     attempts: u32,
     redirects: u32,
+    /// One of them was not for good.
+    strayed: bool,
     waited: Duration,
     /// It was asked to wait for longer than anybody waits.
     asked_too_much: Option<Duration>,
     /// An attempt before the last one may have been done.
     ambiguous: bool,
+}
+
+/// What a call that succeeded came to.
+struct Answered {
+    response: Response,
+    /// An earlier attempt may have been done.
+    repeated: bool,
+    /// The address has moved for good.
+    moved: bool,
 }
 
 impl Client {
@@ -83,7 +96,8 @@ impl Client {
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
         let (state, probing) = (Mutex::new(state), AsyncMutex::new(()));
         let sent = AtomicU64::new(0);
-        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, probing, state, sent })
+        let account = tokio::sync::OnceCell::new();
+        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, probing, state, sent, account })
     }
 
     /// Resolves the secrets that requests of bindings name, too.
@@ -151,6 +165,15 @@ impl Client {
         }
     }
 
+    /// Whose account the credentials lead to, where the rules say how to find out. Asked once: what the credentials lead to
+    /// does not change while the client holds the same ones.
+    pub async fn check_account(&self) -> Result<Option<String>, Failure> {
+        if self.upstream.check.as_ref().is_none_or(|check| check.account.is_none()) {
+            return Ok(None);
+        }
+        self.account.get_or_try_init(|| self.check()).await.cloned()
+    }
+
     /// Sends a request within budgets and concurrency, with credentials, and again where that is safe and may help.
     pub async fn send(&self, request: Built, safety: Safety) -> Result<Response, Failure> {
         self.send_noting(request, safety).await.map(|(response, _repeated)| response)
@@ -159,13 +182,23 @@ impl Client {
     /// The same; the second value says that an earlier attempt may have been done already, so that the answer may show
     /// what became of the record since.
     pub async fn send_noting(&self, request: Built, safety: Safety) -> Result<(Response, bool), Failure> {
-        self.call(request, safety, &mut |_| None).await
+        let answered = self.call(request, safety, &mut |_| None).await?;
+        Ok((answered.response, answered.repeated))
     }
 
     /// As [`Client::send`], for a read whose answer is JSON: one that `cut_short` finds to end too early is asked for again,
     /// as after a connection that broke.
     pub async fn read(&self, request: Built, cut_short: &mut CutShort<'_>) -> Result<Response, Failure> {
-        self.call(request, Safety::Read, cut_short).await.map(|(response, _repeated)| response)
+        self.call(request, Safety::Read, cut_short).await.map(|answered| answered.response)
+    }
+
+    /// The same; the second value says that the address has moved for good: every step there was a 301 or 308.
+    pub async fn read_following(
+        &self,
+        request: Built,
+        cut_short: &mut CutShort<'_>,
+    ) -> Result<(Response, bool), Failure> {
+        self.call(request, Safety::Read, cut_short).await.map(|answered| (answered.response, answered.moved))
     }
 
     async fn call(
@@ -173,7 +206,7 @@ impl Client {
         mut request: Built,
         safety: Safety,
         cut_short: &mut CutShort<'_>,
-    ) -> Result<(Response, bool), Failure> {
+    ) -> Result<Answered, Failure> {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
         };
@@ -188,6 +221,7 @@ impl Client {
                 && let Some(url) = redirected(&request, response, safety)
             {
                 call.redirects += 1;
+                call.strayed |= !matches!(response.status, 301 | 308);
                 if call.redirects > REDIRECTS_MAX || url.origin() != request.url.origin() {
                     return Err(self.bad_answer(&request, response, &refused_redirect(&url, call.redirects)));
                 }
@@ -206,11 +240,13 @@ impl Client {
             }
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
-                    Ok(response) if safety == Safety::Read && request.method == Method::GET => {
-                        self.state().last_read = Some(request);
-                        return Ok((response, call.ambiguous));
+                    Ok(response) => {
+                        if safety == Safety::Read && request.method == Method::GET {
+                            self.state().last_read = Some(request);
+                        }
+                        let moved = call.redirects > 0 && !call.strayed;
+                        return Ok(Answered { response, repeated: call.ambiguous, moved });
                     }
-                    Ok(response) => return Ok((response, call.ambiguous)),
                     Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),
                 },
                 Next::Fail(kind, retry_at) => {

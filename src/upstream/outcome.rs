@@ -117,6 +117,8 @@ pub enum Got {
     Found(Remote),
     /// 404 or 410.
     Missing,
+    /// Its address leads for good (301, 308) to the record with this id: it was merged into that one.
+    Merged(String),
 }
 
 /// A remote record with its version.
@@ -202,6 +204,10 @@ pub enum Written {
     Missing,
     /// A create met an existing record with the same identity (409, or 412 under `If-None-Match: *`).
     Exists(String),
+    /// It was merged into the record with this id.
+    Merged(String),
+    /// Another record stands in the way (its children, who has the value that must be unique); the upstream's words.
+    Hindered(String),
     /// Refused for what it says; the upstream's words.
     Refused(String),
     /// Fields of this record cannot be expressed at this upstream, by position; nothing was sent.

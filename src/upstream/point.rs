@@ -18,13 +18,17 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
         return Err(Failure::new(FailureKind::Fatal, format!("{} has no point read here", binding.collection)));
     };
     let built = client.build(request, &Holes::id(remote_id))?;
-    let response = match client.read(built.clone(), &mut |response| cut_short(&response.body)).await {
-        Ok(response) => response,
+    let (response, moved) = match client.read_following(built.clone(), &mut |response| cut_short(&response.body)).await
+    {
+        Ok(answered) => answered,
         Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Gone) => return Ok(Got::Missing),
         Err(failure) => return Err(failure),
     };
     let raw = cut_record(&response.body, request.record.as_ref())
         .map_err(|what| client.bad_answer(&built, &response, &what))?;
+    if moved && let Some(into) = binding.mapper.id(&raw).ok().filter(|id| id != remote_id) {
+        return Ok(Got::Merged(into));
+    }
     if let Some(what) = other_record(binding, &raw, remote_id) {
         let failure = client.bad_answer(&built, &response, &what);
         return Err(Failure { kind: FailureKind::OtherRecord, ..failure });
@@ -36,7 +40,7 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
     Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
 }
 
-/// A record that names another id (after a redirect to what it was merged into, or from a careless server) says nothing
+/// A record that names another id (after a redirect for the time being, or from a careless server) says nothing
 /// about the one that was asked for. One that names no id at all is believed: the address named it.
 fn other_record(binding: &Binding, raw: &[u8], remote_id: &str) -> Option<String> {
     let id = binding.mapper.id(raw).ok().filter(|id| id != remote_id)?;

@@ -120,6 +120,7 @@ async fn stand_on(
     let now = match get(client, binding, id).await {
         Ok(Got::Found(now)) => now,
         Ok(Got::Missing) => return Err(gone(write)),
+        Ok(Got::Merged(into)) => return Err(Written::Merged(into)),
         Err(failure) => return Err(not_read(failure)),
     };
     let same = match expected {

@@ -114,7 +114,8 @@ fn read_result(
         (Some(401), _) => Written::Stopped(failure(FailureKind::Auth)),
         (Some(404 | 410), SendOp::Update | SendOp::Delete) => gone(&item.write),
         (Some(409 | 412), SendOp::Create) => Written::Exists(said),
-        (Some(409 | 412), SendOp::Update | SendOp::Delete) => Written::Stale(None),
+        (Some(412), SendOp::Update | SendOp::Delete) => Written::Stale(None),
+        (Some(409), SendOp::Update | SendOp::Delete) => Written::Hindered(said),
         (Some(425 | 429), _) => {
             let retry_at = client.throttled_until(&response.headers, item.write.attempts + 1);
             Written::NotDone(Failure { retry_at, ..failure(FailureKind::NotDone) })

@@ -17,7 +17,9 @@ pub async fn write_one(client: &Client, binding: &Binding, write: &WriteRequest)
     let Prepared { built, safety, version } = prepared;
     match client.send_noting(built.clone(), safety).await {
         Ok((response, repeated)) => match read_answer(client, binding, write, &built, &response) {
-            Written::Done { remote_id, version, record, .. } => Written::Done { remote_id, version, record, repeated },
+            Written::Done { remote_id, version, record, repeated: existed } => {
+                Written::Done { remote_id, version, record, repeated: repeated || existed }
+            }
             other => other,
         },
         Err(failure) => settle_failure(client, binding, write, version.as_deref(), failure).await,
@@ -69,11 +71,13 @@ async fn settle_redirect(client: &Client, binding: &Binding, write: &WriteReques
         Ok(Got::Found(now)) if expected.is_some_and(|expected| same_content(&binding.mapper, expected, &now.raw)) => {
             Written::Refused(failure.words)
         }
+        Ok(Got::Merged(into)) => Written::Merged(into),
         Ok(Got::Found(_) | Got::Missing) | Err(_) => Written::Unknown(failure),
     }
 }
 
-/// Reads the record that stood in the way. One that is exactly as expected was not the reason: the write itself is refused.
+/// Reads the record that stood in the way. One that is exactly as expected was not the reason: where the precondition failed
+/// (412) the write itself is refused, else another record stands in the way.
 async fn settle_conflict(
     client: &Client,
     binding: &Binding,
@@ -86,9 +90,13 @@ async fn settle_conflict(
         return Written::Stale(None);
     }
     match get(client, binding, id).await {
-        Ok(Got::Found(now)) if is_as_expected(binding, write, version, &now) => Written::Refused(failure.words),
+        Ok(Got::Found(now)) if is_as_expected(binding, write, version, &now) => match failure.status {
+            Some(412) => Written::Refused(failure.words),
+            _ => Written::Hindered(failure.words),
+        },
         Ok(Got::Found(now)) => Written::Stale(Some(now)),
         Ok(Got::Missing) => gone(write),
+        Ok(Got::Merged(into)) => Written::Merged(into),
         Err(_unreadable_now) => Written::Stale(None),
     }
 }

@@ -283,7 +283,7 @@ proptest! {
                 let spoke = &facts.spokes[owner];
                 let said = match &spoke.seen {
                     Seen::Record(observation) => observation.slots[1].value(),
-                    Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) => None,
+                    Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) | Seen::Archived(_) => None,
                 };
                 let held = spoke.link.as_ref().and_then(|link| link.base_hub[1].as_ref());
                 let silent = held.is_none() && value.is_null();

@@ -23,7 +23,16 @@ fn map(field: usize, name: &str, ty: FieldType, lens: Lens) -> FieldMap {
 }
 
 fn probe(id: &str) -> Probe {
-    Probe { id: path(id), version: None, updated_at: None, created_at: None, scope: None, tombstone: None }
+    Probe {
+        id: path(id),
+        version: None,
+        updated_at: None,
+        created_at: None,
+        merged_into: None,
+        scope: None,
+        archived: None,
+        tombstone: None,
+    }
 }
 
 fn contacts() -> Mapper {
@@ -164,7 +173,9 @@ fn people() -> Mapper {
         version: Some(Lens::Filter { get: filter(".meta.v"), put: None }),
         updated_at: None,
         created_at: None,
+        merged_into: None,
         scope: Some(filter(".type == \"person\"")),
+        archived: None,
         tombstone: Some(filter(".archived")),
     };
     Mapper::new(2, probe, fields)

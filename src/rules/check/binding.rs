@@ -168,7 +168,9 @@ fn identity(raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Identity> {
         Either::Table(table) => Some((cx.lens(table.path.get()?)?, table.format.or(TimeFormat::Rfc3339))),
     });
     let created_at = raw.created_at.get().map(|at| cx.lens(at));
+    let merged_into = raw.merged_into.get().map(|at| cx.lens(at));
     let scope = raw.r#where.get().map(|at| cx.filter(at, &[]));
+    let archived = raw.archived.get().map(|at| cx.filter(at, &[]));
     let version = transpose(version)?;
     let in_record = match &version {
         Some(VersionAt::Record(lens)) => Some(lens.clone()),
@@ -180,7 +182,9 @@ fn identity(raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Identity> {
             version: in_record,
             updated_at: transpose(updated_at)?,
             created_at: transpose(created_at)?,
+            merged_into: transpose(merged_into)?,
             scope: transpose(scope)?,
+            archived: transpose(archived)?,
             tombstone: None,
         },
         version,
@@ -224,6 +228,7 @@ fn mapping_hash(probe: &Probe, fields: &[FieldMap]) -> String {
     lines.sort();
     lines.push(format!("id {}", lens(&probe.id)));
     lines.push(format!("where {:?}", probe.scope.as_ref().map(crate::record::Filter::source)));
+    lines.extend(probe.archived.as_ref().map(|archived| format!("archived {:?}", archived.source())));
     hash_text(&lines.join("\n"))
 }
 
@@ -237,6 +242,7 @@ pub fn own_paths(raw: &grammar::Binding) -> Vec<(&'static str, &str)> {
         paths.push(("version", jq.0.trim()));
     }
     paths.extend(raw.created_at.get().map(|at| ("created_at", at.value.0.trim())));
+    paths.extend(raw.merged_into.get().map(|at| ("merged_into", at.value.0.trim())));
     match raw.updated_at.get().map(|at| &at.value) {
         Some(Either::Short(jq)) => paths.push(("updated_at", jq.0.trim())),
         Some(Either::Table(table)) => paths.extend(table.path.get().map(|at| ("updated_at", at.value.0.trim()))),

@@ -48,6 +48,8 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
         inert_for_direction(&at.incremental, "incremental", "push", cx);
         inert_for_direction(&at.deletes, "deletes", "push", cx);
         inert_for_direction(&raw.created_at, "created_at", "push", cx);
+        inert_for_direction(&raw.merged_into, "merged_into", "push", cx);
+        inert_for_direction(&raw.archived, "archived", "push", cx);
     }
     if !lists {
         inert_for_direction(&at.page, "page", "push", cx);
@@ -77,6 +79,11 @@ fn read(
     let incremental = incremental(&at.incremental, raw, cx);
     check_conditional(at, cx);
     let deletes = deletes(&at.deletes, tombstone, cx);
+    let lag = at.lag.get().map_or(Duration::from_mins(1), |at| at.value.0);
+    let horizon = match at.deletes.get().map(|at| &at.value) {
+        Some(grammar::Deletes::Tombstone(raw)) => raw.horizon.get().map(|at| at.value.0),
+        Some(grammar::Deletes::None(_) | grammar::Deletes::Absence(_)) | None => None,
+    };
     let get = transpose(at.get.get().map(|at| request::lower(at, POINT_READ, cx)));
     if lists {
         missing(&at.request, "request", "\"GET /contacts\"", at, cx);
@@ -89,9 +96,11 @@ fn read(
         // Nothing lists here: the point read stands in, and the engine has no reason to list.
         let request = get.clone()?;
         let records = crate::record::Path { steps: Vec::new() };
-        return Some(Read { request, records, page: page?, incremental: incremental?, deletes: deletes?, get });
+        let (page, incremental, deletes) = (page?, incremental?, deletes?);
+        return Some(Read { request, records, page, incremental, deletes, get, lag, horizon });
     }
-    Some(Read { request: request?, records: records?, page: page?, incremental: incremental?, deletes: deletes?, get })
+    let (request, records, page, incremental) = (request?, records?, page?, incremental?);
+    Some(Read { request, records, page, incremental, deletes: deletes?, get, lag, horizon })
 }
 
 fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, cx: &mut Cx<'_>) {

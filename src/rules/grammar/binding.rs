@@ -20,6 +20,10 @@ table! {
         updated_at: Either<Jq, UpdatedAt>,
         /// Where a record's time of creation is: an id whose record shows another one was given to something else.
         created_at: Jq,
+        /// Where a record says into which other one it was merged: the remote id of that one. What is tied to it follows it there.
+        merged_into: Jq,
+        /// When a record is archived: a jq condition over it. It is no delete; the record is left alone until it is taken back.
+        archived: Jq,
         /// The scope: a jq condition over a record.
         r#where: Jq,
         /// What happens to records that leave the scope. Default detach, and the only choice.
@@ -69,6 +73,8 @@ table! {
         deletes: Deletes,
         /// The point read of one record, with `{id}`: for confirmation and re-reading.
         get: RequestShape,
+        /// How long the listing may lag behind writes: before, that it does not show a create of ours proves nothing. Default 1m.
+        lag: Period,
     }
     later {
         "page_cap": "splitting capped listings",
@@ -200,6 +206,8 @@ table! {
     Tombstone, "a tombstone table" {
         /// jq condition over a record that is true for deleted ones.
         when: Jq = required,
+        /// How long deleted records are listed. After a longer gap everything is compared, and nothing is deleted in that pass. Default: for ever.
+        horizon: Period,
     }
 }
 

@@ -57,7 +57,7 @@ table! {
     Check, "a check table" {
         /// The request, e.g. `GET /me`.
         request: RequestShape = required,
-        /// Plain path of the account's identity in the answer; `reconciled check --online` shows it. Passes do not compare it yet.
+        /// Plain path of the account's identity in the answer. It is asked for before anything else and pinned the first time: another one halts.
         account: Jq,
     }
 }

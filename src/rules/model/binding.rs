@@ -61,6 +61,10 @@ pub struct Read {
     pub deletes: Deletes,
     /// The point read.
     pub get: Option<Request>,
+    /// How long the listing may lag behind writes (default 1 min).
+    pub lag: Duration,
+    /// How long tombstones are listed; `None`: for ever.
+    pub horizon: Option<Duration>,
 }
 
 /// How pages follow each other.

@@ -34,6 +34,8 @@ fn each_fault_has_the_effect_and_the_delivery_it_promises() {
     assert_eq!(check(Fault::HugeRecord { bytes: 5 }, 200, Deliver::Now, true).body["padding"], json!("xxxxx"));
     let redirect = check(Fault::Redirect { url: "http://evil.test/".into() }, 307, Deliver::Now, false);
     assert_eq!(redirect.header("location"), Some("http://evil.test/"));
+    let merged = check(Fault::Moved { url: "/c/2".into() }, 301, Deliver::Now, false);
+    assert_eq!(merged.header("location"), Some("/c/2"));
     let error = json!({"ok": false});
     assert_eq!(check(Fault::ErrorBody200 { body: error.clone() }, 200, Deliver::Now, false).body, error);
 }

@@ -8,6 +8,7 @@ use crate::store::*;
 
 pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: &str) -> IntentRow {
     IntentRow {
+        checks: 0,
         key: key.to_owned(),
         collection: "contacts".to_owned(),
         upstream: "crm".to_owned(),

@@ -61,6 +61,11 @@ pub(in crate::store) fn every_type_reads_back_as_written(on: &Fixture) {
         assert!(slot.value().is_some_and(|found| domain.same(found, &value)), "{slot:?} is not {value:?}");
     }
     let it = Arc::clone(&table);
+    let at = it.fields.iter().position(|field| matches!(field.domain.ty, FieldType::Ref { .. })).expect("a ref");
+    assert_eq!(on.read(move |view| view.referring(&it, at, &id("r9"), 9)), [id("r1")]);
+    let it = Arc::clone(&table);
+    assert_eq!(on.read(move |view| view.referring(&it, at, &id("r8"), 9)), []);
+    let it = Arc::clone(&table);
     assert_eq!(on.read(move |view| view.row(&it, &id("r2"))), Some(said(&vec![Value::Null; 11])));
     assert_eq!(on.read(move |view| view.row(&table, &id("r3"))), None);
 }

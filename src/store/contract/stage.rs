@@ -52,7 +52,14 @@ pub(in crate::store) fn observations_are_staged_matched_parked_and_unstaged(on: 
     assert_eq!(on.read(move |view| view.staged(of, "nobody")), None);
     assert_eq!(on.read(move |view| view.staged_matched(binding, "", 9)), [expected]);
     assert_eq!(on.read(move |view| view.staged_matched(binding, "c3", 9)).len(), 0);
+    assert_eq!(on.read(move |view| view.staged_merged(binding, "", 9)), []);
     assert_eq!(on.read(move |view| view.staged_count(binding)), 3);
+    let merged = Staged { kind: StagedKind::Merged, raw: b"c9".to_vec(), ..staged(binding, key, "c4") };
+    let again = merged.clone();
+    on.write(move |tx| tx.stage(&again)).expect("staged");
+    assert_eq!(on.read(move |view| view.staged_merged(binding, "", 9)), [merged]);
+    assert_eq!(on.read(move |view| view.staged_merged(binding, "c4", 9)), []);
+    on.write(move |tx| tx.unstage(binding, "c4")).expect("unstaged");
     let old = on.read(move |view| view.staged_before(binding, i64::MAX, "", 9));
     assert_eq!((old.len(), old.iter().all(|staged| staged.raw.is_empty())), (3, true));
     assert_eq!(on.read(move |view| view.staged_before(binding, old[0].observed_at, "", 9)).len(), 0);

@@ -17,7 +17,7 @@ const OUTSTANDING: &str = "state IN ('prepared', 'sent', 'unknown', 'parked')";
 pub(super) fn intents(db: &Db, filter: &IntentFilter) -> Res<Vec<IntentRow>> {
     let mut clauses = Clauses::new(
         "SELECT key, collection, upstream, binding, record, remote_id, op, state, payload_hash, \"values\", \
-         expected_version, attempts, not_before, pass, created_at, sent_at, note FROM sync_intent",
+         expected_version, attempts, not_before, pass, created_at, sent_at, note, checks FROM sync_intent",
     );
     clauses.is("collection", filter.collection.as_deref());
     clauses.is("upstream", filter.upstream.as_deref());
@@ -51,14 +51,15 @@ fn intent_row(row: &Row<'_>) -> rusqlite::Result<IntentRow> {
         created_at: row.get(14)?,
         sent_at: row.get(15)?,
         note: row.get(16)?,
+        checks: row.get(17)?,
     })
 }
 
 pub(super) fn put_intent(db: &Db, row: &IntentRow) -> Res<()> {
     db.exec(
         "INSERT INTO sync_intent (key, collection, upstream, binding, record, remote_id, op, state, payload_hash, \
-         \"values\", expected_version, attempts, not_before, pass, created_at, sent_at, note) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         \"values\", expected_version, attempts, not_before, pass, created_at, sent_at, note, checks) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             row.key,
             row.collection,
@@ -77,6 +78,7 @@ pub(super) fn put_intent(db: &Db, row: &IntentRow) -> Res<()> {
             row.created_at,
             row.sent_at,
             row.note,
+            row.checks,
         ],
     )?;
     Ok(())
@@ -87,8 +89,8 @@ pub(super) fn set_intent(db: &Db, key: &str, update: &IntentUpdate) -> Res<()> {
     let changed = db.exec(
         "UPDATE sync_intent SET state = ?2, remote_id = coalesce(?3, remote_id), \
          attempts = attempts + (?4 IS NOT NULL), sent_at = coalesce(?4, sent_at), not_before = ?5, \
-         note = coalesce(?6, note) WHERE key = ?1",
-        params![key, update.state, update.remote_id, update.sent_at, update.not_before, update.note],
+         note = coalesce(?6, note), checks = checks + ?7 WHERE key = ?1",
+        params![key, update.state, update.remote_id, update.sent_at, update.not_before, update.note, update.checked],
     )?;
     if changed == 0 {
         return Err(Failure::state(format!("of intent {key}"), "there is no such intent"));

@@ -76,7 +76,7 @@ pub(super) fn links_not_under(
     let mut links: Vec<i64> = Vec::new();
     for other in others {
         links.extend(db.all(
-            "SELECT link FROM sync_link WHERE binding = ?1 AND mapping = ?2 AND state IN (0, 3) AND link > ?3 \
+            "SELECT link FROM sync_link WHERE binding = ?1 AND mapping = ?2 AND state IN (0, 3, 4) AND link > ?3 \
              ORDER BY link LIMIT ?4",
             params![binding.0, other, after, bound(limit)],
             |row| row.get::<_, i64>(0),
@@ -235,6 +235,7 @@ fn state_number(state: LinkState) -> i64 {
         LinkState::Deleted => 1,
         LinkState::Detached => 2,
         LinkState::OutOfScope => 3,
+        LinkState::Archived => 4,
     }
 }
 
@@ -244,6 +245,7 @@ fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<LinkState> {
         1 => Ok(LinkState::Deleted),
         2 => Ok(LinkState::Detached),
         3 => Ok(LinkState::OutOfScope),
+        4 => Ok(LinkState::Archived),
         other => Err(rusqlite::Error::IntegralValueOutOfRange(at, other)),
     }
 }

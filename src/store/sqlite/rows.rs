@@ -46,6 +46,19 @@ fn slot(ty: &FieldType, value: ValueRef<'_>) -> Slot {
     }
 }
 
+pub(super) fn referring(
+    db: &Db,
+    collection: &Collection,
+    field: usize,
+    to: &RecordId,
+    limit: usize,
+) -> Res<Vec<RecordId>> {
+    let Some(field) = collection.fields.get(field) else { return Ok(Vec::new()) };
+    let (table, column) = (quoted(&collection.name), quoted(&field.name));
+    let sql = format!("SELECT id FROM {table} WHERE {column} = ?1 ORDER BY id LIMIT ?2");
+    db.all(&sql, params![to.0, bound(limit)], |row| row.get(0).map(RecordId))
+}
+
 pub(super) fn row_count(db: &Db, collection: &Collection) -> Res<u64> {
     let text = db.texts.borrow_mut().of(collection);
     db.count(&text.count, [])

@@ -39,6 +39,13 @@ pub(super) fn staged_matched(db: &Db, binding: BindingKey, after: &str, limit: u
     db.all(&sql, params![binding.0, after, bound(limit)], row)
 }
 
+pub(super) fn staged_merged(db: &Db, binding: BindingKey, after: &str, limit: usize) -> Res<Vec<Staged>> {
+    let sql = format!(
+        "SELECT {COLUMNS} WHERE binding = ?1 AND remote_id > ?2 AND kind = 'merged' ORDER BY remote_id LIMIT ?3"
+    );
+    db.all(&sql, params![binding.0, after, bound(limit)], row)
+}
+
 pub(super) fn staged_before(
     db: &Db,
     binding: BindingKey,
@@ -112,6 +119,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Staged> {
         "absence" => StagedKind::Gone(Evidence::Absence),
         "write_found_nothing" => StagedKind::Gone(Evidence::WriteFoundNothing),
         "id_reused" => StagedKind::Gone(Evidence::IdReused),
+        "merged" => StagedKind::Merged,
         _ => return Err(rusqlite::Error::InvalidColumnType(4, "kind".to_owned(), rusqlite::types::Type::Text)),
     };
     Ok(Staged {
@@ -136,5 +144,6 @@ fn kind_name(kind: StagedKind) -> &'static str {
         StagedKind::Gone(Evidence::Absence) => "absence",
         StagedKind::Gone(Evidence::WriteFoundNothing) => "write_found_nothing",
         StagedKind::Gone(Evidence::IdReused) => "id_reused",
+        StagedKind::Merged => "merged",
     }
 }

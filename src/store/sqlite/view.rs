@@ -53,6 +53,16 @@ impl View for Db {
         self.reading(rows::row_count(self, collection))
     }
 
+    fn referring(
+        &self,
+        collection: &Collection,
+        field: usize,
+        to: &RecordId,
+        limit: usize,
+    ) -> Result<Vec<RecordId>, StoreError> {
+        self.reading(rows::referring(self, collection, field, to, limit))
+    }
+
     fn matching(&self, collection: CollectionKey, key: usize, text: &str) -> Result<Vec<RecordId>, StoreError> {
         self.reading(hints::matching(self, collection, key, text))
     }
@@ -102,6 +112,10 @@ impl View for Db {
         limit: usize,
     ) -> Result<Vec<Staged>, StoreError> {
         self.reading(stage::staged_before(self, binding, before, after, limit))
+    }
+
+    fn staged_merged(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<Staged>, StoreError> {
+        self.reading(stage::staged_merged(self, binding, after, limit))
     }
 
     fn staged_count(&self, binding: BindingKey) -> Result<u64, StoreError> {

@@ -253,7 +253,9 @@ pub fn mapper() -> Mapper {
         version: Some(lens(".etag")),
         updated_at: None,
         created_at: None,
+        merged_into: None,
         scope: None,
+        archived: None,
         tombstone: None,
     };
     Mapper::new(3, probe, vec![field(0, "name"), field(1, "phone"), field(2, "note")])
@@ -291,6 +293,8 @@ pub fn binding(upstream: &Arc<Upstream>) -> Binding {
 
 pub fn read(page: Paging) -> Read {
     Read {
+        lag: Duration::from_mins(1),
+        horizon: None,
         request: request("GET /c"),
         records: path(".results"),
         page,

@@ -143,11 +143,11 @@ async fn an_unknown_version_is_read_first() {
     assert_eq!(inside.writes().len(), 1);
 }
 
-/// After a merge some upstreams redirect from the record that is gone to the one that is left.
+/// A redirect for the time being, or a careless server.
 #[tokio::test]
 async fn s11_another_record_in_the_answer_is_never_taken_for_the_one_that_was_asked_for() {
     let other = json!({"id": "5", "etag": "9", "name": "Eve", "phone": "7"});
-    let moved = || answer(301, &[("location", "/c/5")], "");
+    let moved = || answer(307, &[("location", "/c/5")], "");
     let script = Script::new([moved(), ok(&other), ok(&other), ok(&json!({"etag": "8", "name": "Ann"}))]);
     let client = client(upstream(BASE), script.clone(), &TestClock::new());
     let mut rules = binding(client.upstream());
@@ -161,6 +161,27 @@ async fn s11_another_record_in_the_answer_is_never_taken_for_the_one_that_was_as
     assert!(matches!(&written, Written::Refused(said) if said.starts_with(words)), "{written:?}");
     assert_eq!(script.asked().len(), 3, "nothing is written on the word of another record");
     assert!(matches!(get(&client, &rules, "1").await, Ok(Got::Found(_))), "the address named it");
+}
+
+/// After a merge some upstreams redirect, for good, from the record that is gone to the one that is left.
+#[tokio::test]
+async fn s11_an_address_that_moved_for_good_says_into_which_record_it_was_merged() {
+    let other = json!({"id": "5", "etag": "9", "name": "Eve", "phone": "7"});
+    let moved = |status: u16, to: &str| answer(status, &[("location", to)], "");
+    let answers = [moved(301, "/c/5"), ok(&other), moved(308, "/c/4"), moved(301, "/c/5"), ok(&other)];
+    let strayed = [moved(301, "/c/4"), moved(302, "/c/5"), ok(&other), moved(301, "/c/1b"), ok(&json!({"id": "1"}))];
+    let script = Script::new(answers.into_iter().chain(strayed));
+    let client = client(upstream(BASE), script.clone(), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    rules.update.as_mut().unwrap().precondition = Precondition::Reread;
+    assert_eq!(get(&client, &rules, "1").await, Ok(Got::Merged("5".to_owned())));
+    let expected = Remote { raw: raw(&json!({"id": "1", "name": "Ann"})), version: None, observed_at: client.now() };
+    let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
+    assert_eq!(written, Written::Merged("5".to_owned()));
+    assert_eq!(script.asked().len(), 5, "nothing is written to the other one");
+    assert_eq!(get(&client, &rules, "1").await.unwrap_err().kind, FailureKind::OtherRecord);
+    // An address that moved, but of the same record.
+    assert!(matches!(get(&client, &rules, "1").await, Ok(Got::Found(_))));
 }
 
 #[tokio::test]
@@ -265,13 +286,13 @@ async fn a_delete_that_finds_nothing_says_so() {
 }
 
 #[tokio::test]
-async fn f45_a_conflict_that_is_none_of_the_version_is_a_refusal() {
+async fn f45_a_conflict_that_is_none_of_the_version_is_about_another_record() {
     let (client, inside) = things();
     let rules = binding(client.upstream());
     let before = seen(&client, &rules).await;
     inside.with(|sandbox| sandbox.push_fault(Matcher::of(::http::Method::PATCH, "/c"), Fault::status(409)));
     let written = write_one(&client, &rules, &update(&[(1, "2")], &before)).await;
-    assert_eq!(written, Written::Refused("PATCH /c/1 409: scripted fault".to_owned()));
+    assert_eq!(written, Written::Hindered("PATCH /c/1 409: scripted fault".to_owned()));
 }
 
 #[tokio::test]

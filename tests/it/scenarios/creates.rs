@@ -350,3 +350,120 @@ fn an_upstream_that_cannot_be_reached_holds_up_nobody_else() {
     assert_eq!(output.status.code(), Some(6));
     assert_eq!(world.contacts("crm")[0]["name"], "Ann");
 }
+
+/// A create that got no answer, at an upstream whose listing may lag for so long.
+fn lost(lag: &str, landed: bool) -> World {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.without_retries();
+    world.change_rules("rules.toml", |text| {
+        text.replace("page = \"none\"", &format!("page = \"none\"\nlag = \"{lag}\""))
+    });
+    world.sync().exits(0);
+    world.sql("insert into contacts (id, email, name) values ('r1', 'ann@x.io', 'Ann')");
+    let fault = if landed { Fault::LostResponseAfterCommit } else { Fault::LostRequestBeforeCommit };
+    world.at("crm", |crm| {
+        crm.push_fault(post(), fault);
+        // What was written last is not listed yet.
+        let list = Matcher::exactly(Method::GET, "/contacts");
+        crm.push_fault_times(
+            list,
+            if landed { Fault::StaleRead } else { Fault::Slow { delay_ms: 0, bytes_per_chunk: 0 } },
+            Times::Forever,
+        );
+    });
+    world.sync().exits(6);
+    world
+}
+
+/// As if the create had been sent so much earlier.
+fn minutes_pass(world: &World, minutes: i64) {
+    world.sql(&format!("update sync_intent set sent_at = sent_at - {minutes} * 60000000"));
+}
+
+#[test]
+fn s02_a_create_stays_unknown_while_the_lookup_may_lag_and_is_adopted_once_it_shows() {
+    let world = lost("5m", true);
+    for _ in 0..3 {
+        world.sync().exits(3);
+        assert_eq!(
+            (world.posts("crm"), world.status()["collections"][0]["unknown"][0]["op"].clone()),
+            (1, json!("create"))
+        );
+    }
+    minutes_pass(&world, 4);
+    world.sync().exits(3);
+    world.at("crm", Sandbox::clear_faults);
+    world.sync().exits(0);
+    assert_eq!((world.posts("crm"), world.emails("crm")), (1, vec!["ann@x.io".to_owned()]));
+    world.is_settled();
+}
+
+#[test]
+fn s02_a_create_that_never_shows_is_sent_again_after_the_lag_has_passed() {
+    let world = lost("5m", false);
+    minutes_pass(&world, 4);
+    world.sync().exits(3);
+    assert_eq!(world.posts("crm"), 1, "it may show yet");
+    minutes_pass(&world, 2);
+    world.sync();
+    world.sync().exits(0);
+    assert_eq!((world.posts("crm"), world.emails("crm")), (2, vec!["ann@x.io".to_owned()]));
+    world.is_settled();
+}
+
+#[test]
+fn s02_a_create_is_never_sent_again_after_one_look_alone() {
+    let world = lost("5m", false);
+    // As after a crash: nobody has looked since it was sent, and that is long ago.
+    world.sql("update sync_intent set checks = 0");
+    minutes_pass(&world, 60);
+    world.sync().exits(3);
+    assert_eq!((world.posts("crm"), world.rows("select checks from sync_intent")), (1, vec![vec!["1".to_owned()]]));
+    world.sync().exits(0);
+    assert_eq!(world.posts("crm"), 2);
+    world.is_settled();
+}
+
+#[test]
+fn s02_a_create_that_several_records_may_be_is_queued() {
+    let world = lost("5m", true);
+    let twin = world.put("crm", "/contacts", &json!({"email": "ann@x.io", "name": "Twin"}));
+    world.at("crm", Sandbox::clear_faults);
+    minutes_pass(&world, 60);
+    for _ in 0..2 {
+        world.sync().exits(4);
+        let aside = world.aside();
+        let ours = aside.iter().find(|(_, stage, reason)| stage == "match" && reason.contains("settle r1 crm --made"));
+        assert!(ours.is_some_and(|(.., reason)| reason.contains(&twin)), "{aside:?}");
+        assert_eq!((world.posts("crm"), world.rows("select count(*) from contacts")), (1, vec![vec!["1".to_owned()]]));
+    }
+    let ours =
+        world.contacts("crm").iter().find(|one| one["name"] == "Ann").unwrap()["id"].as_str().unwrap().to_owned();
+    world.run(&["settle", "r1", "crm", "--made", &ours]).exits(0);
+    world.sync();
+    world.sync();
+    assert_eq!(world.rows("select remote_id from sync_link where record = 'r1'"), [[ours]]);
+    assert_eq!(world.posts("crm"), 1);
+}
+
+#[test]
+fn s12_a_create_that_is_answered_by_a_record_that_existed_is_adopted_and_merged() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.sync().exits(0);
+    let old = json!({"email": "ann@x.io", "name": "Theirs", "phone": "9"});
+    let id = world.add_at("crm", &old, super::tools::now() - chrono::TimeDelta::hours(1));
+    let existing = world.contact("crm", &id);
+    world.at("crm", |crm| {
+        // The listing of this pass does not show it yet, and the upstream answers with what it has.
+        crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), Fault::StaleRead);
+        crm.push_fault(post(), Fault::ErrorBody200 { body: existing });
+    });
+    world.sql("insert into contacts (id, email, name) values ('r1', 'ann@x.io', 'Mine')");
+    world.sync().exits(0);
+    assert_eq!(world.rows("select remote_id from sync_link where record = 'r1'"), [[id.as_str()]]);
+    // The later edit is the local one; what nobody said here came from there. Neither side was silently taken for the other.
+    assert_eq!(world.rows("select name, phone from contacts"), [["Mine", "9"]]);
+    assert_eq!((&world.contact("crm", &id)["name"], world.contacts("crm").len()), (&json!("Mine"), 1));
+    assert_eq!(world.posts("crm"), 1);
+    world.is_settled();
+}

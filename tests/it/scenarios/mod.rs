@@ -1,5 +1,6 @@
 //! Scenarios of a correct two-way sync, by number, through the real program against sandboxes on loopback.
 
+mod absent;
 mod batches;
 mod clock;
 mod creates;
@@ -10,6 +11,8 @@ mod edited_rules;
 mod evidence;
 mod faults;
 mod first_look;
+mod merged;
+mod standing;
 mod still;
 mod structure;
 mod telling;

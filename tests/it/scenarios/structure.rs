@@ -7,7 +7,7 @@ use super::tools::now;
 use crate::world::World;
 
 /// Companies and contacts that refer to them, at each of these upstreams; ids begin with the upstream's name.
-fn companies(names: &[&str]) -> World {
+pub fn companies(names: &[&str]) -> World {
     let mut world = World::new();
     let mut rules = String::from(
         r#"
@@ -62,11 +62,11 @@ update = { request = "PATCH PATH/{id}", precondition = { header = "If-Match", va
 delete = { request = "DELETE PATH/{id}", precondition = "none" }
 "#;
 
-fn all(world: &World, upstream: &str, path: &str) -> Vec<Value> {
+pub fn all(world: &World, upstream: &str, path: &str) -> Vec<Value> {
     world.at(upstream, |sandbox| sandbox.all(path))
 }
 
-fn id_of(world: &World, upstream: &str, path: &str, field: &str, value: &str) -> String {
+pub fn id_of(world: &World, upstream: &str, path: &str, field: &str, value: &str) -> String {
     all(world, upstream, path).iter().find(|one| one[field] == value).unwrap()["id"].as_str().unwrap().to_owned()
 }
 

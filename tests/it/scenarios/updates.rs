@@ -444,3 +444,60 @@ fn an_update_that_fails_for_good_in_this_pass_is_told_and_goes_out_later() {
     assert_eq!(world.contacts("crm")[0]["phone"], "9");
     world.is_quiet();
 }
+
+/// Two contacts at an upstream where no two share an address.
+fn unique_addresses() -> World {
+    let world = World::with_contacts(&["crm"], |_, resource| resource.unique = vec!["email".into()]);
+    for name in ["a", "b"] {
+        world.add("crm", &json!({"email": format!("{name}@x.io"), "name": name}));
+    }
+    world.sync().exits(0);
+    world.forget_requests();
+    world
+}
+
+#[test]
+fn s54_a_value_that_another_record_gives_up_is_taken_in_the_second_step() {
+    let world = unique_addresses();
+    world.sql(
+        "update contacts set email = 'c@x.io' where name = 'b'; update contacts set email = 'b@x.io' where name = 'a'",
+    );
+    // Whichever is sent first: the one that wants the value is refused while the other has it.
+    let wants = world.contacts("crm").iter().find(|one| one["name"] == "a").unwrap()["id"].as_str().unwrap().to_owned();
+    let patch = Matcher::exactly(Method::PATCH, format!("/contacts/{wants}"));
+    world.at("crm", |crm| crm.push_fault(patch, Fault::status(409)));
+    world.sync().exits(0);
+    let mut status: Vec<u16> = world.writes_at("crm").iter().map(|write| write.status).collect();
+    status.sort_unstable();
+    assert_eq!(status, [200, 200, 409]);
+    let there: Vec<_> = world.contacts("crm").iter().map(|one| (one["name"].clone(), one["email"].clone())).collect();
+    assert_eq!(there, [(json!("a"), json!("b@x.io")), (json!("b"), json!("c@x.io"))]);
+    assert_eq!(world.reasons(), Vec::<String>::new());
+    world.is_quiet();
+}
+
+#[test]
+fn s54_two_records_that_swap_a_unique_value_are_queued_and_neither_is_lost() {
+    let world = unique_addresses();
+    let swap = "update contacts set email = case name when 'a' then 'b@x.io' else 'a@x.io' end";
+    world.sql(swap);
+    for _ in 0..2 {
+        world.sync().exits(4);
+        let reasons = world.reasons();
+        assert!(
+            reasons.len() == 2 && reasons.iter().all(|one| one.contains("another record there stands in the way")),
+            "{reasons:?}"
+        );
+        assert_eq!(world.rows("select name, email from contacts order by name"), [["a", "b@x.io"], ["b", "a@x.io"]]);
+    }
+    assert_eq!(world.written("crm").len(), 2, "once is enough to know");
+    // One of them steps aside, and the other follows by itself; then the first takes its place.
+    world.sql("update contacts set email = 'aside@x.io' where name = 'a'");
+    world.sync().exits(0);
+    world.sql("update contacts set email = 'b@x.io' where name = 'a'");
+    world.sync().exits(0);
+    let there: Vec<_> = world.contacts("crm").iter().map(|one| (one["name"].clone(), one["email"].clone())).collect();
+    assert_eq!(there, [(json!("a"), json!("b@x.io")), (json!("b"), json!("a@x.io"))]);
+    assert_eq!(world.reasons(), Vec::<String>::new());
+    world.is_quiet();
+}

@@ -1,0 +1,117 @@
+//! Owns: what is kept of an upstream between processes: whose account it is, and what its client learnt of it.
+//!
+//! Must not know: what is read or written there; how a halt is shown and approved.
+//!
+//! The account is asked for (`check.account` in the rules) before a process reads or writes anything at the upstream, and
+//! pinned the first time. Credentials that lead to another one would make strangers of all records: that halts (s60).
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Clock;
+use crate::merge::{Halt, LinkState};
+use crate::rules::Origin;
+use crate::store::{self, Store, StoreError};
+use crate::upstream::{Client, Kept};
+
+use super::commit::hex;
+use super::context::Pass;
+
+/// What a halt about an account is called.
+const ACCOUNT: &str = "account";
+
+/// The state text of an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct UpstreamState {
+    /// What its client learnt.
+    #[serde(flatten)]
+    kept: Kept,
+    /// The account that its records belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+}
+
+/// Whose account an upstream's credentials lead to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// The pinned one, or the rules do not say where an account names itself.
+    Known,
+    /// It could not be asked, with the reason.
+    Unasked(String),
+    /// Another than the pinned one.
+    Other {
+        /// The pinned one.
+        pinned: String,
+        /// The one that answered.
+        now: String,
+    },
+}
+
+async fn load(store: &dyn Store, name: &str) -> Result<UpstreamState, StoreError> {
+    let name = name.to_owned();
+    let text = store::read(store, move |view| view.upstream_state(&name)).await?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+async fn save(store: &dyn Store, name: &str, state: &UpstreamState) -> Result<(), StoreError> {
+    let (name, text) = (name.to_owned(), serde_json::to_string(state).unwrap_or_default());
+    store::write(store, move |tx| tx.set_upstream_state(&name, &text)).await
+}
+
+/// What an earlier process learnt of an upstream holds for this one.
+pub async fn remember(store: &dyn Store, client: &Client, name: &str) -> Result<(), StoreError> {
+    client.remember(&load(store, name).await?.kept);
+    Ok(())
+}
+
+/// Keeps what the next process should know of an upstream.
+pub async fn keep(store: &dyn Store, client: &Client, clock: &dyn Clock, name: &str) -> Result<(), StoreError> {
+    let (before, kept) = (load(store, name).await?, client.kept());
+    // Only what still matters is worth a write.
+    if before.kept == kept || (kept == Kept::default() && before.kept.is_over(clock.now())) {
+        return Ok(());
+    }
+    save(store, name, &UpstreamState { kept, ..before }).await
+}
+
+/// Asks whose account this is, and pins the first answer.
+pub async fn check_account(store: &dyn Store, client: &Arc<Client>, name: &str) -> Result<Account, StoreError> {
+    let now = match client.check_account().await {
+        Ok(Some(now)) => now,
+        Ok(None) => return Ok(Account::Known),
+        Err(failure) => return Ok(Account::Unasked(failure.words)),
+    };
+    let before = load(store, name).await?;
+    match &before.account {
+        Some(pinned) if *pinned == now => Ok(Account::Known),
+        Some(pinned) => Ok(Account::Other { pinned: pinned.clone(), now }),
+        None => pin(store, name, &now).await.map(|()| Account::Known),
+    }
+}
+
+/// From now on the upstream's records are those of this account.
+pub async fn pin(store: &dyn Store, name: &str, account: &str) -> Result<(), StoreError> {
+    let before = load(store, name).await?;
+    save(store, name, &UpstreamState { account: Some(account.to_owned()), ..before }).await
+}
+
+/// The halt about another account.
+pub async fn halt(store: &dyn Store, pass: &Pass, at: usize, pinned: &str, now: &str) -> Result<Halt, StoreError> {
+    let key = pass.binding_key(at);
+    let links = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
+    Ok(Halt {
+        target: Origin::Upstream(pass.upstream(at).to_owned()),
+        what: ACCOUNT.into(),
+        count: links,
+        total: links,
+        limit: format!("only {pinned}, and this is {now}"),
+    })
+}
+
+/// What an approval of these accounts is bound to.
+pub fn fingerprint(others: &[(String, String)]) -> String {
+    let text: Vec<String> =
+        others.iter().map(|(upstream, account)| format!("{ACCOUNT} {upstream} {account}")).collect();
+    hex(&Sha256::digest(text.join("\n").as_bytes()))
+}

@@ -1,0 +1,156 @@
+//! Who answers at the other end: another account, an upstream that was set back, a gap that is too long.
+
+use http::Method;
+use reconciled::sandbox::{Fault, Matcher, Sandbox, Times};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// A world whose rules say where an account names itself.
+fn with_account(names: &[&str]) -> World {
+    let world = World::with_contacts(names, |_, _| {});
+    world.without_retries();
+    world.settings_of_upstreams("check = { request = \"GET /me\", account = \".account.id\" }");
+    world
+}
+
+/// What `status` keeps of an upstream.
+fn state(world: &World, name: &str) -> Value {
+    let status = world.status();
+    let found = status["upstreams"].as_array().unwrap().iter().find(|one| one["upstream"] == name).cloned();
+    found.unwrap()["state"].clone()
+}
+
+#[test]
+fn s60_f46_credentials_that_lead_to_another_account_halt_before_anything_is_read_or_written() {
+    let world = with_account(&["crm", "erp"]);
+    let ann = world.add_ann("crm");
+    assert_eq!(state(&world, "crm")["account"], "acct_sandbox");
+    world.at("crm", |crm| crm.set_account("acct_other"));
+    world.sql("update contacts set phone = '2'");
+    let ran = world.sync().exits(5);
+    let halt = ran.report("contacts")["halts"][0].clone();
+    assert_eq!((&halt["what"], &halt["count"]), (&json!("account"), &json!(1)), "{halt:#}");
+    let limit = halt["limit"].as_str().unwrap();
+    assert!(limit.contains("acct_sandbox") && limit.contains("acct_other"), "{limit}");
+    // It asked who it is, and nothing else; nothing went anywhere.
+    assert_eq!(world.lines_at("crm"), ["GET /me"]);
+    assert_eq!(world.written("erp"), Vec::<String>::new());
+    assert_eq!(world.contact("crm", &ann)["phone"], "1");
+    // A person is told, also by `plan`, which stores nothing.
+    assert!(world.run(&["plan"]).exits(5).stdout.contains("acct_other"));
+    assert!(world.run(&["status"]).exits(5).stdout.contains("account"));
+    assert_eq!(state(&world, "crm")["account"], "acct_sandbox");
+
+    // The right credentials again: it goes on as if nothing had been.
+    world.at("crm", |crm| crm.set_account("acct_sandbox"));
+    world.sync().exits(0).wrote(2, 0);
+    assert_eq!(world.status()["halts"], json!([]));
+    world.is_quiet();
+}
+
+#[test]
+fn s60_an_account_that_a_person_approves_is_the_pinned_one_from_then_on() {
+    let world = with_account(&["crm"]);
+    world.add_ann("crm");
+    world.at("crm", |crm| crm.set_account("acct_new"));
+    world.sync().exits(5);
+    world.approve();
+    // Approved was this account and no other.
+    world.at("crm", |crm| crm.set_account("acct_third"));
+    world.sync().exits(5);
+    world.at("crm", |crm| crm.set_account("acct_new"));
+    world.sync().exits(5);
+    world.approve();
+    world.sync().exits(0);
+    assert_eq!(state(&world, "crm")["account"], "acct_new");
+    world.is_quiet();
+}
+
+#[test]
+fn s60_an_upstream_that_does_not_say_whose_account_it_is_takes_no_part() {
+    let world = with_account(&["crm", "erp"]);
+    let ann = world.add_ann("crm");
+    let me = || Matcher::exactly(Method::GET, "/me");
+    let answers = [Fault::status(500), Fault::status(401), Fault::ErrorBody200 { body: json!({"account": {}}) }];
+    for (number, answer) in answers.into_iter().enumerate() {
+        world.at("crm", |crm| crm.push_fault_times(me(), answer.clone(), Times::Forever));
+        world.sql(&format!("update contacts set phone = '{}'", number + 5));
+        world.forget_requests();
+        world.sync().exits(6);
+        assert_eq!(world.lines_at("crm"), ["GET /me"], "{answer:?}");
+        assert_eq!(world.contacts("erp")[0]["phone"], json!((number + 5).to_string()), "nobody else is held up");
+        assert_eq!(world.contact("crm", &ann)["phone"], "1");
+        world.at("crm", Sandbox::clear_faults);
+    }
+    world.sync().exits(0);
+    assert_eq!(world.contact("crm", &ann)["phone"], "7");
+    world.is_quiet();
+}
+
+/// Four contacts, of which the upstream was backed up before the last was added and one of the others edited.
+fn set_back() -> (World, String) {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    let ids: Vec<String> = (1..=3)
+        .map(|n| world.add("crm", &json!({"email": format!("p{n}@x.io"), "name": format!("P{n}"), "phone": "1"})))
+        .collect();
+    world.sync().exits(0);
+    let backup = world.at("crm", |crm| crm.clone());
+    world.edit("crm", &ids[0], &json!({"phone": "2"}));
+    world.add("crm", &json!({"email": "p4@x.io", "name": "P4", "phone": "1"}));
+    world.sync().exits(0);
+    world.at("crm", |crm| *crm = backup);
+    world.forget_requests();
+    (world, ids[0].clone())
+}
+
+#[test]
+fn s59_an_upstream_that_was_set_back_halts_until_a_person_says_which_side_wins() {
+    for side in ["crm", "local"] {
+        let (world, id) = set_back();
+        let ran = world.sync().exits(5);
+        let halt = ran.report("contacts")["halts"][0].clone();
+        assert_eq!((&halt["what"], &halt["count"]), (&json!("restored"), &json!(1)), "{halt:#}");
+        assert_eq!((world.written("crm"), world.written("erp")), (Vec::new(), Vec::new()));
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]]);
+        assert!(world.run(&["plan"]).exits(5).stdout.contains("set back"));
+        let number = world.halt().to_string();
+        assert!(world.run(&["status"]).exits(5).stdout.contains(&format!("approve {number} --wins SIDE")));
+        // Which side is not guessed.
+        assert!(world.run(&["approve", &number]).exits(2).stderr.contains("--wins local"));
+        world.run(&["approve", &number, "--wins", "shop"]).exits(2);
+        world.sync().exits(5);
+        world.run(&["approve", &world.halt().to_string(), "--wins", side]).exits(0);
+        world.sync().exits(0);
+        let phone = if side == "local" { "2" } else { "1" };
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [[phone]], "{side}");
+        assert_eq!(world.contact("crm", &id)["phone"], phone, "{side}");
+        // What was made since the backup is made there again, or is gone everywhere.
+        let all = if side == "local" { 4 } else { 3 };
+        let count = world.rows("select count(*) from contacts");
+        assert_eq!(
+            (count, world.contacts("crm").len(), world.contacts("erp").len()),
+            (vec![vec![all.to_string()]], all, all)
+        );
+        assert_eq!(world.status()["halts"], json!([]));
+        world.is_quiet();
+        // What was said was about that time.
+        world.edit("crm", &id, &json!({"phone": "3"}));
+        world.sync().exits(0);
+        assert_eq!(world.contacts("erp").iter().filter(|one| one["phone"] == "3").count(), 1);
+    }
+}
+
+#[test]
+fn s59_a_listing_that_only_lags_halts_nothing() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    let id = world.add_ann("crm");
+    world.edit("crm", &id, &json!({"phone": "2"}));
+    world.sync().exits(0);
+    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), Fault::StaleRead));
+    let ran = world.sync();
+    assert_ne!(ran.code, 5, "{ran:#?}");
+    world.sync().exits(0);
+    assert_eq!(world.contact("crm", &id)["phone"], "2");
+    world.is_quiet();
+}
