@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::reconcile::{RESTORED, choice_note};
+use crate::reconcile::{SET_BACK, choice_note};
 use crate::store::{HaltRow, read, write};
 
 use super::args::ApproveArgs;
@@ -76,7 +76,7 @@ pub async fn run(args: &ApproveArgs, workspace: &Workspace, out: &Out) -> Result
 fn choices(row: &HaltRow, wins: Option<&str>) -> Result<Vec<(String, String)>, CliError> {
     let list: Vec<Value> = serde_json::from_str(&row.halts).unwrap_or_default();
     let upstream = |one: &Value| one["target"]["upstream"].as_str().map(str::to_owned);
-    let back: Vec<String> = list.iter().filter(|one| one["what"] == RESTORED).filter_map(upstream).collect();
+    let back: Vec<String> = list.iter().filter(|one| one["what"] == SET_BACK).filter_map(upstream).collect();
     let names = back.join(" or --wins ");
     match wins {
         None if back.is_empty() => Ok(Vec::new()),

@@ -162,7 +162,7 @@ fn halt_words(halt: &Halt) -> String {
                  Then change its mapping; the limit is {limit}"
             )
         }
-        "restored" => format!(
+        "set_back" => format!(
             "halted: {number} {of} at {target} are older than they were: it was set back, which side wins? ({limit})"
         ),
         "account" => format!(

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::daemon::next_due;
 use crate::merge::LinkState;
-use crate::reconcile::RESTORED;
+use crate::reconcile::SET_BACK;
 use crate::rules::{Collection, Ruleset, Schedule};
 use crate::store::{
     CollectionKey, ConflictFilter, DirtyOp, IntentFilter, IntentRow, PassRow, QuarantineFilter, QuarantineRow,
@@ -324,7 +324,7 @@ fn text(status: &Status, width: usize) -> String {
     for halt in &status.halts {
         let approval = match &halt.approved_at {
             Some(at) => format!("approved at {}, the next pass carries it out", style::short(at)),
-            None if is_restored(halt) => format!("`reconciled approve {} --wins SIDE` says which side wins", halt.id),
+            None if is_set_back(halt) => format!("`reconciled approve {} --wins SIDE` says which side wins", halt.id),
             None => format!("`reconciled approve {}` lets it through", halt.id),
         };
         let head = paint(style::BAD, format!("halt {} of {}", halt.id, halt.collection));
@@ -335,8 +335,8 @@ fn text(status: &Status, width: usize) -> String {
 }
 
 /// Whether a person has to say which side wins.
-fn is_restored(halt: &Halt) -> bool {
-    halt.halts.as_ref().is_some_and(|halts| halts.get().contains(&format!("\"what\":\"{RESTORED}\"")))
+fn is_set_back(halt: &Halt) -> bool {
+    halt.halts.as_ref().is_some_and(|halts| halts.get().contains(&format!("\"what\":\"{SET_BACK}\"")))
 }
 
 fn row(one: &CollectionStatus) -> Vec<String> {

@@ -26,7 +26,7 @@ use super::gather::Barrier;
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, Outcome, PassReport, Progress, Step, UpstreamReport};
-use super::restored;
+use super::set_back;
 use super::standing::{self, Account};
 use super::unknown;
 
@@ -294,7 +294,7 @@ impl Run<'_> {
             self.settle_unknown().await?;
         }
         let pulled = self.pull().await?;
-        if !self.check_restored().await? {
+        if !self.check_set_back().await? {
             return Ok(());
         }
         self.floor().await?;
@@ -351,14 +351,14 @@ impl Run<'_> {
     }
 
     /// False where an upstream was set back, and nobody said which side wins.
-    async fn check_restored(&mut self) -> Result<bool, StoreError> {
+    async fn check_set_back(&mut self) -> Result<bool, StoreError> {
         let store = self.engine.store.as_ref();
         let (mut halts, mut names) = (Vec::new(), Vec::new());
         for at in 0..self.pass.collection.bindings.len() {
             let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
-            let Some(count) = restored::look(store, &client, &self.pass, at).await? else { continue };
-            let Some(wins) = restored::choice(store, &self.pass, at).await? else {
-                halts.push(restored::halt(store, &self.pass, at, count).await?);
+            let Some(count) = set_back::look(store, &client, &self.pass, at).await? else { continue };
+            let Some(wins) = set_back::choice(store, &self.pass, at).await? else {
+                halts.push(set_back::halt(store, &self.pass, at, count).await?);
                 names.push(self.pass.upstream(at).to_owned());
                 continue;
             };
@@ -367,7 +367,7 @@ impl Run<'_> {
             }
         }
         if !halts.is_empty() {
-            self.halt(halts, restored::fingerprint(&names)).await?;
+            self.halt(halts, set_back::fingerprint(&names)).await?;
         }
         Ok(names.is_empty())
     }
@@ -451,6 +451,10 @@ impl Run<'_> {
     async fn floor(&mut self) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
             let Some(client) = self.client(at).cloned() else { continue };
+            // A person said what counts of what is older than it was.
+            if set_back::choice(self.engine.store.as_ref(), &self.pass, at).await?.is_some() {
+                continue;
+            }
             let failed = floor::keep_out_what_is_older(self.engine.store.as_ref(), &client, &self.pass, at).await?;
             if let (Some(reason), Some(blocked)) = (failed, self.barrier.blocked.get_mut(at)) {
                 if let Some(report) = self.report.upstreams.get_mut(at) {
@@ -596,7 +600,7 @@ impl Run<'_> {
 
     /// A pass that went through ends an open halt: it was approved, or its cause is gone.
     async fn close_halt(&self) -> Result<(), StoreError> {
-        restored::forget_choices(self.engine.store.as_ref(), &self.pass).await?;
+        set_back::forget_choices(self.engine.store.as_ref(), &self.pass).await?;
         let name = self.pass.collection.name.clone();
         let now = self.engine.clock.now().timestamp_micros();
         let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;

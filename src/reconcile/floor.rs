@@ -9,7 +9,8 @@ use futures_util::stream::{self, StreamExt as _};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, Age, LinkState, Sighting};
-use crate::store::{self, HistoryFilter, LinkRow, Staged, StagedKind, Store, StoreError, View};
+use crate::record::RecordId;
+use crate::store::{self, HistoryFilter, HistoryRow, LinkRow, Staged, StagedKind, Store, StoreError, View};
 use crate::upstream::{self, Client, FailureKind, Got, Remote};
 
 use super::context::{Pass, time};
@@ -115,11 +116,7 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
         if link.is_outdated() && xxh3_64(&link.raw) != staged.fingerprint {
             continue;
         }
-        let history = HistoryFilter { record: Some(record.clone()), limit: LINES_MAX, ..HistoryFilter::default() };
-        let written = view
-            .history(&history)?
-            .iter()
-            .any(|line| line.kind == "push" && line.target.as_deref() == Some(pass.upstream(at)) && line.at > since);
+        let written = was_written_lately(view, pass, at, record)?;
         let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&staged.raw).ok());
         let version = staged.version.clone().or_else(|| mapped.as_ref()?.version.clone());
         let updated_at = mapped.and_then(|mapped| mapped.updated_at);
@@ -130,6 +127,15 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
         }
     }
     Ok((last, doubts))
+}
+
+/// Whether we wrote to a record's counterpart so lately that a list or cache may not show it yet.
+pub fn was_written_lately(view: &dyn View, pass: &Pass, at: usize, record: &RecordId) -> Result<bool, StoreError> {
+    let since = (pass.now - LAG).timestamp_micros();
+    let history = HistoryFilter { record: Some(record.clone()), limit: LINES_MAX, ..HistoryFilter::default() };
+    let ours =
+        |line: &HistoryRow| line.kind == "push" && line.target.as_deref() == Some(pass.upstream(at)) && line.at > since;
+    Ok(view.history(&history)?.iter().any(ours))
 }
 
 fn sighting(link: &LinkRow) -> Sighting<'_> {

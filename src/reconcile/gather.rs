@@ -14,7 +14,7 @@ use crate::store::{
 use super::base::{self, Pair};
 use super::context::{Pass, time, unchanged_fields};
 use super::observe::{self, Read};
-use super::{restored, turns, wire};
+use super::{set_back, turns, wire};
 
 /// One record with the rows its facts came from.
 pub struct Gathered {
@@ -236,8 +236,8 @@ fn load_spoke(
     }
     if barrier.local_wins.get(at).copied().unwrap_or(false) {
         match &seen {
-            Seen::Record(now) if restored::is_backwards(row, now.version.as_deref(), now.updated_at) => {
-                pair = restored::base_where_local_wins(&pass.collection, pair, &now.slots);
+            Seen::Record(now) if set_back::is_backwards(row, now.version.as_deref(), now.updated_at) => {
+                pair = set_back::base_where_local_wins(&pass.collection, pair, &now.slots);
             }
             // What it does not have any more it never got: it is made there again.
             Seen::Gone(_) => pair.hub.fill(None),

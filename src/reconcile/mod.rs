@@ -26,7 +26,7 @@ mod merged;
 mod apply;
 mod intend;
 mod refusal;
-mod restored;
+mod set_back;
 mod standing;
 mod still;
 mod turns;
@@ -38,4 +38,4 @@ mod unknown;
 
 pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;
-pub use restored::{RESTORED, note_name as choice_note};
+pub use set_back::{SET_BACK, note_name as choice_note};

@@ -118,10 +118,10 @@ fn an_owner_that_never_spoke_says_null() {
                 why: &["record: FirstContact by erp", "f: Owner by crm over erp=q"],
             },
             Case {
-                name: "an owner whose record is gone had the last word",
+                name: "an owner whose record is gone had the last word, and gets it back with the record",
                 hub: "q b *",
                 spokes: &["a b dead", "a b"],
-                does: &["set f=a", "crm create g=b"],
+                does: &["set f=a", "crm create f=a g=b"],
                 why: &["f: Owner by crm over local=q"],
             },
             Case {

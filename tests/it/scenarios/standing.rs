@@ -110,7 +110,7 @@ fn s59_an_upstream_that_was_set_back_halts_until_a_person_says_which_side_wins()
         let (world, id) = set_back();
         let ran = world.sync().exits(5);
         let halt = ran.report("contacts")["halts"][0].clone();
-        assert_eq!((&halt["what"], &halt["count"]), (&json!("restored"), &json!(1)), "{halt:#}");
+        assert_eq!((&halt["what"], &halt["count"]), (&json!("set_back"), &json!(1)), "{halt:#}");
         assert_eq!((world.written("crm"), world.written("erp")), (Vec::new(), Vec::new()));
         assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]]);
         assert!(world.run(&["plan"]).exits(5).stdout.contains("set back"));

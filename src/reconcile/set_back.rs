@@ -20,9 +20,10 @@ use crate::upstream::{self, Client, Got};
 use super::base::Pair;
 use super::commit::hex;
 use super::context::{Pass, time};
+use super::floor;
 
-/// What a halt about a restored upstream is called.
-pub const RESTORED: &str = "restored";
+/// What a halt about an upstream that was set back is called.
+pub const SET_BACK: &str = "set_back";
 
 /// Rows looked at between two looks.
 const CHUNK: usize = 256;
@@ -63,7 +64,12 @@ pub async fn look(
                     .links_of(record)?
                     .into_iter()
                     .find(|link| link.binding == staged.binding && link.remote_id == staged.remote_id);
-                back.extend(link.filter(|link| was_set_back(&job_pass, at, link, staged)));
+                // What we wrote a moment ago may be missing from a cache as well.
+                if let Some(link) = link.filter(|link| was_set_back(&job_pass, at, link, staged))
+                    && !floor::was_written_lately(view, &job_pass, at, record)?
+                {
+                    back.push(link);
+                }
             }
         }
     })
@@ -110,12 +116,12 @@ pub async fn halt(store: &dyn Store, pass: &Pass, at: usize, count: u64) -> Resu
     let total = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
     let target = Origin::Upstream(pass.upstream(at).to_owned());
     let limit = format!("say --wins local or --wins {}", pass.upstream(at));
-    Ok(Halt { target, what: RESTORED.into(), count, total, limit })
+    Ok(Halt { target, what: SET_BACK.into(), count, total, limit })
 }
 
 /// What the halt is known by.
 pub fn fingerprint(upstreams: &[String]) -> String {
-    hex(&Sha256::digest(format!("{RESTORED} {}", upstreams.join(" ")).as_bytes()))
+    hex(&Sha256::digest(format!("{SET_BACK} {}", upstreams.join(" ")).as_bytes()))
 }
 
 /// The note that keeps what a person said about a collection at an upstream.
