@@ -26,6 +26,7 @@ use super::gather::Barrier;
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, Outcome, PassReport, Progress, Step, UpstreamReport};
+use super::restored;
 use super::unknown;
 
 /// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
@@ -109,6 +110,7 @@ impl Engine {
             barrier: Barrier::default(),
             listed: Vec::new(),
             before,
+            acknowledged: false,
         };
         let sent = self.requests_sent(rules);
         let result = run.phases().await;
@@ -159,6 +161,7 @@ impl Engine {
             row.id = tx.begin_pass(&row)?;
             pass.id = row.id;
             pass.planning = planning;
+            pass.restored = restored::waits(tx, &rules.name)?;
             let before = commit::totals(tx, &pass)?;
             Ok((pass, row, before))
         })
@@ -289,6 +292,8 @@ struct Run<'a> {
     /// The links that were listed, by binding.
     listed: Vec<Arc<RoaringTreemap>>,
     before: Tally,
+    /// A person has said that a restored database may be worked on.
+    acknowledged: bool,
 }
 
 impl Run<'_> {
@@ -299,10 +304,11 @@ impl Run<'_> {
         self.report.upstreams = (0..count)
             .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
             .collect();
-        if !self.options.dry_run {
+        let approved = self.approval().await?;
+        let approved = self.acknowledge(approved);
+        if !self.options.dry_run && !self.waits() {
             self.settle_unknown().await?;
         }
-        let approved = self.approval().await?;
         let pulled = self.pull().await?;
         let absent = self.absence(&pulled, approved.is_some()).await?;
         let mut through = self.barrier.blocked.iter().all(Option::is_none);
@@ -316,6 +322,21 @@ impl Run<'_> {
         }
         // What a binding that takes no part would lead to is still to be seen.
         if through { self.close_halt().await } else { Ok(()) }
+    }
+
+    /// Nothing may be changed, deleted or sent, whatever the guards say.
+    fn waits(&self) -> bool {
+        self.pass.restored.is_some() && !self.acknowledged
+    }
+
+    /// The approved plan, if it is one: an approval of a restored database is of that fact, and leaves the guards in force.
+    fn acknowledge(&mut self, approved: Option<String>) -> Option<String> {
+        let Some(restored) = &self.pass.restored else { return approved };
+        self.acknowledged = approved.as_deref() == Some(restored::fingerprint(restored).as_str());
+        if !self.acknowledged {
+            self.report.notes.push(format!("the database is not the one that was worked on last: {}", restored.reason));
+        }
+        None
     }
 
     fn client(&self, at: usize) -> Option<&Arc<Client>> {
@@ -345,7 +366,7 @@ impl Run<'_> {
         }
         let pulls = (0..pass.collection.bindings.len()).filter_map(|at| {
             let client = self.client(at)?.clone();
-            let (full, progress) = (self.options.full, self.progress);
+            let (full, progress) = (self.options.full || self.pass.restored.is_some(), self.progress);
             Some(async move { pull::pull(store, &client, pass, at, full, progress).await })
         });
         let all: Vec<Result<Pulled, StoreError>> = if first {
@@ -400,10 +421,12 @@ impl Run<'_> {
         approved: Option<&str>,
         absent: &Absent,
     ) -> Result<Option<Round>, StoreError> {
+        let mut halts = absent.halts.clone();
+        halts.extend(self.waits().then(|| restored::halt(self.before.local.total)));
         let order = Order {
             barrier: self.barrier.clone(),
             approved: approved.map(str::to_owned),
-            halts: absent.halts.clone(),
+            halts,
             supposed_gone: absent.unconfirmed.clone(),
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
             guarded: round == 0,
@@ -419,7 +442,8 @@ impl Run<'_> {
         let (halts, fingerprint) = (result.halts.clone(), result.fingerprint.clone());
         self.report.changes = result.changes;
         self.report.changes_omitted = result.changes_omitted;
-        self.halt(halts, fingerprint).await?;
+        let restored = self.pass.restored.as_ref().filter(|_| self.waits()).map(restored::fingerprint);
+        self.halt(halts, restored.unwrap_or(fingerprint)).await?;
         Ok(None)
     }
 
@@ -495,7 +519,14 @@ impl Run<'_> {
             self.report.halt = self.stored_halt(&row.fingerprint).await?;
             return Ok(());
         }
-        self.report.halt = Some(store::write(self.engine.store.as_ref(), move |tx| tx.put_halt(&row)).await?);
+        let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
+        let stored = store::write(self.engine.store.as_ref(), move |tx| {
+            if let Some(restored) = &gone_on {
+                restored::go_on(tx, &row.collection, restored)?;
+            }
+            tx.put_halt(&row)
+        });
+        self.report.halt = Some(stored.await?);
         Ok(())
     }
 
@@ -510,11 +541,16 @@ impl Run<'_> {
     async fn close_halt(&self) -> Result<(), StoreError> {
         let name = self.pass.collection.name.clone();
         let now = self.engine.clock.now().timestamp_micros();
-        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
+        let asked = name.clone();
+        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&asked), true)).await?;
         if open.is_empty() {
             return Ok(());
         }
+        let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
         store::write(self.engine.store.as_ref(), move |tx| {
+            if let Some(restored) = &gone_on {
+                restored::go_on(tx, &name, restored)?;
+            }
             for row in &open {
                 tx.set_halt(row.id, row.approved_at, Some(now))?;
             }

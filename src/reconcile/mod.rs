@@ -22,6 +22,7 @@ mod wire;
 mod apply;
 mod intend;
 mod refusal;
+mod restored;
 mod still;
 
 mod push;
@@ -30,3 +31,4 @@ mod unknown;
 
 pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;
+pub use restored::{is_restored, waits};
