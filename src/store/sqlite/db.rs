@@ -26,7 +26,14 @@ pub(super) struct Db {
 
 impl Db {
     pub(super) fn new(conn: Connection, place: Place) -> Self {
-        Self { conn, place, texts: RefCell::default(), suspicion: None, doomed: RefCell::default(), triggers: Cell::new(None) }
+        Self {
+            conn,
+            place,
+            texts: RefCell::default(),
+            suspicion: None,
+            doomed: RefCell::default(),
+            triggers: Cell::new(None),
+        }
     }
 
     /// Runs a statement; how many rows it changed.

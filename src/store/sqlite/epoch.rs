@@ -54,11 +54,13 @@ fn judge(file: &Mirrored, own: Option<&(String, i64)>, inode: u64) -> Verdict {
     match (file, own) {
         // A sequence of 0 was written before the database's own first word, which a crash kept from being said.
         (Mirrored::Missing | Mirrored::Says { sequence: 0, .. }, None) => Verdict::Begin,
-        (Mirrored::Missing, Some(_)) => other("its file .epoch is missing: it was copied or moved without it".to_owned()),
-        (Mirrored::Unreadable, _) => other("its file .epoch cannot be read".to_owned()),
-        (Mirrored::Says { .. }, None) => {
-            other("its file .epoch tells of an earlier one: it was emptied, or restored from before that file".to_owned())
+        (Mirrored::Missing, Some(_)) => {
+            other("its file .epoch is missing: it was copied or moved without it".to_owned())
         }
+        (Mirrored::Unreadable, _) => other("its file .epoch cannot be read".to_owned()),
+        (Mirrored::Says { .. }, None) => other(
+            "its file .epoch tells of an earlier one: it was emptied, or restored from before that file".to_owned(),
+        ),
         (Mirrored::Says { epoch, sequence, inode: was }, Some((own_epoch, own_sequence))) => {
             let lost = sequence.saturating_sub(*own_sequence);
             if epoch != own_epoch {
@@ -182,9 +184,8 @@ pub(super) fn look(conn: &Connection, place: &Place, database: &Path) -> Result<
 /// What was found out when the database was opened to be worked on.
 pub(super) fn restored(conn: &Connection) -> rusqlite::Result<Option<Restored>> {
     let sql = "SELECT epoch, reason, noticed_at FROM sync_epoch WHERE reason IS NOT NULL";
-    let row = |row: &rusqlite::Row<'_>| {
-        Ok(Restored { epoch: row.get(0)?, reason: row.get(1)?, noticed_at: row.get(2)? })
-    };
+    let row =
+        |row: &rusqlite::Row<'_>| Ok(Restored { epoch: row.get(0)?, reason: row.get(1)?, noticed_at: row.get(2)? });
     conn.prepare_cached(sql)?.query_row([], row).optional()
 }
 
@@ -252,7 +253,9 @@ mod tests {
             };
             match expected {
                 None => assert_eq!(found, None, "{file:?} {own:?}"),
-                Some(words) => assert!(found.as_ref().is_some_and(|it| it.contains(words)), "{file:?} {own:?}: {found:?}"),
+                Some(words) => {
+                    assert!(found.as_ref().is_some_and(|it| it.contains(words)), "{file:?} {own:?}: {found:?}")
+                }
             }
         };
         check(Mirrored::Missing, None, Some("begin"));
@@ -280,7 +283,9 @@ mod tests {
             assert_eq!(bytes.len(), FILE_BYTES);
             assert_eq!(parse(std::str::from_utf8(&bytes).unwrap()), Some(says(&epoch, sequence, inode)));
         }
-        for wrong in ["", "reconciled 2\nepoch a\nsequence 1\ninode 1\n", "reconciled 1\nepoch a\nsequence x\ninode 1\n"] {
+        for wrong in
+            ["", "reconciled 2\nepoch a\nsequence 1\ninode 1\n", "reconciled 1\nepoch a\nsequence x\ninode 1\n"]
+        {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

@@ -13,7 +13,8 @@ use super::file;
 use super::lock::beside;
 
 /// All schemas in order; the number of the last is this program's.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_epoch.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_epoch.sql")];
 
 /// `recd`, so that `file` and other programs can tell whose database it is.
 const APPLICATION_ID: i32 = 0x7265_6364;

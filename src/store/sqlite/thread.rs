@@ -4,8 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use futures_util::future::BoxFuture;
@@ -28,6 +27,8 @@ const QUEUE_MAX: usize = 256;
 const GROUP_MAX: usize = 256;
 
 type Reply = oneshot::Sender<Result<(), StoreError>>;
+/// Why the store has ended, once it has: what every later job is told.
+type Dead = Arc<OnceLock<StoreError>>;
 type Queue = mpsc::Sender<(Job, Reply)>;
 
 enum Job {
@@ -47,7 +48,7 @@ pub(super) struct Threads {
     reading: Mutex<Option<Queue>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Mutex<Vec<JoinHandle<()>>>,
-    dead: Arc<AtomicBool>,
+    dead: Dead,
     writable: bool,
 }
 
@@ -86,7 +87,7 @@ struct Worker {
     db: Db,
     disk: Option<Disk>,
     identity: Option<Identity>,
-    dead: Arc<AtomicBool>,
+    dead: Dead,
 }
 
 impl Threads {
@@ -96,7 +97,7 @@ impl Threads {
         readers: Vec<Db>,
         identity: Option<&Identity>,
     ) -> Result<Self, StoreError> {
-        let dead = Arc::new(AtomicBool::new(false));
+        let dead = Dead::default();
         let any = writer.as_ref().map(|(db, _)| db).or(readers.first());
         let path = any.map_or_else(String::new, |db| db.place.path.clone());
         let threads = Self {
@@ -153,14 +154,15 @@ impl Threads {
     }
 
     async fn submit(&self, queue: &Mutex<Option<Queue>>, job: Job) -> Result<(), StoreError> {
-        if self.dead.load(Ordering::Acquire) {
-            return Err(StoreError::Closed);
+        let ended = || self.dead.get().cloned().unwrap_or(StoreError::Closed);
+        if self.dead.get().is_some() {
+            return Err(ended());
         }
         let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let queue = queue.ok_or(StoreError::Closed)?;
         let (give, take) = oneshot::channel();
-        queue.send((job, give)).await.map_err(|_gone| StoreError::Closed)?;
-        take.await.map_err(|_gone| StoreError::Closed)?
+        queue.send((job, give)).await.map_err(|_gone| ended())?;
+        take.await.map_err(|_gone| ended())?
     }
 
     async fn submit_write(&self, job: Job) -> Result<(), StoreError> {
@@ -211,7 +213,7 @@ impl Worker {
     fn write_until_closed(mut self, mut queue: mpsc::Receiver<(Job, Reply)>) {
         let mut next = queue.blocking_recv();
         while let Some((job, reply)) = next.take() {
-            if self.dead.load(Ordering::Acquire) {
+            if self.dead.get().is_some() {
                 return;
             }
             match job {
@@ -241,6 +243,9 @@ impl Worker {
                 next = queue.blocking_recv();
             }
         }
+        if self.dead.get().is_some() {
+            return;
+        }
         // Best effort: what stays in the WAL is read from there at the next open.
         if let Err(error) = self.db.conn.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_row| Ok(())) {
             let (path, error) = (&self.db.place.path, self.db.place.explain(error.into()));
@@ -254,7 +259,7 @@ impl Worker {
         let _still_full = self.db.conn.pragma_update(None, "synchronous", "NORMAL");
         self.write(vec![(job, reply)], false);
         if self.db.conn.pragma_update(None, "synchronous", "FULL").is_err() {
-            self.dead.store(true, Ordering::Release);
+            self.end(StoreError::Closed);
         }
     }
 
@@ -262,7 +267,7 @@ impl Worker {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
             let Some((job, reply)) = next else { return };
-            if self.dead.load(Ordering::Acquire) {
+            if self.dead.get().is_some() {
                 return;
             }
             match job {
@@ -285,7 +290,7 @@ impl Worker {
                 for (job, reply) in jobs {
                     let Some(outcome) = self.attempt(job, several) else {
                         // A panic: whatever this job half did goes, and nothing is promised to the others.
-                        self.dead.store(true, Ordering::Release);
+                        self.end(StoreError::Closed);
                         let _closing = self.db.conn.execute_batch("ROLLBACK");
                         return;
                     };
@@ -309,7 +314,7 @@ impl Worker {
         if let Err(error) = &whole {
             self.roll_back();
             if ends_store(error) {
-                self.dead.store(true, Ordering::Release);
+                self.end(error.clone());
                 // The log stays as it is: the next start checks the database because of it.
                 let _best_effort = self.db.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             }
@@ -317,6 +322,11 @@ impl Worker {
         for (outcome, reply) in outcomes.into_iter().zip(replies) {
             let _caller_may_be_gone = reply.send(outcome.and(whole.clone()));
         }
+    }
+
+    /// Nothing is done any more. Who comes second finds the first reason there.
+    fn end(&self, reason: StoreError) {
+        self.dead.set(reason).ok();
     }
 
     fn begin(&self) -> Result<(), StoreError> {
@@ -383,7 +393,7 @@ impl Worker {
         let outcome = match self.snapshot() {
             Ok(()) => {
                 let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| job(&self.db))) else {
-                    self.dead.store(true, Ordering::Release);
+                    self.end(StoreError::Closed);
                     return;
                 };
                 outcome

@@ -39,7 +39,8 @@ fn waits_and_goes_on(world: &World, reason: &str) {
     let seen = world.run(&["status"]).exits(5);
     assert!(seen.stdout.contains(reason) && seen.stdout.contains("contacts until the halt"), "{seen:#?}");
     let plan = world.run(&["--json", "plan"]).exits(5);
-    assert_eq!(plan.json()[0]["passes"][0]["halts"][0]["what"], "restored", "{plan:#?}");
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    assert_eq!(plan["passes"][0]["halts"][0]["what"], "restored", "{plan:#}");
     let rows = world.rows("select email, phone from contacts order by 1");
     for _ in 0..2 {
         let halted = world.sync().exits(5).wrote(0, 0);
@@ -111,10 +112,10 @@ fn f19_a_database_that_was_copied_without_its_log_is_noticed() {
     world.sql("insert into contacts (email, name, phone) values ('fay@x.io', 'Fay', '1')");
     world.sync().exits(0).wrote(2, 0);
     copy(&world.database(), &world.path("copy.db"));
+    assert!(std::fs::metadata(world.path("data.db-wal")).unwrap().len() > 0, "there is something to lose");
     drop(reader);
-    assert!(std::fs::metadata(world.path("data.db-wal")).unwrap().len() > 0, "there was something to lose");
     for suffix in ["", "-wal", "-shm"] {
-        std::fs::remove_file(world.path(&format!("data.db{suffix}"))).unwrap();
+        std::fs::remove_file(world.path(&format!("data.db{suffix}"))).ok();
     }
     copy(&world.path("copy.db"), &world.database());
     world.sync().exits(5).wrote(0, 0);
