@@ -58,7 +58,7 @@ fn f13_a_disk_that_is_full_at_the_checkpoint_is_said_and_nothing_is_lost() {
     world.add("crm", &contact("ann", "1"));
     let disk = Disk::mount(&world, "size=3m");
     disk.run(&world, &["run", "--once"]).exits(0);
-    add_large(&world, 300);
+    add_large(&world, 150);
     // There is a size at which the log fits and the database does not.
     let found = (6..80).find_map(|half_mib: usize| {
         disk.remount(&format!("size={}k", half_mib * 512));
@@ -74,7 +74,7 @@ fn f13_a_disk_that_is_full_at_the_checkpoint_is_said_and_nothing_is_lost() {
     let ran = disk.run(&world, &["--json", "run", "--once", "--full"]).exits(0).wrote(0, 0);
     assert_eq!(ran.stderr, "");
     assert!(!disk.file("data.db-wal").exists(), "the log is in the database now");
-    assert_eq!(counted(&disk, &world), 301);
+    assert_eq!(counted(&disk, &world), 151);
     let check: String = disk.copied(&world).query_row("pragma integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
 }

@@ -119,7 +119,9 @@ fn f05_killed_in_a_first_load_its_pages_are_whole_and_it_goes_on_after_the_last_
         let asked = world.lines_at("crm");
         if (5..40).contains(&rows) {
             assert!(asked[0].contains("after="), "{number}: {rows} rows, {asked:?}");
-            assert_eq!(asked.len(), (40 - rows) / 5, "{number}: {asked:?}");
+            // Then all of it once more, because it may have moved meanwhile.
+            let on = asked.iter().take_while(|line| line.contains("after=")).count();
+            assert_eq!(on, (40 - rows) / 5, "{number}: {asked:?}");
             resumed.fetch_add(1, Ordering::Relaxed);
         }
         assert_eq!(world.rows("select count(*), count(distinct email) from contacts"), [["40", "40"]], "{number}");

@@ -62,7 +62,7 @@ fn f08_memory_does_not_grow_with_the_length_of_a_listing() {
 #[test]
 fn f08_out_of_memory_anywhere_the_process_ends_and_the_next_one_goes_on() {
     let failed = Mutex::new(0);
-    for_each((20..180).step_by(10), |mib| {
+    for_each((20..180).step_by(16), |mib| {
         let world = much_to_do();
         let script = format!("ulimit -v {}; exec \"$@\"", mib << 10);
         let ran = Ran::of(below(&world, "sh", &["-c", &script, "sh"], &["run", "--once"]).output().unwrap());
