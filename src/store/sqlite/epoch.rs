@@ -31,6 +31,8 @@ enum Mirrored {
     Missing,
     /// Something else than what is written here.
     Unreadable,
+    /// Who looks may not read it; who writes cannot get here.
+    Hidden,
     Says {
         epoch: String,
         sequence: i64,
@@ -57,6 +59,7 @@ fn judge(file: &Mirrored, own: Option<&(String, i64)>, inode: u64) -> Verdict {
         (Mirrored::Missing, Some(_)) => {
             other("its file .epoch is missing: it was copied or moved without it".to_owned())
         }
+        (Mirrored::Hidden, _) => Verdict::Same,
         (Mirrored::Unreadable, _) => other("its file .epoch cannot be read".to_owned()),
         (Mirrored::Says { .. }, None) => other(
             "its file .epoch tells of an earlier one: it was emptied, or restored from before that file".to_owned(),
@@ -223,6 +226,7 @@ fn read(path: &Path) -> Mirrored {
         Ok(0) => Mirrored::Missing,
         Ok(_) => std::str::from_utf8(&bytes).ok().and_then(parse).unwrap_or(Mirrored::Unreadable),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Mirrored::Missing,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Mirrored::Hidden,
         Err(_) => Mirrored::Unreadable,
     }
 }
@@ -254,7 +258,7 @@ mod tests {
             match expected {
                 None => assert_eq!(found, None, "{file:?} {own:?}"),
                 Some(words) => {
-                    assert!(found.as_ref().is_some_and(|it| it.contains(words)), "{file:?} {own:?}: {found:?}")
+                    assert!(found.as_ref().is_some_and(|it| it.contains(words)), "{file:?} {own:?}: {found:?}");
                 }
             }
         };
@@ -271,6 +275,7 @@ mod tests {
         check(says("a", 5, 8), Some(("a", 5)), Some("is a copy"));
         check(says("a", 5, 7), None, Some("emptied"));
         check(Mirrored::Missing, Some(("a", 1)), Some("missing"));
+        check(Mirrored::Hidden, Some(("a", 1)), None);
         check(Mirrored::Unreadable, None, Some("cannot be read"));
         check(Mirrored::Unreadable, Some(("a", 1)), Some("cannot be read"));
     }

@@ -13,6 +13,7 @@ use crate::world::{Ran, World};
 
 /// Whether a test that needs this is left out by name (`strace` or `mount`); it says so. Where it is not, and the machine
 /// does not have it, the test fails.
+#[expect(clippy::print_stderr, reason = "what is left out is said")]
 pub fn is_left_out(what: &str) -> bool {
     let without = std::env::var("RECONCILED_TESTS_WITHOUT").unwrap_or_default();
     let left_out = without.split(',').any(|one| one.trim() == what);

@@ -121,6 +121,7 @@ impl Drop for Upstream {
 
 /// The other side of [`Upstream::start`].
 #[expect(clippy::disallowed_methods, reason = "the sandbox shares the program's clock")]
+#[expect(clippy::print_stdout, reason = "its parent reads it")]
 fn serve_until_stdin_ends() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sandbox = Sandbox::new(SandboxConfig::of([ResourceConfig::at("/contacts")]));
