@@ -31,6 +31,9 @@
 //! A write that was overtaken (412, 409) goes back to plan with what is there now, a few rounds at most. A dry run is the
 //! same pass on a copy of the store, without push.
 //!
+//! A database that was restored or copied is noticed by the file beside it (`store::sqlite::epoch`); then each collection reads
+//! everything anew and halts before it changes anything, until a person approves (`reconcile::restored`).
+//!
 //! # Modules, in reading order
 //!
 //! Imports go one way, as in the table of `tests/it/house.rs`. The first doc of each module says what it owns and what it

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::reconcile::{SET_BACK, choice_note};
+use crate::reconcile::{SET_BACK, choice_note, is_restored};
 use crate::store::{HaltRow, read, write};
 
 use super::args::ApproveArgs;
@@ -31,6 +31,8 @@ pub struct Halt {
     pub approved_at: Option<String>,
     /// `{target, what, count, total, limit}` each.
     pub halts: Option<Box<RawValue>>,
+    /// It is about the database itself, which was restored or copied; no plan is approved with it.
+    pub restored: bool,
 }
 
 impl From<&HaltRow> for Halt {
@@ -42,6 +44,7 @@ impl From<&HaltRow> for Halt {
             created_at: style::rfc3339(row.created_at),
             approved_at: row.approved_at.and_then(style::rfc3339),
             halts: raw(&row.halts),
+            restored: is_restored(&row.fingerprint),
         }
     }
 }
@@ -105,10 +108,12 @@ fn text(halt: &Halt, before: bool, width: usize) -> String {
     text += &halts_text(halt, width);
     let when = style::short(halt.approved_at.as_deref().unwrap_or("–"));
     let words = if before { "was approved already" } else { "approved" };
-    text + &format!(
-        "{words} ({when}); the next pass carries it out, if it would still do exactly this: `reconciled run --once {}`\n",
-        halt.collection
-    )
+    let then = if halt.restored {
+        "the next pass reads everything anew and goes on from there, within its limits"
+    } else {
+        "the next pass carries it out, if it would still do exactly this"
+    };
+    text + &format!("{words} ({when}); {then}: `reconciled run --once {}`\n", halt.collection)
 }
 
 /// What the guards found too much.

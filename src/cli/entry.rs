@@ -3,7 +3,6 @@
 //! Must not know: what any command does.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -21,9 +20,19 @@ use super::{
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    // A panic is a bug; its message is on stderr already, and it must not pass for any other outcome.
-    let exit = catch_unwind(AssertUnwindSafe(run)).unwrap_or(Exit::ERROR);
-    ExitCode::from(exit.code())
+    end_at_a_panic();
+    ExitCode::from(run().code())
+}
+
+/// A panic is a bug, on whichever thread: its message is told, and the process ends as one that was killed does. A process
+/// that goes on without one of its threads would look alive and do nothing.
+fn end_at_a_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        #[expect(clippy::exit, clippy::disallowed_methods, reason = "no thread may go on after a panic of any")]
+        std::process::exit(i32::from(Exit::ERROR.code()));
+    }));
 }
 
 fn run() -> Exit {

@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 
 use crate::daemon::next_due;
 use crate::merge::LinkState;
-use crate::reconcile::SET_BACK;
+use crate::reconcile::{SET_BACK, waits};
 use crate::rules::{Collection, Ruleset, Schedule};
 use crate::store::{
     CollectionKey, ConflictFilter, DirtyOp, IntentFilter, IntentRow, PassRow, QuarantineFilter, QuarantineRow,
-    StoreError, View, read,
+    StoreError, View, read, space,
 };
 
 use super::approve::{Halt, halts_text};
@@ -34,6 +34,19 @@ struct Status {
     collections: Vec<CollectionStatus>,
     halts: Vec<Halt>,
     upstreams: Vec<UpstreamStatus>,
+    /// The database was restored or copied, and not every collection has gone on since.
+    restored: Option<RestoredStatus>,
+    /// What an operator must look at on the machine.
+    alarms: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RestoredStatus {
+    reason: String,
+    /// RFC 3339; absent where no pass has noticed it yet.
+    noticed_at: Option<String>,
+    /// The collections that wait for a person.
+    waiting: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,11 +147,28 @@ pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
             collections.push(one);
         }
         let halts = view.halts(None, true)?.iter().map(Halt::from).collect();
-        Ok(Status { collections, halts, upstreams: upstreams(view, &rules)? })
+        let (upstreams, restored) = (upstreams(view, &rules)?, restored(view, &rules)?);
+        Ok(Status { collections, halts, upstreams, restored, alarms: Vec::new() })
     })
     .await?;
+    let database = &workspace.settings().database;
+    let status = Status { alarms: space(database).alarms(database), ..status };
     out.show(&status, text)?;
     Ok(exit_of(&status))
+}
+
+fn restored(view: &dyn View, rules: &Ruleset) -> Result<Option<RestoredStatus>, StoreError> {
+    let mut found: Option<RestoredStatus> = None;
+    for name in rules.collections.keys() {
+        let Some(restored) = waits(view, name)? else { continue };
+        let status = found.get_or_insert_with(|| RestoredStatus {
+            reason: restored.reason,
+            noticed_at: restored.noticed_at.and_then(style::rfc3339),
+            waiting: Vec::new(),
+        });
+        status.waiting.push(name.clone());
+    }
+    Ok(found)
 }
 
 fn upstreams(view: &dyn View, rules: &Ruleset) -> Result<Vec<UpstreamStatus>, StoreError> {
@@ -239,7 +269,8 @@ fn set_aside(row: &QuarantineRow) -> Aside {
 
 /// The same meaning as the exit code of a pass.
 fn exit_of(status: &Status) -> Exit {
-    let mut exit = if status.halts.is_empty() { Exit::IN_SYNC } else { Exit::HALTED };
+    let halted = !status.halts.is_empty() || status.restored.is_some();
+    let mut exit = if halted { Exit::HALTED } else { Exit::IN_SYNC };
     for one in &status.collections {
         if one.conflicts_open > 0 || one.quarantined > 0 {
             exit = exit.or_worse(Exit::CONFLICTS);
@@ -292,6 +323,19 @@ fn text(status: &Status, width: usize) -> String {
     let rows = status.collections.iter().map(row).collect();
     let header = ["collection", "records", "linked", "last pass", "outcome", "next", "waiting"];
     let mut text = style::table(width, &header, rows);
+    for alarm in &status.alarms {
+        writeln!(text, "{} {}", paint(style::BAD, "!"), style::clean(alarm)).ok();
+    }
+    if let Some(restored) = &status.restored {
+        let (mark, reason) = (paint(style::BAD, "!"), style::clean(&restored.reason));
+        let waiting = restored.waiting.join(", ");
+        writeln!(
+            text,
+            "{mark} the database is not the one that was worked on last: {reason}; nothing is changed, deleted or sent for \
+             {waiting} until the halt of each is approved (`reconciled run --once` reads everything anew and shows them)"
+        )
+        .ok();
+    }
     for one in &status.collections {
         // The pass's own error only sums up those of its upstreams, where there are any.
         let own = one.last_pass.as_ref().filter(|pass| pass.unavailable.is_empty());
@@ -442,7 +486,8 @@ mod tests {
     #[test]
     fn the_exit_code_is_the_worst_of_it() {
         let check = |collections: Vec<CollectionStatus>, code: u8| {
-            let status = Status { collections, halts: Vec::new(), upstreams: Vec::new() };
+            let (halts, upstreams, alarms) = (Vec::new(), Vec::new(), Vec::new());
+            let status = Status { collections, halts, upstreams, restored: None, alarms };
             assert_eq!(exit_of(&status).code(), code);
         };
         check(vec![collection("a", Some("ok"))], 0);
@@ -482,6 +527,12 @@ mod tests {
                     r#"{"asked_until": "2023-11-14T23:13:20Z", "breaker": {"state": "open", "until": "2023-11-14T22:14:20Z"}}"#,
                 ),
             }],
+            restored: Some(RestoredStatus {
+                reason: "its file .epoch is missing".to_owned(),
+                noticed_at: None,
+                waiting: vec!["companies".to_owned(), "contacts".to_owned()],
+            }),
+            alarms: vec!["sync.db-wal has grown to 80 MiB".to_owned()],
         };
         insta::assert_snapshot!(style::bare(&text(&status, 120)));
     }

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
-use crate::store::{Mode, OpenOptions, SqliteStore, Store, StoreError};
+use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, HttpTransport, Transport};
 
 use super::args::Global;
@@ -186,7 +186,8 @@ impl Workspace {
             original.copy_to(&path).await?;
         }
         let now = self.clock.now().timestamp_micros();
-        let options = OpenOptions { lock: false, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
+        let epoch = if there { Epoch::Of(database.clone()) } else { Epoch::Unwatched };
+        let options = OpenOptions { lock: false, epoch, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
         let store = SqliteStore::open(&options).map_err(|error| of_original(error, database))?;
         Ok(Scratch { store: Arc::new(store), _folder: folder })
     }

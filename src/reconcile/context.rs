@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::merge;
 use crate::record::{FieldType, RecordId};
 use crate::rules::{Binding, Collection, Ruleset};
-use crate::store::{BindingKey, CollectionKey, MappingKey, Micros, StoreError, Tx};
+use crate::store::{BindingKey, CollectionKey, MappingKey, Micros, Restored, StoreError, Tx};
 
 /// One pass of one collection; shared by reference with every store job.
 pub struct Pass {
@@ -39,6 +39,8 @@ pub struct Pass {
     pub planning: bool,
     /// When it began.
     pub now: DateTime<Utc>,
+    /// The database was restored, and nobody has said yet that this collection may go on.
+    pub restored: Option<Restored>,
 }
 
 /// A collection with fields that refer to another one.
@@ -94,6 +96,7 @@ impl Pass {
             id: 0,
             planning: false,
             now,
+            restored: None,
         })
     }
 

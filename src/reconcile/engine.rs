@@ -26,6 +26,7 @@ use super::gather::Barrier;
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, Outcome, PassReport, Progress, Step, UpstreamReport};
+use super::restored;
 use super::set_back;
 use super::standing::{self, Account};
 use super::unknown;
@@ -111,6 +112,7 @@ impl Engine {
             barrier: Barrier::default(),
             listed: Vec::new(),
             before,
+            acknowledged: false,
         };
         let sent = self.requests_sent(rules);
         let result = run.phases().await;
@@ -161,6 +163,7 @@ impl Engine {
             row.id = tx.begin_pass(&row)?;
             pass.id = row.id;
             pass.planning = planning;
+            pass.restored = restored::waits(tx, &rules.name)?;
             let before = commit::totals(tx, &pass)?;
             Ok((pass, row, before))
         })
@@ -271,6 +274,8 @@ struct Run<'a> {
     /// The links that were listed, by binding.
     listed: Vec<Arc<RoaringTreemap>>,
     before: Tally,
+    /// A person has said that a restored database may be worked on.
+    acknowledged: bool,
 }
 
 impl Run<'_> {
@@ -290,7 +295,8 @@ impl Run<'_> {
         if !self.check_accounts(approved.as_deref()).await? {
             return Ok(());
         }
-        if !self.options.dry_run {
+        let approved = self.acknowledge(approved);
+        if !self.options.dry_run && !self.waits() {
             self.settle_unknown().await?;
         }
         let pulled = self.pull().await?;
@@ -313,6 +319,21 @@ impl Run<'_> {
         }
         // What a binding that takes no part would lead to is still to be seen.
         if through { self.close_halt().await } else { Ok(()) }
+    }
+
+    /// Nothing may be changed, deleted or sent, whatever the guards say.
+    fn waits(&self) -> bool {
+        self.pass.restored.is_some() && !self.acknowledged
+    }
+
+    /// The approved plan, if it is one: an approval of a restored database is of that fact, and leaves the guards in force.
+    fn acknowledge(&mut self, approved: Option<String>) -> Option<String> {
+        let Some(restored) = &self.pass.restored else { return approved };
+        self.acknowledged = approved.as_deref() == Some(restored::fingerprint(restored).as_str());
+        if !self.acknowledged {
+            self.report.notes.push(format!("the database is not the one that was worked on last: {}", restored.reason));
+        }
+        None
     }
 
     fn client(&self, at: usize) -> Option<&Arc<Client>> {
@@ -410,7 +431,7 @@ impl Run<'_> {
         }
         let pulls = (0..pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).filter_map(|at| {
             let client = self.client(at)?.clone();
-            let (full, progress) = (self.options.full, self.progress);
+            let (full, progress) = (self.options.full || self.pass.restored.is_some(), self.progress);
             Some(async move { pull::pull(store, &client, pass, at, full, progress).await })
         });
         let all: Vec<Result<Pulled, StoreError>> = if first {
@@ -492,10 +513,12 @@ impl Run<'_> {
         approved: Option<&str>,
         absent: &Absent,
     ) -> Result<Option<Round>, StoreError> {
+        let mut halts = absent.halts.clone();
+        halts.extend(self.waits().then(|| restored::halt(self.before.local.total)));
         let order = Order {
             barrier: self.barrier.clone(),
             approved: approved.map(str::to_owned),
-            halts: absent.halts.clone(),
+            halts,
             supposed_gone: absent.unconfirmed.clone(),
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
             guarded: round == 0,
@@ -511,7 +534,8 @@ impl Run<'_> {
         let (halts, fingerprint) = (result.halts.clone(), result.fingerprint.clone());
         self.report.changes = result.changes;
         self.report.changes_omitted = result.changes_omitted;
-        self.halt(halts, fingerprint).await?;
+        let restored = self.pass.restored.as_ref().filter(|_| self.waits()).map(restored::fingerprint);
+        self.halt(halts, restored.unwrap_or(fingerprint)).await?;
         Ok(None)
     }
 
@@ -587,7 +611,14 @@ impl Run<'_> {
             self.report.halt = self.stored_halt(&row.fingerprint).await?;
             return Ok(());
         }
-        self.report.halt = Some(store::write(self.engine.store.as_ref(), move |tx| tx.put_halt(&row)).await?);
+        let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
+        let stored = store::write(self.engine.store.as_ref(), move |tx| {
+            if let Some(restored) = &gone_on {
+                restored::go_on(tx, &row.collection, restored)?;
+            }
+            tx.put_halt(&row)
+        });
+        self.report.halt = Some(stored.await?);
         Ok(())
     }
 
@@ -603,11 +634,16 @@ impl Run<'_> {
         set_back::forget_choices(self.engine.store.as_ref(), &self.pass).await?;
         let name = self.pass.collection.name.clone();
         let now = self.engine.clock.now().timestamp_micros();
-        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
+        let asked = name.clone();
+        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&asked), true)).await?;
         if open.is_empty() {
             return Ok(());
         }
+        let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
         store::write(self.engine.store.as_ref(), move |tx| {
+            if let Some(restored) = &gone_on {
+                restored::go_on(tx, &name, restored)?;
+            }
             for row in &open {
                 tx.set_halt(row.id, row.approved_at, Some(now))?;
             }

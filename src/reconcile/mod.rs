@@ -26,6 +26,7 @@ mod merged;
 mod apply;
 mod intend;
 mod refusal;
+mod restored;
 mod set_back;
 mod standing;
 mod still;
@@ -38,4 +39,5 @@ mod unknown;
 
 pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;
+pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};

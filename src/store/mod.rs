@@ -9,7 +9,7 @@ mod sqlite;
 mod contract;
 
 pub use rows::*;
-pub use sqlite::{Mode, OpenOptions, SqliteStore};
+pub use sqlite::{Epoch, Mode, OpenOptions, SqliteStore, space};
 
 use std::path::Path;
 
@@ -205,6 +205,8 @@ pub trait View {
     fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
     /// The name under which a mapping was registered.
     fn mapping(&self, mapping: MappingKey) -> Result<Option<String>, StoreError>;
+    /// Why the database is not the one that was worked on last, where it was restored or copied.
+    fn restored(&self) -> Result<Option<Restored>, StoreError>;
     /// The engine's own state text of an upstream (JSON, shaped by `reconcile`).
     fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError>;
     /// Open conflicts, or all; newest last.

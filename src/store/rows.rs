@@ -418,6 +418,17 @@ pub struct QuarantineFilter {
     pub limit: usize,
 }
 
+/// A database that is not the one that was worked on last: it was restored, copied, emptied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The epoch that began when it was noticed: what an acknowledgement is bound to. Empty where somebody only looks.
+    pub epoch: String,
+    /// Why, for people.
+    pub reason: String,
+    /// When it was noticed.
+    pub noticed_at: Option<Micros>,
+}
+
 /// A tripped guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HaltRow {

@@ -362,7 +362,7 @@ fn one() -> World {
 }
 
 #[test]
-fn a_database_that_another_program_holds_is_waited_for_and_then_said_to_be_busy() {
+fn f16_a_database_that_another_program_holds_is_waited_for_and_then_said_to_be_busy() {
     let world = one();
     world.sql("update contacts set phone = '2'");
     let other = world.db();
@@ -382,7 +382,7 @@ fn a_database_that_another_program_holds_is_waited_for_and_then_said_to_be_busy(
 }
 
 #[test]
-fn a_database_of_a_newer_program_is_left_alone() {
+fn f06_a_database_of_a_newer_program_is_left_alone() {
     let world = one();
     world.sql("pragma user_version = 99");
     is_left_alone(&world, 1, &["schema 99", "newer reconciled"]);
@@ -404,7 +404,7 @@ fn a_file_that_is_no_database_is_left_alone() {
 }
 
 #[test]
-fn a_damaged_database_is_left_alone() {
+fn f15_a_damaged_database_is_left_alone() {
     let world = one();
     let mut all = bytes(&world.database());
     let page = 8192;
@@ -420,7 +420,7 @@ fn a_damaged_database_is_left_alone() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_said() {
+fn f20_a_place_that_cannot_be_written_is_said() {
     let world = one();
     let at = |path: &str| {
         let command = world.command();
@@ -456,46 +456,6 @@ fn looking_at_a_database_that_is_not_there_makes_none() {
         );
         assert!(!world.database().exists());
     }
-}
-
-#[test]
-fn a_full_disk_rolls_back_and_the_next_pass_with_space_goes_on() {
-    let world = one();
-    for at in 0..400 {
-        let long = "x".repeat(8000);
-        world.add("crm", &json!({"email": format!("{at}@x.io"), "name": long, "phone": "1"}));
-    }
-    let (disk, out) = (world.path("disk"), world.path("out"));
-    std::fs::create_dir(&disk).unwrap();
-    std::fs::create_dir(&out).unwrap();
-    let script = "mount -t tmpfs -o size=2m none \"$1\" && cp data.db \"$1\" || exit 99; shift
-        \"$@\"; code=$?; cp disk/data.db* out; exit $code";
-    let program = world.command();
-    let mut command = Command::new("unshare");
-    command.current_dir(world.path("")).env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
-    for (name, value) in program.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    command.args(["-rm", "sh", "-c", script, "sh"]).arg(&disk).arg(program.get_program());
-    command.arg("--rules").arg(world.path("rules")).arg("--db").arg(disk.join("data.db"));
-    let Ok(output) = command.args(["run", "--once"]).output() else { return };
-    let ran = Ran::of(output);
-    if ran.code == 99 || ran.stderr.contains("unshare") {
-        // Here nobody may mount anything.
-        return;
-    }
-    let ran = ran.exits(1);
-    assert!(["data.db", "disk full", "free some space"].iter().all(|word| ran.stderr.contains(word)), "{ran:#?}");
-    assert_eq!(world.writes_at("crm"), []);
-    let left = rusqlite::Connection::open(out.join("data.db")).unwrap();
-    let count: i64 = left.query_row("select count(*) from contacts", [], |row| row.get(0)).unwrap();
-    assert_eq!(count, 1, "all or nothing");
-    drop(left);
-    std::fs::copy(out.join("data.db"), world.database()).unwrap();
-    world.sync().exits(0).wrote(0, 400);
-    world.is_quiet();
 }
 
 // What programs read, and what nobody may.

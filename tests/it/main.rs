@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cli;
+mod faults;
 mod hands;
 mod house;
 mod places;

@@ -21,7 +21,7 @@ const STATEMENTS_MAX: usize = 256;
 const WRITER_CACHE: i64 = -16 * 1024;
 const READER_CACHE: i64 = -4 * 1024;
 /// The WAL is cut back to this after a checkpoint.
-const WAL_BYTES_MAX: i64 = 64 << 20;
+pub(super) const WAL_BYTES_MAX: i64 = 64 << 20;
 /// Pages in the WAL before a commit tries a checkpoint.
 const CHECKPOINT_PAGES: i64 = 2000;
 /// Of new databases.

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
-use crate::store::StoreError;
+use crate::store::{Restored, StoreError};
 
 use super::fault::{Failure, Place, Res, ends_transaction};
 use super::texts::Texts;
@@ -17,6 +17,8 @@ pub(super) struct Db {
     pub(super) conn: Connection,
     pub(super) place: Place,
     pub(super) texts: RefCell<Texts>,
+    /// What one that only looks finds to be wrong with the database as a whole.
+    pub(super) suspicion: Option<Restored>,
     doomed: RefCell<Option<StoreError>>,
     /// The schema's number when triggers were last looked at, and whether they fire on this connection.
     triggers: Cell<Option<(i64, bool)>>,
@@ -24,7 +26,14 @@ pub(super) struct Db {
 
 impl Db {
     pub(super) fn new(conn: Connection, place: Place) -> Self {
-        Self { conn, place, texts: RefCell::default(), doomed: RefCell::default(), triggers: Cell::new(None) }
+        Self {
+            conn,
+            place,
+            texts: RefCell::default(),
+            suspicion: None,
+            doomed: RefCell::default(),
+            triggers: Cell::new(None),
+        }
     }
 
     /// Runs a statement; how many rows it changed.

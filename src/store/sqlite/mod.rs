@@ -8,6 +8,7 @@ mod columns;
 mod connect;
 mod db;
 mod echoes;
+mod epoch;
 mod fault;
 mod file;
 mod foreign;
@@ -22,6 +23,7 @@ mod packed;
 mod reshape;
 mod rows;
 mod shape;
+mod space;
 mod stage;
 mod state;
 mod texts;
@@ -34,4 +36,5 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use open::{Mode, OpenOptions, SqliteStore};
+pub use open::{Epoch, Mode, OpenOptions, SqliteStore};
+pub use space::space;

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use crate::rules::Ruleset;
 use crate::store::{Micros, StoreError};
 
-use super::connect::{Role, check, connect};
+use super::connect::{Role, WAL_BYTES_MAX, check, connect};
 use super::db::Db;
+use super::epoch;
 use super::fault::Place;
 use super::file::{Identity, create};
 use super::lock::{Lock, beside};
 use super::migrate::{MIGRATIONS, migrate, require};
 use super::shape::check_fit;
-use super::thread::Threads;
+use super::space::{log_bytes, refuse_network};
+use super::thread::{Disk, Threads};
 
 /// Threads that read beside the writer.
 const READERS: usize = 2;
@@ -33,6 +35,17 @@ pub enum Mode {
     ReadOnly,
 }
 
+/// What the epoch file beside a database is to it (see `epoch`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Epoch {
+    /// Its own: compared when the database is opened, kept up with it.
+    Own,
+    /// The database is a copy that is thrown away; the file of its original is compared, and left as it is.
+    Of(PathBuf),
+    /// There is nothing to compare with.
+    Unwatched,
+}
+
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -48,17 +61,31 @@ pub struct OpenOptions {
     pub busy_ms: u64,
     /// The most pages that the file may have: a quota. `None` leaves it to the disk.
     pub pages_max: Option<u32>,
+    /// The log's size beyond which somebody must look, in bytes.
+    pub log_bytes_max: u64,
+    /// Whether this is the database that was worked on last.
+    pub epoch: Epoch,
 }
 
 impl OpenOptions {
     /// A file.
     pub fn file(path: impl Into<PathBuf>, mode: Mode, now: Micros) -> Self {
-        Self { path: Some(path.into()), mode, lock: mode != Mode::ReadOnly, now, busy_ms: BUSY_MS, pages_max: None }
+        let lock = mode != Mode::ReadOnly;
+        Self { path: Some(path.into()), mode, lock, now, epoch: Epoch::Own, ..Self::memory() }
     }
 
     /// Memory.
     pub fn memory() -> Self {
-        Self { path: None, mode: Mode::ReadWriteCreate, lock: false, now: 0, busy_ms: BUSY_MS, pages_max: None }
+        Self {
+            path: None,
+            mode: Mode::ReadWriteCreate,
+            lock: false,
+            now: 0,
+            busy_ms: BUSY_MS,
+            pages_max: None,
+            log_bytes_max: WAL_BYTES_MAX.unsigned_abs(),
+            epoch: Epoch::Unwatched,
+        }
     }
 }
 
@@ -100,7 +127,7 @@ fn open_memory(options: &OpenOptions) -> Result<SqliteStore, StoreError> {
     let mut conn = connect(None, Role::Writer, &place)?;
     migrate(&mut conn, &place, None, MIGRATIONS)?;
     limit(&conn, options, &place)?;
-    let threads = Threads::start(Some(Db::new(conn, place)), Vec::new(), None)?;
+    let threads = Threads::start(Some((Db::new(conn, place), None)), Vec::new(), None)?;
     Ok(SqliteStore { threads, _lock: None })
 }
 
@@ -112,7 +139,13 @@ fn open_to_look(path: &Path, options: &OpenOptions) -> Result<SqliteStore, Store
     }
     let conn = connect(Some(path), Role::Reader, &place)?;
     require(&conn, &place)?;
-    let threads = Threads::start(None, vec![Db::new(conn, place)], Some(&identity))?;
+    let suspicion = match &options.epoch {
+        Epoch::Own => epoch::look(&conn, &place, path)?,
+        Epoch::Of(_) | Epoch::Unwatched => None,
+    };
+    let mut db = Db::new(conn, place);
+    db.suspicion = suspicion;
+    let threads = Threads::start(None, vec![db], Some(&identity))?;
     Ok(SqliteStore { threads, _lock: None })
 }
 
@@ -120,16 +153,19 @@ fn open_to_write(path: &Path, options: &OpenOptions) -> Result<SqliteStore, Stor
     if options.mode == Mode::ReadWrite {
         Identity::of(path)?;
     }
+    refuse_network(path)?;
     // The folder comes before the lock, the lock before the file: two daemons must not both find it missing.
     if let Some(folder) = path.parent().filter(|_| options.mode == Mode::ReadWriteCreate) {
         super::file::create_folder(path, folder)?;
     }
     let lock = if options.lock { Some(Lock::acquire(path, options.now)?) } else { None };
     let made = options.mode == Mode::ReadWriteCreate && create(path)?;
+    let epoch_was_there = beside(path, ".epoch").exists();
     let opened = open_locked(path, options, lock);
     // What was made here and could not be begun is of no use to anybody, and would pass for a database.
     if opened.is_err() && made {
-        for suffix in ["", "-wal", "-shm"] {
+        let epoch = (!epoch_was_there).then_some(".epoch");
+        for suffix in ["", "-wal", "-shm"].into_iter().chain(epoch) {
             let _best_effort = std::fs::remove_file(beside(path, suffix));
         }
     }
@@ -140,16 +176,25 @@ fn open_locked(path: &Path, options: &OpenOptions, lock: Option<Lock>) -> Result
     let place = place(options);
     let identity = Identity::of(path)?;
     let bytes = size(path);
-    let wal_left = size(&beside(path, "-wal")) > 0;
+    let wal_left = log_bytes(path) > 0;
     let mut conn = connect(Some(path), Role::Writer, &place)?;
     check(&conn, &place, bytes, wal_left)?;
     migrate(&mut conn, &place, Some(path), MIGRATIONS)?;
     limit(&conn, options, &place)?;
+    let mirror = match &options.epoch {
+        Epoch::Own => Some(epoch::keep(&mut conn, &place, path, options.now)?),
+        Epoch::Of(original) => {
+            epoch::compare(&conn, &place, original, options.now)?;
+            None
+        }
+        Epoch::Unwatched => None,
+    };
     let mut readers = Vec::with_capacity(READERS);
     for _nth in 0..READERS {
         readers.push(Db::new(connect(Some(path), Role::Reader, &place)?, place.clone()));
     }
-    let threads = Threads::start(Some(Db::new(conn, place)), readers, Some(&identity))?;
+    let disk = Disk::new(path, options.log_bytes_max, mirror);
+    let threads = Threads::start(Some((Db::new(conn, place), Some(disk))), readers, Some(&identity))?;
     Ok(SqliteStore { threads, _lock: lock })
 }
 

@@ -4,20 +4,22 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use futures_util::future::BoxFuture;
+use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::store::{ReadJob, Store, StoreError, WriteJob};
 
 use super::db::Db;
+use super::epoch::{self, Mirror};
 use super::fault::ends_store;
 use super::file::{self, Identity};
 use super::foreign::Foreign;
 use super::open::SqliteStore;
+use super::space::{checkpoint, log_bytes};
 
 /// Jobs that wait before the next one is held back.
 const QUEUE_MAX: usize = 256;
@@ -25,6 +27,8 @@ const QUEUE_MAX: usize = 256;
 const GROUP_MAX: usize = 256;
 
 type Reply = oneshot::Sender<Result<(), StoreError>>;
+/// Why the store has ended, once it has: what every later job is told.
+type Dead = Arc<OnceLock<StoreError>>;
 type Queue = mpsc::Sender<(Job, Reply)>;
 
 enum Job {
@@ -44,22 +48,58 @@ pub(super) struct Threads {
     reading: Mutex<Option<Queue>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Mutex<Vec<JoinHandle<()>>>,
-    dead: Arc<AtomicBool>,
+    dead: Dead,
     writable: bool,
+}
+
+/// What the writer keeps an eye on beside the database.
+#[derive(Debug)]
+pub(super) struct Disk {
+    database: PathBuf,
+    log_bytes_max: u64,
+    /// The log's size when it was last told of; 0 where there is nothing to tell.
+    told_bytes: u64,
+    mirror: Option<Mirror>,
+}
+
+impl Disk {
+    /// A database's own file, not a store in memory. `mirror` is kept up with it.
+    pub(super) fn new(database: &Path, log_bytes_max: u64, mirror: Option<Mirror>) -> Self {
+        Self { database: database.to_owned(), log_bytes_max, told_bytes: 0, mirror }
+    }
+
+    /// After a commit: a log that only grows is told of, each time that it has doubled.
+    fn watch_log(&mut self, db: &Db) {
+        let bytes = log_bytes(&self.database);
+        if bytes <= self.log_bytes_max {
+            self.told_bytes = 0;
+        } else if bytes >= self.told_bytes.saturating_mul(2)
+            && let Some(reason) = checkpoint(&db.conn, &db.place)
+        {
+            self.told_bytes = bytes;
+            tracing::warn!("{}-wal has grown to {} MiB: {reason}", self.database.display(), bytes >> 20);
+        }
+    }
 }
 
 /// What each thread has beside its connection.
 struct Worker {
     db: Db,
+    disk: Option<Disk>,
     identity: Option<Identity>,
-    dead: Arc<AtomicBool>,
+    dead: Dead,
 }
 
 impl Threads {
     /// Starts them. Without readers the writer reads as well (memory has one connection).
-    pub(super) fn start(writer: Option<Db>, readers: Vec<Db>, identity: Option<&Identity>) -> Result<Self, StoreError> {
-        let dead = Arc::new(AtomicBool::new(false));
-        let path = writer.as_ref().or(readers.first()).map_or_else(String::new, |db| db.place.path.clone());
+    pub(super) fn start(
+        writer: Option<(Db, Option<Disk>)>,
+        readers: Vec<Db>,
+        identity: Option<&Identity>,
+    ) -> Result<Self, StoreError> {
+        let dead = Dead::default();
+        let any = writer.as_ref().map(|(db, _)| db).or(readers.first());
+        let path = any.map_or_else(String::new, |db| db.place.path.clone());
         let threads = Self {
             path: path.clone(),
             writing: Mutex::default(),
@@ -73,9 +113,9 @@ impl Threads {
             path: path.clone(),
             reason: format!("no thread for it: {error}"),
         };
-        if let Some(db) = writer {
+        if let Some((db, disk)) = writer {
             let (give, take) = mpsc::channel(QUEUE_MAX);
-            let worker = Worker { db, identity: identity.cloned(), dead: Arc::clone(&dead) };
+            let worker = Worker { db, disk, identity: identity.cloned(), dead: Arc::clone(&dead) };
             let run = move || worker.write_until_closed(take);
             let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(run);
             *threads.writer.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -89,7 +129,7 @@ impl Threads {
             let (give, take) = mpsc::channel(QUEUE_MAX);
             let take = Arc::new(Mutex::new(take));
             for db in readers {
-                let worker = Worker { db, identity: identity.cloned(), dead: Arc::clone(&dead) };
+                let worker = Worker { db, disk: None, identity: identity.cloned(), dead: Arc::clone(&dead) };
                 let take = Arc::clone(&take);
                 let run = move || worker.read_until_closed(&take);
                 let handle = std::thread::Builder::new().name("store-reader".to_owned()).spawn(run);
@@ -114,14 +154,15 @@ impl Threads {
     }
 
     async fn submit(&self, queue: &Mutex<Option<Queue>>, job: Job) -> Result<(), StoreError> {
-        if self.dead.load(Ordering::Acquire) {
-            return Err(StoreError::Closed);
+        let ended = || self.dead.get().cloned().unwrap_or(StoreError::Closed);
+        if self.dead.get().is_some() {
+            return Err(ended());
         }
         let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let queue = queue.ok_or(StoreError::Closed)?;
         let (give, take) = oneshot::channel();
-        queue.send((job, give)).await.map_err(|_gone| StoreError::Closed)?;
-        take.await.map_err(|_gone| StoreError::Closed)?
+        queue.send((job, give)).await.map_err(|_gone| ended())?;
+        take.await.map_err(|_gone| ended())?
     }
 
     async fn submit_write(&self, job: Job) -> Result<(), StoreError> {
@@ -172,11 +213,11 @@ impl Worker {
     fn write_until_closed(mut self, mut queue: mpsc::Receiver<(Job, Reply)>) {
         let mut next = queue.blocking_recv();
         while let Some((job, reply)) = next.take() {
-            if self.dead.load(Ordering::Acquire) {
+            if self.dead.get().is_some() {
                 return;
             }
             match job {
-                Job::Write(job) => self.write(vec![(job, reply)]),
+                Job::Write(job) => self.write(vec![(job, reply)], true),
                 Job::Small(job) => {
                     let mut group = vec![(job, reply)];
                     while group.len() < GROUP_MAX {
@@ -189,7 +230,7 @@ impl Worker {
                             Err(_empty_or_closed) => break,
                         }
                     }
-                    self.write(group);
+                    self.write(group, true);
                 }
                 Job::Relaxed(job) => self.write_relaxed(job, reply),
                 Job::Read(job) => self.read(job, reply),
@@ -202,17 +243,23 @@ impl Worker {
                 next = queue.blocking_recv();
             }
         }
+        if self.dead.get().is_some() {
+            return;
+        }
         // Best effort: what stays in the WAL is read from there at the next open.
-        let _busy = self.db.conn.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_row| Ok(()));
+        if let Err(error) = self.db.conn.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_row| Ok(())) {
+            let (path, error) = (&self.db.place.path, self.db.place.explain(error.into()));
+            tracing::warn!("the last changes stay in {path}-wal, and are safe there: {error}");
+        }
     }
 
     /// In WAL mode NORMAL syncs at checkpoints only; the next FULL commit syncs the log whole, this one included.
     /// A pragma that fails leaves FULL in force, which is never wrong.
     fn write_relaxed(&mut self, job: WriteJob, reply: Reply) {
         let _still_full = self.db.conn.pragma_update(None, "synchronous", "NORMAL");
-        self.write(vec![(job, reply)]);
+        self.write(vec![(job, reply)], false);
         if self.db.conn.pragma_update(None, "synchronous", "FULL").is_err() {
-            self.dead.store(true, Ordering::Release);
+            self.end(StoreError::Closed);
         }
     }
 
@@ -220,7 +267,7 @@ impl Worker {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
             let Some((job, reply)) = next else { return };
-            if self.dead.load(Ordering::Acquire) {
+            if self.dead.get().is_some() {
                 return;
             }
             match job {
@@ -231,8 +278,9 @@ impl Worker {
         }
     }
 
-    /// One transaction for all; each job alone in a savepoint where there are several.
-    fn write(&mut self, jobs: Vec<(WriteJob, Reply)>) {
+    /// One transaction for all; each job alone in a savepoint where there are several. `counted`: an upstream may come to
+    /// know of it, so that a database that lacks it must be noticed.
+    fn write(&mut self, jobs: Vec<(WriteJob, Reply)>, counted: bool) {
         let mut outcomes = Vec::with_capacity(jobs.len());
         let mut replies = Vec::with_capacity(jobs.len());
         self.db.fresh();
@@ -242,7 +290,7 @@ impl Worker {
                 for (job, reply) in jobs {
                     let Some(outcome) = self.attempt(job, several) else {
                         // A panic: whatever this job half did goes, and nothing is promised to the others.
-                        self.dead.store(true, Ordering::Release);
+                        self.end(StoreError::Closed);
                         let _closing = self.db.conn.execute_batch("ROLLBACK");
                         return;
                     };
@@ -251,7 +299,7 @@ impl Worker {
                 }
                 let wanted = several || outcomes.iter().all(Result::is_ok);
                 if wanted {
-                    self.commit()
+                    self.commit(counted)
                 } else {
                     self.roll_back();
                     Ok(())
@@ -266,12 +314,19 @@ impl Worker {
         if let Err(error) = &whole {
             self.roll_back();
             if ends_store(error) {
-                self.dead.store(true, Ordering::Release);
+                self.end(error.clone());
+                // The log stays as it is: the next start checks the database because of it.
+                let _best_effort = self.db.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             }
         }
         for (outcome, reply) in outcomes.into_iter().zip(replies) {
             let _caller_may_be_gone = reply.send(outcome.and(whole.clone()));
         }
+    }
+
+    /// Nothing is done any more. Who comes second finds the first reason there.
+    fn end(&self, reason: StoreError) {
+        self.dead.set(reason).ok();
     }
 
     fn begin(&self) -> Result<(), StoreError> {
@@ -307,11 +362,24 @@ impl Worker {
         Some(outcome)
     }
 
-    fn commit(&self) -> Result<(), StoreError> {
+    fn commit(&mut self, counted: bool) -> Result<(), StoreError> {
         if let Some(error) = self.db.doom() {
             return Err(error);
         }
-        self.db.commit_write().map_err(|failure| self.db.explain(failure))
+        let mirror = self.disk.as_ref().is_some_and(|disk| counted && disk.mirror.is_some());
+        let sequence = if mirror {
+            Some(epoch::count(&self.db.conn).map_err(|error| self.db.explain(error.into()))?)
+        } else {
+            None
+        };
+        self.db.commit_write().map_err(|failure| self.db.explain(failure))?;
+        if let Some(disk) = &mut self.disk {
+            if let (Some(mirror), Some(sequence)) = (&mut disk.mirror, sequence) {
+                mirror.set(sequence);
+            }
+            disk.watch_log(&self.db);
+        }
+        Ok(())
     }
 
     /// SQLite may have rolled back by itself.
@@ -325,7 +393,7 @@ impl Worker {
         let outcome = match self.snapshot() {
             Ok(()) => {
                 let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| job(&self.db))) else {
-                    self.dead.store(true, Ordering::Release);
+                    self.end(StoreError::Closed);
                     return;
                 };
                 outcome

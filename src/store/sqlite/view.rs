@@ -7,12 +7,13 @@ use crate::record::{RecordId, Slot};
 use crate::rules::Collection;
 use crate::store::{
     BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, HaltRow, HistoryFilter, HistoryRow, IntentFilter,
-    IntentRow, Known, LinkId, LinkRow, MappingKey, OriginRow, PassRow, QuarantineFilter, QuarantineRow, Staged,
-    StoreError, TurnsRow, View,
+    IntentRow, Known, LinkId, LinkRow, MappingKey, OriginRow, PassRow, QuarantineFilter, QuarantineRow, Restored,
+    Staged, StoreError, TurnsRow, View,
 };
 
 use super::db::Db;
-use super::{hints, intents, journal, links, rows, stage, state, turns};
+use super::fault::Failure;
+use super::{epoch, hints, intents, journal, links, rows, stage, state, turns};
 
 impl View for Db {
     fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError> {
@@ -144,6 +145,11 @@ impl View for Db {
 
     fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.reading(state::note(self, name))
+    }
+
+    fn restored(&self) -> Result<Option<Restored>, StoreError> {
+        let known = self.reading(epoch::restored(&self.conn).map_err(Failure::from))?;
+        Ok(self.suspicion.clone().or(known))
     }
 
     fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError> {
