@@ -110,7 +110,8 @@ pub fn prepare(pass: &Pass, binding: usize, mapped: Mapped) -> Stranger {
     })
 }
 
-/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`.
+/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`. `alone`:
+/// nobody is here but what this binding brought in, and one binding's records are never one another.
 pub fn meet(
     view: &dyn View,
     pass: &Pass,
@@ -118,11 +119,15 @@ pub fn meet(
     staged: &Staged,
     raw: &[u8],
     stranger: Stranger,
+    alone: bool,
 ) -> Result<Contact, StoreError> {
+    let identify = |texts: &[Option<String>]| {
+        if alone { Ok(Identity::Unmatched) } else { identify(view, pass, binding, texts) }
+    };
     let (version, at) = (staged.version.clone(), time(staged.observed_at));
     let mapped = match stranger {
         Stranger::Ready(newborn) => {
-            return Ok(match identify(view, pass, binding, &newborn.match_texts)? {
+            return Ok(match identify(&newborn.match_texts)? {
                 Identity::Unmatched => Contact::New(newborn),
                 found => known(found),
             });
@@ -142,7 +147,7 @@ pub fn meet(
         Read::Broken(reason) => return Ok(Contact::Quarantined(reason)),
     };
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);
-    Ok(match identify(view, pass, binding, &texts)? {
+    Ok(match identify(&texts)? {
         Identity::Unmatched => decide(pass, binding, record, observation, texts),
         found => known(found),
     })

@@ -14,7 +14,6 @@ use roaring::RoaringTreemap;
 
 use crate::clock::Clock;
 use crate::merge::Halt;
-use crate::merge::guard::Tally;
 use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, HaltRow, IntentFilter, LinkId, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::Client;
@@ -93,7 +92,7 @@ impl Engine {
             .ok_or_else(|| PassError::UnknownCollection(collection.to_owned()))?;
         progress.step(&Step::Began { collection });
         let began = self.clock.monotonic();
-        let (pass, row, before) = self.begin(rules, options).await?;
+        let (pass, row) = self.begin(rules, options).await?;
         self.remember_waits(&pass).await?;
         let mut run = Run {
             engine: self,
@@ -108,7 +107,7 @@ impl Engine {
             },
             barrier: Barrier::default(),
             listed: Vec::new(),
-            before,
+            inserted: Vec::new(),
         };
         let sent = self.requests_sent(rules);
         let result = run.phases().await;
@@ -136,11 +135,7 @@ impl Engine {
         rules.bindings.iter().map(|binding| of(&binding.upstream.name)).collect()
     }
 
-    async fn begin(
-        &self,
-        rules: &Arc<Collection>,
-        options: &PassOptions,
-    ) -> Result<(Pass, PassRow, Tally), StoreError> {
+    async fn begin(&self, rules: &Arc<Collection>, options: &PassOptions) -> Result<(Pass, PassRow), StoreError> {
         let (ruleset, rules, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let mut row = PassRow {
             id: 0,
@@ -159,8 +154,7 @@ impl Engine {
             row.id = tx.begin_pass(&row)?;
             pass.id = row.id;
             pass.planning = planning;
-            let before = commit::totals(tx, &pass)?;
-            Ok((pass, row, before))
+            Ok((pass, row))
         })
         .await
     }
@@ -288,7 +282,8 @@ struct Run<'a> {
     barrier: Barrier,
     /// The links that were listed, by binding.
     listed: Vec<Arc<RoaringTreemap>>,
-    before: Tally,
+    /// What first contact inserted while reading, by binding.
+    inserted: Vec<u64>,
 }
 
 impl Run<'_> {
@@ -296,6 +291,7 @@ impl Run<'_> {
         let count = self.pass.collection.bindings.len();
         self.barrier = Barrier { blocked: vec![None; count], complete: vec![false; count] };
         self.listed = vec![Arc::default(); count];
+        self.inserted = vec![0; count];
         self.report.upstreams = (0..count)
             .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
             .collect();
@@ -367,6 +363,9 @@ impl Run<'_> {
                 *complete = pulled.complete;
             }
             self.report.local.created += pulled.inserted;
+            if let Some(inserted) = self.inserted.get_mut(at) {
+                *inserted = pulled.inserted;
+            }
             if let Some(listed) = self.listed.get_mut(at) {
                 listed.clone_from(&pulled.seen);
             }
@@ -407,7 +406,7 @@ impl Run<'_> {
             supposed_gone: absent.unconfirmed.clone(),
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
             guarded: round == 0,
-            before: self.before.clone(),
+            inserted: self.inserted.clone(),
         };
         let pass = Arc::clone(&self.pass);
         let result =

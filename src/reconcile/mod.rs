@@ -26,6 +26,7 @@ mod still;
 
 mod push;
 mod settle;
+mod singles;
 mod unknown;
 
 pub use engine::{Engine, PassError, PassOptions};

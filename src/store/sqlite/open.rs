@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::rules::Ruleset;
 use crate::store::{Micros, StoreError};
 
+use super::checkpoint::Checkpointer;
 use super::connect::{Role, check, connect};
 use super::db::Db;
 use super::fault::Place;
@@ -100,7 +101,7 @@ fn open_memory(options: &OpenOptions) -> Result<SqliteStore, StoreError> {
     let mut conn = connect(None, Role::Writer, &place)?;
     migrate(&mut conn, &place, None, MIGRATIONS)?;
     limit(&conn, options, &place)?;
-    let threads = Threads::start(Some(Db::new(conn, place)), Vec::new(), None)?;
+    let threads = Threads::start(Some((Db::new(conn, place), None)), Vec::new(), None)?;
     Ok(SqliteStore { threads, _lock: None })
 }
 
@@ -149,7 +150,8 @@ fn open_locked(path: &Path, options: &OpenOptions, lock: Option<Lock>) -> Result
     for _nth in 0..READERS {
         readers.push(Db::new(connect(Some(path), Role::Reader, &place)?, place.clone()));
     }
-    let threads = Threads::start(Some(Db::new(conn, place)), readers, Some(&identity))?;
+    let checkpointer = Checkpointer::start(path, &place)?;
+    let threads = Threads::start(Some((Db::new(conn, place), Some(checkpointer))), readers, Some(&identity))?;
     Ok(SqliteStore { threads, _lock: lock })
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::store::{ReadJob, Store, StoreError, WriteJob};
 
+use super::checkpoint::Checkpointer;
 use super::db::Db;
 use super::fault::ends_store;
 use super::file::{self, Identity};
@@ -51,15 +52,21 @@ pub(super) struct Threads {
 /// What each thread has beside its connection.
 struct Worker {
     db: Db,
+    checkpointer: Option<Checkpointer>,
     identity: Option<Identity>,
     dead: Arc<AtomicBool>,
 }
 
 impl Threads {
     /// Starts them. Without readers the writer reads as well (memory has one connection).
-    pub(super) fn start(writer: Option<Db>, readers: Vec<Db>, identity: Option<&Identity>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        writer: Option<(Db, Option<Checkpointer>)>,
+        readers: Vec<Db>,
+        identity: Option<&Identity>,
+    ) -> Result<Self, StoreError> {
         let dead = Arc::new(AtomicBool::new(false));
-        let path = writer.as_ref().or(readers.first()).map_or_else(String::new, |db| db.place.path.clone());
+        let path =
+            writer.as_ref().map(|(db, _)| db).or(readers.first()).map_or_else(String::new, |db| db.place.path.clone());
         let threads = Self {
             path: path.clone(),
             writing: Mutex::default(),
@@ -73,9 +80,9 @@ impl Threads {
             path: path.clone(),
             reason: format!("no thread for it: {error}"),
         };
-        if let Some(db) = writer {
+        if let Some((db, checkpointer)) = writer {
             let (give, take) = mpsc::channel(QUEUE_MAX);
-            let worker = Worker { db, identity: identity.cloned(), dead: Arc::clone(&dead) };
+            let worker = Worker { db, checkpointer, identity: identity.cloned(), dead: Arc::clone(&dead) };
             let run = move || worker.write_until_closed(take);
             let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(run);
             *threads.writer.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -89,7 +96,7 @@ impl Threads {
             let (give, take) = mpsc::channel(QUEUE_MAX);
             let take = Arc::new(Mutex::new(take));
             for db in readers {
-                let worker = Worker { db, identity: identity.cloned(), dead: Arc::clone(&dead) };
+                let worker = Worker { db, checkpointer: None, identity: identity.cloned(), dead: Arc::clone(&dead) };
                 let take = Arc::clone(&take);
                 let run = move || worker.read_until_closed(&take);
                 let handle = std::thread::Builder::new().name("store-reader".to_owned()).spawn(run);
@@ -202,6 +209,7 @@ impl Worker {
                 next = queue.blocking_recv();
             }
         }
+        self.checkpointer.take();
         // Best effort: what stays in the WAL is read from there at the next open.
         let _busy = self.db.conn.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_row| Ok(()));
     }
@@ -311,7 +319,11 @@ impl Worker {
         if let Some(error) = self.db.doom() {
             return Err(error);
         }
-        self.db.commit_write().map_err(|failure| self.db.explain(failure))
+        self.db.commit_write().map_err(|failure| self.db.explain(failure))?;
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.wake();
+        }
+        Ok(())
     }
 
     /// SQLite may have rolled back by itself.
