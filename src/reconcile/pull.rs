@@ -339,7 +339,9 @@ impl Puller<'_> {
     /// one transaction with the checkpoint.
     async fn pages(&mut self, mut cuts: Vec<Cut>, complete: bool, first_load: bool) -> Result<(), StoreError> {
         if let Some(heard) = &mut self.heard {
-            cuts.iter_mut().for_each(|cut| cut.hear(heard));
+            for cut in &mut cuts {
+                cut.hear(heard);
+            }
         }
         let mut job = PageJob {
             pass: Arc::clone(self.pass),

@@ -59,7 +59,7 @@ pub async fn send(
         under_way: AtomicUsize::new(0),
         room: Semaphore::new(at_once),
         at_once,
-        may_run_ahead: ready.iter().all(|one| leaves_evidence(way.rules, one.request.op)),
+        evidence_is_left: ready.iter().all(|one| leaves_evidence(way.rules, one.request.op)),
     };
     // Neither ever holds more than what is to be sent, which the caller bounds.
     let (give_marked, marked) = mpsc::unbounded_channel();
@@ -100,10 +100,10 @@ struct Ahead {
     stop: AtomicBool,
     /// Writes whose answer is not there yet.
     under_way: AtomicUsize,
-    /// How many more may be marked now. Where they may run ahead, those that are being sent do not count.
+    /// How many more may be marked now. Where evidence is left, those that are being sent do not count.
     room: Semaphore,
     at_once: usize,
-    may_run_ahead: bool,
+    evidence_is_left: bool,
 }
 
 impl Ahead {
@@ -136,7 +136,7 @@ async fn mark(
         let group: Vec<Ready> = left.by_ref().take(size).collect();
         push::mark_sent(way.store, way.pass, group.iter().map(|one| one.intent.key.clone()).collect()).await?;
         let waited = begun && ahead.under_way.load(Ordering::Relaxed) < ahead.at_once;
-        if ahead.may_run_ahead && waited && room < AHEAD_MAX {
+        if ahead.evidence_is_left && waited && room < AHEAD_MAX {
             let more = room.min(AHEAD_MAX - room);
             ahead.room.add_permits(more);
             room += more;
@@ -165,7 +165,7 @@ async fn exchange(
             next = marked.recv(), if more && under_way.len() < ahead.at_once => match next {
                 Some(ready) => {
                     let is_over = ahead.is_over();
-                    if is_over || ahead.may_run_ahead {
+                    if is_over || ahead.evidence_is_left {
                         ahead.room.add_permits(1);
                     }
                     if is_over {
@@ -181,7 +181,7 @@ async fn exchange(
                 None => more = false,
             },
             Some(answer) = under_way.next(), if !under_way.is_empty() => {
-                if !ahead.may_run_ahead {
+                if !ahead.evidence_is_left {
                     ahead.room.add_permits(1);
                 }
                 // At once, not when that is settled: nothing more is begun.
