@@ -12,7 +12,7 @@ use super::guard::Tally;
 use super::{Halt, Observation};
 
 /// Of the linked records at an upstream; beyond, one field is taken for renamed, retyped or cleared by mistake.
-const SHARE_MAX: f64 = 0.10;
+pub(super) const SHARE_MAX: f64 = 0.10;
 
 /// Fewer records than this say nothing about a schema.
 const RECORDS_MIN: u64 = 5;

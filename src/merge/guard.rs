@@ -97,6 +97,41 @@ pub fn check(collection: &Collection, tally: &Tally) -> Vec<Halt> {
     halts
 }
 
+/// How far a target's records have to be counted before a pass that decides on at most `changes`: beyond, no limit can trip
+/// whatever the rest is. What trips is below that, so its total is exact.
+pub fn count_up_to(collection: &Collection, changes: u64) -> u64 {
+    if changes == 0 {
+        return 0;
+    }
+    let limits = &collection.limits;
+    let delete = limits.delete.unwrap_or(Limit::Share(DELETE_SHARE_DEFAULT));
+    let enough = |limit: Limit| match limit {
+        Limit::Count(most) => {
+            if changes > most {
+                u64::MAX
+            } else {
+                0
+            }
+        }
+        Limit::Share(share) => total_for(share, changes),
+    };
+    let declared = [limits.update, limits.create].into_iter().flatten();
+    // Not all of so many can be lost.
+    let drift = total_for(super::drift::SHARE_MAX, changes);
+    declared.map(enough).fold(enough(delete).max(drift), u64::max).max(changes.saturating_add(1))
+}
+
+/// The least total of which `changes` is no more than the share.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of nothing makes it infinite, which becomes the largest number"
+)]
+fn total_for(share: f64, changes: u64) -> u64 {
+    ((changes as f64 / share.max(0.0)).ceil() as u64).saturating_add(1)
+}
+
 fn check_target(collection: &Collection, target: &Origin, counts: &Counts, halts: &mut Vec<Halt>) {
     let mut halt = |what: &str, count: u64, limit: String| {
         halts.push(Halt { target: target.clone(), what: what.to_owned(), count, total: counts.total, limit });

@@ -16,7 +16,7 @@ use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
 use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
-use super::contact::{self, Arrival, Contact, LostCreates, Stranger};
+use super::contact::{self, Arrival, Company, Contact, LostCreates, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::cycle;
 use super::gather::{self, Barrier, Gathered};
@@ -46,9 +46,8 @@ pub struct Order {
     pub changes_max: usize,
     /// Guards count only in the first round of a pass; later rounds re-merge what the first one wrote.
     pub guarded: bool,
-    /// What each target had before the pass read anything: first contact inserts while reading, and what an
-    /// initial load brings in is no yardstick for limits.
-    pub before: Tally,
+    /// What first contact inserted while this pass read, by binding: what an initial load brings in is no yardstick for limits.
+    pub inserted: Vec<u64>,
 }
 
 /// What came of it.
@@ -80,7 +79,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         pass,
         order,
         round: Round { planned: vec![Counts::default(); pass.collection.bindings.len()], ..Round::default() },
-        tally: order.before.clone(),
+        tally: Tally::new(guard::Counts::default(), vec![guard::Counts::default(); pass.collection.bindings.len()]),
         drift: Drift::default(),
         digest: Digest256::default(),
         contested: BTreeMap::new(),
@@ -91,16 +90,23 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     work.part_reused_ids(tx)?;
     work.follow_merges(tx)?;
     index_local_edits(tx, pass)?;
+    let changes = tx.candidates_at_most(pass.key)?;
+    if order.guarded {
+        work.tally = totals(tx, pass, &order.inserted, guard::count_up_to(&pass.collection, changes))?;
+    }
     work.meet_strangers(tx)?;
     work.adopt_created(tx)?;
     work.decide_candidates(tx)?;
+    if order.guarded && work.round.decided > changes {
+        work.count_again(tx)?;
+    }
     let mut round = work.round;
     round.fingerprint = work.digest.text();
     let approved = order.approved.as_deref() == Some(round.fingerprint.as_str());
     if order.guarded && !(approved && order.supposed_gone.is_empty()) {
         round.halts.clone_from(&order.halts);
         let mut more = guard::check(&pass.collection, &work.tally);
-        more.extend(work.drift.halts(&pass.collection, &order.before));
+        more.extend(work.drift.halts(&pass.collection, &work.tally));
         let told = |halt: &Halt| order.halts.iter().any(|one| one.target == halt.target && one.what == halt.what);
         round.halts.extend(more.into_iter().filter(|halt| !told(halt)));
     }
@@ -222,14 +228,18 @@ pub fn index_local_edits(tx: &mut dyn Tx, pass: &Pass) -> Result<(), StoreError>
     }
 }
 
-/// How many records each target has before the pass.
-pub fn totals(view: &dyn View, pass: &Pass) -> Result<Tally, StoreError> {
-    let total = |total: u64| guard::Counts { total, ..guard::Counts::default() };
+/// How many records each target had before the pass, counted no further than `most`.
+fn totals(view: &dyn View, pass: &Pass, inserted: &[u64], most: u64) -> Result<Tally, StoreError> {
+    let before = |count: u64, new: u64| guard::Counts { total: count.saturating_sub(new), ..guard::Counts::default() };
     let mut bindings = Vec::with_capacity(pass.collection.bindings.len());
     for at in 0..pass.collection.bindings.len() {
-        bindings.push(total(view.link_count(pass.binding_key(at), merge::LinkState::Live)?));
+        let new = inserted.get(at).copied().unwrap_or_default();
+        let links = view.links_up_to(pass.binding_key(at), merge::LinkState::Live, most.saturating_add(new))?;
+        bindings.push(before(links, new));
     }
-    Ok(Tally::new(total(view.row_count(&pass.collection)?), bindings))
+    let new = inserted.iter().sum();
+    let rows = view.rows_up_to(&pass.collection, most.saturating_add(new))?;
+    Ok(Tally::new(before(rows, new), bindings))
 }
 
 struct Work<'a> {
@@ -244,6 +254,18 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// More was decided on than could be expected (another program's triggers edit rows while they are written): what was
+    /// counted may be too little. The transaction has changed the tables by now; what it did is reckoned back.
+    fn count_again(&mut self, view: &dyn View) -> Result<(), StoreError> {
+        let Tally { local, bindings } = totals(view, self.pass, &self.order.inserted, u64::MAX)?;
+        let (made, gone) = (self.round.local.created, self.round.local.deleted);
+        self.tally.local.total = (local.total + gone).saturating_sub(made);
+        for (counts, now) in self.tally.bindings.iter_mut().zip(bindings) {
+            counts.total = counts.total.max(now.total + counts.vanished);
+        }
+        Ok(())
+    }
+
     fn is_blocked(&self, binding: usize) -> bool {
         self.order.barrier.blocked.get(binding).is_some_and(Option::is_some)
     }
@@ -378,7 +400,8 @@ impl Work<'_> {
     fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged, lost: &LostCreates) -> Result<(), StoreError> {
         let meet = |view: &dyn View, left_out: &[usize]| match staged.kind {
             StagedKind::Record => {
-                contact::meet(view, self.pass, at, staged, &staged.raw, Stranger::Raw, (lost, left_out))
+                let company = Company { lost, left_out, alone: false };
+                contact::meet(view, self.pass, at, staged, &staged.raw, Stranger::Raw, company)
             }
             StagedKind::Gone(_) | StagedKind::Merged => Ok(Contact::Ignored),
         };

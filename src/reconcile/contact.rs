@@ -164,8 +164,18 @@ pub fn lost_creates(view: &dyn View, pass: &Pass, binding: usize) -> Result<Vec<
     }
 }
 
-/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`. References by
-/// the fields `left_out` wait for nobody: the record comes in without them.
+/// Who else is there when an observation is met.
+#[derive(Clone, Copy, Debug)]
+pub struct Company<'a> {
+    /// Creates that were never answered.
+    pub lost: &'a LostCreates,
+    /// References by these fields wait for nobody: the record comes in without them.
+    pub left_out: &'a [usize],
+    /// Nobody is here but what this binding brought in, and one binding's records are never one another.
+    pub alone: bool,
+}
+
+/// Meets one unlinked observation. `raw` is given apart so that the hot path need not copy it into `staged`.
 pub fn meet(
     view: &dyn View,
     pass: &Pass,
@@ -173,12 +183,15 @@ pub fn meet(
     staged: &Staged,
     raw: &[u8],
     stranger: Stranger,
-    (lost, left_out): (&LostCreates, &[usize]),
+    company: Company<'_>,
 ) -> Result<Contact, StoreError> {
+    let identify = |texts: &[Option<String>]| {
+        if company.alone { Ok(Identity::Unmatched) } else { identify(view, pass, binding, texts, company.lost) }
+    };
     let (version, at) = (staged.version.clone(), time(staged.observed_at));
     let mapped = match stranger {
         Stranger::Ready(newborn) => {
-            return Ok(match identify(view, pass, binding, &newborn.match_texts, lost)? {
+            return Ok(match identify(&newborn.match_texts)? {
                 Identity::Unmatched => Contact::New(newborn),
                 found => met(found),
             });
@@ -196,7 +209,7 @@ pub fn meet(
     }
     let record = RecordId(crate::clock::new_id(pass.clock.as_ref()));
     let said = mapped.slots.clone();
-    let known = observe::Known { own: Some(&record), left_out };
+    let known = observe::Known { own: Some(&record), left_out: company.left_out };
     let observation = match observe::read_mapped(view, pass, binding, mapped, known, version, at)? {
         Read::Ready(Seen::Record(observation)) => observation,
         Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) | Seen::Archived(_)) => {
@@ -206,11 +219,11 @@ pub fn meet(
         Read::Broken(reason) => return Ok(Contact::Quarantined(reason)),
     };
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);
-    Ok(match identify(view, pass, binding, &texts, lost)? {
+    Ok(match identify(&texts)? {
         Identity::Unmatched => {
             // What was left out was never agreed on, whatever the raw record says of it as soon as its parent is here.
             let mut shown = observation.slots.clone();
-            for &field in left_out {
+            for &field in company.left_out {
                 if let (Some(to), Some(from), Some(Slot::Absent)) =
                     (shown.get_mut(field), said.get(field), observation.slots.get(field))
                 {

@@ -13,7 +13,6 @@ use roaring::RoaringTreemap;
 
 use crate::clock::Clock;
 use crate::merge::Halt;
-use crate::merge::guard::Tally;
 use crate::rules::{Collection, Origin, Ruleset};
 use crate::store::{self, ConflictFilter, HaltRow, IntentFilter, LinkId, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::Client;
@@ -96,7 +95,7 @@ impl Engine {
             .ok_or_else(|| PassError::UnknownCollection(collection.to_owned()))?;
         progress.step(&Step::Began { collection });
         let began = self.clock.monotonic();
-        let (pass, row, before) = self.begin(rules, options).await?;
+        let (pass, row) = self.begin(rules, options).await?;
         self.remember_upstreams(rules).await?;
         let mut run = Run {
             engine: self,
@@ -111,7 +110,7 @@ impl Engine {
             },
             barrier: Barrier::default(),
             listed: Vec::new(),
-            before,
+            inserted: Vec::new(),
             acknowledged: false,
         };
         let sent = self.requests_sent(rules);
@@ -140,11 +139,7 @@ impl Engine {
         rules.bindings.iter().map(|binding| of(&binding.upstream.name)).collect()
     }
 
-    async fn begin(
-        &self,
-        rules: &Arc<Collection>,
-        options: &PassOptions,
-    ) -> Result<(Pass, PassRow, Tally), StoreError> {
+    async fn begin(&self, rules: &Arc<Collection>, options: &PassOptions) -> Result<(Pass, PassRow), StoreError> {
         let (ruleset, rules, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let mut row = PassRow {
             id: 0,
@@ -164,8 +159,7 @@ impl Engine {
             pass.id = row.id;
             pass.planning = planning;
             pass.restored = restored::waits(tx, &rules.name)?;
-            let before = commit::totals(tx, &pass)?;
-            Ok((pass, row, before))
+            Ok((pass, row))
         })
         .await
     }
@@ -273,7 +267,8 @@ struct Run<'a> {
     barrier: Barrier,
     /// The links that were listed, by binding.
     listed: Vec<Arc<RoaringTreemap>>,
-    before: Tally,
+    /// What first contact inserted while reading, by binding.
+    inserted: Vec<u64>,
     /// A person has said that a restored database may be worked on.
     acknowledged: bool,
 }
@@ -288,6 +283,7 @@ impl Run<'_> {
             local_wins: vec![false; count],
         };
         self.listed = vec![Arc::default(); count];
+        self.inserted = vec![0; count];
         self.report.upstreams = (0..count)
             .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
             .collect();
@@ -461,6 +457,9 @@ impl Run<'_> {
                 ));
             }
             self.report.local.created += pulled.inserted;
+            if let Some(inserted) = self.inserted.get_mut(at) {
+                *inserted = pulled.inserted;
+            }
             if let Some(listed) = self.listed.get_mut(at) {
                 listed.clone_from(&pulled.seen);
             }
@@ -514,7 +513,11 @@ impl Run<'_> {
         absent: &Absent,
     ) -> Result<Option<Round>, StoreError> {
         let mut halts = absent.halts.clone();
-        halts.extend(self.waits().then(|| restored::halt(self.before.local.total)));
+        if self.waits() {
+            let pass = Arc::clone(&self.pass);
+            let rows = store::read(self.engine.store.as_ref(), move |view| view.row_count(&pass.collection)).await?;
+            halts.push(restored::halt(rows));
+        }
         let order = Order {
             barrier: self.barrier.clone(),
             approved: approved.map(str::to_owned),
@@ -522,7 +525,7 @@ impl Run<'_> {
             supposed_gone: absent.unconfirmed.clone(),
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
             guarded: round == 0,
-            before: self.before.clone(),
+            inserted: self.inserted.clone(),
         };
         let pass = Arc::clone(&self.pass);
         let result =

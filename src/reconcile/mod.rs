@@ -35,6 +35,7 @@ mod turns;
 mod hindered;
 mod push;
 mod settle;
+mod singles;
 mod unknown;
 
 pub use engine::{Engine, PassError, PassOptions};

@@ -13,7 +13,7 @@ use crate::merge::LinkState;
 use crate::store::{DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 use crate::upstream::Page;
 
-use super::contact::{self, Arrival, Contact, LostCreates, Newborn, Stranger};
+use super::contact::{self, Arrival, Company, Contact, LostCreates, Newborn, Stranger};
 use super::context::{Pass, remote_subject};
 use super::cursor::Cursor;
 
@@ -27,6 +27,8 @@ pub struct Cut {
     ids: Vec<Result<String, String>>,
     fingerprints: Vec<u64>,
     strangers: Vec<Stranger>,
+    /// Per record: nothing is known of its id. Empty where that is to be looked up for all of them.
+    unheard: Vec<bool>,
 }
 
 impl Cut {
@@ -47,7 +49,39 @@ impl Cut {
                 strangers.push(mapped.map_or(Stranger::Raw, |mapped| contact::prepare(pass, binding, mapped)));
             }
         }
-        Self { page, ids, fingerprints, strangers }
+        Self { page, ids, fingerprints, strangers, unheard: Vec::new() }
+    }
+
+    /// Notes which ids are heard of for the first time: there is nothing to look up for those.
+    pub fn hear(&mut self, heard: &mut Heard) {
+        let known = |id: &Result<String, String>| id.as_deref().is_ok_and(|id| heard.is_new(id));
+        self.unheard = self.ids.iter().map(known).collect();
+    }
+}
+
+/// The ids that a first load has come by, as bits of a hash: one that is new is nowhere yet. One that only seems to be known
+/// costs a lookup; so the memory is the same however many there are.
+pub struct Heard(Vec<u64>);
+
+impl Heard {
+    /// 2 MiB.
+    const BITS: u64 = 1 << 24;
+
+    /// Nothing was heard.
+    pub fn nothing() -> Self {
+        Self(vec![0; usize::try_from(Self::BITS / 64).unwrap_or_default()])
+    }
+
+    fn is_new(&mut self, id: &str) -> bool {
+        let hash = xxh3_64(id.as_bytes());
+        let mut is_new = false;
+        for bit in [hash % Self::BITS, (hash >> 32) % Self::BITS] {
+            if let Some(word) = usize::try_from(bit / 64).ok().and_then(|at| self.0.get_mut(at)) {
+                is_new |= *word & (1 << (bit % 64)) == 0;
+                *word |= 1 << (bit % 64);
+            }
+        }
+        is_new
     }
 }
 
@@ -83,6 +117,7 @@ pub struct Entry {
     remote_id: Result<String, String>,
     fingerprint: u64,
     known: Option<Known>,
+    unheard: bool,
     stranger: Stranger,
 }
 
@@ -111,6 +146,16 @@ pub struct PageDone {
     pub restless: RoaringTreemap,
     /// The latest time of change.
     pub high: Option<Micros>,
+    /// To be dropped.
+    pub spent: Option<Spent>,
+}
+
+/// What was worked on. To free it costs as much as one of the tables, and the store's thread is what a load waits for: it is
+/// freed by whoever waits.
+pub struct Spent {
+    _cuts: Vec<Cut>,
+    _entries: Vec<Entry>,
+    _new: Vec<(usize, Newborn)>,
 }
 
 impl PageDone {
@@ -139,6 +184,7 @@ impl PageJob {
                 let start = cut.page.records.get(at).map(|range| range.start);
                 start.is_some_and(|start| cut.page.cut_down.contains(&start))
             };
+            let unheard = std::mem::take(&mut cut.unheard);
             let records = ids.zip(&cut.fingerprints).zip(strangers).enumerate();
             entries.extend(records.map(|(at, ((remote_id, fingerprint), stranger))| Entry {
                 page,
@@ -147,12 +193,15 @@ impl PageJob {
                 remote_id,
                 fingerprint: *fingerprint,
                 known: None,
+                unheard: unheard.get(at).copied().unwrap_or_default(),
                 stranger,
             }));
         }
-        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.remote_id.as_deref().ok()).collect();
+        let in_question = |entry: &Entry| !entry.unheard && entry.remote_id.is_ok();
+        let asked = entries.iter().filter(|entry| in_question(entry));
+        let ids: Vec<&str> = asked.filter_map(|entry| entry.remote_id.as_deref().ok()).collect();
         let mut known = view.known(self.pass.binding_key(self.binding), &ids)?.into_iter();
-        for entry in entries.iter_mut().filter(|entry| entry.remote_id.is_ok()) {
+        for entry in entries.iter_mut().filter(|entry| in_question(entry)) {
             entry.known = known.next().flatten();
         }
         Ok(entries)
@@ -160,20 +209,20 @@ impl PageJob {
 
     /// Looks up and writes.
     pub fn write(mut self, tx: &mut dyn Tx) -> Result<PageDone, StoreError> {
-        let mut known = self.known(tx)?;
-        self.write_known(tx, &mut known)
+        let known = self.known(tx)?;
+        self.write_known(tx, known)
     }
 
     /// Inserts or stages what is new or changed, and sets the checkpoint.
-    pub fn write_known(self, tx: &mut dyn Tx, entries: &mut [Entry]) -> Result<PageDone, StoreError> {
+    pub fn write_known(mut self, tx: &mut dyn Tx, mut entries: Vec<Entry>) -> Result<PageDone, StoreError> {
         let mut done = PageDone { high: self.high, ..PageDone::default() };
-        done.unchanged(entries);
+        done.unchanged(&entries);
         if self.waiting {
             for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
                 self.is_as_it_was(tx, known.link)?;
             }
         }
-        let twice = self.eager && is_listed_twice(entries);
+        let twice = self.eager && is_listed_twice(&entries);
         let lost = if self.eager && !self.alone {
             LostCreates::of(tx, &self.pass, self.binding)?
         } else {
@@ -182,8 +231,8 @@ impl PageJob {
         let mut new = Vec::new();
         for at in 0..entries.len() {
             if twice {
-                self.insert(tx, entries, &std::mem::take(&mut new), &mut done)?;
-                self.know_again(tx, entries, at)?;
+                self.insert(tx, &entries, &std::mem::take(&mut new), &mut done)?;
+                self.know_again(tx, &mut entries, at)?;
             }
             let Some(entry) = entries.get_mut(at) else { continue };
             let link = entry.known.map(|known| known.link);
@@ -201,8 +250,8 @@ impl PageJob {
                 new.push((at, newborn));
             }
         }
-        self.insert(tx, entries, &new, &mut done)?;
-        if let Some(mut cursor) = self.cursor {
+        self.insert(tx, &entries, &new, &mut done)?;
+        if let Some(mut cursor) = self.cursor.take() {
             if let Some(scan) = &mut cursor.scan {
                 scan.high = done.high;
             }
@@ -210,6 +259,7 @@ impl PageJob {
                 tx.set_cursor(self.pass.binding_key(self.binding), &cursor.save())?;
             }
         }
+        done.spent = Some(Spent { _cuts: self.cuts, _entries: entries, _new: new });
         Ok(done)
     }
 
@@ -334,11 +384,8 @@ impl PageJob {
             }
             staged.record = Some(link.record);
         } else if self.eager {
-            let contact = match stranger {
-                Stranger::Ready(newborn) if self.alone => Contact::New(newborn),
-                stranger => contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger, (lost, &[]))?,
-            };
-            match contact {
+            let company = Company { lost, left_out: &[], alone: self.alone };
+            match contact::meet(tx, &self.pass, self.binding, &staged, raw, stranger, company)? {
                 Contact::New(newborn) => return Ok(Some(newborn)),
                 Contact::Ignored => return Ok(None),
                 // Whose it is is settled at the barrier, where all that may be the same record are known.
@@ -375,6 +422,9 @@ impl PageJob {
 
 /// Pages shift while they are read, so a record may stand on two of them.
 fn is_listed_twice(entries: &[Entry]) -> bool {
+    if entries.iter().all(|entry| entry.unheard || entry.known.is_some()) {
+        return false;
+    }
     let mut names = HashSet::with_capacity(entries.len());
     let strangers = entries.iter().filter(|entry| entry.known.is_none());
     strangers.filter_map(|entry| entry.remote_id.as_deref().ok()).any(|name| !names.insert(name))

@@ -14,13 +14,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
 use crate::rules::{Incremental, Read as ReadRules};
-use crate::store::{self, Micros, QuarantineFilter, Store, StoreError};
+use crate::store::{self, BindingKey, Micros, QuarantineFilter, Store, StoreError, View};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 
 use super::contact::LostCreates;
 use super::context::{Pass, remote_subject};
 use super::cursor::{Cursor, Scan};
-use super::page::{Cut, PageDone, PageJob};
+use super::page::{Cut, Heard, PageDone, PageJob};
 use super::report::{Progress, Step, UpstreamReport};
 
 /// Staged rows looked at in one statement.
@@ -67,6 +67,8 @@ struct Puller<'a> {
     eager: bool,
     /// There is nobody here yet whom a stranger could be.
     alone: bool,
+    /// The ids that were listed so far, where nothing was linked before.
+    heard: Option<Heard>,
     cursor: Cursor,
     high: Option<Micros>,
     mark: Option<String>,
@@ -92,6 +94,16 @@ pub async fn any_first(store: &dyn Store, pass: &Arc<Pass>) -> Result<bool, Stor
         Ok(false)
     })
     .await
+}
+
+/// Whether no remote record of a binding was ever tied to anything.
+fn is_unheard_of(view: &dyn View, binding: BindingKey) -> Result<bool, StoreError> {
+    for state in [LinkState::Live, LinkState::Deleted, LinkState::Detached, LinkState::OutOfScope] {
+        if view.links_up_to(binding, state, 1)? > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// How a binding is read, and a hash that names this way of reading.
@@ -124,18 +136,16 @@ pub async fn pull(
     };
     let Some((read, way)) = way(pass, binding) else { return Ok(out) };
     let key = pass.binding_key(binding);
-    let (text, links, waiting) = store::read(store, move |view| {
-        Ok((view.cursor(key)?, view.link_count(key, LinkState::Live)?, view.staged_count(key)? > 0))
-    })
-    .await?;
+    let (text, waiting) = store::read(store, move |view| Ok((view.cursor(key)?, view.staged_count(key)? > 0))).await?;
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
     let eager = cursor.full_at.is_none() && !pass.planning;
     let asking = Arc::clone(pass);
-    let nobody = move |view: &dyn store::View| {
-        Ok(view.row_count(&asking.collection)? == 0 && LostCreates::of(view, &asking, binding)?.is_empty())
+    let nobody = move |view: &dyn View| {
+        Ok(view.rows_up_to(&asking.collection, 1)? == 0 && LostCreates::of(view, &asking, binding)?.is_empty())
     };
     let alone = eager && store::read(store, nobody).await?;
+    let unheard_of = alone && store::read(store, move |view| is_unheard_of(view, key)).await?;
     let mut puller = Puller {
         store,
         pass,
@@ -143,6 +153,7 @@ pub async fn pull(
         waiting,
         eager,
         alone,
+        heard: unheard_of.then(Heard::nothing),
         cursor,
         high: None,
         mark: None,
@@ -155,7 +166,7 @@ pub async fn pull(
     if alone {
         store::write(store, |tx| tx.set_bulk(true)).await?;
     }
-    puller.run(client, read, full, links, progress).await?;
+    puller.run(client, read, full, progress).await?;
     if alone {
         store::write(store, |tx| tx.set_bulk(false)).await?;
     }
@@ -168,18 +179,17 @@ impl Puller<'_> {
         client: &Arc<Client>,
         read: &ReadRules,
         full: bool,
-        links: u64,
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
         self.out.gap = self.cursor.is_behind(read.horizon, self.pass.now);
         let (query, complete) = self.cursor.query(&read.incremental, full || self.out.gap, self.pass.now);
-        match self.list(client, query.clone(), complete, links, progress).await? {
+        match self.list(client, query.clone(), complete, progress).await? {
             // What came to the pages that were read before the interruption has not been seen: nothing may be decided (or
             // made there) without it. So the binding is read once more, from where its rules allow it to begin.
             None if query.resume.is_some() => {
                 self.begin_again();
                 let (query, complete) = self.cursor.query(&read.incremental, false, self.pass.now);
-                if let Some(failure) = self.list(client, query, complete, links, progress).await? {
+                if let Some(failure) = self.list(client, query, complete, progress).await? {
                     self.block(&failure);
                 }
                 Ok(())
@@ -189,7 +199,7 @@ impl Puller<'_> {
             // or re-based listing leaves out proves nothing.
             Some(failure) if failure.kind == FailureKind::CursorExpired && query != ListQuery::default() => {
                 self.begin_again();
-                match self.list(client, ListQuery::default(), true, links, progress).await? {
+                match self.list(client, ListQuery::default(), true, progress).await? {
                     None => self.out.complete = false,
                     Some(failure) => self.block(&failure),
                 }
@@ -222,7 +232,6 @@ impl Puller<'_> {
         client: &Arc<Client>,
         query: ListQuery,
         complete: bool,
-        links: u64,
         progress: &dyn Progress,
     ) -> Result<Option<Failure>, StoreError> {
         let resumed = query.resume.is_some();
@@ -256,7 +265,7 @@ impl Puller<'_> {
         // Cutting and mapping the next pages costs this thread what the store's thread spends on these.
         let end = {
             let mut fetch = std::pin::pin!(fetch);
-            let mut work = std::pin::pin!(self.work(take, complete, resumed, first_load, links, progress));
+            let mut work = std::pin::pin!(self.work(take, complete, resumed, first_load, progress));
             tokio::select! {
                 biased;
                 end = &mut work => end,
@@ -270,6 +279,11 @@ impl Puller<'_> {
         }
     }
 
+    async fn links(&self) -> Result<u64, StoreError> {
+        let key = self.pass.binding_key(self.binding);
+        store::read(self.store, move |view| view.link_count(key, LinkState::Live)).await
+    }
+
     /// Works on pages as they come, those that wait together.
     async fn work(
         &mut self,
@@ -277,10 +291,11 @@ impl Puller<'_> {
         complete: bool,
         resumed: bool,
         first_load: bool,
-        links: u64,
         progress: &dyn Progress,
     ) -> Result<End, StoreError> {
         let mut first = !resumed;
+        // To count them reads all of them; a complete listing reads them anyway.
+        let links = if complete { self.links().await? } else { 0 };
         while let Some(fetched) = pages.recv().await {
             let mut together = Vec::new();
             let mut failed = None;
@@ -307,7 +322,7 @@ impl Puller<'_> {
             }
             if together.iter().any(|cut| cut.page.not_modified) {
                 "not_modified".clone_into(&mut self.out.report.read);
-                self.out.report.unchanged += links;
+                self.out.report.unchanged += self.links().await?;
                 return Ok(End::NotModified);
             }
             if !together.is_empty() {
@@ -330,7 +345,12 @@ impl Puller<'_> {
 
     /// Works on pages: what is known and unchanged costs a lookup; the rest is staged (or inserted, on first contact) in
     /// one transaction with the checkpoint.
-    async fn pages(&mut self, cuts: Vec<Cut>, complete: bool, first_load: bool) -> Result<(), StoreError> {
+    async fn pages(&mut self, mut cuts: Vec<Cut>, complete: bool, first_load: bool) -> Result<(), StoreError> {
+        if let Some(heard) = &mut self.heard {
+            for cut in &mut cuts {
+                cut.hear(heard);
+            }
+        }
         let mut job = PageJob {
             pass: Arc::clone(self.pass),
             binding: self.binding,
@@ -361,9 +381,9 @@ impl Puller<'_> {
                 Ok((job, (known, changed)))
             })
             .await?;
-            let (mut known, changed) = change;
+            let (known, changed) = change;
             if changed {
-                store::write_relaxed(self.store, move |tx| job.write_known(tx, &mut known)).await?
+                store::write_relaxed(self.store, move |tx| job.write_known(tx, known)).await?
             } else {
                 let mut done = PageDone::default();
                 done.unchanged(&known);

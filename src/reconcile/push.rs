@@ -21,6 +21,7 @@ use super::hindered;
 use super::observe;
 use super::report::{Progress, Step, UpstreamReport};
 use super::settle;
+use super::singles::{self, Way};
 
 /// Intents loaded at once: the bound of memory in this phase.
 const CHUNK: usize = 1000;
@@ -247,28 +248,16 @@ impl Pusher<'_> {
     }
 
     async fn send_singles(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {
-        if self.stopped {
+        if self.stopped || ready.is_empty() {
             return Ok(());
         }
-        let (store, client, rules, pass, binding) =
-            (self.store, self.client, Arc::clone(&self.rules), self.pass, self.binding);
-        let (rules, stop) = (&rules, &AtomicBool::new(false));
-        let mut sent = stream::iter(ready)
-            .map(|ready| async move {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(Vec::new());
-                }
-                mark_sent(store, pass, vec![ready.intent.key.clone()]).await?;
-                let written = upstream::write_one(client, rules, &ready.request).await;
-                let written = settle::read_back(client, rules, &ready, written).await;
-                settle::settle(store, pass, binding, vec![(ready, written)]).await
-            })
-            .buffer_unordered(rules.upstream.concurrency.max(1));
-        while let Some(outcomes) = sent.next().await {
-            self.account(outcomes?);
-            stop.store(self.stopped, Ordering::Relaxed);
-        }
-        Ok(())
+        let rules = Arc::clone(&self.rules);
+        let way = Way { store: self.store, client: self.client, rules: &rules, pass: self.pass, binding: self.binding };
+        singles::send(way, ready, |outcomes| {
+            self.account(outcomes);
+            self.stopped
+        })
+        .await
     }
 
     fn account(&mut self, outcomes: Vec<settle::Outcome>) {
@@ -312,6 +301,18 @@ impl Pusher<'_> {
             total: self.total.max(self.report.planned.total()),
         });
     }
+}
+
+/// These were marked, and not one byte of them was sent.
+pub async fn mark_unsent(store: &dyn Store, keys: Vec<String>) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    store::write_small(store, move |tx| {
+        keys.iter()
+            .try_for_each(|key| tx.set_intent(key, &IntentUpdate { state: "prepared", ..IntentUpdate::default() }))
+    })
+    .await
 }
 
 /// From here on the outcome counts as unknown until evidence says otherwise.

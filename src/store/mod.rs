@@ -128,6 +128,8 @@ pub trait View {
     fn links_of(&self, record: &RecordId) -> Result<Vec<LinkRow>, StoreError>;
     /// Links of a binding in a state.
     fn link_count(&self, binding: BindingKey, state: crate::merge::LinkState) -> Result<u64, StoreError>;
+    /// The same, counted no further than `most`: what is asked is only whether there are so many.
+    fn links_up_to(&self, binding: BindingKey, state: crate::merge::LinkState, most: u64) -> Result<u64, StoreError>;
     /// Live links of a binding with remote ids greater than `after`, in remote id order, narrow.
     fn live_links(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<(String, LinkId)>, StoreError>;
     /// Links of a binding, live or out of scope, that were made under a mapping other than `mapping`, by link id greater
@@ -145,6 +147,8 @@ pub trait View {
     fn row(&self, collection: &Collection, record: &RecordId) -> Result<Option<Vec<Slot>>, StoreError>;
     /// The number of rows.
     fn row_count(&self, collection: &Collection) -> Result<u64, StoreError>;
+    /// The same, counted no further than `most`.
+    fn rows_up_to(&self, collection: &Collection, most: u64) -> Result<u64, StoreError>;
     /// Records whose `field`, a ref, points to a record; in record order.
     fn referring(
         &self,
@@ -193,6 +197,8 @@ pub trait View {
     fn staged_count(&self, binding: BindingKey) -> Result<u64, StoreError>;
     /// Records that need a decision: dirty, staged, with a resolution waiting or an intent outstanding; distinct, ordered, greater than `after`.
     fn candidates(&self, collection: CollectionKey, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError>;
+    /// No more records than this need a decision, those that are staged and belong to no record yet included.
+    fn candidates_at_most(&self, collection: CollectionKey) -> Result<u64, StoreError>;
 
     // -- state of the engine --
     /// The registered key of a collection, `None` before its first pass.

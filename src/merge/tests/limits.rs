@@ -2,7 +2,7 @@
 //!
 //! Must not know: how tallies come about, but for one plan.
 
-use crate::merge::guard::{Counts, Tally, check};
+use crate::merge::guard::{Counts, Tally, check, count_up_to};
 use crate::merge::testkit::*;
 use crate::merge::*;
 use crate::rules::{Collection, Limit, OnRemoteDelete};
@@ -63,6 +63,29 @@ fn creates_and_updates_are_limited_only_where_the_rules_say_so() {
     let initial = Tally::new(Counts::default(), vec![Counts { total: 0, ..counts() }]);
     collection.limits.create = Some(Limit::Share(0.1));
     assert_eq!(check(&collection, &initial), [], "a share of nothing is no limit");
+}
+
+#[test]
+fn what_is_not_counted_changes_no_word_of_a_guard() {
+    let limits =
+        [None, Some(Limit::Count(0)), Some(Limit::Count(3)), Some(Limit::Share(0.0)), Some(Limit::Share(0.07))];
+    let mut collection = collection(vec![text("f")], &["crm"]);
+    for (delete, other) in limits.iter().flat_map(|delete| limits.iter().map(move |other| (*delete, *other))) {
+        (collection.limits.delete, collection.limits.update, collection.limits.create) = (delete, other, other);
+        for (changes, total) in (0..8).flat_map(|changes| (0..200).map(move |total| (changes, total))) {
+            let words = |total: u64| {
+                let counts =
+                    |all| Counts { total, vanished: all, creates: all, updates: all, deletes: all, listed: None };
+                (0..=changes)
+                    .map(|all| check(&collection, &Tally::new(counts(all), vec![counts(all)])))
+                    .collect::<Vec<_>>()
+            };
+            let counted = total.min(count_up_to(&collection, changes));
+            assert_eq!(words(counted), words(total), "{changes} of {total}, {:?}", collection.limits);
+        }
+    }
+    (collection.limits.delete, collection.limits.update, collection.limits.create) = (None, None, None);
+    assert!(count_up_to(&collection, 100) < 3000, "the cost follows the changes");
 }
 
 #[test]

@@ -95,6 +95,9 @@ pub(in crate::store) fn live_links_and_links_under_other_mappings_are_paged(on: 
     let under = on.read(move |view| view.links_not_under(binding, new, last, 9));
     assert_eq!(under.iter().map(|row| row.remote_id.as_str()).collect::<Vec<_>>(), ["d"]);
     assert_eq!(on.read(move |view| view.link_count(binding, LinkState::Detached)), 1);
+    for (most, counted) in [(0, 0), (3, 3), (4, 4), (5, 4), (u64::MAX, 4)] {
+        assert_eq!(on.read(move |view| view.links_up_to(binding, LinkState::Live, most)), counted, "up to {most}");
+    }
 }
 
 pub(in crate::store) fn keys_are_registered_once(on: &Fixture) {

@@ -83,6 +83,9 @@ pub(in crate::store) fn rows_are_updated_deleted_and_counted(on: &Fixture) {
     })
     .expect("written");
     assert_eq!(on.read(|view| view.row_count(&contacts())), 2);
+    for (most, counted) in [(0, 0), (1, 1), (2, 2), (3, 2), (u64::MAX, 2)] {
+        assert_eq!(on.read(move |view| view.rows_up_to(&contacts(), most)), counted, "up to {most}");
+    }
     assert_eq!(rows_left(on, ["a", "b", "c"]), ["a", "b"]);
     assert_eq!(on.read(|view| view.row(&contacts(), &id("b"))), Some(said(&[text("b@x.io"), text("020")])));
     let lost = on.write(|tx| tx.update_row(&contacts(), &id("c"), &[(1, text("1"))]));

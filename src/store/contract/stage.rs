@@ -97,4 +97,6 @@ pub(in crate::store) fn candidates_are_distinct_ordered_and_paged(on: &Fixture) 
     let all = on.read(move |view| view.candidates(key, "", 99));
     assert_eq!(all, ["r1", "r2", "r3", "r4", "r5"].map(id));
     assert_eq!(on.read(move |view| view.candidates(key, "r2", 2)), ["r3", "r4"].map(id));
+    // One of them twice, and a stranger that may become one.
+    assert_eq!(on.read(move |view| view.candidates_at_most(key)), 7);
 }

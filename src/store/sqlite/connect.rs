@@ -22,8 +22,8 @@ const WRITER_CACHE: i64 = -16 * 1024;
 const READER_CACHE: i64 = -4 * 1024;
 /// The WAL is cut back to this after a checkpoint.
 pub(super) const WAL_BYTES_MAX: i64 = 64 << 20;
-/// Pages in the WAL before a commit tries a checkpoint.
-const CHECKPOINT_PAGES: i64 = 2000;
+/// Pages in the WAL before a commit of the writer does the checkpoint itself.
+pub(super) const LOG_PAGES_MAX: i64 = 8000;
 /// Of new databases.
 const PAGE_BYTES: i64 = 8192;
 /// Files up to this size are checked at every open; larger ones after an unclean stop.
@@ -36,6 +36,8 @@ pub(super) enum Role {
     Writer,
     /// One of those that read.
     Reader,
+    /// The one that moves the log into the database.
+    Checkpointer,
 }
 
 /// Opens an existing file (or memory), sets it up and reads its header.
@@ -47,6 +49,7 @@ pub(super) fn connect(path: Option<&Path>, role: Role, place: &Place) -> Result<
     let access = match role {
         Role::Writer => Access::Write,
         Role::Reader => Access::Read,
+        Role::Checkpointer => Access::Checkpoint,
     };
     match (open(path, access, place.busy_ms), path) {
         (Err(Failure::Sql(error)), Some(path)) if role == Role::Reader && wants_to_write(&error) => {
@@ -83,6 +86,7 @@ fn wants_to_write(error: &rusqlite::Error) -> bool {
 enum Access {
     Write,
     Read,
+    Checkpoint,
     /// As one that nobody changes while it is open.
     Unchanging,
 }
@@ -91,7 +95,7 @@ fn open(path: Option<&Path>, access: Access, busy_ms: u64) -> Res<Connection> {
     let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = match (path, access) {
         (None, _) => Connection::open_in_memory()?,
-        (Some(path), Access::Write) => {
+        (Some(path), Access::Write | Access::Checkpoint) => {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             Connection::open_with_flags(path, flags)?
         }
@@ -106,6 +110,8 @@ fn open(path: Option<&Path>, access: Access, busy_ms: u64) -> Res<Connection> {
     conn.busy_timeout(Duration::from_millis(busy_ms))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // Else SQLite plans a cached SELECT anew whenever another value is bound, which costs more than to run it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "foreign_keys", true)?;
@@ -124,9 +130,11 @@ fn open(path: Option<&Path>, access: Access, busy_ms: u64) -> Res<Connection> {
             }
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
-            conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
         }
-        Access::Read | Access::Unchanging => conn.pragma_update(None, "cache_size", READER_CACHE)?,
+        Access::Read | Access::Unchanging | Access::Checkpoint => {
+            conn.pragma_update(None, "cache_size", READER_CACHE)?;
+        }
     }
     Ok(conn)
 }

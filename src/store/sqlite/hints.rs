@@ -181,13 +181,16 @@ pub(super) fn index_match(db: &Db, collection: CollectionKey, record: &RecordId,
 
 pub(super) const INSERT_MATCH: &str = "INSERT INTO sync_match (collection, hash, record) VALUES (?1, ?2, ?3)";
 
-/// The index by hash is the one that is random: each page of an initial load would touch, log and copy nearly all of it.
-/// Where there is nothing to be found yet it is made in the end, from sorted hashes.
+/// The index by hash is the one that is random: each page of an initial load would touch, log and copy nearly all of it; and
+/// the one by record is asked only where match texts change. Where there is nothing to be found yet both are made in the
+/// end, sorted.
 pub(super) fn set_bulk(db: &Db, on: bool) -> Res<()> {
     if !on {
         db.exec("CREATE INDEX IF NOT EXISTS sync_match_hash ON sync_match (hash)", [])?;
+        db.exec("CREATE INDEX IF NOT EXISTS sync_match_record ON sync_match (record)", [])?;
     } else if db.one("SELECT 1 FROM sync_match LIMIT 1", [], |_row| Ok(()))?.is_none() {
         db.exec("DROP INDEX IF EXISTS sync_match_hash", [])?;
+        db.exec("DROP INDEX IF EXISTS sync_match_record", [])?;
     }
     Ok(())
 }
@@ -216,6 +219,20 @@ pub(super) const CANDIDATES: &str = "\
       WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) AND record > ?2 \
       AND state IN ('prepared', 'sent', 'unknown', 'parked') \
     ORDER BY record LIMIT ?3";
+
+const CANDIDATES_AT_MOST: &str = "\
+    SELECT (SELECT count(*) FROM sync_dirty WHERE collection = ?1) \
+    + (SELECT count(*) FROM sync_stage WHERE binding IN (SELECT binding FROM sync_binding WHERE collection = ?1)) \
+    + (SELECT count(*) FROM sync_conflict \
+      WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) \
+      AND closed_at IS NULL AND resolution IS NOT NULL) \
+    + (SELECT count(*) FROM sync_intent \
+      WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) \
+      AND state IN ('prepared', 'sent', 'unknown', 'parked'))";
+
+pub(super) fn candidates_at_most(db: &Db, collection: CollectionKey) -> Res<u64> {
+    db.count(CANDIDATES_AT_MOST, params![collection.0])
+}
 
 pub(super) fn candidates(db: &Db, collection: CollectionKey, after: &str, limit: usize) -> Res<Vec<RecordId>> {
     db.all(CANDIDATES, params![collection.0, after, bound(limit)], |row| row.get(0).map(RecordId))

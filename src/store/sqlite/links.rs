@@ -52,6 +52,11 @@ pub(super) fn link_count(db: &Db, binding: BindingKey, state: LinkState) -> Res<
     db.count(sql, params![binding.0, state_number(state)])
 }
 
+pub(super) fn links_up_to(db: &Db, binding: BindingKey, state: LinkState, most: u64) -> Res<u64> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM sync_remote WHERE binding = ?1 AND state = ?2 LIMIT ?3)";
+    db.count(sql, params![binding.0, state_number(state), i64::try_from(most).unwrap_or(i64::MAX)])
+}
+
 pub(super) fn live_links(db: &Db, binding: BindingKey, after: &str, limit: usize) -> Res<Vec<(String, LinkId)>> {
     db.all(
         "SELECT remote_id, link FROM sync_remote WHERE binding = ?1 AND remote_id > ?2 AND state = 0 \

@@ -3,6 +3,7 @@
 //! Must not know: HTTP, policies, when passes run.
 
 mod arrivals;
+mod checkpoint;
 mod clauses;
 mod columns;
 mod connect;

@@ -64,6 +64,11 @@ pub(super) fn row_count(db: &Db, collection: &Collection) -> Res<u64> {
     db.count(&text.count, [])
 }
 
+pub(super) fn rows_up_to(db: &Db, collection: &Collection, most: u64) -> Res<u64> {
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT ?1)", quoted(&collection.name));
+    db.count(&sql, params![i64::try_from(most).unwrap_or(i64::MAX)])
+}
+
 pub(super) fn insert_row(db: &Db, collection: &Collection, record: &RecordId, values: &[Value]) -> Res<()> {
     if values.len() != collection.fields.len() {
         let reason = format!("{} values for {} fields", values.len(), collection.fields.len());

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::store::{ReadJob, Store, StoreError, WriteJob};
 
+use super::checkpoint::Checkpointer;
 use super::db::Db;
 use super::epoch::{self, Mirror};
 use super::fault::ends_store;
@@ -28,7 +29,7 @@ const GROUP_MAX: usize = 256;
 
 type Reply = oneshot::Sender<Result<(), StoreError>>;
 /// Why the store has ended, once it has: what every later job is told.
-type Dead = Arc<OnceLock<StoreError>>;
+pub(super) type Dead = Arc<OnceLock<StoreError>>;
 type Queue = mpsc::Sender<(Job, Reply)>;
 
 enum Job {
@@ -86,6 +87,7 @@ impl Disk {
 struct Worker {
     db: Db,
     disk: Option<Disk>,
+    checkpointer: Option<Checkpointer>,
     identity: Option<Identity>,
     dead: Dead,
 }
@@ -115,7 +117,11 @@ impl Threads {
         };
         if let Some((db, disk)) = writer {
             let (give, take) = mpsc::channel(QUEUE_MAX);
-            let worker = Worker { db, disk, identity: identity.cloned(), dead: Arc::clone(&dead) };
+            let checkpointer = match &disk {
+                Some(disk) => Some(Checkpointer::start(&disk.database, &db.place, &dead)?),
+                None => None,
+            };
+            let worker = Worker { db, disk, checkpointer, identity: identity.cloned(), dead: Arc::clone(&dead) };
             let run = move || worker.write_until_closed(take);
             let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(run);
             *threads.writer.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -129,7 +135,8 @@ impl Threads {
             let (give, take) = mpsc::channel(QUEUE_MAX);
             let take = Arc::new(Mutex::new(take));
             for db in readers {
-                let worker = Worker { db, disk: None, identity: identity.cloned(), dead: Arc::clone(&dead) };
+                let worker =
+                    Worker { db, disk: None, checkpointer: None, identity: identity.cloned(), dead: Arc::clone(&dead) };
                 let take = Arc::clone(&take);
                 let run = move || worker.read_until_closed(&take);
                 let handle = std::thread::Builder::new().name("store-reader".to_owned()).spawn(run);
@@ -243,6 +250,7 @@ impl Worker {
                 next = queue.blocking_recv();
             }
         }
+        self.checkpointer.take();
         if self.dead.get().is_some() {
             return;
         }
@@ -378,6 +386,9 @@ impl Worker {
                 mirror.set(sequence);
             }
             disk.watch_log(&self.db);
+        }
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.wake();
         }
         Ok(())
     }

@@ -32,6 +32,10 @@ impl View for Db {
         self.reading(links::link_count(self, binding, state))
     }
 
+    fn links_up_to(&self, binding: BindingKey, state: LinkState, most: u64) -> Result<u64, StoreError> {
+        self.reading(links::links_up_to(self, binding, state, most))
+    }
+
     fn live_links(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<(String, LinkId)>, StoreError> {
         self.reading(links::live_links(self, binding, after, limit))
     }
@@ -52,6 +56,10 @@ impl View for Db {
 
     fn row_count(&self, collection: &Collection) -> Result<u64, StoreError> {
         self.reading(rows::row_count(self, collection))
+    }
+
+    fn rows_up_to(&self, collection: &Collection, most: u64) -> Result<u64, StoreError> {
+        self.reading(rows::rows_up_to(self, collection, most))
     }
 
     fn referring(
@@ -125,6 +133,10 @@ impl View for Db {
 
     fn candidates(&self, collection: CollectionKey, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError> {
         self.reading(hints::candidates(self, collection, after, limit))
+    }
+
+    fn candidates_at_most(&self, collection: CollectionKey) -> Result<u64, StoreError> {
+        self.reading(hints::candidates_at_most(self, collection))
     }
 
     fn collection_key(&self, name: &str) -> Result<Option<CollectionKey>, StoreError> {

@@ -13,6 +13,7 @@ use crate::store::{Mode, OpenOptions, SqliteStore, StoreError};
 
 mod faults;
 mod hints;
+mod log;
 mod migrations;
 mod shapes;
 mod timing;
