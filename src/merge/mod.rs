@@ -19,6 +19,7 @@ mod voice;
 mod evidence;
 pub mod guard;
 mod identity;
+mod intent;
 mod settle;
 
 #[cfg(test)]
@@ -31,5 +32,6 @@ pub use evidence::{Found, Verdict, holds, judge_unknown};
 pub use facts::*;
 pub use first::{First, first_contact, is_plain};
 pub use identity::{Identity, match_identity, match_key_texts};
+pub use intent::{Answer, Ask, IntentState, accept, after, ask_of_create, is_echo, never_happened, renew};
 pub use plan::*;
-pub use settle::{rebase, settle};
+pub use settle::{Settled, rebase, settle};
