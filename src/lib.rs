@@ -95,3 +95,7 @@ mod telemetry;
 
 pub mod sandbox;
 mod sim;
+
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -28,5 +28,8 @@ mod push;
 mod settle;
 mod unknown;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;

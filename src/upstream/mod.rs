@@ -48,5 +48,7 @@ pub use secrets::{Filled, Holes, Secrets};
 pub use transport::{Outgoing, Response, Transport, TransportError};
 pub use write::{is_as_expected, write_one};
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
