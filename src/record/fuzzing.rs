@@ -57,8 +57,7 @@ pub fn check_instants(left: &[u8], right: &[u8]) {
         let instant = |bytes: &[u8]| read(&token(bytes)?);
         let (Some(one), Some(two)) = (instant(left), instant(right)) else { continue };
         let Some((kept_one, kept_two)) = read(&format.write(one)).zip(read(&format.write(two))) else {
-            assert!(false, "{format:?} cannot read what it wrote of {one} or {two}");
-            return;
+            unreachable!("{format:?} cannot read what it wrote of {one} or {two}");
         };
         assert_eq!(read(&format.write(kept_one)), Some(kept_one), "{format:?} does not come to rest");
         assert!((one - kept_one).abs() < chrono::TimeDelta::seconds(1), "{format:?}: {one} became {kept_one}");

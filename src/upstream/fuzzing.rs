@@ -103,7 +103,7 @@ pub fn check_split(data: &[u8]) {
                 assert_eq!(there.as_ref(), path.get(&json), "{path}");
             }
         }
-        (Ok(split), other) => assert!(false, "{split:?} out of {other:?}"),
+        (Ok(split), other) => unreachable!("{split:?} out of {other:?}"),
         (Err(error), other) => assert!(!matches!(other, Some(Json::Array(_))), "{error} at {other:?}"),
     }
 }

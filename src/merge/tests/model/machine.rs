@@ -423,7 +423,7 @@ impl World {
     }
 
     /// As `reconcile::settle` does it: the base advances with the answer, what was staged before is older than it.
-    fn done(&self, state: &mut State, at: usize, only: Option<Vec<usize>>, now: (Word, u8), repeated: bool) {
+    fn done(&self, state: &mut State, at: usize, only: Option<&[usize]>, now: (Word, u8), repeated: bool) {
         let side = &mut state.sides[at];
         let Some(intent) = side.intent.clone() else { return };
         answered(side, Answer::Done);
@@ -461,7 +461,7 @@ impl World {
         let expected = intent.expected.map(|version| version.to_string());
         let verdict = judge_unknown(&self.collection, &op, &base, expected.as_deref(), &found);
         match (verdict.answer(), verdict) {
-            (Answer::Done, Verdict::Landed { fields }) => self.done(state, at, Some(fields), now, false),
+            (Answer::Done, Verdict::Landed { fields }) => self.done(state, at, Some(&fields), now, false),
             (Answer::Overtaken, _) => overtaken(state, at, now),
             (answer, _) => answered(side, answer),
         }
@@ -507,7 +507,7 @@ impl World {
     fn decide(&self, state: &mut State) -> usize {
         let facts = self.facts(state);
         let plan = decide(&self.collection, &facts);
-        self.judge_plan(state, &facts, &plan);
+        judge_plan(state, &facts, &plan);
         let mut changed = 0;
         if let LocalChange::Update(values) = &plan.local {
             state.row = word(&values[0].1);
@@ -559,32 +559,6 @@ impl World {
         changed
     }
 
-    /// I3 and I5, asked of one plan: whatever a side newly says is in the hub, in what the hub's author saw, or a loser.
-    fn judge_plan(&self, state: &mut State, facts: &Facts, plan: &RecordPlan) {
-        for decision in &plan.decisions {
-            for loser in &decision.losers {
-                // What the loser's author saw was superseded by it, and needs no entry of its own.
-                state.losers |= lineage(state, word(&loser.values[0]));
-            }
-        }
-        let after = match &plan.local {
-            LocalChange::Update(values) => word(&values[0].1),
-            LocalChange::None | LocalChange::Insert(_) | LocalChange::Delete => state.row,
-        };
-        let told = lineage(state, after) | state.losers;
-        let seen = facts.spokes.iter().filter(|spoke| spoke.blocked.is_none()).filter_map(|spoke| match &spoke.seen {
-            Seen::Record(observation) => observation.slots[0].value().map(word),
-            Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) => None,
-        });
-        if seen.chain([state.row]).any(|word| told & 1 << plain(word) == 0) {
-            state.broken |= LOST_UPDATE;
-        }
-        let deletes = plan.writes.iter().any(|write| write.op == WriteOp::Delete);
-        if deletes || plan.local == LocalChange::Delete || plan.links.iter().any(|(_, life)| *life != LinkState::Live) {
-            state.broken |= PHANTOM_DELETE;
-        }
-    }
-
     /// A whole pass without edits and faults; the number of writes and local changes.
     fn quiet_pass(&self, state: &mut State) -> usize {
         let mut changes = 0;
@@ -618,11 +592,6 @@ impl World {
         state.phase = Phase::Idle;
         state.sides.iter_mut().for_each(|side| side.read = Read::No);
         changes
-    }
-
-    /// I17: no remote record is written more often than edits and faults give reason to, by `more` at most.
-    pub fn is_bounded(&self, state: &State, more: u8) -> bool {
-        state.sides.iter().all(|side| side.record.is_none_or(|(_, version)| version <= VERSIONS_MAX + more))
     }
 
     /// I1 and I2: from here, without edits and faults, three passes bring all sides together, and the next does nothing.
@@ -668,4 +637,35 @@ fn overtaken(state: &mut State, at: usize, now: (Word, u8)) {
     answered(&mut state.sides[at], Answer::Overtaken);
     state.sides[at].staged = Some(now);
     state.again = true;
+}
+
+/// I3 and I5, asked of one plan: whatever a side newly says is in the hub, in what the hub's author saw, or a loser.
+fn judge_plan(state: &mut State, facts: &Facts, plan: &RecordPlan) {
+    for decision in &plan.decisions {
+        for loser in &decision.losers {
+            // What the loser's author saw was superseded by it, and needs no entry of its own.
+            state.losers |= lineage(state, word(&loser.values[0]));
+        }
+    }
+    let after = match &plan.local {
+        LocalChange::Update(values) => word(&values[0].1),
+        LocalChange::None | LocalChange::Insert(_) | LocalChange::Delete => state.row,
+    };
+    let told = lineage(state, after) | state.losers;
+    let seen = facts.spokes.iter().filter(|spoke| spoke.blocked.is_none()).filter_map(|spoke| match &spoke.seen {
+        Seen::Record(observation) => observation.slots[0].value().map(word),
+        Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) => None,
+    });
+    if seen.chain([state.row]).any(|word| told & 1 << plain(word) == 0) {
+        state.broken |= LOST_UPDATE;
+    }
+    let deletes = plan.writes.iter().any(|write| write.op == WriteOp::Delete);
+    if deletes || plan.local == LocalChange::Delete || plan.links.iter().any(|(_, life)| *life != LinkState::Live) {
+        state.broken |= PHANTOM_DELETE;
+    }
+}
+
+/// I17: no remote record is written more often than edits and faults give reason to, by `more` at most.
+pub fn is_bounded(state: &State, more: u8) -> bool {
+    state.sides.iter().all(|side| side.record.is_none_or(|(_, version)| version <= VERSIONS_MAX + more))
 }
