@@ -3,6 +3,7 @@
 //! Must not know: how a step is taken.
 
 mod machine;
+mod passes;
 
 use std::time::Duration;
 
@@ -10,9 +11,8 @@ use stateright::{Checker, Model, Property};
 
 use crate::rules::{Idempotency, Policy};
 
-use machine::{
-    Action, BLIND_OVERWRITE, LOST_UPDATE, PHANTOM_DELETE, SECOND_CREATE, State, UNTRUE_BASE, World, is_bounded,
-};
+use machine::{Action, BLIND_OVERWRITE, LOST_UPDATE, PHANTOM_DELETE, SECOND_CREATE, State, UNTRUE_BASE, World};
+use passes::is_bounded;
 
 impl Model for World {
     type State = State;
