@@ -158,7 +158,8 @@ impl World {
 /// I3 and I5, asked of one plan: whatever a side newly says is in the hub, in what the hub's author saw, or a loser.
 fn judge_plan(state: &mut State, facts: &Facts, plan: &RecordPlan) {
     for decision in &plan.decisions {
-        for loser in &decision.losers {
+        // A side that deleted carries no values; that it exists is a phantom delete, and told below.
+        for loser in decision.losers.iter().filter(|loser| !loser.values.is_empty()) {
             // What the loser's author saw was superseded by it, and needs no entry of its own.
             state.losers |= lineage(state, word(&loser.values[0]));
         }
