@@ -100,3 +100,7 @@ mod telemetry;
 
 pub mod sandbox;
 mod sim;
+
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;

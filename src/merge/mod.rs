@@ -22,6 +22,7 @@ mod evidence;
 mod floor;
 pub mod guard;
 mod identity;
+mod intent;
 mod settle;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use facts::*;
 pub use first::{First, first_contact, is_plain};
 pub use floor::{Age, Sighting, judge_age};
 pub use identity::{Identity, match_identity, match_key_texts};
+pub use intent::{Answer, Ask, IntentState, accept, after, ask_of_create, is_echo, never_happened, renew};
 pub use oscillation::{Turn, ring};
 pub use plan::*;
-pub use settle::{rebase, settle};
+pub use settle::{Settled, rebase, settle};

@@ -7,18 +7,18 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
 
 use crate::merge::drift::{self, Drift};
 use crate::merge::guard::{self, Tally};
-use crate::merge::{self, Evidence, Halt, Hub, LocalChange, RecordPlan, Seen};
-use crate::record::{FieldType, RecordId, Slot, Value, same_creation};
+use crate::merge::{self, Evidence, Halt, Hub, RecordPlan, Seen};
+use crate::record::{RecordId, Value, same_creation};
 use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Company, Contact, LostCreates, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::cycle;
+use super::digest::{Digest256, told_stably};
 use super::gather::{self, Barrier, Gathered};
 use super::merged;
 use super::observe;
@@ -120,74 +120,6 @@ fn rivals_of(pass: &Pass, at: usize, record: &RecordId, other: &str) -> String {
         "matches local record {record}, and so does {other} of {}: make their match keys differ, or merge them there",
         pass.upstream(at)
     )
-}
-
-/// A digest of records' plans, whatever order they come in: new records get random ids, which order them anew each time.
-#[derive(Default)]
-struct Digest256 {
-    lanes: [u64; 4],
-    count: u64,
-}
-
-impl Digest256 {
-    fn add(&mut self, text: &str) {
-        let hash = Sha256::digest(text.as_bytes());
-        for (lane, bytes) in self.lanes.iter_mut().zip(hash.chunks_exact(8)) {
-            let word = bytes.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
-            *lane = lane.wrapping_add(word);
-        }
-        self.count += 1;
-    }
-
-    fn text(&self) -> String {
-        let mut whole = Sha256::new();
-        whole.update(self.count.to_be_bytes());
-        for lane in self.lanes {
-            whole.update(lane.to_be_bytes());
-        }
-        hex(&whole.finalize())
-    }
-}
-
-/// A record's plan as an approval is bound to it. A record that this very transaction made goes by the remote record that
-/// it was made from: its own id is another one in the next pass, when the approved plan is made again.
-fn told_stably(view: &dyn View, pass: &Pass, found: &Gathered, plan: &RecordPlan) -> Result<String, StoreError> {
-    let mut text = format!("{} {:?} {:?}", found.record, plan.local, plan.writes);
-    let mut fresh = vec![found.record.clone()];
-    let refers_here = |ty: &FieldType| matches!(ty, FieldType::Ref { to } if *to == pass.collection.name);
-    for (at, field) in pass.collection.fields.iter().enumerate() {
-        if refers_here(&field.domain.ty) {
-            let row = view.row(&pass.collection, &found.record)?.unwrap_or_default();
-            let now = match &plan.local {
-                LocalChange::Update(values) => values.iter().find(|(field, _)| *field == at).map(|(_, value)| value),
-                LocalChange::None | LocalChange::Insert(_) | LocalChange::Delete => None,
-            };
-            for value in [row.get(at).and_then(Slot::value), now].into_iter().flatten() {
-                if let Value::Ref(id) = value {
-                    fresh.push(RecordId(id.clone()));
-                }
-            }
-        }
-    }
-    for record in fresh {
-        let links = view.links_of(&record)?;
-        let made = links.iter().find(|link| link.made.is_some_and(|made| made.pass == pass.id));
-        if let Some(link) = made {
-            let at = pass.position(link.binding).unwrap_or(usize::MAX);
-            text = text.replace(&record.0, &format!("{} {}", pass.upstream(at), link.remote_id));
-        }
-    }
-    Ok(text)
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }
 
 /// Stages the absence of these records. The caller rolls back what follows from it.

@@ -79,7 +79,7 @@ impl Cursor {
                 let since = match from {
                     SinceFrom::UpdatedAt => self.high.and_then(DateTime::from_timestamp_micros).map(|high| {
                         let back = Duration::from_std(*lookback).unwrap_or_default();
-                        text_of(&format.write(high - back))
+                        text_of(&format.write(high.checked_sub_signed(back).unwrap_or(high)))
                     }),
                     SinceFrom::Header(_) | SinceFrom::Body(_) => self.mark.clone(),
                 };

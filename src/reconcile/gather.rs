@@ -197,7 +197,9 @@ fn load_spoke(
     let unknown = found
         .intents
         .iter()
-        .find(|intent| intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "sent" | "unknown"))
+        .find(|intent| {
+            intent.binding == pass.binding_key(at) && merge::IntentState::OPEN.contains(&intent.state.as_str())
+        })
         .cloned();
     if let (Some(intent), None) = (&unknown, &blocked) {
         if is_answered(pass, found, at, intent, barrier) {

@@ -4,7 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::merge::{RecordPlan, Write, WriteOp};
+use crate::merge::{self, IntentState, RecordPlan, Write, WriteOp};
 use crate::record::{Json, RecordId, Value};
 use crate::rules::{Binding, Idempotency, Precondition};
 use crate::store::{IntentRow, QuarantineRow, StoreError, Tx, View};
@@ -12,9 +12,9 @@ use crate::upstream::SendOp;
 
 use super::apply::{self, Applied};
 use super::base;
-use super::commit::hex;
 use super::context::{Pass, local_subject};
 use super::cycle;
+use super::digest::hex;
 use super::gather::Gathered;
 use super::observe;
 use super::report::{Change, Counts};
@@ -34,7 +34,7 @@ pub fn intend(
             continue;
         }
         let waiting = found.intents.iter().find(|intent| {
-            intent.binding == pass.binding_key(at) && matches!(intent.state.as_str(), "prepared" | "parked")
+            intent.binding == pass.binding_key(at) && IntentState::SENDABLE.contains(&intent.state.as_str())
         });
         let write = plan.writes.iter().find(|write| write.binding == at);
         let blocked = plan.blocked.iter().filter(|one| one.binding == at);
@@ -49,20 +49,17 @@ pub fn intend(
             still::name(tx, pass, found, at, &still, applied)?;
             None
         };
-        match (waiting, wanted) {
-            (Some(old), Some(new)) if old.payload_hash == new.payload_hash => {}
-            (Some(old), new) => {
-                tx.drop_intent(&old.key)?;
-                if let Some(mut new) = new {
-                    // The wait is the upstream's, whatever is sent in the end.
-                    if old.state == "parked" && old.not_before.is_some() {
-                        (new.state, new.not_before, new.note) = (old.state.clone(), old.not_before, old.note.clone());
-                    }
-                    tx.put_intent(&new)?;
-                }
+        let hash = |intent: &IntentRow| intent.payload_hash.clone();
+        let renewal = merge::renew(waiting.map(hash).as_deref(), wanted.as_ref().map(hash).as_deref());
+        if let Some(old) = waiting.filter(|_| renewal.forget) {
+            tx.drop_intent(&old.key)?;
+        }
+        if let Some(mut new) = wanted.filter(|_| renewal.record) {
+            // The wait is the upstream's, whatever is sent in the end.
+            if let Some(old) = waiting.filter(|old| old.state == "parked" && old.not_before.is_some()) {
+                (new.state, new.not_before, new.note) = (old.state.clone(), old.not_before, old.note.clone());
             }
-            (None, Some(new)) => tx.put_intent(&new)?,
-            (None, None) => {}
+            tx.put_intent(&new)?;
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 
 mod engine;
 mod report;
+mod run;
 
 mod context;
 mod cursor;
@@ -18,6 +19,7 @@ mod observe;
 
 mod base;
 mod commit;
+mod digest;
 mod gather;
 mod wire;
 
@@ -37,6 +39,9 @@ mod push;
 mod settle;
 mod singles;
 mod unknown;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 
 pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
 
-use crate::merge::LinkState;
+use crate::merge::{IntentState, LinkState};
 use crate::record::{Slot, Value};
 use crate::rules::Binding;
 use crate::store::{self, IntentFilter, IntentRow, IntentUpdate, Store, StoreError, View};
@@ -105,7 +105,7 @@ fn load(
     let filter = IntentFilter {
         collection: Some(pass.collection.name.clone()),
         upstream: Some(pass.upstream(binding).to_owned()),
-        states: vec!["prepared", "parked"],
+        states: IntentState::SENDABLE.to_vec(),
         after,
         limit: CHUNK,
         ..IntentFilter::default()
@@ -320,7 +320,8 @@ pub async fn mark_sent(store: &dyn Store, pass: &Arc<Pass>, keys: Vec<String>) -
     let now = pass.clock.now().timestamp_micros();
     store::write_small(store, move |tx| {
         for key in &keys {
-            tx.set_intent(key, &IntentUpdate { state: "sent", sent_at: Some(now), ..IntentUpdate::default() })?;
+            let state = IntentState::Sent.name();
+            tx.set_intent(key, &IntentUpdate { state, sent_at: Some(now), ..IntentUpdate::default() })?;
         }
         Ok(())
     })

@@ -18,8 +18,8 @@ use crate::store::{self, LinkRow, Staged, StagedKind, Store, StoreError};
 use crate::upstream::{self, Client, Got};
 
 use super::base::Pair;
-use super::commit::hex;
 use super::context::{Pass, time};
+use super::digest::hex;
 use super::floor;
 
 /// What a halt about an upstream that was set back is called.

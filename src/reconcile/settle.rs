@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::merge::{self, LinkState, Seen};
+use crate::merge::{self, Answer, IntentState, LinkState, Seen};
 use crate::record::{RecordId, Slot};
 use crate::rules::{Binding, Idempotency};
 use crate::store::{
@@ -233,7 +233,7 @@ fn settle_one(
         }
         Written::Unknown(failure) => {
             let update = IntentUpdate {
-                state: "unknown",
+                state: state_after(Answer::Unknown),
                 note: Some(failure.words.clone()),
                 // Should it turn out not to have been done, it is not sent again before; where the connection broke there
                 // is nobody to be spared.
@@ -275,9 +275,14 @@ fn tied_elsewhere(
     }))
 }
 
+/// The state of an intent that goes on; one whose outcome could not be told counts as unknown.
+fn state_after(answer: Answer) -> &'static str {
+    merge::after(answer).unwrap_or(IntentState::Unknown).name()
+}
+
 fn wait(tx: &mut dyn Tx, intent: &IntentRow, failure: &Failure) -> Result<(), StoreError> {
     let update = IntentUpdate {
-        state: if failure.retry_at.is_some() { "parked" } else { "prepared" },
+        state: state_after(Answer::NotDone { asked_to_wait: failure.retry_at.is_some() }),
         not_before: failure.retry_at.map(|at| at.timestamp_micros()),
         note: Some(failure.words.clone()),
         ..IntentUpdate::default()
@@ -337,24 +342,16 @@ fn done(
         return Ok(Outcome::Done { op: SendOp::Delete, again: false });
     }
     // A read-back at another version than the write's own answer is somebody's later edit, not our echo.
-    let echo =
-        remote.filter(|remote| version.is_none() || remote.version.is_none() || remote.version.as_deref() == version);
+    let echo = remote.filter(|remote| merge::is_echo(version, remote.version.as_deref()));
     let observed = match echo {
         Some(remote) => observed_slots(tx, pass, at, remote)?,
         None => None,
     };
-    // A record that is made anew has nothing in common with the one that was there before.
-    let former = link.as_ref().filter(|_| op != SendOp::Create);
-    let old = old_pair(tx, pass, at, former)?;
-    let mut sent = base::values_from_text(&pass.collection, &intent.values)?;
-    let all = sent.len();
-    if repeated && let Some(observed) = &observed {
-        // The answer may be to the first sending, and show what others made of the record since: a value that differs from
-        // what was sent is then an edit to be merged, not the upstream's spelling.
-        sent.retain(|(field, value)| merge::holds(&pass.collection, observed, *field, value));
-    }
-    let unproven = sent.len() < all;
-    let settled = merge::settle(&pass.collection, &old.hub, &old.remote, &sent, observed.as_deref());
+    let old = old_pair(tx, pass, at, link.as_ref())?;
+    let former = (op != SendOp::Create).then_some((&old.hub[..], &old.remote[..]));
+    let sent = base::values_from_text(&pass.collection, &intent.values)?;
+    let accepted = merge::accept(&pass.collection, former, sent, observed.as_deref(), repeated);
+    let settled = accepted.settled;
     let pair = Pair { hub: settled.hub, remote: settled.remote };
     put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;
     if !settled.refused.is_empty() {
@@ -379,9 +376,7 @@ fn done(
         }
     }
     tx.unstage(intent.binding, remote_id)?;
-    let more = unproven
-        || echo.is_none() && remote.is_some()
-        || observed.is_some_and(|observed| shows_more(pass, &observed, &pair));
+    let more = accepted.more || echo.is_none() && remote.is_some();
     if let (true, Some(remote)) = (more, remote) {
         stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
     }
@@ -475,15 +470,6 @@ fn put_base(
             tx.put_link(&new).map(|_link| ())
         }
     }
-}
-
-/// True where the answer shows an edit by somebody else beside what was sent.
-fn shows_more(pass: &Pass, observed: &[Slot], pair: &Pair) -> bool {
-    pass.collection.fields.iter().enumerate().any(|(at, field)| match (observed.get(at), pair.remote.get(at)) {
-        (Some(Slot::Value(now)), Some(Slot::Value(then))) => !field.domain.same(now, then),
-        (Some(Slot::Value(now)), _) => !now.is_null(),
-        (Some(Slot::Absent | Slot::Bad(_)) | None, _) => false,
-    })
 }
 
 /// Stages how a record is now, for the next round.

@@ -15,8 +15,8 @@ use crate::rules::Origin;
 use crate::store::{self, Store, StoreError};
 use crate::upstream::{Client, Kept};
 
-use super::commit::hex;
 use super::context::Pass;
+use super::digest::hex;
 
 /// What a halt about an account is called.
 const ACCOUNT: &str = "account";

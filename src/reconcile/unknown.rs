@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::merge::{self, Found, Seen, Verdict, WriteOp};
+use crate::merge::{self, Answer, Ask, Found, IntentState, Seen, Verdict, WriteOp};
 use crate::rules::{Binding, Idempotency};
 use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
@@ -16,9 +16,6 @@ use super::observe::{self, Read};
 use super::push::{self, Ready};
 use super::report::UpstreamReport;
 use super::settle::{self, Outcome};
-
-/// How often a create is looked for, at least, before it counts as never made.
-const CHECKS_MIN: u32 = 2;
 
 /// Unknown intents looked at in one pass; the rest waits for the next.
 const AT_ONCE_MAX: usize = 1000;
@@ -38,7 +35,7 @@ pub async fn settle_unknown(
         let filter = IntentFilter {
             collection: Some(job_pass.collection.name.clone()),
             upstream: Some(job_pass.upstream(binding).to_owned()),
-            states: vec!["sent", "unknown"],
+            states: IntentState::OPEN.to_vec(),
             limit: AT_ONCE_MAX,
             ..IntentFilter::default()
         };
@@ -179,22 +176,24 @@ async fn judge(
         Got::Found(remote) => Some(remote),
         Got::Missing | Got::Merged(_) => None,
     };
-    Ok(match verdict {
-        Verdict::Landed { fields } => {
-            keep_only(pass, ready, &fields)?;
+    if let Verdict::Landed { fields } = &verdict {
+        keep_only(pass, ready, fields)?;
+    }
+    Ok(match verdict.answer() {
+        Answer::Done => {
             let version = record.as_ref().and_then(|remote| remote.version.clone());
             Written::Done { remote_id, version, record, repeated: false }
         }
-        Verdict::TargetGone => Written::Missing,
+        Answer::Gone => Written::Missing,
         // Derived again in a later pass, under its key. Should it land after all, its precondition or the next comparison
         // finds out.
-        Verdict::NotLanded => Written::NotDone(Failure {
+        Answer::NotDone { .. } => Written::NotDone(Failure {
             kind: FailureKind::NotDone,
             status: None,
             words: ready.intent.note.clone().unwrap_or_else(|| "an earlier write did not take effect".into()),
             retry_at: ready.intent.not_before.map(time),
         }),
-        Verdict::Superseded | Verdict::Undecided => Written::Stale(record),
+        Answer::Overtaken | Answer::Unknown => Written::Stale(record),
     })
 }
 
@@ -216,8 +215,8 @@ async fn created(
     ready: &mut Ready,
 ) -> Result<Option<Written>, StoreError> {
     let age = pass.clock.now() - time(ready.intent.created_at);
-    match rules.create.as_ref().map(|create| &create.idempotency) {
-        Some(Idempotency::Header { ttl, .. }) if chrono::Duration::from_std(*ttl).is_ok_and(|ttl| age < ttl) => {
+    match merge::ask_of_create(idempotency(rules), age) {
+        Ask::Repeat => {
             push::mark_sent(store, pass, vec![ready.intent.key.clone()]).await?;
             let written = upstream::write_one(client, rules, &ready.request).await;
             // The first sending may have been done: what the answer shows may be what others made of it since.
@@ -228,7 +227,7 @@ async fn created(
                 other => other,
             }))
         }
-        Some(Idempotency::ClientId | Idempotency::Match(_) | Idempotency::Field(_)) => {
+        Ask::LookUp => {
             let Ok(found) = settle::look_up(client, rules, ready).await else { return Ok(None) };
             if let [one] = found.as_slice() {
                 let Ok(remote_id) = rules.mapper.id(&one.raw) else { return Ok(None) };
@@ -241,8 +240,12 @@ async fn created(
             queue(store, rules, pass, binding, ready, &found).await.map(|()| None)
         }
         // The listing answers (see `gather`), or an operator does.
-        Some(Idempotency::Header { .. } | Idempotency::None) | None => Ok(None),
+        Ask::Wait => Ok(None),
     }
+}
+
+fn idempotency(rules: &Binding) -> Option<&Idempotency> {
+    rules.create.as_ref().map(|create| &create.idempotency)
 }
 
 /// Not found again and again, also after the listing's lag, means that it never happened.
@@ -254,10 +257,8 @@ async fn not_found(
     ready: &Ready,
 ) -> Result<Option<Written>, StoreError> {
     let Some(sent) = ready.intent.sent_at.map(time) else { return Ok(None) };
-    let chosen = matches!(rules.create.as_ref().map(|create| &create.idempotency), Some(Idempotency::ClientId));
-    let is_settled = sent + lag(pass, binding) < pass.clock.now() && ready.intent.checks + 1 >= CHECKS_MIN;
-    // A point read by an id of our own choosing does not lag behind, and creating it again is refused if it is there.
-    if chosen || is_settled {
+    let looks = ready.intent.checks + 1;
+    if merge::never_happened(idempotency(rules), looks, sent, pass.clock.now(), lag(pass, binding)) {
         return Ok(Some(Written::NotDone(Failure {
             kind: FailureKind::NotDone,
             status: None,

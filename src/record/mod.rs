@@ -6,6 +6,8 @@
 mod codec;
 mod domain;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod json;
 mod mapping;
 mod number;

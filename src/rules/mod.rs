@@ -11,6 +11,9 @@ mod schema;
 mod shape;
 mod units;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 pub use check::{Context, check};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use model::*;

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method};
 use secrecy::SecretString;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Semaphore};
-use url::Url;
 
 use super::auth::Credentials;
 use super::breaker::Leave;
+use super::call::{Call, Next, REDIRECTS_MAX, is_failing, redirected, refused_redirect};
 use super::classify::{Pace, Verdict, classify};
 use super::state::State;
 use super::{
@@ -24,8 +24,6 @@ use crate::clock::Clock;
 use crate::record::Json;
 use crate::rules::{Request, Upstream};
 
-/// Redirects of one read that are followed.
-const REDIRECTS_MAX: u32 = 3;
 /// What has to wait longer than this is left for a later pass, whatever the rules allow.
 const PARK_BEYOND: Duration = Duration::from_hours(1);
 
@@ -48,20 +46,6 @@ pub struct Client {
 
 /// Tells of an answer that it ends too early, and how.
 pub type CutShort<'a> = dyn FnMut(&Response) -> Option<String> + Send + 'a;
-
-/// One call, over its attempts.
-#[derive(Default)]
-struct Call {
-    attempts: u32,
-    redirects: u32,
-    /// One of them was not for good.
-    strayed: bool,
-    waited: Duration,
-    /// It was asked to wait for longer than anybody waits.
-    asked_too_much: Option<Duration>,
-    /// An attempt before the last one may have been done.
-    ambiguous: bool,
-}
 
 /// What a call that succeeded came to.
 struct Answered {
@@ -549,59 +533,6 @@ impl Client {
     /// No code that holds the lock can panic half-way through a change.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Call {
-    /// After an attempt that may have been done, no later refusal proves that the write was not done.
-    fn settle(&self, kind: FailureKind, safety: Safety) -> FailureKind {
-        match kind {
-            FailureKind::NotDone
-            | FailureKind::Unavailable
-            | FailureKind::Conflict
-            | FailureKind::Invalid
-            | FailureKind::Auth
-            | FailureKind::Forbidden
-                if self.ambiguous && safety != Safety::Read =>
-            {
-                FailureKind::Unknown
-            }
-            kind => kind,
-        }
-    }
-}
-
-/// What follows an attempt.
-enum Next {
-    Return,
-    Fail(FailureKind, Option<DateTime<Utc>>),
-    Wait(Duration),
-}
-
-/// What the breaker counts as failing: no connection, no answer, 5xx. What an upstream says of a request (4xx), or of its
-/// load (429), shows that it is there.
-fn is_failing(outcome: &Result<Response, TransportError>) -> bool {
-    match outcome {
-        Ok(response) => (500..600).contains(&response.status),
-        Err(TransportError::NotSent(_) | TransportError::TimedOut(_) | TransportError::Broken(_)) => true,
-        Err(TransportError::Certificate(_) | TransportError::TooLarge { .. } | TransportError::Bomb { .. }) => false,
-    }
-}
-
-/// Where a read is sent on to.
-fn redirected(request: &Built, response: &Response, safety: Safety) -> Option<Url> {
-    let follow = matches!(response.status, 301 | 302 | 303 | 307 | 308);
-    if !follow || safety != Safety::Read || request.method != Method::GET {
-        return None;
-    }
-    let location = response.headers.get(http::header::LOCATION)?.to_str().ok()?;
-    request.url.join(location).ok()
-}
-
-fn refused_redirect(url: &Url, redirects: u32) -> String {
-    match redirects {
-        0..=REDIRECTS_MAX => format!("redirected to another origin, {}", url.origin().ascii_serialization()),
-        _ => format!("more than {REDIRECTS_MAX} redirects"),
     }
 }
 

@@ -21,6 +21,7 @@ mod secrets;
 mod words;
 
 mod body;
+mod call;
 mod client;
 mod http;
 mod slim;
@@ -54,5 +55,7 @@ pub use secrets::{Filled, Holes, Secrets};
 pub use transport::{Outgoing, Response, Transport, TransportError};
 pub use write::{is_as_expected, write_one};
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -205,7 +205,7 @@ fn next_header(headers: &HeaderMap, name: &str) -> Result<Option<String>, String
 }
 
 /// The target of `rel="next"` (RFC 8288). Commas and semicolons inside `<…>` and quotes do not separate.
-fn next_link(headers: &HeaderMap) -> Result<Option<String>, String> {
+pub(super) fn next_link(headers: &HeaderMap) -> Result<Option<String>, String> {
     for value in headers.get_all(http::header::LINK) {
         // Only the target has to be readable: a title in another encoding is of no concern.
         let text = String::from_utf8_lossy(value.as_bytes());

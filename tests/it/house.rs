@@ -29,6 +29,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // Stands outside: the fake upstream knows nothing of ours, the simulator drives the engine against it.
     ("sandbox", &[]),
     ("sim", &["record", "rules", "merge", "store", "upstream", "reconcile", "config", "clock", "telemetry", "sandbox"]),
+    // The doors of `fuzz/`.
+    ("fuzzing", &["record", "rules", "upstream", "reconcile"]),
     (
         "cli",
         &[

@@ -7,6 +7,7 @@ mod edits;
 mod evidence;
 mod first;
 mod limits;
+mod model;
 mod open_conflicts;
 mod oscillation;
 mod policies;

@@ -1,0 +1,442 @@
+//! Owns: one pass under way: its phases in their order, and what makes it halt.
+//!
+//! Must not know: what happens inside each phase; how a pass begins and ends in the store.
+
+use super::absence;
+use super::commit::{self, Order, Round};
+use super::context::Pass;
+use super::engine::{Engine, PassOptions};
+use super::floor;
+use super::gather::Barrier;
+use super::pull::{self, Pulled};
+use super::push;
+use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
+use super::restored;
+use super::set_back;
+use super::standing::{self, Account};
+use super::unknown;
+use crate::merge::Halt;
+use crate::rules::Origin;
+use crate::store::{self, HaltRow, LinkId, StoreError};
+use crate::upstream::Client;
+use futures_util::StreamExt as _;
+use roaring::RoaringTreemap;
+use std::sync::Arc;
+
+/// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
+const ROUNDS_MAX: usize = 4;
+
+/// What the listings do not show, over all bindings.
+#[derive(Debug, Default)]
+struct Absent {
+    /// Too much of it.
+    halts: Vec<Halt>,
+    /// The records that were not asked for one by one.
+    unconfirmed: Vec<LinkId>,
+}
+
+/// One pass under way.
+pub struct Run<'a> {
+    /// The workspace.
+    pub engine: &'a Engine,
+    /// How it is done.
+    pub options: &'a PassOptions,
+    /// Who is told.
+    pub progress: &'a dyn Progress,
+    /// What all phases share.
+    pub pass: Arc<Pass>,
+    /// What is told of it.
+    pub report: PassReport,
+    /// How the bindings stand.
+    pub barrier: Barrier,
+    /// The links that were listed, by binding.
+    pub listed: Vec<Arc<RoaringTreemap>>,
+    /// What first contact inserted while reading, by binding.
+    pub inserted: Vec<u64>,
+    /// A person has said that a restored database may be worked on.
+    pub acknowledged: bool,
+}
+
+impl Run<'_> {
+    /// Runs it to its end, or to a halt.
+    pub async fn phases(&mut self) -> Result<(), StoreError> {
+        let count = self.pass.collection.bindings.len();
+        self.barrier = Barrier {
+            blocked: vec![None; count],
+            complete: vec![false; count],
+            gap: vec![false; count],
+            local_wins: vec![false; count],
+        };
+        self.listed = vec![Arc::default(); count];
+        self.inserted = vec![0; count];
+        self.report.upstreams = (0..count)
+            .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
+            .collect();
+        let approved = self.approval().await?;
+        if !self.check_accounts(approved.as_deref()).await? {
+            return Ok(());
+        }
+        let approved = self.acknowledge(approved);
+        if !self.options.dry_run && !self.waits() {
+            self.settle_unknown().await?;
+        }
+        let pulled = self.pull().await?;
+        if !self.check_set_back().await? {
+            return Ok(());
+        }
+        self.floor().await?;
+        let absent = self.absence(&pulled, approved.is_some()).await?;
+        let mut through = self.barrier.blocked.iter().all(Option::is_none);
+        for round in 0..ROUNDS_MAX {
+            if round > 0 {
+                self.floor().await?;
+            }
+            let Some(result) = self.decide(round, approved.as_deref(), &absent).await? else { return Ok(()) };
+            through |= approved.as_ref() == Some(&result.fingerprint);
+            self.account(result, round);
+            if self.options.dry_run || !self.push(round + 1 == ROUNDS_MAX).await? {
+                break;
+            }
+        }
+        // What a binding that takes no part would lead to is still to be seen.
+        if through { self.close_halt().await } else { Ok(()) }
+    }
+
+    /// Nothing may be changed, deleted or sent, whatever the guards say.
+    fn waits(&self) -> bool {
+        self.pass.restored.is_some() && !self.acknowledged
+    }
+
+    /// The approved plan, if it is one: an approval of a restored database is of that fact, and leaves the guards in force.
+    fn acknowledge(&mut self, approved: Option<String>) -> Option<String> {
+        let Some(restored) = &self.pass.restored else { return approved };
+        self.acknowledged = approved.as_deref() == Some(restored::fingerprint(restored).as_str());
+        if !self.acknowledged {
+            self.report.notes.push(format!("the database is not the one that was worked on last: {}", restored.reason));
+        }
+        None
+    }
+
+    fn client(&self, at: usize) -> Option<&Arc<Client>> {
+        self.engine.clients.get(self.pass.upstream(at))
+    }
+
+    /// Before anything is read or written: are these the accounts that the records belong to? An upstream that cannot say
+    /// takes no part. False where another account answers and nobody approved it.
+    async fn check_accounts(&mut self, approved: Option<&str>) -> Result<bool, StoreError> {
+        let store = self.engine.store.as_ref();
+        let (mut halts, mut others) = (Vec::new(), Vec::new());
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).cloned() else { continue };
+            let name = self.pass.upstream(at).to_owned();
+            match standing::check_account(store, &client, &name).await? {
+                Account::Known => {}
+                Account::Unasked(words) => self.leave_out(at, format!("nobody can say whose account it is: {words}")),
+                Account::Other { pinned, now } => {
+                    halts.push(standing::halt(store, &self.pass, at, &pinned, &now).await?);
+                    others.push((name, now));
+                }
+            }
+        }
+        if halts.is_empty() {
+            return Ok(true);
+        }
+        let fingerprint = standing::fingerprint(&others);
+        if approved != Some(fingerprint.as_str()) {
+            self.halt(halts, fingerprint).await?;
+            return Ok(false);
+        }
+        for (name, account) in &others {
+            standing::pin(store, name, account).await?;
+        }
+        Ok(true)
+    }
+
+    /// False where an upstream was set back, and nobody said which side wins.
+    async fn check_set_back(&mut self) -> Result<bool, StoreError> {
+        let store = self.engine.store.as_ref();
+        let (mut halts, mut names) = (Vec::new(), Vec::new());
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
+            let Some(count) = set_back::look(store, &client, &self.pass, at).await? else { continue };
+            let Some(wins) = set_back::choice(store, &self.pass, at).await? else {
+                halts.push(set_back::halt(store, &self.pass, at, count).await?);
+                names.push(self.pass.upstream(at).to_owned());
+                continue;
+            };
+            if let Some(local_wins) = self.barrier.local_wins.get_mut(at) {
+                *local_wins = wins == Origin::Local;
+            }
+        }
+        if !halts.is_empty() {
+            self.halt(halts, set_back::fingerprint(&names)).await?;
+        }
+        Ok(names.is_empty())
+    }
+
+    /// A binding that takes no part in this pass.
+    fn leave_out(&mut self, at: usize, words: String) {
+        if let Some(report) = self.report.upstreams.get_mut(at) {
+            "skipped".clone_into(&mut report.read);
+            report.error = Some(words.clone());
+        }
+        if let Some(blocked) = self.barrier.blocked.get_mut(at) {
+            *blocked = Some(words);
+        }
+    }
+
+    fn takes_part(&self, at: usize) -> bool {
+        self.barrier.blocked.get(at).is_none_or(Option::is_none)
+    }
+
+    async fn settle_unknown(&mut self) -> Result<(), StoreError> {
+        for at in (0..self.pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).collect::<Vec<_>>() {
+            let Some(client) = self.client(at).cloned() else { continue };
+            if let Some(report) = self.report.upstreams.get_mut(at) {
+                unknown::settle_unknown(self.engine.store.as_ref(), &client, &self.pass, at, report).await?;
+                // What is still unknown after this pass's listings is counted then.
+                report.unknown = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts
+    /// while reading, and the order of contact must not depend on the network), side by side later.
+    async fn pull(&mut self) -> Result<Vec<Pulled>, StoreError> {
+        let (store, pass) = (self.engine.store.as_ref(), &self.pass);
+        let first = pull::any_first(store, pass).await?;
+        if first {
+            let pass = Arc::clone(pass);
+            store::write(store, move |tx| commit::index_local_edits(tx, &pass)).await?;
+        }
+        let pulls = (0..pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).filter_map(|at| {
+            let client = self.client(at)?.clone();
+            let (full, progress) = (self.options.full || self.pass.restored.is_some(), self.progress);
+            Some(async move { pull::pull(store, &client, pass, at, full, progress).await })
+        });
+        let all: Vec<Result<Pulled, StoreError>> = if first {
+            futures_util::stream::iter(pulls).then(|one| one).collect().await
+        } else {
+            futures_util::future::join_all(pulls).await
+        };
+        let all = all.into_iter().collect::<Result<Vec<Pulled>, StoreError>>()?;
+        for pulled in &all {
+            let at = pulled.binding;
+            if let Some(report) = self.report.upstreams.get_mut(at) {
+                let written = report.written;
+                *report = UpstreamReport { written, ..pulled.report.clone() };
+            }
+            if let Some(blocked) = self.barrier.blocked.get_mut(at) {
+                blocked.clone_from(&pulled.blocked);
+            }
+            if let Some(complete) = self.barrier.complete.get_mut(at) {
+                *complete = pulled.complete;
+            }
+            if let Some(gap) = self.barrier.gap.get_mut(at).filter(|_| pulled.gap) {
+                *gap = true;
+                self.report.notes.push(format!(
+                    "{} was not read for longer than it lists what is deleted: everything is compared, and no delete is \
+                     followed in this pass",
+                    pulled.report.upstream
+                ));
+            }
+            self.report.local.created += pulled.inserted;
+            if let Some(inserted) = self.inserted.get_mut(at) {
+                *inserted = pulled.inserted;
+            }
+            if let Some(listed) = self.listed.get_mut(at) {
+                listed.clone_from(&pulled.seen);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Listings that lag behind what is known, most often behind our own writes, say nothing new.
+    async fn floor(&mut self) -> Result<(), StoreError> {
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.client(at).cloned() else { continue };
+            // A person said what counts of what is older than it was.
+            if set_back::choice(self.engine.store.as_ref(), &self.pass, at).await?.is_some() {
+                continue;
+            }
+            let failed = floor::keep_out_what_is_older(self.engine.store.as_ref(), &client, &self.pass, at).await?;
+            if let (Some(reason), Some(blocked)) = (failed, self.barrier.blocked.get_mut(at)) {
+                if let Some(report) = self.report.upstreams.get_mut(at) {
+                    report.error.get_or_insert_with(|| reason.clone());
+                }
+                blocked.get_or_insert(reason);
+            }
+        }
+        Ok(())
+    }
+
+    async fn absence(&mut self, pulled: &[Pulled], approved: bool) -> Result<Absent, StoreError> {
+        let mut absent = Absent::default();
+        for one in pulled {
+            let Some(client) = self.client(one.binding).cloned() else { continue };
+            let store = self.engine.store.as_ref();
+            let found = absence::look_for_missing(store, &client, &self.pass, one, approved).await?;
+            absent.halts.extend(found.halt);
+            absent.unconfirmed.extend(found.unconfirmed);
+            if let (Some(reason), Some(blocked)) = (found.blocked, self.barrier.blocked.get_mut(one.binding)) {
+                if let Some(report) = self.report.upstreams.get_mut(one.binding) {
+                    report.error.get_or_insert_with(|| reason.clone());
+                }
+                *blocked = Some(reason);
+            }
+        }
+        Ok(absent)
+    }
+
+    /// Decides and commits, or halts. Where too much is missing the plan is made as if all of it were gone, so that a
+    /// person sees, and approves, what follows from it.
+    async fn decide(
+        &mut self,
+        round: usize,
+        approved: Option<&str>,
+        absent: &Absent,
+    ) -> Result<Option<Round>, StoreError> {
+        let mut halts = absent.halts.clone();
+        if self.waits() {
+            let pass = Arc::clone(&self.pass);
+            let rows = store::read(self.engine.store.as_ref(), move |view| view.row_count(&pass.collection)).await?;
+            halts.push(restored::halt(rows));
+        }
+        let order = Order {
+            barrier: self.barrier.clone(),
+            approved: approved.map(str::to_owned),
+            halts,
+            supposed_gone: absent.unconfirmed.clone(),
+            changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
+            guarded: round == 0,
+            inserted: self.inserted.clone(),
+        };
+        let pass = Arc::clone(&self.pass);
+        let result =
+            store::write_if(self.engine.store.as_ref(), move |tx| commit::decide_and_commit(tx, &pass, &order)).await?;
+        self.progress.step(&Step::Decided { collection: &self.pass.collection.name, records: result.decided });
+        if result.halts.is_empty() {
+            return Ok(Some(result));
+        }
+        let (halts, fingerprint) = (result.halts.clone(), result.fingerprint.clone());
+        self.report.changes = result.changes;
+        self.report.changes_omitted = result.changes_omitted;
+        let restored = self.pass.restored.as_ref().filter(|_| self.waits()).map(restored::fingerprint);
+        self.halt(halts, restored.unwrap_or(fingerprint)).await?;
+        Ok(None)
+    }
+
+    fn account(&mut self, round: Round, number: usize) {
+        let add = |to: &mut Counts, more: Counts| {
+            to.created += more.created;
+            to.updated += more.updated;
+            to.deleted += more.deleted;
+        };
+        add(&mut self.report.local, round.local);
+        for (report, planned) in self.report.upstreams.iter_mut().zip(round.planned) {
+            // A later round plans again what an earlier one could not write.
+            if number == 0 {
+                add(&mut report.planned, planned);
+            }
+        }
+        self.report.conflicts_opened += round.conflicts_opened;
+        self.report.notes.extend(round.notes);
+        self.report.changes.extend(round.changes);
+        self.report.changes_omitted += round.changes_omitted;
+    }
+
+    /// Pushes to every upstream that takes part, side by side, then settles what is unknown. What is to be decided again
+    /// after the last round waits for the next pass.
+    async fn push(&mut self, last: bool) -> Result<bool, StoreError> {
+        let (engine, pass, progress) = (self.engine, &self.pass, self.progress);
+        let pushes = self.report.upstreams.iter_mut().enumerate().map(|(at, report)| {
+            let client = engine.clients.get(pass.upstream(at)).cloned();
+            let blocked = self.barrier.blocked.get(at).is_some_and(Option::is_some);
+            let listed = self.listed.get(at).cloned().unwrap_or_default();
+            async move {
+                let (Some(client), false) = (client, blocked) else { return Ok(false) };
+                let store = engine.store.as_ref();
+                let mut again = push::push(store, &client, pass, at, &listed, report, progress).await?;
+                if report.unknown > 0 {
+                    report.unknown = 0;
+                    again |= unknown::settle_unknown(store, &client, pass, at, report).await?;
+                }
+                report.deferred += u64::from(again && last);
+                Ok(again)
+            }
+        });
+        let results: Vec<Result<bool, StoreError>> = futures_util::future::join_all(pushes).await;
+        let mut again = false;
+        for result in results {
+            again |= result?;
+        }
+        Ok(again)
+    }
+
+    /// The fingerprint that a person approved, if there is an approved halt.
+    async fn approval(&self) -> Result<Option<String>, StoreError> {
+        let name = self.pass.collection.name.clone();
+        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
+        Ok(open.into_iter().find(|row| row.approved_at.is_some()).map(|row| row.fingerprint))
+    }
+
+    async fn halt(&mut self, halts: Vec<Halt>, fingerprint: String) -> Result<(), StoreError> {
+        let text = serde_json::to_string(&halts).unwrap_or_default();
+        let row = HaltRow {
+            id: 0,
+            collection: self.pass.collection.name.clone(),
+            pass: self.pass.id,
+            fingerprint,
+            halts: text,
+            created_at: self.engine.clock.now().timestamp_micros(),
+            approved_at: None,
+            closed_at: None,
+        };
+        self.report.halts = halts;
+        if self.options.dry_run {
+            // The copy's number is nobody's; the same plan may have one that a real pass gave it.
+            self.report.halt = self.stored_halt(&row.fingerprint).await?;
+            return Ok(());
+        }
+        let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
+        let stored = store::write(self.engine.store.as_ref(), move |tx| {
+            if let Some(restored) = &gone_on {
+                restored::go_on(tx, &row.collection, restored)?;
+            }
+            tx.put_halt(&row)
+        });
+        self.report.halt = Some(stored.await?);
+        Ok(())
+    }
+
+    /// The number of the open halt of this very plan.
+    async fn stored_halt(&self, fingerprint: &str) -> Result<Option<i64>, StoreError> {
+        let name = self.pass.collection.name.clone();
+        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
+        Ok(open.into_iter().find(|row| row.fingerprint == fingerprint).map(|row| row.id))
+    }
+
+    /// A pass that went through ends an open halt: it was approved, or its cause is gone.
+    async fn close_halt(&self) -> Result<(), StoreError> {
+        set_back::forget_choices(self.engine.store.as_ref(), &self.pass).await?;
+        let name = self.pass.collection.name.clone();
+        let now = self.engine.clock.now().timestamp_micros();
+        let asked = name.clone();
+        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&asked), true)).await?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
+        store::write(self.engine.store.as_ref(), move |tx| {
+            if let Some(restored) = &gone_on {
+                restored::go_on(tx, &name, restored)?;
+            }
+            for row in &open {
+                tx.set_halt(row.id, row.approved_at, Some(now))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}

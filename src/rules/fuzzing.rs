@@ -1,0 +1,45 @@
+//! Owns: what holds for any text given as rules, as assertions for `fuzz/` and tests.
+//!
+//! Must not know: the language.
+
+use std::collections::BTreeMap;
+
+use super::{Context, Severity, Source, check, render};
+
+/// Files are separated by this line.
+const NEXT_FILE: &str = "\n#--- next file\n";
+
+/// There is a rule set iff there is no error; every diagnostic points into its file; the same text gives the same answer.
+pub fn check_rules(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let source = |(at, text): (usize, &str)| Source { path: format!("{at}.toml"), text: text.to_owned(), defect: None };
+    let sources: Vec<Source> = text.split(NEXT_FILE).enumerate().map(source).collect();
+    let vars: BTreeMap<String, String> = [
+        ("crm_url", "https://crm.example.com/v1"),
+        ("billing_url", "https://billing.example.com/api/"),
+        ("kinto_url", "http://127.0.0.1:8888/v1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let find_secret = |name: &str| if name.starts_with("un") { Err("nowhere".to_owned()) } else { Ok(()) };
+    let context = Context { vars: &vars, find_secret: &find_secret };
+    let first = check(&sources, &context);
+    let errors = first.diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
+    assert_eq!(first.ruleset.is_some(), errors == 0, "{:#?}", first.diagnostics);
+    for diagnostic in &first.diagnostics {
+        let source = sources.iter().find(|source| source.path == diagnostic.path);
+        let inside = source.and_then(|source| source.text.get(diagnostic.span.clone()));
+        assert!(inside.is_some(), "outside its file: {diagnostic:#?}");
+        assert!(diagnostic.line >= 1 && diagnostic.column >= 1, "{diagnostic:#?}");
+        assert!(!diagnostic.message.is_empty(), "{diagnostic:#?}");
+        if let Some(second) = &diagnostic.second {
+            let source = sources.iter().find(|source| source.path == second.path);
+            assert!(source.and_then(|source| source.text.get(second.span.clone())).is_some(), "{diagnostic:#?}");
+        }
+    }
+    let drawn = render(&first.diagnostics, &sources, false, 100);
+    assert_eq!(drawn.is_empty(), first.diagnostics.is_empty());
+    let again = check(&sources, &context);
+    assert_eq!(first.diagnostics, again.diagnostics);
+    assert_eq!(first.ruleset.map(|rules| rules.hash), again.ruleset.map(|rules| rules.hash));
+}
