@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 
-
 use crate::merge::drift::{self, Drift};
 use crate::merge::guard::{self, Tally};
 use crate::merge::{self, Evidence, Halt, Hub, RecordPlan, Seen};

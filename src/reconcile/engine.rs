@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-
 use crate::clock::Clock;
 use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, IntentFilter, PassRow, QuarantineFilter, Store, StoreError};

@@ -380,9 +380,9 @@ fn done(
     if let (true, Some(remote)) = (more, remote) {
         stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
     }
-    // Whatever was edited here or elsewhere while the write was under way is decided on again, and what a create had to
-    // leave out follows; usually that is nothing.
-    let follows = op == SendOp::Create && tx.dirty(pass.key, &intent.record)?.is_some();
+    // Whatever was edited here or elsewhere while the write was under way is decided on again, and so is what a create had
+    // to leave out, or who waited for this very record; usually that is nothing.
+    let follows = op == SendOp::Create && !tx.dirty_after(pass.key, "", 1)?.is_empty();
     Ok(Outcome::Done { op, again: more || follows })
 }
 

@@ -162,6 +162,8 @@ async fn exchange(
     let mut more = true;
     while more || !under_way.is_empty() {
         tokio::select! {
+            // The order must not be drawn by lot: a simulation is a function of its seed.
+            biased;
             next = marked.recv(), if more && under_way.len() < ahead.at_once => match next {
                 Some(ready) => {
                     let is_over = ahead.is_over();
