@@ -273,6 +273,12 @@ pub struct SimArgs {
     /// How many seeds.
     #[arg(default_value_t = 1)]
     pub count: u64,
+    /// Run each seed twice: it must give the same trace.
+    #[arg(long)]
+    pub twice: bool,
+    /// Stop at the first seed that fails.
+    #[arg(long)]
+    pub first: bool,
 }
 
 /// `demo`

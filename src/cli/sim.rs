@@ -13,7 +13,10 @@ pub fn run(args: &SimArgs, out: &Out) -> Result<Exit, CliError> {
     let mut failed = 0_u64;
     let (mut passes, mut crashes, mut deeds) = (0, 0, 0);
     for seed in args.seed..args.seed.saturating_add(args.count) {
-        let verdict = simulate(seed);
+        let mut verdict = simulate(seed);
+        if args.twice && verdict != simulate(seed) {
+            verdict.broken.push("I18: the same seed gives another trace when it is run again".to_owned());
+        }
         if args.count == 1 {
             out.data(&(verdict.trace.join("\n") + "\n"))?;
         }
@@ -23,6 +26,9 @@ pub fn run(args: &SimArgs, out: &Out) -> Result<Exit, CliError> {
         if !verdict.broken.is_empty() {
             failed += 1;
             out.data(&format!("replay it: reconciled sim {seed}\n"))?;
+            if args.first {
+                return Ok(Exit::ERROR);
+            }
         }
         passes += verdict.passes;
         crashes += verdict.crashes;

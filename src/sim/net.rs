@@ -68,6 +68,8 @@ pub struct Net {
     pub styles: BTreeMap<String, Style>,
     /// What no request may be, and one was.
     pub broken: Mutex<Vec<String>>,
+    /// Writes that reached an upstream.
+    pub writes: AtomicU64,
 }
 
 /// How long reads may lag behind writes, in microseconds.
@@ -163,6 +165,7 @@ impl Net {
         *built.headers_mut() = request.headers.clone();
         let outcome = sandbox.handle(self.hands.now(), &built);
         if request.method != http::Method::GET {
+            self.writes.fetch_add(1, Ordering::AcqRel);
             self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host, self.steps.now_us());
         }
         sandbox.clear_faults();

@@ -107,6 +107,7 @@ impl Simulation {
             written: Mutex::default(),
             styles: styles.iter().map(|style| (host(style), style.clone())).collect(),
             broken: Mutex::default(),
+            writes: AtomicU64::new(0),
         });
         let simulation = Self {
             styles,
@@ -247,10 +248,15 @@ impl Simulation {
             }
         ));
         self.steps.set_fuse(fuse);
+        let writes = self.net.writes.load(Ordering::Acquire);
         let ended = self.live(self.disk.store(), full, false);
         self.steps.set_fuse(0);
         match ended {
             Ended::Done(Ok(report)) => {
+                let written = self.net.writes.load(Ordering::Acquire) - writes;
+                if report.outcome == Outcome::Halted && written > 0 {
+                    self.broken(format!("I11: {written} writes were sent in a pass that halted"));
+                }
                 self.say(format!(
                     "  = {:?} {}",
                     report.outcome,
