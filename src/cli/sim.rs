@@ -2,21 +2,22 @@
 //!
 //! Must not know: what a seed means.
 
-use crate::sim::simulate;
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::sim::{Verdict, simulate};
 
 use super::args::SimArgs;
 use super::exit::{CliError, Exit};
 use super::out::Out;
 
-/// Runs the seeds; those that fail are named with the command that replays them.
+/// Runs the seeds, as many at once as there are cores; those that fail are named with the command that replays them.
 pub fn run(args: &SimArgs, out: &Out) -> Result<Exit, CliError> {
-    let mut failed = 0_u64;
-    let (mut passes, mut crashes, mut deeds) = (0, 0, 0);
-    for seed in args.seed..args.seed.saturating_add(args.count) {
-        let mut verdict = simulate(seed);
-        if args.twice && verdict != simulate(seed) {
-            verdict.broken.push("I18: the same seed gives another trace when it is run again".to_owned());
-        }
+    let verdicts = simulated(args);
+    let (mut failed, mut passes, mut crashes, mut deeds) = (0_u64, 0, 0, 0);
+    for (seed, verdict) in &verdicts {
         if args.count == 1 {
             out.data(&(verdict.trace.join("\n") + "\n"))?;
         }
@@ -26,17 +27,46 @@ pub fn run(args: &SimArgs, out: &Out) -> Result<Exit, CliError> {
         if !verdict.broken.is_empty() {
             failed += 1;
             out.data(&format!("replay it: reconciled sim {seed}\n"))?;
-            if args.first {
-                return Ok(Exit::ERROR);
-            }
         }
         passes += verdict.passes;
         crashes += verdict.crashes;
         deeds += verdict.deeds;
     }
-    let count = args.count;
+    let count = verdicts.len();
     out.talk(&format!(
         "{count} seeds, {passes} passes, {crashes} crashes, {deeds} edits by others: {failed} seeds failed"
     ));
     Ok(if failed == 0 { Exit::IN_SYNC } else { Exit::ERROR })
+}
+
+/// What came of each seed.
+fn simulated(args: &SimArgs) -> BTreeMap<u64, Verdict> {
+    let (next, over, verdicts) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(BTreeMap::new()));
+    let work = || {
+        while !over.load(Ordering::Acquire) {
+            let at = next.fetch_add(1, Ordering::AcqRel);
+            if at >= args.count {
+                return;
+            }
+            let seed = args.seed.wrapping_add(at);
+            let mut verdict = simulate(seed);
+            if args.twice && verdict != simulate(seed) {
+                verdict.broken.push("I18: the same seed gives another trace when it is run again".to_owned());
+            }
+            if args.first && !verdict.broken.is_empty() {
+                over.store(true, Ordering::Release);
+            }
+            if args.count > 1 {
+                verdict.trace.clear();
+            }
+            verdicts.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, verdict);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _core in 0..cores {
+            scope.spawn(work);
+        }
+    });
+    verdicts.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,4 +21,4 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use run::simulate;
+pub use run::{Verdict, simulate};

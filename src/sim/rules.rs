@@ -121,11 +121,10 @@ fn of_upstream(text: &mut String, style: &Style, left_out: Option<&str>) {
         ("tags", r#"".tags""#),
         ("note", r#"".note""#),
     ];
-    let map: String = fields
-        .iter()
-        .filter(|(field, _)| Some(*field) != left_out)
-        .map(|(field, way)| format!("{field} = {way}\n"))
-        .collect();
+    let mut map = String::new();
+    for (field, way) in fields.iter().filter(|(field, _)| Some(*field) != left_out) {
+        let _infallible = writeln!(map, "{field} = {way}");
+    }
     // Writing to a String cannot fail.
     let _infallible = write!(
         text,

@@ -2,13 +2,9 @@
 //!
 //! Must not know: more than `simulate`.
 //!
-//! The seeds are cut into parts so that a runner of tests can spread them over the machine's cores. Each is run twice, and
-//! must give the same trace, byte by byte (I18). `reconciled sim SEED` replays one.
+//! `tests/run` runs many more, in an optimised build; these here are for everyday. `reconciled sim SEED` replays one.
 
 use super::simulate;
-
-/// Seeds per part; there are eight parts.
-const PART: u64 = 250;
 
 fn holds(seed: u64) {
     let verdict = simulate(seed);
@@ -16,46 +12,17 @@ fn holds(seed: u64) {
     assert_eq!(verdict, simulate(seed), "seed {seed} gives another trace when it is run again");
 }
 
-fn part_holds(part: u64) {
-    (part * PART..(part + 1) * PART).for_each(holds);
+#[test]
+fn i18_the_invariants_hold_and_a_seed_always_gives_the_same_trace() {
+    (0..40).for_each(holds);
 }
 
+/// What they found when the simulator was younger: an observation older than an acknowledged write was taken for somebody's
+/// edit (88); a field that stands still was taken for one that ignored a write (310), or for one that was respelt (37); the
+/// tombstone of a record was taken for the end of the one made in its place (3036); a lost create whose row was deleted was
+/// listed as a stranger (5027); an owner that got a record back did not get its field (165); a create found by its listing
+/// was not decided on again (1439).
 #[test]
-fn the_invariants_hold_in_part_0() {
-    part_holds(0);
-}
-
-#[test]
-fn the_invariants_hold_in_part_1() {
-    part_holds(1);
-}
-
-#[test]
-fn the_invariants_hold_in_part_2() {
-    part_holds(2);
-}
-
-#[test]
-fn the_invariants_hold_in_part_3() {
-    part_holds(3);
-}
-
-#[test]
-fn the_invariants_hold_in_part_4() {
-    part_holds(4);
-}
-
-#[test]
-fn the_invariants_hold_in_part_5() {
-    part_holds(5);
-}
-
-#[test]
-fn the_invariants_hold_in_part_6() {
-    part_holds(6);
-}
-
-#[test]
-fn the_invariants_hold_in_part_7() {
-    part_holds(7);
+fn seeds_that_failed_once_hold() {
+    [37, 88, 165, 310, 1439, 3036, 5027].into_iter().for_each(holds);
 }
