@@ -164,4 +164,5 @@ fn parse_http_date(text: &str) -> Option<DateTime<Utc>> {
         .or_else(|| obsolete("%A, %d-%b-%y %H:%M:%S GMT"))
         .or_else(|| obsolete("%a %b %e %H:%M:%S %Y"))
         .map(to_micros)
+        .filter(|at| (0..=9999).contains(&at.year()))
 }

@@ -60,6 +60,13 @@ fn what_is_no_instant_is_named() {
     check(UnixS, "1e30", Err("expected seconds since 1970 such as 1706693400, found number 1e30"));
     check(UnixS, "1706693400000", Err("expected seconds since 1970 such as 1706693400, found number 1706693400000"));
     check(UnixMs, "\"soon\"", Err("expected milliseconds since 1970 such as 1706693400000, found string \"soon\""));
+    check(
+        HttpDate,
+        "\"Wed, 31 Jan 22024 19:30:00 GMT\"",
+        Err(
+            "expected an HTTP date such as Wed, 31 Jan 2024 09:30:00 GMT, found string \"Wed, 31 Jan 22024 19:30:00 GMT\"",
+        ),
+    );
     check(HttpDate, "true", Err("expected an HTTP date such as Wed, 31 Jan 2024 09:30:00 GMT, found boolean true"));
 }
 
