@@ -92,6 +92,13 @@ fn no_source_file_is_too_long() {
 }
 
 #[test]
+fn no_test_is_ignored_and_no_lint_is_allowed_for_ever() {
+    let mut files = sources("src");
+    files.extend(sources("tests"));
+    assert_none(&files.iter().flat_map(|(file, text)| waived(file, text)).collect::<Vec<_>>());
+}
+
+#[test]
 fn no_tracked_file_names_a_folder_of_one_machine() {
     let found: Vec<String> =
         tracked_texts().iter().flat_map(|(file, text)| machine_paths(file, text)).collect::<Vec<_>>();
@@ -158,6 +165,13 @@ fn the_length_check_knows_what_is_owed() {
     assert!(too_long("src/a.rs", &lines(SOURCE_LINES_MAX + 1), &[]).is_some());
     assert_eq!(too_long("src/a.rs", &lines(SOURCE_LINES_MAX + 1), &[("src/a.rs", 700)]), None);
     assert!(too_long("src/a.rs", &lines(701), &[("src/a.rs", 700)]).is_some());
+}
+
+#[test]
+fn the_waiver_check_sees_attributes_only() {
+    let found =
+        waived("a.rs", "#[test]\n    #[ignore = \"slow\"]\n#[expect(dead_code)]\n// #[ignore]\n#![allow(unused)]\n");
+    assert_eq!(found, ["a.rs:2: #[ignore = \"slow\"]", "a.rs:5: #![allow(unused)]"]);
 }
 
 #[test]
@@ -284,6 +298,13 @@ fn too_long(file: &str, text: &str, owed: &[(&str, usize)]) -> Option<String> {
     let lines_max = owed.iter().find(|(name, _)| *name == file).map_or(SOURCE_LINES_MAX, |(_, lines_max)| *lines_max);
     let lines = text.lines().count();
     (lines > lines_max).then(|| format!("{file}: {lines} lines, at most {lines_max}; split it by topic"))
+}
+
+/// Attributes that switch a check off and are never missed when there is nothing left to switch off; `expect` is.
+fn waived(file: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim_start).enumerate();
+    let waives = |line: &str| ["#[ignore", "#[allow", "#![allow"].iter().any(|start| line.starts_with(start));
+    lines.filter(|(_, line)| waives(line)).map(|(at, line)| format!("{file}:{}: {line}", at + 1)).collect()
 }
 
 fn machine_paths(file: &str, text: &str) -> Vec<String> {

@@ -84,6 +84,7 @@ table! {
 
 kinds! {
     /// How pages follow each other.
+    #[expect(clippy::enum_variant_names, reason = "named as in the language")]
     Page, "a paging table such as { kind = \"page\", into = \"query.page\" }" {
         /// One answer holds all.
         "none" => None(PageNone) = bare,
@@ -160,6 +161,7 @@ table! {
 
 kinds! {
     /// How to read only what changed.
+    #[expect(clippy::large_enum_variant, reason = "read once, and short-lived")]
     Incremental, "an incremental table such as { kind = \"since\", into = \"query.since\" }" {
         /// Every pass reads everything.
         "none" => None(PageNone) = bare,

@@ -29,8 +29,7 @@ macro_rules! table {
                 tag: Option<$crate::rules::shape::Tag<'_>>,
                 notes: &mut $crate::rules::diagnostic::Notes<'_>,
             ) -> Option<Self> {
-                #[allow(unused_mut, reason = "a table may have no keys")]
-                let mut reader = $crate::rules::shape::Reader::open(
+                let reader = &mut $crate::rules::shape::Reader::open(
                     node,
                     <Self as $crate::rules::shape::Shape>::WANTED,
                     Self::KEYS,
@@ -38,7 +37,8 @@ macro_rules! table {
                     tag,
                     notes,
                 )?;
-                let _ = &mut reader;
+                // A table may have no keys.
+                let _ = &reader;
                 Some(Self {
                     $( $key: reader.take(
                         $crate::rules::shape::plain_name(stringify!($key)),
@@ -90,6 +90,7 @@ macro_rules! table {
 macro_rules! kinds {
     (
         $(#[doc = $doc:literal])+
+        $(#[expect($($lint:tt)+)])?
         $name:ident, $wanted:literal {
             $( $(#[doc = $about:literal])+ $kind:literal => $variant:ident($ty:ty) $(= $bare:ident)? ),* $(,)?
         }
@@ -97,7 +98,7 @@ macro_rules! kinds {
     ) => {
         $(#[doc = $doc])+
         #[derive(Clone, Debug)]
-        #[allow(clippy::enum_variant_names, clippy::large_enum_variant, reason = "named as in the language; read once")]
+        $(#[expect($($lint)+)])?
         pub enum $name {
             $( $(#[doc = $about])+ $variant($ty), )*
         }

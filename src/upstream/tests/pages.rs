@@ -100,19 +100,3 @@ fn f28_no_prefix_of_a_listing_is_a_listing() {
     }
     assert_eq!(records(body, ".results", &[".next"]).unwrap().0.len(), 2);
 }
-
-/// Not a benchmark, a brake: run with `--ignored --nocapture` to see the speed of this profile.
-#[test]
-#[ignore = "prints a speed"]
-fn speed_of_splitting() {
-    let record = format!(
-        r#"{{"id":"7f3a","etag":"5","n":12345,"flag":true,"tags":["a","b","c"],"properties":{{"email":"ann@example.com","name":"Ann \"A\" Example","bio":"{}","more":{{"x":1.5,"y":null}}}}}},"#,
-        "lorem ipsum dolor sit amet ".repeat(21)
-    );
-    let body = format!(r#"{{"results":[{}{{}}],"next":"c"}}"#, record.repeat(100_000));
-    let clock = crate::clock::SystemClock::new();
-    let start = clock.monotonic();
-    let split = split_records(body.as_bytes(), &path(".results"), &[&path(".next")]).unwrap();
-    let took = clock.monotonic().saturating_sub(start);
-    println!("{} records of {} bytes in {took:?}", split.records.len(), record.len());
-}

@@ -16,7 +16,6 @@ mod hints;
 mod log;
 mod migrations;
 mod shapes;
-mod timing;
 
 mod in_memory {
     super::suite!(super::memory);
