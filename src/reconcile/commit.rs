@@ -395,11 +395,18 @@ impl Work<'_> {
     /// Ties a stranger to the record that it is, unless another stranger of the same upstream is that record as well:
     /// then a person decides about all of them (s5, s10).
     fn matched(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged, record: &RecordId) -> Result<(), StoreError> {
-        let rivals: Vec<Staged> = tx
-            .staged_of(self.pass.key, record)?
-            .into_iter()
-            .filter(|other| other.binding == staged.binding && other.remote_id != staged.remote_id)
-            .collect();
+        let mut rivals = Vec::new();
+        for other in tx.staged_of(self.pass.key, record)? {
+            if other.binding != staged.binding || other.remote_id == staged.remote_id {
+                continue;
+            }
+            if tx.known(other.binding, &[&other.remote_id])?.iter().all(Option::is_none) {
+                rivals.push(other);
+            } else {
+                // What was known by this record is gone, or it would not be looked for: its tombstone is no rival.
+                tx.unstage(other.binding, &other.remote_id)?;
+            }
+        }
         let contested = self.contested.get(&(record.clone(), at)).cloned();
         if rivals.is_empty() && contested.is_none() {
             if staged.parked.is_some() {
@@ -491,7 +498,9 @@ impl Work<'_> {
     fn decide(&mut self, tx: &mut dyn Tx, record: &RecordId) -> Result<(), StoreError> {
         let mut found = gather::gather(tx, self.pass, record, &self.order.barrier)?;
         self.round.decided += 1;
-        for (at, spoke) in found.facts.spokes.iter_mut().enumerate().filter(|(_, spoke)| spoke.link.is_none()) {
+        let may_be_made =
+            |spoke: &merge::Spoke| spoke.link.as_ref().is_none_or(|link| link.state == merge::LinkState::Deleted);
+        for (at, spoke) in found.facts.spokes.iter_mut().enumerate().filter(|(_, spoke)| may_be_made(spoke)) {
             if let Some(remote_id) = self.contested.get(&(record.clone(), at)) {
                 spoke.blocked.get_or_insert_with(|| format!("{remote_id} there may be this record"));
             }
