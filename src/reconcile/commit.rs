@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use crate::merge::drift::{self, Drift};
 use crate::merge::guard::{self, Tally};
-use crate::merge::{self, Evidence, Halt, Hub, RecordPlan, Seen};
-use crate::record::{RecordId, Value, same_creation};
+use crate::merge::{self, Evidence, Halt, Hub, LinkState, RecordPlan, Seen};
+use crate::record::{RecordId, Value};
 use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
@@ -22,6 +22,7 @@ use super::gather::{self, Barrier, Gathered};
 use super::merged;
 use super::observe;
 use super::report::{Change, Counts, PassReport};
+use super::reused;
 use super::settle;
 
 /// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
@@ -86,7 +87,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     suppose_gone(tx, pass, &order.supposed_gone)?;
     work.look_again_under_new_rules(tx)?;
     work.offer_to_new_bindings(tx)?;
-    work.part_reused_ids(tx)?;
+    reused::part(tx, pass, &|at| work.is_blocked(at))?;
     work.follow_merges(tx)?;
     index_local_edits(tx, pass)?;
     let changes = tx.candidates_at_most(pass.key)?;
@@ -165,7 +166,7 @@ fn totals(view: &dyn View, pass: &Pass, inserted: &[u64], most: u64) -> Result<T
     let mut bindings = Vec::with_capacity(pass.collection.bindings.len());
     for at in 0..pass.collection.bindings.len() {
         let new = inserted.get(at).copied().unwrap_or_default();
-        let links = view.links_up_to(pass.binding_key(at), merge::LinkState::Live, most.saturating_add(new))?;
+        let links = view.links_up_to(pass.binding_key(at), LinkState::Live, most.saturating_add(new))?;
         bindings.push(before(links, new));
     }
     let new = inserted.iter().sum();
@@ -248,44 +249,6 @@ impl Work<'_> {
             }
         }
         tx.set_note(&name, &now)
-    }
-
-    /// A remote id that names another record than the one it was tied to (s9): the tie is broken. The local record hears that
-    /// its own is gone, and the other record is a stranger like any.
-    fn part_reused_ids(&self, tx: &mut dyn Tx) -> Result<(), StoreError> {
-        for (at, rules) in self.pass.collection.bindings.iter().enumerate() {
-            if rules.mapper.probe.created_at.is_none() || self.is_blocked(at) {
-                continue;
-            }
-            let created = |raw: &[u8]| rules.mapper.read(raw).ok().and_then(|mapped| mapped.created_at);
-            let mut after = String::new();
-            loop {
-                let staged = tx.staged_matched(self.pass.binding_key(at), &after, CHUNK)?;
-                let Some(last) = staged.last() else { break };
-                after.clone_from(&last.remote_id);
-                for (stranger, record) in staged.into_iter().filter_map(|row| Some((row.clone(), row.record?))) {
-                    let links = tx.links_of(&record)?;
-                    let tied = links
-                        .iter()
-                        .find(|link| link.binding == stranger.binding && link.remote_id == stranger.remote_id);
-                    let Some(link) = tied.filter(|link| link.state == merge::LinkState::Live) else { continue };
-                    let (Some(was), Some(is)) = (created(&link.raw), created(&stranger.raw)) else { continue };
-                    if !same_creation(&was, &is) {
-                        let former = format!("{} (created {was})", link.remote_id);
-                        tx.set_remote_id(link.link, &former)?;
-                        tx.stage(&Staged {
-                            remote_id: former,
-                            kind: StagedKind::Gone(Evidence::IdReused),
-                            raw: Vec::new(),
-                            fingerprint: 0,
-                            ..stranger.clone()
-                        })?;
-                        tx.stage(&Staged { record: None, ..stranger })?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What was merged into another record at its upstream is that one from now on.
@@ -499,7 +462,7 @@ impl Work<'_> {
         let mut found = gather::gather(tx, self.pass, record, &self.order.barrier)?;
         self.round.decided += 1;
         let may_be_made =
-            |spoke: &merge::Spoke| spoke.link.as_ref().is_none_or(|link| link.state == merge::LinkState::Deleted);
+            |spoke: &merge::Spoke| spoke.link.as_ref().is_none_or(|link| link.state == LinkState::Deleted);
         for (at, spoke) in found.facts.spokes.iter_mut().enumerate().filter(|(_, spoke)| may_be_made(spoke)) {
             if let Some(remote_id) = self.contested.get(&(record.clone(), at)) {
                 spoke.blocked.get_or_insert_with(|| format!("{remote_id} there may be this record"));

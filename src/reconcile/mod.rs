@@ -24,6 +24,7 @@ mod gather;
 mod wire;
 
 mod merged;
+mod reused;
 
 mod apply;
 mod intend;
