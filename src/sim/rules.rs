@@ -140,6 +140,7 @@ request = "GET /people"
 records = ".results[]"
 page = {page}
 incremental = {incremental}
+lag = "9m"
 deletes = {deletes}
 {get}[binding.people.{name}.map]
 {map}[binding.people.{name}.write.create]

@@ -102,6 +102,7 @@ impl Simulation {
             chance: chance.clone(),
             hands: Arc::clone(&hands),
             trouble_percent: AtomicU64::new(if chance.percent(20) { 0 } else { 2 + chance.below(25) }),
+            outage: Mutex::default(),
             edit_percent: AtomicU64::new(chance.below(12)),
             trace: Arc::clone(&trace),
             written: Mutex::default(),
@@ -144,7 +145,11 @@ impl Simulation {
                 continue;
             }
             let fuse = if self.chance.percent(30) { 1 + self.chance.below(60) } else { 0 };
+            let down = self.chance.one(&self.styles).filter(|_| self.chance.percent(10)).map(|style| style.name);
+            *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) =
+                down.map(|name| (format!("{name}.example.com"), 1 + self.chance.below(5)));
             self.pass(fuse, self.chance.percent(30));
+            *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
         }
         self.net.trouble_percent.store(0, Ordering::Release);

@@ -18,7 +18,6 @@ use super::steps::{Steps, wait};
 pub struct Disk {
     now: Mutex<Arc<SqliteStore>>,
     folder: Option<TempDir>,
-    lives: Mutex<u64>,
 }
 
 impl Disk {
@@ -27,7 +26,7 @@ impl Disk {
         let folder = on_file.then(TempDir::new).transpose().map_err(|error| error.to_string())?;
         let options = folder.as_ref().map_or_else(OpenOptions::memory, |folder| on(&at(folder, 0)));
         let store = SqliteStore::open(&options).map_err(|error| error.to_string())?;
-        Ok(Self { now: Mutex::new(Arc::new(store)), folder, lives: Mutex::default() })
+        Ok(Self { now: Mutex::new(Arc::new(store)), folder })
     }
 
     /// The store of the process that lives now.
@@ -43,21 +42,20 @@ impl Disk {
         Ok((Arc::new(store), folder))
     }
 
-    /// The process was killed: the next one finds the database and its log as they were at that moment, and nothing that
-    /// only the dead one's memory held.
+    /// The process was killed: the next one finds the files as they were at that moment, and nothing that only the dead
+    /// one's memory held.
     pub fn killed(&self) -> Result<(), String> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        let (old, new) = (at(folder, *lives), at(folder, *lives + 1));
-        for suffix in ["", "-wal"] {
-            let beside = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
-            if beside(&old).exists() {
-                std::fs::copy(beside(&old), beside(&new)).map_err(|error| error.to_string())?;
-            }
+        let path = at(folder, 0);
+        let files = ["", "-wal", ".epoch"].map(|suffix| PathBuf::from(format!("{}{suffix}", path.display())));
+        let left = files.map(|file| std::fs::read(&file).ok().map(|bytes| (file, bytes)));
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        // Closing is what a killed process does not do: what it does to the files is undone.
+        *now = Arc::new(SqliteStore::open(&OpenOptions::memory()).map_err(|error| error.to_string())?);
+        for (file, bytes) in left.into_iter().flatten() {
+            std::fs::write(file, bytes).map_err(|error| error.to_string())?;
         }
-        *lives += 1;
-        let store = SqliteStore::open(&on(&new)).map_err(|error| error.to_string())?;
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(store);
+        *now = Arc::new(SqliteStore::open(&on(&path)).map_err(|error| error.to_string())?);
         Ok(())
     }
 }
