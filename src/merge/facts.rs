@@ -104,6 +104,11 @@ pub enum LinkState {
     Detached,
 }
 
+impl LinkState {
+    /// Every one of them.
+    pub const ALL: [Self; 5] = [Self::Live, Self::OutOfScope, Self::Archived, Self::Deleted, Self::Detached];
+}
+
 /// What this pass saw of the record at one binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {

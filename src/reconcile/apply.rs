@@ -16,6 +16,7 @@ use crate::upstream::SendOp;
 
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, remote_subject};
+use super::floor;
 use super::gather::Gathered;
 use super::intend;
 use super::observe;
@@ -271,10 +272,13 @@ fn apply_base(
             (Some(_) | None, None) => {}
         }
     } else if let (Some(life), Some(link)) = (life, link) {
-        tx.set_link_state(link.link, life)?;
-        // A tombstone is listed again and again: known by its bytes it costs what an unchanged record costs.
-        if let Some(tombstone) = staged.filter(|staged| life == LinkState::Deleted && !staged.raw.is_empty()) {
-            tx.set_fingerprint(link.link, tombstone.fingerprint)?;
+        if life == LinkState::Deleted {
+            // A tombstone is listed again and again: known by its bytes it costs what an unchanged record costs.
+            let tombstone = staged.filter(|staged| !staged.raw.is_empty());
+            let fingerprint = tombstone.map_or(floor::NOT_LISTED, |tombstone| tombstone.fingerprint);
+            tx.set_link_gone(link.link, fingerprint, pass.micros())?;
+        } else {
+            tx.set_link_state(link.link, life)?;
         }
     }
     // An observation leaves staging only when it is part of a base, or ended the link, or says what was known already.

@@ -363,11 +363,12 @@ impl Work<'_> {
             if other.binding != staged.binding || other.remote_id == staged.remote_id {
                 continue;
             }
-            if tx.known(other.binding, &[&other.remote_id])?.iter().all(Option::is_none) {
-                rivals.push(other);
-            } else {
-                // What was known by this record is gone, or it would not be looked for: its tombstone is no rival.
+            let known = tx.known(other.binding, &[&other.remote_id])?.iter().any(Option::is_some);
+            if known && self.is_tombstone(at, &other) {
+                // What this record was there before is gone: that is no rival of the one that was made in its place.
                 tx.unstage(other.binding, &other.remote_id)?;
+            } else {
+                rivals.push(other);
             }
         }
         let contested = self.contested.get(&(record.clone(), at)).cloned();
@@ -401,6 +402,11 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    fn is_tombstone(&self, at: usize, staged: &Staged) -> bool {
+        let deleted = || self.pass.rules(at)?.mapper.read(&staged.raw).ok().map(|mapped| mapped.deleted);
+        matches!(staged.kind, StagedKind::Gone(_)) || deleted() == Some(true)
     }
 
     fn contest(&mut self, at: usize, record: RecordId, remote_id: &str) {

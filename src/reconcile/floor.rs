@@ -10,14 +10,18 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, Age, LinkState, Sighting};
 use crate::record::RecordId;
-use crate::store::{self, HistoryFilter, HistoryRow, LinkRow, Staged, StagedKind, Store, StoreError, View};
+use crate::store::{self, HistoryFilter, HistoryRow, LinkRow, Micros, Staged, StagedKind, Store, StoreError, View};
 use crate::upstream::{self, Client, FailureKind, Got, Remote};
 
 use super::context::{Pass, time};
+use super::gather::lag;
 
 /// How far a list or cache may lag. What a record was longer ago is no reason for doubt: an upstream that shows older
 /// versions after that was set back.
 const LAG: TimeDelta = TimeDelta::minutes(10);
+
+/// The fingerprint of a record that is gone and left no tombstone: no listed record has it (but one in 2^64).
+pub const NOT_LISTED: u64 = 1;
 
 /// Observations looked at between two awaits.
 const CHUNK: usize = 1000;
@@ -61,6 +65,8 @@ pub async fn keep_out_what_is_older(
         while let Some((doubt, answer)) = looked.next().await {
             let now = match answer {
                 None if doubt.age == Age::Older => None,
+                // It is as gone as it was.
+                Some(Ok(Got::Missing | Got::Merged(_))) if doubt.link.state == LinkState::Deleted => None,
                 // Nothing can be asked, or it is not there any more, which is for others to say.
                 None | Some(Ok(Got::Missing | Got::Merged(_))) => continue,
                 Some(Ok(Got::Found(remote))) => Some(remote),
@@ -101,15 +107,17 @@ pub async fn keep_out_what_is_older(
 
 /// The next few observations of linked records, as far as they are in doubt, and where they end.
 fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Option<String>, Vec<Doubt>), StoreError> {
-    let since = (pass.now - LAG).timestamp_micros();
+    let since = since(pass, at);
     let rows = view.staged_matched(pass.binding_key(at), after, CHUNK)?;
     let last = rows.last().map(|row| row.remote_id.clone());
+    let can_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_some_and(|read| read.get.is_some());
     let mut doubts = Vec::new();
     for staged in rows {
         let Some(record) = staged.record.as_ref().filter(|_| staged.kind == StagedKind::Record) else { continue };
         let links = view.links_of(record)?;
         let link = links.into_iter().find(|link| {
-            link.binding == staged.binding && link.remote_id == staged.remote_id && link.state == LinkState::Live
+            let alive = matches!(link.state, LinkState::Live | LinkState::Deleted);
+            alive && link.binding == staged.binding && link.remote_id == staged.remote_id
         });
         let Some(link) = link.filter(|link| link.observed_at > since) else { continue };
         // Without an answer that showed the record, what is listed next is what tells how the write went.
@@ -119,9 +127,21 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
         let written = was_written_lately(view, pass, at, record)?;
         let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&staged.raw).ok());
         let version = staged.version.clone().or_else(|| mapped.as_ref()?.version.clone());
+        let is_deleted = mapped.as_ref().is_some_and(|mapped| mapped.deleted);
         let updated_at = mapped.and_then(|mapped| mapped.updated_at);
         let seen = Sighting { version: version.as_deref(), updated_at };
-        match merge::judge_age(sighting(&link), seen, written) {
+        let age = match link.state {
+            // It was found gone a moment ago, and this is not its tombstone: a listing from before shows that, and so does one
+            // from after it came back.
+            LinkState::Deleted if !is_deleted && can_get => Age::Unsure,
+            LinkState::Deleted if !is_deleted && xxh3_64(&link.raw) == staged.fingerprint => Age::Older,
+            LinkState::Deleted
+            | LinkState::Live
+            | LinkState::OutOfScope
+            | LinkState::Detached
+            | LinkState::Archived => merge::judge_age(sighting(&link), seen, written),
+        };
+        match age {
             Age::Current => {}
             age @ (Age::Older | Age::Unsure) => doubts.push(Doubt { staged, link, age }),
         }
@@ -129,9 +149,14 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
     Ok((last, doubts))
 }
 
+/// What was known before that moment is no reason for doubt.
+fn since(pass: &Pass, at: usize) -> Micros {
+    (pass.now - LAG.max(lag(pass, at))).timestamp_micros()
+}
+
 /// Whether we wrote to a record's counterpart so lately that a list or cache may not show it yet.
 pub fn was_written_lately(view: &dyn View, pass: &Pass, at: usize, record: &RecordId) -> Result<bool, StoreError> {
-    let since = (pass.now - LAG).timestamp_micros();
+    let since = since(pass, at);
     let history = HistoryFilter { record: Some(record.clone()), limit: LINES_MAX, ..HistoryFilter::default() };
     let ours =
         |line: &HistoryRow| line.kind == "push" && line.target.as_deref() == Some(pass.upstream(at)) && line.at > since;

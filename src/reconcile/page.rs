@@ -92,7 +92,6 @@ pub struct PageJob {
     /// The binding's position.
     pub binding: usize,
     /// Observations of earlier passes wait in staging: what is listed as it was at the base replaces them, too.
-    pub waiting: bool,
     /// Links that this listing showed otherwise than at the base. Where it shows one of them again, as at the base, the later
     /// word counts: whichever it is, it must be the same in each pass, or the record would change for ever.
     pub restless: RoaringTreemap,
@@ -217,11 +216,6 @@ impl PageJob {
     pub fn write_known(mut self, tx: &mut dyn Tx, mut entries: Vec<Entry>) -> Result<PageDone, StoreError> {
         let mut done = PageDone { high: self.high, ..PageDone::default() };
         done.unchanged(&entries);
-        if self.waiting {
-            for known in entries.iter().filter(|entry| entry.unchanged()).filter_map(|entry| entry.known) {
-                self.is_as_it_was(tx, known.link)?;
-            }
-        }
         let twice = self.eager && is_listed_twice(&entries);
         let lost = if self.eager && !self.alone {
             LostCreates::of(tx, &self.pass, self.binding)?
@@ -272,7 +266,7 @@ impl PageJob {
     pub fn has_news(&self, entries: &[Entry]) -> bool {
         let restless =
             |entry: &Entry| entry.known.is_some_and(|known| self.restless.contains(known.link.0.unsigned_abs()));
-        self.waiting || entries.iter().any(|entry| !entry.unchanged() || restless(entry))
+        entries.iter().any(|entry| !entry.unchanged() || restless(entry))
     }
 
     fn raw(&self, entry: &Entry) -> &[u8] {
@@ -378,10 +372,6 @@ impl PageJob {
         };
         if let Some(known) = entry.known {
             let Some(link) = tx.link(known.link)? else { return Ok(None) };
-            // A listing that is older than the deletion shows the record as it was before: no resurrection.
-            if link.state == LinkState::Deleted && xxh3_64(&link.raw) == entry.fingerprint {
-                return Ok(None);
-            }
             staged.record = Some(link.record);
         } else if self.eager {
             let company = Company { lost, left_out: &[], alone: self.alone };

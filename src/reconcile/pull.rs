@@ -62,7 +62,7 @@ struct Puller<'a> {
     pass: &'a Arc<Pass>,
     binding: usize,
     /// Observations of earlier passes wait in staging: what is listed as it was at the base replaces them, too.
-    waiting: bool,
+    waiting: RoaringTreemap,
     /// First contact may insert while reading (nothing else can have a say about a record of the only unread binding).
     eager: bool,
     /// There is nobody here yet whom a stranger could be.
@@ -96,9 +96,22 @@ pub async fn any_first(store: &dyn Store, pass: &Arc<Pass>) -> Result<bool, Stor
     .await
 }
 
+/// The links of observations that wait since earlier passes: what is listed as it was at the base replaces them.
+fn waiting(view: &dyn View, binding: BindingKey) -> Result<RoaringTreemap, StoreError> {
+    let (mut links, mut after) = (RoaringTreemap::new(), String::new());
+    loop {
+        let rows = view.staged_matched(binding, &after, STALE_CHUNK)?;
+        let Some(last) = rows.last() else { return Ok(links) };
+        after.clone_from(&last.remote_id);
+        let ids: Vec<&str> = rows.iter().map(|row| row.remote_id.as_str()).collect();
+        let known = view.known(binding, &ids)?;
+        links.extend(known.into_iter().flatten().map(|known| known.link.0.unsigned_abs()));
+    }
+}
+
 /// Whether no remote record of a binding was ever tied to anything.
 fn is_unheard_of(view: &dyn View, binding: BindingKey) -> Result<bool, StoreError> {
-    for state in [LinkState::Live, LinkState::Deleted, LinkState::Detached, LinkState::OutOfScope] {
+    for state in LinkState::ALL {
         if view.links_up_to(binding, state, 1)? > 0 {
             return Ok(false);
         }
@@ -136,10 +149,10 @@ pub async fn pull(
     };
     let Some((read, way)) = way(pass, binding) else { return Ok(out) };
     let key = pass.binding_key(binding);
-    let (text, waiting) = store::read(store, move |view| Ok((view.cursor(key)?, view.staged_count(key)? > 0))).await?;
+    let (text, waiting) = store::read(store, move |view| Ok((view.cursor(key)?, waiting(view, key)?))).await?;
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
-    let eager = cursor.full_at.is_none() && !pass.planning;
+    let eager = cursor.full_at.is_none() && !pass.planning && pass.restored.is_none();
     let asking = Arc::clone(pass);
     let nobody = move |view: &dyn View| {
         Ok(view.rows_up_to(&asking.collection, 1)? == 0 && LostCreates::of(view, &asking, binding)?.is_empty())
@@ -150,6 +163,7 @@ pub async fn pull(
         store,
         pass,
         binding,
+        restless: waiting.clone(),
         waiting,
         eager,
         alone,
@@ -159,17 +173,18 @@ pub async fn pull(
         mark: None,
         started_at: pass.micros(),
         seen: RoaringTreemap::new(),
-        restless: RoaringTreemap::new(),
         unreadable: false,
         out,
     };
     if alone {
         store::write(store, |tx| tx.set_bulk(true)).await?;
     }
-    puller.run(client, read, full, progress).await?;
+    let read = puller.run(client, read, full, progress).await;
     if alone {
+        // Also where it failed: without their indexes all later passes would look through whole tables.
         store::write(store, |tx| tx.set_bulk(false)).await?;
     }
+    read?;
     Ok(puller.out)
 }
 
@@ -215,7 +230,7 @@ impl Puller<'_> {
     /// What the listing has seen so far counts for nothing.
     fn begin_again(&mut self) {
         self.seen.clear();
-        self.restless.clear();
+        self.restless.clone_from(&self.waiting);
         self.cursor.scan = None;
         (self.high, self.mark, self.unreadable) = (None, None, false);
         (self.out.report.listed, self.out.report.unchanged) = (0, 0);
@@ -354,7 +369,6 @@ impl Puller<'_> {
         let mut job = PageJob {
             pass: Arc::clone(self.pass),
             binding: self.binding,
-            waiting: self.waiting,
             restless: self.restless.clone(),
             eager: self.eager,
             alone: self.alone,

@@ -224,8 +224,8 @@ impl Run<'_> {
         for pulled in &all {
             let at = pulled.binding;
             if let Some(report) = self.report.upstreams.get_mut(at) {
-                let written = report.written;
-                *report = UpstreamReport { written, ..pulled.report.clone() };
+                let (written, refused) = (report.written, report.refused);
+                *report = UpstreamReport { written, refused, ..pulled.report.clone() };
             }
             if let Some(blocked) = self.barrier.blocked.get_mut(at) {
                 blocked.clone_from(&pulled.blocked);
@@ -255,7 +255,7 @@ impl Run<'_> {
     /// Listings that lag behind what is known, most often behind our own writes, say nothing new.
     async fn floor(&mut self) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.client(at).cloned() else { continue };
+            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
             // A person said what counts of what is older than it was.
             if set_back::choice(self.engine.store.as_ref(), &self.pass, at).await?.is_some() {
                 continue;

@@ -18,6 +18,7 @@ use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
 use super::apply;
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, time};
+use super::floor;
 use super::hindered;
 use super::intend;
 use super::observe::{self, Read};
@@ -337,7 +338,7 @@ fn done(
     tx.drop_intent(&intent.key)?;
     if op == SendOp::Delete {
         if let Some(link) = link {
-            tx.set_link_state(link.link, LinkState::Deleted)?;
+            tx.set_link_gone(link.link, floor::NOT_LISTED, pass.micros())?;
         }
         return Ok(Outcome::Done { op: SendOp::Delete, again: false });
     }

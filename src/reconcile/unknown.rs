@@ -267,7 +267,8 @@ async fn not_found(
         })));
     }
     let key = ready.intent.key.clone();
-    let update = IntentUpdate { state: "unknown", checked: true, ..IntentUpdate::default() };
+    let not_before = ready.intent.not_before;
+    let update = IntentUpdate { state: "unknown", checked: true, not_before, ..IntentUpdate::default() };
     store::write_small(store, move |tx| tx.set_intent(&key, &update)).await.map(|()| None)
 }
 

@@ -298,6 +298,9 @@ pub trait Tx: View {
     fn set_remote_id(&mut self, link: LinkId, remote_id: &str) -> Result<(), StoreError>;
     /// Changes the fingerprint only: what is listed with it counts as unchanged.
     fn set_fingerprint(&mut self, link: LinkId, fingerprint: u64) -> Result<(), StoreError>;
+    /// The remote record is gone, as was found out then. With the fingerprint it counts as unchanged: that of its tombstone,
+    /// or one that no record has, so that it is news if it is ever listed again.
+    fn set_link_gone(&mut self, link: LinkId, fingerprint: u64, at: Micros) -> Result<(), StoreError>;
     /// Changes the state only.
     fn set_link_state(&mut self, link: LinkId, state: crate::merge::LinkState) -> Result<(), StoreError>;
     /// Removes a link and its fingerprint.

@@ -48,6 +48,15 @@ pub(in crate::store) fn links_are_known_by_remote_id_and_read_back_whole(on: &Fi
     let known = on.read(move |view| view.known(binding, &["c7", "c8"]));
     assert_eq!(known, [None, Some(Known { link, fingerprint: 8, state: LinkState::Deleted })]);
     assert_eq!(on.read(move |view| view.link(link)).map(|row| row.remote_id), Some("c8".to_owned()));
+    on.write(move |tx| {
+        tx.set_link_state(link, LinkState::Live)?;
+        tx.set_link_gone(link, 9, 77)
+    })
+    .expect("set");
+    let known = on.read(move |view| view.known(binding, &["c8"]));
+    assert_eq!(known, [Some(Known { link, fingerprint: 9, state: LinkState::Deleted })]);
+    let row = on.read(move |view| view.link(link)).map(|row| (row.state, row.fingerprint, row.observed_at));
+    assert_eq!(row, Some((LinkState::Deleted, 9, 77)));
     on.write(move |tx| tx.drop_link(link)).expect("dropped");
     assert_eq!(on.read(move |view| view.known(binding, &["c7", "c8"])), [None, None]);
     assert_eq!(on.read(move |view| view.link(link)), None);

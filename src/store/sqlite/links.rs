@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Row, params};
 
 use crate::merge::LinkState;
 use crate::record::RecordId;
-use crate::store::{BindingKey, Known, LinkId, LinkRow, LinkUpdate, Made, MappingKey, NewLink};
+use crate::store::{BindingKey, Known, LinkId, LinkRow, LinkUpdate, Made, MappingKey, Micros, NewLink};
 
 use super::db::Db;
 use super::fault::{Failure, Res};
@@ -181,6 +181,12 @@ pub(super) fn set_fingerprint(db: &Db, link: LinkId, fingerprint: u64) -> Res<()
         params![link.0, fingerprint.cast_signed()],
     )?;
     require(changed, link)
+}
+
+pub(super) fn set_link_gone(db: &Db, link: LinkId, fingerprint: u64, at: Micros) -> Res<()> {
+    set_link_state(db, link, LinkState::Deleted)?;
+    set_fingerprint(db, link, fingerprint)?;
+    db.exec("UPDATE sync_link SET observed_at = ?2 WHERE link = ?1", params![link.0, at]).map(drop)
 }
 
 pub(super) fn set_link_state(db: &Db, link: LinkId, state: LinkState) -> Res<()> {

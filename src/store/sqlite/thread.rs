@@ -221,7 +221,7 @@ impl Worker {
         let mut next = queue.blocking_recv();
         while let Some((job, reply)) = next.take() {
             if self.dead.get().is_some() {
-                return;
+                break;
             }
             match job {
                 Job::Write(job) => self.write(vec![(job, reply)], true),
@@ -252,6 +252,8 @@ impl Worker {
         }
         self.checkpointer.take();
         if self.dead.get().is_some() {
+            // The log stays as it is: the next start checks the database because of it.
+            let _best_effort = self.db.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             return;
         }
         // Best effort: what stays in the WAL is read from there at the next open.
@@ -323,8 +325,6 @@ impl Worker {
             self.roll_back();
             if ends_store(error) {
                 self.end(error.clone());
-                // The log stays as it is: the next start checks the database because of it.
-                let _best_effort = self.db.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             }
         }
         for (outcome, reply) in outcomes.into_iter().zip(replies) {

@@ -106,6 +106,10 @@ impl Tx for Db {
         self.writing(|db| links::set_remote_id(db, link, remote_id))
     }
 
+    fn set_link_gone(&mut self, link: LinkId, fingerprint: u64, at: Micros) -> Result<(), StoreError> {
+        self.writing(|db| links::set_link_gone(db, link, fingerprint, at))
+    }
+
     fn set_fingerprint(&mut self, link: LinkId, fingerprint: u64) -> Result<(), StoreError> {
         self.writing(|db| links::set_fingerprint(db, link, fingerprint))
     }

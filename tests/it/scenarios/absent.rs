@@ -1,7 +1,7 @@
 //! What is not there, or not any more: skipped by a listing, archived, restored, kept by its children, missed in a gap.
 
 use http::Method;
-use reconciled::sandbox::{Child, Delete, Fault, Matcher, Paging, ResourceConfig, Since, SinceBy};
+use reconciled::sandbox::{Child, Delete, Fault, Matcher, Paging, ResourceConfig, Since, SinceBy, Times};
 use serde_json::json;
 
 use super::structure::{all, companies, id_of};
@@ -120,6 +120,56 @@ fn s22_what_is_restored_under_its_id_is_revived_with_its_link() {
     assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["5"]]);
     assert_eq!((world.contacts("erp").len(), world.posts("crm")), (4, 0));
     world.is_quiet();
+}
+
+#[test]
+fn s22_what_was_not_listed_for_a_while_and_is_as_it_was_is_the_record_that_it_was() {
+    for (policy, gone) in [("queue", 4), ("propagate", 3)] {
+        let (world, _ids) = known(&["crm", "erp"], 4, |_, _| {});
+        world.change_rules("rules.toml", |text| text.replace("\"propagate\"", &format!("\"{policy}\"")));
+        world.sync().exits(0);
+        let whole = world.at("crm", |crm| crm.clone());
+        let id = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
+        world.remove("crm", &id);
+        world.sync();
+        assert_eq!(world.rows("select count(*) from contacts"), [[gone.to_string()]], "{policy}");
+        // Byte by byte as it was, and asked for it is there.
+        world.at("crm", |crm| *crm = whole);
+        world.forget_requests();
+        world.sync().exits(0);
+        assert_eq!(world.rows("select count(*) from contacts"), [["4"]], "{policy}");
+        assert_eq!((world.contacts("crm").len(), world.posts("crm")), (4, 0), "{policy}");
+        assert_eq!(world.contacts("erp").len(), 4, "{policy}");
+        assert_eq!(world.rows("select count(*) from sync_conflict where closed_at is null"), [["0"]], "{policy}");
+        world.is_settled();
+    }
+}
+
+#[test]
+fn i16_a_listing_from_before_a_delete_brings_nothing_back() {
+    for get in [true, false] {
+        let (world, ids) = known(&["crm"], 4, |_, _| {});
+        if !get {
+            let get = "get = { method = \"GET\", path = \"/contacts/{id}\" }\n";
+            world.change_rules("rules.toml", |text| text.replace(get, ""));
+            world.sync();
+        }
+        world.sync().exits(0);
+        world.sql("delete from contacts where email = 'p1@x.io'");
+        let before = world.at("crm", |crm| crm.clone());
+        world.sync().exits(0);
+        assert_eq!(world.contacts("crm").len(), 3);
+        let after = world.at("crm", |crm| std::mem::replace(crm, before));
+        let missing = Matcher::exactly(Method::GET, format!("/contacts/{}", ids[0]));
+        world.at("crm", |crm| crm.push_fault_times(missing, Fault::status(404), Times::Forever));
+        for _ in 0..2 {
+            world.sync();
+            assert_eq!(world.rows("select count(*) from contacts"), [["3"]], "{get}");
+        }
+        world.at("crm", |crm| *crm = after);
+        world.sync().exits(0);
+        world.is_quiet();
+    }
 }
 
 #[test]
