@@ -188,3 +188,20 @@ fn a_pass_that_nothing_happened_to_keeps_its_epoch() {
     let file = std::fs::read_to_string(world.path("data.db.epoch")).unwrap();
     assert!(file.contains(&format!("sequence {}\n", sequence())) && file.contains(&epoch[0][0]), "{file}");
 }
+
+#[test]
+fn s58_a_database_that_was_begun_anew_beside_the_old_epoch_file_takes_nothing_in_before_it_is_approved() {
+    let world = with_a_past(|_| {});
+    for suffix in ["", "-wal", "-shm"] {
+        let _may_not_be_there = std::fs::remove_file(world.path(&format!("data.db{suffix}")));
+    }
+    for _ in 0..2 {
+        world.sync().exits(5).wrote(0, 0);
+        assert_eq!(world.rows("select count(*) from contacts"), [["0"]]);
+    }
+    world.approve();
+    world.sync().exits(0);
+    assert_eq!(world.rows("select count(*), count(distinct email) from contacts"), [["4", "4"]]);
+    assert_eq!((world.posts("crm"), world.posts("erp")), (0, 0));
+    agrees(&world);
+}
