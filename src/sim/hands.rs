@@ -153,6 +153,12 @@ impl Hands {
         self.sql(&format!("UPDATE people SET {field} = {} WHERE key = '{key}'", sql_of(field, &value)));
     }
 
+    /// How much was done in the local table.
+    pub fn local_deeds(&self) -> usize {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.iter().filter(|deed| deed.side == "local").count()
+    }
+
     /// The keys of all rows.
     pub fn local_keys(&self) -> Vec<String> {
         wait(self.disk.store().rows_of("SELECT key FROM people ORDER BY key"))

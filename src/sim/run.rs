@@ -254,6 +254,7 @@ impl Simulation {
         ));
         self.steps.set_fuse(fuse);
         let writes = self.net.writes.load(Ordering::Acquire);
+        let (rows, local_deeds) = (self.rows(), self.hands.local_deeds());
         let ended = self.live(self.disk.store(), full, false);
         self.steps.set_fuse(0);
         match ended {
@@ -261,6 +262,11 @@ impl Simulation {
                 let written = self.net.writes.load(Ordering::Acquire) - writes;
                 if report.outcome == Outcome::Halted && written > 0 {
                     self.broken(format!("I11: {written} writes were sent in a pass that halted"));
+                }
+                // What a binding shows the first time comes in while it is read: that destroys nothing.
+                let first = report.local.created > 0 || local_deeds != self.hands.local_deeds();
+                if report.outcome == Outcome::Halted && !first && rows != self.rows() {
+                    self.broken("I11: the local table was changed by a pass that halted".into());
                 }
                 self.say(format!(
                     "  = {:?} {}",
@@ -286,6 +292,10 @@ impl Simulation {
                 None
             }
         }
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        wait(self.disk.store().rows_of("SELECT * FROM people ORDER BY id")).unwrap_or_default()
     }
 
     fn live(&self, store: Arc<SqliteStore>, full: bool, dry_run: bool) -> Ended<Result<PassReport, String>> {
