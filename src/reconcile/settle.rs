@@ -432,11 +432,13 @@ fn put_base(
     remote: Option<&Remote>,
     pair: &Pair,
 ) -> Result<(), StoreError> {
-    let raw: &[u8] = remote.map_or_else(|| link.map_or(&[][..], |link| &link.raw), |remote| &remote.raw);
+    // What the record's former counterpart looked like says nothing of the one that was made in its place.
+    let former = link.filter(|_| SendOp::of(&intent.op) != SendOp::Create);
+    let raw: &[u8] = remote.map_or_else(|| former.map_or(&[][..], |link| &link.raw), |remote| &remote.raw);
     let slots = observe::base_slots(tx, pass, at, raw)?;
     let mut packed = base::pack(&pass.collection, &slots, pair);
     if remote.is_none() {
-        let before = link.filter(|link| link.is_outdated()).and_then(|link| link.base_remote.as_deref());
+        let before = former.filter(|link| link.is_outdated()).and_then(|link| link.base_remote.as_deref());
         let mut unseen = base::unseen(&pass.collection, before);
         let sent = base::values_from_text(&pass.collection, &intent.values)?;
         unseen.extend(sent.into_iter().map(|(field, _)| field));
