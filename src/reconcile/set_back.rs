@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
-use crate::merge::{Halt, LinkState};
+use crate::merge::{self, Halt, LinkState};
 use crate::record::{Json, Slot};
 use crate::rules::{Collection, Origin};
 use crate::store::{self, LinkRow, Staged, StagedKind, Store, StoreError};
@@ -33,7 +33,7 @@ const ASKED_MAX: usize = 3;
 
 /// Whether a record is older than its link knows it.
 pub fn is_backwards(link: &LinkRow, version: Option<&str>, updated_at: Option<DateTime<Utc>>) -> bool {
-    let number = |version: Option<&str>| version.and_then(|text| text.trim_matches('"').parse::<u128>().ok());
+    let number = |version: Option<&str>| version.and_then(merge::version_number);
     let grows = number(version).zip(number(link.version.as_deref())).is_some_and(|(now, then)| now >= then);
     let earlier = updated_at.zip(link.updated_at.map(time)).is_some_and(|(now, then)| now < then);
     link.state == LinkState::Live && earlier && !grows
