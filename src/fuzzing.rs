@@ -47,27 +47,16 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_of_rules_pass() {
-        play("rules", super::rules);
-    }
-
-    #[test]
-    fn the_seeds_of_headers_pass() {
-        play("headers", super::headers);
-    }
-
-    #[test]
-    fn the_seeds_of_split_pass() {
-        play("split", super::split);
-    }
-
-    #[test]
-    fn the_seeds_of_paths_pass() {
-        play("paths", super::paths);
-    }
-
-    #[test]
-    fn the_seeds_of_cursor_pass() {
-        play("cursor", super::cursor);
+    fn the_seeds_of_every_target_pass() {
+        let targets: [(&str, fn(&[u8])); 5] = [
+            ("rules", super::rules),
+            ("headers", super::headers),
+            ("split", super::split),
+            ("paths", super::paths),
+            ("cursor", super::cursor),
+        ];
+        for (target, check) in targets {
+            play(target, check);
+        }
     }
 }
