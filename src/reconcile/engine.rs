@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::merge::IntentState;
 use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, IntentFilter, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::Client;
@@ -187,7 +188,7 @@ impl Engine {
                 let parked = aside.iter().filter(|row| row.stage == "parked").count();
                 let unknown = view.intents(&IntentFilter {
                     collection: Some(name),
-                    states: vec!["sent", "unknown"],
+                    states: IntentState::OPEN.to_vec(),
                     limit: UNKNOWN_MAX,
                     ..IntentFilter::default()
                 })?;

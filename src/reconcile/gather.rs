@@ -197,9 +197,7 @@ fn load_spoke(
     let unknown = found
         .intents
         .iter()
-        .find(|intent| {
-            intent.binding == pass.binding_key(at) && merge::IntentState::OPEN.contains(&intent.state.as_str())
-        })
+        .find(|intent| intent.binding == pass.binding_key(at) && merge::IntentState::OPEN.contains(&intent.state))
         .cloned();
     if let (Some(intent), None) = (&unknown, &blocked) {
         if is_answered(pass, found, at, intent, barrier) {

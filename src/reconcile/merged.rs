@@ -8,7 +8,7 @@
 //! that says nothing, and is in history as the loser elsewhere. It is no delete: nothing is deleted at any upstream. Where
 //! both are different records at another upstream, the row of A stays for that one, untied here.
 
-use crate::merge::LinkState;
+use crate::merge::{IntentState, LinkState};
 use crate::record::{Json, RecordId, Slot, Value};
 use crate::store::{
     BindingKey, ConflictFilter, DirtyOp, IntentFilter, LinkRow, LinkUpdate, NewLink, Staged, StagedKind, StoreError,
@@ -121,7 +121,7 @@ fn follow_one(
     };
     // A write of unknown outcome is settled first; until then the observation waits (see `observe::read_staged`).
     let unknown =
-        IntentFilter { record: Some(record.clone()), states: vec!["sent", "unknown"], ..IntentFilter::default() };
+        IntentFilter { record: Some(record.clone()), states: IntentState::OPEN.to_vec(), ..IntentFilter::default() };
     if tx.intents(&unknown)?.iter().any(|intent| intent.binding != staged.binding) {
         return Ok(());
     }

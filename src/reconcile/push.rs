@@ -309,8 +309,7 @@ pub async fn mark_unsent(store: &dyn Store, keys: Vec<String>) -> Result<(), Sto
         return Ok(());
     }
     store::write_small(store, move |tx| {
-        keys.iter()
-            .try_for_each(|key| tx.set_intent(key, &IntentUpdate { state: "prepared", ..IntentUpdate::default() }))
+        keys.iter().try_for_each(|key| tx.set_intent(key, &IntentUpdate::to(IntentState::Prepared)))
     })
     .await
 }
@@ -320,8 +319,7 @@ pub async fn mark_sent(store: &dyn Store, pass: &Arc<Pass>, keys: Vec<String>) -
     let now = pass.clock.now().timestamp_micros();
     store::write_small(store, move |tx| {
         for key in &keys {
-            let state = IntentState::Sent.name();
-            tx.set_intent(key, &IntentUpdate { state, sent_at: Some(now), ..IntentUpdate::default() })?;
+            tx.set_intent(key, &IntentUpdate { sent_at: Some(now), ..IntentUpdate::to(IntentState::Sent) })?;
         }
         Ok(())
     })

@@ -233,12 +233,11 @@ fn settle_one(
         }
         Written::Unknown(failure) => {
             let update = IntentUpdate {
-                state: state_after(Answer::Unknown),
                 note: Some(failure.words.clone()),
                 // Should it turn out not to have been done, it is not sent again before; where the connection broke there
                 // is nobody to be spared.
                 not_before: failure.retry_at.filter(|_| failure.status.is_some()).map(|at| at.timestamp_micros()),
-                ..IntentUpdate::default()
+                ..IntentUpdate::to(state_after(Answer::Unknown))
             };
             tx.set_intent(&intent.key, &update)?;
             Ok(Outcome::Unknown(failure.words.clone()))
@@ -276,16 +275,15 @@ fn tied_elsewhere(
 }
 
 /// The state of an intent that goes on; one whose outcome could not be told counts as unknown.
-fn state_after(answer: Answer) -> &'static str {
-    merge::after(answer).unwrap_or(IntentState::Unknown).name()
+fn state_after(answer: Answer) -> IntentState {
+    merge::after(answer).unwrap_or(IntentState::Unknown)
 }
 
 fn wait(tx: &mut dyn Tx, intent: &IntentRow, failure: &Failure) -> Result<(), StoreError> {
     let update = IntentUpdate {
-        state: state_after(Answer::NotDone { asked_to_wait: failure.retry_at.is_some() }),
         not_before: failure.retry_at.map(|at| at.timestamp_micros()),
         note: Some(failure.words.clone()),
-        ..IntentUpdate::default()
+        ..IntentUpdate::to(state_after(Answer::NotDone { asked_to_wait: failure.retry_at.is_some() }))
     };
     tx.set_intent(&intent.key, &update)
 }

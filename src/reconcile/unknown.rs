@@ -267,7 +267,7 @@ async fn not_found(
         })));
     }
     let key = ready.intent.key.clone();
-    let update = IntentUpdate { state: "unknown", checked: true, ..IntentUpdate::default() };
+    let update = IntentUpdate { checked: true, ..IntentUpdate::to(IntentState::Unknown) };
     store::write_small(store, move |tx| tx.set_intent(&key, &update)).await.map(|()| None)
 }
 
