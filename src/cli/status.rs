@@ -204,7 +204,7 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
     let unknown = IntentFilter { collection: Some(name.clone()), states, limit: ASIDE_MAX, ..IntentFilter::default() };
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
     let aside = view.quarantined(&aside)?;
-    let parked = aside.iter().filter(|row| row.stage == "parked").count();
+    let parked = aside.iter().filter(|row| row.is_waiting()).count();
     Ok(CollectionStatus {
         collection: name.clone(),
         schedule: collection.schedule.as_ref().map(schedule_text),

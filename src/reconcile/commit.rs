@@ -478,7 +478,7 @@ impl Work<'_> {
         self.tally.add(&self.pass.collection, &plan);
         self.digest.add(&told_stably(tx, self.pass, &found, &plan)?);
         let applied = apply::apply(tx, self.pass, &found, &plan)?;
-        self.account(&found, applied);
+        self.account(applied);
         Ok(())
     }
 
@@ -529,7 +529,7 @@ impl Work<'_> {
         })
     }
 
-    fn account(&mut self, _found: &Gathered, applied: Applied) {
+    fn account(&mut self, applied: Applied) {
         let round = &mut self.round;
         round.local.created += applied.local.created;
         round.local.updated += applied.local.updated;

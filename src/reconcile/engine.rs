@@ -185,7 +185,7 @@ impl Engine {
                     limit: 1_000_000,
                     ..QuarantineFilter::default()
                 })?;
-                let parked = aside.iter().filter(|row| row.stage == "parked").count();
+                let parked = aside.iter().filter(|row| row.is_waiting()).count();
                 let unknown = view.intents(&IntentFilter {
                     collection: Some(name),
                     states: IntentState::OPEN.to_vec(),

@@ -263,35 +263,10 @@ impl Pusher<'_> {
     fn account(&mut self, outcomes: Vec<settle::Outcome>) {
         for outcome in outcomes {
             self.done += 1;
-            match outcome {
-                settle::Outcome::Done { op, again } => {
-                    let written = &mut self.report.written;
-                    match op {
-                        SendOp::Create => written.created += 1,
-                        SendOp::Update => written.updated += 1,
-                        SendOp::Delete => written.deleted += 1,
-                    }
-                    self.again |= again;
-                }
-                settle::Outcome::Again => self.again = true,
-                settle::Outcome::Overtaken => self.report.deferred += 1,
-                settle::Outcome::Deferred(words) => {
-                    self.report.deferred += 1;
-                    self.report.error.get_or_insert(words);
-                }
-                // Evidence is looked for right after; only what stays unknown is worth a word.
-                settle::Outcome::Unknown(_) => self.report.unknown += 1,
-                settle::Outcome::Hindered => {
-                    self.report.refused += 1;
-                    self.hindered += 1;
-                }
-                settle::Outcome::Refused => self.report.refused += 1,
-                settle::Outcome::Stopped(words) => {
-                    self.report.deferred += 1;
-                    self.report.error.get_or_insert(words);
-                    self.stopped = true;
-                }
-            }
+            // Of what is unknown evidence is looked for right after; only what stays so is worth a word.
+            self.again |= self.report.count(&outcome);
+            self.hindered += u64::from(matches!(outcome, settle::Outcome::Hindered));
+            self.stopped |= matches!(outcome, settle::Outcome::Stopped(_));
         }
         self.progress.step(&Step::Pushed {
             collection: &self.pass.collection.name,

@@ -186,7 +186,7 @@ fn settle_one(
     let intent = &ready.intent;
     let record = &intent.record;
     if let Some(words) = tied_elsewhere(tx, pass, at, ready, written)? {
-        return refused(tx, pass, at, ready, &words);
+        return refused(tx, pass, at, ready, "push", &words);
     }
     match written {
         Written::Done { remote_id, version, record: remote, repeated } => {
@@ -218,10 +218,10 @@ fn settle_one(
             Ok(Outcome::Again)
         }
         Written::Hindered(words) => hindered::hindered(tx, pass, at, ready, words),
-        Written::Exists(words) | Written::Refused(words) => refused(tx, pass, at, ready, words),
+        Written::Exists(words) | Written::Refused(words) => refused(tx, pass, at, ready, "push", words),
         Written::Inexpressible(fields) => {
             let reasons: Vec<String> = fields.iter().map(|(_, reason)| reason.clone()).collect();
-            refused(tx, pass, at, ready, &format!("cannot be expressed there: {}", reasons.join("; ")))
+            refused(tx, pass, at, ready, "push", &format!("cannot be expressed there: {}", reasons.join("; ")))
         }
         Written::NotDone(failure) => {
             wait(tx, intent, failure)?;
@@ -289,14 +289,21 @@ fn wait(tx: &mut dyn Tx, intent: &IntentRow, failure: &Failure) -> Result<(), St
 }
 
 /// A refusal for good: set aside, and not repeated until something changes.
-pub fn refused(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) -> Result<Outcome, StoreError> {
+pub fn refused(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    ready: &Ready,
+    stage: &str,
+    words: &str,
+) -> Result<Outcome, StoreError> {
     let intent = &ready.intent;
     let inputs = intend::refusal_inputs(tx, pass, at, &intent.record, ready.request.op, &ready.request.values)?;
     tx.put_quarantine(&QuarantineRow {
         collection: intent.collection.clone(),
         upstream: intent.upstream.clone(),
         subject: local_subject(&intent.record),
-        stage: "push".into(),
+        stage: stage.into(),
         reason: words.to_owned(),
         inputs,
         since: pass.micros(),

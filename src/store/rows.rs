@@ -400,7 +400,8 @@ pub struct QuarantineRow {
     pub upstream: String,
     /// The local record id, or `remote:` + remote id.
     pub subject: String,
-    /// Where: `pull`, `push`, `absence`, `match`, `parked`.
+    /// Where: `pull`, `push`, `absence`, `match`, `fields`, `parked` (it waits for the record that it refers to), `hindered` (another
+    /// record stands in the way of its write), `hindered_delete` (its delete waits for the records that refer to it).
     pub stage: String,
     /// Why, in the upstream's or the checker's words.
     pub reason: String,
@@ -410,6 +411,16 @@ pub struct QuarantineRow {
     pub since: Micros,
     /// The pass.
     pub pass: i64,
+}
+
+impl QuarantineRow {
+    /// The stage of a delete that another record stands in the way of.
+    pub const WAITING_DELETE: &'static str = "hindered_delete";
+
+    /// Whether it waits for another record, and needs nobody to look at it.
+    pub fn is_waiting(&self) -> bool {
+        self.stage == "parked" || self.stage == Self::WAITING_DELETE
+    }
 }
 
 /// Which quarantined records.
