@@ -35,8 +35,10 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    type Check = fn(&[u8]);
+
     /// Every seed and every input that once failed.
-    fn play(target: &str, check: fn(&[u8])) {
+    fn play(target: &str, check: Check) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seeds").join(target);
         let mut played = 0;
         for entry in fs::read_dir(folder).unwrap() {
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_seeds_of_every_target_pass() {
-        let targets: [(&str, fn(&[u8])); 5] = [
+        let targets: [(&str, Check); 5] = [
             ("rules", super::rules),
             ("headers", super::headers),
             ("split", super::split),
