@@ -35,8 +35,10 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    type Check = fn(&[u8]);
+
     /// Every seed and every input that once failed.
-    fn play(target: &str, check: fn(&[u8])) {
+    fn play(target: &str, check: Check) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seeds").join(target);
         let mut played = 0;
         for entry in fs::read_dir(folder).unwrap() {
@@ -47,27 +49,16 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_of_rules_pass() {
-        play("rules", super::rules);
-    }
-
-    #[test]
-    fn the_seeds_of_headers_pass() {
-        play("headers", super::headers);
-    }
-
-    #[test]
-    fn the_seeds_of_split_pass() {
-        play("split", super::split);
-    }
-
-    #[test]
-    fn the_seeds_of_paths_pass() {
-        play("paths", super::paths);
-    }
-
-    #[test]
-    fn the_seeds_of_cursor_pass() {
-        play("cursor", super::cursor);
+    fn the_seeds_of_every_target_pass() {
+        let targets: [(&str, Check); 5] = [
+            ("rules", super::rules),
+            ("headers", super::headers),
+            ("split", super::split),
+            ("paths", super::paths),
+            ("cursor", super::cursor),
+        ];
+        for (target, check) in targets {
+            play(target, check);
+        }
     }
 }

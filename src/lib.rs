@@ -10,11 +10,14 @@
 //! ```text
 //! trigger   schedule, `run --once`, `plan`                    daemon::decide, cli::run, cli::plan
 //!   │
+//! account   whose is it? another one's halts the pass         reconcile::standing
+//!   │
 //! settle    writes whose outcome is unknown, by evidence      reconcile::unknown → merge::judge_unknown
 //!   │
 //! pull      every binding, page by page:                      reconcile::pull, upstream::Lister
 //!   │         known fingerprint? stop here, write nothing
 //!   │         else map to fields and stage, with the cursor   record::Mapper, store
+//!   │         set back? halts until a person says who wins    reconcile::set_back
 //!   │         older than what is known? keep it out           reconcile::floor → merge::judge_age
 //!   │         not listed at all? ask for it one by one        reconcile::absence
 //!   │
@@ -22,8 +25,11 @@
 //! guard     totals → halts; a halt ends the pass here         merge::guard
 //! commit    ONE transaction: rows, bases, provenance,         reconcile::commit, apply, intend
 //!   │       history, conflicts, and an intent per write
+//!   │         another record now? merged, or its id reused    reconcile::merged, reused
+//!   │         waits for itself in a circle? without that      reconcile::cycle
 //!   │
-//! push      each intent marked `sent`, then sent              reconcile::push → upstream::write_one, write_batch
+//! push      each intent marked `sent`, then sent              reconcile::push, singles → upstream::write_one, write_batch
+//!   │         another record in the way? once more, later     reconcile::hindered
 //! settle    acknowledged: the base advances; else the         reconcile::settle → merge::settle
 //!           intent is unknown, refused or parked
 //! ```
@@ -52,7 +58,7 @@
 //! - [`sim`]: the engine on virtual time against sandboxes, faults and crashes, all from one seed (`reconciled sim SEED`).
 //!
 //! Where to start: `RecordPlan` in `merge/plan.rs` and [`merge::decide`] say what can happen to a record, the tables in
-//! `merge/tests/` show it, `reconcile/engine.rs` is the order of a pass, and `tests/it/scenarios/` runs the whole program.
+//! `merge/tests/` show it, `reconcile/run.rs` is the order of a pass, and `tests/it/scenarios/` runs the whole program.
 //!
 //! # Invariants
 //!

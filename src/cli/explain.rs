@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::merge::IntentState;
 use crate::record::RecordId;
 use crate::rules::{Collection, Drift, Field, Policy};
 use crate::store::{
@@ -266,9 +267,9 @@ fn waits(view: &dyn View, collection: &str, record: &RecordId) -> Result<Vec<Wai
     });
     let writes = IntentFilter { record: Some(record.clone()), ..IntentFilter::default() };
     let writes = view.intents(&writes)?.into_iter().map(|intent| {
-        let state = match intent.state.as_str() {
-            "sent" | "unknown" => "its outcome is not known yet",
-            _ => "it is put off",
+        let state = match intent.state {
+            IntentState::Sent | IntentState::Unknown => "its outcome is not known yet",
+            IntentState::Prepared | IntentState::Parked => "it is put off",
         };
         let note = intent.note.map(|note| format!(": {note}")).unwrap_or_default();
         Wait { upstream: intent.upstream, what: intent.op, why: format!("{state}{note}") }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::merge::LinkState;
+use crate::merge::{IntentState, LinkState};
 use crate::record::RecordId;
 use crate::store::{
     DirtyOp, IntentFilter, IntentRow, LinkUpdate, MappingKey, Micros, NewLink, StoreError, Tx, read, write,
@@ -37,7 +37,7 @@ pub async fn run(args: &SettleArgs, workspace: &Workspace, out: &Out) -> Result<
         collection: Some(collection),
         upstream: Some(args.upstream.clone()),
         record: Some(record),
-        states: vec!["sent", "unknown"],
+        states: IntentState::OPEN.to_vec(),
         limit: 1,
         ..IntentFilter::default()
     };

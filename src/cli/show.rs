@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::merge::LinkState;
+use crate::merge::{IntentState, LinkState};
 use crate::store::{ConflictFilter, IntentFilter, IntentRow, QuarantineFilter, QuarantineRow, View, read};
 
 use super::args::ShowArgs;
@@ -40,7 +40,7 @@ pub struct Intent {
     key: String,
     upstream: String,
     op: String,
-    state: String,
+    state: IntentState,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     values: Option<Box<RawValue>>,
@@ -63,7 +63,7 @@ impl From<&IntentRow> for Intent {
             key: row.key.clone(),
             upstream: row.upstream.clone(),
             op: row.op.clone(),
-            state: row.state.clone(),
+            state: row.state,
             attempts: row.attempts,
             values: raw(&row.values),
             note: row.note.clone(),
@@ -121,6 +121,15 @@ fn quarantined(view: &dyn View, collection: &str, subject: String) -> Result<Vec
     Ok(view.quarantined(&filter)?.iter().map(Aside::from).collect())
 }
 
+fn state_text(state: IntentState) -> &'static str {
+    match state {
+        IntentState::Prepared => "prepared",
+        IntentState::Parked => "parked",
+        IntentState::Sent => "sent",
+        IntentState::Unknown => "unknown",
+    }
+}
+
 fn text(shown: &Shown, width: usize) -> String {
     let sides = &shown.sides;
     let gone = if sides.exists { "" } else { " (deleted)" };
@@ -129,7 +138,7 @@ fn text(shown: &Shown, width: usize) -> String {
     text += &values_text(sides, width);
     for intent in &shown.intents {
         let note = intent.note.as_deref().map(|note| format!(": {}", style::clean(note))).unwrap_or_default();
-        let state = paint(style::CHANGED, &intent.state);
+        let state = paint(style::CHANGED, state_text(intent.state));
         let sent = style::count(u64::from(intent.attempts), "attempt");
         writeln!(text, "{} at {} is {state} after {sent}{note}", intent.op, intent.upstream).ok();
     }
@@ -283,7 +292,7 @@ mod tests {
                 key: "k".to_owned(),
                 upstream: "crm".to_owned(),
                 op: "update".to_owned(),
-                state: "unknown".to_owned(),
+                state: IntentState::Unknown,
                 attempts: 1,
                 values: None,
                 note: Some("timed out".to_owned()),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::daemon::next_due;
-use crate::merge::LinkState;
+use crate::merge::{IntentState, LinkState};
 use crate::reconcile::{SET_BACK, waits};
 use crate::rules::{Collection, Ruleset, Schedule};
 use crate::store::{
@@ -200,11 +200,11 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
     }
     let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
     let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
-    let states = vec!["sent", "unknown"];
+    let states = IntentState::OPEN.to_vec();
     let unknown = IntentFilter { collection: Some(name.clone()), states, limit: ASIDE_MAX, ..IntentFilter::default() };
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
     let aside = view.quarantined(&aside)?;
-    let parked = aside.iter().filter(|row| row.stage == "parked").count();
+    let parked = aside.iter().filter(|row| row.is_waiting()).count();
     Ok(CollectionStatus {
         collection: name.clone(),
         schedule: collection.schedule.as_ref().map(schedule_text),

@@ -56,7 +56,7 @@ fn exceeds(count: u64, total: u64) -> bool {
 }
 
 /// The fields that are read there and of which this record shows no value.
-pub fn suspects(collection: &Collection, binding: usize, now: &Observation) -> Vec<usize> {
+fn suspects(collection: &Collection, binding: usize, now: &Observation) -> Vec<usize> {
     let Some(rules) = collection.bindings.get(binding).filter(|rules| rules.pull) else { return Vec::new() };
     let empty = |slot: Option<&Slot>| match slot {
         Some(Slot::Value(value)) => value.is_empty(),

@@ -24,17 +24,22 @@ pub enum Age {
     Unsure,
 }
 
+/// A version that is a whole number, quoted (as an `ETag` is) or not: two of them are in the order of time.
+pub fn version_number(version: &str) -> Option<u128> {
+    version.trim_matches('"').parse().ok()
+}
+
 /// How old an observation is. `written` says that the last thing known is, or may be, a write of our own.
 ///
 /// Versions are opaque, but where both are whole numbers their order is that of time. Times of change are compared with
 /// those of the same record at the same upstream only; an earlier one may also be a change that was dated back, so it
 /// is no proof. Where neither says anything, only a write of ours gives a reason to doubt.
 pub fn judge_age(known: Sighting<'_>, seen: Sighting<'_>, written: bool) -> Age {
-    let number = |version: Option<&str>| version?.parse::<u64>().ok();
     if known.version.is_some() && known.version == seen.version {
         return Age::Current;
     }
-    if let (Some(known), Some(seen)) = (number(known.version), number(seen.version)) {
+    let number = |of: Sighting<'_>| of.version.and_then(version_number);
+    if let (Some(known), Some(seen)) = (number(known), number(seen)) {
         return if seen < known { Age::Older } else { Age::Current };
     }
     match (known.updated_at, seen.updated_at) {
@@ -61,6 +66,10 @@ mod tests {
             (("5", 0), ("5", 0), Age::Current, Age::Current),
             (("9", 0), ("10", 0), Age::Current, Age::Current),
             (("10", 0), ("9", 0), Age::Older, Age::Older),
+            // As an `ETag` they are quoted; some count in more than 64 bits.
+            (("\"10\"", 0), ("\"9\"", 0), Age::Older, Age::Older),
+            (("\"9\"", 0), ("10", 0), Age::Current, Age::Current),
+            (("36893488147419103233", 0), ("36893488147419103232", 0), Age::Older, Age::Older),
             // The version has the word, whatever the times say.
             (("10", 1), ("9", 2), Age::Older, Age::Older),
             (("a", 0), ("b", 0), Age::Current, Age::Unsure),

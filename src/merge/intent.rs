@@ -12,7 +12,8 @@ use crate::rules::{Collection, Idempotency};
 use super::{Settled, Verdict, holds, settle};
 
 /// How far a recorded write is. Where it is settled there is no intent any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IntentState {
     /// Not sent, or certainly not done: it may be sent, replaced or forgotten.
     Prepared,
@@ -26,20 +27,10 @@ pub enum IntentState {
 
 impl IntentState {
     /// The states in which nothing is decided about the spoke, and nothing sent, before evidence settles the outcome.
-    pub const OPEN: [&'static str; 2] = ["sent", "unknown"];
+    pub const OPEN: [Self; 2] = [Self::Sent, Self::Unknown];
 
     /// The states in which it may be sent.
-    pub const SENDABLE: [&'static str; 2] = ["prepared", "parked"];
-
-    /// As stored.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Prepared => "prepared",
-            Self::Parked => "parked",
-            Self::Sent => "sent",
-            Self::Unknown => "unknown",
-        }
-    }
+    pub const SENDABLE: [Self; 2] = [Self::Prepared, Self::Parked];
 }
 
 /// What is known of a write after it was sent, or after evidence was looked for.

@@ -86,16 +86,7 @@ fn map(position: usize, field: &Field) -> FieldMap {
 }
 
 fn binding(name: &str, fields: &[Field]) -> Binding {
-    let probe = Probe {
-        id: Lens::Path(path("id")),
-        version: None,
-        updated_at: None,
-        created_at: None,
-        merged_into: None,
-        scope: None,
-        archived: None,
-        tombstone: None,
-    };
+    let probe = Probe::of(Lens::Path(path("id")));
     let maps = fields.iter().enumerate().map(|(position, field)| map(position, field)).collect();
     Binding {
         collection: "things".to_owned(),

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::merge::drift::{self, Drift};
+use crate::merge::drift::Drift;
 use crate::merge::guard::{self, Tally};
 use crate::merge::{self, Evidence, Halt, Hub, LinkState, RecordPlan, Seen};
 use crate::record::{RecordId, Value};
@@ -20,7 +20,6 @@ use super::cycle;
 use super::digest::{Digest256, told_stably};
 use super::gather::{self, Barrier, Gathered};
 use super::merged;
-use super::observe;
 use super::report::{Change, Counts, PassReport};
 use super::reused;
 use super::settle;
@@ -90,7 +89,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     reused::part(tx, pass, &|at| work.is_blocked(at))?;
     work.follow_merges(tx)?;
     index_local_edits(tx, pass)?;
-    let changes = tx.candidates_at_most(pass.key)?;
+    let changes = if order.guarded { tx.candidates_at_most(pass.key)? } else { 0 };
     if order.guarded {
         work.tally = totals(tx, pass, &order.inserted, guard::count_up_to(&pass.collection, changes))?;
     }
@@ -475,7 +474,7 @@ impl Work<'_> {
             }
         }
         self.note_unreadable(tx, &found)?;
-        self.note_drift(tx, &found)?;
+        self.note_drift(&found);
         let plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
             RecordPlan::default()
         } else {
@@ -484,21 +483,18 @@ impl Work<'_> {
         self.tally.add(&self.pass.collection, &plan);
         self.digest.add(&told_stably(tx, self.pass, &found, &plan)?);
         let applied = apply::apply(tx, self.pass, &found, &plan)?;
-        self.account(&found, applied);
+        self.account(applied);
         Ok(())
     }
 
     /// Counts which fields a record lost since it was seen last.
-    fn note_drift(&mut self, view: &dyn View, found: &Gathered) -> Result<(), StoreError> {
-        for (at, link) in found.links.iter().enumerate() {
-            let (Some(link), Some(Some(_fresh))) = (link, found.staged.get(at)) else { continue };
-            let Some(Seen::Record(now)) = found.facts.spokes.get(at).map(|spoke| &spoke.seen) else { continue };
-            if !drift::suspects(&self.pass.collection, at, now).is_empty() {
-                let before = observe::base_slots(view, self.pass, at, &link.raw)?;
-                self.drift.add(&self.pass.collection, at, &before, now);
+    fn note_drift(&mut self, found: &Gathered) {
+        for (at, (before, staged)) in found.slots.iter().zip(&found.staged).enumerate() {
+            let seen = found.facts.spokes.get(at).map(|spoke| &spoke.seen);
+            if let (Some(Seen::Record(now)), Some(_fresh)) = (seen, staged) {
+                self.drift.add(&self.pass.collection, at, before, now);
             }
         }
-        Ok(())
     }
 
     /// Observations that wait or cannot be read are named; they keep their place in staging.
@@ -535,7 +531,7 @@ impl Work<'_> {
         })
     }
 
-    fn account(&mut self, _found: &Gathered, applied: Applied) {
+    fn account(&mut self, applied: Applied) {
         let round = &mut self.round;
         round.local.created += applied.local.created;
         round.local.updated += applied.local.updated;

@@ -152,7 +152,7 @@ pub fn lost_creates(view: &dyn View, pass: &Pass, binding: usize) -> Result<Vec<
     let mut filter = IntentFilter {
         collection: Some(pass.collection.name.clone()),
         upstream: Some(pass.upstream(binding).to_owned()),
-        states: vec!["sent", "unknown"],
+        states: merge::IntentState::OPEN.to_vec(),
         ..IntentFilter::default()
     };
     let mut lost = Vec::new();

@@ -12,7 +12,7 @@ use crate::rules::{Binding, Collection};
 use crate::store::{Staged, StoreError, View};
 
 use super::context::Pass;
-use super::observe::is_there;
+use super::observe;
 
 /// Records looked through for one circle; in a longer one everybody waits, and is named.
 const STEPS_MAX: usize = 200;
@@ -114,9 +114,7 @@ fn missing_here(
         let Some(parent) = view.binding_key(to, upstream)?.filter(|_| pass.ruleset.collections.contains_key(to)) else {
             continue;
         };
-        let linked = view.known(parent, &[id.as_str()])?.into_iter().next().flatten().is_some();
-        let matched = view.staged(parent, &id)?.is_some_and(|staged| staged.record.is_some());
-        if !linked && !matched {
+        if observe::who_is(view, parent, &id)?.is_none() {
             missing.push((at, (to.clone(), id)));
         }
     }
@@ -139,8 +137,7 @@ fn missing_there(
             continue;
         }
         let key = view.binding_key(to, upstream)?;
-        let links = view.links_of(&RecordId(id.clone()))?;
-        if !links.iter().any(|link| Some(link.binding) == key && is_there(link.state)) {
+        if observe::link_there(view, key, &RecordId(id.clone()))?.is_none() {
             missing.push((*at, (to.clone(), id.clone())));
         }
     }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::merge::{LocalChange, RecordPlan};
 use crate::record::{FieldType, RecordId, Slot, Value};
-use crate::store::{StoreError, View};
+use crate::store::{LinkRow, StoreError, View};
 
 use super::context::Pass;
 use super::gather::Gathered;
@@ -44,7 +44,7 @@ impl Digest256 {
 /// it was made from: its own id is another one in the next pass, when the approved plan is made again.
 pub fn told_stably(view: &dyn View, pass: &Pass, found: &Gathered, plan: &RecordPlan) -> Result<String, StoreError> {
     let mut text = format!("{} {:?} {:?}", found.record, plan.local, plan.writes);
-    let mut fresh = vec![found.record.clone()];
+    let mut fresh = Vec::new();
     let refers_here = |ty: &FieldType| matches!(ty, FieldType::Ref { to } if *to == pass.collection.name);
     for (at, field) in pass.collection.fields.iter().enumerate() {
         if refers_here(&field.domain.ty) {
@@ -60,13 +60,15 @@ pub fn told_stably(view: &dyn View, pass: &Pass, found: &Gathered, plan: &Record
             }
         }
     }
-    for record in fresh {
-        let links = view.links_of(&record)?;
-        let made = links.iter().find(|link| link.made.is_some_and(|made| made.pass == pass.id));
-        if let Some(link) = made {
+    let mut rename = |record: &RecordId, links: &[&LinkRow]| {
+        if let Some(link) = links.iter().find(|link| link.made.is_some_and(|made| made.pass == pass.id)) {
             let at = pass.position(link.binding).unwrap_or(usize::MAX);
             text = text.replace(&record.0, &format!("{} {}", pass.upstream(at), link.remote_id));
         }
+    };
+    rename(&found.record, &found.links.iter().flatten().collect::<Vec<_>>());
+    for record in fresh {
+        rename(&record, &view.links_of(&record)?.iter().collect::<Vec<_>>());
     }
     Ok(text)
 }

@@ -1,14 +1,12 @@
-//! Owns: one workspace at work: a store, a rule set, the clients; and the order of a pass.
+//! Owns: one workspace at work: a store, a rule set, the clients; how a pass begins and ends in the store.
 //!
-//! Must not know: what happens inside each phase.
-//!
-//! A pass: settle what is unknown → pull every binding (the barrier) → floor, absence → decide, guard and commit in one
-//! transaction → push → settle. Where a push was overtaken, decide and push again, a few times at most.
+//! Must not know: the phases of a pass (that is `run`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::merge::IntentState;
 use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, IntentFilter, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::Client;
@@ -18,7 +16,7 @@ use super::gather::Barrier;
 use super::report::{Outcome, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::run::Run;
-use super::standing::{self};
+use super::standing;
 
 /// Writes of unknown outcome are counted up to this many.
 const UNKNOWN_MAX: usize = 1000;
@@ -98,6 +96,7 @@ impl Engine {
             barrier: Barrier::default(),
             listed: Vec::new(),
             inserted: Vec::new(),
+            choices: Vec::new(),
             acknowledged: false,
         };
         let sent = self.requests_sent(rules);
@@ -184,10 +183,10 @@ impl Engine {
                     limit: 1_000_000,
                     ..QuarantineFilter::default()
                 })?;
-                let parked = aside.iter().filter(|row| row.stage == "parked").count();
+                let parked = aside.iter().filter(|row| row.is_waiting()).count();
                 let unknown = view.intents(&IntentFilter {
                     collection: Some(name),
-                    states: vec!["sent", "unknown"],
+                    states: IntentState::OPEN.to_vec(),
                     limit: UNKNOWN_MAX,
                     ..IntentFilter::default()
                 })?;

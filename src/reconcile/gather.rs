@@ -24,6 +24,8 @@ pub struct Gathered {
     pub facts: Facts,
     /// Links by binding position.
     pub links: Vec<Option<LinkRow>>,
+    /// What the raw observations of links say under these rules, by binding position.
+    pub slots: Vec<Vec<Slot>>,
     /// Base pairs by binding position, for those with a link.
     pub pairs: Vec<Option<Pair>>,
     /// Staged observations by binding position.
@@ -109,6 +111,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
             now: pass.now,
         },
         links,
+        slots: Vec::with_capacity(count),
         pairs: Vec::with_capacity(count),
         staged,
         dirty,
@@ -123,6 +126,11 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         bad_local,
     };
     for at in 0..count {
+        let slots = match found.links.get(at).and_then(Option::as_ref) {
+            Some(link) => observe::base_slots(view, pass, at, &link.raw)?,
+            None => Vec::new(),
+        };
+        found.slots.push(slots);
         let (spoke, pair) = load_spoke(view, pass, &mut found, at, barrier)?;
         found.facts.spokes.push(spoke);
         found.pairs.push(pair);
@@ -197,9 +205,7 @@ fn load_spoke(
     let unknown = found
         .intents
         .iter()
-        .find(|intent| {
-            intent.binding == pass.binding_key(at) && merge::IntentState::OPEN.contains(&intent.state.as_str())
-        })
+        .find(|intent| intent.binding == pass.binding_key(at) && merge::IntentState::OPEN.contains(&intent.state))
         .cloned();
     if let (Some(intent), None) = (&unknown, &blocked) {
         if is_answered(pass, found, at, intent, barrier) {
@@ -229,7 +235,8 @@ fn load_spoke(
     let Some(row) = found.links.get(at).and_then(Option::as_ref) else {
         return Ok((Spoke { link: None, seen, blocked }, None));
     };
-    let (mut pair, ignored) = load_pair(view, pass, at, row, &found.facts.hub, &mut seen)?;
+    let slots = found.slots.get(at).map(Vec::as_slice).unwrap_or_default();
+    let (mut pair, ignored) = load_pair(view, pass, (at, row, slots), &found.facts.hub, &mut seen)?;
     if !ignored.is_empty() {
         found.ignored.push((at, ignored));
     }
@@ -326,13 +333,11 @@ fn landed(pass: &Pass, intent: &IntentRow, pair: Pair, observation: &merge::Obse
 fn load_pair(
     view: &dyn View,
     pass: &Pass,
-    at: usize,
-    row: &LinkRow,
+    (at, row, slots): (usize, &LinkRow, &[Slot]),
     hub: &Hub,
     seen: &mut Seen,
 ) -> Result<(Pair, Vec<usize>), StoreError> {
-    let slots = observe::base_slots(view, pass, at, &row.raw)?;
-    let mut pair = base::unpack(&pass.collection, &slots, row.base_hub.as_deref(), row.base_remote.as_deref())?;
+    let mut pair = base::unpack(&pass.collection, slots, row.base_hub.as_deref(), row.base_remote.as_deref())?;
     if row.mapping != pass.mapping_key(at)
         && let Hub::Row { values, .. } = hub
     {
@@ -342,7 +347,7 @@ fn load_pair(
         let old = view.mapping(row.mapping)?.unwrap_or_default();
         let same = pass.rules(at).map(|rules| unchanged_fields(&pass.collection, &old, rules)).unwrap_or_default();
         let unknown = vec![Slot::Absent; slots.len()];
-        let (mut hub, mut remote) = merge::rebase(&pass.collection, values, &pair.hub, &unknown, &slots);
+        let (mut hub, mut remote) = merge::rebase(&pass.collection, values, &pair.hub, &unknown, slots);
         for (field, _same) in same.iter().enumerate().filter(|(_, same)| **same) {
             if let (Some(to), Some(from)) = (hub.get_mut(field), pair.hub.get(field)) {
                 to.clone_from(from);
@@ -368,7 +373,7 @@ fn load_pair(
         && let Seen::Record(observation) = &*seen
     {
         let unseen = base::unseen(&pass.collection, row.base_remote.as_deref());
-        ignored = take_back(pass, &mut pair, &unseen, &slots, &observation.slots);
+        ignored = take_back(pass, &mut pair, &unseen, slots, &observation.slots);
         if observation.version.is_some() && observation.version == row.version {
             // Only what was written can have been respelt; what else differs is somebody's edit.
             let written = |field: &usize| unseen.contains(field) && !ignored.contains(field);

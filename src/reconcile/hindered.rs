@@ -13,7 +13,10 @@ use super::context::{Pass, local_subject};
 use super::push::Ready;
 use super::settle::{Outcome, refused};
 
-/// How the reason begins, or goes on, where another record stands in the way of a write.
+/// The stage under which a write is set aside that another record stands in the way of.
+const STAGE: &str = "hindered";
+
+/// How the reason begins, or goes on.
 const IN_THE_WAY: &str = "another record there stands in the way";
 
 /// Records set aside that are looked through for those that wait for another.
@@ -24,14 +27,14 @@ const SET_ASIDE_MAX: usize = 1000;
 pub fn hindered(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) -> Result<Outcome, StoreError> {
     let intent = &ready.intent;
     if ready.request.op != SendOp::Delete {
-        refused(tx, pass, at, ready, &format!("{IN_THE_WAY}: {words}"))?;
+        refused(tx, pass, at, ready, STAGE, &format!("{IN_THE_WAY}: {words}"))?;
         return Ok(Outcome::Hindered);
     }
     tx.put_quarantine(&QuarantineRow {
         collection: intent.collection.clone(),
         upstream: intent.upstream.clone(),
         subject: local_subject(&intent.record),
-        stage: "parked".into(),
+        stage: QuarantineRow::WAITING_DELETE.into(),
         reason: format!("its delete waits, {IN_THE_WAY}: {words}"),
         inputs: String::new(),
         since: pass.micros(),
@@ -52,7 +55,7 @@ pub async fn try_hindered_again(store: &dyn Store, pass: &Arc<Pass>, binding: us
         ..QuarantineFilter::default()
     };
     let mut rows = store::read(store, move |view| view.quarantined(&filter)).await?;
-    rows.retain(|row| row.reason.contains(IN_THE_WAY));
+    rows.retain(|row| row.stage == STAGE || row.stage == QuarantineRow::WAITING_DELETE);
     if rows.is_empty() {
         return Ok(false);
     }

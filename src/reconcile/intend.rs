@@ -33,9 +33,10 @@ pub fn intend(
         if found.facts.spokes.get(at).is_some_and(|spoke| spoke.blocked.is_some()) {
             continue;
         }
-        let waiting = found.intents.iter().find(|intent| {
-            intent.binding == pass.binding_key(at) && IntentState::SENDABLE.contains(&intent.state.as_str())
-        });
+        let waiting = found
+            .intents
+            .iter()
+            .find(|intent| intent.binding == pass.binding_key(at) && IntentState::SENDABLE.contains(&intent.state));
         let write = plan.writes.iter().find(|write| write.binding == at);
         let blocked = plan.blocked.iter().filter(|one| one.binding == at);
         let still: Vec<Still> =
@@ -56,8 +57,8 @@ pub fn intend(
         }
         if let Some(mut new) = wanted.filter(|_| renewal.record) {
             // The wait is the upstream's, whatever is sent in the end.
-            if let Some(old) = waiting.filter(|old| old.state == "parked" && old.not_before.is_some()) {
-                (new.state, new.not_before, new.note) = (old.state.clone(), old.not_before, old.note.clone());
+            if let Some(old) = waiting.filter(|old| old.state == IntentState::Parked && old.not_before.is_some()) {
+                (new.state, new.not_before, new.note) = (old.state, old.not_before, old.note.clone());
             }
             tx.put_intent(&new)?;
         }
@@ -143,7 +144,7 @@ fn shape(
         record: found.record.clone(),
         remote_id,
         op: op.name().into(),
-        state: "prepared".into(),
+        state: IntentState::Prepared,
         payload_hash: hash,
         values: base::values_to_text(&pass.collection, &sendable),
         expected_version: write.expected_version.clone(),

@@ -8,7 +8,7 @@
 //! that says nothing, and is in history as the loser elsewhere. It is no delete: nothing is deleted at any upstream. Where
 //! both are different records at another upstream, the row of A stays for that one, untied here.
 
-use crate::merge::LinkState;
+use crate::merge::{IntentState, LinkState};
 use crate::record::{Json, RecordId, Slot, Value};
 use crate::store::{
     BindingKey, ConflictFilter, DirtyOp, IntentFilter, LinkRow, LinkUpdate, NewLink, Staged, StagedKind, StoreError,
@@ -18,7 +18,7 @@ use crate::store::{
 use super::apply;
 use super::base;
 use super::context::{Pass, local_subject, remote_subject};
-use super::observe;
+use super::observe::{self, is_there};
 use super::report::Change;
 
 /// A merge that leads on to another one, so often at most.
@@ -49,13 +49,6 @@ fn note_name(binding: BindingKey, remote_id: &str) -> String {
 fn merged_into(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<Option<String>, StoreError> {
     let text = view.note(&note_name(binding, remote_id))?;
     Ok(text.and_then(|text| Json::parse(text.as_bytes()).ok()?.as_str().map(str::to_owned)))
-}
-
-fn is_there(state: LinkState) -> bool {
-    match state {
-        LinkState::Live | LinkState::OutOfScope | LinkState::Archived => true,
-        LinkState::Deleted | LinkState::Detached => false,
-    }
 }
 
 /// The link of a remote record, or of the one that it was merged into.
@@ -128,7 +121,7 @@ fn follow_one(
     };
     // A write of unknown outcome is settled first; until then the observation waits (see `observe::read_staged`).
     let unknown =
-        IntentFilter { record: Some(record.clone()), states: vec!["sent", "unknown"], ..IntentFilter::default() };
+        IntentFilter { record: Some(record.clone()), states: IntentState::OPEN.to_vec(), ..IntentFilter::default() };
     if tx.intents(&unknown)?.iter().any(|intent| intent.binding != staged.binding) {
         return Ok(());
     }
@@ -162,7 +155,7 @@ fn follow_one(
 fn repoint(tx: &mut dyn Tx, pass: &Pass, at: usize, own: &LinkRow, into: &str) -> Result<(), StoreError> {
     drop_intents(tx, &own.record, Some(own.binding))?;
     tx.set_remote_id(own.link, into)?;
-    if is_stranger(tx, own.binding, into)? {
+    if tx.staged(own.binding, into)?.is_some_and(|staged| staged.record.is_none()) {
         tx.stage_parked(own.binding, into, None)?;
         tx.stage_matched(own.binding, into, &own.record)?;
         tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &remote_subject(into))?;
@@ -173,24 +166,6 @@ fn repoint(tx: &mut dyn Tx, pass: &Pass, at: usize, own: &LinkRow, into: &str) -
     row.detail = Some(detail.to_string());
     tx.add_history(&row)?;
     apply::look_again(tx, pass, &own.record)
-}
-
-/// Whether a remote record is staged and nobody's. Staged rows come in the order of their ids, and what an id begins with
-/// stands before it.
-fn is_stranger(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<bool, StoreError> {
-    let mut after = remote_id.to_owned();
-    after.pop();
-    loop {
-        let rows = view.staged_unmatched(binding, &after, CHUNK)?;
-        let Some(last) = rows.last() else { return Ok(false) };
-        if rows.iter().any(|row| row.remote_id == remote_id) {
-            return Ok(true);
-        }
-        if last.remote_id.as_str() > remote_id {
-            return Ok(false);
-        }
-        after.clone_from(&last.remote_id);
-    }
 }
 
 /// Another record here is the other one: two rows for one.

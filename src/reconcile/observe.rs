@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::merge::{Evidence, LinkState, Observation, Seen};
 use crate::record::{FieldError, FieldType, Mapped, RecordId, Slot, Value};
-use crate::store::{Staged, StagedKind, StoreError, View};
+use crate::store::{BindingKey, LinkRow, Staged, StagedKind, StoreError, View};
 
 use super::context::{Pass, time};
 use super::merged;
@@ -120,8 +120,15 @@ pub fn base_slots(view: &dyn View, pass: &Pass, binding: usize, raw: &[u8]) -> R
     Ok(slots)
 }
 
+/// The local record that a remote one is: by its link, by that of the one it was merged into, or matched in this pass.
+pub fn who_is(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<Option<RecordId>, StoreError> {
+    match merged::link_of(view, binding, remote_id)? {
+        Some(link) => Ok(Some(link.record)),
+        None => Ok(view.staged(binding, remote_id)?.and_then(|staged| staged.record)),
+    }
+}
+
 /// Translates references from remote to local ids, in place. Returns the fields whose parents are not known here, with reasons.
-/// A parent that is not linked yet, but was matched in this pass, is known.
 fn to_local(
     view: &dyn View,
     pass: &Pass,
@@ -143,11 +150,7 @@ fn to_local(
             *slot = Slot::Value(Value::Ref(own.0.clone()));
             continue;
         }
-        let record = match merged::link_of(view, parent, remote_id)? {
-            Some(link) => Some(link.record),
-            None => view.staged(parent, remote_id)?.and_then(|staged| staged.record),
-        };
-        if let Some(record) = record {
+        if let Some(record) = who_is(view, parent, remote_id)? {
             *slot = Slot::Value(Value::Ref(record.0));
         } else {
             let upstream = pass.upstream(binding);
@@ -167,6 +170,21 @@ pub fn is_there(state: LinkState) -> bool {
     }
 }
 
+/// The link of the remote record by which a local one is referred to at a binding, where there is one. Its own may have been
+/// merged into another since.
+pub fn link_there(
+    view: &dyn View,
+    binding: Option<BindingKey>,
+    record: &RecordId,
+) -> Result<Option<LinkRow>, StoreError> {
+    let link = view.links_of(record)?.into_iter().find(|link| Some(link.binding) == binding);
+    let link = match link {
+        Some(link) if !is_there(link.state) => merged::link_of(view, link.binding, &link.remote_id)?,
+        link => link,
+    };
+    Ok(link.filter(|link| is_there(link.state)))
+}
+
 /// Translates references from local to remote ids, in place.
 /// Returns why not, where a parent does not exist at the upstream (yet).
 pub fn to_remote(
@@ -178,18 +196,11 @@ pub fn to_remote(
     for (at, value) in values {
         let Value::Ref(local) = &*value else { continue };
         let parent = pass.parents.get(binding).and_then(|of| of.get(*at)).copied().flatten();
-        let links = view.links_of(&RecordId(local.clone()))?;
-        let link = links.iter().find(|link| Some(link.binding) == parent);
-        let link = match link {
-            // Its own remote record may be another one since.
-            Some(link) if !is_there(link.state) => merged::link_of(view, link.binding, &link.remote_id)?,
-            link => link.cloned(),
-        };
-        let Some(link) = link.filter(|link| is_there(link.state)) else {
+        let Some(link) = link_there(view, parent, &RecordId(local.clone()))? else {
             let field = pass.collection.fields.get(*at).map_or("?", |field| field.name.as_str());
             return Ok(Some(format!("{field} refers to {local}, which is not at {} yet", pass.upstream(binding))));
         };
-        *value = Value::Ref(link.remote_id.clone());
+        *value = Value::Ref(link.remote_id);
     }
     Ok(None)
 }

@@ -263,35 +263,10 @@ impl Pusher<'_> {
     fn account(&mut self, outcomes: Vec<settle::Outcome>) {
         for outcome in outcomes {
             self.done += 1;
-            match outcome {
-                settle::Outcome::Done { op, again } => {
-                    let written = &mut self.report.written;
-                    match op {
-                        SendOp::Create => written.created += 1,
-                        SendOp::Update => written.updated += 1,
-                        SendOp::Delete => written.deleted += 1,
-                    }
-                    self.again |= again;
-                }
-                settle::Outcome::Again => self.again = true,
-                settle::Outcome::Overtaken => self.report.deferred += 1,
-                settle::Outcome::Deferred(words) => {
-                    self.report.deferred += 1;
-                    self.report.error.get_or_insert(words);
-                }
-                // Evidence is looked for right after; only what stays unknown is worth a word.
-                settle::Outcome::Unknown(_) => self.report.unknown += 1,
-                settle::Outcome::Hindered => {
-                    self.report.refused += 1;
-                    self.hindered += 1;
-                }
-                settle::Outcome::Refused => self.report.refused += 1,
-                settle::Outcome::Stopped(words) => {
-                    self.report.deferred += 1;
-                    self.report.error.get_or_insert(words);
-                    self.stopped = true;
-                }
-            }
+            // Of what is unknown evidence is looked for right after; only what stays so is worth a word.
+            self.again |= self.report.count(&outcome);
+            self.hindered += u64::from(matches!(outcome, settle::Outcome::Hindered));
+            self.stopped |= matches!(outcome, settle::Outcome::Stopped(_));
         }
         self.progress.step(&Step::Pushed {
             collection: &self.pass.collection.name,
@@ -309,8 +284,7 @@ pub async fn mark_unsent(store: &dyn Store, keys: Vec<String>) -> Result<(), Sto
         return Ok(());
     }
     store::write_small(store, move |tx| {
-        keys.iter()
-            .try_for_each(|key| tx.set_intent(key, &IntentUpdate { state: "prepared", ..IntentUpdate::default() }))
+        keys.iter().try_for_each(|key| tx.set_intent(key, &IntentUpdate::to(IntentState::Prepared)))
     })
     .await
 }
@@ -320,8 +294,7 @@ pub async fn mark_sent(store: &dyn Store, pass: &Arc<Pass>, keys: Vec<String>) -
     let now = pass.clock.now().timestamp_micros();
     store::write_small(store, move |tx| {
         for key in &keys {
-            let state = IntentState::Sent.name();
-            tx.set_intent(key, &IntentUpdate { state, sent_at: Some(now), ..IntentUpdate::default() })?;
+            tx.set_intent(key, &IntentUpdate { sent_at: Some(now), ..IntentUpdate::to(IntentState::Sent) })?;
         }
         Ok(())
     })

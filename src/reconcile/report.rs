@@ -5,6 +5,9 @@
 use serde::Serialize;
 
 use crate::merge::{ConflictKind, Halt};
+use crate::upstream::SendOp;
+
+use super::settle;
 
 /// Hears of a pass's progress. Called often; must be cheap and must not block.
 pub trait Progress: Send + Sync {
@@ -177,6 +180,31 @@ pub struct UpstreamReport {
     pub refused: u64,
     /// Why the upstream could not be read or written, one line.
     pub error: Option<String>,
+}
+
+impl UpstreamReport {
+    /// Counts what came of a write. Returns whether something has to be decided again in this pass.
+    pub(super) fn count(&mut self, outcome: &settle::Outcome) -> bool {
+        match outcome {
+            settle::Outcome::Done { op, again } => {
+                match op {
+                    SendOp::Create => self.written.created += 1,
+                    SendOp::Update => self.written.updated += 1,
+                    SendOp::Delete => self.written.deleted += 1,
+                }
+                return *again;
+            }
+            settle::Outcome::Again => return true,
+            settle::Outcome::Overtaken => self.deferred += 1,
+            settle::Outcome::Deferred(words) | settle::Outcome::Stopped(words) => {
+                self.deferred += 1;
+                self.error.get_or_insert_with(|| words.clone());
+            }
+            settle::Outcome::Unknown(_) => self.unknown += 1,
+            settle::Outcome::Refused | settle::Outcome::Hindered => self.refused += 1,
+        }
+        false
+    }
 }
 
 /// One planned or made change, for people and programs.

@@ -1,6 +1,10 @@
 //! Owns: one pass under way: its phases in their order, and what makes it halt.
 //!
 //! Must not know: what happens inside each phase; how a pass begins and ends in the store.
+//!
+//! A pass: whose account is it? → settle what is unknown → pull every binding (the barrier) → was an upstream set back? →
+//! floor, absence → decide, guard and commit in one transaction → push → settle. Where a push was overtaken: floor, decide
+//! and push again, a few times at most.
 
 use super::absence;
 use super::commit::{self, Order, Round};
@@ -53,6 +57,8 @@ pub struct Run<'a> {
     pub listed: Vec<Arc<RoaringTreemap>>,
     /// What first contact inserted while reading, by binding.
     pub inserted: Vec<u64>,
+    /// Which side wins over an upstream that was set back, by binding, where a person said so.
+    pub choices: Vec<Option<Origin>>,
     /// A person has said that a restored database may be worked on.
     pub acknowledged: bool,
 }
@@ -155,17 +161,18 @@ impl Run<'_> {
     /// False where an upstream was set back, and nobody said which side wins.
     async fn check_set_back(&mut self) -> Result<bool, StoreError> {
         let store = self.engine.store.as_ref();
+        self.choices = set_back::choices(store, &self.pass).await?;
         let (mut halts, mut names) = (Vec::new(), Vec::new());
         for at in 0..self.pass.collection.bindings.len() {
             let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
             let Some(count) = set_back::look(store, &client, &self.pass, at).await? else { continue };
-            let Some(wins) = set_back::choice(store, &self.pass, at).await? else {
+            let Some(wins) = self.choices.get(at).and_then(Option::as_ref) else {
                 halts.push(set_back::halt(store, &self.pass, at, count).await?);
                 names.push(self.pass.upstream(at).to_owned());
                 continue;
             };
             if let Some(local_wins) = self.barrier.local_wins.get_mut(at) {
-                *local_wins = wins == Origin::Local;
+                *local_wins = *wins == Origin::Local;
             }
         }
         if !halts.is_empty() {
@@ -257,7 +264,7 @@ impl Run<'_> {
         for at in 0..self.pass.collection.bindings.len() {
             let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
             // A person said what counts of what is older than it was.
-            if set_back::choice(self.engine.store.as_ref(), &self.pass, at).await?.is_some() {
+            if self.choices.get(at).is_some_and(Option::is_some) {
                 continue;
             }
             let failed = floor::keep_out_what_is_older(self.engine.store.as_ref(), &client, &self.pass, at).await?;
@@ -419,7 +426,7 @@ impl Run<'_> {
 
     /// A pass that went through ends an open halt: it was approved, or its cause is gone.
     async fn close_halt(&self) -> Result<(), StoreError> {
-        set_back::forget_choices(self.engine.store.as_ref(), &self.pass).await?;
+        set_back::forget_choices(self.engine.store.as_ref(), &self.pass, &self.choices).await?;
         let name = self.pass.collection.name.clone();
         let now = self.engine.clock.now().timestamp_micros();
         let asked = name.clone();

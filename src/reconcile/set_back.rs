@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
-use crate::merge::{Halt, LinkState};
+use crate::merge::{self, Halt, LinkState};
 use crate::record::{Json, Slot};
 use crate::rules::{Collection, Origin};
 use crate::store::{self, LinkRow, Staged, StagedKind, Store, StoreError};
@@ -33,7 +33,7 @@ const ASKED_MAX: usize = 3;
 
 /// Whether a record is older than its link knows it.
 pub fn is_backwards(link: &LinkRow, version: Option<&str>, updated_at: Option<DateTime<Utc>>) -> bool {
-    let number = |version: Option<&str>| version.and_then(|text| text.trim_matches('"').parse::<u128>().ok());
+    let number = |version: Option<&str>| version.and_then(merge::version_number);
     let grows = number(version).zip(number(link.version.as_deref())).is_some_and(|(now, then)| now >= then);
     let earlier = updated_at.zip(link.updated_at.map(time)).is_some_and(|(now, then)| now < then);
     link.state == LinkState::Live && earlier && !grows
@@ -129,21 +129,29 @@ pub fn note_name(collection: &str, upstream: &str) -> String {
     format!("which side of {collection} wins over {upstream}, which was set back")
 }
 
-/// Whose state counts, where a person said so.
-pub async fn choice(store: &dyn Store, pass: &Pass, at: usize) -> Result<Option<Origin>, StoreError> {
-    let name = note_name(&pass.collection.name, pass.upstream(at));
-    let text = store::read(store, move |view| view.note(&name)).await?;
-    let json = text.and_then(|text| Json::parse(text.as_bytes()).ok());
-    Ok(json.as_ref().and_then(Json::as_str).map(Origin::from_name))
+/// Whose state counts, by binding position, where a person said so.
+pub async fn choices(store: &dyn Store, pass: &Pass) -> Result<Vec<Option<Origin>>, StoreError> {
+    let names: Vec<String> = (0..pass.collection.bindings.len()).map(|at| note_of(pass, at)).collect();
+    store::read(store, move |view| {
+        let choice = |name: &String| {
+            let json = view.note(name)?.and_then(|text| Json::parse(text.as_bytes()).ok());
+            Ok(json.as_ref().and_then(Json::as_str).map(Origin::from_name))
+        };
+        names.iter().map(choice).collect()
+    })
+    .await
 }
 
 /// A pass went through: what was said holds for this time only.
-pub async fn forget_choices(store: &dyn Store, pass: &Pass) -> Result<(), StoreError> {
-    for at in 0..pass.collection.bindings.len() {
-        if choice(store, pass, at).await?.is_some() {
-            let name = note_name(&pass.collection.name, pass.upstream(at));
-            store::write(store, move |tx| tx.set_note(&name, "null")).await?;
-        }
+pub async fn forget_choices(store: &dyn Store, pass: &Pass, choices: &[Option<Origin>]) -> Result<(), StoreError> {
+    let said = choices.iter().enumerate().filter(|(_, choice)| choice.is_some());
+    let names: Vec<String> = said.map(|(at, _)| note_of(pass, at)).collect();
+    if names.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    store::write(store, move |tx| names.iter().try_for_each(|name| tx.set_note(name, "null"))).await
+}
+
+fn note_of(pass: &Pass, at: usize) -> String {
+    note_name(&pass.collection.name, pass.upstream(at))
 }

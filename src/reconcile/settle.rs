@@ -187,7 +187,7 @@ fn settle_one(
     let intent = &ready.intent;
     let record = &intent.record;
     if let Some(words) = tied_elsewhere(tx, pass, at, ready, written)? {
-        return refused(tx, pass, at, ready, &words);
+        return refused(tx, pass, at, ready, "push", &words);
     }
     match written {
         Written::Done { remote_id, version, record: remote, repeated } => {
@@ -219,10 +219,10 @@ fn settle_one(
             Ok(Outcome::Again)
         }
         Written::Hindered(words) => hindered::hindered(tx, pass, at, ready, words),
-        Written::Exists(words) | Written::Refused(words) => refused(tx, pass, at, ready, words),
+        Written::Exists(words) | Written::Refused(words) => refused(tx, pass, at, ready, "push", words),
         Written::Inexpressible(fields) => {
             let reasons: Vec<String> = fields.iter().map(|(_, reason)| reason.clone()).collect();
-            refused(tx, pass, at, ready, &format!("cannot be expressed there: {}", reasons.join("; ")))
+            refused(tx, pass, at, ready, "push", &format!("cannot be expressed there: {}", reasons.join("; ")))
         }
         Written::NotDone(failure) => {
             wait(tx, intent, failure)?;
@@ -234,12 +234,11 @@ fn settle_one(
         }
         Written::Unknown(failure) => {
             let update = IntentUpdate {
-                state: state_after(Answer::Unknown),
                 note: Some(failure.words.clone()),
                 // Should it turn out not to have been done, it is not sent again before; where the connection broke there
                 // is nobody to be spared.
                 not_before: failure.retry_at.filter(|_| failure.status.is_some()).map(|at| at.timestamp_micros()),
-                ..IntentUpdate::default()
+                ..IntentUpdate::to(state_after(Answer::Unknown))
             };
             tx.set_intent(&intent.key, &update)?;
             Ok(Outcome::Unknown(failure.words.clone()))
@@ -277,29 +276,35 @@ fn tied_elsewhere(
 }
 
 /// The state of an intent that goes on; one whose outcome could not be told counts as unknown.
-fn state_after(answer: Answer) -> &'static str {
-    merge::after(answer).unwrap_or(IntentState::Unknown).name()
+fn state_after(answer: Answer) -> IntentState {
+    merge::after(answer).unwrap_or(IntentState::Unknown)
 }
 
 fn wait(tx: &mut dyn Tx, intent: &IntentRow, failure: &Failure) -> Result<(), StoreError> {
     let update = IntentUpdate {
-        state: state_after(Answer::NotDone { asked_to_wait: failure.retry_at.is_some() }),
         not_before: failure.retry_at.map(|at| at.timestamp_micros()),
         note: Some(failure.words.clone()),
-        ..IntentUpdate::default()
+        ..IntentUpdate::to(state_after(Answer::NotDone { asked_to_wait: failure.retry_at.is_some() }))
     };
     tx.set_intent(&intent.key, &update)
 }
 
 /// A refusal for good: set aside, and not repeated until something changes.
-pub fn refused(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) -> Result<Outcome, StoreError> {
+pub fn refused(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    ready: &Ready,
+    stage: &str,
+    words: &str,
+) -> Result<Outcome, StoreError> {
     let intent = &ready.intent;
     let inputs = intend::refusal_inputs(tx, pass, at, &intent.record, ready.request.op, &ready.request.values)?;
     tx.put_quarantine(&QuarantineRow {
         collection: intent.collection.clone(),
         upstream: intent.upstream.clone(),
         subject: local_subject(&intent.record),
-        stage: "push".into(),
+        stage: stage.into(),
         reason: words.to_owned(),
         inputs,
         since: pass.micros(),

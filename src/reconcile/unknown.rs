@@ -59,27 +59,9 @@ pub async fn settle_unknown(
         };
         let outcomes = settle::settle(store, pass, binding, vec![(ready, written)]).await?;
         for outcome in outcomes {
-            match outcome {
-                Outcome::Done { op, again: more } => {
-                    let written = &mut report.written;
-                    match op {
-                        SendOp::Create => written.created += 1,
-                        SendOp::Update => written.updated += 1,
-                        SendOp::Delete => written.deleted += 1,
-                    }
-                    again |= more;
-                }
-                Outcome::Again => again = true,
-                Outcome::Deferred(words) => {
-                    report.deferred += 1;
-                    report.error.get_or_insert(words);
-                }
-                Outcome::Overtaken => report.deferred += 1,
-                Outcome::Refused | Outcome::Hindered => report.refused += 1,
-                Outcome::Unknown(words) | Outcome::Stopped(words) => {
-                    report.unknown += 1;
-                    report.error.get_or_insert(words);
-                }
+            again |= report.count(&outcome);
+            if let Outcome::Unknown(words) = outcome {
+                report.error.get_or_insert(words);
             }
         }
     }
@@ -268,7 +250,7 @@ async fn not_found(
     }
     let key = ready.intent.key.clone();
     let not_before = ready.intent.not_before;
-    let update = IntentUpdate { state: "unknown", checked: true, not_before, ..IntentUpdate::default() };
+    let update = IntentUpdate { checked: true, not_before, ..IntentUpdate::to(IntentState::Unknown) };
     store::write_small(store, move |tx| tx.set_intent(&key, &update)).await.map(|()| None)
 }
 

@@ -69,6 +69,23 @@ pub struct Probe {
     pub tombstone: Option<Filter>,
 }
 
+#[cfg(test)]
+impl Probe {
+    /// Nothing but the id.
+    pub fn of(id: Lens) -> Self {
+        Self {
+            id,
+            version: None,
+            updated_at: None,
+            created_at: None,
+            merged_into: None,
+            scope: None,
+            archived: None,
+            tombstone: None,
+        }
+    }
+}
+
 /// One raw record, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {

@@ -9,18 +9,23 @@ use super::{Context, Severity, Source, check, render};
 /// Files are separated by this line.
 const NEXT_FILE: &str = "\n#--- next file\n";
 
-/// There is a rule set iff there is no error; every diagnostic points into its file; the same text gives the same answer.
-pub fn check_rules(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let source = |(at, text): (usize, &str)| Source { path: format!("{at}.toml"), text: text.to_owned(), defect: None };
-    let sources: Vec<Source> = text.split(NEXT_FILE).enumerate().map(source).collect();
-    let vars: BTreeMap<String, String> = [
+/// The variables of the shipped rules.
+pub fn vars() -> BTreeMap<String, String> {
+    [
         ("crm_url", "https://crm.example.com/v1"),
         ("billing_url", "https://billing.example.com/api/"),
         ("kinto_url", "http://127.0.0.1:8888/v1"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
+    .into()
+}
+
+/// There is a rule set iff there is no error; every diagnostic points into its file; the same text gives the same answer.
+pub fn check_rules(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let source = |(at, text): (usize, &str)| Source { path: format!("{at}.toml"), text: text.to_owned(), defect: None };
+    let sources: Vec<Source> = text.split(NEXT_FILE).enumerate().map(source).collect();
+    let vars = vars();
     let find_secret = |name: &str| if name.starts_with("un") { Err("nowhere".to_owned()) } else { Ok(()) };
     let context = Context { vars: &vars, find_secret: &find_secret };
     let first = check(&sources, &context);

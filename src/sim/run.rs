@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::merge::IntentState;
 use crate::reconcile::{Engine, Outcome, PassOptions, PassReport, Silent};
 use crate::rules::Ruleset;
 use crate::store::{self, ConflictFilter, IntentFilter, SqliteStore, Store, StoreError};
@@ -217,7 +218,7 @@ impl Simulation {
     /// Nothing goes wrong and nobody edits meanwhile: a pass writes what its dry run said (I12).
     /// What an earlier write has done must be known: to learn it, a pass may send a create again, and a dry run does not.
     fn as_planned(&mut self) {
-        let unknown = IntentFilter { states: vec!["sent", "unknown"], ..IntentFilter::default() };
+        let unknown = IntentFilter { states: IntentState::OPEN.to_vec(), ..IntentFilter::default() };
         if !self.look(move |view| view.intents(&unknown)).is_ok_and(|rows| rows.is_empty()) {
             return;
         }

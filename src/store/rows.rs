@@ -2,7 +2,7 @@
 //!
 //! Must not know: SQL, and what the engine's JSON texts mean.
 
-use crate::merge::LinkState;
+use crate::merge::{IntentState, LinkState};
 use crate::record::{RecordId, Value};
 
 /// Microseconds since the epoch, UTC.
@@ -326,8 +326,8 @@ pub struct IntentRow {
     pub remote_id: Option<String>,
     /// `create`, `update`, `delete`.
     pub op: String,
-    /// `prepared`, `sent`, `unknown`, `settled`, `refused`, `parked`, `dropped`.
-    pub state: String,
+    /// How far it is.
+    pub state: IntentState,
     /// SHA-256 (hex) over what is sent.
     pub payload_hash: String,
     /// JSON object by field name: the hub values sent (engine's own form).
@@ -351,10 +351,10 @@ pub struct IntentRow {
 }
 
 /// A change of an intent.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct IntentUpdate {
     /// The new state.
-    pub state: &'static str,
+    pub state: IntentState,
     /// The remote id, once known.
     pub remote_id: Option<String>,
     /// One more attempt was made, at this time.
@@ -367,6 +367,13 @@ pub struct IntentUpdate {
     pub checked: bool,
 }
 
+impl IntentUpdate {
+    /// Nothing but the new state.
+    pub fn to(state: IntentState) -> Self {
+        Self { state, remote_id: None, sent_at: None, not_before: None, note: None, checked: false }
+    }
+}
+
 /// Which intents.
 #[derive(Clone, Debug, Default)]
 pub struct IntentFilter {
@@ -376,8 +383,8 @@ pub struct IntentFilter {
     pub upstream: Option<String>,
     /// Only this record.
     pub record: Option<RecordId>,
-    /// Only these states; empty means the outstanding ones (`prepared`, `sent`, `unknown`, `parked`).
-    pub states: Vec<&'static str>,
+    /// Only these states; empty means all.
+    pub states: Vec<IntentState>,
     /// Keys greater than this, for paging (keys are ordered by time).
     pub after: Option<String>,
     /// At most so many (0 means 1000).
@@ -393,7 +400,8 @@ pub struct QuarantineRow {
     pub upstream: String,
     /// The local record id, or `remote:` + remote id.
     pub subject: String,
-    /// Where: `pull`, `push`, `absence`, `match`, `parked`.
+    /// Where: `pull`, `push`, `absence`, `match`, `fields`, `parked` (it waits for the record that it refers to), `hindered` (another
+    /// record stands in the way of its write), `hindered_delete` (its delete waits for the records that refer to it).
     pub stage: String,
     /// Why, in the upstream's or the checker's words.
     pub reason: String,
@@ -403,6 +411,16 @@ pub struct QuarantineRow {
     pub since: Micros,
     /// The pass.
     pub pass: i64,
+}
+
+impl QuarantineRow {
+    /// The stage of a delete that another record stands in the way of.
+    pub const WAITING_DELETE: &'static str = "hindered_delete";
+
+    /// Whether it waits for another record, and needs nobody to look at it.
+    pub fn is_waiting(&self) -> bool {
+        self.stage == "parked" || self.stage == Self::WAITING_DELETE
+    }
 }
 
 /// Which quarantined records.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::Method;
+use http::Method;
 use url::Url;
 
 use super::{Built, FailureKind, Response, Safety, TransportError};

@@ -22,19 +22,6 @@ fn map(field: usize, name: &str, ty: FieldType, lens: Lens) -> FieldMap {
     }
 }
 
-fn probe(id: &str) -> Probe {
-    Probe {
-        id: path(id),
-        version: None,
-        updated_at: None,
-        created_at: None,
-        merged_into: None,
-        scope: None,
-        archived: None,
-        tombstone: None,
-    }
-}
-
 fn contacts() -> Mapper {
     let fields = vec![
         map(0, "email", FieldType::Text, path(".properties.email")),
@@ -47,8 +34,7 @@ fn contacts() -> Mapper {
     let probe = Probe {
         version: Some(path(".etag")),
         updated_at: Some((path(".updatedAt"), TimeFormat::Rfc3339)),
-        created_at: None,
-        ..probe(".id")
+        ..Probe::of(path(".id"))
     };
     Mapper::new(7, probe, fields)
 }
@@ -116,7 +102,7 @@ fn f31_a_record_that_is_no_json_is_refused_with_its_path() {
 #[test]
 fn the_id_is_found_wherever_it_stands() {
     let check = |at: &str, raw: &str, expected: &str| {
-        assert_eq!(Mapper::new(0, probe(at), Vec::new()).id(raw.as_bytes()).unwrap(), expected, "{at} {raw}");
+        assert_eq!(Mapper::new(0, Probe::of(path(at)), Vec::new()).id(raw.as_bytes()).unwrap(), expected, "{at} {raw}");
     };
     check(".id", r#"{"id":"a","rest":never read"#, "a");
     check(".id", r#"{"x":{"id":0},"y":[[{}]],"id":"a"}"#, "a");
@@ -150,7 +136,7 @@ fn writing_touches_the_given_fields_only_and_names_what_cannot_be_said() {
 #[test]
 fn many_keys_of_one_object_are_found_and_checked_for_duplicates() {
     let fields = (0..200).map(|field| map(field, "f", FieldType::Integer, path(&format!(".key{field}")))).collect();
-    let mapper = Mapper::new(200, probe(".id"), fields);
+    let mapper = Mapper::new(200, Probe::of(path(".id")), fields);
     let members: Vec<String> = (0..200).map(|field| format!("\"key{field}\":{field}")).collect();
     let record = mapper.read(format!("{{\"id\":1,{}}}", members.join(",")).as_bytes()).unwrap();
     let expected: Vec<Slot> = (0..200).map(|field| Slot::Value(Value::Integer(field))).collect();
@@ -169,14 +155,10 @@ fn people() -> Mapper {
     let count = Lens::Filter { get: filter(".items | length | select(. > 0)"), put: None };
     let fields = vec![map(0, "name", FieldType::Text, name), map(1, "count", FieldType::Integer, count)];
     let probe = Probe {
-        id: Lens::Filter { get: filter(".kind + \":\" + .id"), put: None },
         version: Some(Lens::Filter { get: filter(".meta.v"), put: None }),
-        updated_at: None,
-        created_at: None,
-        merged_into: None,
         scope: Some(filter(".type == \"person\"")),
-        archived: None,
         tombstone: Some(filter(".archived")),
+        ..Probe::of(Lens::Filter { get: filter(".kind + \":\" + .id"), put: None })
     };
     Mapper::new(2, probe, fields)
 }

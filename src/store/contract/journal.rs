@@ -3,10 +3,11 @@
 //! Must not know: SQL, files.
 
 use super::fixture::*;
+use crate::merge::IntentState;
 use crate::record::*;
 use crate::store::*;
 
-pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: &str) -> IntentRow {
+pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: IntentState) -> IntentRow {
     IntentRow {
         checks: 0,
         key: key.to_owned(),
@@ -16,7 +17,7 @@ pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: &str) 
         record: id(record),
         remote_id: None,
         op: "create".to_owned(),
-        state: state.to_owned(),
+        state,
         payload_hash: "h".to_owned(),
         values: "{}".to_owned(),
         expected_version: Some("5".to_owned()),
@@ -31,38 +32,42 @@ pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: &str) 
 
 pub(in crate::store) fn one_intent_is_outstanding_per_record_and_binding(on: &Fixture) {
     let binding = on.write(|tx| Ok(keys(tx)?.1)).expect("registered");
-    on.write(move |tx| tx.put_intent(&intent("k1", binding, "r1", "prepared"))).expect("put");
-    is_constraint(on.write(move |tx| tx.put_intent(&intent("k2", binding, "r1", "prepared"))));
+    on.write(move |tx| tx.put_intent(&intent("k1", binding, "r1", IntentState::Prepared))).expect("put");
+    is_constraint(on.write(move |tx| tx.put_intent(&intent("k2", binding, "r1", IntentState::Prepared))));
     let all = |filter: IntentFilter| on.read(move |view| view.intents(&filter));
-    assert_eq!(all(IntentFilter::default()), [intent("k1", binding, "r1", "prepared")]);
+    assert_eq!(all(IntentFilter::default()), [intent("k1", binding, "r1", IntentState::Prepared)]);
     on.write(move |tx| {
-        tx.set_intent("k1", &IntentUpdate { state: "sent", sent_at: Some(7), ..IntentUpdate::default() })?;
+        tx.set_intent("k1", &IntentUpdate { sent_at: Some(7), ..IntentUpdate::to(IntentState::Sent) })?;
         let remote_id = Some("c1".to_owned());
         let note = Some("201".to_owned());
-        tx.set_intent("k1", &IntentUpdate { state: "settled", remote_id, note, ..IntentUpdate::default() })?;
-        tx.put_intent(&intent("k2", binding, "r1", "parked"))
+        tx.set_intent("k1", &IntentUpdate { remote_id, note, ..IntentUpdate::to(IntentState::Unknown) })?;
+        tx.put_intent(&intent("k2", binding, "r2", IntentState::Parked))?;
+        tx.put_intent(&intent("k3", binding, "r3", IntentState::Prepared))
     })
-    .expect("settled");
-    let settled = IntentRow {
-        state: "settled".to_owned(),
+    .expect("updated");
+    let unknown = IntentRow {
+        state: IntentState::Unknown,
         remote_id: Some("c1".to_owned()),
         attempts: 1,
         sent_at: Some(7),
         not_before: None,
         note: Some("201".to_owned()),
-        ..intent("k1", binding, "r1", "settled")
+        ..intent("k1", binding, "r1", IntentState::Sent)
     };
-    let parked = intent("k2", binding, "r1", "parked");
-    assert_eq!(all(IntentFilter::default()), std::slice::from_ref(&parked));
-    let both = IntentFilter { states: vec!["settled", "parked"], record: Some(id("r1")), ..IntentFilter::default() };
-    assert_eq!(all(both.clone()), [settled, parked.clone()]);
+    let parked = intent("k2", binding, "r2", IntentState::Parked);
+    let prepared = intent("k3", binding, "r3", IntentState::Prepared);
+    assert_eq!(all(IntentFilter::default()), [unknown.clone(), parked.clone(), prepared.clone()]);
+    let states = vec![IntentState::Unknown, IntentState::Parked];
+    let both = IntentFilter { states, ..IntentFilter::default() };
+    assert_eq!(all(IntentFilter { record: Some(id("r3")), ..IntentFilter::default() }), [prepared]);
+    assert_eq!(all(both.clone()), [unknown.clone(), parked.clone()]);
     assert_eq!(all(IntentFilter { after: Some("k1".to_owned()), ..both.clone() }), [parked]);
     assert_eq!(all(IntentFilter { upstream: Some("erp".to_owned()), ..both.clone() }), []);
-    assert_eq!(all(IntentFilter { limit: 1, ..both }).len(), 1);
+    assert_eq!(all(IntentFilter { limit: 1, ..both.clone() }).len(), 1);
     on.write(|tx| tx.drop_intent("k2")).expect("dropped");
-    assert_eq!(all(IntentFilter::default()), []);
-    let unknown = on.write(|tx| tx.set_intent("k9", &IntentUpdate { state: "sent", ..IntentUpdate::default() }));
-    assert!(matches!(unknown, Err(StoreError::State { .. })), "{unknown:?}");
+    assert_eq!(all(both), [unknown]);
+    let missing = on.write(|tx| tx.set_intent("k9", &IntentUpdate::to(IntentState::Sent)));
+    assert!(matches!(missing, Err(StoreError::State { .. })), "{missing:?}");
 }
 
 pub(super) fn conflict(collection: &str, record: &str) -> ConflictRow {

@@ -4,7 +4,7 @@
 
 use super::fixture::*;
 use super::journal::{conflict, intent};
-use crate::merge::Evidence;
+use crate::merge::{Evidence, IntentState};
 use crate::store::*;
 
 pub(super) fn staged(binding: BindingKey, collection: CollectionKey, remote_id: &str) -> Staged {
@@ -89,8 +89,7 @@ pub(in crate::store) fn candidates_are_distinct_ordered_and_paged(on: &Fixture) 
             let opened = tx.put_conflict(&conflict("contacts", "r3"))?;
             tx.set_resolution(opened, Some("{}"))?;
             tx.put_conflict(&conflict("contacts", "r9"))?;
-            tx.put_intent(&intent("k1", binding, "r4", "unknown"))?;
-            tx.put_intent(&intent("k2", binding, "r0", "settled"))?;
+            tx.put_intent(&intent("k1", binding, "r4", IntentState::Unknown))?;
             Ok(key)
         })
         .expect("written");

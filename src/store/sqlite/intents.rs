@@ -4,6 +4,7 @@
 
 use rusqlite::{Row, params};
 
+use crate::merge::IntentState;
 use crate::record::RecordId;
 use crate::store::{BindingKey, IntentFilter, IntentRow, IntentUpdate};
 
@@ -26,7 +27,7 @@ pub(super) fn intents(db: &Db, filter: &IntentFilter) -> Res<Vec<IntentRow>> {
     if filter.states.is_empty() {
         clauses.holds(OUTSTANDING);
     } else {
-        let states: Vec<String> = filter.states.iter().map(|state| literal(state)).collect();
+        let states: Vec<String> = filter.states.iter().map(|state| literal(state_name(*state))).collect();
         clauses.holds(&format!("state IN ({})", states.join(", ")));
     }
     clauses.all(db, "ORDER BY key", filter.limit, intent_row)
@@ -41,7 +42,7 @@ fn intent_row(row: &Row<'_>) -> rusqlite::Result<IntentRow> {
         record: RecordId(row.get(4)?),
         remote_id: row.get(5)?,
         op: row.get(6)?,
-        state: row.get(7)?,
+        state: state(row, 7)?,
         payload_hash: row.get(8)?,
         values: row.get(9)?,
         expected_version: row.get(10)?,
@@ -68,7 +69,7 @@ pub(super) fn put_intent(db: &Db, row: &IntentRow) -> Res<()> {
             row.record.0,
             row.remote_id,
             row.op,
-            row.state,
+            state_name(row.state),
             row.payload_hash,
             row.values,
             row.expected_version,
@@ -90,7 +91,15 @@ pub(super) fn set_intent(db: &Db, key: &str, update: &IntentUpdate) -> Res<()> {
         "UPDATE sync_intent SET state = ?2, remote_id = coalesce(?3, remote_id), \
          attempts = attempts + (?4 IS NOT NULL), sent_at = coalesce(?4, sent_at), not_before = ?5, \
          note = coalesce(?6, note), checks = checks + ?7 WHERE key = ?1",
-        params![key, update.state, update.remote_id, update.sent_at, update.not_before, update.note, update.checked],
+        params![
+            key,
+            state_name(update.state),
+            update.remote_id,
+            update.sent_at,
+            update.not_before,
+            update.note,
+            update.checked
+        ],
     )?;
     if changed == 0 {
         return Err(Failure::state(format!("of intent {key}"), "there is no such intent"));
@@ -101,4 +110,23 @@ pub(super) fn set_intent(db: &Db, key: &str, update: &IntentUpdate) -> Res<()> {
 pub(super) fn drop_intent(db: &Db, key: &str) -> Res<()> {
     db.exec("DELETE FROM sync_intent WHERE key = ?1", params![key])?;
     Ok(())
+}
+
+fn state_name(state: IntentState) -> &'static str {
+    match state {
+        IntentState::Prepared => "prepared",
+        IntentState::Parked => "parked",
+        IntentState::Sent => "sent",
+        IntentState::Unknown => "unknown",
+    }
+}
+
+fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<IntentState> {
+    match row.get_ref(at)?.as_str()? {
+        "prepared" => Ok(IntentState::Prepared),
+        "parked" => Ok(IntentState::Parked),
+        "sent" => Ok(IntentState::Sent),
+        "unknown" => Ok(IntentState::Unknown),
+        _ => Err(rusqlite::Error::InvalidColumnType(at, "state".to_owned(), rusqlite::types::Type::Text)),
+    }
 }

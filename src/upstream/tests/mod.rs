@@ -248,16 +248,7 @@ pub fn mapper() -> Mapper {
         push: true,
         create_only: field == 2,
     };
-    let probe = Probe {
-        id: lens(".id"),
-        version: Some(lens(".etag")),
-        updated_at: None,
-        created_at: None,
-        merged_into: None,
-        scope: None,
-        archived: None,
-        tombstone: None,
-    };
+    let probe = Probe { version: Some(lens(".etag")), ..Probe::of(lens(".id")) };
     Mapper::new(3, probe, vec![field(0, "name"), field(1, "phone"), field(2, "note")])
 }
 

@@ -15,6 +15,18 @@ fn add_large(world: &World, count: usize) {
     }
 }
 
+/// One contact, at crm and in a database on a disk of this size. Nothing where no disk can be mounted.
+fn on_a_small_disk(size: &str) -> Option<(World, Disk)> {
+    if is_left_out("mount") {
+        return None;
+    }
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.add("crm", &contact("ann", "1"));
+    let disk = Disk::mount(&world, size);
+    disk.run(&world, &["run", "--once"]).exits(0);
+    Some((world, disk))
+}
+
 fn counted(disk: &Disk, world: &World) -> i64 {
     disk.copied(world).query_row("select count(*) from contacts", [], |row| row.get(0)).unwrap()
 }
@@ -27,13 +39,7 @@ fn alarms(disk: &Disk, world: &World) -> String {
 
 #[test]
 fn f12_a_full_disk_rolls_back_sends_nothing_and_the_next_pass_with_space_goes_on() {
-    if is_left_out("mount") {
-        return;
-    }
-    let world = World::with_contacts(&["crm"], |_, _| {});
-    world.add("crm", &contact("ann", "1"));
-    let disk = Disk::mount(&world, "size=3m");
-    disk.run(&world, &["run", "--once"]).exits(0);
+    let Some((world, disk)) = on_a_small_disk("size=3m") else { return };
     add_large(&world, 400);
     disk.sql(&world, "update contacts set phone = '2'");
     world.forget_requests();
@@ -51,13 +57,7 @@ fn f12_a_full_disk_rolls_back_sends_nothing_and_the_next_pass_with_space_goes_on
 
 #[test]
 fn f13_a_disk_that_is_full_at_the_checkpoint_is_said_and_nothing_is_lost() {
-    if is_left_out("mount") {
-        return;
-    }
-    let world = World::with_contacts(&["crm"], |_, _| {});
-    world.add("crm", &contact("ann", "1"));
-    let disk = Disk::mount(&world, "size=3m");
-    disk.run(&world, &["run", "--once"]).exits(0);
+    let Some((world, disk)) = on_a_small_disk("size=3m") else { return };
     add_large(&world, 150);
     // There is a size at which the log fits and the database does not.
     let found = (6..80).find_map(|half_mib: usize| {
@@ -81,13 +81,7 @@ fn f13_a_disk_that_is_full_at_the_checkpoint_is_said_and_nothing_is_lost() {
 
 #[test]
 fn f20_a_read_only_file_system_is_refused_at_the_start_with_the_reason() {
-    if is_left_out("mount") {
-        return;
-    }
-    let world = World::with_contacts(&["crm"], |_, _| {});
-    world.add("crm", &contact("ann", "1"));
-    let disk = Disk::mount(&world, "size=8m");
-    disk.run(&world, &["run", "--once"]).exits(0);
+    let Some((world, disk)) = on_a_small_disk("size=8m") else { return };
     world.forget_requests();
     disk.remount("ro");
     for arguments in [&["run", "--once"][..], &["run"]] {

@@ -191,7 +191,10 @@ fn s25_a_delete_that_is_refused_because_of_children_waits_and_takes_none_of_them
         world.forget_requests();
         world.sync().exits(3);
         let aside = world.aside();
-        assert_eq!((aside.len(), aside[0].1.as_str()), (1, "parked"), "{aside:?}");
+        assert_eq!((aside.len(), aside[0].1.as_str()), (1, "hindered_delete"), "{aside:?}");
+        let status = world.status();
+        let told = &status["collections"][0];
+        assert_eq!((&told["parked"], &told["quarantined"]), (&json!(1), &json!(0)), "{status:#}");
         assert!(aside[0].2.contains("409") && aside[0].2.contains("refers to"), "{aside:?}");
         assert_eq!(world.written("crm"), [format!("DELETE /companies/{a}")], "once in a pass, and nothing else");
         assert_eq!((all(&world, "crm", "/companies").len(), all(&world, "crm", "/people").len()), (3, 2));

@@ -4,7 +4,7 @@ use http::Method;
 use reconciled::sandbox::{Fault, Matcher, Times};
 use serde_json::json;
 
-use super::structure::{all, companies, id_of};
+use super::structure::{all, companies, id_of, in_circles, writes};
 use super::tools::now;
 use crate::world::World;
 
@@ -141,5 +141,48 @@ fn s11_a_write_that_meets_a_record_merged_away_follows_it() {
         world.rows("select count(*) from sync_history where rule = 'merged' and before like '%\"phone\":\"2\"%'"),
         [["1"]]
     );
+    world.is_settled();
+}
+
+#[test]
+fn s11_s53_who_was_merged_away_keeps_nobody_in_a_circle_waiting() {
+    let world = in_circles(&["crm"]);
+    says_so(&world);
+    let a = world.put("crm", "/people", &json!({"email": "ann@x.io"}));
+    world.sync().exits(0);
+    // Nobody here is B yet: Ann is that record from now on.
+    let b = world.put("crm", "/people", &json!({"email": "ann@x.io"}));
+    world.at("crm", |crm| crm.edit("/people", &a, &json!({"merged_into": b}), now())).unwrap();
+    world.sync().exits(0);
+    assert_eq!(world.rows("select remote_id from sync_link"), [[b]]);
+    world.put("crm", "/companies", &json!({"id": "7", "domain": "a.io", "parent_id": "8", "main_id": a}));
+    world.put("crm", "/companies", &json!({"id": "8", "domain": "b.io", "parent_id": "7", "main_id": a}));
+    world.sync().exits(0);
+    let query = "select one.domain, other.domain, email from companies one join companies other on other.id = one.parent \
+                 join contacts on contacts.id = one.main order by 1";
+    assert_eq!(world.rows(query), [["a.io", "b.io", "ann@x.io"], ["b.io", "a.io", "ann@x.io"]]);
+    assert_eq!(world.aside(), []);
+    world.is_settled();
+}
+
+#[test]
+fn s11_s53_who_is_another_record_there_is_no_part_of_a_circle() {
+    let world = in_circles(&["crm", "erp"]);
+    for name in ["a", "b", "c"] {
+        world.put("crm", "/companies", &json!({"domain": format!("{name}.io"), "title": name}));
+    }
+    world.sync().exits(0);
+    let company = |name: &str| id_of(&world, "crm", "/companies", "domain", &format!("{name}.io"));
+    let (a, b) = (company("a"), company("b"));
+    // The erp still has both, so that the row of A stays.
+    merge(&world, "crm", "/companies", &a, &b);
+    world.sync().exits(0);
+    world.forget_requests();
+    world.sql("insert into companies (id, domain, parent) select 'd', 'd.io', id from companies where domain = 'a.io'");
+    world.sql("update companies set parent = 'd' where domain = 'a.io'");
+    world.sync().exits(0);
+    assert_eq!(writes(&world, "crm"), ["POST domain,title,parent_id,main_id"]);
+    let there = all(&world, "crm", "/companies").into_iter().find(|one| one["domain"] == "d.io").unwrap();
+    assert_eq!(there["parent_id"], json!(b));
     world.is_settled();
 }

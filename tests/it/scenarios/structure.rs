@@ -206,7 +206,7 @@ fn s53_a_record_that_refers_to_itself_waits_for_nobody() {
 }
 
 /// Companies with a parent of their own kind and a main contact, beside contacts with a company.
-fn in_circles(names: &[&str]) -> World {
+pub fn in_circles(names: &[&str]) -> World {
     let world = companies(names);
     world.change_rules("rules.toml", |text| {
         let fields = "title = \"text\"\nparent = { type = \"ref\", to = \"companies\" }\nmain = { type = \"ref\", to = \"contacts\" }";
@@ -216,7 +216,7 @@ fn in_circles(names: &[&str]) -> World {
     world
 }
 
-fn writes(world: &World, upstream: &str) -> Vec<String> {
+pub fn writes(world: &World, upstream: &str) -> Vec<String> {
     let asked = world.writes_at(upstream);
     let told = |one: crate::hands::Asked| {
         let keys: Vec<&str> = one.body.as_object().unwrap().keys().map(String::as_str).collect();

@@ -478,6 +478,25 @@ fn s54_a_value_that_another_record_gives_up_is_taken_in_the_second_step() {
 }
 
 #[test]
+fn s54_the_words_of_an_upstream_do_not_tell_that_a_record_is_in_the_way() {
+    let world = unique_addresses();
+    let one = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
+    let body = json!({"error": {"message": "another record there stands in the way"}}).to_string();
+    let refusal = Fault::Status { status: 422, headers: Vec::new(), body };
+    let patch = Matcher::exactly(Method::PATCH, format!("/contacts/{one}"));
+    world.at("crm", |crm| crm.push_fault_times(patch, refusal, Times::Forever));
+    world.sql("update contacts set phone = '9'");
+    world.sync().exits(4);
+    let mut status: Vec<u16> = world.writes_at("crm").iter().map(|write| write.status).collect();
+    status.sort_unstable();
+    assert_eq!(status, [200, 422], "the same write once");
+    let reasons = world.reasons();
+    assert!(reasons.len() == 1 && reasons[0].contains("another record there stands in the way"), "{reasons:?}");
+    world.sync().exits(4);
+    assert_eq!(world.writes_at("crm"), [], "once is enough to know");
+}
+
+#[test]
 fn s54_two_records_that_swap_a_unique_value_are_queued_and_neither_is_lost() {
     let world = unique_addresses();
     let swap = "update contacts set email = case name when 'a' then 'b@x.io' else 'a@x.io' end";

@@ -169,11 +169,11 @@ pub fn observation((word, version): (Word, u8)) -> Observation {
 }
 
 pub fn is_open(intent: Option<&Intent>) -> bool {
-    intent.is_some_and(|intent| IntentState::OPEN.contains(&intent.state.name()))
+    intent.is_some_and(|intent| IntentState::OPEN.contains(&intent.state))
 }
 
 pub fn may_be_sent(intent: Option<&Intent>) -> bool {
-    intent.is_some_and(|intent| IntentState::SENDABLE.contains(&intent.state.name()))
+    intent.is_some_and(|intent| IntentState::SENDABLE.contains(&intent.state))
 }
 
 impl Side {
