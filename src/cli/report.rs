@@ -36,7 +36,7 @@ pub fn changes(report: &PassReport) -> u64 {
 /// What one pass changed, or would change.
 pub fn changes_text(report: &PassReport, all: bool, width: usize) -> String {
     let total = changes(report);
-    if total == 0 && report.outcome == Outcome::Ok {
+    if total == 0 && report.outcome == Outcome::Ok && report.notes.is_empty() {
         return String::new();
     }
     let mut text = style::heading(&format!("{}: {}", report.collection, count(total, "change")));

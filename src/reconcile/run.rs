@@ -8,6 +8,7 @@ use super::context::Pass;
 use super::engine::{Engine, PassOptions};
 use super::floor;
 use super::gather::Barrier;
+use super::held::{self, HeldBack};
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
@@ -98,6 +99,7 @@ impl Run<'_> {
                 break;
             }
         }
+        self.tell_held_back().await?;
         // What a binding that takes no part would lead to is still to be seen.
         if through { self.close_halt().await } else { Ok(()) }
     }
@@ -372,6 +374,23 @@ impl Run<'_> {
             again |= result?;
         }
         Ok(again)
+    }
+
+    /// After a gap no delete is followed; those that wait are counted.
+    async fn tell_held_back(&mut self) -> Result<(), StoreError> {
+        for at in (0..self.pass.collection.bindings.len()).filter(|at| self.barrier.gap.get(*at) == Some(&true)) {
+            let pass = Arc::clone(&self.pass);
+            let counted = store::read(self.engine.store.as_ref(), move |view| held::count_deletes(view, &pass, at));
+            let HeldBack { local, remote } = counted.await?;
+            if local + remote > 0 {
+                let of = |number: u64| if number == 1 { "1 delete".to_owned() } else { format!("{number} deletes") };
+                let (here, there, upstream) = (of(local), of(remote), self.pass.upstream(at));
+                let note = format!("{upstream}: {here} made here and {there} made there wait for the next pass");
+                self.report.notes.push(note);
+                self.report.deletes_held += local + remote;
+            }
+        }
+        Ok(())
     }
 
     /// The fingerprint that a person approved, if there is an approved halt.
