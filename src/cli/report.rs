@@ -149,7 +149,9 @@ fn halt_words(halt: &Halt) -> String {
     let (target, number) = (halt.target.name(), halt.count);
     let (of, limit) = (format!("of {}", count(halt.total, "record")), &halt.limit);
     match halt.what.as_str() {
-        "emptied" => format!("halted: {number} {of} at {target} would be gone, which is as good as everything"),
+        "emptied" => {
+            format!("halted: {number} {of} at {target} would be gone or archived, which is as good as everything")
+        }
         "restored" => {
             "halted: the database was restored or copied, and nothing is changed anywhere before you say so".to_owned()
         }

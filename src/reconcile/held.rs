@@ -2,10 +2,11 @@
 //!
 //! Must not know: what makes a gap; how it is told.
 
-use crate::merge::LinkState;
-use crate::store::{StagedKind, StoreError, View};
+use crate::merge::{Hub, LinkState, Seen};
+use crate::store::{StoreError, View};
 
 use super::context::Pass;
+use super::gather::{self, Barrier};
 
 /// Records looked at between two questions to the store.
 const CHUNK: usize = 256;
@@ -19,25 +20,25 @@ pub struct HeldBack {
     pub remote: u64,
 }
 
-/// What still waits at a binding after a pass: whatever a pass could not decide stays a candidate.
-pub fn count_deletes(view: &dyn View, pass: &Pass, at: usize) -> Result<HeldBack, StoreError> {
+/// What still waits at a binding after a pass: whatever the pass could not decide is still a candidate.
+pub fn count_deletes(view: &dyn View, pass: &Pass, at: usize, barrier: &Barrier) -> Result<HeldBack, StoreError> {
     let (mut held, mut after) = (HeldBack::default(), String::new());
-    let key = pass.binding_key(at);
     loop {
         let records = view.candidates(pass.key, &after, CHUNK)?;
         let Some(last) = records.last() else { return Ok(held) };
         after.clone_from(&last.0);
         for record in &records {
-            let is_live = |state: LinkState| state != LinkState::Deleted && state != LinkState::Detached;
-            if !view.links_of(record)?.iter().any(|link| link.binding == key && is_live(link.state)) {
+            let found = gather::gather(view, pass, record, barrier)?;
+            let Some(spoke) = found.facts.spokes.get(at) else { continue };
+            let live = |state: LinkState| state != LinkState::Deleted && state != LinkState::Detached;
+            if !spoke.link.as_ref().is_some_and(|link| live(link.state)) {
                 continue;
             }
-            let staged = view.staged_of(pass.key, record)?;
-            let gone = staged.iter().any(|one| one.binding == key && matches!(one.kind, StagedKind::Gone(_)));
-            match view.row(&pass.collection, record)? {
-                Some(_) => held.remote += u64::from(gone),
+            match (&found.facts.hub, &spoke.seen) {
+                (Hub::Row { .. }, Seen::Gone(_)) => held.remote += 1,
                 // Deleted on both sides: nothing is left to do but to forget it.
-                None => held.local += u64::from(!gone),
+                (Hub::Deleted { .. }, Seen::Gone(_)) | (Hub::Never | Hub::Row { .. }, _) => {}
+                (Hub::Deleted { .. }, _) => held.local += 1,
             }
         }
     }

@@ -133,7 +133,9 @@ impl Run<'_> {
             let name = self.pass.upstream(at).to_owned();
             match standing::check_account(store, &client, &name).await? {
                 Account::Known => {}
-                Account::Unasked(words) => self.leave_out(at, format!("nobody can say whose account it is: {words}")),
+                Account::Unasked(words) => {
+                    self.leave_out(at, format!("{words}; so it could not be asked whose account this is"));
+                }
                 Account::Other { pinned, now } => {
                     halts.push(standing::halt(store, &self.pass, at, &pinned, &now).await?);
                     others.push((name, now));
@@ -379,8 +381,9 @@ impl Run<'_> {
     /// After a gap no delete is followed; those that wait are counted.
     async fn tell_held_back(&mut self) -> Result<(), StoreError> {
         for at in (0..self.pass.collection.bindings.len()).filter(|at| self.barrier.gap.get(*at) == Some(&true)) {
-            let pass = Arc::clone(&self.pass);
-            let counted = store::read(self.engine.store.as_ref(), move |view| held::count_deletes(view, &pass, at));
+            let (pass, barrier) = (Arc::clone(&self.pass), self.barrier.clone());
+            let count = move |view: &dyn store::View| held::count_deletes(view, &pass, at, &barrier);
+            let counted = store::read(self.engine.store.as_ref(), count);
             let HeldBack { local, remote } = counted.await?;
             if local + remote > 0 {
                 let of = |number: u64| if number == 1 { "1 delete".to_owned() } else { format!("{number} deletes") };
