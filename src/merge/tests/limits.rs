@@ -51,7 +51,7 @@ fn s20_s27_everything_vanished_halts_even_when_the_set_is_tiny() {
 
 #[test]
 fn s27_everything_archived_at_once_halts_as_if_it_were_gone() {
-    let archived = |archived, vanished, total| Counts { total, archived, vanished, ..Counts::default() };
+    let archived = |archived, vanished, total| Counts { total, vanished, archived, ..Counts::default() };
     let none: Vec<String> = Vec::new();
     assert_eq!(halts(archived(2, 0, 2), None), ["crm emptied 2/2 never all"]);
     assert_eq!(halts(archived(7, 3, 10), Some(Limit::Share(1.0))), ["crm emptied 10/10 never all"], "under any limit");
