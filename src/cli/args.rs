@@ -271,7 +271,7 @@ pub struct SimArgs {
     /// The first seed.
     pub seed: u64,
     /// How many seeds.
-    #[arg(default_value_t = 1)]
+    #[arg(default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub count: u64,
     /// Run each seed twice: it must give the same trace.
     #[arg(long)]

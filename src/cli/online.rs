@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::record::Slot;
+use crate::record::{Mapped, Slot};
 use crate::rules::{Binding, Collection, Ruleset};
 use crate::upstream::{Client, Failure, ListQuery, Lister};
 
@@ -43,6 +43,9 @@ pub struct Sample {
     fields: Vec<SampleField>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What becomes of a record like this one, where it is not synchronised: a tombstone, archived, out of scope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    apart: Option<String>,
     /// True where the listing itself failed, not only what is in it.
     unavailable: bool,
 }
@@ -114,6 +117,7 @@ async fn sample(client: &Arc<Client>, collection: &Collection, binding: &Arc<Bin
         id: None,
         fields: Vec::new(),
         error: None,
+        apart: None,
         unavailable: false,
     };
     let mut lister = Lister::new(Arc::clone(client), Arc::clone(binding), ListQuery::default());
@@ -133,11 +137,27 @@ async fn sample(client: &Arc<Client>, collection: &Collection, binding: &Arc<Bin
         Ok(mapped) => {
             let slots = collection.fields.iter().zip(&mapped.slots);
             sample.fields = slots.filter_map(|(field, slot)| sample_field(&field.name, slot)).collect();
+            sample.apart = apart(&mapped).map(str::to_owned);
             sample.id = Some(mapped.id);
         }
         Err(error) => sample.error = Some(error.to_string()),
     }
     sample
+}
+
+/// Why the rules do not take this record for one to synchronise.
+fn apart(mapped: &Mapped) -> Option<&'static str> {
+    if mapped.deleted {
+        Some("deleted there: the tombstone condition is true of it (`deletes.when`)")
+    } else if mapped.merged_into.is_some() {
+        Some("merged into another record there (`merged_into`)")
+    } else if mapped.archived {
+        Some("archived there, so it is left alone (`archived` is true of it)")
+    } else if !mapped.in_scope {
+        Some("out of scope, so it is left alone (`where` is not true of it)")
+    } else {
+        None
+    }
 }
 
 fn sample_field(name: &str, slot: &Slot) -> Option<SampleField> {
@@ -176,6 +196,9 @@ pub fn text(answers: &[Answer], samples: &[Sample], width: usize) -> String {
         text += &style::heading(&format!("{} at {} {id}", sample.collection, sample.upstream));
         if let Some(error) = &sample.error {
             writeln!(text, "  {}", style::paint(style::BAD, style::clean(error))).ok();
+        }
+        if let Some(apart) = &sample.apart {
+            writeln!(text, "  {} {apart}", style::paint(style::CHANGED, "!")).ok();
         }
         for field in &sample.fields {
             let shown = match (&field.error, &field.value) {
@@ -217,6 +240,7 @@ mod tests {
             id: Some("c7".to_owned()),
             fields: vec![field("name", Some("\"Ann\""), None), field("seen_at", None, Some("no date"))],
             error: None,
+            apart: None,
             unavailable: false,
         }];
         insta::assert_snapshot!(style::bare(&text(&answers, &samples, 60)));

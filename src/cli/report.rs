@@ -36,7 +36,7 @@ pub fn changes(report: &PassReport) -> u64 {
 /// What one pass changed, or would change.
 pub fn changes_text(report: &PassReport, all: bool, width: usize) -> String {
     let total = changes(report);
-    if total == 0 && report.outcome == Outcome::Ok {
+    if total == 0 && report.outcome == Outcome::Ok && report.notes.is_empty() {
         return String::new();
     }
     let mut text = style::heading(&format!("{}: {}", report.collection, count(total, "change")));
@@ -149,7 +149,9 @@ fn halt_words(halt: &Halt) -> String {
     let (target, number) = (halt.target.name(), halt.count);
     let (of, limit) = (format!("of {}", count(halt.total, "record")), &halt.limit);
     match halt.what.as_str() {
-        "emptied" => format!("halted: {number} {of} at {target} would be gone, which is as good as everything"),
+        "emptied" => {
+            format!("halted: {number} {of} at {target} would be gone or archived, which is as good as everything")
+        }
         "restored" => {
             "halted: the database was restored or copied, and nothing is changed anywhere before you say so".to_owned()
         }

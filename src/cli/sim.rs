@@ -12,6 +12,7 @@ use crate::sim::{Verdict, simulate};
 use super::args::SimArgs;
 use super::exit::{CliError, Exit};
 use super::out::Out;
+use super::style::count;
 
 /// Runs the seeds, as many at once as there are cores; those that fail are named with the command that replays them.
 pub fn run(args: &SimArgs, out: &Out) -> Result<Exit, CliError> {
@@ -32,10 +33,11 @@ pub fn run(args: &SimArgs, out: &Out) -> Result<Exit, CliError> {
         crashes += verdict.crashes;
         deeds += verdict.deeds;
     }
-    let count = verdicts.len();
-    out.talk(&format!(
-        "{count} seeds, {passes} passes, {crashes} crashes, {deeds} edits by others: {failed} seeds failed"
-    ));
+    let seeds = count(verdicts.len() as u64, "seed");
+    let (passes, edits) = (count(passes, "pass"), count(deeds as u64, "edit"));
+    let crashes = if crashes == 1 { "1 crash".to_owned() } else { format!("{crashes} crashes") };
+    let failed_words = count(failed, "seed");
+    out.talk(&format!("{seeds}, {passes}, {crashes}, {edits} by others: {failed_words} failed"));
     Ok(if failed == 0 { Exit::IN_SYNC } else { Exit::ERROR })
 }
 

@@ -271,6 +271,9 @@ fn set_aside(row: &QuarantineRow) -> Aside {
 fn exit_of(status: &Status) -> Exit {
     let halted = !status.halts.is_empty() || status.restored.is_some();
     let mut exit = if halted { Exit::HALTED } else { Exit::IN_SYNC };
+    if !status.alarms.is_empty() {
+        exit = exit.or_worse(Exit::ERROR);
+    }
     for one in &status.collections {
         if one.conflicts_open > 0 || one.quarantined > 0 {
             exit = exit.or_worse(Exit::CONFLICTS);
@@ -491,6 +494,14 @@ mod tests {
             assert_eq!(exit_of(&status).code(), code);
         };
         check(vec![collection("a", Some("ok"))], 0);
+        let alarmed = Status {
+            collections: vec![collection("a", Some("ok"))],
+            halts: Vec::new(),
+            upstreams: Vec::new(),
+            restored: None,
+            alarms: vec!["0 MiB are left".to_owned()],
+        };
+        assert_eq!(exit_of(&alarmed).code(), 1, "an operator must act");
         check(vec![collection("a", Some("ok")), collection("b", None)], 3);
         check(vec![CollectionStatus { conflicts_open: 1, ..collection("a", Some("conflicts")) }], 4);
         check(vec![CollectionStatus { parked: 1, ..collection("a", Some("ok")) }], 3);

@@ -24,6 +24,8 @@ pub struct Counts {
     pub listed: Option<u64>,
     /// Linked records that this pass found deleted there.
     pub vanished: u64,
+    /// Linked records that this pass found archived there.
+    pub archived: u64,
     /// Records to create.
     pub creates: u64,
     /// Records to update.
@@ -67,7 +69,8 @@ impl Tally {
             };
             let counts = &mut self.bindings[*binding];
             match state {
-                LinkState::Live | LinkState::OutOfScope | LinkState::Archived => {}
+                LinkState::Live | LinkState::OutOfScope => {}
+                LinkState::Archived => counts.archived += 1,
                 LinkState::Deleted => counts.vanished += 1,
                 // `on_remote_delete = "detach"` unties what was deleted; a local delete may untie what is there.
                 LinkState::Detached => counts.vanished += u64::from(found_deleted()),
@@ -81,8 +84,8 @@ impl Tally {
 /// Each target (the local table, and each upstream) is checked by itself against:
 ///
 /// - **emptied**: a complete listing with no records at all while at least one live link exists; or everything there was
-///   gone: all of at least two linked records vanished, or all of at least two records would be deleted. Holds under any
-///   limit and for the tiniest set (s20, s27).
+///   gone: all of at least two linked records vanished or were archived, or all of at least two records would be deleted.
+///   Holds under any limit and for the tiniest set (s20, s27).
 /// - **delete**, **update**, **create** by `limits`. A count `n` trips at more than `n`. A share `s` of the target's total
 ///   before the pass trips at more than ⌈s × total⌉, so that one record of a small set may always change: under the
 ///   default 5 % of deletes that is 1 of 10, 1 of 20, 2 of 21, 5 of 100. A share of nothing (an initial load) is no limit.
@@ -137,7 +140,7 @@ fn check_target(collection: &Collection, target: &Origin, counts: &Counts, halts
         halts.push(Halt { target: target.clone(), what: what.to_owned(), count, total: counts.total, limit });
     };
     let nothing_listed = counts.listed == Some(0) && counts.total >= 1;
-    let lost = if nothing_listed { counts.total } else { counts.vanished.max(counts.deletes) };
+    let lost = if nothing_listed { counts.total } else { (counts.vanished + counts.archived).max(counts.deletes) };
     if nothing_listed || (counts.total >= 2 && lost >= counts.total) {
         halt("emptied", lost, "never all".to_owned());
     }

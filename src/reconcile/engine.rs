@@ -226,6 +226,7 @@ fn outcome_of(report: &PassReport, failed: bool) -> Outcome {
         Outcome::Conflicts
     } else if upstream(|one| one.deferred > 0 || one.unknown > 0)
         || report.parked > 0
+        || report.deletes_held > 0
         || (report.dry_run && (report.local.total() > 0 || upstream(|one| one.planned.total() > 0)))
     {
         Outcome::Pending

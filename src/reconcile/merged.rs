@@ -45,8 +45,8 @@ fn note_name(binding: BindingKey, remote_id: &str) -> String {
     format!("merged {} {remote_id}", binding.0)
 }
 
-/// Into which record this one was merged, if so.
-fn merged_into(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<Option<String>, StoreError> {
+/// Into which record this one was merged, if that was followed.
+pub fn merged_into(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<Option<String>, StoreError> {
     let text = view.note(&note_name(binding, remote_id))?;
     Ok(text.and_then(|text| Json::parse(text.as_bytes()).ok()?.as_str().map(str::to_owned)))
 }
@@ -126,11 +126,15 @@ fn follow_one(
         return Ok(());
     }
     let told = format!("{RULE} {} {} {into}", pass.upstream(at), staged.remote_id);
+    let mut title = title_of(tx, pass, &record)?;
     match link_of(tx, staged.binding, into)? {
         None => repoint(tx, pass, at, own, into)?,
         Some(other) if is_there(other.state) && other.record != record => {
             if tx.row(&pass.collection, &other.record)?.is_none() {
                 return Ok(());
+            }
+            if title.is_empty() {
+                title = title_of(tx, pass, &other.record)?;
             }
             collapse(tx, pass, own, &links, &other, followed)?;
         }
@@ -147,7 +151,7 @@ fn follow_one(
     tx.clear_quarantine(&pass.collection.name, &upstream, &local_subject(&record))?;
     tx.set_note(&note_name(staged.binding, &staged.remote_id), &Json::String(into.to_owned()).to_string())?;
     followed.told.push(told);
-    followed.changes.push(tell(pass, &record, &upstream, &staged.remote_id, into));
+    followed.changes.push(Change { title, ..tell(pass, &record, &upstream, &staged.remote_id, into) });
     Ok(())
 }
 
@@ -360,6 +364,16 @@ fn close_conflicts(tx: &mut dyn Tx, pass: &Pass, record: &RecordId) -> Result<()
         tx.close_conflict(row.id, "record_gone", pass.micros())?;
     }
     Ok(())
+}
+
+/// The row's first text, for people.
+fn title_of(view: &dyn View, pass: &Pass, record: &RecordId) -> Result<String, StoreError> {
+    let row = view.row(&pass.collection, record)?.unwrap_or_default();
+    let text = |slot: &Slot| match slot {
+        Slot::Value(Value::Text(text)) if !text.trim().is_empty() => Some(text.clone()),
+        _ => None,
+    };
+    Ok(row.iter().find_map(text).unwrap_or_default())
 }
 
 fn tell(pass: &Pass, record: &RecordId, upstream: &str, from: &str, into: &str) -> Change {

@@ -21,6 +21,7 @@ mod base;
 mod commit;
 mod digest;
 mod gather;
+mod held;
 mod wire;
 
 mod merged;

@@ -81,7 +81,15 @@ pub fn read_mapped(
         return Ok(Read::Ready(Seen::Gone(Evidence::Tombstone)));
     }
     if let Some(into) = &mapped.merged_into {
-        return Ok(Read::Parked(cannot_follow(into)));
+        let back = merged::merged_into(view, pass.binding_key(binding), into)?;
+        return Ok(Read::Parked(if back.as_ref() == Some(&mapped.id) {
+            let (id, upstream) = (&mapped.id, pass.upstream(binding));
+            format!(
+                "{into} and {id} of {upstream} each say that they were merged into the other: mend one of them there"
+            )
+        } else {
+            cannot_follow(into)
+        }));
     }
     let mut slots = mapped.slots;
     let own = known.own.map(|own| (mapped.id.as_str(), own));

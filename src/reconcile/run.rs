@@ -12,6 +12,7 @@ use super::context::Pass;
 use super::engine::{Engine, PassOptions};
 use super::floor;
 use super::gather::Barrier;
+use super::held::{self, HeldBack};
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
@@ -104,6 +105,7 @@ impl Run<'_> {
                 break;
             }
         }
+        self.tell_held_back().await?;
         // What a binding that takes no part would lead to is still to be seen.
         if through { self.close_halt().await } else { Ok(()) }
     }
@@ -137,7 +139,9 @@ impl Run<'_> {
             let name = self.pass.upstream(at).to_owned();
             match standing::check_account(store, &client, &name).await? {
                 Account::Known => {}
-                Account::Unasked(words) => self.leave_out(at, format!("nobody can say whose account it is: {words}")),
+                Account::Unasked(words) => {
+                    self.leave_out(at, format!("{words}; so it could not be asked whose account this is"));
+                }
                 Account::Other { pinned, now } => {
                     halts.push(standing::halt(store, &self.pass, at, &pinned, &now).await?);
                     others.push((name, now));
@@ -379,6 +383,24 @@ impl Run<'_> {
             again |= result?;
         }
         Ok(again)
+    }
+
+    /// After a gap no delete is followed; those that wait are counted.
+    async fn tell_held_back(&mut self) -> Result<(), StoreError> {
+        for at in (0..self.pass.collection.bindings.len()).filter(|at| self.barrier.gap.get(*at) == Some(&true)) {
+            let (pass, barrier) = (Arc::clone(&self.pass), self.barrier.clone());
+            let count = move |view: &dyn store::View| held::count_deletes(view, &pass, at, &barrier);
+            let counted = store::read(self.engine.store.as_ref(), count);
+            let HeldBack { local, remote } = counted.await?;
+            if local + remote > 0 {
+                let of = |number: u64| if number == 1 { "1 delete".to_owned() } else { format!("{number} deletes") };
+                let (here, there, upstream) = (of(local), of(remote), self.pass.upstream(at));
+                let note = format!("{upstream}: {here} made here and {there} made there wait for the next pass");
+                self.report.notes.push(note);
+                self.report.deletes_held += local + remote;
+            }
+        }
+        Ok(())
     }
 
     /// The fingerprint that a person approved, if there is an approved halt.

@@ -206,6 +206,11 @@ async fn created(
                 Written::Done { remote_id, version, record, .. } => {
                     Written::Done { remote_id, version, record, repeated: true }
                 }
+                // That nothing was sent this time says nothing of the first time: what that met is still what is known.
+                Written::NotDone(failure) | Written::Stopped(failure) => {
+                    let words = ready.intent.note.clone().unwrap_or(failure.words);
+                    Written::Unknown(Failure { kind: FailureKind::Unknown, words, ..failure })
+                }
                 other => other,
             }))
         }

@@ -239,8 +239,21 @@ impl Client {
                         _ => self.failure(kind, &request, &outcome, &call, retry_at),
                     });
                 }
-                Next::Wait(wait) => self.pause(wait, &request, &mut call).await?,
+                Next::Wait(wait) => {
+                    if call.ambiguous && call.met.is_none() {
+                        call.met = Some(self.failure(FailureKind::Unknown, &request, &outcome, &call, None).words);
+                    }
+                    self.pause(wait, &request, &mut call).await?;
+                }
             }
+        }
+    }
+
+    /// Why a request is not sent (again), in words. Where it may have been done, what it met tells more.
+    fn not_sent(&self, request: &Built, why: &str, call: &Call) -> String {
+        match &call.met {
+            Some(met) => format!("{met}; not tried again: {why}"),
+            None => words::describe(&self.upstream.base_url, request, None, why, call.attempts),
         }
     }
 
@@ -285,10 +298,9 @@ impl Client {
 
     fn left_alone(&self, request: &Built, safety: Safety, call: &Call, wait: Duration) -> Failure {
         let kind = call.settle(FailureKind::Unavailable, safety);
-        let seconds = wait.as_secs_f64().ceil();
-        let why =
-            format!("{} failed too often, it is left alone for {seconds} s (the breaker is open)", self.upstream.name);
-        let words = words::describe(&self.upstream.base_url, request, None, &why, call.attempts);
+        let (name, wait_words) = (&self.upstream.name, words::duration(wait));
+        let why = format!("{name} failed too often, it is left alone for {wait_words} (the breaker is open)");
+        let words = self.not_sent(request, &why, call);
         Failure { kind, status: None, words, retry_at: self.at(wait) }
     }
 
@@ -407,15 +419,15 @@ impl Client {
             // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
             let asked = self.state().asked_until.saturating_sub(self.clock.monotonic());
             let why = if asked.is_zero() || asked + asked / 10 < wait {
-                format!("a budget asks to wait {} s", wait.as_secs_f64().ceil())
+                format!("a budget asks to wait {}", words::duration(wait))
             } else {
-                format!("the upstream asks to wait {} s", asked.as_secs_f64().ceil())
+                format!("the upstream asks to wait {}", words::duration(asked))
             };
             let why = match call.asked_too_much {
-                Some(asked) => format!("{why} (in fact {} s: is the account blocked?)", asked.as_secs()),
+                Some(asked) => format!("{why} (in fact {}: is the account blocked?)", words::duration(asked)),
                 None => why,
             };
-            let words = words::describe(&self.upstream.base_url, request, None, &why, call.attempts);
+            let words = self.not_sent(request, &why, call);
             return Err(Failure { kind, status: None, words, retry_at: self.at(wait) });
         }
         call.waited += wait;

@@ -4,6 +4,7 @@
 
 use super::{Built, Response, path_below};
 use crate::record::Json;
+use std::time::Duration;
 use url::Url;
 
 /// The longest quote of an upstream's words, in characters.
@@ -40,6 +41,23 @@ pub fn appearance(response: &Response) -> String {
     }
 }
 
+/// So long for people, rounded up: `45 s`, `2 min 30 s`, `2 h`, `1 day 3 h`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let (minutes, hours) = (seconds.div_ceil(60), seconds.div_ceil(3600));
+    let days = |days: u64| (days, if days == 1 { "day" } else { "days" });
+    match seconds {
+        0..120 => parts((seconds, "s"), (0, "")),
+        120..3600 => parts((seconds / 60, "min"), (seconds % 60, "s")),
+        3600..86_400 => parts((minutes / 60, "h"), (minutes % 60, "min")),
+        _ => parts(days(hours / 24), (hours % 24, "h")),
+    }
+}
+
+fn parts((large, of): (u64, &str), (small, and): (u64, &str)) -> String {
+    if small == 0 { format!("{large} {of}") } else { format!("{large} {of} {small} {and}") }
+}
+
 /// One line of at most so many characters.
 pub fn shorten(text: &str, chars_max: usize) -> String {
     let mut line = String::new();
@@ -74,4 +92,28 @@ pub fn message(json: &Json) -> Option<String> {
 
 fn head(body: &[u8]) -> &[u8] {
     body.get(..QUOTE_CHARS_MAX * 4).unwrap_or(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_as_people_do() {
+        let check = |millis: u64, expected: &str| {
+            assert_eq!(duration(Duration::from_millis(millis)), expected, "{millis} ms");
+        };
+        check(0, "0 s");
+        check(200, "1 s");
+        check(119_000, "119 s");
+        check(120_000, "2 min");
+        check(150_500, "2 min 31 s");
+        check(3_600_000, "1 h");
+        check(5_401_000, "1 h 31 min");
+        check(7_200_000, "2 h");
+        check(86_399_000, "24 h");
+        check(86_400_000, "1 day");
+        check(97_200_000, "1 day 3 h");
+        check(172_800_000, "2 days");
+    }
 }

@@ -50,6 +50,16 @@ fn s20_s27_everything_vanished_halts_even_when_the_set_is_tiny() {
 }
 
 #[test]
+fn s27_everything_archived_at_once_halts_as_if_it_were_gone() {
+    let archived = |archived, vanished, total| Counts { total, vanished, archived, ..Counts::default() };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(halts(archived(2, 0, 2), None), ["crm emptied 2/2 never all"]);
+    assert_eq!(halts(archived(7, 3, 10), Some(Limit::Share(1.0))), ["crm emptied 10/10 never all"], "under any limit");
+    assert_eq!(halts(archived(1, 0, 1), None), none, "one record of one may be archived");
+    assert_eq!(halts(archived(9, 0, 10), None), none, "many may");
+}
+
+#[test]
 fn creates_and_updates_are_limited_only_where_the_rules_say_so() {
     let mut collection = collection(vec![text("f")], &["crm"]);
     let counts = || Counts { total: 10, creates: 500, updates: 10, ..Counts::default() };
@@ -74,8 +84,14 @@ fn what_is_not_counted_changes_no_word_of_a_guard() {
         (collection.limits.delete, collection.limits.update, collection.limits.create) = (delete, other, other);
         for (changes, total) in (0..8).flat_map(|changes| (0..200).map(move |total| (changes, total))) {
             let words = |total: u64| {
-                let counts =
-                    |all| Counts { total, vanished: all, creates: all, updates: all, deletes: all, listed: None };
+                let counts = |all| Counts {
+                    total,
+                    vanished: all,
+                    creates: all,
+                    updates: all,
+                    deletes: all,
+                    ..Counts::default()
+                };
                 (0..=changes)
                     .map(|all| check(&collection, &Tally::new(counts(all), vec![counts(all)])))
                     .collect::<Vec<_>>()

@@ -47,6 +47,8 @@ pub struct Survey {
     pub absence: Option<Span>,
     /// Where pages are counted.
     pub counted: Option<Span>,
+    /// Where it is said how long deleted records are listed, and how long.
+    pub horizon: Option<(Span, std::time::Duration)>,
     /// The map entries, also those with errors.
     pub maps: Vec<MapSurvey>,
 }
@@ -114,6 +116,7 @@ pub fn lower(place: &Place<'_>, raw: &At<grammar::Binding>, cx: &mut Cx<'_>) -> 
         incremental: ways.pull && read.incremental,
         absence: read.absence,
         counted: read.counted,
+        horizon: read.horizon.filter(|_| ways.pull),
         maps: mapped.survey,
     };
     let built = || {

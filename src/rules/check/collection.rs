@@ -43,6 +43,7 @@ pub fn lower(
     owner::check_groups(&declared, &chains, cx);
     check_priority_used(raw, &chains, cx);
     check_absence(raw, surveys, cx);
+    check_horizons(raw, surveys, cx);
     if !whole {
         return None;
     }
@@ -188,6 +189,25 @@ fn check_absence(raw: &grammar::Collection, surveys: &[Survey], cx: &mut Cx<'_>)
                 )
                 .label("counted pages, then only what changed")
                 .help("write full_scan = \"0 3 * * *\" in the collection");
+        }
+    }
+}
+
+/// Where every pass comes after a gap, no pass ever follows a delete.
+fn check_horizons(raw: &grammar::Collection, surveys: &[Survey], cx: &mut Cx<'_>) {
+    for (span, horizon) in surveys.iter().filter_map(|survey| survey.horizon) {
+        if horizon.is_zero() {
+            let message = "a horizon of nothing: every pass would come after a gap, and never follow a delete";
+            cx.notes
+                .error(DiagnosticKind::Invalid, span, message)
+                .help("write how long deleted records are listed, e.g. horizon = \"30d\", or leave it out if that is for ever");
+        } else if let Some(every) = raw.every.get().filter(|every| every.value.0 >= horizon) {
+            let message = "the horizon is not longer than the time between two passes: every pass would come after a gap, \
+                           and never follow a delete";
+            cx.notes
+                .error(DiagnosticKind::Conflict, span, message)
+                .help("write a longer horizon, or leave it out if deleted records are listed for ever")
+                .second(every.span, "as often as this");
         }
     }
 }

@@ -27,11 +27,14 @@ pub struct Reading {
     pub absence: Option<Span>,
     /// Where pages are counted, so that they shift when records come and go meanwhile.
     pub counted: Option<Span>,
+    /// Where it is said how long deleted records are listed, and how long.
+    pub horizon: Option<(Span, Duration)>,
 }
 
 /// Checks how a binding reads.
 pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<'_>) -> Reading {
-    let mut reading = Reading { read: None, tombstone: None, incremental: false, absence: None, counted: None };
+    let mut reading =
+        Reading { read: None, tombstone: None, incremental: false, absence: None, counted: None, horizon: None };
     let Some(at) = raw.read.get() else {
         if ways.pull && raw.read.is_absent() {
             let (collection, upstream) = (place.collection, place.upstream);
@@ -57,12 +60,16 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     reading.absence = at.deletes.get().filter(|at| matches!(at.value, grammar::Deletes::Absence(_))).map(|at| at.span);
     let counted = |page: &grammar::Page| matches!(page, grammar::Page::Page(_) | grammar::Page::Offset(_));
     reading.counted = at.page.get().filter(|at| counted(&at.value)).map(|at| at.span);
+    reading.horizon = at.deletes.get().and_then(|at| match &at.value {
+        grammar::Deletes::Tombstone(raw) => raw.horizon.get().map(|at| (at.span, at.value.0)),
+        grammar::Deletes::None(_) | grammar::Deletes::Absence(_) => None,
+    });
     reading.incremental = match &at.incremental {
         Key::Given(at) => !matches!(at.value, grammar::Incremental::None(_)),
         Key::Bad => true,
         Key::Absent => false,
     };
-    reading.read = read(at, raw, lists, &mut reading.tombstone, cx);
+    reading.read = read(at, raw, lists, &mut reading.tombstone, reading.horizon, cx);
     reading
 }
 
@@ -71,6 +78,7 @@ fn read(
     raw: &grammar::Binding,
     lists: bool,
     tombstone: &mut Option<Filter>,
+    horizon: Option<(Span, Duration)>,
     cx: &mut Cx<'_>,
 ) -> Option<Read> {
     let request = at.request.get().and_then(|at| request::lower(at, LISTING, cx));
@@ -80,10 +88,7 @@ fn read(
     check_conditional(at, cx);
     let deletes = deletes(&at.deletes, tombstone, cx);
     let lag = at.lag.get().map_or(Duration::from_mins(1), |at| at.value.0);
-    let horizon = match at.deletes.get().map(|at| &at.value) {
-        Some(grammar::Deletes::Tombstone(raw)) => raw.horizon.get().map(|at| at.value.0),
-        Some(grammar::Deletes::None(_) | grammar::Deletes::Absence(_)) | None => None,
-    };
+    let horizon = horizon.map(|(_, horizon)| horizon);
     let get = transpose(at.get.get().map(|at| request::lower(at, POINT_READ, cx)));
     if lists {
         missing(&at.request, "request", "\"GET /contacts\"", at, cx);

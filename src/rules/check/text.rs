@@ -135,10 +135,12 @@ impl Cx<'_> {
     pub fn path(&mut self, at: &At<Jq>) -> Option<Path> {
         let path = Path::parse(at.value.0.trim());
         if path.is_none() && self.filter(at, &[]).is_some() {
+            let help = as_path(&at.value.0)
+                .unwrap_or_else(|| "a plain path is `.`, `.a.b`, `.\"odd key\"` or `.items[0]`".to_owned());
             self.notes
                 .error(DiagnosticKind::Invalid, at.span, "a plain path is wanted here, this is a jq filter")
                 .label("not a plain path")
-                .help("a plain path is `.`, `.a.b`, `.\"odd key\"` or `.items[0]`");
+                .help(help);
         }
         path
     }
@@ -171,7 +173,10 @@ impl Cx<'_> {
                 let span = span.map_or(at.span, |(start, length)| {
                     self.notes.inside(at.span, &at.value.0, start..start + length.max(1))
                 });
-                self.notes.error(DiagnosticKind::Invalid, span, format!("jq: {reason}"));
+                let note = self.notes.error(DiagnosticKind::Invalid, span, format!("jq: {reason}"));
+                if let Some(help) = as_path(&at.value.0) {
+                    note.help(help);
+                }
                 None
             }
         }
@@ -227,6 +232,14 @@ impl Cx<'_> {
         }
         place
     }
+}
+
+/// The remedy where a bare name stands for the path of a member.
+fn as_path(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic()) && is_name(text) && !text.ends_with('.');
+    (is_bare && Path::parse(&format!(".{text}")).is_some())
+        .then(|| format!("write \".{text}\": a path begins with a dot"))
 }
 
 /// The literal text of a template without secrets and holes.

@@ -5,6 +5,7 @@
 mod binding;
 mod collection;
 mod examples;
+mod homes;
 mod root;
 mod upstream;
 mod words;
@@ -13,6 +14,7 @@ mod write;
 pub use binding::*;
 pub use collection::*;
 pub use examples::example;
+pub use homes::home_of;
 pub use root::*;
 pub use upstream::*;
 pub use words::*;

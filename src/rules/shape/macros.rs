@@ -34,6 +34,7 @@ macro_rules! table {
                     <Self as $crate::rules::shape::Shape>::WANTED,
                     Self::KEYS,
                     Self::LATER,
+                    $crate::rules::grammar::home_of,
                     tag,
                     notes,
                 )?;

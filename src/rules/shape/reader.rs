@@ -49,12 +49,14 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Opens a table. The tag, where there is one, was read by somebody else.
+    /// Opens a table. The tag, where there is one, was read by somebody else. `home_of` says in which other table a key
+    /// belongs that this one does not know.
     pub fn open(
         node: Node<'a>,
         wanted: &str,
         keys: &[&str],
         later: &[(&str, &str)],
+        home_of: fn(&str) -> Option<String>,
         tag: Option<Tag<'_>>,
         notes: &mut Notes<'_>,
     ) -> Option<Self> {
@@ -78,10 +80,12 @@ impl<'a> Reader<'a> {
                 not_supported(member.key, name, why, notes);
             } else {
                 let report = notes.error(DiagnosticKind::UnknownKey, member.key, format!("unknown key `{name}`"));
-                if let Some(help) = suggestion(name, keys) {
+                let near = nearest(name, keys);
+                let home = if near.is_none() { home_of(name) } else { None };
+                if let Some(help) = home.or_else(|| suggestion(name, keys)) {
                     report.help(help);
                 }
-                if let Some(near) = nearest(name, keys) {
+                if let Some(near) = near {
                     meant.push(near.to_owned());
                     member.keep_orphans(notes);
                 }

@@ -152,6 +152,20 @@ async fn f25_an_outage_of_six_hours_costs_few_requests_and_ends_with_probes() {
     assert!(hours.iter().all(|requests| (20..60).contains(requests)), "{hours:?} instead of 288");
 }
 
+/// A write of unknown outcome is told by what it met, not by what keeps it from being tried again: here a budget.
+#[tokio::test]
+async fn f25_a_write_that_may_have_been_done_says_what_it_met() {
+    let script = Script::new([Err(TransportError::TimedOut("no answer in 5 s".to_owned()))]);
+    let mut rules = upstream(BASE);
+    rules.budgets = vec![Budget { matches: RequestMatch::default(), limit: 1, per: Duration::from_hours(24) }];
+    let client = client(rules, script.clone(), &TestClock::new());
+    let failure = client.send(post(&client), Safety::Idempotent).await.unwrap_err();
+    assert_eq!((failure.kind, script.lines().len()), (FailureKind::Unknown, 1), "{failure}");
+    let (first, then) = failure.words.split_once("; not tried again: ").unwrap();
+    assert!(first.starts_with("POST /c: ") && first.contains("no answer in 5 s"), "{failure}");
+    assert!(then.contains("a budget asks to wait"), "{failure}");
+}
+
 /// A write that is the first to meet an upstream that may be back.
 #[tokio::test]
 async fn f25_a_write_waits_for_probes_that_read() {

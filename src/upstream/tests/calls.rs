@@ -82,7 +82,7 @@ async fn s43_a_wait_beyond_the_limit_parks_the_work() {
     assert_eq!(failure.kind, FailureKind::NotDone);
     let wait = failure.retry_at.unwrap() - clock.now();
     assert!(wait > chrono::TimeDelta::seconds(7200) && wait <= chrono::TimeDelta::seconds(7920), "{wait}");
-    assert_eq!(failure.words, "GET /c: the upstream asks to wait 7200 s");
+    assert_eq!(failure.words, "GET /c: the upstream asks to wait 2 h");
     assert_eq!(clock.elapsed(), Duration::ZERO);
 }
 
@@ -104,13 +104,10 @@ async fn f24_what_a_call_does_about_each_wait() {
         // Throttled without a word that can be read: equal jitter of 2 s.
         ("soon", met(1, 2)),
         ("3000", met(3000, 3300)),
-        ("7200", parked(2 * hour, 2 * hour + 720, "asks to wait 7200 s")),
-        ("Wed, 15 Nov 2023 00:13:20 GMT", parked(2 * hour, 2 * hour + 720, "asks to wait 7200 s")),
-        ("172800", parked(24 * hour, 27 * hour, "asks to wait 86400 s (in fact 172800 s: is the account blocked?)")),
-        (
-            "Sat, 14 Nov 2026 22:13:20 GMT",
-            parked(24 * hour, 27 * hour, "(in fact 94694400 s: is the account blocked?)"),
-        ),
+        ("7200", parked(2 * hour, 2 * hour + 720, "asks to wait 2 h")),
+        ("Wed, 15 Nov 2023 00:13:20 GMT", parked(2 * hour, 2 * hour + 720, "asks to wait 2 h")),
+        ("172800", parked(24 * hour, 27 * hour, "asks to wait 1 day (in fact 2 days: is the account blocked?)")),
+        ("Sat, 14 Nov 2026 22:13:20 GMT", parked(24 * hour, 27 * hour, "(in fact 1096 days: is the account blocked?)")),
     ];
     for (text, (words, from, to)) in table {
         let script = Script::new([answer(429, &[("date", NOW), ("retry-after", text)], ""), status(200)]);

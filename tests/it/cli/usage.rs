@@ -18,9 +18,17 @@ fn wrong_usage_exits_with_2_and_says_why_on_stderr() {
     check(&["resolve", "1"], "--take");
     check(&["resolve", "1", "--delete", "--keep"], "cannot be used with");
     check(&["history", "--limit", "0"], "0 is not in 1..=100000");
+    check(&["sim", "7", "0"], "0 is not in 1..");
     check(&["--color", "pink", "schema"], "--color");
     check(&["-q", "-v", "schema"], "cannot be used with");
     check(&[], "Usage: reconciled");
+}
+
+#[test]
+fn one_seed_is_called_one() {
+    let ran = Bench::empty().run(&["sim", "1"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.starts_with("1 seed, ") && ran.err.contains("0 seeds failed"), "{}", ran.err);
 }
 
 #[test]

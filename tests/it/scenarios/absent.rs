@@ -240,9 +240,15 @@ fn s28_after_a_gap_longer_than_its_tombstones_everything_is_compared_and_nothing
         )
     };
     world.sql(&days(31));
+    // The plan says the same as the pass, and neither is in sync.
+    let planned = world.run(&["plan"]).exits(3);
+    for words in ["no delete is followed in this pass", "crm: 1 delete made here and 2 deletes made there wait"] {
+        assert!(planned.stdout.contains(words), "{planned:#?}");
+    }
     world.forget_requests();
-    let ran = world.sync();
+    let ran = world.sync().exits(3);
     let report = ran.report("contacts");
+    assert_eq!((&report["outcome"], &report["deletes_held"]), (&json!("pending"), &json!(3)), "{report:#}");
     assert_eq!(report["upstreams"][0]["read"], "full", "{report:#}");
     assert!(report["notes"][0].as_str().unwrap().contains("no delete is followed in this pass"), "{report:#}");
     assert_eq!(world.rows("select count(*) from contacts"), [["39"]], "only the row that was deleted here is gone");

@@ -32,6 +32,26 @@ fn s01_a_timed_out_create_is_adopted_not_repeated() {
 }
 
 #[test]
+fn s01_a_refused_repeat_of_a_timed_out_create_proves_nothing_of_the_first_time() {
+    let world = World::with_contacts(&["crm"], |_, resource| resource.idempotency = Some(Idempotency::default()));
+    world.without_retries();
+    world
+        .change_rules("rules.toml", |text| text.replace(r#"{ match = "email" }"#, r#"{ header = "Idempotency-Key" }"#));
+    world.sync().exits(0);
+    world.sql("insert into contacts (email, name) values ('ann@x.io', 'Ann')");
+    // The answer is lost; the repeat under the same key is turned away at the door.
+    world.at("crm", |crm| crm.push_fault(post(), Fault::LostResponseAfterCommit));
+    world.at("crm", |crm| crm.push_fault(post(), Fault::status(401)));
+    world.sync().exits(6);
+    assert_eq!(world.posts("crm"), 2);
+    let told = world.rows("select state, note from sync_intent");
+    assert!(told[0][0] == "unknown" && !told[0][1].contains("401"), "it says what the first attempt met: {told:?}");
+    world.sync().exits(0);
+    assert_eq!(world.emails("crm"), ["ann@x.io"]);
+    world.is_settled();
+}
+
+#[test]
 fn s01_a_timed_out_create_without_a_lookup_is_found_by_the_next_listing() {
     let world = World::with_contacts(&["crm"], |_, _| {});
     world.change_rules("rules.toml", |text| text.replace("idempotency = { match = \"email\" }\n", ""));

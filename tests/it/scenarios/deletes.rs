@@ -351,6 +351,25 @@ fn s27_everything_gone_halts_even_if_it_was_little() {
 }
 
 #[test]
+fn s27_everything_archived_at_once_halts_until_a_person_agrees() {
+    let (world, ids) = linked(2);
+    world.change_rules("rules.toml", |text| {
+        text.replace("[binding.contacts.crm]\n", "[binding.contacts.crm]\narchived = '.archived == true'\n")
+    });
+    world.sync().exits(0);
+    for id in &ids {
+        world.edit("crm", id, &serde_json::json!({"archived": true}));
+    }
+    let ran = world.sync().exits(5);
+    assert_eq!(ran.report("contacts")["halts"][0]["what"], "emptied");
+    let archived = || world.status()["collections"][0]["links"][0]["archived"].clone();
+    assert_eq!(archived(), 0);
+    world.approve();
+    world.sync().exits(0);
+    assert_eq!((archived(), rows(&world)), (serde_json::json!(2), 2));
+}
+
+#[test]
 fn a_queued_delete_that_a_person_confirms_is_done_everywhere() {
     let (world, ids) = linked(4);
     world.change_rules("rules.toml", |text| text.replace("\"propagate\"", "\"queue\""));

@@ -73,6 +73,7 @@ fn s11_two_records_that_were_merged_are_one_and_what_refers_to_them_is_repointed
         let report = ran.report("companies");
         let link = report["changes"].as_array().unwrap().iter().find(|change| change["action"] == "link").unwrap();
         assert!(link["note"].as_str().unwrap().contains(&format!("{a} was merged into {b}")), "{link:#}");
+        assert_eq!(link["title"], "a.io", "{link:#}");
         assert_eq!(world.rows("select domain from companies order by domain"), [["b.io"], ["c.io"]]);
         assert_eq!(world.rows("select company from contacts"), kept);
         // Nothing was deleted there, and nothing had to be written: what refers to A there means B.
@@ -122,6 +123,26 @@ fn s11_a_merge_at_one_upstream_deletes_nothing_at_another_that_still_has_both() 
     assert_eq!(world.rows("select domain from companies order by domain"), [["b.io"], ["c.io"]]);
     assert_eq!((all(&world, "crm", "/companies").len(), all(&world, "erp", "/companies").len()), (2, 2));
     world.is_settled();
+}
+
+#[test]
+fn s11_two_records_that_name_each_other_are_set_aside_with_that_reason() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    says_so(&world);
+    let a = world.add_ann("crm");
+    let b = world.add("crm", &json!({"email": "bob@x.io", "name": "Bob", "phone": "1"}));
+    world.sync().exits(0);
+    world.edit("crm", &a, &json!({"merged_into": b}));
+    world.edit("crm", &b, &json!({"merged_into": a}));
+    for _ in 0..2 {
+        world.sync();
+        let aside = world.aside();
+        assert!(
+            !aside.is_empty() && aside.iter().any(|one| one.2.contains("each say that they were merged")),
+            "{aside:?}"
+        );
+    }
+    assert_eq!(world.contacts("crm").len(), 2, "nothing is deleted there");
 }
 
 #[test]
