@@ -405,7 +405,8 @@ fn conflict_change(pass: &Pass, found: &Gathered, conflict: &Conflict) -> Change
         .iter()
         .map(|side| {
             let values: Vec<String> = side.values.iter().map(ToString::to_string).collect();
-            format!("{} says {}", side.origin.name(), values.join(", "))
+            let said = if values.is_empty() { "deleted".to_owned() } else { values.join(", ") };
+            format!("{} says {said}", side.origin.name())
         })
         .collect();
     let sides = sides.join("; ");

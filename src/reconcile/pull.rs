@@ -56,7 +56,6 @@ pub struct Pulled {
 }
 
 /// One binding being read.
-#[expect(clippy::struct_excessive_bools, reason = "what is known of the binding, each independent of the others")]
 struct Puller<'a> {
     store: &'a dyn Store,
     pass: &'a Arc<Pass>,

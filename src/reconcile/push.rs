@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
 
 use crate::merge::{IntentState, LinkState};
-use crate::record::{Slot, Value};
+use crate::record::{RecordId, Slot, Value};
 use crate::rules::Binding;
 use crate::store::{self, IntentFilter, IntentRow, IntentUpdate, Store, StoreError, View};
 use crate::upstream::{self, Client, SendOp, WriteRequest, Written};
@@ -141,22 +141,12 @@ pub fn request_of(
     if observe::to_remote(view, pass, binding, &mut values)?.is_some() {
         return Ok(None);
     }
-    let row = view.row(&pass.collection, &intent.record)?.unwrap_or_default();
-    let mut record: Vec<(usize, Value)> = row
-        .iter()
-        .enumerate()
-        .filter_map(|(at, slot)| {
-            let map = pass.rules(binding)?.mapper.field(at)?;
-            match slot {
-                Slot::Value(value) if map.push => Some((at, value.clone())),
-                Slot::Value(_) | Slot::Absent | Slot::Bad(_) => None,
-            }
-        })
-        .collect();
-    // What the plan of a create leaves out (a frozen or owned field) does not come in by way of the full body.
-    if intent.op == "create" {
-        record.retain(|(at, value)| value.is_null() || values.iter().any(|(planned, _)| planned == at));
-    }
+    // A create sends what was recorded and nothing else, however the row is by now: under one key the same bytes go out each
+    // time, and what its plan leaves out (a frozen or owned field) does not come in by way of the full body.
+    let mut record = match SendOp::of(&intent.op) {
+        SendOp::Create => base::values_from_text(&pass.collection, &intent.values)?,
+        SendOp::Update | SendOp::Delete => full(view, pass, binding, &intent.record)?,
+    };
     // A parent that is not there yet is left out of the full body; it is no part of what this write changes.
     let mut kept = Vec::with_capacity(record.len());
     for entry in record.drain(..) {
@@ -179,6 +169,19 @@ pub fn request_of(
         expected_raw: link.filter(|link| !link.raw.is_empty()).map(|link| Bytes::from(link.raw)),
         attempts: intent.attempts,
     }))
+}
+
+/// What the row says of the fields that go to an upstream.
+fn full(view: &dyn View, pass: &Pass, binding: usize, record: &RecordId) -> Result<Vec<(usize, Value)>, StoreError> {
+    let row = view.row(&pass.collection, record)?.unwrap_or_default();
+    let pushed = row.into_iter().enumerate().filter_map(|(at, slot)| {
+        let map = pass.rules(binding)?.mapper.field(at)?;
+        match slot {
+            Slot::Value(value) if map.push => Some((at, value)),
+            Slot::Value(_) | Slot::Absent | Slot::Bad(_) => None,
+        }
+    });
+    Ok(pushed.collect())
 }
 
 struct Pusher<'a> {

@@ -211,6 +211,10 @@ async fn created(
                     let words = ready.intent.note.clone().unwrap_or(failure.words);
                     Written::Unknown(Failure { kind: FailureKind::Unknown, words, ..failure })
                 }
+                // Nor does a refusal: the first sending may be what it is refused for. The listing tells.
+                Written::Refused(words) => {
+                    Written::Unknown(Failure { kind: FailureKind::Unknown, status: None, words, retry_at: None })
+                }
                 other => other,
             }))
         }

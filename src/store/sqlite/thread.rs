@@ -258,8 +258,12 @@ impl Worker {
         }
         // Best effort: what stays in the WAL is read from there at the next open.
         if let Err(error) = self.db.conn.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_row| Ok(())) {
-            let (path, error) = (&self.db.place.path, self.db.place.explain(error.into()));
-            tracing::warn!("the last changes stay in {path}-wal, and are safe there: {error}");
+            let path = &self.db.place.path;
+            let reason = match self.db.place.explain(error.into()) {
+                StoreError::Full { .. } => "disk full: free some space".to_owned(),
+                other => other.to_string(),
+            };
+            tracing::warn!("the last changes stay in {path}-wal, and are safe there: {reason}");
         }
     }
 
