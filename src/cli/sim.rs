@@ -14,7 +14,10 @@ use super::exit::{CliError, Exit};
 use super::out::Out;
 use super::style::count;
 
-/// Runs the seeds, as many at once as there are cores; those that fail are named with the command that replays them.
+/// A worker waits for its store's thread at each step; meanwhile another one has the core.
+const WORKERS_PER_CORE: usize = 3;
+
+/// Runs the seeds, some for each core at once; those that fail are named with the command that replays them.
 pub fn run(args: &SimArgs, out: &Out) -> Result<Exit, CliError> {
     let verdicts = simulated(args);
     let (mut failed, mut passes, mut crashes, mut deeds) = (0_u64, 0, 0, 0);
@@ -64,9 +67,9 @@ fn simulated(args: &SimArgs) -> BTreeMap<u64, Verdict> {
             verdicts.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, verdict);
         }
     };
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get) * WORKERS_PER_CORE;
     std::thread::scope(|scope| {
-        for _core in 0..cores {
+        for _worker in 0..workers {
             scope.spawn(work);
         }
     });
