@@ -216,8 +216,7 @@ pub(super) const CANDIDATES: &str = "\
       WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) AND record > ?2 \
       AND closed_at IS NULL AND resolution IS NOT NULL \
     UNION SELECT record FROM sync_intent \
-      WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) AND record > ?2 \
-      AND state IN ('prepared', 'sent', 'unknown', 'parked') \
+      WHERE record > ?2 AND binding IN (SELECT binding FROM sync_binding WHERE collection = ?1) \
     ORDER BY record LIMIT ?3";
 
 const CANDIDATES_AT_MOST: &str = "\
@@ -226,9 +225,7 @@ const CANDIDATES_AT_MOST: &str = "\
     + (SELECT count(*) FROM sync_conflict \
       WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) \
       AND closed_at IS NULL AND resolution IS NOT NULL) \
-    + (SELECT count(*) FROM sync_intent \
-      WHERE collection = (SELECT name FROM sync_collection WHERE collection = ?1) \
-      AND state IN ('prepared', 'sent', 'unknown', 'parked'))";
+    + (SELECT count(*) FROM sync_intent WHERE binding IN (SELECT binding FROM sync_binding WHERE collection = ?1))";
 
 pub(super) fn candidates_at_most(db: &Db, collection: CollectionKey) -> Res<u64> {
     db.count(CANDIDATES_AT_MOST, params![collection.0])

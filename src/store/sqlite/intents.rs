@@ -13,8 +13,6 @@ use super::db::Db;
 use super::fault::{Failure, Res};
 use super::texts::literal;
 
-const OUTSTANDING: &str = "state IN ('prepared', 'sent', 'unknown', 'parked')";
-
 pub(super) fn intents(db: &Db, filter: &IntentFilter) -> Res<Vec<IntentRow>> {
     let mut clauses = Clauses::new(
         "SELECT key, collection, upstream, binding, record, remote_id, op, state, payload_hash, \"values\", \
@@ -24,9 +22,7 @@ pub(super) fn intents(db: &Db, filter: &IntentFilter) -> Res<Vec<IntentRow>> {
     clauses.is("upstream", filter.upstream.as_deref());
     clauses.is("record", filter.record.as_ref().map(|record| record.0.as_str()));
     clauses.after("key", filter.after.as_deref());
-    if filter.states.is_empty() {
-        clauses.holds(OUTSTANDING);
-    } else {
+    if !filter.states.is_empty() {
         let states: Vec<String> = filter.states.iter().map(|state| literal(state_name(*state))).collect();
         clauses.holds(&format!("state IN ({})", states.join(", ")));
     }

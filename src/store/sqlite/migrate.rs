@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_identity.sql"),
     include_str!("migrations/0003_turns.sql"),
     include_str!("migrations/0004_epoch.sql"),
+    include_str!("migrations/0005_intents.sql"),
 ];
 
 /// `recd`, so that `file` and other programs can tell whose database it is.
