@@ -60,8 +60,8 @@ fn f13_a_disk_that_is_full_at_the_checkpoint_is_said_and_nothing_is_lost() {
     let Some((world, disk)) = on_a_small_disk("size=3m") else { return };
     add_large(&world, 150);
     // There is a size at which the log fits and the database does not.
-    let found = (6..80).find_map(|half_mib: usize| {
-        disk.remount(&format!("size={}k", half_mib * 512));
+    let found = (40..640).find_map(|step: usize| {
+        disk.remount(&format!("size={}k", step * 64));
         let ran = disk.run(&world, &["run", "--once"]);
         (ran.code == 0).then_some(ran)
     });
