@@ -5,8 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::daemon::{self, Ended, Mode, Plan, Told};
+use futures_util::future::BoxFuture;
+
+use crate::daemon::{self, Ended, Host, Loaded, Mode, Plan, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
+use crate::store::Store;
 
 use super::args::{PlanArgs, RunArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
@@ -23,25 +26,24 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
         let args = PlanArgs { all: false, full: args.full, collections: args.collections.clone() };
         return plan::run(&args, workspace, out).await;
     }
+    let stamp = workspace.rules_stamp();
     let rules = workspace.rules(SecretsAre::Needed, out)?;
     let collections = select_collections(&rules, &args.collections)?;
     let store = workspace.store_to_run(&rules)?;
-    let engine = workspace.engine(Arc::clone(&store), &rules, out).await?;
+    let engine = Arc::new(workspace.engine(Arc::clone(&store), &rules, out).await?);
     let bars = Arc::new(Bars::new(out));
     let progress: Arc<dyn Progress> = if args.once { Arc::clone(&bars) as Arc<dyn Progress> } else { Arc::new(Silent) };
-    let mut reports = Reports { out, bars, once: args.once, exit: Exit::IN_SYNC, done: 0, failed: None };
     let all = collections.len();
     let plan = Plan {
         mode: if args.once { Mode::Once } else { Mode::Scheduled },
         full: args.full,
-        collections,
         drain_timeout: workspace.settings().drain_timeout,
     };
-    let mut tell = |told: Told<'_>| match told {
-        Told::Report(report) => reports.take(report),
-        Told::Stopping(up_to) => reports.stopping(up_to),
-    };
-    let ended = daemon::run(&engine, &rules, store.as_ref(), workspace.clock(), plan, progress, &mut tell).await?;
+    let reports = Reports { out, bars, once: args.once, exit: Exit::IN_SYNC, done: 0, failed: None };
+    let mut host = Installed { workspace, store: Arc::clone(&store), named: &args.collections, reports };
+    let loaded = Loaded { engine, rules, collections };
+    let ended = daemon::run(loaded, stamp, store.as_ref(), workspace.clock(), plan, progress, &mut host).await?;
+    let reports = host.reports;
     if let Some(error) = reports.failed {
         return Err(error);
     }
@@ -63,6 +65,43 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
             "stopped at once by a second signal; the pass under way was cut short, the next one takes up its work"
                 .to_owned(),
         )),
+    }
+}
+
+/// The installation that the daemon runs in.
+struct Installed<'a> {
+    workspace: &'a Workspace,
+    store: Arc<dyn Store>,
+    /// The collections that were asked for; all where none is named.
+    named: &'a [String],
+    reports: Reports<'a>,
+}
+
+impl Host for Installed<'_> {
+    fn tell(&mut self, told: Told<'_>) {
+        match told {
+            Told::Report(report) => self.reports.take(report),
+            Told::Stopping(up_to) => self.reports.stopping(up_to),
+        }
+    }
+
+    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, String>> {
+        Box::pin(async {
+            let fresh = async {
+                let rules = self.workspace.rules(SecretsAre::Needed, self.reports.out)?;
+                let collections = select_collections(&rules, self.named)?;
+                let (engine, notices) = self.workspace.engine_with_notices(Arc::clone(&self.store), &rules).await?;
+                for notice in notices {
+                    tracing::info!("{notice}");
+                }
+                Ok(Loaded { engine: Arc::new(engine), rules, collections })
+            };
+            fresh.await.map_err(|error: CliError| error.to_string())
+        })
+    }
+
+    fn stamp(&self) -> u64 {
+        self.workspace.rules_stamp()
     }
 }
 

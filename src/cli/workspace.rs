@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files};
+use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_stamp};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
@@ -108,6 +108,11 @@ impl Workspace {
     /// Time and randomness.
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
+    }
+
+    /// Another number whenever the files of the rules are other ones.
+    pub fn rules_stamp(&self) -> u64 {
+        rules_stamp(&self.settings.rules_dir)
     }
 
     /// Reads and checks the rules; errors in them are data here.

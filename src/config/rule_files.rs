@@ -2,7 +2,11 @@
 //!
 //! Must not know: what is in them.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::ConfigError;
 
@@ -55,6 +59,29 @@ pub fn load_rule_files(folder: &Path) -> Result<Vec<RuleFile>, ConfigError> {
     files.extend(paths.into_iter().map(load));
     files.sort_by(|one: &RuleFile, other| one.path.cmp(&other.path));
     Ok(files)
+}
+
+/// A number that is another one whenever the files that [`load_rule_files`] reads are other ones, or were written to.
+pub fn rules_stamp(folder: &Path) -> u64 {
+    let (mut paths, mut defective) = (Vec::new(), Vec::new());
+    if folder.is_file() {
+        paths.push(folder.to_owned());
+    } else {
+        list(folder, 0, &mut paths, &mut defective);
+    }
+    paths.extend(defective.into_iter().map(|file| file.path));
+    paths.sort();
+    let mut text = Vec::new();
+    for path in paths {
+        text.extend_from_slice(path.as_os_str().as_bytes());
+        if let Ok(meta) = std::fs::metadata(&path) {
+            for number in [meta.ino().cast_signed(), meta.size().cast_signed(), meta.ctime(), meta.ctime_nsec()] {
+                text.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        text.push(0);
+    }
+    xxh3_64(&text)
 }
 
 fn list(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, defective: &mut Vec<RuleFile>) {
@@ -153,6 +180,40 @@ mod tests {
         assert_eq!(names(""), ["a/z.toml", "b.toml"]);
         assert_eq!(names("examples"), ["examples/x.toml"], "a folder that is named itself is read");
         assert_eq!(names("b.toml"), ["b.toml"]);
+    }
+
+    #[test]
+    fn the_stamp_tells_whatever_happens_to_a_file_that_is_read_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
+        write("a.toml", "a = 1");
+        let mut last = rules_stamp(folder.path());
+        let mut moved = |what: &str, expected: bool| {
+            let now = rules_stamp(folder.path());
+            assert_eq!(now != last, expected, "{what}");
+            last = now;
+        };
+        moved("nothing", false);
+        write("notes.md", "x");
+        write(".a.toml.swp", "x");
+        moved("another file", false);
+        write("a.toml", "a = 12");
+        moved("written to", true);
+        write("b.tmp", "a = 13");
+        std::fs::rename(path("b.tmp"), path("a.toml")).unwrap();
+        moved("replaced, as editors do", true);
+        write("b.toml", "");
+        moved("a new one", true);
+        std::fs::remove_file(path("b.toml")).unwrap();
+        moved("gone", true);
+        std::os::unix::fs::symlink(path("notes.md"), path("c.toml")).unwrap();
+        moved("a link", true);
+        write("notes.md", "longer");
+        moved("what it leads to", true);
+        let one = rules_stamp(&path("a.toml"));
+        write("a.toml", "a = 144");
+        assert_ne!(one, rules_stamp(&path("a.toml")), "a file that is named itself");
     }
 
     #[test]

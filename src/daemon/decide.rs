@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::rules::Schedule;
 
-use super::event::{Action, Ending, Event, Moment};
+use super::event::{Action, Cause, Ending, Event, Moment};
 use super::schedule::{Last, is_due};
 
 /// How long `run` runs.
@@ -39,10 +39,12 @@ pub struct State {
     mode: Mode,
     full: bool,
     jobs: Vec<Job>,
-    /// Positions of jobs that wait for their turn, each once.
-    queue: VecDeque<usize>,
+    /// Positions of jobs that wait for their turn, each once, and why.
+    queue: VecDeque<(usize, Cause)>,
     running: Option<usize>,
     stopping: bool,
+    /// The rules are to be read anew as soon as no pass is running: a pass keeps those that it began with.
+    reload: bool,
     /// The wall clock at the last look, to notice that it was set back.
     seen: Option<Moment>,
 }
@@ -50,7 +52,7 @@ pub struct State {
 impl State {
     /// Jobs in the order of passes, parents first. `full`: every pass reads everything.
     pub fn new(mode: Mode, full: bool, jobs: Vec<Job>) -> Self {
-        Self { mode, full, jobs, queue: VecDeque::new(), running: None, stopping: false, seen: None }
+        Self { mode, full, jobs, queue: VecDeque::new(), running: None, stopping: false, reload: false, seen: None }
     }
 
     /// Everything runs once at the start that never ran, is due, or has no schedule.
@@ -58,7 +60,27 @@ impl State {
         for at in 0..self.jobs.len() {
             let at_start = self.mode == Mode::Once || self.jobs.get(at).is_some_and(|job| job.schedule.is_none());
             if at_start {
-                self.queue.push_back(at);
+                self.queue.push_back((at, Cause::Schedule));
+            }
+        }
+        self.decide(&Event::Tick, now)
+    }
+
+    /// Goes on with the jobs of other rules. A collection that was there before keeps what is known of its last passes and
+    /// its place in the queue; one that is new runs as at a start.
+    pub fn renew(&mut self, jobs: Vec<Job>, now: Moment) -> Option<Action> {
+        let before = std::mem::replace(&mut self.jobs, jobs);
+        let waiting = std::mem::take(&mut self.queue);
+        for (at, job) in self.jobs.iter_mut().enumerate() {
+            let known = before.iter().position(|one| one.collection == job.collection);
+            if let Some(old) = known.and_then(|known| before.get(known)) {
+                (job.last, job.last_full) = (old.last, old.last_full);
+            }
+            let place = waiting.iter().find(|(waits, _)| Some(*waits) == known);
+            if let Some((_, cause)) = place {
+                self.queue.push_back((at, *cause));
+            } else if known.is_none() && job.schedule.is_none() {
+                self.queue.push_back((at, Cause::Schedule));
             }
         }
         self.decide(&Event::Tick, now)
@@ -77,6 +99,7 @@ impl State {
                 match (*fatal, self.stopping) {
                     (true, _) => Some(Action::End(Ending::Fatal)),
                     (false, true) => Some(Action::End(Ending::Stopped)),
+                    (false, false) if std::mem::take(&mut self.reload) => Some(Action::Reload),
                     (false, false) => {
                         self.queue_due(now);
                         self.start_next(now)
@@ -91,8 +114,20 @@ impl State {
                     Some(Action::Drain)
                 }
             },
-            Event::NotSupported { .. } => None,
             Event::DrainTimedOut => Some(Action::End(Ending::Stopped)),
+            // A single run makes each pass anyway.
+            Event::SyncAsked if self.mode == Mode::Once || self.stopping => None,
+            Event::SyncAsked => {
+                self.queue_all(Cause::Signal);
+                self.start_next(now)
+            }
+            Event::ReportAsked => Some(Action::Report),
+            Event::ReloadAsked if self.mode == Mode::Once || self.stopping => None,
+            Event::ReloadAsked if self.running.is_some() => {
+                self.reload = true;
+                None
+            }
+            Event::ReloadAsked => Some(Action::Reload),
         }
     }
 
@@ -118,9 +153,18 @@ impl State {
         }
         for (at, job) in self.jobs.iter().enumerate() {
             let Some(schedule) = &job.schedule else { continue };
-            let waits = self.running == Some(at) || self.queue.contains(&at);
+            let waits = self.running == Some(at) || self.queue.iter().any(|(waits, _)| *waits == at);
             if !waits && (is_due(schedule, job.last, now) || full_is_due(job, now)) {
-                self.queue.push_back(at);
+                self.queue.push_back((at, Cause::Schedule));
+            }
+        }
+    }
+
+    /// Whoever asks while a pass runs asks for what happened since it began: it is made once more, however often one asks.
+    fn queue_all(&mut self, cause: Cause) {
+        for at in 0..self.jobs.len() {
+            if !self.queue.iter().any(|(waits, _)| *waits == at) {
+                self.queue.push_back((at, cause));
             }
         }
     }
@@ -129,7 +173,7 @@ impl State {
         if self.running.is_some() || self.stopping {
             return None;
         }
-        let Some(at) = self.queue.pop_front() else {
+        let Some((at, cause)) = self.queue.pop_front() else {
             return (self.mode == Mode::Once).then_some(Action::End(Ending::Done));
         };
         let job = self.jobs.get_mut(at)?;
@@ -140,7 +184,7 @@ impl State {
             job.last_full = Some(began);
         }
         self.running = Some(at);
-        Some(Action::Start { collection: job.collection.clone(), full })
+        Some(Action::Start { collection: job.collection.clone(), full, cause })
     }
 }
 
@@ -177,7 +221,12 @@ mod tests {
 
     #[expect(clippy::unnecessary_wraps, reason = "it is compared with decisions")]
     fn start(collection: &str) -> Option<Action> {
-        Some(Action::Start { collection: collection.to_owned(), full: false })
+        Some(Action::Start { collection: collection.to_owned(), full: false, cause: Cause::Schedule })
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with decisions")]
+    fn asked(collection: &str) -> Option<Action> {
+        Some(Action::Start { collection: collection.to_owned(), full: false, cause: Cause::Signal })
     }
 
     const ENDED: Event = Event::PassEnded { fatal: false };
@@ -185,7 +234,7 @@ mod tests {
     #[test]
     fn once_runs_each_collection_in_order_and_ends() {
         let mut state = State::new(Mode::Once, true, vec![job("a", Some(60)), job("b", None)]);
-        let full = |name: &str| Some(Action::Start { collection: name.to_owned(), full: true });
+        let full = |name: &str| Some(Action::Start { collection: name.to_owned(), full: true, cause: Cause::Schedule });
         assert_eq!(state.begin(now(0)), full("a"));
         assert_eq!(state.decide(&Event::Tick, now(1)), None, "one pass at a time");
         assert_eq!(state.decide(&ENDED, now(90)), full("b"));
@@ -209,7 +258,7 @@ mod tests {
         let mut one = job("a", Some(60));
         one.full_scan = Some(Schedule::Every(Duration::from_secs(100)));
         let mut state = State::new(Mode::Scheduled, false, vec![one]);
-        let full = Some(Action::Start { collection: "a".to_owned(), full: true });
+        let full = Some(Action::Start { collection: "a".to_owned(), full: true, cause: Cause::Schedule });
         assert_eq!(state.begin(now(0)), start("a"), "the first pass reads everything anyway");
         assert_eq!(state.decide(&ENDED, now(1)), None);
         assert_eq!(state.decide(&Event::Tick, now(60)), start("a"));
@@ -255,6 +304,45 @@ mod tests {
         assert_eq!(state.decide(&ENDED, now(year + 1)), None);
         assert_eq!(state.decide(&Event::Tick, now(year + 59)), None);
         assert_eq!(state.decide(&Event::Tick, now(year + 61)), start("a"));
+    }
+
+    #[test]
+    fn who_asks_gets_one_pass_of_each_that_begins_after_the_question() {
+        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(600)), job("b", Some(600))]);
+        assert_eq!(state.begin(now(0)), start("a"));
+        for _ in 0..3 {
+            assert_eq!(state.decide(&Event::SyncAsked, now(1)), None, "one pass at a time");
+        }
+        assert_eq!(state.decide(&ENDED, now(2)), start("b"), "what was due keeps its place");
+        assert_eq!(state.decide(&ENDED, now(3)), asked("a"), "its first pass had begun before");
+        assert_eq!(state.decide(&ENDED, now(4)), None, "b began after the question");
+        assert_eq!(state.decide(&Event::SyncAsked, now(5)), asked("a"));
+        assert_eq!(state.decide(&Event::StopAsked, now(5)), Some(Action::Drain));
+        assert_eq!(state.decide(&Event::SyncAsked, now(6)), None);
+        let mut once = State::new(Mode::Once, false, vec![job("a", None)]);
+        assert_eq!(once.begin(now(0)), start("a"));
+        assert_eq!(once.decide(&Event::SyncAsked, now(1)), None);
+        assert_eq!(once.decide(&ENDED, now(2)), Some(Action::End(Ending::Done)));
+    }
+
+    #[test]
+    fn rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
+        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", Some(60))]);
+        assert_eq!(state.begin(now(0)), start("a"));
+        assert_eq!(state.decide(&Event::ReloadAsked, now(1)), None, "a pass keeps the rules that it began with");
+        assert_eq!(state.decide(&Event::ReportAsked, now(1)), Some(Action::Report));
+        assert_eq!(state.decide(&ENDED, now(2)), Some(Action::Reload));
+        let jobs = || vec![job("c", None), job("b", Some(60)), job("a", Some(20))];
+        assert_eq!(state.renew(jobs(), now(2)), start("c"), "what is new runs as at a start, in the new order");
+        assert_eq!(state.decide(&ENDED, now(3)), start("b"), "it waited before");
+        assert_eq!(state.decide(&ENDED, now(4)), None, "a has just run");
+        assert_eq!(state.decide(&Event::Tick, now(20)), start("a"), "its new interval counts from its last pass");
+        assert_eq!(state.decide(&ENDED, now(21)), None);
+        assert_eq!(state.decide(&Event::ReloadAsked, now(22)), Some(Action::Reload));
+        assert_eq!(state.renew(vec![job("b", Some(60))], now(22)), None, "c and a are gone");
+        assert_eq!(state.decide(&Event::Tick, now(63)), start("b"));
+        assert_eq!(state.decide(&Event::StopAsked, now(63)), Some(Action::Drain));
+        assert_eq!(state.decide(&Event::ReloadAsked, now(63)), None);
     }
 
     #[test]

@@ -29,13 +29,21 @@ pub enum Event {
     StopAsked,
     /// The drain timeout passed.
     DrainTimedOut,
-    /// A signal that asks for what is not carried out yet; by default it would kill the process.
-    NotSupported {
-        /// Its name.
-        signal: &'static str,
-        /// What it will mean.
-        meaning: &'static str,
-    },
+    /// SIGUSR1: a pass of every collection now.
+    SyncAsked,
+    /// SIGUSR2: how things stand, into the log.
+    ReportAsked,
+    /// SIGHUP, or the files of the rules have changed.
+    ReloadAsked,
+}
+
+/// Why a pass is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It is due, or the daemon has just started.
+    Schedule,
+    /// Somebody asked by a signal.
+    Signal,
 }
 
 /// What is to be done next.
@@ -47,7 +55,13 @@ pub enum Action {
         collection: String,
         /// Read a complete generation.
         full: bool,
+        /// Why.
+        cause: Cause,
     },
+    /// Check the rules as they are now and go on by them, or keep those in force; then ask again. No pass is running.
+    Reload,
+    /// Log how things stand.
+    Report,
     /// Wait for the running pass no longer than the drain timeout.
     Drain,
     /// End the loop.

@@ -5,9 +5,10 @@
 mod decide;
 mod event;
 mod heartbeat;
+mod report;
 mod run;
 mod schedule;
 
 pub use decide::Mode;
-pub use run::{Ended, Plan, Told, run};
+pub use run::{Ended, Host, Loaded, Plan, Told, run};
 pub use schedule::next_due;

@@ -2,12 +2,11 @@
 //!
 //! Must not know: which event means what (that is `decide`).
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use futures_util::future::BoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -17,8 +16,9 @@ use crate::rules::Ruleset;
 use crate::store::{Store, StoreError, read};
 
 use super::decide::{Job, Mode, State};
-use super::event::{Action, Ending, Event, Moment};
+use super::event::{Action, Cause, Ending, Event, Moment};
 use super::heartbeat::Heartbeat;
+use super::report;
 use super::schedule::Last;
 
 /// Without a heartbeat for so long, the loop looks at the clock by itself.
@@ -27,16 +27,24 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 const PASSES_MAX: usize = 1000;
 
 /// What `run` is to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Once or on schedule.
     pub mode: Mode,
     /// Every pass reads everything.
     pub full: bool,
-    /// These collections, in the order of passes.
-    pub collections: Vec<String>,
     /// How long a stop waits for the running pass.
     pub drain_timeout: Duration,
+}
+
+/// Rules at work.
+pub struct Loaded {
+    /// The engine that works by them.
+    pub engine: Arc<Engine>,
+    /// The rules.
+    pub rules: Arc<Ruleset>,
+    /// These collections, in the order of passes.
+    pub collections: Vec<String>,
 }
 
 /// How it ended.
@@ -59,52 +67,80 @@ pub enum Told<'a> {
     Stopping(Duration),
 }
 
-type Tell<'a> = &'a mut (dyn FnMut(Told<'_>) + Send);
+/// The one who runs it: has the rules, and hears what comes of them.
+pub trait Host: Send {
+    /// Hears something.
+    fn tell(&mut self, told: Told<'_>);
 
-type Pass<'a> = Pin<Box<dyn Future<Output = Result<PassReport, PassError>> + Send + 'a>>;
+    /// Reads and checks the rules as they are now. An error says, for people, why they cannot be used; nothing changed then.
+    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, String>>;
 
-/// Runs passes until done or stopped; every report goes to `tell`, and that a stop was asked for. An error is one that makes going on senseless.
+    /// Another number whenever the files of the rules are other ones. Asked once a second.
+    fn stamp(&self) -> u64;
+}
+
+type Pass = BoxFuture<'static, Result<PassReport, PassError>>;
+
+/// Runs passes until done or stopped. `stamp` is the host's from before the rules were read. An error is one that makes
+/// going on senseless.
 pub async fn run(
-    engine: &Engine,
-    rules: &Ruleset,
+    mut loaded: Loaded,
+    stamp: u64,
     store: &dyn Store,
     clock: Arc<dyn Clock>,
     plan: Plan,
     progress: Arc<dyn Progress>,
-    tell: Tell<'_>,
+    host: &mut dyn Host,
 ) -> Result<Ended, PassError> {
-    let jobs = load_jobs(rules, store, &plan).await?;
+    let jobs = load_jobs(&loaded, store, plan.mode).await?;
     let mut state = State::new(plan.mode, plan.full, jobs);
     let mut sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
+    let mut watch = Watch { known: stamp, seen: stamp };
     let moment = || Moment { wall: clock.now(), steady: clock.monotonic() };
-    let mut running: Option<Pass<'_>> = None;
+    let mut running: Option<Pass> = None;
     let mut drain_until: Option<Duration> = None;
     let mut failed = None;
     let mut action = state.begin(moment());
     let ending = loop {
         match action.take() {
             Some(Action::End(ending)) => break ending,
-            Some(Action::Start { collection, full }) => {
-                running = Some(start(engine, plan.mode, collection, full, Arc::clone(&progress)));
+            Some(Action::Start { collection, full, cause }) => {
+                let trigger = trigger(plan.mode, full, cause);
+                running = Some(start(&loaded.engine, trigger, collection, full, Arc::clone(&progress)));
             }
             Some(Action::Drain) => {
                 tracing::info!("stopping: the pass under way may take {} more seconds", plan.drain_timeout.as_secs());
-                tell(Told::Stopping(plan.drain_timeout));
+                host.tell(Told::Stopping(plan.drain_timeout));
                 drain_until = Some(clock.monotonic() + plan.drain_timeout);
+            }
+            Some(Action::Reload) => {
+                watch.known = host.stamp();
+                if let Some(fresh) = reloaded(&loaded, host.reload().await) {
+                    loaded = fresh;
+                    action = state.renew(load_jobs(&loaded, store, plan.mode).await?, moment());
+                } else {
+                    action = state.decide(&Event::Tick, moment());
+                }
+                continue;
+            }
+            Some(Action::Report) => {
+                for line in report::lines(store, &loaded.rules, clock.now()).await? {
+                    tracing::info!("{line}");
+                }
             }
             None => {}
         }
         let event = match sources.next(&mut running, drain_until).await {
+            Gathered::Event(Event::Tick) if plan.mode == Mode::Scheduled && watch.has_changed(host.stamp()) => {
+                Event::ReloadAsked
+            }
             Gathered::Event(event) => event,
             Gathered::Passed(result) => {
                 running = None;
-                let fatal = account(*result, plan.mode, tell, &mut failed);
+                let fatal = account(*result, plan.mode, host, &mut failed);
                 Event::PassEnded { fatal }
             }
         };
-        if let Event::NotSupported { signal, meaning } = &event {
-            tracing::warn!("{signal} is ignored: {meaning} is not supported yet; restart instead");
-        }
         action = state.decide(&event, moment());
     };
     // Dropping a pass that still runs is safe: its intents say what was sent, the next pass settles them.
@@ -118,25 +154,77 @@ pub async fn run(
     }
 }
 
-fn start(engine: &Engine, mode: Mode, collection: String, full: bool, progress: Arc<dyn Progress>) -> Pass<'_> {
-    let trigger = match (mode, full) {
-        (Mode::Once, _) => "once",
-        (Mode::Scheduled, false) => "schedule",
-        (Mode::Scheduled, true) => "full_scan",
-    };
+/// Notices that files of rules were changed, once they have been left alone for a look: editors write in several steps.
+struct Watch {
+    /// What the rules in force, or refused, were read from.
+    known: u64,
+    /// At the last look.
+    seen: u64,
+}
+
+impl Watch {
+    fn has_changed(&mut self, now: u64) -> bool {
+        let is_settled = now == self.seen;
+        self.seen = now;
+        let changed = is_settled && now != self.known;
+        if changed {
+            self.known = now;
+        }
+        changed
+    }
+}
+
+/// Says what came of reading the rules anew.
+fn reloaded(before: &Loaded, fresh: Result<Loaded, String>) -> Option<Loaded> {
+    match fresh {
+        Ok(fresh) => {
+            let what =
+                if fresh.rules.hash == before.rules.hash { "they say what they said" } else { "they have changed" };
+            tracing::info!("rules and secrets were read anew: {what}");
+            Some(fresh)
+        }
+        Err(words) => {
+            tracing::error!("the rules as they are now cannot be used; those from before stay in force:\n{words}");
+            None
+        }
+    }
+}
+
+fn trigger(mode: Mode, full: bool, cause: Cause) -> &'static str {
+    match (mode, full, cause) {
+        (Mode::Once, _, _) => "once",
+        (Mode::Scheduled, true, _) => "full_scan",
+        (Mode::Scheduled, false, Cause::Schedule) => "schedule",
+        (Mode::Scheduled, false, Cause::Signal) => "signal",
+    }
+}
+
+fn start(
+    engine: &Arc<Engine>,
+    trigger: &'static str,
+    collection: String,
+    full: bool,
+    progress: Arc<dyn Progress>,
+) -> Pass {
+    let engine = Arc::clone(engine);
     let options = PassOptions { trigger: trigger.to_owned(), full, dry_run: false, all_changes: false };
     Box::pin(async move { engine.pass(&collection, &options, progress.as_ref()).await })
 }
 
 /// Reports a pass; true where going on makes no sense.
-fn account(result: Result<PassReport, PassError>, mode: Mode, tell: Tell<'_>, failed: &mut Option<PassError>) -> bool {
+fn account(
+    result: Result<PassReport, PassError>,
+    mode: Mode,
+    host: &mut dyn Host,
+    failed: &mut Option<PassError>,
+) -> bool {
     match result {
         Ok(report) => {
             // Of a single pass the report says everything, once.
             if mode == Mode::Scheduled {
                 log(&report);
             }
-            tell(Told::Report(&report));
+            host.tell(Told::Report(&report));
             false
         }
         Err(error) => {
@@ -203,16 +291,16 @@ fn log(report: &PassReport) {
     }
 }
 
-async fn load_jobs(rules: &Ruleset, store: &dyn Store, plan: &Plan) -> Result<Vec<Job>, StoreError> {
+async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec<Job>, StoreError> {
     let mut jobs = Vec::new();
-    for name in &plan.collections {
-        let Some(collection) = rules.collections.get(name) else { continue };
+    for name in &loaded.collections {
+        let Some(collection) = loaded.rules.collections.get(name) else { continue };
         let asked = name.clone();
         let passes = read(store, move |view| view.passes(Some(&asked), PASSES_MAX)).await?;
         let last = |micros: i64| DateTime::from_timestamp_micros(micros).map(|wall| Last { wall, steady: None });
         let full = passes.iter().find(|pass| pass.trigger == "full_scan").or(passes.last());
-        if collection.schedule.is_none() && plan.mode == Mode::Scheduled {
-            tracing::warn!("{name} has no schedule: it runs now, and not again until the next start");
+        if collection.schedule.is_none() && mode == Mode::Scheduled {
+            tracing::warn!("{name} has no schedule: it runs at the start, and then only when asked");
         }
         jobs.push(Job {
             collection: name.clone(),
@@ -271,7 +359,7 @@ impl Sources {
         })
     }
 
-    async fn next(&mut self, running: &mut Option<Pass<'_>>, drain_until: Option<Duration>) -> Gathered {
+    async fn next(&mut self, running: &mut Option<Pass>, drain_until: Option<Duration>) -> Gathered {
         let now = self.clock.monotonic();
         let drain_left = drain_until.map_or(Duration::MAX, |until| until.saturating_sub(now));
         tokio::select! {
@@ -282,10 +370,10 @@ impl Sources {
             () = hear(&mut self.hup) => if self.once {
                 Gathered::Event(Event::StopAsked)
             } else {
-                not_supported("SIGHUP", "reading rules and settings anew")
+                Gathered::Event(Event::ReloadAsked)
             },
-            () = hear(&mut self.usr1) => not_supported("SIGUSR1", "a pass on demand"),
-            () = hear(&mut self.usr2) => not_supported("SIGUSR2", "a status report in the log"),
+            () = hear(&mut self.usr1) => Gathered::Event(Event::SyncAsked),
+            () = hear(&mut self.usr2) => Gathered::Event(Event::ReportAsked),
             result = pass_or_never(running) => Gathered::Passed(Box::new(result)),
             () = self.clock.sleep(drain_left), if drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
             Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),
@@ -300,10 +388,6 @@ impl Sources {
     }
 }
 
-fn not_supported(signal: &'static str, meaning: &'static str) -> Gathered {
-    Gathered::Event(Event::NotSupported { signal, meaning })
-}
-
 async fn hear(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => {
@@ -313,9 +397,24 @@ async fn hear(signal: &mut Option<Signal>) {
     }
 }
 
-async fn pass_or_never(running: &mut Option<Pass<'_>>) -> Result<PassReport, PassError> {
+async fn pass_or_never(running: &mut Option<Pass>) -> Result<PassReport, PassError> {
     match running {
         Some(pass) => pass.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_still_being_written_are_left_alone() {
+        let mut watch = Watch { known: 1, seen: 1 };
+        let looks =
+            [(1, false), (2, false), (3, false), (3, true), (3, false), (1, false), (1, true), (2, false), (1, false)];
+        for (at, (stamp, changed)) in looks.into_iter().enumerate() {
+            assert_eq!(watch.has_changed(stamp), changed, "look {at}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cli;
+mod daemon;
 mod faults;
 mod hands;
 mod house;

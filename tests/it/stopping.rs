@@ -1,6 +1,5 @@
 //! Signals: what is finished, what is said, what is left behind, what it exits with.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -81,24 +80,6 @@ fn collections_that_a_stop_left_out_are_pending() {
     signal(&once, "INT");
     let ran = Ran::of(once.wait_with_output().unwrap()).exits(3);
     assert!(ran.stderr.contains("stopped after 1 of 2 passes; the next run goes on"), "{ran:#?}");
-}
-
-#[test]
-fn signals_that_mean_nothing_yet_are_ignored_with_a_word() {
-    let world = slow();
-    let mut daemon = started(&world, &["run"]);
-    let mut log = BufReader::new(daemon.stderr.take().unwrap());
-    for name in ["HUP", "USR1", "USR2"] {
-        signal(&daemon, name);
-        let mut line = String::new();
-        while !line.contains(&format!("SIG{name} is ignored")) {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
-        }
-    }
-    signal(&daemon, "TERM");
-    log.read_to_string(&mut String::new()).unwrap();
-    assert_eq!(daemon.wait().unwrap().code(), Some(0));
 }
 
 #[test]

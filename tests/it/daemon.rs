@@ -1,0 +1,133 @@
+//! The daemon as an operator has it: a process of its own, signals, its log, rules that are edited while it runs.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStderr, Stdio};
+
+use serde_json::json;
+
+use crate::world::World;
+
+/// A daemon that runs until this is dropped.
+struct Daemon {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Daemon {
+    fn start(world: &World) -> Self {
+        let mut command = world.command();
+        command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Everything that it logs up to a line with these words.
+    fn logs(&mut self, words: &str) -> String {
+        let mut text = String::new();
+        while !text.lines().last().is_some_and(|line| line.contains(words)) {
+            assert!(self.log.read_line(&mut text).unwrap() > 0, "it ended without {words:?}:\n{text}");
+        }
+        text
+    }
+
+    /// Asks it to stop; the code that it ends with, and the rest of its log.
+    fn stops(mut self) -> (Option<i32>, String) {
+        self.signal("TERM");
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Ann is upstream, and passes are an hour apart.
+fn hourly() -> World {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.add_ann("crm");
+    world.change_rules("rules.toml", |rules| {
+        rules.replace("[collection.contacts]", "[collection.contacts]\nevery = \"1h\"")
+    });
+    world
+}
+
+fn add(world: &World, email: &str) {
+    world.add("crm", &json!({ "email": email, "name": email, "phone": "1" }));
+}
+
+#[test]
+fn a_signal_asks_for_a_pass_now_and_another_for_a_report() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts: 1 changes here");
+    add(&world, "bob@x.io");
+    daemon.signal("USR1");
+    daemon.logs("pass 2 of contacts: 1 changes here");
+    assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["signal"]]);
+    assert_eq!(world.rows("select count(*) from contacts"), [["2"]]);
+    daemon.signal("USR2");
+    let report = daemon.logs("contacts: pass 2 (signal) of ");
+    let expected = ": ok, the next at ";
+    let waits = "; 0 writes wait, 0 conflicts are open, 0 records are set aside or wait";
+    assert!(report.contains(expected) && report.contains(waits), "{report}");
+    let (code, rest) = daemon.stops();
+    assert_eq!((code, rest.contains("ERROR")), (Some(0), false), "{rest}");
+}
+
+#[test]
+fn rules_are_read_anew_on_a_signal_and_those_that_are_wrong_never_come_into_force() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts");
+    daemon.signal("HUP");
+    daemon.logs("rules and secrets were read anew: they say what they said");
+    let before = std::fs::read_to_string(world.path("sync-rules/rules.toml")).unwrap();
+    let line = before.lines().position(|line| line.starts_with("every")).unwrap() + 1;
+    world.rules("rules.toml", &before.replace("every = \"1h\"", "evry = \"1h\""));
+    daemon.signal("HUP");
+    let said = daemon.logs("`reconciled check` checks them without touching anything");
+    for words in ["those from before stay in force", &format!("rules.toml:{line}:"), "evry"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    add(&world, "bob@x.io");
+    daemon.signal("USR1");
+    daemon.logs("pass 2 of contacts: 1 changes here");
+    // A field more: its column is made, and the next pass fills it from what is known already.
+    let map = before.lines().find(|line| line.starts_with("phone = \".")).unwrap();
+    let more = before
+        .replace(map, &format!("{map}\nphone_too = {{ path = \".phone\", push = false }}"))
+        .replace("[collection.contacts.fields]", "[collection.contacts.fields]\nphone_too = \"text\"");
+    world.rules("rules.toml", &more);
+    daemon.signal("HUP");
+    daemon.logs("rules and secrets were read anew: they have changed");
+    daemon.signal("USR1");
+    daemon.logs("pass 3 of contacts: 2 changes here, 0 writes upstream");
+    assert_eq!(world.rows("select distinct phone_too = phone from contacts"), [["1"]]);
+    assert_eq!(daemon.stops().0, Some(0));
+}
+
+#[test]
+fn rules_that_were_edited_are_noticed_without_a_signal() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts");
+    world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", "every = \"1 hour\""));
+    daemon.logs("`reconciled check` checks them without touching anything");
+    // It is told once. What is due by the new rules is done at once.
+    world.change_rules("rules.toml", |rules| rules.replace("every = \"1 hour\"", "every = \"1s\""));
+    let said = daemon.logs("rules and secrets were read anew: they have changed");
+    assert!(!said.contains("cannot be used"), "{said}");
+    daemon.logs("pass 2 of contacts: 0 changes here");
+    assert_eq!(daemon.stops().0, Some(0));
+}
