@@ -289,9 +289,21 @@ fn hub_edited(scene: &Scene<'_>, binding: usize, link: &Link) -> bool {
     })
 }
 
-/// Edits at the spokes that have the record, most trusted first.
+/// Edits at the spokes that have the record, most trusted first. Where the row is gone, what a spoke shows for the first time
+/// is compared with what the row was.
 fn edits(scene: &Scene<'_>) -> Vec<Say> {
     let units = units(scene.collection);
+    let was = match scene.facts.hub {
+        Hub::Deleted { .. } => remembered(scene),
+        Hub::Never | Hub::Row { .. } => scene.hub.clone(),
+    };
+    let scene = &Scene {
+        collection: scene.collection,
+        facts: scene.facts,
+        sides: scene.sides.clone(),
+        hub: was,
+        edited_at: scene.edited_at,
+    };
     let mut edits: Vec<Say> = scene
         .present()
         .flat_map(|(binding, present)| {

@@ -15,6 +15,7 @@ use crate::store::{
 use crate::upstream::SendOp;
 
 use super::base::{self, Pair};
+use super::contact;
 use super::context::{Pass, local_subject, remote_subject};
 use super::floor;
 use super::gather::Gathered;
@@ -61,6 +62,10 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
         tx.clear_quarantine(&pass.collection.name, "local", &local_subject(&found.record))?;
     }
     apply_bases(tx, pass, found, plan)?;
+    let is_there = matches!(found.facts.hub, Hub::Row { .. }) && plan.local != LocalChange::Delete;
+    if !is_there && !plan.links.is_empty() {
+        index(tx, pass, &found.record)?;
+    }
     note_ignored(tx, pass, found)?;
     apply_origins(tx, pass, found, plan)?;
     apply_conflicts(tx, pass, found, plan, &mut applied)?;
@@ -106,14 +111,14 @@ fn set_aside(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, reason: &str) -> Re
     })
 }
 
-/// Refreshes the match index of a row; a row that is gone leaves the index.
+/// Refreshes the match index of a row; a row that is gone leaves the index as soon as no upstream has it any more.
 pub fn index(tx: &mut dyn Tx, pass: &Pass, record: &RecordId) -> Result<(), StoreError> {
     if pass.collection.match_keys.is_empty() {
         return Ok(());
     }
     let texts = match tx.row(&pass.collection, record)? {
         Some(row) => merge::match_key_texts(&pass.collection, &row),
-        None => Vec::new(),
+        None => contact::remembered_texts(tx, pass, record)?,
     };
     tx.index_match(pass.key, record, &texts)
 }

@@ -465,6 +465,9 @@ impl Work<'_> {
 
     fn decide(&mut self, tx: &mut dyn Tx, record: &RecordId) -> Result<(), StoreError> {
         let mut found = gather::gather(tx, self.pass, record, &self.order.barrier)?;
+        if contact::tie_to_gone(tx, self.pass, &found)? {
+            found = gather::gather(tx, self.pass, record, &self.order.barrier)?;
+        }
         self.round.decided += 1;
         let may_be_made =
             |spoke: &merge::Spoke| spoke.link.as_ref().is_none_or(|link| link.state == LinkState::Deleted);

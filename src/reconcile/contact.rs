@@ -13,6 +13,7 @@ use crate::upstream::SendOp;
 
 use super::base::{self, Packed, Pair};
 use super::context::{Pass, time};
+use super::gather::Gathered;
 use super::observe::{self, Read};
 
 /// How first contact went.
@@ -254,7 +255,8 @@ fn ambiguous(records: &[RecordId]) -> String {
     )
 }
 
-/// Who it is: a row that is there comes before one that was sent and may be gone.
+/// Who it is: a row that is there comes before one that was sent and may be gone, and before one whose deletion other
+/// upstreams have not heard of.
 fn identify(
     view: &dyn View,
     pass: &Pass,
@@ -263,19 +265,102 @@ fn identify(
     lost: &LostCreates,
 ) -> Result<Identity, StoreError> {
     let mut failure = None;
-    let key = pass.binding_key(binding);
-    let mut identity = merge::match_identity(texts, |at, text| match free_candidates(view, pass, key, at, text) {
+    let mut or_nobody = |found: Result<Vec<RecordId>, StoreError>| match found {
         Ok(records) => records,
         Err(error) => {
             failure.get_or_insert(error);
             Vec::new()
         }
-    });
+    };
+    let key = pass.binding_key(binding);
+    let mut identity = merge::match_identity(texts, |at, text| or_nobody(free_candidates(view, pass, key, at, text)));
     if identity == Identity::Unmatched && !lost.is_empty() {
         identity =
             merge::match_identity(texts, |at, text| lost.0.get(&(at, text.to_owned())).cloned().unwrap_or_default());
     }
+    if identity == Identity::Unmatched {
+        identity = merge::match_identity(texts, |at, text| or_nobody(gone_candidates(view, pass, key, at, text)));
+    }
     failure.map_or(Ok(identity), Err)
+}
+
+/// Records whose row is gone while other upstreams still have them: one that had this match text, and that the binding
+/// never had, is what is listed there. Taken for a new one it would be made a second time wherever the first one still is.
+fn gone_candidates(
+    view: &dyn View,
+    pass: &Pass,
+    binding: crate::store::BindingKey,
+    key: usize,
+    text: &str,
+) -> Result<Vec<RecordId>, StoreError> {
+    let mut gone = Vec::new();
+    for record in view.matching(pass.key, key, text)? {
+        if view.row(&pass.collection, &record)?.is_some()
+            || view.links_of(&record)?.iter().any(|link| link.binding == binding)
+        {
+            continue;
+        }
+        let texts = remembered_texts(view, pass, &record)?;
+        if texts.get(key).and_then(Option::as_deref) == Some(text) {
+            gone.push(record);
+        }
+    }
+    Ok(gone)
+}
+
+/// The match texts of a record whose row is gone, as far as live links remember what it was.
+pub fn remembered_texts(view: &dyn View, pass: &Pass, record: &RecordId) -> Result<Vec<Option<String>>, StoreError> {
+    let mut remembered = vec![Slot::Absent; pass.collection.fields.len()];
+    let mut links = view.links_of(record)?;
+    links.retain(|link| link.state == LinkState::Live);
+    for link in links {
+        let Some(at) = pass.position(link.binding) else { continue };
+        let slots = observe::base_slots(view, pass, at, &link.raw)?;
+        let pair = base::unpack(&pass.collection, &slots, link.base_hub.as_deref(), link.base_remote.as_deref())?;
+        for (known, value) in remembered.iter_mut().zip(pair.hub) {
+            if let (Slot::Absent, Some(value)) = (&known, value) {
+                *known = Slot::Value(value);
+            }
+        }
+    }
+    Ok(merge::match_key_texts(&pass.collection, &remembered))
+}
+
+/// Ties what a binding shows of a record whose row is gone, so that its deletion reaches that, too, or is taken back
+/// because of it. Nothing of it was agreed on yet. False where there is nothing to tie.
+pub fn tie_to_gone(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<bool, StoreError> {
+    if !matches!(found.facts.hub, Hub::Deleted { .. }) {
+        return Ok(false);
+    }
+    let mut tied = false;
+    for (at, spoke) in found.facts.spokes.iter().enumerate() {
+        let (Some(staged), Seen::Record(seen), None, None) =
+            (found.staged.get(at).and_then(Option::as_ref), &spoke.seen, &spoke.link, &spoke.blocked)
+        else {
+            continue;
+        };
+        let nothing = Pair { hub: vec![None; seen.slots.len()], remote: vec![Slot::Absent; seen.slots.len()] };
+        let packed = base::pack(&pass.collection, &observe::base_slots(tx, pass, at, &staged.raw)?, &nothing);
+        tx.put_link(&NewLink {
+            binding: staged.binding,
+            remote_id: &staged.remote_id,
+            record: &found.record,
+            state: LinkUpdate {
+                state: LinkState::Live,
+                version: seen.version.as_deref(),
+                mapping: pass.mapping_key(at),
+                fingerprint: staged.fingerprint,
+                raw: &staged.raw,
+                base_hub: packed.hub.as_deref(),
+                base_remote: packed.remote.as_deref(),
+                updated_at: seen.updated_at.map(|at| at.timestamp_micros()),
+                observed_at: staged.observed_at,
+            },
+            made: None,
+        })?;
+        tied = true;
+    }
+    Ok(tied)
 }
 
 /// Local records that have this match text and are not tied to another remote record of the binding.

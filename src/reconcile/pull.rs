@@ -154,6 +154,12 @@ pub async fn pull(
     let eager = cursor.full_at.is_none() && !pass.planning && pass.restored.is_none();
     let asking = Arc::clone(pass);
     let nobody = move |view: &dyn View| {
+        for other in 0..asking.collection.bindings.len() {
+            // A row may be gone that its upstream still has.
+            if view.links_up_to(asking.binding_key(other), LinkState::Live, 1)? > 0 {
+                return Ok(false);
+            }
+        }
         Ok(view.rows_up_to(&asking.collection, 1)? == 0 && LostCreates::of(view, &asking, binding)?.is_empty())
     };
     let alone = eager && store::read(store, nobody).await?;

@@ -344,6 +344,7 @@ fn done(
     if op == SendOp::Delete {
         if let Some(link) = link {
             tx.set_link_gone(link.link, floor::NOT_LISTED, pass.micros())?;
+            apply::index(tx, pass, &intent.record)?;
         }
         return Ok(Outcome::Done { op: SendOp::Delete, again: false });
     }

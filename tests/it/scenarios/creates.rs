@@ -490,3 +490,45 @@ fn s12_a_create_that_is_answered_by_a_record_that_existed_is_adopted_and_merged(
     assert_eq!(world.posts("crm"), 1);
     world.is_settled();
 }
+
+#[test]
+fn s04_what_is_listed_of_a_record_whose_deletion_still_waits_is_that_record() {
+    // What a second upstream shows of it too late: the same again, or something that nobody else knows.
+    let same = json!({"email": "ann@x.io", "name": "Ann"});
+    let more = json!({"email": "ann@x.io", "name": "Ann", "phone": "2"});
+    let cases = [(&same, "update_wins", 0), (&more, "update_wins", 1), (&more, "delete_wins", 0), (&more, "manual", 1)];
+    for (shown, wins, left) in cases {
+        let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+        world.without_retries();
+        world.change_rules("rules.toml", |text| {
+            text.replace("[collection.contacts]\n", &format!("[collection.contacts]\nupdate_vs_delete = \"{wins}\"\n"))
+        });
+        world.sync().exits(0);
+        world.put("crm", "/contacts", &same);
+        world.put("erp", "/contacts", shown);
+        world.at("erp", |erp| erp.push_fault_times(Matcher::any(), Fault::status(503), Times::Forever));
+        world.sync().exits(6);
+        world.sql("delete from contacts");
+        world.at("crm", |crm| {
+            crm.push_fault_times(Matcher::exactly(Method::GET, "/contacts"), Fault::status(503), Times::Forever)
+        });
+        world.at("erp", Sandbox::clear_faults);
+        world.sync().exits(6);
+        world.at("crm", Sandbox::clear_faults);
+        let code = if wins == "manual" { 4 } else { 0 };
+        world.sync().exits(code);
+        let rows = world.rows("select phone from contacts");
+        let told = format!("{shown} {wins}: {:?}", world.contacts("erp"));
+        assert_eq!((world.contacts("crm").len(), world.contacts("erp").len()), (left, left), "{told}");
+        assert_eq!((world.posts("crm"), world.posts("erp")), (0, 0), "{told}");
+        assert_eq!(rows.len(), usize::from(left == 1 && code == 0), "{told}");
+        if code == 4 {
+            let number = world.rows("select id from sync_conflict").concat().concat();
+            world.run(&["resolve", &number, "--keep"]).exits(0);
+            world.sync().exits(0);
+            assert_eq!((world.contacts("crm").len(), world.contacts("erp").len()), (1, 1), "{told}");
+        }
+        assert_eq!(world.rows("select count(*) from sync_match").concat(), [left.to_string()], "{told}");
+        world.is_settled();
+    }
+}
