@@ -39,7 +39,36 @@ pub fn all(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, styles: &
     let (others, own): (Vec<Deed>, Vec<Deed>) = ledger.into_iter().partition(foreign);
     ownership(store, &others, &mut broken);
     lost_updates(store, &here, &own, &mut broken);
+    taken_back(store, &here, &own, &unheard, &mut broken);
     broken
+}
+
+/// What its own author replaced stands nowhere in the end, unless somebody was asked: an older listing was believed.
+fn taken_back(
+    store: &SqliteStore,
+    here: &BTreeMap<String, Record>,
+    ledger: &[Deed],
+    unheard: &BTreeSet<(String, &'static str)>,
+    broken: &mut Vec<String>,
+) {
+    let asked = wait(store.rows_of("SELECT candidates || coalesce(base, '') FROM sync_conflict"));
+    let asked: String = asked.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n");
+    for (at, deed) in ledger.iter().enumerate() {
+        let later = ledger.iter().skip(at + 1).filter(|later| later.key == deed.key);
+        let replaced = later.clone().any(|later| later.side == deed.side && later.field == deed.field);
+        // One that was deleted may be restored; what was not mapped meanwhile is met anew; the greatest rank and all tags
+        // count; an address is taken as a whole.
+        let deleted = ledger.iter().any(|one| one.key == deed.key && one.field.is_empty());
+        let met_anew = unheard.iter().any(|(_, field)| *field == deed.field);
+        let by_rule = matches!(deed.field, "rank" | "tags" | "street" | "city") || asked.contains(&deed.value);
+        let stands = here.get(&deed.key).and_then(|record| record.get(deed.field)) == Some(&deed.value);
+        if stands && replaced && !deleted && !met_anew && !by_rule {
+            broken.push(format!(
+                "I3: {} of {} is {} again, which {} had replaced",
+                deed.field, deed.key, deed.value, deed.side
+            ));
+        }
+    }
 }
 
 fn local(store: &SqliteStore, broken: &mut Vec<String>) -> BTreeMap<String, Record> {

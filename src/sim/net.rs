@@ -2,11 +2,12 @@
 //!
 //! Must not know: what requests mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Request;
 use serde_json::Value;
@@ -16,8 +17,8 @@ use crate::upstream::{Outgoing, Response, Transport, TransportError};
 
 use super::chance::Chance;
 use super::hands::Hands;
-use super::steps::Steps;
-use super::world::{Guarded, PEOPLE, Style};
+use super::steps::{Steps, wait};
+use super::world::{Deletes, Guarded, PEOPLE, Style};
 
 /// What may go wrong with an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct Net {
     pub broken: Mutex<Vec<String>>,
     /// Writes that reached an upstream.
     pub writes: AtomicU64,
+    /// Upstreams whose listing broke off in this pass and was not read to its end since.
+    pub unread: Mutex<BTreeSet<String>>,
 }
 
 /// How long listings may lag behind writes, in microseconds; the rules allow for a little more.
@@ -85,6 +88,7 @@ impl Net {
     async fn through(&self, request: Outgoing) -> Result<Response, TransportError> {
         self.steps.may_die().await;
         let line = format!("{} {}", request.method, request.url);
+        self.judge_moment(&request);
         self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
         let trouble = self.chance.percent(self.trouble_percent.load(Ordering::Acquire));
         let trouble = trouble.then(|| self.chance.one(&TROUBLES).copied()).flatten();
@@ -106,6 +110,9 @@ impl Net {
         }
         self.judge(&request);
         let answer = self.at_the_sandbox(&request, trouble);
+        if answer.as_ref().is_ok_and(|response| response.status < 400) {
+            self.is_unread(&request, false);
+        }
         self.steps.may_die().await;
         self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
         if self.chance.percent(self.edit_percent.load(Ordering::Acquire)) {
@@ -129,6 +136,39 @@ impl Net {
             }
             Some(_) | None => false,
         }
+    }
+
+    /// A listing counts as broken off until one of its requests is answered again.
+    fn is_unread(&self, request: &Outgoing, unread: bool) {
+        let Some(host) = request.url.host_str().filter(|_| request.method == http::Method::GET) else { return };
+        if request.url.path() == PEOPLE {
+            let mut hosts = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+            if unread {
+                hosts.insert(host.to_owned());
+            } else {
+                hosts.remove(host);
+            }
+        }
+    }
+
+    /// Whether a write may be sent now: its intent says so already, for a crash may be next (I15), and what stands there was
+    /// read in this pass (the barrier).
+    fn judge_moment(&self, request: &Outgoing) {
+        self.is_unread(request, true);
+        if request.method == http::Method::GET {
+            return;
+        }
+        let mut wrong = Vec::new();
+        let marked = wait(self.hands.disk.store().rows_of("SELECT key FROM sync_intent WHERE state <> 'prepared'"));
+        if marked.is_ok_and(|marked| marked.is_empty()) {
+            wrong.push("I15: no write is marked as sent");
+        }
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if request.url.host_str().is_some_and(|host| unread.contains(host)) {
+            wrong.push("barrier: its listing was not read to its end");
+        }
+        let told = wrong.into_iter().map(|words| format!("{words}: {} {}", request.method, request.url));
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
     }
 
     /// Whether a request may be sent at all: a write carries what it was decided on (I4), and nothing that is only read (I9).
@@ -159,6 +199,26 @@ impl Net {
         *method == http::Method::GET && path == PEOPLE && written.get(host).is_some_and(recently)
     }
 
+    /// A listing that says nothing of one linked record: an index has lost it. Where a point read exists, that proves nothing
+    /// (I5).
+    fn with_a_hole(&self, host: &str, body: Bytes) -> Bytes {
+        let Some(style) = self.styles.get(host).filter(|style| style.get && style.deletes == Deletes::Absence) else {
+            return body;
+        };
+        let linked = format!(
+            "SELECT remote_id FROM sync_link JOIN sync_binding USING (binding) WHERE upstream = '{}' AND state = 0",
+            style.name
+        );
+        let linked: Vec<String> =
+            wait(self.hands.disk.store().rows_of(&linked)).unwrap_or_default().into_iter().flatten().collect();
+        let Ok(mut page) = serde_json::from_slice::<Value>(&body) else { return body };
+        let Some(records) = page["results"].as_array_mut() else { return body };
+        let is_linked = |record: &Value| record["id"].as_str().is_some_and(|id| linked.iter().any(|one| one == id));
+        let Some(lost) = records.iter().rposition(is_linked) else { return body };
+        records.remove(lost);
+        page.to_string().into()
+    }
+
     fn at_the_sandbox(&self, request: &Outgoing, trouble: Option<Trouble>) -> Result<Response, TransportError> {
         let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let host = request.url.host_str().unwrap_or_default().to_owned();
@@ -183,7 +243,7 @@ impl Net {
         let outcome = sandbox.handle(self.hands.now(), &built);
         if request.method != http::Method::GET {
             self.writes.fetch_add(1, Ordering::AcqRel);
-            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host, self.steps.now_us());
+            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), self.steps.now_us());
         }
         sandbox.clear_faults();
         match (trouble, outcome.deliver) {
@@ -191,7 +251,13 @@ impl Net {
                 Err(TransportError::Broken("the simulation says so".into()))
             }
             _ => {
-                let (head, body) = outcome.response.into_parts();
+                let (head, mut body) = outcome.response.into_parts();
+                if trouble == Some(Trouble::Stale)
+                    && request.method == http::Method::GET
+                    && request.url.path() == PEOPLE
+                {
+                    body = self.with_a_hole(&host, body);
+                }
                 Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }
         }
