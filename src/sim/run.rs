@@ -110,7 +110,7 @@ impl Simulation {
             styles: styles.iter().map(|style| (host(style), style.clone())).collect(),
             broken: Mutex::default(),
             writes: AtomicU64::new(0),
-            unread: Mutex::default(),
+            heard: Mutex::default(),
         });
         let simulation = Self {
             styles,
@@ -255,7 +255,7 @@ impl Simulation {
             }
         ));
         self.steps.set_fuse(fuse);
-        self.net.unread.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.net.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let writes = self.net.writes.load(Ordering::Acquire);
         let (rows, local_deeds) = (self.rows(), self.hands.local_deeds());
         let ended = self.live(self.disk.store(), full, false);

@@ -1,16 +1,22 @@
 //! The daemon as an operator has it: a process of its own, signals, its log, rules that are edited while it runs.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::world::World;
 
+/// What never comes ends a test after so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A daemon that runs until this is dropped.
 struct Daemon {
     child: Child,
     log: BufReader<ChildStderr>,
+    _alive: Sender<()>,
 }
 
 impl Daemon {
@@ -19,12 +25,19 @@ impl Daemon {
         command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        Self { child, log }
+        let pid = child.id().to_string();
+        let (alive, gone) = channel();
+        std::thread::spawn(move || {
+            if gone.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                Command::new("kill").args(["-KILL", &pid]).status().ok();
+            }
+        });
+        Self { child, log, _alive: alive }
     }
 
     fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
     /// Everything that it logs up to a line with these words.
@@ -55,7 +68,7 @@ impl Drop for Daemon {
 /// Ann is upstream, and passes are an hour apart.
 fn hourly() -> World {
     let world = World::with_contacts(&["crm"], |_, _| {});
-    world.add_ann("crm");
+    add(&world, "ann@x.io");
     world.change_rules("rules.toml", |rules| {
         rules.replace("[collection.contacts]", "[collection.contacts]\nevery = \"1h\"")
     });
@@ -92,7 +105,7 @@ fn rules_are_read_anew_on_a_signal_and_those_that_are_wrong_never_come_into_forc
     daemon.logs("pass 1 of contacts");
     daemon.signal("HUP");
     daemon.logs("rules and secrets were read anew: they say what they said");
-    let before = std::fs::read_to_string(world.path("sync-rules/rules.toml")).unwrap();
+    let before = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
     let line = before.lines().position(|line| line.starts_with("every")).unwrap() + 1;
     world.rules("rules.toml", &before.replace("every = \"1h\"", "evry = \"1h\""));
     daemon.signal("HUP");
@@ -106,7 +119,7 @@ fn rules_are_read_anew_on_a_signal_and_those_that_are_wrong_never_come_into_forc
     // A field more: its column is made, and the next pass fills it from what is known already.
     let map = before.lines().find(|line| line.starts_with("phone = \".")).unwrap();
     let more = before
-        .replace(map, &format!("{map}\nphone_too = {{ path = \".phone\", push = false }}"))
+        .replace(map, &format!("{map}\nphone_too = {{ path = \".phone\", direction = \"pull\" }}"))
         .replace("[collection.contacts.fields]", "[collection.contacts.fields]\nphone_too = \"text\"");
     world.rules("rules.toml", &more);
     daemon.signal("HUP");
