@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::daemon::{self, Ended, Host, Loaded, Mode, Plan, Told};
+use crate::daemon::{self, Ended, Host, Loaded, Mode, Plan, Setup, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
 
@@ -42,7 +42,8 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
     let reports = Reports { out, bars, once: args.once, exit: Exit::IN_SYNC, done: 0, failed: None };
     let mut host = Installed { workspace, store: Arc::clone(&store), named: &args.collections, reports };
     let loaded = Loaded { engine, rules, collections };
-    let ended = daemon::run(loaded, stamp, store.as_ref(), workspace.clock(), plan, progress, &mut host).await?;
+    let setup = Setup { store: store.as_ref(), clock: workspace.clock(), plan, progress, stamp };
+    let ended = daemon::run(loaded, setup, &mut host).await?;
     let reports = host.reports;
     if let Some(error) = reports.failed {
         return Err(error);

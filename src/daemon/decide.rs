@@ -4,10 +4,12 @@
 
 use std::collections::VecDeque;
 
+use chrono::{DateTime, Utc};
+
 use crate::rules::Schedule;
 
 use super::event::{Action, Cause, Ending, Event, Moment};
-use super::schedule::{Last, is_due};
+use super::schedule::{Last, is_due, next_due};
 
 /// How long `run` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,18 @@ impl State {
         self.decide(&Event::Tick, now)
     }
 
+    /// Whether the rules are to be read anew as soon as the running pass has ended.
+    pub fn reload_waits(&self) -> bool {
+        self.reload
+    }
+
+    /// The collection that is due next, and when; `None` where nothing is scheduled.
+    pub fn next(&self, now: Moment) -> Option<(&str, DateTime<Utc>)> {
+        let due = |job: &'_ Job| next_due(job.schedule.as_ref()?, job.last.map(|last| last.wall), now.wall);
+        let all = self.jobs.iter().filter_map(|job| Some((job.collection.as_str(), due(job)?)));
+        all.min_by_key(|(_, due)| *due)
+    }
+
     /// What to do about an event.
     pub fn decide(&mut self, event: &Event, now: Moment) -> Option<Action> {
         match event {
@@ -115,14 +129,13 @@ impl State {
                 }
             },
             Event::DrainTimedOut => Some(Action::End(Ending::Stopped)),
-            // A single run makes each pass anyway.
-            Event::SyncAsked if self.mode == Mode::Once || self.stopping => None,
+            // A single run makes each pass anyway, by the rules that it began with.
+            Event::SyncAsked | Event::ReloadAsked if self.mode == Mode::Once || self.stopping => None,
             Event::SyncAsked => {
                 self.queue_all(Cause::Signal);
                 self.start_next(now)
             }
             Event::ReportAsked => Some(Action::Report),
-            Event::ReloadAsked if self.mode == Mode::Once || self.stopping => None,
             Event::ReloadAsked if self.running.is_some() => {
                 self.reload = true;
                 None
@@ -199,7 +212,6 @@ fn full_is_due(job: &Job, now: Moment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::DateTime;
     use std::time::Duration;
 
     fn now(seconds: i64) -> Moment {
@@ -249,6 +261,7 @@ mod tests {
         assert_eq!(state.decide(&Event::Tick, now(200)), None, "it still runs");
         assert_eq!(state.decide(&ENDED, now(201)), start("a"), "what was missed is caught up once");
         assert_eq!(state.decide(&ENDED, now(202)), None);
+        assert_eq!(state.next(now(202)), Some(("a", now(261).wall)));
         assert_eq!(state.decide(&Event::Tick, now(260)), None);
         assert_eq!(state.decide(&Event::Tick, now(261)), start("a"));
     }

@@ -1,14 +1,17 @@
-//! Owns: the life of `run`: when passes are due, signals, the orderly stop; one loop over one closed set of events.
+//! Owns: the life of `run`: when passes are due, signals, rules read anew, what the service manager is told, the orderly
+//! stop; one loop over one closed set of events.
 //!
 //! Must not know: what happens inside a pass; terminals.
 
 mod decide;
+mod doing;
 mod event;
 mod heartbeat;
 mod report;
 mod run;
 mod schedule;
+mod systemd;
 
 pub use decide::Mode;
-pub use run::{Ended, Host, Loaded, Plan, Told, run};
+pub use run::{Ended, Host, Loaded, Plan, Setup, Told, run};
 pub use schedule::next_due;

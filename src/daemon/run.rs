@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat};
 use futures_util::future::BoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -16,15 +16,20 @@ use crate::rules::Ruleset;
 use crate::store::{Store, StoreError, read};
 
 use super::decide::{Job, Mode, State};
+use super::doing::Doing;
 use super::event::{Action, Cause, Ending, Event, Moment};
 use super::heartbeat::Heartbeat;
 use super::report;
 use super::schedule::Last;
+use super::systemd::Manager;
 
 /// Without a heartbeat for so long, the loop looks at the clock by itself.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How far back the last complete generation is looked for.
 const PASSES_MAX: usize = 1000;
+
+/// How long it may take to close what is open; also how long a reload that waits for a pass is waited for, until the next beat.
+const CLOSING_MAX: Duration = Duration::from_secs(30);
 
 /// What `run` is to do.
 #[derive(Clone, Copy, Debug)]
@@ -81,76 +86,164 @@ pub trait Host: Send {
 
 type Pass = BoxFuture<'static, Result<PassReport, PassError>>;
 
-/// Runs passes until done or stopped. `stamp` is the host's from before the rules were read. An error is one that makes
-/// going on senseless.
-pub async fn run(
-    mut loaded: Loaded,
-    stamp: u64,
-    store: &dyn Store,
+/// What does not change while the daemon runs.
+pub struct Setup<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// What is to be done.
+    pub plan: Plan,
+    /// Hears the steps of passes.
+    pub progress: Arc<dyn Progress>,
+    /// The host's stamp from before the rules were read.
+    pub stamp: u64,
+}
+
+/// Runs passes until done or stopped. An error is one that makes going on senseless.
+pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Result<Ended, PassError> {
+    let Setup { store, clock, plan, progress, stamp } = setup;
+    let jobs = load_jobs(&loaded, store, plan.mode).await?;
+    let sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
+    let daemon = Daemon {
+        state: State::new(plan.mode, plan.full, jobs),
+        watch: Watch { known: stamp, seen: stamp },
+        manager: Manager::of_environment(plan.mode == Mode::Scheduled),
+        doing: Arc::new(Doing::new(progress)),
+        loaded,
+        store,
+        clock,
+        plan,
+        host,
+        running: None,
+        drain_until: None,
+        failed: None,
+    };
+    daemon.live(sources).await
+}
+
+/// The daemon while it lives.
+struct Daemon<'a> {
+    loaded: Loaded,
+    store: &'a dyn Store,
     clock: Arc<dyn Clock>,
     plan: Plan,
-    progress: Arc<dyn Progress>,
-    host: &mut dyn Host,
-) -> Result<Ended, PassError> {
-    let jobs = load_jobs(&loaded, store, plan.mode).await?;
-    let mut state = State::new(plan.mode, plan.full, jobs);
-    let mut sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
-    let mut watch = Watch { known: stamp, seen: stamp };
-    let moment = || Moment { wall: clock.now(), steady: clock.monotonic() };
-    let mut running: Option<Pass> = None;
-    let mut drain_until: Option<Duration> = None;
-    let mut failed = None;
-    let mut action = state.begin(moment());
-    let ending = loop {
-        match action.take() {
-            Some(Action::End(ending)) => break ending,
-            Some(Action::Start { collection, full, cause }) => {
-                let trigger = trigger(plan.mode, full, cause);
-                running = Some(start(&loaded.engine, trigger, collection, full, Arc::clone(&progress)));
-            }
-            Some(Action::Drain) => {
-                tracing::info!("stopping: the pass under way may take {} more seconds", plan.drain_timeout.as_secs());
-                host.tell(Told::Stopping(plan.drain_timeout));
-                drain_until = Some(clock.monotonic() + plan.drain_timeout);
-            }
-            Some(Action::Reload) => {
-                watch.known = host.stamp();
-                if let Some(fresh) = reloaded(&loaded, host.reload().await) {
-                    loaded = fresh;
-                    action = state.renew(load_jobs(&loaded, store, plan.mode).await?, moment());
-                } else {
-                    action = state.decide(&Event::Tick, moment());
+    host: &'a mut dyn Host,
+    state: State,
+    watch: Watch,
+    manager: Manager,
+    doing: Arc<Doing>,
+    running: Option<Pass>,
+    drain_until: Option<Duration>,
+    failed: Option<PassError>,
+}
+
+impl Daemon<'_> {
+    async fn live(mut self, mut sources: Sources) -> Result<Ended, PassError> {
+        self.manager.ready();
+        let now = self.moment();
+        let mut action = self.state.begin(now);
+        let ending = loop {
+            match action {
+                Some(Action::End(ending)) => break ending,
+                Some(Action::Reload) => action = self.reload().await?,
+                other => {
+                    if let Some(other) = other {
+                        self.carry_out(other).await?;
+                    }
+                    let text = self.doing.text().unwrap_or_else(|| idle(&self.state, self.moment()));
+                    self.manager.status(text);
+                    let gathered = sources.next(&mut self.running, self.drain_until).await;
+                    action = self.hear(gathered);
                 }
-                continue;
             }
-            Some(Action::Report) => {
-                for line in report::lines(store, &loaded.rules, clock.now()).await? {
+        };
+        self.manager.stopping(CLOSING_MAX);
+        // Dropping a pass that still runs is safe: its intents say what was sent, the next pass settles them.
+        drop(self.running);
+        sources.close().await;
+        match (ending, self.failed) {
+            (Ending::Fatal, Some(error)) => Err(error),
+            (Ending::Done | Ending::Fatal, _) => Ok(Ended::Done),
+            (Ending::Stopped, _) => Ok(Ended::Stopped),
+            (Ending::Aborted, _) => Ok(Ended::Aborted),
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { wall: self.clock.now(), steady: self.clock.monotonic() }
+    }
+
+    async fn carry_out(&mut self, action: Action) -> Result<(), PassError> {
+        match action {
+            Action::Start { collection, full, cause } => {
+                self.doing.begins(&collection);
+                let trigger = trigger(self.plan.mode, full, cause);
+                self.running = Some(start(&self.loaded.engine, trigger, collection, full, Arc::clone(&self.doing)));
+            }
+            Action::Drain => {
+                let up_to = self.plan.drain_timeout;
+                tracing::info!("stopping: the pass under way may take {} more seconds", up_to.as_secs());
+                self.host.tell(Told::Stopping(up_to));
+                self.manager.stopping(up_to + CLOSING_MAX);
+                self.drain_until = Some(self.clock.monotonic() + up_to);
+            }
+            Action::Report => {
+                for line in report::lines(self.store, &self.loaded.rules, self.clock.now()).await? {
                     tracing::info!("{line}");
                 }
             }
-            None => {}
+            // The loop's own.
+            Action::Reload | Action::End(_) => {}
         }
-        let event = match sources.next(&mut running, drain_until).await {
-            Gathered::Event(Event::Tick) if plan.mode == Mode::Scheduled && watch.has_changed(host.stamp()) => {
+        Ok(())
+    }
+
+    /// Goes on by the rules as they are now, or by those from before; what is to be done next.
+    async fn reload(&mut self) -> Result<Option<Action>, PassError> {
+        self.watch.known = self.host.stamp();
+        self.manager.reloading();
+        let next = if let Some(fresh) = reloaded(&self.loaded, self.host.reload().await) {
+            self.loaded = fresh;
+            let jobs = load_jobs(&self.loaded, self.store, self.plan.mode).await?;
+            let now = self.moment();
+            self.state.renew(jobs, now)
+        } else {
+            let now = self.moment();
+            self.state.decide(&Event::Tick, now)
+        };
+        self.manager.ready();
+        Ok(next)
+    }
+
+    /// What follows from what the loop woke up for.
+    fn hear(&mut self, gathered: Gathered) -> Option<Action> {
+        let is_daemon = self.plan.mode == Mode::Scheduled;
+        let event = match gathered {
+            Gathered::Event(Event::Tick) if is_daemon && self.watch.has_changed(self.host.stamp()) => {
                 Event::ReloadAsked
             }
             Gathered::Event(event) => event,
             Gathered::Passed(result) => {
-                running = None;
-                let fatal = account(*result, plan.mode, host, &mut failed);
+                self.running = None;
+                let fatal = account(*result, self.plan.mode, self.host, &mut self.failed);
                 Event::PassEnded { fatal }
             }
         };
-        action = state.decide(&event, moment());
-    };
-    // Dropping a pass that still runs is safe: its intents say what was sent, the next pass settles them.
-    drop(running);
-    sources.close().await;
-    match (ending, failed) {
-        (Ending::Fatal, Some(error)) => Err(error),
-        (Ending::Done | Ending::Fatal, _) => Ok(Ended::Done),
-        (Ending::Stopped, _) => Ok(Ended::Stopped),
-        (Ending::Aborted, _) => Ok(Ended::Aborted),
+        let waited = self.state.reload_waits();
+        let now = self.moment();
+        let action = self.state.decide(&event, now);
+        let waits = self.state.reload_waits();
+        if waits && !waited {
+            self.manager.reloading();
+        }
+        if event == Event::Tick {
+            self.manager.beat();
+            if waits {
+                self.manager.wait(CLOSING_MAX);
+            }
+        }
+        action
     }
 }
 
@@ -190,6 +283,16 @@ fn reloaded(before: &Loaded, fresh: Result<Loaded, String>) -> Option<Loaded> {
     }
 }
 
+/// What the daemon does between passes.
+fn idle(state: &State, now: Moment) -> String {
+    match state.next(now) {
+        Some((collection, due)) => {
+            format!("idle; {collection} is due at {}", due.to_rfc3339_opts(SecondsFormat::Secs, true))
+        }
+        None => "idle; nothing is scheduled".to_owned(),
+    }
+}
+
 fn trigger(mode: Mode, full: bool, cause: Cause) -> &'static str {
     match (mode, full, cause) {
         (Mode::Once, _, _) => "once",
@@ -199,13 +302,7 @@ fn trigger(mode: Mode, full: bool, cause: Cause) -> &'static str {
     }
 }
 
-fn start(
-    engine: &Arc<Engine>,
-    trigger: &'static str,
-    collection: String,
-    full: bool,
-    progress: Arc<dyn Progress>,
-) -> Pass {
+fn start(engine: &Arc<Engine>, trigger: &'static str, collection: String, full: bool, progress: Arc<Doing>) -> Pass {
     let engine = Arc::clone(engine);
     let options = PassOptions { trigger: trigger.to_owned(), full, dry_run: false, all_changes: false };
     Box::pin(async move { engine.pass(&collection, &options, progress.as_ref()).await })

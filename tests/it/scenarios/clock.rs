@@ -127,7 +127,7 @@ fn s61_a_second_daemon_is_turned_away_and_told_who_is_there() {
     let mut daemon = world.command();
     daemon.env("RECONCILED__LOG__LEVEL", "info").arg("run").stdin(Stdio::null()).stdout(Stdio::null());
     // Each request of the first is held up: it holds the lock while the second comes.
-    let slow = Fault::Slow { delay_ms: 200, bytes_per_chunk: 0 };
+    let slow = Fault::Slow { delay_ms: 3000, bytes_per_chunk: 0 };
     world.change_rules("rules.toml", |rules| {
         rules.replace("[collection.contacts]\n", "[collection.contacts]\nevery = \"1s\"\n")
     });
