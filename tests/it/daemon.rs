@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::world::World;
 
 /// What never comes ends a test after so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A daemon that runs until this is dropped.
 struct Daemon {

@@ -38,7 +38,7 @@ fn every_command_in_the_readme_is_one() {
 fn the_unit_runs_commands_that_exist() {
     let unit = shipped("systemd/reconciled.service");
     let commands = unit.lines().filter(|line| line.starts_with("Exec")).filter_map(|line| line.split_once('='));
-    let commands: Vec<&str> = commands.map(|(_, line)| line).collect();
+    let commands: Vec<&str> = commands.map(|(_, line)| line).filter(|line| line.contains("reconciled")).collect();
     assert_eq!(commands.len(), 2, "{commands:?}");
     for line in commands {
         understood(&Bench::empty(), line);
