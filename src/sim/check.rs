@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::sandbox::Sandbox;
 use crate::store::SqliteStore;
 
+use super::believed;
 use super::hands::{Deed, Hands};
 use super::steps::wait;
 use super::world::{PEOPLE, Style};
@@ -40,6 +41,7 @@ pub fn all(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, styles: &
     ownership(store, &others, &mut broken);
     lost_updates(store, &here, &own, &mut broken);
     taken_back(store, &here, &own, &unheard, &mut broken);
+    believed::twice(store, &mut broken);
     broken
 }
 
