@@ -7,6 +7,7 @@
 //! a safety phase, in which everything may go wrong at once, and a liveness phase, in which faults and edits stop and
 //! all sides must come to agree, and to rest.
 
+mod bot;
 mod chance;
 mod check;
 mod clock;
