@@ -116,6 +116,19 @@ impl Hands {
         }
     }
 
+    /// Somebody gives every other record there a note: what others then make of it is a matter of the engine alone.
+    pub fn annotate(&self, sandboxes: &Sandboxes, host: &str) {
+        let mut sandboxes = sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sandbox) = sandboxes.get_mut(host) else { return };
+        for record in sandbox.all(PEOPLE).into_iter().filter(|record| record["gone"] != true) {
+            let (Some(id), Some(key)) = (record["id"].as_str(), record["key"].as_str()) else { continue };
+            let value = format!("v{}x", self.serial.fetch_add(1, Ordering::AcqRel));
+            if self.chance.percent(50) && sandbox.edit(PEOPLE, id, &json!({"note": value}), self.now()).is_ok() {
+                self.note(host, key, "note", &value);
+            }
+        }
+    }
+
     /// The id of a record that is gone names another one.
     fn reuse(&self, host: &str, sandbox: &mut Sandbox, id: &str) {
         let key = format!("k{}", self.serial.fetch_add(1, Ordering::AcqRel));

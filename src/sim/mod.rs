@@ -8,6 +8,7 @@
 //! all sides must come to agree, and to rest.
 
 mod believed;
+mod bot;
 mod chance;
 mod check;
 mod clock;

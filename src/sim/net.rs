@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::sandbox::{Deliver, Fault, Matcher, Sandbox};
 use crate::upstream::{Outgoing, Response, Transport, TransportError};
 
+use super::bot::Bot;
 use super::chance::Chance;
 use super::hands::Hands;
 use super::steps::{Steps, wait};
@@ -75,6 +76,8 @@ pub struct Net {
     pub writes: AtomicU64,
     /// Upstreams that answered a listing in this pass.
     pub heard: Mutex<BTreeSet<String>>,
+    /// A machine that takes a field back.
+    pub bot: Option<Bot>,
 }
 
 /// How long listings may lag behind writes, in microseconds; the rules allow for a little more.
@@ -232,7 +235,11 @@ impl Net {
         *built.method_mut() = request.method.clone();
         *built.uri_mut() = path.parse().map_err(|_no_path| TransportError::NotSent(format!("no path: {path}")))?;
         *built.headers_mut() = request.headers.clone();
+        let bot = self.bot.as_ref().filter(|bot| bot.is_at(&host)).map(|bot| (bot, Bot::notes(sandbox)));
         let outcome = sandbox.handle(self.hands.now(), &built);
+        if let Some((bot, before)) = bot {
+            bot.take_back(&before, sandbox, self.hands.now()).into_iter().for_each(|line| self.say(line));
+        }
         if request.method != http::Method::GET {
             self.writes.fetch_add(1, Ordering::AcqRel);
             self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), self.steps.now_us());

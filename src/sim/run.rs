@@ -14,6 +14,7 @@ use crate::rules::Ruleset;
 use crate::store::{self, ConflictFilter, IntentFilter, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, Transport};
 
+use super::bot::Bot;
 use super::chance::Chance;
 use super::check;
 use super::clock::SimClock;
@@ -30,6 +31,9 @@ const FILES_PERCENT: u64 = 8;
 const SAFETY_PASSES: u64 = 10;
 /// Passes within which all sides must have come to rest once faults and edits are over.
 const LIVENESS_PASSES: u64 = 14;
+
+/// The kind of a conflict between sides that take each other's value back.
+const OSCILLATION: &str = "oscillation";
 
 /// What came of a seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,6 +115,7 @@ impl Simulation {
             broken: Mutex::default(),
             writes: AtomicU64::new(0),
             heard: Mutex::default(),
+            bot: Bot::drawn(seed, &styles),
         });
         let simulation = Self {
             styles,
@@ -159,19 +164,11 @@ impl Simulation {
         if self.left_out.is_some() {
             self.change_rules(true);
         }
-        self.say("-- faults and edits are over".into());
-        let mut quiet = 0;
-        for _ in 0..LIVENESS_PASSES {
-            self.steps.pass_time(Duration::from_mins(10));
-            self.approve(100);
-            self.resolve(100);
-            let report = self.pass(0, true);
-            quiet = if report.as_ref().is_some_and(is_quiet) { quiet + 1 } else { 0 };
-            if quiet == 2 {
-                break;
-            }
+        if self.net.bot.is_some() {
+            self.war();
         }
-        if quiet < 2 {
+        self.say("-- faults and edits are over".into());
+        if !self.comes_to_rest() {
             self.broken("I1 I2: the sides do not come to rest".into());
         }
         let aside = "SELECT upstream || ' ' || subject || ' ' || stage || ': ' || reason FROM sync_quarantine";
@@ -187,6 +184,54 @@ impl Simulation {
         }
         self.verdict.deeds = self.hands.ledger.lock().unwrap_or_else(PoisonError::into_inner).len();
         self.verdict.trace = std::mem::take(&mut *self.trace.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Faults and edits are over, but for a machine that takes a field back, and nobody settles that: it is stopped (I17).
+    fn war(&mut self) {
+        self.say("-- faults and edits are over, but for the machine's".into());
+        if let Some(bot) = &self.net.bot {
+            self.hands.annotate(&self.sandboxes, bot.owner());
+            bot.left_alone();
+        }
+        if !self.comes_to_rest() {
+            self.broken("I17: the engine and a machine do not come to rest".into());
+        }
+        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut found, mut told) = (Vec::new(), Vec::new());
+        if let Some(bot) = &self.net.bot {
+            found.extend(bot.judge(&sandboxes, &self.disk.store()));
+            told.extend(bot.stop(&mut sandboxes, &self.disk.store(), self.hands.now()));
+        }
+        drop(sandboxes);
+        found.into_iter().for_each(|words| self.broken(words));
+        told.into_iter().for_each(|line| self.say(line));
+    }
+
+    /// Two passes come to nothing, among the few that there may be.
+    fn comes_to_rest(&mut self) -> bool {
+        let mut quiet = 0;
+        for _ in 0..LIVENESS_PASSES {
+            self.steps.pass_time(Duration::from_mins(10));
+            self.approve(100);
+            self.resolve(100);
+            let report = self.pass(0, true);
+            let left_open = if self.is_at_war() { self.wars() } else { 0 };
+            quiet = if report.is_some_and(|report| is_quiet(&report, left_open)) { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn is_at_war(&self) -> bool {
+        self.net.bot.as_ref().is_some_and(Bot::is_alone)
+    }
+
+    /// Open conflicts about sides that take each other's value back.
+    fn wars(&self) -> u64 {
+        let open = self.look(|view| view.conflicts(&ConflictFilter::default())).unwrap_or_default();
+        open.iter().filter(|row| row.kind == OSCILLATION).count() as u64
     }
 
     /// An operator changes his mind about policies, and now and then about whether a field is mapped at an upstream.
@@ -338,7 +383,8 @@ impl Simulation {
     fn resolve(&self, percent: u64) {
         let Ok(open) = self.look(|view| view.conflicts(&ConflictFilter::default())) else { return };
         for row in open.into_iter().filter(|row| row.resolution.is_none()) {
-            if !self.chance.percent(percent) {
+            let is_war = row.kind == OSCILLATION;
+            if !self.chance.percent(percent) || (is_war && self.is_at_war()) {
                 continue;
             }
             let choice = if row.fields.is_empty() {
@@ -347,7 +393,10 @@ impl Simulation {
             } else {
                 let sides: Vec<serde_json::Value> = serde_json::from_str(&row.candidates).unwrap_or_default();
                 let named = |side: &serde_json::Value| side["origin"].as_str().map(str::to_owned);
-                let names: Vec<String> = sides.iter().filter_map(named).collect();
+                let mut names: Vec<String> = sides.iter().filter_map(named).collect();
+                // Only the owner sets its field: another choice is refused, with these words.
+                let owner = self.styles.iter().find(|style| style.owns_notes && is_war && row.fields == "note");
+                names.retain(|name| owner.is_none_or(|owner| name == owner.name));
                 self.chance.one(&names).map(|name| format!(r#"{{"take":"{name}"}}"#))
             };
             let Some(choice) = choice else { continue };
@@ -396,12 +445,12 @@ fn writes(report: &PassReport) -> Vec<String> {
     told
 }
 
-/// Nothing was written anywhere, and nothing is left to be done or decided. Records may be set aside: a value that an
+/// Nothing was written anywhere, and nothing is left to be done or decided, but for so many conflicts. Records may be set aside: a value that an
 /// upstream spells as it had it before looks as if it was not taken, and is named.
-fn is_quiet(report: &PassReport) -> bool {
+fn is_quiet(report: &PassReport, left_open: u64) -> bool {
     let settled = match report.outcome {
         Outcome::Ok => true,
-        Outcome::Conflicts => report.conflicts_open == 0,
+        Outcome::Conflicts => report.conflicts_open <= left_open,
         Outcome::Failed | Outcome::Halted | Outcome::Unavailable | Outcome::Pending => false,
     };
     settled && report.remote_writes() == 0 && report.local.total() == 0

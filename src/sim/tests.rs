@@ -17,6 +17,16 @@ fn i18_the_invariants_hold_and_a_seed_always_gives_the_same_trace() {
     (0..40).for_each(holds);
 }
 
+/// Worlds in which a machine takes a field back: after a few equal writes a person is asked, or told of it.
+#[test]
+fn i17_a_machine_that_takes_a_field_back_is_named_and_no_longer_written_to() {
+    for seed in [10, 18, 21, 28] {
+        let taken = simulate(seed).trace.iter().filter(|line| line.contains("a machine takes")).count();
+        assert!(taken > 3, "seed {seed}: {taken}");
+        holds(seed);
+    }
+}
+
 /// What they found when the simulator was younger: an observation older than an acknowledged write was taken for somebody's
 /// edit (88); a field that stands still was taken for one that ignored a write (310), or for one that was respelt (37); the
 /// tombstone of a record was taken for the end of the one made in its place (3036); a lost create whose row was deleted was
