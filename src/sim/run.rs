@@ -203,8 +203,12 @@ impl Simulation {
             told.extend(bot.stop(&mut sandboxes, &self.disk.store(), self.hands.now()));
         }
         drop(sandboxes);
-        found.into_iter().for_each(|words| self.broken(words));
-        told.into_iter().for_each(|line| self.say(line));
+        for words in found {
+            self.broken(words);
+        }
+        for line in told {
+            self.say(line);
+        }
     }
 
     /// Two passes come to nothing, among the few that there may be.
