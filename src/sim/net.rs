@@ -19,7 +19,7 @@ use super::bot::Bot;
 use super::chance::Chance;
 use super::hands::Hands;
 use super::steps::{Steps, wait};
-use super::world::{Deletes, Guarded, PEOPLE, Style};
+use super::world::{Deletes, FIELDS, Guarded, PEOPLE, Style};
 
 /// What may go wrong with an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,9 @@ pub struct Net {
     pub writes: AtomicU64,
     /// Upstreams that answered a listing in this pass.
     pub heard: Mutex<BTreeSet<String>>,
+    /// An upstream that shows fields without a value as null. One that leaves them out does not show that a backup has taken
+    /// a value away.
+    pub shows_nulls: Option<String>,
     /// A machine that takes a field back.
     pub bot: Option<Bot>,
 }
@@ -251,6 +254,9 @@ impl Net {
             }
             _ => {
                 let (head, mut body) = outcome.response.into_parts();
+                if self.shows_nulls.as_ref() == Some(&host) {
+                    body = with_nulls(body);
+                }
                 if trouble == Some(Trouble::Stale)
                     && request.method == http::Method::GET
                     && request.url.path() == PEOPLE
@@ -259,6 +265,21 @@ impl Net {
                 }
                 Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }
+        }
+    }
+}
+
+fn with_nulls(body: Bytes) -> Bytes {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
+    fill(&mut answer);
+    answer.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten().for_each(fill);
+    answer.to_string().into()
+}
+
+fn fill(record: &mut Value) {
+    if let Some(record) = record.as_object_mut().filter(|record| record.contains_key("key")) {
+        for field in FIELDS {
+            record.entry(field).or_insert(Value::Null);
         }
     }
 }
