@@ -52,8 +52,8 @@ pub fn twice(store: &SqliteStore, broken: &mut Vec<String>) {
     }
 }
 
-/// The fields that a line of the history is about. The greatest rank and all tags count, whoever says them; nothing is said
-/// twice by nobody.
+/// The fields that a line of the history is about. The greatest rank and all tags count, whoever says them; a machine may take
+/// notes back; that there is nothing is no value made once.
 fn values(fields: &str, after: &str) -> Vec<(String, String)> {
     let named: Vec<(String, Value)> = match serde_json::from_str(after) {
         Ok(Value::Object(members)) => members.into_iter().collect(),
@@ -61,7 +61,7 @@ fn values(fields: &str, after: &str) -> Vec<(String, String)> {
         _ => Vec::new(),
     };
     let counts = |name: &str, value: &Value| {
-        !matches!(name, "rank" | "tags") && value.as_str().is_some_and(|text| !text.is_empty())
+        !matches!(name, "rank" | "tags" | "note") && value.as_str().is_some_and(|text| !text.is_empty())
     };
     named
         .into_iter()

@@ -9,10 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
-use crate::store::SqliteStore;
 
 use super::chance::Chance;
-use super::steps::wait;
+use super::hands::Hands;
 use super::world::{PEOPLE, Style};
 
 /// Its own numbers of a seed, so that a world without it is what it was.
@@ -65,6 +64,11 @@ impl Bot {
         self.host == host && *self.state() != State::Off
     }
 
+    /// Where it is.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The host of whom it does not obey.
     pub fn owner(&self) -> &str {
         &self.owner
@@ -80,23 +84,9 @@ impl Bot {
         *self.state() = State::Alone(BTreeMap::new());
     }
 
-    /// It is switched off, and somebody touches what was set aside: a write that had no effect is tried again only when the
-    /// record changes. A line for each.
-    pub fn stop(
-        &self,
-        sandboxes: &mut BTreeMap<String, Sandbox>,
-        store: &SqliteStore,
-        now: DateTime<Utc>,
-    ) -> Vec<String> {
+    /// It is switched off.
+    pub fn stop(&self) {
         *self.state() = State::Off;
-        let left = self.aside(store);
-        let Some(sandbox) = sandboxes.get_mut(&self.host) else { return Vec::new() };
-        let touched = sandbox.all(PEOPLE).into_iter().filter_map(|record| {
-            let (id, key) = (record["id"].as_str()?, record["key"].as_str()?);
-            let one = left.contains(key) && sandbox.edit(PEOPLE, id, &json!({"key": key}), now).is_ok();
-            one.then(|| format!("* {}: {key} touched", self.host))
-        });
-        touched.collect()
     }
 
     /// What it puts back where a write changes it.
@@ -130,7 +120,7 @@ impl Bot {
 
     /// I17: what does not hold when nothing else happened for a while. Where a write's answer does not show the record, what
     /// is taken back at once looks as if it was never taken: then the record is set aside, with these words.
-    pub fn judge(&self, sandboxes: &BTreeMap<String, Sandbox>, store: &SqliteStore) -> Vec<String> {
+    pub fn judge(&self, sandboxes: &BTreeMap<String, Sandbox>, hands: &Hands) -> Vec<String> {
         let mut broken = Vec::new();
         if let State::Alone(counted) = &*self.state() {
             let too_often = counted.iter().filter(|(_, times)| **times > EQUAL_WRITES_MAX);
@@ -138,12 +128,7 @@ impl Bot {
                 format!("I17: {written} was written {times} times over the word of {} about {id}", self.host)
             }));
         }
-        let asked = keys(
-            store,
-            "SELECT people.key FROM sync_conflict JOIN people ON people.id = record \
-             WHERE closed_at IS NULL AND kind = 'oscillation' AND fields = 'note'",
-        );
-        let aside = self.aside(store);
+        let (asked, aside) = (hands.asked("oscillation", "note"), hands.set_aside(&self.host, "note"));
         let silent = self.differing(sandboxes).into_iter().filter(|key| !asked.contains(key) && !aside.contains(key));
         broken.extend(silent.map(|key| format!("I17: the note of {key} differs at {}, and nobody is told", self.host)));
         broken
@@ -156,25 +141,9 @@ impl Bot {
         by_key(sandboxes.get(&self.owner)).into_iter().filter(differs).map(|(key, _)| key).collect()
     }
 
-    /// The keys of the records of whose notes it is said that they were not taken there.
-    fn aside(&self, store: &SqliteStore) -> BTreeSet<String> {
-        keys(
-            store,
-            &format!(
-                "SELECT people.key FROM sync_quarantine JOIN people ON people.id = subject \
-                 WHERE upstream || '.example.com' = '{}' AND stage = 'push' AND instr(reason, 'write of note')",
-                self.host
-            ),
-        )
-    }
-
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn keys(store: &SqliteStore, sql: &str) -> BTreeSet<String> {
-    wait(store.rows_of(sql)).unwrap_or_default().into_iter().flatten().collect()
 }
 
 fn by_key(sandbox: Option<&Sandbox>) -> BTreeMap<String, String> {

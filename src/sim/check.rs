@@ -12,16 +12,21 @@ use crate::store::SqliteStore;
 
 use super::believed;
 use super::hands::{Deed, Hands};
+use super::restore::Undone;
 use super::steps::wait;
-use super::world::{PEOPLE, Style};
-
-const FIELDS: [&str; 7] = ["name", "phone", "rank", "street", "city", "tags", "note"];
+use super::world::{FIELDS, PEOPLE, Style};
 
 /// A record as one side has it: values as comparable texts.
 type Record = BTreeMap<&'static str, String>;
 
 /// Everything that does not hold.
-pub fn all(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, styles: &[Style], hands: &Hands) -> Vec<String> {
+pub fn all(
+    store: &SqliteStore,
+    sandboxes: &BTreeMap<String, Sandbox>,
+    styles: &[Style],
+    hands: &Hands,
+    undone: &Undone,
+) -> Vec<String> {
     let mut broken = Vec::new();
     let here = local(store, &mut broken);
     let ledger = hands.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -31,7 +36,10 @@ pub fn all(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, styles: &
         let there = remote(&host, sandbox, &mut broken);
         agree(&host, style, &here, &there, &mut broken);
     }
-    phantom_deletes(&here, &ledger, &mut broken);
+    let renewed = renewed(hands, &ledger, undone);
+    // What was made after the backup and is gone with it may be gone everywhere.
+    let lasting: Vec<Deed> = ledger.iter().filter(|deed| !undone.gone.contains(&deed.key)).cloned().collect();
+    phantom_deletes(&here, &lasting, &mut broken);
     let owner = styles.iter().find(|style| style.owns_notes).map(|style| format!("{}.example.com", style.name));
     let unheard = hands.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let ledger: Vec<Deed> =
@@ -39,10 +47,30 @@ pub fn all(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, styles: &
     let foreign = |deed: &Deed| deed.field == "note" && owner.as_ref().is_some_and(|owner| deed.side != *owner);
     let (others, own): (Vec<Deed>, Vec<Deed>) = ledger.into_iter().partition(foreign);
     ownership(store, &others, &mut broken);
-    lost_updates(store, &here, &own, &mut broken);
+    let told = told(store);
+    lost_updates(&told, &here, &own, undone, &mut broken);
+    // What was undone before it was heard has replaced nothing; a person may say that what is old wins; and what is edited
+    // after it was set back is not old any more.
+    let heard = |deed: &Deed| {
+        let unheard = undone.values.contains(&deed.value) && !told.contains(&deed.value);
+        let believed = undone.is_believed && undone.keys.contains(&deed.key);
+        !unheard && !believed && !renewed.contains(&deed.key)
+    };
+    let own: Vec<Deed> = own.into_iter().filter(heard).collect();
     taken_back(store, &here, &own, &unheard, &mut broken);
-    believed::twice(store, &mut broken);
+    // An upstream that was set back does say again what it said before.
+    if undone.host.is_empty() {
+        believed::twice(store, &mut broken);
+    }
     broken
+}
+
+/// The keys of the records that were set back and then edited, which hides it.
+fn renewed(hands: &Hands, ledger: &[Deed], undone: &Undone) -> BTreeSet<String> {
+    let touched = hands.touched.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = ledger.iter().skip(undone.at).filter(|deed| deed.side == undone.host).map(|deed| &deed.key);
+    let touched = touched.iter().filter(|(host, _)| *host == undone.host).map(|(_, key)| key);
+    since.chain(touched).filter(|key| undone.keys.contains(*key)).cloned().collect()
 }
 
 /// What its own author replaced stands nowhere in the end, unless somebody was asked: an older listing was believed.
@@ -160,13 +188,24 @@ fn ownership(store: &SqliteStore, others: &[Deed], broken: &mut Vec<String>) {
     }
 }
 
-/// Every edit is in the table, or was followed by another one of its own side, or is told of in the history.
-fn lost_updates(store: &SqliteStore, here: &BTreeMap<String, Record>, ledger: &[Deed], broken: &mut Vec<String>) {
+/// Everything that the history and the conflicts tell of.
+fn told(store: &SqliteStore) -> String {
     let told = wait(store.rows_of(
         "SELECT coalesce(before, '') || coalesce(after, '') || coalesce(detail, '') FROM sync_history \
          UNION ALL SELECT candidates || coalesce(base, '') FROM sync_conflict",
     ));
-    let told: String = told.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n");
+    told.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// Every edit is in the table, or was followed by another one of its own side, or was undone there by a backup, or is told
+/// of in the history.
+fn lost_updates(
+    told: &str,
+    here: &BTreeMap<String, Record>,
+    ledger: &[Deed],
+    undone: &Undone,
+    broken: &mut Vec<String>,
+) {
     for (at, deed) in ledger.iter().enumerate().filter(|(_, deed)| !deed.field.is_empty()) {
         // The greatest rank wins by rule, and a set of tags keeps what was added unless somebody took it out.
         let followed = ledger.iter().skip(at + 1).any(|later| {
@@ -176,7 +215,7 @@ fn lost_updates(store: &SqliteStore, here: &BTreeMap<String, Record>, ledger: &[
             .get(&deed.key)
             .and_then(|record| record.get(deed.field))
             .is_some_and(|value| value.contains(&deed.value) || deed.field == "rank");
-        if !followed && !is_here && !told.contains(&deed.value) {
+        if !followed && !is_here && !undone.has_taken(deed) && !told.contains(&deed.value) {
             broken.push(format!("I3: {} of {} by {} is nowhere: {}", deed.field, deed.key, deed.side, deed.value));
         }
     }

@@ -53,6 +53,8 @@ pub struct Hands {
     pub unguarded: Vec<String>,
     /// Fields that an upstream's rules left out for a while: what was said of them there meanwhile nobody heard.
     pub unheard: Mutex<BTreeSet<(String, &'static str)>>,
+    /// Records that got a new version of the same content, by host and key.
+    pub touched: Mutex<BTreeSet<(String, String)>>,
     /// Upstreams that give ids of deleted records to new ones.
     pub reusing: Vec<String>,
 }
@@ -107,6 +109,7 @@ impl Hands {
         if act < 30 {
             // A new version of the same content.
             let touched = sandbox.edit(PEOPLE, id, &json!({"name": record["name"]}), self.now()).is_ok();
+            self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert((host.to_owned(), key.to_owned()));
             self.say(format!("* {host}: {key} touched: {touched}"));
             return;
         }
@@ -164,6 +167,41 @@ impl Hands {
         let (field, value) = self.new_value();
         self.note("local", key, field, &value);
         self.sql(&format!("UPDATE people SET {field} = {} WHERE key = '{key}'", sql_of(field, &value)));
+    }
+
+    /// The keys of the records about whose field a person is asked.
+    pub fn asked(&self, kind: &str, field: &str) -> BTreeSet<String> {
+        self.told(&format!(
+            "sync_conflict ON people.id = record WHERE closed_at IS NULL AND kind = '{kind}' AND fields = '{field}'"
+        ))
+    }
+
+    /// The keys of the records of whose field (or any) it is said that a write of it was not taken there.
+    pub fn set_aside(&self, host: &str, field: &str) -> BTreeSet<String> {
+        self.told(&format!(
+            "sync_quarantine ON people.id = subject WHERE upstream || '.example.com' = '{host}' AND stage = 'push' \
+             AND reason LIKE 'the upstream accepted a write of %{field}%'"
+        ))
+    }
+
+    fn told(&self, rows: &str) -> BTreeSet<String> {
+        let sql = format!("SELECT people.key FROM people JOIN {rows}");
+        wait(self.disk.store().rows_of(&sql)).unwrap_or_default().into_iter().flatten().collect()
+    }
+
+    /// Somebody touches what was set aside: a write that had no effect is tried again only when the record changes.
+    pub fn touch_set_aside(&self, sandboxes: &Sandboxes, host: &str) -> bool {
+        let mut sandboxes = sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (aside, mut touched) = (self.set_aside(host, ""), false);
+        let Some(sandbox) = sandboxes.get_mut(host) else { return false };
+        for record in sandbox.all(PEOPLE) {
+            let (Some(id), Some(key)) = (record["id"].as_str(), record["key"].as_str()) else { continue };
+            if aside.contains(key) && sandbox.edit(PEOPLE, id, &json!({"key": key}), self.now()).is_ok() {
+                self.say(format!("* {host}: {key} touched"));
+                touched = true;
+            }
+        }
+        touched
     }
 
     /// How much was done in the local table.

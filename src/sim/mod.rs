@@ -14,6 +14,7 @@ mod check;
 mod clock;
 mod hands;
 mod net;
+mod restore;
 mod rules;
 mod run;
 mod steps;

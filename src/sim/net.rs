@@ -19,7 +19,7 @@ use super::bot::Bot;
 use super::chance::Chance;
 use super::hands::Hands;
 use super::steps::{Steps, wait};
-use super::world::{Deletes, Guarded, PEOPLE, Style};
+use super::world::{Deletes, FIELDS, Guarded, PEOPLE, Style};
 
 /// What may go wrong with an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,11 @@ pub struct Net {
     pub writes: AtomicU64,
     /// Upstreams that answered a listing in this pass.
     pub heard: Mutex<BTreeSet<String>>,
+    /// An upstream that shows fields without a value as null. One that leaves them out does not show that a backup has taken
+    /// a value away.
+    pub shows_nulls: Option<String>,
+    /// What records were, by host and id, before our last write to them: a replica that lags shows that.
+    pub former: Mutex<BTreeMap<(String, String), Value>>,
     /// A machine that takes a field back.
     pub bot: Option<Bot>,
 }
@@ -190,28 +195,54 @@ impl Net {
     /// Listings come from an index or a replica; a point read shows what was written.
     fn may_lag(&self, host: &str, method: &http::Method, path: &str) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let recently = |at: &u64| self.steps.now_us().saturating_sub(*at) < LAG_MAX;
+        let recently = |at: &u64| self.is_recent(*at);
         *method == http::Method::GET && path == PEOPLE && written.get(host).is_some_and(recently)
     }
 
-    /// A listing that says nothing of one linked record: an index has lost it. Where a point read exists, that proves nothing
-    /// (I5).
-    fn with_a_hole(&self, host: &str, body: Bytes) -> Bytes {
-        let Some(style) = self.styles.get(host).filter(|style| style.get && style.deletes == Deletes::Absence) else {
-            return body;
-        };
-        let linked = format!(
-            "SELECT remote_id FROM sync_link JOIN sync_binding USING (binding) WHERE upstream = '{}' AND state = 0",
-            style.name
-        );
-        let linked: Vec<String> =
-            wait(self.hands.disk.store().rows_of(&linked)).unwrap_or_default().into_iter().flatten().collect();
+    /// A listing as a replica that lags has it, which has lost one linked record from its index besides: it shows what we
+    /// wrote to as it was before. Where a point read exists, neither proves anything (I3, I5).
+    fn from_a_replica(&self, host: &str, body: Bytes) -> Bytes {
+        let Some(style) = self.styles.get(host).filter(|style| style.get) else { return body };
         let Ok(mut page) = serde_json::from_slice::<Value>(&body) else { return body };
         let Some(records) = page["results"].as_array_mut() else { return body };
-        let is_linked = |record: &Value| record["id"].as_str().is_some_and(|id| linked.iter().any(|one| one == id));
-        let Some(lost) = records.iter().rposition(is_linked) else { return body };
-        records.remove(lost);
+        if self.written.lock().unwrap_or_else(PoisonError::into_inner).get(host).is_some_and(|at| self.is_recent(*at)) {
+            let former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+            for record in &mut *records {
+                let id = record["id"].as_str().unwrap_or_default().to_owned();
+                if let Some(before) = former.get(&(host.to_owned(), id)) {
+                    record.clone_from(before);
+                }
+            }
+        }
+        if style.deletes == Deletes::Absence {
+            let linked = format!(
+                "SELECT remote_id FROM sync_link JOIN sync_binding USING (binding) WHERE upstream = '{}' AND state = 0",
+                style.name
+            );
+            let linked: Vec<String> =
+                wait(self.hands.disk.store().rows_of(&linked)).unwrap_or_default().into_iter().flatten().collect();
+            let is_linked = |record: &Value| record["id"].as_str().is_some_and(|id| linked.iter().any(|one| one == id));
+            if let Some(lost) = records.iter().rposition(is_linked) {
+                records.remove(lost);
+            }
+        }
         page.to_string().into()
+    }
+
+    fn is_recent(&self, at: u64) -> bool {
+        self.steps.now_us().saturating_sub(at) < LAG_MAX
+    }
+
+    /// Keeps what a listing shows of records that we are about to write to.
+    fn note_former(&self, host: &str, sandbox: &Sandbox, request: &Outgoing) {
+        let id = request.url.path().strip_prefix(PEOPLE).and_then(|rest| rest.strip_prefix('/'));
+        let Some(id) = id.filter(|_| request.method == http::Method::PATCH || request.method == http::Method::PUT)
+        else {
+            return;
+        };
+        let before = sandbox.all(PEOPLE).into_iter().find(|record| record["id"] == id);
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        former.extend(before.map(|before| ((host.to_owned(), id.to_owned()), before)));
     }
 
     fn at_the_sandbox(&self, request: &Outgoing, trouble: Option<Trouble>) -> Result<Response, TransportError> {
@@ -236,6 +267,7 @@ impl Net {
         *built.uri_mut() = path.parse().map_err(|_no_path| TransportError::NotSent(format!("no path: {path}")))?;
         *built.headers_mut() = request.headers.clone();
         let bot = self.bot.as_ref().filter(|bot| bot.is_at(&host)).map(|bot| (bot, Bot::notes(sandbox)));
+        self.note_former(&host, sandbox, request);
         let outcome = sandbox.handle(self.hands.now(), &built);
         if let Some((bot, before)) = bot {
             bot.take_back(&before, sandbox, self.hands.now()).into_iter().for_each(|line| self.say(line));
@@ -251,14 +283,32 @@ impl Net {
             }
             _ => {
                 let (head, mut body) = outcome.response.into_parts();
+                if self.shows_nulls.as_ref() == Some(&host) {
+                    body = with_nulls(body);
+                }
                 if trouble == Some(Trouble::Stale)
                     && request.method == http::Method::GET
                     && request.url.path() == PEOPLE
                 {
-                    body = self.with_a_hole(&host, body);
+                    body = self.from_a_replica(&host, body);
                 }
                 Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }
+        }
+    }
+}
+
+fn with_nulls(body: Bytes) -> Bytes {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
+    fill(&mut answer);
+    answer.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten().for_each(fill);
+    answer.to_string().into()
+}
+
+fn fill(record: &mut Value) {
+    if let Some(record) = record.as_object_mut().filter(|record| record.contains_key("key")) {
+        for field in FIELDS {
+            record.entry(field).or_insert(Value::Null);
         }
     }
 }

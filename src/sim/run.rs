@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::clock::Clock;
 use crate::merge::IntentState;
 use crate::reconcile::{Engine, Outcome, PassOptions, PassReport, Silent};
@@ -20,6 +22,7 @@ use super::check;
 use super::clock::SimClock;
 use super::hands::Hands;
 use super::net::{Net, Sandboxes};
+use super::restore::Restore;
 use super::rules;
 use super::steps::{Ended, Steps, wait};
 use super::store::{Disk, SimStore};
@@ -72,6 +75,7 @@ struct Simulation {
     net: Arc<Net>,
     sandboxes: Sandboxes,
     hands: Arc<Hands>,
+    restore: Option<Restore>,
     trace: Arc<Mutex<Vec<String>>>,
     verdict: Verdict,
 }
@@ -99,8 +103,11 @@ impl Simulation {
             serial: AtomicU64::new(100),
             unguarded: styles.iter().filter(|style| may_be_overtaken(style)).map(host).collect(),
             unheard: Mutex::default(),
+            touched: Mutex::default(),
             reusing: styles.iter().filter(|style| style.reuses_ids).map(host).collect(),
         });
+        let bot = Bot::drawn(seed, &styles);
+        let restore = Restore::drawn(seed, &styles).filter(|_| bot.is_none());
         let net = Arc::new(Net {
             sandboxes: Arc::clone(&sandboxes),
             steps: Arc::clone(&steps),
@@ -115,9 +122,12 @@ impl Simulation {
             broken: Mutex::default(),
             writes: AtomicU64::new(0),
             heard: Mutex::default(),
-            bot: Bot::drawn(seed, &styles),
+            former: Mutex::default(),
+            shows_nulls: restore.as_ref().map(|restore| restore.host().to_owned()),
+            bot,
         });
         let simulation = Self {
+            restore,
             styles,
             rules: checked,
             left_out: None,
@@ -138,7 +148,8 @@ impl Simulation {
     fn run(&mut self) {
         // The tables are there before anybody edits.
         self.pass(0, false);
-        for _ in 0..SAFETY_PASSES {
+        for round in 0..SAFETY_PASSES {
+            self.set_back(round);
             for _ in 0..self.chance.below(5) {
                 self.hands.edit(&self.sandboxes, true);
             }
@@ -168,22 +179,41 @@ impl Simulation {
             self.war();
         }
         self.say("-- faults and edits are over".into());
-        if !self.comes_to_rest() {
+        let mut rests = self.comes_to_rest();
+        // A write that a backup undid before anybody looked is said not to have been taken.
+        let host = self.restore.as_ref().map(Restore::host);
+        if host.is_some_and(|host| self.hands.touch_set_aside(&self.sandboxes, host)) {
+            rests &= self.comes_to_rest();
+        }
+        if !rests {
             self.broken("I1 I2: the sides do not come to rest".into());
         }
         let aside = "SELECT upstream || ' ' || subject || ' ' || stage || ': ' || reason FROM sync_quarantine";
         for row in wait(self.disk.store().rows_of(aside)).unwrap_or_default() {
             self.say(format!("aside: {}", row.join(" ")));
         }
+        let undone = self.restore.as_ref().map(Restore::undone).unwrap_or_default();
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = std::mem::take(&mut *self.net.broken.lock().unwrap_or_else(PoisonError::into_inner));
-        found.extend(check::all(&self.disk.store(), &sandboxes, &self.styles, &self.hands));
+        found.extend(check::all(&self.disk.store(), &sandboxes, &self.styles, &self.hands, &undone));
         drop(sandboxes);
         for words in found {
             self.broken(words);
         }
         self.verdict.deeds = self.hands.ledger.lock().unwrap_or_else(PoisonError::into_inner).len();
         self.verdict.trace = std::mem::take(&mut *self.trace.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// An upstream's backup is made, or put in place.
+    fn set_back(&self, round: u64) {
+        let Some(restore) = &self.restore else { return };
+        let ledger = self.hands.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = restore.at(round, &mut sandboxes, &ledger, self.hands.now()) {
+            self.say(line);
+            // What was written before is not what its reads lag behind.
+            self.net.written.lock().unwrap_or_else(PoisonError::into_inner).remove(restore.host());
+        }
     }
 
     /// Faults and edits are over, but for a machine that takes a field back, and nobody settles that: it is stopped (I17).
@@ -196,18 +226,15 @@ impl Simulation {
         if !self.comes_to_rest() {
             self.broken("I17: the engine and a machine do not come to rest".into());
         }
-        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut found, mut told) = (Vec::new(), Vec::new());
-        if let Some(bot) = &self.net.bot {
-            found.extend(bot.judge(&sandboxes, &self.disk.store()));
-            told.extend(bot.stop(&mut sandboxes, &self.disk.store(), self.hands.now()));
-        }
+        let net = Arc::clone(&self.net);
+        let Some(bot) = &net.bot else { return };
+        let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = bot.judge(&sandboxes, &self.hands);
         drop(sandboxes);
+        bot.stop();
+        let _none_aside = self.hands.touch_set_aside(&self.sandboxes, bot.host());
         for words in found {
             self.broken(words);
-        }
-        for line in told {
-            self.say(line);
         }
     }
 
@@ -306,13 +333,15 @@ impl Simulation {
         self.steps.set_fuse(fuse);
         self.net.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let writes = self.net.writes.load(Ordering::Acquire);
+        let creates_unknown = self.are_creates_unknown();
         let (rows, local_deeds) = (self.rows(), self.hands.local_deeds());
         let ended = self.live(self.disk.store(), full, false);
         self.steps.set_fuse(0);
         match ended {
             Ended::Done(Ok(report)) => {
                 let written = self.net.writes.load(Ordering::Acquire) - writes;
-                if report.outcome == Outcome::Halted && written > 0 {
+                // To learn what became of a create that was approved before, it may be sent again.
+                if report.outcome == Outcome::Halted && written > 0 && !creates_unknown {
                     self.broken(format!("I11: {written} writes were sent in a pass that halted"));
                 }
                 // What a binding shows the first time comes in while it is read: that destroys nothing.
@@ -346,6 +375,11 @@ impl Simulation {
         }
     }
 
+    fn are_creates_unknown(&self) -> bool {
+        let sent = "SELECT key FROM sync_intent WHERE op = 'create' AND state IN ('sent', 'unknown')";
+        wait(self.disk.store().rows_of(sent)).is_ok_and(|rows| !rows.is_empty())
+    }
+
     fn rows(&self) -> Vec<Vec<String>> {
         wait(self.disk.store().rows_of("SELECT * FROM people ORDER BY id")).unwrap_or_default()
     }
@@ -375,9 +409,15 @@ impl Simulation {
         let now = self.hands.now().timestamp_micros();
         for halt in open.into_iter().filter(|halt| halt.approved_at.is_none()) {
             if self.chance.percent(percent) {
+                let choices = self.restore.as_ref().map(|restore| restore.choices(&halt)).unwrap_or_default();
                 self.say(format!("* approved: {}", halt.halts));
-                let approved =
-                    wait(store::write(self.disk.store().as_ref(), move |tx| tx.set_halt(halt.id, Some(now), None)));
+                for (_, side) in &choices {
+                    self.say(format!("* {side} wins"));
+                }
+                let approved = wait(store::write(self.disk.store().as_ref(), move |tx| {
+                    choices.iter().try_for_each(|(note, side)| tx.set_note(note, &json!(side).to_string()))?;
+                    tx.set_halt(halt.id, Some(now), None)
+                }));
                 self.must(approved);
             }
         }

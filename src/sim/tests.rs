@@ -27,6 +27,20 @@ fn i17_a_machine_that_takes_a_field_back_is_named_and_no_longer_written_to() {
     }
 }
 
+/// Worlds in which an upstream is set back to its backup: a person says who wins, and all sides agree after it.
+#[test]
+fn s59_an_upstream_that_is_set_back_agrees_again_once_a_person_said_who_wins() {
+    let mut won = [0, 0];
+    for seed in [6, 11, 34, 100, 221, 684] {
+        let trace = simulate(seed).trace.join("\n");
+        assert!(trace.contains("set back to its backup"), "seed {seed}");
+        won[0] += trace.matches("* local wins").count();
+        won[1] += trace.matches(" wins\n").count();
+        holds(seed);
+    }
+    assert!(won[0] > 0 && won[1] > won[0], "{won:?}");
+}
+
 /// What they found when the simulator was younger: an observation older than an acknowledged write was taken for somebody's
 /// edit (88); a field that stands still was taken for one that ignored a write (310), or for one that was respelt (37); the
 /// tombstone of a record was taken for the end of the one made in its place (3036); a lost create whose row was deleted was

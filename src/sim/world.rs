@@ -137,6 +137,9 @@ fn style(name: &'static str, chance: &Chance) -> Style {
 /// The path of the one resource.
 pub const PEOPLE: &str = "/people";
 
+/// What a record has beside its key.
+pub const FIELDS: [&str; 7] = ["name", "phone", "rank", "street", "city", "tags", "note"];
+
 /// A sandbox of this style.
 pub fn sandbox(style: &Style) -> Sandbox {
     let mut people = ResourceConfig::at(PEOPLE);
