@@ -201,7 +201,7 @@ impl Net {
 
     /// A listing as a replica that lags has it, which has lost one linked record from its index besides: it shows what we
     /// wrote to as it was before. Where a point read exists, neither proves anything (I3, I5).
-    fn from_a_replica(&self, host: &str, body: Bytes) -> Bytes {
+    fn as_a_replica_has_it(&self, host: &str, body: Bytes) -> Bytes {
         let Some(style) = self.styles.get(host).filter(|style| style.get) else { return body };
         let Ok(mut page) = serde_json::from_slice::<Value>(&body) else { return body };
         let Some(records) = page["results"].as_array_mut() else { return body };
@@ -290,7 +290,7 @@ impl Net {
                     && request.method == http::Method::GET
                     && request.url.path() == PEOPLE
                 {
-                    body = self.from_a_replica(&host, body);
+                    body = self.as_a_replica_has_it(&host, body);
                 }
                 Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }
