@@ -79,8 +79,8 @@ pub struct Net {
     /// An upstream that shows fields without a value as null. One that leaves them out does not show that a backup has taken
     /// a value away.
     pub shows_nulls: Option<String>,
-    /// What records were, by host and id, before our last write to them: a replica that lags shows that.
-    pub former: Mutex<BTreeMap<(String, String), Value>>,
+    /// When we last wrote to a record, by host and id, and what it was before: a replica that lags shows that.
+    pub former: Mutex<BTreeMap<(String, String), (u64, Value)>>,
     /// A machine that takes a field back.
     pub bot: Option<Bot>,
 }
@@ -209,7 +209,7 @@ impl Net {
             let former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
             for record in &mut *records {
                 let id = record["id"].as_str().unwrap_or_default().to_owned();
-                if let Some(before) = former.get(&(host.to_owned(), id)) {
+                if let Some((_, before)) = former.get(&(host.to_owned(), id)).filter(|(at, _)| self.is_recent(*at)) {
                     record.clone_from(before);
                 }
             }
@@ -242,7 +242,7 @@ impl Net {
         };
         let before = sandbox.all(PEOPLE).into_iter().find(|record| record["id"] == id);
         let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
-        former.extend(before.map(|before| ((host.to_owned(), id.to_owned()), before)));
+        former.extend(before.map(|before| ((host.to_owned(), id.to_owned()), (self.steps.now_us(), before))));
     }
 
     fn at_the_sandbox(&self, request: &Outgoing, trouble: Option<Trouble>) -> Result<Response, TransportError> {
