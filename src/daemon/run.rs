@@ -149,7 +149,7 @@ impl Daemon<'_> {
                 Some(Action::Reload) => action = self.reload().await?,
                 other => {
                     if let Some(other) = other {
-                        self.carry_out(other).await?;
+                        self.carry_out(other).await;
                     }
                     let text = self.doing.text().unwrap_or_else(|| idle(&self.state, self.moment()));
                     self.manager.status(text);
@@ -174,7 +174,7 @@ impl Daemon<'_> {
         Moment { wall: self.clock.now(), steady: self.clock.monotonic() }
     }
 
-    async fn carry_out(&mut self, action: Action) -> Result<(), PassError> {
+    async fn carry_out(&mut self, action: Action) {
         match action {
             Action::Start { collection, full, cause } => {
                 self.doing.begins(&collection);
@@ -188,15 +188,14 @@ impl Daemon<'_> {
                 self.manager.stopping(up_to + CLOSING_MAX);
                 self.drain_until = Some(self.clock.monotonic() + up_to);
             }
-            Action::Report => {
-                for line in report::lines(self.store, &self.loaded.rules, self.clock.now()).await? {
-                    tracing::info!("{line}");
-                }
-            }
+            Action::Report => match report::lines(self.store, &self.loaded.rules, self.clock.now()).await {
+                Ok(lines) => lines.iter().for_each(|line| tracing::info!("{line}")),
+                // Whether that is the end of the daemon the next pass finds out.
+                Err(error) => tracing::error!("no report: {error}"),
+            },
             // The loop's own.
             Action::Reload | Action::End(_) => {}
         }
-        Ok(())
     }
 
     /// Goes on by the rules as they are now, or by those from before; what is to be done next.
@@ -204,8 +203,8 @@ impl Daemon<'_> {
         self.watch.known = self.host.stamp();
         self.manager.reloading();
         let next = if let Some(fresh) = reloaded(&self.loaded, self.host.reload().await) {
+            let jobs = load_jobs(&fresh, self.store, self.plan.mode).await?;
             self.loaded = fresh;
-            let jobs = load_jobs(&self.loaded, self.store, self.plan.mode).await?;
             let now = self.moment();
             self.state.renew(jobs, now)
         } else {
@@ -219,6 +218,7 @@ impl Daemon<'_> {
     /// What follows from what the loop woke up for.
     fn hear(&mut self, gathered: Gathered) -> Option<Action> {
         let is_daemon = self.plan.mode == Mode::Scheduled;
+        let is_beat = matches!(gathered, Gathered::Event(Event::Tick));
         let event = match gathered {
             Gathered::Event(Event::Tick) if is_daemon && self.watch.has_changed(self.host.stamp()) => {
                 Event::ReloadAsked
@@ -237,7 +237,7 @@ impl Daemon<'_> {
         if waits && !waited {
             self.manager.reloading();
         }
-        if event == Event::Tick {
+        if is_beat {
             self.manager.beat();
             if waits {
                 self.manager.wait(CLOSING_MAX);

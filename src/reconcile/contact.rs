@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use crate::merge::{self, Facts, First, Hub, Identity, Link, LinkState, LocalChange, Observation, Seen, Spoke};
 use crate::record::{FieldType, Mapped, RecordId, Slot, Value};
 use crate::store::{
-    IntentFilter, IntentRow, LinkId, LinkUpdate, Made, Micros, NewLink, NewRecord, Staged, StoreError, Tx, View,
+    BindingKey, IntentFilter, IntentRow, LinkId, LinkRow, LinkUpdate, Made, Micros, NewLink, NewRecord, Staged,
+    StoreError, Tx, View,
 };
 use crate::upstream::SendOp;
 
@@ -289,23 +290,35 @@ fn identify(
 fn gone_candidates(
     view: &dyn View,
     pass: &Pass,
-    binding: crate::store::BindingKey,
+    binding: BindingKey,
     key: usize,
     text: &str,
 ) -> Result<Vec<RecordId>, StoreError> {
-    let mut gone = Vec::new();
-    for record in view.matching(pass.key, key, text)? {
-        if view.row(&pass.collection, &record)?.is_some()
-            || view.links_of(&record)?.iter().any(|link| link.binding == binding)
-        {
-            continue;
+    with_text(view, pass, key, text, |record| {
+        let is_here = view.row(&pass.collection, record)?.is_some();
+        if is_here || view.links_of(record)?.iter().any(|link| link.binding == binding) {
+            return Ok(None);
         }
-        let texts = remembered_texts(view, pass, &record)?;
+        remembered_texts(view, pass, record).map(Some)
+    })
+}
+
+/// Of the records in the match index under a text, those that `texts_of` finds to have it; it leaves out who is not meant.
+fn with_text(
+    view: &dyn View,
+    pass: &Pass,
+    key: usize,
+    text: &str,
+    texts_of: impl Fn(&RecordId) -> Result<Option<Vec<Option<String>>>, StoreError>,
+) -> Result<Vec<RecordId>, StoreError> {
+    let mut having = Vec::new();
+    for record in view.matching(pass.key, key, text)? {
+        let texts = texts_of(&record)?.unwrap_or_default();
         if texts.get(key).and_then(Option::as_deref) == Some(text) {
-            gone.push(record);
+            having.push(record);
         }
     }
-    Ok(gone)
+    Ok(having)
 }
 
 /// The match texts of a record whose row is gone, as far as live links remember what it was.
@@ -367,24 +380,16 @@ pub fn tie_to_gone(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<boo
 fn free_candidates(
     view: &dyn View,
     pass: &Pass,
-    binding: crate::store::BindingKey,
+    binding: BindingKey,
     key: usize,
     text: &str,
 ) -> Result<Vec<RecordId>, StoreError> {
-    let mut free = Vec::new();
-    for record in view.matching(pass.key, key, text)? {
-        let Some(row) = view.row(&pass.collection, &record)? else { continue };
-        let texts = merge::match_key_texts(&pass.collection, &row);
-        if texts.get(key).and_then(Option::as_deref) != Some(text) {
-            continue;
-        }
-        let tied =
-            view.links_of(&record)?.iter().any(|link| link.binding == binding && link.state != LinkState::Deleted);
-        if !tied {
-            free.push(record);
-        }
-    }
-    Ok(free)
+    let is_tie = |link: &LinkRow| link.binding == binding && link.state != LinkState::Deleted;
+    with_text(view, pass, key, text, |record| {
+        let Some(row) = view.row(&pass.collection, record)? else { return Ok(None) };
+        let is_tied = view.links_of(record)?.iter().any(is_tie);
+        Ok((!is_tied).then(|| merge::match_key_texts(&pass.collection, &row)))
+    })
 }
 
 /// The row and the base of a new record, or what becomes of it instead.

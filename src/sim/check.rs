@@ -59,9 +59,7 @@ pub fn all(
     let own: Vec<Deed> = own.into_iter().filter(heard).collect();
     taken_back(store, &here, &own, &unheard, &mut broken);
     // An upstream that was set back does say again what it said before.
-    if undone.host.is_empty() {
-        believed::twice(store, &mut broken);
-    }
+    believed::twice(store, &undone.host, &mut broken);
     broken
 }
 

@@ -74,6 +74,8 @@ pub struct Net {
     pub broken: Mutex<Vec<String>>,
     /// Writes that reached an upstream.
     pub writes: AtomicU64,
+    /// Of these, single creates.
+    pub creates: AtomicU64,
     /// Upstreams that answered a listing in this pass.
     pub heard: Mutex<BTreeSet<String>>,
     /// An upstream that shows fields without a value as null. One that leaves them out does not show that a backup has taken
@@ -274,6 +276,8 @@ impl Net {
         }
         if request.method != http::Method::GET {
             self.writes.fetch_add(1, Ordering::AcqRel);
+            let is_create = request.method == http::Method::POST && request.url.path() == PEOPLE;
+            self.creates.fetch_add(u64::from(is_create), Ordering::AcqRel);
             self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), self.steps.now_us());
         }
         sandbox.clear_faults();

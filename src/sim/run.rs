@@ -121,6 +121,7 @@ impl Simulation {
             styles: styles.iter().map(|style| (host(style), style.clone())).collect(),
             broken: Mutex::default(),
             writes: AtomicU64::new(0),
+            creates: AtomicU64::new(0),
             heard: Mutex::default(),
             former: Mutex::default(),
             shows_nulls: restore.as_ref().map(|restore| restore.host().to_owned()),
@@ -332,16 +333,19 @@ impl Simulation {
         ));
         self.steps.set_fuse(fuse);
         self.net.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let writes = self.net.writes.load(Ordering::Acquire);
+        let sent = |net: &Net| (net.writes.load(Ordering::Acquire), net.creates.load(Ordering::Acquire));
+        let before = sent(&self.net);
         let creates_unknown = self.are_creates_unknown();
         let (rows, local_deeds) = (self.rows(), self.hands.local_deeds());
         let ended = self.live(self.disk.store(), full, false);
         self.steps.set_fuse(0);
         match ended {
             Ended::Done(Ok(report)) => {
-                let written = self.net.writes.load(Ordering::Acquire) - writes;
-                // To learn what became of a create that was approved before, it may be sent again.
-                if report.outcome == Outcome::Halted && written > 0 && !creates_unknown {
+                let (writes, creates) = sent(&self.net);
+                // To learn what became of a create that was approved before, that may be sent again, and nothing else.
+                let repeats = if creates_unknown { creates - before.1 } else { 0 };
+                let written = writes - before.0 - repeats;
+                if report.outcome == Outcome::Halted && written > 0 {
                     self.broken(format!("I11: {written} writes were sent in a pass that halted"));
                 }
                 // What a binding shows the first time comes in while it is read: that destroys nothing.
