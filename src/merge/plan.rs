@@ -187,6 +187,8 @@ pub enum Rule {
     DeletePolicy(String),
     /// Frozen by an open conflict.
     Frozen,
+    /// The upstream was set back to a backup, and a person said which side wins.
+    SetBack,
     /// Left out: the field cannot be read or expressed at that upstream.
     Blocked(String),
 }

@@ -344,7 +344,8 @@ pub fn reasons(collection: &Collection, plan: &RecordPlan) -> Vec<String> {
             | Rule::Resolution
             | Rule::Deleted(_)
             | Rule::LocalDelete
-            | Rule::Frozen => format!("{:?}", decision.rule),
+            | Rule::Frozen
+            | Rule::SetBack => format!("{:?}", decision.rule),
         };
         let winner = decision.winner.as_ref().map(|origin| format!(" by {}", origin.name())).unwrap_or_default();
         let losers = if decision.losers.is_empty() { String::new() } else { " over ".to_owned() };

@@ -42,13 +42,13 @@ pub struct Absence {
 }
 
 /// Looks for linked records that a complete generation did not show. With `approved` all of them are asked for, however
-/// many: what the approval lets through is decided on what is really gone.
+/// many: what the approval lets through is decided on what is really gone. `set_back`: so a person said of this upstream.
 pub async fn look_for_missing(
     store: &dyn Store,
     client: &Arc<Client>,
     pass: &Arc<Pass>,
     pulled: &Pulled,
-    approved: bool,
+    (approved, set_back): (bool, bool),
 ) -> Result<Absence, StoreError> {
     let at = pulled.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Absence::default()) };
@@ -56,8 +56,9 @@ pub async fn look_for_missing(
     let key = pass.binding_key(at);
     let links = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
     let listed = pulled.report.listed;
-    // After a gap longer than its tombstones are kept, one that is not listed may have been deleted: it is asked for.
-    if read.deletes != Deletes::Absence && !(pulled.gap && read.get.is_some()) {
+    // After a gap longer than its tombstones are kept, one that is not listed may have been deleted, and an upstream that was
+    // set back has no tombstones of what it never had: it is asked for.
+    if read.deletes != Deletes::Absence && !((pulled.gap || set_back) && read.get.is_some()) {
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), ..Absence::default() });
     }
     let missing = missing(store, pass, at, pulled).await?;

@@ -308,7 +308,9 @@ fn note_ignored(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<(), St
         let _missing_parent = observe::to_remote(tx, pass, *at, &mut values)?;
         let inputs = intend::refusal_inputs(tx, pass, *at, &found.record, SendOp::Update, &values)?;
         let names = field_names(pass, fields);
-        let reason = format!("the upstream accepted a write of {names}, but still shows its value from before");
+        let reason = format!(
+            "the upstream accepted a write of {names}, but still shows its value from before: change the record there or here to have it tried again"
+        );
         intend::set_aside(tx, pass, found, *at, "push", &reason, &inputs)?;
     }
     Ok(())

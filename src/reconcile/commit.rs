@@ -11,7 +11,9 @@ use crate::merge::drift::Drift;
 use crate::merge::guard::{self, Tally};
 use crate::merge::{self, Evidence, Halt, Hub, LinkState, RecordPlan, Seen};
 use crate::record::{RecordId, Value};
-use crate::store::{ConflictFilter, DirtyOp, LinkId, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
+use crate::store::{
+    ConflictFilter, DirtyOp, LinkId, LinkRow, PassRow, QuarantineRow, Staged, StagedKind, StoreError, Tx, View,
+};
 
 use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Company, Contact, LostCreates, Stranger};
@@ -366,6 +368,12 @@ impl Work<'_> {
             if known && self.is_tombstone(at, &other) {
                 // What this record was there before is gone: that is no rival of the one that was made in its place.
                 tx.unstage(other.binding, &other.remote_id)?;
+                let is_its = |link: &LinkRow| {
+                    link.state == LinkState::Live && link.remote_id == other.remote_id && link.binding == other.binding
+                };
+                if let Some(link) = tx.links_of(record)?.into_iter().find(is_its) {
+                    merged::replace(tx, self.pass, at, &link, staged)?;
+                }
             } else {
                 rivals.push(other);
             }
@@ -478,13 +486,14 @@ impl Work<'_> {
         }
         self.note_unreadable(tx, &found)?;
         self.note_drift(&found);
-        let plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
+        let mut plan = if matches!(found.facts.hub, Hub::Never) && found.staged.iter().all(Option::is_none) {
             RecordPlan::default()
         } else {
             merge::decide(&self.pass.collection, &found.facts)
         };
         self.tally.add(&self.pass.collection, &plan);
         self.digest.add(&told_stably(tx, self.pass, &found, &plan)?);
+        plan.decisions.append(&mut found.overruled);
         let applied = apply::apply(tx, self.pass, &found, &plan)?;
         self.account(applied);
         Ok(())

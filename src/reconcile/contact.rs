@@ -8,7 +8,7 @@ use crate::merge::{self, Facts, First, Hub, Identity, Link, LinkState, LocalChan
 use crate::record::{FieldType, Mapped, RecordId, Slot, Value};
 use crate::store::{
     BindingKey, IntentFilter, IntentRow, LinkId, LinkRow, LinkUpdate, Made, Micros, NewLink, NewRecord, Staged,
-    StoreError, Tx, View,
+    StagedKind, StoreError, Tx, View,
 };
 use crate::upstream::SendOp;
 
@@ -256,8 +256,8 @@ fn ambiguous(records: &[RecordId]) -> String {
     )
 }
 
-/// Who it is: a row that is there comes before one that was sent and may be gone, and before one whose deletion other
-/// upstreams have not heard of.
+/// Who it is: a row that is there comes before one that was sent and may be gone, before one that this pass does not find
+/// there any more under the id that it had, and before one whose deletion other upstreams have not heard of.
 fn identify(
     view: &dyn View,
     pass: &Pass,
@@ -280,9 +280,34 @@ fn identify(
             merge::match_identity(texts, |at, text| lost.0.get(&(at, text.to_owned())).cloned().unwrap_or_default());
     }
     if identity == Identity::Unmatched {
+        identity = merge::match_identity(texts, |at, text| or_nobody(replaced_candidates(view, pass, key, at, text)));
+    }
+    if identity == Identity::Unmatched {
         identity = merge::match_identity(texts, |at, text| or_nobody(gone_candidates(view, pass, key, at, text)));
     }
     failure.map_or(Ok(identity), Err)
+}
+
+/// Local records that have this match text, and whose counterpart at the binding is gone, as this pass found out: it was
+/// deleted and made anew there, or came back under an id from before. Taken for two, one would be deleted everywhere, with
+/// all that others have of it, and made anew.
+fn replaced_candidates(
+    view: &dyn View,
+    pass: &Pass,
+    binding: BindingKey,
+    key: usize,
+    text: &str,
+) -> Result<Vec<RecordId>, StoreError> {
+    with_text(view, pass, key, text, |record| {
+        let Some(row) = view.row(&pass.collection, record)? else { return Ok(None) };
+        let links = view.links_of(record)?;
+        let Some(link) = links.iter().find(|link| link.binding == binding && link.state == LinkState::Live) else {
+            return Ok(None);
+        };
+        let staged = view.staged(binding, &link.remote_id)?;
+        let is_gone = staged.is_some_and(|staged| matches!(staged.kind, StagedKind::Gone(_)));
+        Ok(is_gone.then(|| merge::match_key_texts(&pass.collection, &row)))
+    })
 }
 
 /// Records whose row is gone while other upstreams still have them: one that had this match text, and that the binding

@@ -141,6 +141,9 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
             | LinkState::Detached
             | LinkState::Archived => merge::judge_age(sighting(&link), seen, written),
         };
+        // Where nothing can be asked, what is earlier than it was waits until no listing lags so far any more.
+        let earlier = || updated_at.zip(link.updated_at.map(time)).is_some_and(|(now, then)| now < then);
+        let age = if age == Age::Unsure && !can_get && earlier() { Age::Older } else { age };
         match age {
             Age::Current => {}
             age @ (Age::Older | Age::Unsure) => doubts.push(Doubt { staged, link, age }),
@@ -150,7 +153,7 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
 }
 
 /// What was known before that moment is no reason for doubt.
-fn since(pass: &Pass, at: usize) -> Micros {
+pub fn since(pass: &Pass, at: usize) -> Micros {
     (pass.now - LAG.max(lag(pass, at))).timestamp_micros()
 }
 

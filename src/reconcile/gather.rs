@@ -3,7 +3,8 @@
 //! Must not know: what is decided; how the result is applied.
 
 use crate::merge::{
-    self, Candidate, Facts, Found, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke, Verdict, WriteOp,
+    self, Candidate, Decision, Facts, Found, Freeze, Hub, Link, LinkState, Provenance, Resolution, Seen, Spoke,
+    Verdict, WriteOp,
 };
 use crate::record::{FieldError, RecordId, Slot, Value};
 use crate::rules::{Idempotency, Origin};
@@ -14,7 +15,8 @@ use crate::store::{
 use super::base::{self, Pair};
 use super::context::{Pass, time, unchanged_fields};
 use super::observe::{self, Read};
-use super::{set_back, turns, wire};
+use super::set_back::{self, Wins};
+use super::{turns, wire};
 
 /// One record with the rows its facts came from.
 pub struct Gathered {
@@ -42,6 +44,8 @@ pub struct Gathered {
     pub answered: Vec<String>,
     /// Fields that an upstream accepted without showing the record, and still shows as they were, by binding position.
     pub ignored: Vec<(usize, Vec<usize>)>,
+    /// What upstreams that were set back say, where a person said that it does not count.
+    pub overruled: Vec<Decision>,
     /// Observations that must wait, by binding position, with the reason.
     pub parked: Vec<(usize, String)>,
     /// What is known of a spoke refers to a record that is not here (it came in without that), by binding position.
@@ -59,10 +63,29 @@ pub struct Barrier {
     pub blocked: Vec<Option<String>>,
     /// A complete generation was read in this pass: what it did not show was not there.
     pub complete: Vec<bool>,
-    /// It was last read before the oldest tombstone that it lists: nothing is deleted there, or because of it, in this pass.
-    pub gap: Vec<bool>,
-    /// The upstream was set back, and a person said that what is here wins.
-    pub local_wins: Vec<bool>,
+    /// Nothing is deleted there, or because of it, in this pass: why.
+    pub held: Vec<Option<Hold>>,
+    /// The upstream was set back, and a person said which side wins.
+    pub set_back: Vec<Option<Wins>>,
+}
+
+/// Why no delete is followed at a binding in one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It was last read before the oldest tombstone that it lists.
+    Gap,
+    /// It shows records older than they were: it lags, or it was set back and does not have what was made since.
+    Older,
+}
+
+impl Hold {
+    /// The reason, after the name of the upstream.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Gap => "was not read for longer than it lists what is deleted",
+            Self::Older => "shows records as they were before",
+        }
+    }
 }
 
 /// How long an upstream's listing may lag behind its writes: before, that it does not show a create proves nothing.
@@ -120,6 +143,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         intents,
         answered: Vec::new(),
         ignored: Vec::new(),
+        overruled: Vec::new(),
         parked: Vec::new(),
         waiting: Vec::new(),
         broken: Vec::new(),
@@ -229,8 +253,8 @@ fn load_spoke(
         }
     }
     let deletes = matches!(seen, Seen::Gone(_)) || matches!(found.facts.hub, Hub::Deleted { .. });
-    if deletes && blocked.is_none() && barrier.gap.get(at).copied().unwrap_or(false) {
-        blocked = Some(format!("{} was not read for longer than it lists what is deleted", pass.upstream(at)));
+    if let Some(hold) = barrier.held.get(at).copied().flatten().filter(|_| deletes && blocked.is_none()) {
+        blocked = Some(format!("{} {}", pass.upstream(at), hold.words()));
     }
     let Some(row) = found.links.get(at).and_then(Option::as_ref) else {
         return Ok((Spoke { link: None, seen, blocked }, None));
@@ -243,15 +267,10 @@ fn load_spoke(
     if let (Some(intent), Seen::Record(observation), None) = (&unknown, &seen, &blocked) {
         pair = landed(pass, intent, pair, observation)?;
     }
-    if barrier.local_wins.get(at).copied().unwrap_or(false) {
-        match &seen {
-            Seen::Record(now) if set_back::is_backwards(row, now.version.as_deref(), now.updated_at) => {
-                pair = set_back::base_where_local_wins(&pass.collection, pair, &now.slots);
-            }
-            // What it does not have any more it never got: it is made there again.
-            Seen::Gone(_) => pair.hub.fill(None),
-            Seen::Record(_) | Seen::Same | Seen::OutOfScope(_) | Seen::Archived(_) => {}
-        }
+    if let Some(wins) = barrier.set_back.get(at).copied().flatten() {
+        let (now, told) = follow_set_back(pass, found, (at, row, wins), &seen, pair);
+        pair = now;
+        found.overruled.extend(told);
     }
     let staged = found.staged.get(at).is_some_and(Option::is_some);
     let link = Link {
@@ -283,6 +302,33 @@ fn load_spoke(
         }
     }
     Ok((Spoke { link: Some(link), seen, blocked }, Some(pair)))
+}
+
+/// The base pair at an upstream that was set back, and what was said there that counts no more.
+fn follow_set_back(
+    pass: &Pass,
+    found: &Gathered,
+    (at, row, wins): (usize, &LinkRow, Wins),
+    seen: &Seen,
+    mut pair: Pair,
+) -> (Pair, Vec<Decision>) {
+    match seen {
+        Seen::Record(now) if set_back::is_backwards(row, now.version.as_deref(), now.updated_at) => {
+            let told = if let Hub::Row { values, .. } = &found.facts.hub {
+                let origin = Origin::Upstream(pass.upstream(at).to_owned());
+                set_back::overruled(&pass.collection, (&origin, wins), &pair, now, values, &found.facts.frozen)
+            } else {
+                Vec::new()
+            };
+            (set_back::base(&pass.collection, pair, &now.slots, wins), told)
+        }
+        // What it does not have any more it never got: it is made there again.
+        Seen::Gone(_) if wins == Wins::Local => {
+            pair.hub.fill(None);
+            (pair, Vec::new())
+        }
+        Seen::Gone(_) | Seen::Record(_) | Seen::Same | Seen::OutOfScope(_) | Seen::Archived(_) => (pair, Vec::new()),
+    }
 }
 
 /// An unknown create is answered by the listing: a record that matches is it, and a complete listing that began after

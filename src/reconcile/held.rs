@@ -1,6 +1,6 @@
-//! Owns: counting the deletes that a pass held back because a binding was read after too long a gap.
+//! Owns: counting the deletes that a pass held back at a binding.
 //!
-//! Must not know: what makes a gap; how it is told.
+//! Must not know: why they are held back; how it is told.
 
 use crate::merge::{Hub, LinkState, Seen};
 use crate::store::{StoreError, View};

@@ -16,8 +16,8 @@ use crate::store::{
 };
 
 use super::apply;
-use super::base;
-use super::context::{Pass, local_subject, remote_subject};
+use super::base::{self, Pair};
+use super::context::{Pass, local_subject, remote_subject, time};
 use super::observe::{self, is_there};
 use super::report::Change;
 
@@ -29,6 +29,9 @@ const CHUNK: usize = 256;
 
 /// What a merge is called in history and in reports.
 const RULE: &str = "merged";
+
+/// What it is called where a record there takes the place of one that is gone.
+const REPLACED: &str = "replaced";
 
 /// What following amounted to.
 #[derive(Debug, Default)]
@@ -128,7 +131,7 @@ fn follow_one(
     let told = format!("{RULE} {} {} {into}", pass.upstream(at), staged.remote_id);
     let mut title = title_of(tx, pass, &record)?;
     match link_of(tx, staged.binding, into)? {
-        None => repoint(tx, pass, at, own, into)?,
+        None => repoint(tx, pass, at, own, (into, RULE))?,
         Some(other) if is_there(other.state) && other.record != record => {
             if tx.row(&pass.collection, &other.record)?.is_none() {
                 return Ok(());
@@ -155,8 +158,38 @@ fn follow_one(
     Ok(())
 }
 
+/// What a link led to is gone, and this is there in its place. Where it is older than what was known, the link knows nothing
+/// of it: both sides say what they say.
+pub fn replace(tx: &mut dyn Tx, pass: &Pass, at: usize, own: &LinkRow, by: &Staged) -> Result<(), StoreError> {
+    let updated_at = pass.rules(at).and_then(|rules| rules.mapper.read(&by.raw).ok()?.updated_at);
+    if updated_at.zip(own.updated_at.map(time)).is_some_and(|(now, then)| now < then) {
+        let slots = observe::base_slots(tx, pass, at, &own.raw)?;
+        let nothing = Pair { hub: vec![None; slots.len()], remote: vec![Slot::Absent; slots.len()] };
+        let packed = base::pack(&pass.collection, &slots, &nothing);
+        let update = LinkUpdate {
+            state: own.state,
+            version: None,
+            mapping: pass.mapping_key(at),
+            fingerprint: own.fingerprint,
+            raw: &own.raw,
+            base_hub: packed.hub.as_deref(),
+            base_remote: packed.remote.as_deref(),
+            updated_at: own.updated_at,
+            observed_at: own.observed_at,
+        };
+        tx.set_link(own.link, &update)?;
+    }
+    repoint(tx, pass, at, own, (&by.remote_id, REPLACED))
+}
+
 /// Nobody here is the other one: the link of this record leads there from now on.
-fn repoint(tx: &mut dyn Tx, pass: &Pass, at: usize, own: &LinkRow, into: &str) -> Result<(), StoreError> {
+fn repoint(
+    tx: &mut dyn Tx,
+    pass: &Pass,
+    at: usize,
+    own: &LinkRow,
+    (into, rule): (&str, &str),
+) -> Result<(), StoreError> {
     drop_intents(tx, &own.record, Some(own.binding))?;
     tx.set_remote_id(own.link, into)?;
     if tx.staged(own.binding, into)?.is_some_and(|staged| staged.record.is_none()) {
@@ -165,7 +198,7 @@ fn repoint(tx: &mut dyn Tx, pass: &Pass, at: usize, own: &LinkRow, into: &str) -
         tx.clear_quarantine(&pass.collection.name, pass.upstream(at), &remote_subject(into))?;
     }
     let detail = serde_json::json!({ "from": own.remote_id, "into": into });
-    let mut row = apply::life(pass, &own.record, (RULE, pass.upstream(at)), None, None);
+    let mut row = apply::life(pass, &own.record, (rule, pass.upstream(at)), None, None);
     row.kind = "link".into();
     row.detail = Some(detail.to_string());
     tx.add_history(&row)?;

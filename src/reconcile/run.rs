@@ -11,13 +11,13 @@ use super::commit::{self, Order, Round};
 use super::context::Pass;
 use super::engine::{Engine, PassOptions};
 use super::floor;
-use super::gather::Barrier;
+use super::gather::{Barrier, Hold};
 use super::held::{self, HeldBack};
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
-use super::set_back;
+use super::set_back::{self, Look, Wins};
 use super::standing::{self, Account};
 use super::unknown;
 use crate::merge::Halt;
@@ -71,8 +71,8 @@ impl Run<'_> {
         self.barrier = Barrier {
             blocked: vec![None; count],
             complete: vec![false; count],
-            gap: vec![false; count],
-            local_wins: vec![false; count],
+            held: vec![None; count],
+            set_back: vec![None; count],
         };
         self.listed = vec![Arc::default(); count];
         self.inserted = vec![0; count];
@@ -169,20 +169,39 @@ impl Run<'_> {
         let (mut halts, mut names) = (Vec::new(), Vec::new());
         for at in 0..self.pass.collection.bindings.len() {
             let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
-            let Some(count) = set_back::look(store, &client, &self.pass, at).await? else { continue };
-            let Some(wins) = self.choices.get(at).and_then(Option::as_ref) else {
-                halts.push(set_back::halt(store, &self.pass, at, count).await?);
-                names.push(self.pass.upstream(at).to_owned());
-                continue;
-            };
-            if let Some(local_wins) = self.barrier.local_wins.get_mut(at) {
-                *local_wins = *wins == Origin::Local;
+            let choice = self.choices.get(at).and_then(Option::as_ref);
+            match (set_back::look(store, &client, &self.pass, at).await?, choice) {
+                (Look::Fine, _) => {}
+                (Look::Unsure, _) => self.hold_deletes(at, Hold::Older),
+                (Look::SetBack(count), None) => {
+                    halts.push(set_back::halt(store, &self.pass, at, count).await?);
+                    names.push(self.pass.upstream(at).to_owned());
+                }
+                (Look::SetBack(_), Some(wins)) => {
+                    let wins = if *wins == Origin::Local { Wins::Local } else { Wins::Upstream };
+                    if let Some(place) = self.barrier.set_back.get_mut(at) {
+                        *place = Some(wins);
+                    }
+                }
             }
         }
         if !halts.is_empty() {
             self.halt(halts, set_back::fingerprint(&names)).await?;
         }
         Ok(names.is_empty())
+    }
+
+    /// No delete is followed at a binding in this pass, and that is told.
+    fn hold_deletes(&mut self, at: usize, why: Hold) {
+        let Some(held) = self.barrier.held.get_mut(at) else { return };
+        *held = held.or(Some(why));
+        if why == Hold::Gap {
+            self.report.notes.push(format!(
+                "{} {}: everything is compared, and no delete is followed in this pass",
+                self.pass.upstream(at),
+                why.words()
+            ));
+        }
     }
 
     /// A binding that takes no part in this pass.
@@ -244,13 +263,8 @@ impl Run<'_> {
             if let Some(complete) = self.barrier.complete.get_mut(at) {
                 *complete = pulled.complete;
             }
-            if let Some(gap) = self.barrier.gap.get_mut(at).filter(|_| pulled.gap) {
-                *gap = true;
-                self.report.notes.push(format!(
-                    "{} was not read for longer than it lists what is deleted: everything is compared, and no delete is \
-                     followed in this pass",
-                    pulled.report.upstream
-                ));
+            if pulled.gap {
+                self.hold_deletes(at, Hold::Gap);
             }
             self.report.local.created += pulled.inserted;
             if let Some(inserted) = self.inserted.get_mut(at) {
@@ -287,7 +301,9 @@ impl Run<'_> {
         for one in pulled {
             let Some(client) = self.client(one.binding).cloned() else { continue };
             let store = self.engine.store.as_ref();
-            let found = absence::look_for_missing(store, &client, &self.pass, one, approved).await?;
+            let set_back = self.barrier.set_back.get(one.binding).is_some_and(Option::is_some);
+            let said = (approved, set_back);
+            let found = absence::look_for_missing(store, &client, &self.pass, one, said).await?;
             absent.halts.extend(found.halt);
             absent.unconfirmed.extend(found.unconfirmed);
             if let (Some(reason), Some(blocked)) = (found.blocked, self.barrier.blocked.get_mut(one.binding)) {
@@ -385,9 +401,11 @@ impl Run<'_> {
         Ok(again)
     }
 
-    /// After a gap no delete is followed; those that wait are counted.
+    /// Where no delete is followed, those that wait are counted.
     async fn tell_held_back(&mut self) -> Result<(), StoreError> {
-        for at in (0..self.pass.collection.bindings.len()).filter(|at| self.barrier.gap.get(*at) == Some(&true)) {
+        for at in (0..self.pass.collection.bindings.len())
+            .filter(|at| self.barrier.held.get(*at).is_some_and(Option::is_some))
+        {
             let (pass, barrier) = (Arc::clone(&self.pass), self.barrier.clone());
             let count = move |view: &dyn store::View| held::count_deletes(view, &pass, at, &barrier);
             let counted = store::read(self.engine.store.as_ref(), count);
@@ -395,7 +413,12 @@ impl Run<'_> {
             if local + remote > 0 {
                 let of = |number: u64| if number == 1 { "1 delete".to_owned() } else { format!("{number} deletes") };
                 let (here, there, upstream) = (of(local), of(remote), self.pass.upstream(at));
-                let note = format!("{upstream}: {here} made here and {there} made there wait for the next pass");
+                // A gap was told when it was found.
+                let why = match self.barrier.held.get(at).copied().flatten() {
+                    Some(hold @ Hold::Older) => format!(" {}", hold.words()),
+                    Some(Hold::Gap) | None => String::new(),
+                };
+                let note = format!("{upstream}{why}: {here} made here and {there} made there wait for the next pass");
                 self.report.notes.push(note);
                 self.report.deletes_held += local + remote;
             }

@@ -109,6 +109,7 @@ pub fn rule_name(rule: &Rule) -> String {
         Rule::LocalDelete => "local_delete".into(),
         Rule::DeletePolicy(name) => name.clone(),
         Rule::Frozen => "frozen".into(),
+        Rule::SetBack => "set_back".into(),
         Rule::Blocked(reason) => format!("blocked: {reason}"),
     }
 }

@@ -45,6 +45,30 @@ fn s14_an_edit_wins_over_a_delete_on_the_other_side() {
 }
 
 #[test]
+fn s14_what_was_deleted_and_made_anew_there_between_two_passes_stays_one_record() {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    let id = world.put("crm", "/contacts", &json!({"email": "a@x.io", "name": "Ann", "phone": "1"}));
+    world.put("crm", "/contacts", &json!({"email": "b@x.io", "name": "Bob"}));
+    world.sync().exits(0);
+    let before = world.rows("select id from contacts where email = 'a@x.io'");
+    world.remove("crm", &id);
+    let again = world.put("crm", "/contacts", &json!({"email": "A@x.io", "name": "Ann", "phone": "5"}));
+    world.forget_requests();
+    world.sync().exits(0);
+    // It is nobody's delete: elsewhere it is edited.
+    assert_eq!(world.rows("select id from contacts where email = 'a@x.io'"), before);
+    let written = world.written("erp");
+    assert!(written.len() == 1 && written[0].starts_with("PATCH"), "{written:?}");
+    assert_eq!(world.rows("select phone from contacts where email = 'a@x.io'"), [["5"]]);
+    let links = world.rows(
+        "select l.remote_id from sync_link l join sync_binding b using (binding) where b.upstream = 'crm' and l.state = 0",
+    );
+    assert!(links.contains(&vec![again]) && !links.contains(&vec![id]), "{links:?}");
+    assert_eq!(world.rows("select rule from sync_history where rule = 'replaced'").len(), 1);
+    world.is_quiet();
+}
+
+#[test]
 fn s14_what_was_deleted_and_created_anew_there_is_linked_anew() {
     let (world, ids) = linked(4);
     world.change_rules("rules.toml", |text| text.replace("\"propagate\"", "\"queue\""));
