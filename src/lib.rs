@@ -52,6 +52,7 @@
 //! - [`upstream`]: requests out of rules, one HTTP client, auth, paging, budgets, retries, a breaker; outcomes as data.
 //! - [`reconcile`]: the order of a pass; gathers facts, has them decided, applies what was decided.
 //! - [`daemon`]: the life of `run`: when passes are due, signals, rules read anew, the service manager, the orderly stop.
+//! - [`web`]: what the daemon serves: the control socket of its own command line.
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes.
 //! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.
@@ -96,6 +97,8 @@ mod upstream;
 mod reconcile;
 
 mod daemon;
+
+mod web;
 
 pub mod cli;
 

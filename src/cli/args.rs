@@ -86,6 +86,12 @@ impl Global {
 pub enum Command {
     /// Keep in sync: passes on schedule until stopped, or one pass with --once
     Run(RunArgs),
+    /// Sync now: ask the running daemon, or make one pass where none runs
+    Sync(SyncArgs),
+    /// Let collections rest: no passes until they are resumed
+    Pause(NamedArgs),
+    /// Let paused collections go on
+    Resume(NamedArgs),
     /// Show what a pass would change, and change nothing
     Plan(PlanArgs),
     /// Check rules, settings and secrets; with --online ask the upstreams as well
@@ -129,6 +135,25 @@ pub struct RunArgs {
     /// Read everything, even where reading changes would do
     #[arg(long)]
     pub full: bool,
+    /// Only these collections
+    #[arg(value_name = "COLLECTION")]
+    pub collections: Vec<String>,
+}
+
+/// `sync`
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// Read everything, even where reading changes would do
+    #[arg(long)]
+    pub full: bool,
+    /// Only these collections
+    #[arg(value_name = "COLLECTION")]
+    pub collections: Vec<String>,
+}
+
+/// `pause`, `resume`
+#[derive(Debug, Args)]
+pub struct NamedArgs {
     /// Only these collections
     #[arg(value_name = "COLLECTION")]
     pub collections: Vec<String>,

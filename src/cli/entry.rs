@@ -14,8 +14,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, check, completions, conflicts, demo, explain, history, plan, print_config, resolve, run as run_command,
-    schema, settle, show, sim, status,
+    approve, ask, check, completions, conflicts, demo, explain, history, plan, print_config, resolve,
+    run as run_command, schema, settle, show, sim, status,
 };
 
 /// Runs the command that the process was started with.
@@ -96,6 +96,9 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
     let _log = start_log(&line.global, command, &workspace, &out)?;
     match command {
         Command::Run(args) => wait(run_command::run(args, &workspace, &out)),
+        Command::Sync(args) => wait(ask::sync(args, &workspace, &out)),
+        Command::Pause(args) => wait(ask::pause(args, true, &workspace, &out)),
+        Command::Resume(args) => wait(ask::pause(args, false, &workspace, &out)),
         Command::Plan(args) => wait(plan::run(args, &workspace, &out)),
         Command::Check(args) => wait(check::run(args, &workspace, &out)),
         Command::Status => wait(status::run(&workspace, &out)),

@@ -4,6 +4,7 @@
 
 mod approve;
 mod args;
+mod ask;
 mod check;
 mod completions;
 mod conflicts;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::task::JoinSet;
 
-use crate::daemon::{self, Ended, Host, Loaded, Mode, Plan, Setup, Told};
+use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Plan, Setup, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
+use crate::web::{self, Front};
 
 use super::args::{PlanArgs, RunArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
@@ -40,10 +42,17 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
         drain_timeout: workspace.settings().drain_timeout,
     };
     let reports = Reports { out, bars, once: args.once, exit: Exit::IN_SYNC, done: 0, failed: None };
-    let mut host = Installed { workspace, store: Arc::clone(&store), named: &args.collections, reports };
+    let mut host =
+        Installed { workspace, store: Arc::clone(&store), named: &args.collections, reports, served: JoinSet::new() };
     let loaded = Loaded { engine, rules, collections };
     let setup = Setup { store: store.as_ref(), clock: workspace.clock(), plan, progress, stamp };
-    let ended = daemon::run(loaded, setup, &mut host).await?;
+    let ended = daemon::run(loaded, setup, &mut host).await;
+    host.served.shutdown().await;
+    if !args.once {
+        // Nobody listens there any more; what cannot be removed is replaced by the next daemon.
+        std::fs::remove_file(workspace.control_socket()).ok();
+    }
+    let ended = ended?;
     let reports = host.reports;
     if let Some(error) = reports.failed {
         return Err(error);
@@ -76,6 +85,8 @@ struct Installed<'a> {
     /// The collections that were asked for; all where none is named.
     named: &'a [String],
     reports: Reports<'a>,
+    /// What is served beside the loop; it ends with this.
+    served: JoinSet<()>,
 }
 
 impl Host for Installed<'_> {
@@ -103,6 +114,24 @@ impl Host for Installed<'_> {
 
     fn stamp(&self) -> u64 {
         self.workspace.rules_stamp()
+    }
+
+    fn store_stamp(&self) -> u64 {
+        self.workspace.store_stamp()
+    }
+
+    fn open(&mut self, desk: Desk) {
+        let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
+        self.served.spawn(async move {
+            let front = Front { desk, clock };
+            let served = match web::listen(&path).await {
+                Ok(listener) => web::serve(listener, web::router(front)).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(words) = served {
+                tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {words}");
+            }
+        });
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::daemon::next_due;
+use crate::daemon::{is_paused, next_due};
 use crate::merge::{IntentState, LinkState};
 use crate::reconcile::{SET_BACK, waits};
 use crate::rules::{Collection, Ruleset, Schedule};
@@ -17,6 +17,7 @@ use crate::store::{
 };
 
 use super::approve::{Halt, halts_text};
+use super::ask::{Daemon, daemon_lines};
 use super::exit::{CliError, Exit};
 use super::out::Out;
 use super::sides::raw;
@@ -38,6 +39,8 @@ struct Status {
     restored: Option<RestoredStatus>,
     /// What an operator must look at on the machine.
     alarms: Vec<String>,
+    /// What the running daemon says of itself (see `docs/json.md`); absent where none listens.
+    daemon: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,6 +59,8 @@ struct CollectionStatus {
     schedule: Option<String>,
     /// RFC 3339.
     next_pass: Option<String>,
+    /// It rests until `reconciled resume`.
+    paused: bool,
     last_pass: Option<LastPass>,
     records: u64,
     links: Vec<LinkCount>,
@@ -143,18 +148,43 @@ pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
             let last = view.passes(Some(&collection.name), 1)?;
             let last = last.first().and_then(|pass| chrono::DateTime::from_timestamp_micros(pass.started_at));
             let next = collection.schedule.as_ref().and_then(|schedule| next_due(schedule, last, now));
+            let next = next.filter(|_| !one.paused);
             one.next_pass = next.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
             collections.push(one);
         }
         let halts = view.halts(None, true)?.iter().map(Halt::from).collect();
         let (upstreams, restored) = (upstreams(view, &rules)?, restored(view, &rules)?);
-        Ok(Status { collections, halts, upstreams, restored, alarms: Vec::new() })
+        Ok(Status { collections, halts, upstreams, restored, alarms: Vec::new(), daemon: None })
     })
     .await?;
     let database = &workspace.settings().database;
-    let status = Status { alarms: space(database).alarms(database), ..status };
+    let daemon = match Daemon::find(workspace) {
+        // A daemon that is just stopping has nothing to say; what is in the database holds all the same.
+        Some(daemon) => daemon.standing().await.ok(),
+        None => None,
+    };
+    let status = Status { alarms: space(database).alarms(database), daemon, ..status }.told_by_the_daemon();
     out.show(&status, text)?;
     Ok(exit_of(&status))
+}
+
+impl Status {
+    /// When passes are due the daemon knows better: it counts from its own clock, with jitter.
+    fn told_by_the_daemon(mut self) -> Self {
+        let places =
+            self.daemon.as_ref().and_then(|daemon| daemon.get("collections")?.as_array()).into_iter().flatten();
+        for place in places {
+            let name = place.get("collection").and_then(serde_json::Value::as_str);
+            let one = self.collections.iter_mut().find(|one| Some(one.collection.as_str()) == name);
+            let next = place.get("next").and_then(serde_json::Value::as_str);
+            let next = next.and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
+            if let (Some(one), Some(next)) = (one, next) {
+                let next = next.with_timezone(&chrono::Utc);
+                one.next_pass = Some(next.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+            }
+        }
+        self
+    }
 }
 
 fn restored(view: &dyn View, rules: &Ruleset) -> Result<Option<RestoredStatus>, StoreError> {
@@ -209,6 +239,7 @@ fn collection_status(view: &dyn View, collection: &Collection) -> Result<Collect
         collection: name.clone(),
         schedule: collection.schedule.as_ref().map(schedule_text),
         next_pass: None,
+        paused: is_paused(view, name)?,
         last_pass: view.passes(Some(name), 1)?.first().map(last_pass),
         // The table is not there before the first pass.
         records: if key.is_some() { view.row_count(collection)? } else { 0 },
@@ -326,6 +357,9 @@ fn text(status: &Status, width: usize) -> String {
     let rows = status.collections.iter().map(row).collect();
     let header = ["collection", "records", "linked", "last pass", "outcome", "next", "waiting"];
     let mut text = style::table(width, &header, rows);
+    for line in status.daemon.iter().flat_map(daemon_lines) {
+        writeln!(text, "{line}").ok();
+    }
     for alarm in &status.alarms {
         writeln!(text, "{} {}", paint(style::BAD, "!"), style::clean(alarm)).ok();
     }
@@ -418,7 +452,11 @@ fn row(one: &CollectionStatus) -> Vec<String> {
         links.join(", "),
         last,
         outcome,
-        one.next_pass.as_deref().map_or_else(|| "at start only".to_owned(), style::short),
+        match &one.next_pass {
+            _ if one.paused => "paused".to_owned(),
+            Some(next) => style::short(next),
+            None => "at start only".to_owned(),
+        },
         waiting.join(", "),
     ]
 }
@@ -452,6 +490,7 @@ mod tests {
             collection: name.to_owned(),
             schedule: Some("every 300s".to_owned()),
             next_pass: Some("2023-11-14T22:18:20Z".to_owned()),
+            paused: false,
             last_pass: outcome.map(|outcome| LastPass {
                 id: 7,
                 trigger: "schedule".to_owned(),
@@ -490,7 +529,7 @@ mod tests {
     fn the_exit_code_is_the_worst_of_it() {
         let check = |collections: Vec<CollectionStatus>, code: u8| {
             let (halts, upstreams, alarms) = (Vec::new(), Vec::new(), Vec::new());
-            let status = Status { collections, halts, upstreams, restored: None, alarms };
+            let status = Status { collections, halts, upstreams, restored: None, alarms, daemon: None };
             assert_eq!(exit_of(&status).code(), code);
         };
         check(vec![collection("a", Some("ok"))], 0);
@@ -500,6 +539,7 @@ mod tests {
             upstreams: Vec::new(),
             restored: None,
             alarms: vec!["0 MiB are left".to_owned()],
+            daemon: None,
         };
         assert_eq!(exit_of(&alarmed).code(), 1, "an operator must act");
         check(vec![collection("a", Some("ok")), collection("b", None)], 3);
@@ -544,6 +584,7 @@ mod tests {
                 waiting: vec!["companies".to_owned(), "contacts".to_owned()],
             }),
             alarms: vec!["sync.db-wal has grown to 80 MiB".to_owned()],
+            daemon: None,
         };
         insta::assert_snapshot!(style::bare(&text(&status, 120)));
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_stamp};
+use crate::config::{Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_stamp};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
@@ -113,6 +113,17 @@ impl Workspace {
     /// Another number whenever the files of the rules are other ones.
     pub fn rules_stamp(&self) -> u64 {
         rules_stamp(&self.settings.rules_dir)
+    }
+
+    /// Another number whenever the database was written to.
+    pub fn store_stamp(&self) -> u64 {
+        let log = PathBuf::from(format!("{}-wal", self.settings.database.display()));
+        files_stamp(&[self.settings.database.clone(), log])
+    }
+
+    /// The daemon's control socket: beside the database, as its lock is.
+    pub fn control_socket(&self) -> PathBuf {
+        PathBuf::from(format!("{}.sock", self.settings.database.display()))
     }
 
     /// Reads and checks the rules; errors in them are data here.

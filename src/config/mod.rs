@@ -10,5 +10,5 @@ mod rule_files;
 mod secrets;
 
 pub use layers::{ConfigError, Environment, Overrides, Settings, Source};
-pub use rule_files::{load_rule_files, rules_stamp};
+pub use rule_files::{files_stamp, load_rule_files, rules_stamp};
 pub use secrets::{MissingSecret, Secrets};

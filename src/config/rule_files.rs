@@ -71,10 +71,15 @@ pub fn rules_stamp(folder: &Path) -> u64 {
     }
     paths.extend(defective.into_iter().map(|file| file.path));
     paths.sort();
+    files_stamp(&paths)
+}
+
+/// Another number whenever one of these files is another one, or was written to, or came or went.
+pub fn files_stamp(paths: &[PathBuf]) -> u64 {
     let mut text = Vec::new();
     for path in paths {
         text.extend_from_slice(path.as_os_str().as_bytes());
-        if let Ok(meta) = std::fs::metadata(&path) {
+        if let Ok(meta) = std::fs::metadata(path) {
             for number in [meta.ino().cast_signed(), meta.size().cast_signed(), meta.ctime(), meta.ctime_nsec()] {
                 text.extend_from_slice(&number.to_le_bytes());
             }

@@ -2,13 +2,16 @@
 //!
 //! Must not know: engines, signals, sockets; the current time (it is an argument).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::rules::Schedule;
 
-use super::event::{Action, Cause, Ending, Event, Moment};
+use super::desk::Place;
+use super::event::{Action, Cause, Ending, Event, Mark, Moment};
 use super::schedule::{Last, is_due, next_due};
 
 /// How long `run` runs.
@@ -20,19 +23,78 @@ pub enum Mode {
     Once,
 }
 
+/// Passes that run side by side, at most.
+const SIDE_BY_SIDE_MAX: usize = 4;
+/// A pass for an edit waits as long as the last pass took, but no longer: who edits all day leaves room for others.
+const PACE_MAX: Duration = Duration::from_mins(1);
+
 /// A collection and when it runs.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Its name.
     pub collection: String,
+    /// The collections that its records refer to: their passes come first.
+    pub parents: Vec<String>,
     /// `None`: once, at start.
     pub schedule: Option<Schedule>,
     /// When complete generations are read.
     pub full_scan: Option<Schedule>,
+    /// Scheduled passes begin up to so much later.
+    pub jitter: Duration,
     /// When its last pass began.
     pub last: Option<Last>,
     /// When its last complete generation began.
     pub last_full: Option<Last>,
+    /// It rests until somebody says otherwise.
+    pub paused: bool,
+    /// When work that was left may be tried again.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// What waits in the store, and what of it the last pass knew.
+    pub mark: Mark,
+    /// See `mark`.
+    pub taken: Mark,
+    /// When the last pass ended in this process, and how long it took.
+    pub ended: Option<(Duration, Duration)>,
+}
+
+impl Job {
+    /// One that never ran.
+    pub fn new(collection: impl Into<String>, schedule: Option<Schedule>) -> Self {
+        Self {
+            collection: collection.into(),
+            parents: Vec::new(),
+            schedule,
+            full_scan: None,
+            jitter: Duration::ZERO,
+            last: None,
+            last_full: None,
+            paused: false,
+            retry_at: None,
+            mark: Mark::default(),
+            taken: Mark::default(),
+            ended: None,
+        }
+    }
+
+    /// How much later than due the pass begins that is due next.
+    fn delay(&self) -> Duration {
+        let last = self.last.map_or(0, |last| last.wall.timestamp_micros());
+        jitter(&self.collection, last, self.jitter)
+    }
+
+    /// Whether enough time went by since the last pass that another one for an edit leaves room for others.
+    fn has_room(&self, now: Moment) -> bool {
+        self.ended.is_none_or(|(at, took)| now.steady.saturating_sub(at) >= took.min(PACE_MAX))
+    }
+}
+
+/// A turn that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    /// The position of the job.
+    at: usize,
+    cause: Cause,
+    full: bool,
 }
 
 /// Everything that the decision looks at.
@@ -41,9 +103,9 @@ pub struct State {
     mode: Mode,
     full: bool,
     jobs: Vec<Job>,
-    /// Positions of jobs that wait for their turn, each once, and why.
-    queue: VecDeque<(usize, Cause)>,
-    running: Option<usize>,
+    /// Jobs that wait for their turn, each once.
+    queue: VecDeque<Turn>,
+    running: BTreeSet<usize>,
     stopping: bool,
     /// The rules are to be read anew as soon as no pass is running: a pass keeps those that it began with.
     reload: bool,
@@ -54,15 +116,16 @@ pub struct State {
 impl State {
     /// Jobs in the order of passes, parents first. `full`: every pass reads everything.
     pub fn new(mode: Mode, full: bool, jobs: Vec<Job>) -> Self {
-        Self { mode, full, jobs, queue: VecDeque::new(), running: None, stopping: false, reload: false, seen: None }
+        let (queue, running) = (VecDeque::new(), BTreeSet::new());
+        Self { mode, full, jobs, queue, running, stopping: false, reload: false, seen: None }
     }
 
     /// Everything runs once at the start that never ran, is due, or has no schedule.
-    pub fn begin(&mut self, now: Moment) -> Option<Action> {
+    pub fn begin(&mut self, now: Moment) -> Vec<Action> {
         for at in 0..self.jobs.len() {
             let at_start = self.mode == Mode::Once || self.jobs.get(at).is_some_and(|job| job.schedule.is_none());
             if at_start {
-                self.queue.push_back((at, Cause::Schedule));
+                self.enqueue(Turn { at, cause: Cause::Schedule, full: false });
             }
         }
         self.decide(&Event::Tick, now)
@@ -70,77 +133,171 @@ impl State {
 
     /// Goes on with the jobs of other rules. A collection that was there before keeps what is known of its last passes and
     /// its place in the queue; one that is new runs as at a start.
-    pub fn renew(&mut self, jobs: Vec<Job>, now: Moment) -> Option<Action> {
+    pub fn renew(&mut self, jobs: Vec<Job>, now: Moment) -> Vec<Action> {
         let before = std::mem::replace(&mut self.jobs, jobs);
         let waiting = std::mem::take(&mut self.queue);
+        let mut turns = Vec::new();
         for (at, job) in self.jobs.iter_mut().enumerate() {
             let known = before.iter().position(|one| one.collection == job.collection);
             if let Some(old) = known.and_then(|known| before.get(known)) {
-                (job.last, job.last_full) = (old.last, old.last_full);
+                (job.last, job.last_full, job.ended) = (old.last, old.last_full, old.ended);
+                (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
             }
-            let place = waiting.iter().find(|(waits, _)| Some(*waits) == known);
-            if let Some((_, cause)) = place {
-                self.queue.push_back((at, *cause));
+            if let Some(turn) = waiting.iter().find(|turn| Some(turn.at) == known) {
+                turns.push(Turn { at, ..*turn });
             } else if known.is_none() && job.schedule.is_none() {
-                self.queue.push_back((at, Cause::Schedule));
+                turns.push(Turn { at, cause: Cause::Schedule, full: false });
             }
+        }
+        for turn in turns {
+            self.enqueue(turn);
         }
         self.decide(&Event::Tick, now)
     }
 
-    /// Whether the rules are to be read anew as soon as the running pass has ended.
+    /// Whether the rules are to be read anew as soon as the running passes have ended.
     pub fn reload_waits(&self) -> bool {
         self.reload
     }
 
     /// The collection that is due next, and when; `None` where nothing is scheduled.
     pub fn next(&self, now: Moment) -> Option<(&str, DateTime<Utc>)> {
-        let due = |job: &'_ Job| next_due(job.schedule.as_ref()?, job.last.map(|last| last.wall), now.wall);
-        let all = self.jobs.iter().filter_map(|job| Some((job.collection.as_str(), due(job)?)));
+        let all = self.jobs.iter().filter_map(|job| Some((job.collection.as_str(), due(job, now)?)));
         all.min_by_key(|(_, due)| *due)
     }
 
+    /// The jobs, in the order of passes, with whether each runs or waits for its turn.
+    pub fn jobs(&self) -> impl Iterator<Item = (&Job, bool, bool)> {
+        self.jobs.iter().enumerate().map(|(at, job)| {
+            let waits = self.queue.iter().any(|turn| turn.at == at);
+            (job, self.running.contains(&at), waits)
+        })
+    }
+
+    /// Where each collection stands, in the order of passes.
+    pub fn places(&self, now: Moment) -> Vec<Place> {
+        let place = |(job, running, waiting): (&Job, bool, bool)| Place {
+            collection: job.collection.clone(),
+            running,
+            waiting,
+            paused: job.paused,
+            next: due(job, now),
+            retry_at: job.retry_at,
+            doing: None,
+        };
+        self.jobs().map(place).collect()
+    }
+
+    /// The collections that somebody who names these (or none, for all) gets passes of; an error says why not.
+    pub fn accepts(&self, named: &[String]) -> Result<Vec<String>, String> {
+        if self.stopping {
+            return Err("the daemon is stopping".to_owned());
+        }
+        for name in named {
+            self.knows(name)?;
+            if self.jobs.iter().any(|job| job.collection == *name && job.paused) {
+                return Err(format!("{name} is paused; `reconciled resume {name}` lets it go on"));
+            }
+        }
+        let asked = |job: &&Job| !job.paused && (named.is_empty() || named.contains(&job.collection));
+        Ok(self.jobs.iter().filter(asked).map(|job| job.collection.clone()).collect())
+    }
+
+    /// An error where the daemon works on no such collection.
+    pub fn knows(&self, collection: &str) -> Result<(), String> {
+        if self.jobs.iter().any(|job| job.collection == collection) {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.jobs.iter().map(|job| job.collection.as_str()).collect();
+        Err(format!("the daemon works on no collection `{collection}`; it works on {}", names.join(", ")))
+    }
+
     /// What to do about an event.
-    pub fn decide(&mut self, event: &Event, now: Moment) -> Option<Action> {
+    pub fn decide(&mut self, event: &Event, now: Moment) -> Vec<Action> {
         match event {
             Event::Tick => {
                 self.notice_clock(now);
                 self.queue_due(now);
-                self.start_next(now)
+                self.start(now)
             }
-            Event::PassEnded { fatal } => {
-                self.running = None;
+            Event::PassEnded { collection, fatal, retry_at } => {
+                self.note_end(collection, *retry_at, now);
+                let is_last = self.running.is_empty();
                 match (*fatal, self.stopping) {
-                    (true, _) => Some(Action::End(Ending::Fatal)),
-                    (false, true) => Some(Action::End(Ending::Stopped)),
-                    (false, false) if std::mem::take(&mut self.reload) => Some(Action::Reload),
+                    (true, _) => vec![Action::End(Ending::Fatal)],
+                    (false, true) if is_last => vec![Action::End(Ending::Stopped)],
+                    (false, false) if is_last && std::mem::take(&mut self.reload) => vec![Action::Reload],
+                    (false, true) => Vec::new(),
                     (false, false) => {
                         self.queue_due(now);
-                        self.start_next(now)
+                        self.start(now)
                     }
                 }
             }
-            Event::StopAsked => match (self.stopping, self.running) {
-                (true, _) => Some(Action::End(Ending::Aborted)),
-                (false, None) => Some(Action::End(Ending::Stopped)),
-                (false, Some(_)) => {
+            Event::Changed { collection, mark } => {
+                if let Some(job) = self.jobs.iter_mut().find(|job| job.collection == *collection) {
+                    job.mark = *mark;
+                }
+                self.queue_due(now);
+                self.start(now)
+            }
+            Event::StopAsked => match (self.stopping, self.running.is_empty()) {
+                (true, _) => vec![Action::End(Ending::Aborted)],
+                (false, true) => vec![Action::End(Ending::Stopped)],
+                (false, false) => {
                     self.stopping = true;
-                    Some(Action::Drain)
+                    vec![Action::Drain]
                 }
             },
-            Event::DrainTimedOut => Some(Action::End(Ending::Stopped)),
+            Event::DrainTimedOut => vec![Action::End(Ending::Stopped)],
             // A single run makes each pass anyway, by the rules that it began with.
-            Event::SyncAsked | Event::ReloadAsked if self.mode == Mode::Once || self.stopping => None,
-            Event::SyncAsked => {
-                self.queue_all(Cause::Signal);
-                self.start_next(now)
+            Event::SyncAsked { .. } | Event::ReloadAsked | Event::PauseAsked { .. }
+                if self.mode == Mode::Once || self.stopping =>
+            {
+                Vec::new()
             }
-            Event::ReportAsked => Some(Action::Report),
-            Event::ReloadAsked if self.running.is_some() => {
+            Event::SyncAsked { collections, full, cause } => {
+                for at in 0..self.jobs.len() {
+                    let named = |job: &Job| collections.is_empty() || collections.contains(&job.collection);
+                    if self.jobs.get(at).is_some_and(|job| named(job) && !job.paused) {
+                        self.enqueue(Turn { at, cause: *cause, full: *full });
+                    }
+                }
+                self.start(now)
+            }
+            Event::PauseAsked { collection, paused } => {
+                self.pause(collection, *paused);
+                self.queue_due(now);
+                self.start(now)
+            }
+            Event::ReportAsked => vec![Action::Report],
+            Event::ReloadAsked if !self.running.is_empty() => {
                 self.reload = true;
-                None
+                Vec::new()
             }
-            Event::ReloadAsked => Some(Action::Reload),
+            Event::ReloadAsked => vec![Action::Reload],
+        }
+    }
+
+    /// A pass that waits for its turn is not made; one that runs goes on to its end.
+    fn pause(&mut self, collection: &str, paused: bool) {
+        let Some(at) = self.jobs.iter().position(|job| job.collection == collection) else { return };
+        if let Some(job) = self.jobs.get_mut(at) {
+            job.paused = paused;
+        }
+        if paused {
+            self.queue.retain(|turn| turn.at != at);
+        }
+    }
+
+    fn note_end(&mut self, collection: &str, retry_at: Option<DateTime<Utc>>, now: Moment) {
+        let Some(at) = self.jobs.iter().position(|job| job.collection == collection) else { return };
+        self.running.remove(&at);
+        if let Some(job) = self.jobs.get_mut(at) {
+            // What may be tried at once was tried by the pass itself.
+            job.retry_at = retry_at.filter(|at| *at > now.wall);
+            let began = job.last.and_then(|last| last.steady).unwrap_or(now.steady);
+            job.ended = Some((now.steady, now.steady.saturating_sub(began)));
         }
     }
 
@@ -164,204 +321,106 @@ impl State {
         if self.mode == Mode::Once || self.stopping {
             return;
         }
-        for (at, job) in self.jobs.iter().enumerate() {
-            let Some(schedule) = &job.schedule else { continue };
-            let waits = self.running == Some(at) || self.queue.iter().any(|(waits, _)| *waits == at);
-            if !waits && (is_due(schedule, job.last, now) || full_is_due(job, now)) {
-                self.queue.push_back((at, Cause::Schedule));
-            }
+        for at in 0..self.jobs.len() {
+            let Some(job) = self.jobs.get(at).filter(|job| !job.paused && !self.running.contains(&at)) else {
+                continue;
+            };
+            let is_due = |schedule: &Schedule| is_due(schedule, job.last, now, job.delay());
+            let cause = if job.schedule.as_ref().is_some_and(is_due) || full_is_due(job, now) {
+                Cause::Schedule
+            } else if job.mark.is_news_after(job.taken) && job.has_room(now) {
+                Cause::Edit
+            } else if job.retry_at.is_some_and(|at| at <= now.wall) {
+                Cause::Retry
+            } else {
+                continue;
+            };
+            self.enqueue(Turn { at, cause, full: false });
         }
     }
 
     /// Whoever asks while a pass runs asks for what happened since it began: it is made once more, however often one asks.
-    fn queue_all(&mut self, cause: Cause) {
-        for at in 0..self.jobs.len() {
-            if !self.queue.iter().any(|(waits, _)| *waits == at) {
-                self.queue.push_back((at, cause));
-            }
+    fn enqueue(&mut self, turn: Turn) {
+        match self.queue.iter_mut().find(|waits| waits.at == turn.at) {
+            Some(waits) => waits.full |= turn.full,
+            None => self.queue.push_back(turn),
         }
     }
 
-    fn start_next(&mut self, now: Moment) -> Option<Action> {
-        if self.running.is_some() || self.stopping {
-            return None;
+    fn start(&mut self, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        // Who waits for the rules to be read anew waits for nothing else.
+        if self.stopping || self.reload {
+            return actions;
         }
-        let Some((at, cause)) = self.queue.pop_front() else {
-            return (self.mode == Mode::Once).then_some(Action::End(Ending::Done));
-        };
-        let job = self.jobs.get_mut(at)?;
-        let full = self.full || full_is_due(job, now);
-        let began = Last { wall: now.wall, steady: Some(now.steady) };
-        job.last = Some(began);
-        if full {
-            job.last_full = Some(began);
+        let mut next = 0;
+        while let Some(turn) = self.queue.get(next).copied() {
+            if !self.may_start(turn.at, next) {
+                next += 1;
+                continue;
+            }
+            self.queue.remove(next);
+            let Some(job) = self.jobs.get_mut(turn.at) else { continue };
+            let full = self.full || turn.full || full_is_due(job, now);
+            let began = Last { wall: now.wall, steady: Some(now.steady) };
+            (job.last, job.retry_at, job.taken) = (Some(began), None, job.mark);
+            if full {
+                job.last_full = Some(began);
+            }
+            self.running.insert(turn.at);
+            actions.push(Action::Start { collection: job.collection.clone(), full, cause: turn.cause });
         }
-        self.running = Some(at);
-        Some(Action::Start { collection: job.collection.clone(), full, cause })
+        if actions.is_empty() && self.mode == Mode::Once && self.running.is_empty() && self.queue.is_empty() {
+            actions.push(Action::End(Ending::Done));
+        }
+        actions
     }
+
+    /// Never two passes of one collection; those of collections that refer to each other one after the other; a first one
+    /// alone, since it may fill the database.
+    fn may_start(&self, at: usize, place: usize) -> bool {
+        let most = if self.mode == Mode::Once { 1 } else { SIDE_BY_SIDE_MAX };
+        if self.running.len() >= most || self.running.contains(&at) {
+            return false;
+        }
+        let Some(job) = self.jobs.get(at) else { return false };
+        let running = || self.running.iter().filter_map(|running| self.jobs.get(*running));
+        let is_parent = |of: &Job, one: &Job| of.parents.contains(&one.collection);
+        let waits_before = |one: &Job| {
+            let mut before = self.queue.iter().take(place).filter_map(|turn| self.jobs.get(turn.at));
+            before.any(|other| other.collection == one.collection)
+        };
+        let parent_waits = self.jobs.iter().any(|one| is_parent(job, one) && waits_before(one));
+        let is_first = |one: &Job| {
+            one.ended.is_none() && one.last_full.is_none() && one.last.is_none_or(|last| last.steady.is_some())
+        };
+        let kin_runs = running().any(|one| is_parent(job, one) || is_parent(one, job));
+        let alone = (is_first(job) && !self.running.is_empty()) || running().any(is_first);
+        !parent_waits && !kin_runs && !alone
+    }
+}
+
+/// When a job is due next, delay included.
+fn due(job: &Job, now: Moment) -> Option<DateTime<Utc>> {
+    if job.paused {
+        return None;
+    }
+    let due = next_due(job.schedule.as_ref()?, job.last.map(|last| last.wall), now.wall)?;
+    Some(due + TimeDelta::from_std(job.delay()).unwrap_or_default())
+}
+
+/// A delay between nothing and `most`, the same whenever the same pass is asked about, so that collections and
+/// installations with one schedule do not all begin in the same second.
+fn jitter(collection: &str, last: i64, most: Duration) -> Duration {
+    let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    let drawn = xxh3_64_with_seed(collection.as_bytes(), last.cast_unsigned());
+    Duration::from_micros(drawn.checked_rem(micros).unwrap_or(0))
 }
 
 /// The first pass reads everything by itself; a complete generation is due from then on.
 fn full_is_due(job: &Job, now: Moment) -> bool {
     match (&job.full_scan, job.last_full.or(job.last)) {
-        (Some(schedule), Some(last)) => is_due(schedule, Some(last), now),
+        (Some(schedule), Some(last)) => is_due(schedule, Some(last), now, Duration::ZERO),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn now(seconds: i64) -> Moment {
-        Moment {
-            wall: DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap(),
-            steady: Duration::from_secs(u64::try_from(seconds.max(0)).unwrap()),
-        }
-    }
-
-    fn job(name: &str, every: Option<u64>) -> Job {
-        Job {
-            collection: name.to_owned(),
-            schedule: every.map(|seconds| Schedule::Every(Duration::from_secs(seconds))),
-            full_scan: None,
-            last: None,
-            last_full: None,
-        }
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "it is compared with decisions")]
-    fn start(collection: &str) -> Option<Action> {
-        Some(Action::Start { collection: collection.to_owned(), full: false, cause: Cause::Schedule })
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "it is compared with decisions")]
-    fn asked(collection: &str) -> Option<Action> {
-        Some(Action::Start { collection: collection.to_owned(), full: false, cause: Cause::Signal })
-    }
-
-    const ENDED: Event = Event::PassEnded { fatal: false };
-
-    #[test]
-    fn once_runs_each_collection_in_order_and_ends() {
-        let mut state = State::new(Mode::Once, true, vec![job("a", Some(60)), job("b", None)]);
-        let full = |name: &str| Some(Action::Start { collection: name.to_owned(), full: true, cause: Cause::Schedule });
-        assert_eq!(state.begin(now(0)), full("a"));
-        assert_eq!(state.decide(&Event::Tick, now(1)), None, "one pass at a time");
-        assert_eq!(state.decide(&ENDED, now(90)), full("b"));
-        assert_eq!(state.decide(&ENDED, now(91)), Some(Action::End(Ending::Done)));
-    }
-
-    #[test]
-    fn passes_follow_their_schedule_and_never_overlap() {
-        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", None)]);
-        assert_eq!(state.begin(now(0)), start("b"), "without a schedule: at start");
-        assert_eq!(state.decide(&ENDED, now(1)), start("a"), "what never ran is due");
-        assert_eq!(state.decide(&Event::Tick, now(200)), None, "it still runs");
-        assert_eq!(state.decide(&ENDED, now(201)), start("a"), "what was missed is caught up once");
-        assert_eq!(state.decide(&ENDED, now(202)), None);
-        assert_eq!(state.next(now(202)), Some(("a", now(261).wall)));
-        assert_eq!(state.decide(&Event::Tick, now(260)), None);
-        assert_eq!(state.decide(&Event::Tick, now(261)), start("a"));
-    }
-
-    #[test]
-    fn a_complete_generation_is_read_when_it_is_due() {
-        let mut one = job("a", Some(60));
-        one.full_scan = Some(Schedule::Every(Duration::from_secs(100)));
-        let mut state = State::new(Mode::Scheduled, false, vec![one]);
-        let full = Some(Action::Start { collection: "a".to_owned(), full: true, cause: Cause::Schedule });
-        assert_eq!(state.begin(now(0)), start("a"), "the first pass reads everything anyway");
-        assert_eq!(state.decide(&ENDED, now(1)), None);
-        assert_eq!(state.decide(&Event::Tick, now(60)), start("a"));
-        assert_eq!(state.decide(&ENDED, now(61)), None);
-        assert_eq!(state.decide(&Event::Tick, now(160)), full);
-    }
-
-    #[test]
-    fn f7_a_stop_waits_for_the_pass_and_a_second_one_does_not() {
-        let running = || {
-            let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", Some(60))]);
-            assert_eq!(state.begin(now(0)), start("a"));
-            assert_eq!(state.decide(&Event::StopAsked, now(1)), Some(Action::Drain));
-            state
-        };
-        assert_eq!(running().decide(&Event::Tick, now(2)), None, "no new work");
-        assert_eq!(running().decide(&ENDED, now(2)), Some(Action::End(Ending::Stopped)));
-        assert_eq!(running().decide(&Event::DrainTimedOut, now(21)), Some(Action::End(Ending::Stopped)));
-        assert_eq!(running().decide(&Event::StopAsked, now(2)), Some(Action::End(Ending::Aborted)));
-        let mut idle = State::new(Mode::Scheduled, false, Vec::new());
-        assert_eq!(idle.decide(&Event::StopAsked, now(0)), Some(Action::End(Ending::Stopped)));
-    }
-
-    #[test]
-    fn f47_a_clock_that_is_set_back_a_year_delays_nothing_beyond_one_interval() {
-        let mut one = job("a", None);
-        one.schedule = Some(Schedule::Cron { expression: "* * * * *".to_owned(), timezone: chrono_tz::UTC });
-        let mut state = State::new(Mode::Scheduled, false, vec![one]);
-        assert_eq!(state.begin(now(0)), start("a"));
-        assert_eq!(state.decide(&ENDED, now(1)), None);
-        let year = -365 * 86_400;
-        assert_eq!(state.decide(&Event::Tick, now(year)), None);
-        assert_eq!(state.decide(&Event::Tick, now(year + 61)), start("a"));
-    }
-
-    #[test]
-    fn f47_a_clock_that_is_set_forward_a_year_gives_one_pass() {
-        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
-        assert_eq!(state.begin(now(0)), start("a"));
-        assert_eq!(state.decide(&ENDED, now(1)), None);
-        let year = 365 * 86_400;
-        assert_eq!(state.decide(&Event::Tick, now(year)), start("a"), "what half a million ticks would have been");
-        assert_eq!(state.decide(&ENDED, now(year + 1)), None);
-        assert_eq!(state.decide(&Event::Tick, now(year + 59)), None);
-        assert_eq!(state.decide(&Event::Tick, now(year + 61)), start("a"));
-    }
-
-    #[test]
-    fn who_asks_gets_one_pass_of_each_that_begins_after_the_question() {
-        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(600)), job("b", Some(600))]);
-        assert_eq!(state.begin(now(0)), start("a"));
-        for _ in 0..3 {
-            assert_eq!(state.decide(&Event::SyncAsked, now(1)), None, "one pass at a time");
-        }
-        assert_eq!(state.decide(&ENDED, now(2)), start("b"), "what was due keeps its place");
-        assert_eq!(state.decide(&ENDED, now(3)), asked("a"), "its first pass had begun before");
-        assert_eq!(state.decide(&ENDED, now(4)), None, "b began after the question");
-        assert_eq!(state.decide(&Event::SyncAsked, now(5)), asked("a"));
-        assert_eq!(state.decide(&Event::StopAsked, now(5)), Some(Action::Drain));
-        assert_eq!(state.decide(&Event::SyncAsked, now(6)), None);
-        let mut once = State::new(Mode::Once, false, vec![job("a", None)]);
-        assert_eq!(once.begin(now(0)), start("a"));
-        assert_eq!(once.decide(&Event::SyncAsked, now(1)), None);
-        assert_eq!(once.decide(&ENDED, now(2)), Some(Action::End(Ending::Done)));
-    }
-
-    #[test]
-    fn rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
-        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", Some(60))]);
-        assert_eq!(state.begin(now(0)), start("a"));
-        assert_eq!(state.decide(&Event::ReloadAsked, now(1)), None, "a pass keeps the rules that it began with");
-        assert_eq!(state.decide(&Event::ReportAsked, now(1)), Some(Action::Report));
-        assert_eq!(state.decide(&ENDED, now(2)), Some(Action::Reload));
-        let jobs = || vec![job("c", None), job("b", Some(60)), job("a", Some(20))];
-        assert_eq!(state.renew(jobs(), now(2)), start("c"), "what is new runs as at a start, in the new order");
-        assert_eq!(state.decide(&ENDED, now(3)), start("b"), "it waited before");
-        assert_eq!(state.decide(&ENDED, now(4)), None, "a has just run");
-        assert_eq!(state.decide(&Event::Tick, now(20)), start("a"), "its new interval counts from its last pass");
-        assert_eq!(state.decide(&ENDED, now(21)), None);
-        assert_eq!(state.decide(&Event::ReloadAsked, now(22)), Some(Action::Reload));
-        assert_eq!(state.renew(vec![job("b", Some(60))], now(22)), None, "c and a are gone");
-        assert_eq!(state.decide(&Event::Tick, now(63)), start("b"));
-        assert_eq!(state.decide(&Event::StopAsked, now(63)), Some(Action::Drain));
-        assert_eq!(state.decide(&Event::ReloadAsked, now(63)), None);
-    }
-
-    #[test]
-    fn a_damaged_database_ends_the_daemon() {
-        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
-        assert_eq!(state.begin(now(0)), start("a"));
-        assert_eq!(state.decide(&Event::PassEnded { fatal: true }, now(1)), Some(Action::End(Ending::Fatal)));
     }
 }

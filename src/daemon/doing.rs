@@ -1,53 +1,111 @@
-//! Owns: what the running pass is at, in one line for people.
+//! Owns: what the running passes are at: one line each for people, and the same for whoever listens.
 //!
 //! Must not know: who reads it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::reconcile::{Progress, Step};
+use tokio::sync::broadcast;
+
+use crate::reconcile::{PassReport, Progress, Step};
+
+/// Lines that a slow listener may lag behind; the oldest are lost to it.
+const BACKLOG: usize = 256;
+
+/// What a listener hears.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// A pass is at something else.
+    Step {
+        /// Of this collection.
+        collection: String,
+        /// For people.
+        text: String,
+    },
+    /// A pass ended.
+    Ended {
+        /// Of this collection.
+        collection: String,
+        /// How many passes had been started before it.
+        number: u64,
+        /// What came of it, or why there is no report.
+        report: Result<Arc<PassReport>, String>,
+    },
+}
 
 /// Hears the steps of passes and passes them on.
 pub struct Doing {
-    text: Mutex<Option<String>>,
+    at: Mutex<BTreeMap<String, String>>,
+    listeners: broadcast::Sender<Heard>,
     next: Arc<dyn Progress>,
 }
 
 impl Doing {
-    /// Nothing yet; `next` hears everything as well.
+    /// Nothing yet; `next` hears every step as well.
     pub fn new(next: Arc<dyn Progress>) -> Self {
-        Self { text: Mutex::default(), next }
+        Self { at: Mutex::default(), listeners: broadcast::Sender::new(BACKLOG), next }
     }
 
     /// A pass is about to begin.
     pub fn begins(&self, collection: &str) {
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = words(&Step::Began { collection });
+        self.note(&Step::Began { collection });
     }
 
-    /// The step that is under way; `None` between passes.
+    /// A pass is over: nothing is under way there.
+    pub fn ended(&self, collection: &str, number: u64, report: Result<Arc<PassReport>, String>) {
+        self.now().remove(collection);
+        let collection = collection.to_owned();
+        // Nobody may be listening.
+        self.listeners.send(Heard::Ended { collection, number, report }).ok();
+    }
+
+    /// The steps that are under way, in one line; `None` between passes.
     pub fn text(&self) -> Option<String> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let at = self.now();
+        (!at.is_empty()).then(|| at.values().cloned().collect::<Vec<_>>().join("; "))
+    }
+
+    /// The step of one collection's pass.
+    pub fn of(&self, collection: &str) -> Option<String> {
+        self.now().get(collection).cloned()
+    }
+
+    /// Hears everything from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Heard> {
+        self.listeners.subscribe()
+    }
+
+    fn note(&self, step: &Step<'_>) {
+        let Some((collection, text)) = words(step) else { return };
+        let said = format!("{collection}: {text}");
+        self.now().insert(collection.to_owned(), said);
+        self.listeners.send(Heard::Step { collection: collection.to_owned(), text }).ok();
+    }
+
+    fn now(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Progress for Doing {
     fn step(&self, step: &Step<'_>) {
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = words(step);
+        self.note(step);
         self.next.step(step);
     }
 }
 
-fn words(step: &Step<'_>) -> Option<String> {
+fn words<'a>(step: &Step<'a>) -> Option<(&'a str, String)> {
     Some(match step {
-        Step::Began { collection } => format!("{collection}: a pass begins"),
+        Step::Began { collection } => (collection, "a pass begins".to_owned()),
         Step::Pulled { collection, upstream, records, expected: Some(expected), .. } if expected >= records => {
-            format!("{collection}: {records} of about {expected} records read from {upstream}")
+            (collection, format!("{records} of about {expected} records read from {upstream}"))
         }
         Step::Pulled { collection, upstream, records, .. } => {
-            format!("{collection}: {records} records read from {upstream}")
+            (collection, format!("{records} records read from {upstream}"))
         }
-        Step::Decided { collection, records } => format!("{collection}: {records} records decided"),
+        Step::Decided { collection, records } => (collection, format!("{records} records decided")),
         Step::Pushed { collection, upstream, done, total } => {
-            format!("{collection}: {done} of {total} writes sent to {upstream}")
+            (collection, format!("{done} of {total} writes sent to {upstream}"))
         }
         Step::Ended { .. } => return None,
     })
@@ -56,11 +114,12 @@ fn words(step: &Step<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::{PassReport, Silent};
+    use crate::reconcile::Silent;
 
     #[test]
     fn each_step_has_a_line_and_after_a_pass_there_is_none() {
         let doing = Doing::new(Arc::new(Silent));
+        let mut heard = doing.listen();
         let told = |step: Step<'_>| {
             doing.step(&step);
             doing.text()
@@ -70,9 +129,12 @@ mod tests {
         assert_eq!(told(Step::Began { collection }).as_deref(), Some("contacts: a pass begins"));
         assert_eq!(told(pulled(Some(90))).as_deref(), Some("contacts: 20 of about 90 records read from crm"));
         assert_eq!(told(pulled(Some(9))).as_deref(), Some("contacts: 20 records read from crm"));
-        assert_eq!(told(Step::Decided { collection, records: 3 }).as_deref(), Some("contacts: 3 records decided"));
+        let other = told(Step::Decided { collection: "deals", records: 3 });
+        assert_eq!(other.as_deref(), Some("contacts: 20 records read from crm; deals: 3 records decided"));
         let pushed = Step::Pushed { collection, upstream, done: 1, total: 2 };
-        assert_eq!(told(pushed).as_deref(), Some("contacts: 1 of 2 writes sent to crm"));
-        assert_eq!(told(Step::Ended { report: &PassReport::default() }), None);
+        assert_eq!(told(pushed).as_deref(), Some("contacts: 1 of 2 writes sent to crm; deals: 3 records decided"));
+        assert!(matches!(heard.try_recv(), Ok(Heard::Step { text, .. }) if text == "a pass begins"));
+        doing.ended("contacts", 1, Ok(Arc::default()));
+        assert_eq!((doing.of("contacts"), doing.text().as_deref()), (None, Some("deals: 3 records decided")));
     }
 }

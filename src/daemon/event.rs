@@ -15,22 +15,65 @@ pub struct Moment {
     pub steady: Duration,
 }
 
+/// What waits in the store for a pass of one collection: grows with every edit, approval and resolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The number of the newest local edit that no pass has taken up; 0 where there is none.
+    pub edit: i64,
+    /// When the last open halt was approved, in microseconds; 0 where none is.
+    pub approved: i64,
+    /// Resolutions that no pass has followed yet.
+    pub resolved: i64,
+}
+
+impl Mark {
+    /// Whether something came since then.
+    pub fn is_news_after(self, then: Self) -> bool {
+        self.edit > then.edit || self.approved > then.approved || self.resolved > then.resolved
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Time went on; also stands for a heartbeat that did not come.
     Tick,
-    /// The running pass ended, whatever its outcome.
+    /// A pass ended, whatever its outcome.
     PassEnded {
+        /// Of this collection.
+        collection: String,
         /// True where going on makes no sense: the database is damaged or gone.
         fatal: bool,
+        /// When work that it had to leave may be tried again.
+        retry_at: Option<DateTime<Utc>>,
+    },
+    /// Somebody edited rows here, approved a halt or resolved a conflict.
+    Changed {
+        /// Of this collection.
+        collection: String,
+        /// What waits there now.
+        mark: Mark,
     },
     /// SIGTERM or SIGINT.
     StopAsked,
     /// The drain timeout passed.
     DrainTimedOut,
-    /// SIGUSR1: a pass of every collection now.
-    SyncAsked,
+    /// Somebody asked for passes now.
+    SyncAsked {
+        /// Of these collections; of all where none is named.
+        collections: Vec<String>,
+        /// Complete generations are read.
+        full: bool,
+        /// How they asked.
+        cause: Cause,
+    },
+    /// Somebody asked that a collection rests (`true`), or goes on.
+    PauseAsked {
+        /// This one.
+        collection: String,
+        /// It rests from now on.
+        paused: bool,
+    },
     /// SIGUSR2: how things stand, into the log.
     ReportAsked,
     /// SIGHUP, or the files of the rules have changed.
@@ -44,12 +87,18 @@ pub enum Cause {
     Schedule,
     /// Somebody asked by a signal.
     Signal,
+    /// Somebody asked over the control socket.
+    Request,
+    /// Rows were edited here, or a person decided something.
+    Edit,
+    /// Work that was left may be tried again.
+    Retry,
 }
 
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start a pass; there is none running.
+    /// Start a pass; none of this collection is running.
     Start {
         /// The collection.
         collection: String,
@@ -62,7 +111,7 @@ pub enum Action {
     Reload,
     /// Log how things stand.
     Report,
-    /// Wait for the running pass no longer than the drain timeout.
+    /// Wait for the running passes no longer than the drain timeout.
     Drain,
     /// End the loop.
     End(Ending),
@@ -73,7 +122,7 @@ pub enum Action {
 pub enum Ending {
     /// Nothing is left to do.
     Done,
-    /// A stop was asked for, and the running pass ended or its time was up.
+    /// A stop was asked for, and the running passes ended or their time was up.
     Stopped,
     /// A second signal.
     Aborted,

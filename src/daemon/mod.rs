@@ -4,14 +4,23 @@
 //! Must not know: what happens inside a pass; terminals.
 
 mod decide;
+mod desk;
 mod doing;
 mod event;
 mod heartbeat;
 mod report;
 mod run;
 mod schedule;
+mod sources;
 mod systemd;
+mod wake;
+
+#[cfg(test)]
+mod tests;
 
 pub use decide::Mode;
+pub use desk::{Accepted, Desk};
+pub use doing::Heard;
 pub use run::{Ended, Host, Loaded, Plan, Setup, Told, run};
 pub use schedule::next_due;
+pub use wake::{is_paused, set_paused};

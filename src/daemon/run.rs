@@ -2,13 +2,13 @@
 //!
 //! Must not know: which event means what (that is `decide`).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{Receiver, channel};
+use futures_util::stream::FuturesUnordered;
 
 use crate::clock::Clock;
 use crate::reconcile::{Engine, Outcome, PassError, PassOptions, PassReport, Progress};
@@ -16,15 +16,15 @@ use crate::rules::Ruleset;
 use crate::store::{Store, StoreError, read};
 
 use super::decide::{Job, Mode, State};
+use super::desk::{self, Accepted, Ask, Clerk, Desk, Standing};
 use super::doing::Doing;
 use super::event::{Action, Cause, Ending, Event, Moment};
-use super::heartbeat::Heartbeat;
 use super::report;
 use super::schedule::Last;
+use super::sources::{Gathered, Pass, PassOver, Sources};
 use super::systemd::Manager;
+use super::wake;
 
-/// Without a heartbeat for so long, the loop looks at the clock by itself.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How far back the last complete generation is looked for.
 const PASSES_MAX: usize = 1000;
 
@@ -82,9 +82,13 @@ pub trait Host: Send {
 
     /// Another number whenever the files of the rules are other ones. Asked once a second.
     fn stamp(&self) -> u64;
-}
 
-type Pass = BoxFuture<'static, Result<PassReport, PassError>>;
+    /// Another number whenever the database was written to. Asked once a second.
+    fn store_stamp(&self) -> u64;
+
+    /// The daemon is up: whoever wants to ask it does so here.
+    fn open(&mut self, desk: Desk);
+}
 
 /// What does not change while the daemon runs.
 pub struct Setup<'a> {
@@ -103,22 +107,38 @@ pub struct Setup<'a> {
 /// Runs passes until done or stopped. An error is one that makes going on senseless.
 pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Result<Ended, PassError> {
     let Setup { store, clock, plan, progress, stamp } = setup;
-    let jobs = load_jobs(&loaded, store, plan.mode).await?;
+    let jobs = load_jobs(&loaded, store, plan.mode, clock.now()).await?;
+    let doing = Arc::new(Doing::new(progress));
+    let standing = Standing {
+        pid: std::process::id(),
+        started_at: clock.now(),
+        stopping: false,
+        rules_refused: None,
+        collections: Vec::new(),
+        rules: Arc::clone(&loaded.rules),
+    };
+    let (desk, clerk) = desk::open(standing, doing);
     let sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
-    let daemon = Daemon {
+    let mut daemon = Daemon {
         state: State::new(plan.mode, plan.full, jobs),
         watch: Watch { known: stamp, seen: stamp },
+        changes: None,
         manager: Manager::of_environment(plan.mode == Mode::Scheduled),
-        doing: Arc::new(Doing::new(progress)),
+        clerk,
         loaded,
         store,
         clock,
         plan,
         host,
-        running: None,
+        running: FuturesUnordered::new(),
+        started: 0,
         drain_until: None,
         failed: None,
     };
+    if plan.mode == Mode::Scheduled {
+        daemon.look_for_changes(None).await?;
+        daemon.host.open(desk);
+    }
     daemon.live(sources).await
 }
 
@@ -131,9 +151,13 @@ struct Daemon<'a> {
     host: &'a mut dyn Host,
     state: State,
     watch: Watch,
+    /// The host's stamp of the database when it was last looked into for edits.
+    changes: Option<u64>,
     manager: Manager,
-    doing: Arc<Doing>,
-    running: Option<Pass>,
+    clerk: Clerk,
+    running: FuturesUnordered<Pass>,
+    /// Passes started so far.
+    started: u64,
     drain_until: Option<Duration>,
     failed: Option<PassError>,
 }
@@ -142,23 +166,23 @@ impl Daemon<'_> {
     async fn live(mut self, mut sources: Sources) -> Result<Ended, PassError> {
         self.manager.ready();
         let now = self.moment();
-        let mut action = self.state.begin(now);
+        let mut actions: VecDeque<Action> = self.state.begin(now).into();
         let ending = loop {
-            match action {
+            match actions.pop_front() {
                 Some(Action::End(ending)) => break ending,
-                Some(Action::Reload) => action = self.reload().await?,
-                other => {
-                    if let Some(other) = other {
-                        self.carry_out(other).await;
-                    }
-                    let text = self.doing.text().unwrap_or_else(|| idle(&self.state, self.moment()));
+                Some(Action::Reload) => actions.extend(self.reload().await?),
+                Some(other) => self.carry_out(other).await,
+                None => {
+                    self.show();
+                    let text = self.clerk.doing().text().unwrap_or_else(|| idle(&self.state, self.moment()));
                     self.manager.status(text);
-                    let gathered = sources.next(&mut self.running, self.drain_until).await;
-                    action = self.hear(gathered);
+                    let gathered = sources.next(&mut self.running, &mut self.clerk, self.drain_until).await;
+                    actions.extend(self.hear(gathered).await?);
                 }
             }
         };
         self.manager.stopping(CLOSING_MAX);
+        self.clerk.show(|standing| standing.stopping = true);
         // Dropping a pass that still runs is safe: its intents say what was sent, the next pass settles them.
         drop(self.running);
         sources.close().await;
@@ -174,12 +198,23 @@ impl Daemon<'_> {
         Moment { wall: self.clock.now(), steady: self.clock.monotonic() }
     }
 
+    /// Shows how things stand to those who look.
+    fn show(&self) {
+        let now = self.moment();
+        let places = self.state.places(now);
+        let (rules, stopping) = (Arc::clone(&self.loaded.rules), self.drain_until.is_some());
+        self.clerk
+            .show(|standing| (standing.collections, standing.rules, standing.stopping) = (places, rules, stopping));
+    }
+
     async fn carry_out(&mut self, action: Action) {
         match action {
             Action::Start { collection, full, cause } => {
-                self.doing.begins(&collection);
+                let doing = Arc::clone(self.clerk.doing());
+                doing.begins(&collection);
+                self.started += 1;
                 let trigger = trigger(self.plan.mode, full, cause);
-                self.running = Some(start(&self.loaded.engine, trigger, collection, full, Arc::clone(&self.doing)));
+                self.running.push(start(&self.loaded.engine, trigger, (collection, self.started), full, doing));
             }
             Action::Drain => {
                 let up_to = self.plan.drain_timeout;
@@ -199,11 +234,13 @@ impl Daemon<'_> {
     }
 
     /// Goes on by the rules as they are now, or by those from before; what is to be done next.
-    async fn reload(&mut self) -> Result<Option<Action>, PassError> {
+    async fn reload(&mut self) -> Result<Vec<Action>, PassError> {
         self.watch.known = self.host.stamp();
         self.manager.reloading();
-        let next = if let Some(fresh) = reloaded(&self.loaded, self.host.reload().await) {
-            let jobs = load_jobs(&fresh, self.store, self.plan.mode).await?;
+        let (fresh, refused) = reloaded(&self.loaded, self.host.reload().await);
+        self.clerk.show(|standing| standing.rules_refused = refused);
+        let next = if let Some(fresh) = fresh {
+            let jobs = load_jobs(&fresh, self.store, self.plan.mode, self.clock.now()).await?;
             self.loaded = fresh;
             let now = self.moment();
             self.state.renew(jobs, now)
@@ -216,23 +253,24 @@ impl Daemon<'_> {
     }
 
     /// What follows from what the loop woke up for.
-    fn hear(&mut self, gathered: Gathered) -> Option<Action> {
+    async fn hear(&mut self, gathered: Gathered) -> Result<Vec<Action>, PassError> {
         let is_daemon = self.plan.mode == Mode::Scheduled;
         let is_beat = matches!(gathered, Gathered::Event(Event::Tick));
+        let mut actions = Vec::new();
         let event = match gathered {
             Gathered::Event(Event::Tick) if is_daemon && self.watch.has_changed(self.host.stamp()) => {
                 Event::ReloadAsked
             }
             Gathered::Event(event) => event,
-            Gathered::Passed(result) => {
-                self.running = None;
-                let fatal = account(*result, self.plan.mode, self.host, &mut self.failed);
-                Event::PassEnded { fatal }
-            }
+            Gathered::Asked(ask) => return self.answer(ask).await,
+            Gathered::Passed(over) => self.account(*over).await?,
         };
+        if is_beat && is_daemon {
+            actions.extend(self.look_for_changes(self.changes).await?);
+        }
         let waited = self.state.reload_waits();
         let now = self.moment();
-        let action = self.state.decide(&event, now);
+        actions.extend(self.state.decide(&event, now));
         let waits = self.state.reload_waits();
         if waits && !waited {
             self.manager.reloading();
@@ -243,7 +281,93 @@ impl Daemon<'_> {
                 self.manager.wait(CLOSING_MAX);
             }
         }
-        action
+        Ok(actions)
+    }
+
+    /// Looks for edits and decisions of people where the database is another one than at the last look.
+    async fn look_for_changes(&mut self, seen: Option<u64>) -> Result<Vec<Action>, PassError> {
+        let stamp = self.host.store_stamp();
+        if seen == Some(stamp) {
+            return Ok(Vec::new());
+        }
+        self.changes = Some(stamp);
+        let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
+        self.take_notice(names).await
+    }
+
+    async fn take_notice(&mut self, collections: Vec<String>) -> Result<Vec<Action>, PassError> {
+        let mut actions = Vec::new();
+        let marks = match wake::marks(self.store, collections).await {
+            Ok(marks) => marks,
+            Err(StoreError::Busy { .. }) => return Ok(actions),
+            Err(error) => return Err(error.into()),
+        };
+        for (collection, mark) in marks {
+            let is_new = self.state.jobs().any(|(job, ..)| job.collection == collection && job.mark != mark);
+            if is_new {
+                let now = self.moment();
+                actions.extend(self.state.decide(&Event::Changed { collection, mark }, now));
+            }
+        }
+        Ok(actions)
+    }
+
+    /// Takes up a question.
+    async fn answer(&mut self, ask: Ask) -> Result<Vec<Action>, PassError> {
+        let now = self.moment();
+        match ask {
+            Ask::Sync { collections, full, answer } => {
+                let accepted = self.state.accepts(&collections).map(|collections| (collections, self.started));
+                let (reply, actions) = match accepted {
+                    Ok((collections, after)) => {
+                        let event = Event::SyncAsked { collections: collections.clone(), full, cause: Cause::Request };
+                        (Ok(Accepted { collections, after }), self.state.decide(&event, now))
+                    }
+                    Err(words) => (Err(words), Vec::new()),
+                };
+                answer.send(reply).ok();
+                Ok(actions)
+            }
+            Ask::Pause { collection, paused, answer } => {
+                if let Err(words) = self.state.knows(&collection) {
+                    answer.send(Err(words)).ok();
+                    return Ok(Vec::new());
+                }
+                let kept = wake::set_paused(self.store, &collection, paused).await;
+                let told = kept.map_err(|error| error.to_string());
+                let is_kept = told.is_ok();
+                answer.send(told).ok();
+                if !is_kept {
+                    return Ok(Vec::new());
+                }
+                tracing::info!("{collection} {}", if paused { "is paused" } else { "goes on" });
+                Ok(self.state.decide(&Event::PauseAsked { collection, paused }, now))
+            }
+        }
+    }
+
+    /// Reports a pass that is over, and learns what it left.
+    async fn account(&mut self, over: PassOver) -> Result<Event, PassError> {
+        let PassOver { collection, number, result } = over;
+        let told = match &result {
+            Ok(report) => Ok(Arc::new(report.clone())),
+            Err(error) => Err(error.to_string()),
+        };
+        let fatal = account(result, self.plan.mode, self.host, &mut self.failed);
+        let mut retry_at = None;
+        if self.plan.mode == Mode::Scheduled && !fatal {
+            let now = self.clock.now();
+            retry_at = wake::retry_at(self.store, &self.loaded.rules, &collection, now).await?;
+            // What it took up waits no more; what came meanwhile does.
+            let none_yet = self.take_notice(vec![collection.clone()]).await?;
+            debug_assert!(
+                none_yet
+                    .iter()
+                    .all(|action| !matches!(action, Action::Start { collection: one, .. } if *one == collection))
+            );
+        }
+        self.clerk.doing().ended(&collection, number, told);
+        Ok(Event::PassEnded { collection, fatal, retry_at })
     }
 }
 
@@ -267,18 +391,18 @@ impl Watch {
     }
 }
 
-/// Says what came of reading the rules anew.
-fn reloaded(before: &Loaded, fresh: Result<Loaded, String>) -> Option<Loaded> {
+/// Says what came of reading the rules anew: those that come into force, or why none do.
+fn reloaded(before: &Loaded, fresh: Result<Loaded, String>) -> (Option<Loaded>, Option<String>) {
     match fresh {
         Ok(fresh) => {
             let what =
                 if fresh.rules.hash == before.rules.hash { "they say what they said" } else { "they have changed" };
             tracing::info!("rules and secrets were read anew: {what}");
-            Some(fresh)
+            (Some(fresh), None)
         }
         Err(words) => {
             tracing::error!("the rules as they are now cannot be used; those from before stay in force:\n{words}");
-            None
+            (None, Some(words))
         }
     }
 }
@@ -299,13 +423,25 @@ fn trigger(mode: Mode, full: bool, cause: Cause) -> &'static str {
         (Mode::Scheduled, true, _) => "full_scan",
         (Mode::Scheduled, false, Cause::Schedule) => "schedule",
         (Mode::Scheduled, false, Cause::Signal) => "signal",
+        (Mode::Scheduled, false, Cause::Request) => "request",
+        (Mode::Scheduled, false, Cause::Edit) => "edit",
+        (Mode::Scheduled, false, Cause::Retry) => "retry",
     }
 }
 
-fn start(engine: &Arc<Engine>, trigger: &'static str, collection: String, full: bool, progress: Arc<Doing>) -> Pass {
+fn start(
+    engine: &Arc<Engine>,
+    trigger: &'static str,
+    (collection, number): (String, u64),
+    full: bool,
+    progress: Arc<Doing>,
+) -> Pass {
     let engine = Arc::clone(engine);
     let options = PassOptions { trigger: trigger.to_owned(), full, dry_run: false, all_changes: false };
-    Box::pin(async move { engine.pass(&collection, &options, progress.as_ref()).await })
+    Box::pin(async move {
+        let result = engine.pass(&collection, &options, progress.as_ref()).await;
+        PassOver { collection, number, result }
+    })
 }
 
 /// Reports a pass; true where going on makes no sense.
@@ -388,117 +524,34 @@ fn log(report: &PassReport) {
     }
 }
 
-async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec<Job>, StoreError> {
+async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode, now: DateTime<Utc>) -> Result<Vec<Job>, StoreError> {
     let mut jobs = Vec::new();
     for name in &loaded.collections {
         let Some(collection) = loaded.rules.collections.get(name) else { continue };
         let asked = name.clone();
-        let passes = read(store, move |view| view.passes(Some(&asked), PASSES_MAX)).await?;
+        let (passes, paused) =
+            read(store, move |view| Ok((view.passes(Some(&asked), PASSES_MAX)?, wake::is_paused(view, &asked)?)))
+                .await?;
         let last = |micros: i64| DateTime::from_timestamp_micros(micros).map(|wall| Last { wall, steady: None });
         let full = passes.iter().find(|pass| pass.trigger == "full_scan").or(passes.last());
         if collection.schedule.is_none() && mode == Mode::Scheduled {
             tracing::warn!("{name} has no schedule: it runs at the start, and then only when asked");
         }
+        if paused && mode == Mode::Scheduled {
+            tracing::warn!("{name} is paused: `reconciled resume {name}` lets it go on");
+        }
         jobs.push(Job {
-            collection: name.clone(),
-            schedule: collection.schedule.clone(),
+            parents: collection.references().filter(|parent| parent != name).map(str::to_owned).collect(),
             full_scan: collection.full_scan.clone(),
+            jitter: collection.jitter,
             last: passes.first().and_then(|pass| last(pass.started_at)),
             last_full: full.and_then(|pass| last(pass.started_at)),
+            paused: paused && mode == Mode::Scheduled,
+            retry_at: wake::retry_at(store, &loaded.rules, name, now).await?,
+            ..Job::new(name, collection.schedule.clone())
         });
     }
     Ok(jobs)
-}
-
-/// What the loop wakes up for.
-enum Gathered {
-    Event(Event),
-    Passed(Box<Result<PassReport, PassError>>),
-}
-
-/// Everything that events come from, but the pass.
-struct Sources {
-    clock: Arc<dyn Clock>,
-    term: Option<Signal>,
-    int: Option<Signal>,
-    hup: Option<Signal>,
-    /// One pass of each collection, for somebody who waits for it.
-    once: bool,
-    usr1: Option<Signal>,
-    usr2: Option<Signal>,
-    heartbeat: Option<Heartbeat>,
-    beats: Receiver<()>,
-}
-
-impl Sources {
-    async fn open(mode: Mode, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let (send, beats) = channel(1);
-        let heartbeat = match mode {
-            Mode::Once => None,
-            Mode::Scheduled => Heartbeat::start(send)
-                .await
-                // Not the end: the loop looks at the clock by itself, less often.
-                .map_err(|error| tracing::warn!("no heartbeat: {error}; schedules are looked at every 10 s"))
-                .ok(),
-        };
-        // Where a signal cannot be listened to, it keeps its default effect.
-        let listen = |kind| signal(kind).ok();
-        Ok(Self {
-            clock,
-            term: listen(SignalKind::terminate()),
-            int: listen(SignalKind::interrupt()),
-            hup: listen(SignalKind::hangup()),
-            once: mode == Mode::Once,
-            usr1: listen(SignalKind::user_defined1()),
-            usr2: listen(SignalKind::user_defined2()),
-            heartbeat,
-            beats,
-        })
-    }
-
-    async fn next(&mut self, running: &mut Option<Pass>, drain_until: Option<Duration>) -> Gathered {
-        let now = self.clock.monotonic();
-        let drain_left = drain_until.map_or(Duration::MAX, |until| until.saturating_sub(now));
-        tokio::select! {
-            biased;
-            () = hear(&mut self.term) => Gathered::Event(Event::StopAsked),
-            () = hear(&mut self.int) => Gathered::Event(Event::StopAsked),
-            // The terminal of a single run is gone, and with it whoever asked for it.
-            () = hear(&mut self.hup) => if self.once {
-                Gathered::Event(Event::StopAsked)
-            } else {
-                Gathered::Event(Event::ReloadAsked)
-            },
-            () = hear(&mut self.usr1) => Gathered::Event(Event::SyncAsked),
-            () = hear(&mut self.usr2) => Gathered::Event(Event::ReportAsked),
-            result = pass_or_never(running) => Gathered::Passed(Box::new(result)),
-            () = self.clock.sleep(drain_left), if drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
-            Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),
-            () = self.clock.sleep(SILENCE_MAX) => Gathered::Event(Event::Tick),
-        }
-    }
-
-    async fn close(self) {
-        if let Some(heartbeat) = self.heartbeat {
-            heartbeat.stop().await;
-        }
-    }
-}
-
-async fn hear(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => {
-            signal.recv().await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn pass_or_never(running: &mut Option<Pass>) -> Result<PassReport, PassError> {
-    match running {
-        Some(pass) => pass.await,
-        None => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

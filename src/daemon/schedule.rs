@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 
@@ -24,13 +24,14 @@ pub struct Last {
     pub steady: Option<Duration>,
 }
 
-/// Whether a pass is due now. One that never ran is due.
-pub fn is_due(schedule: &Schedule, last: Option<Last>, now: Moment) -> bool {
+/// Whether a pass is due now, and has been for `delay`. One that never ran is due.
+pub fn is_due(schedule: &Schedule, last: Option<Last>, now: Moment, delay: Duration) -> bool {
     let Some(last) = last else { return true };
     match (schedule, last.steady) {
-        (Schedule::Every(every), Some(steady)) => now.steady.saturating_sub(steady) >= *every,
+        (Schedule::Every(every), Some(steady)) => now.steady.saturating_sub(steady) >= every.saturating_add(delay),
         (Schedule::Every(_), None) | (Schedule::Cron { .. }, _) => {
-            next_due(schedule, Some(last.wall), now.wall).is_some_and(|due| due <= now.wall)
+            let delay = TimeDelta::from_std(delay).unwrap_or_default();
+            next_due(schedule, Some(last.wall), now.wall).is_some_and(|due| due <= now.wall - delay)
         }
     }
 }
@@ -39,7 +40,7 @@ pub fn is_due(schedule: &Schedule, last: Option<Last>, now: Moment) -> bool {
 pub fn next_due(schedule: &Schedule, last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let Some(last) = last else { return Some(now) };
     match schedule {
-        Schedule::Every(every) => chrono::TimeDelta::from_std(*every).ok().map(|every| last + every),
+        Schedule::Every(every) => TimeDelta::from_std(*every).ok().map(|every| last + every),
         Schedule::Cron { expression, timezone } => {
             let cron = parse(expression)?;
             let after = last.with_timezone(timezone);
@@ -112,6 +113,7 @@ mod tests {
         let now = |wall: &str, steady: u64| Moment { wall: at(wall), steady: Duration::from_secs(steady) };
         let last = |steady| Some(Last { wall: at("2026-01-01T00:00:00Z"), steady });
         let second = Duration::from_secs;
+        let is_due = |every, last, now| is_due(every, last, now, Duration::ZERO);
         assert!(is_due(&every, None, now("2026-01-01T00:00:00Z", 0)), "what never ran is due");
         assert!(!is_due(&every, last(Some(second(10))), now("2026-01-01T00:04:59Z", 309)));
         assert!(is_due(&every, last(Some(second(10))), now("2026-01-01T00:05:00Z", 310)));

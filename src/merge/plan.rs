@@ -110,7 +110,7 @@ pub struct Conflict {
 }
 
 /// What a conflict is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictKind {
     /// Both sides changed a field or group.
@@ -194,7 +194,7 @@ pub enum Rule {
 }
 
 /// What a guard found too much.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Halt {
     /// `local`, or the upstream whose records would change.
     pub target: Origin,

@@ -118,6 +118,7 @@ pub fn collection(fields: Vec<Field>, upstreams: &[&str]) -> Collection {
         fields,
         schedule: None,
         full_scan: None,
+        jitter: Duration::ZERO,
         priority: Vec::new(),
         update_vs_delete: UpdateVsDelete::UpdateWins,
         on_remote_delete: OnRemoteDelete::Queue,

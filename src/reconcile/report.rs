@@ -2,7 +2,7 @@
 //!
 //! Must not know: terminals, JSON layouts of commands.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::merge::{ConflictKind, Halt};
 use crate::upstream::SendOp;
@@ -70,7 +70,7 @@ impl Progress for Silent {
 }
 
 /// What a pass of one collection did (or, in a dry run, would do).
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PassReport {
     /// The collection.
     pub collection: String,
@@ -121,7 +121,7 @@ impl PassReport {
 }
 
 /// How a pass ended, worst first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The store or the engine failed.
@@ -140,7 +140,7 @@ pub enum Outcome {
 }
 
 /// Creates, updates, deletes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Created or inserted.
     pub created: u64,
@@ -158,7 +158,7 @@ impl Counts {
 }
 
 /// One upstream's part in a pass.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UpstreamReport {
     /// Its name.
     pub upstream: String,
@@ -210,7 +210,7 @@ impl UpstreamReport {
 }
 
 /// One planned or made change, for people and programs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The collection.
     pub collection: String,
@@ -237,7 +237,7 @@ pub struct Change {
 }
 
 /// One field of a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// The field.
     pub field: String,

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::merge::{Halt, LinkState};
 use crate::rules::Origin;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Store, StoreError, View};
 use crate::upstream::{Client, Kept};
 
 use super::context::Pass;
@@ -52,6 +53,13 @@ async fn load(store: &dyn Store, name: &str) -> Result<UpstreamState, StoreError
     let name = name.to_owned();
     let text = store::read(store, move |view| view.upstream_state(&name)).await?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+/// Until when an upstream asked to be left alone, or its circuit breaker lets nothing through.
+pub fn asked_until(view: &dyn View, upstream: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let text = view.upstream_state(upstream)?;
+    let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok(state.kept.asked_until.max(state.kept.breaker.and_then(|breaker| breaker.until)))
 }
 
 async fn save(store: &dyn Store, name: &str, state: &UpstreamState) -> Result<(), StoreError> {

@@ -168,6 +168,8 @@ pub trait View {
         after: &str,
         limit: usize,
     ) -> Result<Vec<(RecordId, Dirty)>, StoreError>;
+    /// The number of the newest hint that tells of an edit (not of a second look); 0 where there is none.
+    fn newest_edit(&self, collection: CollectionKey) -> Result<i64, StoreError>;
     /// Provenance of a record: per field name, `""` for the default of the whole record.
     fn origins(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<OriginRow>, StoreError>;
 

@@ -25,6 +25,12 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A silent connection is asked whether the peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// Every client of reqwest needs it, one that never speaks TLS as well.
+pub fn install_crypto() {
+    // The first one wins; that somebody else installed one before is fine.
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The real transport. Connections are pooled and shared by everyone who has the same connect timeout.
 #[derive(Debug)]
 pub struct HttpTransport {
@@ -36,8 +42,7 @@ pub struct HttpTransport {
 impl HttpTransport {
     /// A transport without connections.
     pub fn new() -> Self {
-        // The first one wins; that somebody else installed one before is fine.
-        let _installed_before = rustls::crypto::ring::default_provider().install_default();
+        install_crypto();
         Self { clients: Mutex::default(), idle_connection_age: IDLE_CONNECTION_AGE, resolver: Resolver::Machine }
     }
 

@@ -43,7 +43,7 @@ pub use batch::write_batch;
 pub use classify::Safety;
 pub use client::{Client, plain};
 pub use hosts::{check_url, is_link_local};
-pub use http::HttpTransport;
+pub use http::{HttpTransport, install_crypto};
 pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
 pub use listing::Lister;
 pub use outcome::*;

@@ -231,3 +231,80 @@ fn a_service_that_has_to_finish_a_pass_says_how_long_that_may_take() {
     daemon.logs("pass 2 of contacts");
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn the_command_line_asks_the_running_daemon_for_passes_and_pauses() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts");
+    let socket = std::path::PathBuf::from(format!("{}.sock", world.database().display()));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&socket).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660);
+    add(&world, "bob@x.io");
+    let ran = world.run(&["sync", "--json"]).exits(0);
+    assert_eq!(ran.report("contacts")["local"]["created"], 1);
+    assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["request"]]);
+    world.run(&["sync", "--full", "contacts"]).exits(0);
+    let unknown = world.run(&["sync", "deals"]).exits(2);
+    assert!(unknown.stderr.contains("the daemon works on no collection `deals`; it works on contacts"), "{unknown:#?}");
+    world.run(&["pause", "contacts"]).exits(0);
+    let refused = world.run(&["sync", "contacts"]).exits(2);
+    assert!(refused.stderr.contains("`reconciled resume contacts` lets it go on"), "{refused:#?}");
+    let status = world.status();
+    assert_eq!(
+        (&status["collections"][0]["paused"], &status["collections"][0]["next_pass"]),
+        (&json!(true), &json!(null))
+    );
+    assert!(status["daemon"]["pid"].as_u64().is_some(), "{status:#}");
+    // The next daemon knows of it.
+    let (code, _) = daemon.stops();
+    assert_eq!((code, socket.exists()), (Some(0), false));
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("contacts is paused: `reconciled resume contacts` lets it go on");
+    world.run(&["resume", "contacts"]).exits(0);
+    daemon.logs("contacts goes on");
+    daemon.stops();
+    // Where none runs, the same commands work on the database.
+    world.run(&["sync"]).exits(0);
+    world.run(&["pause"]).exits(0);
+    assert_eq!(world.status()["collections"][0]["paused"], true);
+}
+
+#[test]
+fn an_edit_here_and_a_decision_of_a_person_reach_the_upstream_at_once() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts");
+    world.sql("update contacts set phone = '2'");
+    daemon.logs("pass 2 of contacts");
+    // The next scheduled pass is an hour away.
+    assert_eq!(world.contacts("crm")[0]["phone"], "2");
+    assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["edit"]]);
+    // Two sides edit one field: a person decides, and the daemon hears of it.
+    world.change_rules("rules.toml", |rules| rules.replace("every = ", "merge = [\"manual\"]\nevery = "));
+    daemon.logs("they have changed");
+    let id = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
+    world.edit("crm", &id, &json!({ "phone": "3" }));
+    world.sql("update contacts set phone = '4'");
+    daemon.logs("1 conflicts open");
+    let conflict = world.rows("select id from sync_conflict where closed_at is null").concat().concat();
+    world.run(&["resolve", &conflict, "--take", "local"]).exits(0);
+    daemon.logs("pass 4 of contacts: 0 changes here, 1 writes upstream");
+    assert_eq!(world.contacts("crm")[0]["phone"], "4");
+    daemon.stops();
+}
+
+#[test]
+fn what_an_upstream_puts_off_is_taken_up_by_the_daemon_when_it_said() {
+    let world = hourly();
+    world.settings_of_upstreams("retry = { max_wait = \"1s\" }");
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts");
+    world.at("crm", |crm| crm.push_fault(Matcher::of(Method::PATCH, "/"), Fault::throttled("2")));
+    world.sql("update contacts set phone = '2'");
+    daemon.logs("pass 2 of contacts");
+    daemon.logs("pass 3 of contacts: 0 changes here, 1 writes upstream");
+    assert_eq!(world.contacts("crm")[0]["phone"], "2");
+    assert_eq!(world.rows("select \"trigger\" from sync_pass where id = 3"), [["retry"]]);
+    daemon.stops();
+}

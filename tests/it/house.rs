@@ -25,7 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("reconcile", &["record", "rules", "merge", "store", "upstream", "config", "clock", "telemetry"]),
     ("effects", &["record", "rules", "merge", "store", "upstream", "reconcile", "config", "clock", "telemetry"]),
     ("daemon", &["record", "rules", "merge", "store", "upstream", "reconcile", "config", "clock", "telemetry"]),
-    ("web", &["record", "rules", "merge", "store", "upstream", "reconcile", "config", "clock", "telemetry"]),
+    ("web", &["record", "rules", "merge", "store", "upstream", "reconcile", "daemon", "config", "clock", "telemetry"]),
     // Stands outside: the fake upstream knows nothing of ours, the simulator drives the engine against it.
     ("sandbox", &[]),
     ("sim", &["record", "rules", "merge", "store", "upstream", "reconcile", "config", "clock", "telemetry", "sandbox"]),

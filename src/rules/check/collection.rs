@@ -64,6 +64,7 @@ pub fn lower(
         fields,
         schedule,
         full_scan,
+        jitter: jitter(raw, cx),
         priority,
         update_vs_delete: raw.update_vs_delete.or(UpdateVsDelete::UpdateWins),
         on_remote_delete: raw.on_remote_delete.or(OnRemoteDelete::Queue),
@@ -121,6 +122,20 @@ fn schedule(raw: &grammar::Collection, timezone: chrono_tz::Tz, cx: &mut Cx<'_>)
             .help("write every = \"1m\"");
     }
     cron.or(Some(Schedule::Every(every.value.0)))
+}
+
+fn jitter(raw: &grammar::Collection, cx: &mut Cx<'_>) -> std::time::Duration {
+    let Some(jitter) = raw.jitter.get() else { return std::time::Duration::ZERO };
+    if raw.schedule.is_absent() && raw.every.is_absent() {
+        cx.notes.inert(jitter.key, "jitter", "nothing is scheduled");
+    }
+    if let Some(every) = raw.every.get().filter(|every| jitter.value.0 > every.value.0) {
+        cx.notes
+            .error(DiagnosticKind::Conflict, jitter.span, "passes would begin later than the next one is due")
+            .help("write a jitter no longer than `every`")
+            .second(every.span, "the next one is due after this");
+    }
+    jitter.value.0
 }
 
 fn cron(at: &At<Text>, timezone: chrono_tz::Tz, cx: &mut Cx<'_>) -> Option<Schedule> {

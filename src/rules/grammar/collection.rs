@@ -19,6 +19,8 @@ table! {
         timezone: Text,
         /// When everything is read anew, to catch what cursors miss and to prove deletes: a cron expression or a duration. Default never.
         full_scan: Text,
+        /// Scheduled passes begin up to so much later, so that not all begin in the same second. Default 0s.
+        jitter: Period,
         /// For `source_priority`: `local` and upstreams, most trusted first.
         priority: List<Text>,
         /// The chain of policies of fields that have none of their own; the last must always decide. Default: latest, `source_priority`, manual, as far as they apply.

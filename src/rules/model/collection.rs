@@ -19,6 +19,8 @@ pub struct Collection {
     pub schedule: Option<Schedule>,
     /// When complete generations are read.
     pub full_scan: Option<Schedule>,
+    /// Scheduled passes begin up to so much later.
+    pub jitter: Duration,
     /// For `source_priority`: most trusted first; `local` or an upstream.
     pub priority: Vec<Origin>,
     /// One side updated, the other deleted.
@@ -51,7 +53,7 @@ impl Collection {
 }
 
 /// Where a value comes from: here, or an upstream by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Edited in the local table.

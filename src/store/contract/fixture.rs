@@ -68,6 +68,7 @@ pub(in crate::store) fn collection(name: &str, fields: Vec<Field>) -> Collection
         fields,
         schedule: None,
         full_scan: None,
+        jitter: std::time::Duration::ZERO,
         priority: Vec::new(),
         update_vs_delete: UpdateVsDelete::UpdateWins,
         on_remote_delete: OnRemoteDelete::Queue,

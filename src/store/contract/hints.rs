@@ -33,6 +33,7 @@ pub(in crate::store) fn a_hint_is_cleared_only_if_it_is_the_one_that_was_read(on
     let first = on.read(move |view| view.dirty(key, &id("r1"))).expect("a hint");
     assert_eq!(first.op, DirtyOp::Recheck);
     assert!(first.at > 1_500_000_000_000_000, "{}", first.at);
+    assert_eq!(on.read(move |view| view.newest_edit(key)), 0, "nobody edited it");
     on.write(move |tx| tx.mark_dirty(key, &id("r1"), DirtyOp::Update)).expect("marked");
     assert_eq!(on.read(move |view| view.dirty(key, &id("r1"))), Some(first), "an existing hint stays");
     on.write(move |tx| tx.clear_dirty(key, &id("r1"), first.seen - 1)).expect("not cleared");
@@ -47,6 +48,7 @@ pub(in crate::store) fn a_hint_is_cleared_only_if_it_is_the_one_that_was_read(on
         [("r1", DirtyOp::Delete)]
     );
     assert!(hints[0].1.seen > first.seen);
+    assert_eq!(on.read(move |view| view.newest_edit(key)), hints[0].1.seen);
     assert!(on.read(move |view| view.dirty_after(key, "r1", 9)).is_empty());
 }
 

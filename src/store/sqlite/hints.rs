@@ -42,6 +42,15 @@ pub(super) fn dirty_after(
     )
 }
 
+pub(super) fn newest_edit(db: &Db, collection: CollectionKey) -> Res<i64> {
+    let newest = db.one(
+        "SELECT max(seen) FROM sync_dirty WHERE collection = ?1 AND op <> ?2",
+        params![collection.0, op_name(DirtyOp::Recheck)],
+        |row| row.get::<_, Option<i64>>(0),
+    )?;
+    Ok(newest.flatten().unwrap_or(0))
+}
+
 pub(super) fn clear_dirty(db: &Db, collection: CollectionKey, record: &RecordId, seen: i64) -> Res<()> {
     db.exec(
         "DELETE FROM sync_dirty WHERE collection = ?1 AND record = ?2 AND seen = ?3",

@@ -89,6 +89,10 @@ impl View for Db {
         self.reading(hints::dirty_after(self, collection, after, limit))
     }
 
+    fn newest_edit(&self, collection: CollectionKey) -> Result<i64, StoreError> {
+        self.reading(hints::newest_edit(self, collection))
+    }
+
     fn origins(&self, collection: CollectionKey, record: &RecordId) -> Result<Vec<OriginRow>, StoreError> {
         self.reading(hints::origins(self, collection, record))
     }

@@ -1,0 +1,174 @@
+//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, and how it stands for `status`.
+//!
+//! Must not know: how the daemon answers; what passes do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::Value;
+
+use crate::daemon::set_paused;
+use crate::reconcile::PassReport;
+use crate::upstream::install_crypto;
+use crate::web::{Line, Refusal, SyncRequest, VERSION_PATH};
+
+use super::args::{NamedArgs, RunArgs, SyncArgs};
+use super::exit::{CliError, Exit, exit_of_outcome};
+use super::out::Out;
+use super::report::run_text;
+use super::run;
+use super::style;
+use super::workspace::{SecretsAre, Workspace, select_collections};
+
+/// How long a daemon may take to answer a question that it answers at once.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// One line of an answer is a report with its changes at most.
+const LINE_MAX: usize = 64 << 20;
+
+/// A daemon that listens.
+pub struct Daemon {
+    client: Client,
+    path: PathBuf,
+}
+
+impl Daemon {
+    /// The one that works on this database; `None` where none listens.
+    pub fn find(workspace: &Workspace) -> Option<Self> {
+        let path = workspace.control_socket();
+        std::os::unix::net::UnixStream::connect(&path).ok()?;
+        install_crypto();
+        // One host only, and it is this file.
+        let client = Client::builder().unix_socket(path.clone()).no_proxy().build().ok()?;
+        Some(Self { client, path })
+    }
+
+    /// How it stands.
+    pub async fn standing(&self) -> Result<Value, CliError> {
+        let answer = self.send(self.request(Method::GET, "standing").timeout(ANSWER_MAX)).await?;
+        let bytes = answer.bytes().await.map_err(|error| self.silent(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| self.strange(&error))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://daemon{VERSION_PATH}/{path}"))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
+        let answer = request.send().await.map_err(|error| self.silent(&error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let bytes = answer.bytes().await.unwrap_or_default();
+        let words =
+            serde_json::from_slice::<Refusal>(&bytes).map_or_else(|_| status.to_string(), |refusal| refusal.error);
+        Err(CliError::Usage(format!("the daemon refuses: {words}")))
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> CliError {
+        let error = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        CliError::Other(format!("the daemon behind {} does not answer: {error}", self.path.display()))
+    }
+
+    fn strange(&self, error: &serde_json::Error) -> CliError {
+        CliError::Other(format!("the daemon behind {} answers what is not understood: {error}", self.path.display()))
+    }
+}
+
+/// `sync`: passes now, by the running daemon, or here where none runs.
+pub async fn sync(args: &SyncArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
+    let Some(daemon) = Daemon::find(workspace) else {
+        let args = RunArgs { once: true, dry_run: false, full: args.full, collections: args.collections.clone() };
+        return run::run(&args, workspace, out).await;
+    };
+    let asked = SyncRequest { collections: args.collections.clone(), full: args.full };
+    let body = serde_json::to_vec(&asked).map_err(|error| daemon.strange(&error))?;
+    let request = daemon.request(Method::POST, "sync").header("content-type", "application/json").body(body);
+    let mut answer = daemon.send(request).await?.bytes_stream();
+    let (mut exit, mut rest) = (Exit::IN_SYNC, Vec::new());
+    while let Some(bytes) = answer.next().await {
+        rest.extend_from_slice(&bytes.map_err(|error| daemon.silent(&error))?);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            let line = serde_json::from_slice(&line).map_err(|error| daemon.strange(&error))?;
+            exit = exit.or_worse(take(line, out)?);
+        }
+        if rest.len() > LINE_MAX {
+            return Err(CliError::Other("the daemon answers without end".to_owned()));
+        }
+    }
+    Ok(exit)
+}
+
+/// Shows a line; what the exit code is if nothing worse comes.
+fn take(line: Line, out: &Out) -> Result<Exit, CliError> {
+    match line {
+        Line::Accepted(collections) if collections.is_empty() => {
+            out.insist("the daemon has nothing to do: everything is paused");
+            Ok(Exit::PENDING)
+        }
+        Line::Accepted(_) => Ok(Exit::IN_SYNC),
+        Line::Step { collection, text } => {
+            if out.shows_progress() {
+                out.talk(&format!("{}: {}", style::clean(&collection), style::clean(&text)));
+            }
+            Ok(Exit::IN_SYNC)
+        }
+        Line::Report(report) => {
+            show(&report, out)?;
+            Ok(exit_of_outcome(report.outcome))
+        }
+        Line::Failed { collection, error } => {
+            out.insist(&format!("{}: {}", style::clean(&collection), style::clean(&error)));
+            Ok(Exit::ERROR)
+        }
+    }
+}
+
+fn show(report: &PassReport, out: &Out) -> Result<(), CliError> {
+    if out.is_json() { out.json_line(report) } else { out.data(&run_text(report, out.width())) }
+}
+
+/// `pause` and `resume`: by the running daemon, or in the database for the next one.
+pub async fn pause(args: &NamedArgs, paused: bool, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
+    let rules = workspace.rules(SecretsAre::Unused, out)?;
+    let collections = select_collections(&rules, &args.collections)?;
+    let daemon = Daemon::find(workspace);
+    for collection in &collections {
+        if let Some(daemon) = &daemon {
+            let what = if paused { "pause" } else { "resume" };
+            daemon.send(daemon.request(Method::POST, &format!("{what}/{collection}")).timeout(ANSWER_MAX)).await?;
+        } else {
+            let store = workspace.store_to_edit()?;
+            set_paused(store.as_ref(), collection, paused).await?;
+        }
+        let now = if paused { "is paused" } else { "goes on" };
+        out.talk(&format!("{collection} {now}"));
+    }
+    Ok(Exit::IN_SYNC)
+}
+
+/// What the running daemon is at.
+pub fn daemon_lines(daemon: &Value) -> Vec<String> {
+    let text = |of: &Value, name: &str| Some(style::clean(of.get(name)?.as_str()?));
+    let since = text(daemon, "started_at").map(|at| style::short(&at)).unwrap_or_default();
+    let pid = daemon.get("pid").and_then(Value::as_u64).unwrap_or_default();
+    let mut lines = vec![format!("daemon {pid} runs since {since}")];
+    if let Some(words) = text(daemon, "rules_refused") {
+        let mark = style::paint(style::BAD, "!");
+        lines
+            .push(format!("{mark} the rules as they are now cannot be used; those from before are in force:\n{words}"));
+    }
+    let places = daemon.get("collections").and_then(Value::as_array).into_iter().flatten();
+    for place in places {
+        if let Some(doing) = text(place, "doing") {
+            lines.push(format!("{} {doing}", style::paint(style::CHANGED, "→")));
+        }
+        if let (Some(name), Some(at)) = (text(place, "collection"), text(place, "retry_at")) {
+            lines.push(format!("  {name}: what was left is taken up again at {}", style::short(&at)));
+        }
+    }
+    lines
+}

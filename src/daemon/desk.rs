@@ -1,0 +1,162 @@
+//! Owns: how others in this process (control socket, web) speak to the loop: what they ask, what they are told, what they
+//! may look at.
+//!
+//! Must not know: sockets, HTTP; what the loop decides.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::rules::Ruleset;
+
+use super::doing::{Doing, Heard};
+
+/// Questions that may wait for the loop.
+const WAITING_MAX: usize = 64;
+
+/// What is asked of the loop, with where the answer goes.
+#[derive(Debug)]
+pub enum Ask {
+    /// Passes now, of these collections or of all; the answer names them.
+    Sync {
+        /// Of these; of all where none is named.
+        collections: Vec<String>,
+        /// Complete generations are read.
+        full: bool,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Result<Accepted, String>>,
+    },
+    /// A collection rests, or goes on.
+    Pause {
+        /// This one.
+        collection: String,
+        /// It rests.
+        paused: bool,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Result<(), String>>,
+    },
+}
+
+/// A question that was taken up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The collections whose passes are made.
+    pub collections: Vec<String>,
+    /// Those passes have greater numbers than this; one that ran already when it was asked is none of them.
+    pub after: u64,
+}
+
+/// How the daemon stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct Standing {
+    /// The process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub started_at: DateTime<Utc>,
+    /// A stop was asked for.
+    pub stopping: bool,
+    /// Why the rules as they are in their files cannot be used, where those from before are in force.
+    pub rules_refused: Option<String>,
+    /// Its collections in the order of passes.
+    pub collections: Vec<Place>,
+    /// The rules in force.
+    #[serde(skip)]
+    pub rules: Arc<Ruleset>,
+}
+
+/// Where a collection stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Its name.
+    pub collection: String,
+    /// A pass runs.
+    pub running: bool,
+    /// A pass waits for its turn.
+    pub waiting: bool,
+    /// It rests.
+    pub paused: bool,
+    /// When its next pass is due.
+    pub next: Option<DateTime<Utc>>,
+    /// When left work is taken up again.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// What its pass is at.
+    pub doing: Option<String>,
+}
+
+/// The public's side of the desk.
+#[derive(Clone)]
+pub struct Desk {
+    asks: mpsc::Sender<Ask>,
+    standing: watch::Receiver<Standing>,
+    doing: Arc<Doing>,
+}
+
+/// The loop's side.
+pub struct Clerk {
+    asks: mpsc::Receiver<Ask>,
+    standing: watch::Sender<Standing>,
+    doing: Arc<Doing>,
+}
+
+/// Opens one.
+pub fn open(standing: Standing, doing: Arc<Doing>) -> (Desk, Clerk) {
+    let (send, asks) = mpsc::channel(WAITING_MAX);
+    let (tell, told) = watch::channel(standing);
+    (Desk { asks: send, standing: told, doing: Arc::clone(&doing) }, Clerk { asks, standing: tell, doing })
+}
+
+impl Desk {
+    /// Asks for passes. An error says why none is made.
+    pub async fn sync(&self, collections: Vec<String>, full: bool) -> Result<Accepted, String> {
+        let (answer, told) = oneshot::channel();
+        self.ask(Ask::Sync { collections, full, answer }, told).await
+    }
+
+    /// Lets a collection rest, or go on. An error says why not.
+    pub async fn pause(&self, collection: String, paused: bool) -> Result<(), String> {
+        let (answer, told) = oneshot::channel();
+        self.ask(Ask::Pause { collection, paused, answer }, told).await
+    }
+
+    /// How the daemon stands now, with what passes are at.
+    pub fn standing(&self) -> Standing {
+        let mut standing = self.standing.borrow().clone();
+        for place in &mut standing.collections {
+            place.doing = self.doing.of(&place.collection);
+        }
+        standing
+    }
+
+    /// Hears the steps and ends of passes from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Heard> {
+        self.doing.listen()
+    }
+
+    async fn ask<T>(&self, ask: Ask, told: oneshot::Receiver<Result<T, String>>) -> Result<T, String> {
+        let stopping = || "the daemon is stopping".to_owned();
+        self.asks.send(ask).await.map_err(|_gone| stopping())?;
+        told.await.unwrap_or_else(|_gone| Err(stopping()))
+    }
+}
+
+impl Clerk {
+    /// The next question; never, once nobody can ask any more.
+    pub async fn next(&mut self) -> Ask {
+        match self.asks.recv().await {
+            Some(ask) => ask,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Shows how things stand.
+    pub fn show(&self, change: impl FnOnce(&mut Standing)) {
+        self.standing.send_modify(change);
+    }
+
+    /// What passes are at.
+    pub fn doing(&self) -> &Arc<Doing> {
+        &self.doing
+    }
+}

@@ -1,0 +1,275 @@
+//! Owns: what the daemon decides, as tables of events.
+//!
+//! Must not know: engines, clocks, signals.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+
+use crate::rules::Schedule;
+
+use super::decide::{Job, Mode, State};
+use super::event::{Action, Cause, Ending, Event, Mark, Moment};
+use super::schedule::Last;
+
+fn now(seconds: i64) -> Moment {
+    Moment {
+        wall: DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap(),
+        steady: Duration::from_secs(u64::try_from(seconds.max(0)).unwrap()),
+    }
+}
+
+/// One that ran in an earlier process, `every` so many seconds, and is due.
+fn job(name: &str, every: Option<u64>) -> Job {
+    let schedule = every.map(|seconds| Schedule::Every(Duration::from_secs(seconds)));
+    let last = Some(Last { wall: now(-86_400).wall, steady: None });
+    Job { last, last_full: last, ..Job::new(name, schedule) }
+}
+
+/// Each has the one before as its parent: their passes are made one after the other.
+fn chain(jobs: impl IntoIterator<Item = Job>) -> Vec<Job> {
+    let mut jobs: Vec<Job> = jobs.into_iter().collect();
+    for at in 1..jobs.len() {
+        jobs[at].parents = jobs[..at].iter().map(|job| job.collection.clone()).collect();
+    }
+    jobs
+}
+
+fn action(collection: &str, full: bool, cause: Cause) -> Action {
+    Action::Start { collection: collection.to_owned(), full, cause }
+}
+
+fn start(collection: &str) -> Vec<Action> {
+    vec![action(collection, false, Cause::Schedule)]
+}
+
+fn asked(collection: &str) -> Vec<Action> {
+    vec![action(collection, false, Cause::Signal)]
+}
+
+fn ended(collection: &str) -> Event {
+    Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None }
+}
+
+fn sync_asked() -> Event {
+    Event::SyncAsked { collections: Vec::new(), full: false, cause: Cause::Signal }
+}
+
+const NOTHING: Vec<Action> = Vec::new();
+
+#[test]
+fn once_runs_each_collection_in_order_and_ends() {
+    let mut state = State::new(Mode::Once, true, vec![job("a", Some(60)), job("b", None)]);
+    let full = |name: &str| vec![action(name, true, Cause::Schedule)];
+    assert_eq!(state.begin(now(0)), full("a"));
+    assert_eq!(state.decide(&Event::Tick, now(1)), NOTHING, "one pass at a time");
+    assert_eq!(state.decide(&ended("a"), now(90)), full("b"));
+    assert_eq!(state.decide(&ended("b"), now(91)), [Action::End(Ending::Done)]);
+}
+
+#[test]
+fn passes_follow_their_schedule_and_those_of_one_collection_never_overlap() {
+    let mut state = State::new(Mode::Scheduled, false, chain([job("b", None), job("a", Some(60))]));
+    assert_eq!(state.begin(now(0)), start("b"), "without a schedule: at start");
+    assert_eq!(state.decide(&ended("b"), now(1)), start("a"), "what is due waited for its parent");
+    assert_eq!(state.decide(&Event::Tick, now(200)), NOTHING, "it still runs");
+    assert_eq!(state.decide(&ended("a"), now(201)), start("a"), "what was missed is caught up once");
+    assert_eq!(state.decide(&ended("a"), now(202)), NOTHING);
+    assert_eq!(state.next(now(202)), Some(("a", now(261).wall)));
+    assert_eq!(state.decide(&Event::Tick, now(260)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(261)), start("a"));
+}
+
+#[test]
+fn collections_that_have_nothing_to_do_with_each_other_run_side_by_side() {
+    let jobs = || ["a", "b", "c", "d", "e"].map(|name| job(name, Some(60)));
+    let mut state = State::new(Mode::Scheduled, false, jobs().to_vec());
+    let four: Vec<Action> = ["a", "b", "c", "d"].into_iter().flat_map(start).collect();
+    assert_eq!(state.begin(now(0)), four, "and no more than four at once");
+    assert_eq!(state.decide(&ended("c"), now(1)), start("e"));
+    // A child waits for its parent, whether that runs or waits, and a parent for its child.
+    let mut state = State::new(Mode::Scheduled, false, chain(jobs().into_iter().take(2)));
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(1)), start("b"));
+    assert_eq!(state.decide(&sync_asked(), now(2)), NOTHING);
+    assert_eq!(state.decide(&ended("b"), now(3)), asked("a"));
+    // What was never read may fill the database: it is alone.
+    let mut jobs = jobs().to_vec();
+    jobs[1] = Job::new("b", Some(Schedule::Every(Duration::from_mins(1))));
+    let mut state = State::new(Mode::Scheduled, false, jobs);
+    let others: Vec<Action> = ["a", "c", "d", "e"].into_iter().flat_map(start).collect();
+    assert_eq!(state.begin(now(0)), others);
+    for name in ["a", "c", "d"] {
+        assert_eq!(state.decide(&ended(name), now(1)), NOTHING);
+    }
+    assert_eq!(state.decide(&ended("e"), now(1)), start("b"));
+    assert_eq!(state.decide(&Event::Tick, now(100)), NOTHING, "nothing beside it");
+    assert_eq!(state.decide(&ended("b"), now(101)).len(), 4);
+}
+
+#[test]
+fn a_complete_generation_is_read_when_it_is_due() {
+    let mut one = Job::new("a", Some(Schedule::Every(Duration::from_mins(1))));
+    one.full_scan = Some(Schedule::Every(Duration::from_secs(100)));
+    let mut state = State::new(Mode::Scheduled, false, vec![one]);
+    assert_eq!(state.begin(now(0)), start("a"), "the first pass reads everything anyway");
+    assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(60)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(61)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(160)), [action("a", true, Cause::Schedule)]);
+}
+
+#[test]
+fn f7_a_stop_waits_for_the_passes_and_a_second_one_does_not() {
+    let running = || {
+        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", Some(60))]);
+        assert_eq!(state.begin(now(0)), [start("a"), start("b")].concat());
+        assert_eq!(state.decide(&Event::StopAsked, now(1)), [Action::Drain]);
+        state
+    };
+    assert_eq!(running().decide(&Event::Tick, now(2)), NOTHING, "no new work");
+    let mut state = running();
+    assert_eq!(state.decide(&ended("b"), now(2)), NOTHING, "the other one still runs");
+    assert_eq!(state.decide(&ended("a"), now(3)), [Action::End(Ending::Stopped)]);
+    assert_eq!(running().decide(&Event::DrainTimedOut, now(21)), [Action::End(Ending::Stopped)]);
+    assert_eq!(running().decide(&Event::StopAsked, now(2)), [Action::End(Ending::Aborted)]);
+    let mut idle = State::new(Mode::Scheduled, false, Vec::new());
+    assert_eq!(idle.decide(&Event::StopAsked, now(0)), [Action::End(Ending::Stopped)]);
+}
+
+#[test]
+fn f47_a_clock_that_is_set_back_a_year_delays_nothing_beyond_one_interval() {
+    let cron = Schedule::Cron { expression: "* * * * *".to_owned(), timezone: chrono_tz::UTC };
+    let mut state = State::new(Mode::Scheduled, false, vec![Job::new("a", Some(cron))]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+    let year = -365 * 86_400;
+    assert_eq!(state.decide(&Event::Tick, now(year)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(year + 61)), start("a"));
+}
+
+#[test]
+fn f47_a_clock_that_is_set_forward_a_year_gives_one_pass() {
+    let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+    let year = 365 * 86_400;
+    assert_eq!(state.decide(&Event::Tick, now(year)), start("a"), "what half a million ticks would have been");
+    assert_eq!(state.decide(&ended("a"), now(year + 1)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(year + 59)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(year + 61)), start("a"));
+}
+
+#[test]
+fn jitter_delays_every_pass_a_little_and_always_the_same() {
+    let jittered = |name: &str| Job { jitter: Duration::from_secs(30), ..job(name, Some(600)) };
+    let begins = |name: &str| {
+        let mut state = State::new(Mode::Scheduled, false, vec![jittered(name)]);
+        let mut begun = state.begin(now(0)).into_iter().map(|_| 0).collect::<Vec<i64>>();
+        state.decide(&ended(name), now(1));
+        let shown = state.next(now(1)).unwrap().1;
+        begun.extend((600..=640).find(|second| !state.decide(&Event::Tick, now(*second)).is_empty()));
+        assert!((shown - now(begun[1]).wall).num_seconds().abs() <= 1, "what is shown is when it begins");
+        begun[1]
+    };
+    let all: Vec<i64> = ["a", "b", "c", "d"].into_iter().map(begins).collect();
+    assert!(all.iter().all(|second| (600..=630).contains(second)), "{all:?}");
+    assert!(all.iter().any(|second| *second != all[0]), "not all at once: {all:?}");
+    assert_eq!(begins("a"), all[0]);
+}
+
+#[test]
+fn who_asks_gets_one_pass_of_each_that_begins_after_the_question() {
+    let mut state = State::new(Mode::Scheduled, false, chain([job("a", Some(600)), job("b", Some(600))]));
+    assert_eq!(state.begin(now(0)), start("a"));
+    for _ in 0..3 {
+        assert_eq!(state.decide(&sync_asked(), now(1)), NOTHING, "one pass at a time");
+    }
+    assert_eq!(state.decide(&ended("a"), now(2)), start("b"), "what was due keeps its place");
+    assert_eq!(state.decide(&ended("b"), now(3)), asked("a"), "its first pass had begun before");
+    assert_eq!(state.decide(&ended("a"), now(4)), NOTHING, "b began after the question");
+    let named = Event::SyncAsked { collections: vec!["b".to_owned()], full: true, cause: Cause::Request };
+    assert_eq!(state.decide(&named, now(5)), [action("b", true, Cause::Request)]);
+    assert_eq!(state.decide(&Event::StopAsked, now(5)), [Action::Drain]);
+    assert_eq!(state.decide(&sync_asked(), now(6)), NOTHING);
+    let mut once = State::new(Mode::Once, false, vec![job("a", None)]);
+    assert_eq!(once.begin(now(0)), start("a"));
+    assert_eq!(once.decide(&sync_asked(), now(1)), NOTHING);
+    assert_eq!(once.decide(&ended("a"), now(2)), [Action::End(Ending::Done)]);
+}
+
+#[test]
+fn an_edit_makes_a_pass_and_who_edits_all_day_leaves_room() {
+    let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600)), job("b", Some(3600))]);
+    assert_eq!(state.begin(now(0)), [start("a"), start("b")].concat());
+    let changed = |edit| Event::Changed { collection: "a".to_owned(), mark: Mark { edit, ..Mark::default() } };
+    let for_edit = || vec![action("a", false, Cause::Edit)];
+    assert_eq!(state.decide(&changed(1), now(10)), NOTHING, "its pass still runs");
+    assert_eq!(state.decide(&ended("a"), now(20)), NOTHING, "it took 20 seconds");
+    assert_eq!(state.decide(&Event::Tick, now(39)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(40)), for_edit());
+    assert_eq!(state.decide(&ended("a"), now(40)), NOTHING, "what that could not take up is no news");
+    assert_eq!(state.decide(&changed(1), now(60)), NOTHING);
+    assert_eq!(state.decide(&changed(0), now(61)), NOTHING);
+    assert_eq!(state.decide(&changed(2), now(62)), for_edit());
+    assert_eq!(state.decide(&ended("a"), now(62)), NOTHING);
+    let decided = Event::Changed { collection: "a".to_owned(), mark: Mark { edit: 0, approved: 7, resolved: 0 } };
+    assert_eq!(state.decide(&decided, now(63)), for_edit(), "a person approved a halt");
+}
+
+#[test]
+fn work_that_was_left_is_taken_up_when_it_may_be() {
+    let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600))]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    let left = |seconds| {
+        let (collection, retry_at) = ("a".to_owned(), Some(now(seconds).wall));
+        Event::PassEnded { collection, fatal: false, retry_at }
+    };
+    assert_eq!(state.decide(&left(30), now(2)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(29)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(30)), [action("a", false, Cause::Retry)]);
+    assert_eq!(state.decide(&left(30), now(31)), NOTHING, "what it could have done by then it has done");
+    assert_eq!(state.decide(&Event::Tick, now(40)), NOTHING);
+}
+
+#[test]
+fn a_paused_collection_rests_until_it_is_resumed() {
+    let mut state = State::new(Mode::Scheduled, false, chain([job("a", Some(60)), job("b", Some(60))]));
+    let paused = |paused| Event::PauseAsked { collection: "b".to_owned(), paused };
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&paused(true), now(1)), NOTHING);
+    assert_eq!(state.decide(&ended("a"), now(2)), NOTHING, "it waited for its turn");
+    assert_eq!(state.decide(&sync_asked(), now(3)), asked("a"));
+    assert_eq!(state.decide(&ended("a"), now(4)), NOTHING);
+    assert_eq!(state.next(now(4)).map(|(name, _)| name), Some("a"));
+    assert_eq!(state.decide(&paused(false), now(5)), start("b"), "it was due all the time");
+}
+
+#[test]
+fn rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
+    let first = chain([job("a", Some(60)), job("b", Some(60))]);
+    let mut state = State::new(Mode::Scheduled, false, first);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&Event::ReloadAsked, now(1)), NOTHING, "a pass keeps the rules that it began with");
+    assert_eq!(state.decide(&Event::ReportAsked, now(1)), [Action::Report]);
+    assert_eq!(state.decide(&ended("a"), now(2)), [Action::Reload]);
+    let jobs = || chain([Job::new("c", None), job("b", Some(60)), job("a", Some(20))]);
+    assert_eq!(state.renew(jobs(), now(2)), start("c"), "what is new runs as at a start, in the new order");
+    assert_eq!(state.decide(&ended("c"), now(3)), start("b"), "it waited before");
+    assert_eq!(state.decide(&ended("b"), now(4)), NOTHING, "a has just run");
+    assert_eq!(state.decide(&Event::Tick, now(20)), start("a"), "its new interval counts from its last pass");
+    assert_eq!(state.decide(&ended("a"), now(21)), NOTHING);
+    assert_eq!(state.decide(&Event::ReloadAsked, now(22)), [Action::Reload]);
+    assert_eq!(state.renew(vec![job("b", Some(60))], now(22)), NOTHING, "c and a are gone");
+    assert_eq!(state.decide(&Event::Tick, now(63)), start("b"));
+    assert_eq!(state.decide(&Event::StopAsked, now(63)), [Action::Drain]);
+    assert_eq!(state.decide(&Event::ReloadAsked, now(63)), NOTHING);
+}
+
+#[test]
+fn a_damaged_database_ends_the_daemon() {
+    let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    let ended = Event::PassEnded { collection: "a".to_owned(), fatal: true, retry_at: None };
+    assert_eq!(state.decide(&ended, now(1)), [Action::End(Ending::Fatal)]);
+}

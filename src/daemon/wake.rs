@@ -1,0 +1,75 @@
+//! Owns: what waits in the store for a pass: edits, decisions of people, work that may be tried again later; pauses.
+//!
+//! Must not know: when passes are made.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::merge::IntentState;
+use crate::reconcile::asked_until;
+use crate::rules::Ruleset;
+use crate::store::{ConflictFilter, IntentFilter, Store, StoreError, View, read, write};
+
+use super::event::Mark;
+
+/// Writes that wait are looked through up to this many.
+const WRITES_MAX: usize = 1000;
+
+/// What waits for a pass of each of these collections.
+pub async fn marks(store: &dyn Store, collections: Vec<String>) -> Result<Vec<(String, Mark)>, StoreError> {
+    read(store, move |view| collections.into_iter().map(|name| Ok((name.clone(), mark(view, name)?))).collect()).await
+}
+
+fn mark(view: &dyn View, collection: String) -> Result<Mark, StoreError> {
+    let edit = view.collection_key(&collection)?.map_or(Ok(0), |key| view.newest_edit(key))?;
+    let halts = view.halts(Some(&collection), true)?;
+    let filter = ConflictFilter { collection: Some(collection), ..ConflictFilter::default() };
+    let resolved = view.conflicts(&filter)?.iter().filter(|row| row.resolution.is_some()).count();
+    Ok(Mark {
+        edit,
+        approved: halts.iter().filter_map(|halt| halt.approved_at).max().unwrap_or(0),
+        resolved: i64::try_from(resolved).unwrap_or(i64::MAX),
+    })
+}
+
+/// The first moment after `now` at which work of a collection that had to be left may be tried again.
+pub async fn retry_at(
+    store: &dyn Store,
+    rules: &Arc<Ruleset>,
+    collection: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let (rules, name) = (Arc::clone(rules), collection.to_owned());
+    read(store, move |view| {
+        let filter = IntentFilter {
+            collection: Some(name.clone()),
+            states: IntentState::OPEN.into_iter().chain(IntentState::SENDABLE).collect(),
+            limit: WRITES_MAX,
+            ..IntentFilter::default()
+        };
+        let writes = view.intents(&filter)?;
+        let mut times: Vec<DateTime<Utc>> =
+            writes.iter().filter_map(|write| DateTime::from_timestamp_micros(write.not_before?)).collect();
+        for binding in rules.collections.get(&name).iter().flat_map(|collection| &collection.bindings) {
+            times.extend(asked_until(view, &binding.upstream.name)?);
+        }
+        Ok(times.into_iter().filter(|at| *at > now).min())
+    })
+    .await
+}
+
+/// Whether a collection rests.
+pub fn is_paused(view: &dyn View, collection: &str) -> Result<bool, StoreError> {
+    Ok(view.note(&note_of(collection))?.as_deref() == Some("true"))
+}
+
+/// Keeps that a collection rests, or goes on, for this process and the next.
+pub async fn set_paused(store: &dyn Store, collection: &str, paused: bool) -> Result<(), StoreError> {
+    let name = note_of(collection);
+    write(store, move |tx| tx.set_note(&name, if paused { "true" } else { "false" })).await
+}
+
+fn note_of(collection: &str) -> String {
+    format!("{collection} is paused")
+}

@@ -1,0 +1,172 @@
+//! Owns: the control socket's answers.
+//!
+//! Must not know: how connections are made; what the loop decides.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::stream;
+use http::{StatusCode, header};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::clock::Clock;
+use crate::daemon::{Accepted, Desk, Heard};
+
+use super::wire::{Line, Refusal, SyncRequest, VERSION_PATH};
+
+/// The longest body of a question.
+const BODY_MAX: usize = 64 * 1024;
+/// How often it is asked whether a pass whose end was not heard is still to come.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What answers are made of.
+#[derive(Clone)]
+pub struct Front {
+    /// The loop.
+    pub desk: Desk,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The control socket's routes.
+pub fn router(front: Front) -> Router {
+    let routes = Router::new()
+        .route("/standing", get(standing))
+        .route("/sync", post(sync))
+        .route("/pause/{collection}", post(pause))
+        .route("/resume/{collection}", post(resume))
+        .fallback(async || refuse(StatusCode::NOT_FOUND, "no such question"))
+        .method_not_allowed_fallback(async || refuse(StatusCode::METHOD_NOT_ALLOWED, "not by this method"));
+    Router::new()
+        .nest(VERSION_PATH, routes)
+        .fallback(async || {
+            let words =
+                "this daemon speaks version 1 of the control protocol: use the `reconciled` that it was started from";
+            refuse(StatusCode::NOT_FOUND, words)
+        })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(front)
+}
+
+async fn standing(State(front): State<Front>) -> Response {
+    Json(front.desk.standing()).into_response()
+}
+
+async fn pause(State(front): State<Front>, Path(collection): Path<String>) -> Response {
+    answer(front.desk.pause(collection, true).await)
+}
+
+async fn resume(State(front): State<Front>, Path(collection): Path<String>) -> Response {
+    answer(front.desk.pause(collection, false).await)
+}
+
+async fn sync(State(front): State<Front>, asked: Result<Json<SyncRequest>, JsonRejection>) -> Response {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
+    };
+    // Listening begins before asking: a pass may be over at once.
+    let heard = front.desk.listen();
+    match front.desk.sync(asked.collections, asked.full).await {
+        Ok(accepted) => {
+            let body = Body::from_stream(lines(front, heard, accepted));
+            ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+        }
+        Err(words) => refuse(StatusCode::CONFLICT, &words),
+    }
+}
+
+/// Passes that somebody waits for.
+struct Waiting {
+    front: Front,
+    heard: Receiver<Heard>,
+    collections: BTreeSet<String>,
+    after: u64,
+    first: Option<Line>,
+}
+
+fn lines(
+    front: Front,
+    heard: Receiver<Heard>,
+    accepted: Accepted,
+) -> impl futures_util::Stream<Item = Result<Bytes, std::convert::Infallible>> {
+    let first = Some(Line::Accepted(accepted.collections.clone()));
+    let collections = accepted.collections.into_iter().collect();
+    let waiting = Waiting { front, heard, collections, after: accepted.after, first };
+    stream::unfold(waiting, |mut waiting| async move {
+        let line = waiting.next().await?;
+        let mut text = serde_json::to_vec(&line).unwrap_or_default();
+        text.push(b'\n');
+        Some((Ok(Bytes::from(text)), waiting))
+    })
+}
+
+impl Waiting {
+    async fn next(&mut self) -> Option<Line> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        while !self.collections.is_empty() {
+            let heard = tokio::select! {
+                heard = self.heard.recv() => heard,
+                () = self.front.clock.sleep(LOOK_AGAIN) => {
+                    if let Some(line) = self.lost() {
+                        return Some(line);
+                    }
+                    continue;
+                }
+            };
+            match heard {
+                Ok(Heard::Step { collection, text }) if self.collections.contains(&collection) => {
+                    return Some(Line::Step { collection, text });
+                }
+                Ok(Heard::Ended { collection, number, report })
+                    if number > self.after && self.collections.remove(&collection) =>
+                {
+                    return Some(match report {
+                        Ok(report) => Line::Report(Box::new(report.as_ref().clone())),
+                        Err(error) => Line::Failed { collection, error },
+                    });
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => {
+                    let collection = self.collections.pop_first()?;
+                    return Some(Line::Failed { collection, error: "the daemon is stopping".to_owned() });
+                }
+            }
+        }
+        None
+    }
+
+    /// A pass that neither runs nor waits has ended unheard, or is made no more (its collection left the rules).
+    fn lost(&mut self) -> Option<Line> {
+        let standing = self.front.desk.standing();
+        let is_to_come = |name: &String| {
+            let place = standing.collections.iter().find(|place| place.collection == *name);
+            place.is_some_and(|place| place.running || place.waiting) && !standing.stopping
+        };
+        let collection = self.collections.iter().find(|name| !is_to_come(name)).cloned()?;
+        self.collections.remove(&collection);
+        let error = "its end was not heard; `reconciled status` tells what came of it".to_owned();
+        Some(Line::Failed { collection, error })
+    }
+}
+
+fn answer(done: Result<(), String>) -> Response {
+    match done {
+        Ok(()) => Json(serde_json::json!({})).into_response(),
+        Err(words) => refuse(StatusCode::CONFLICT, &words),
+    }
+}
+
+fn refuse(status: StatusCode, words: &str) -> Response {
+    (status, Json(Refusal { error: words.to_owned() })).into_response()
+}
