@@ -212,6 +212,11 @@ impl State {
         Err(format!("the daemon works on no collection `{collection}`; it works on {}", names.join(", ")))
     }
 
+    /// When the last pass of a collection began.
+    pub fn began(&self, collection: &str) -> Option<DateTime<Utc>> {
+        Some(self.jobs.iter().find(|job| job.collection == collection)?.last?.wall)
+    }
+
     /// What to do about an event.
     pub fn decide(&mut self, event: &Event, now: Moment) -> Vec<Action> {
         match event {
@@ -294,8 +299,8 @@ impl State {
         let Some(at) = self.jobs.iter().position(|job| job.collection == collection) else { return };
         self.running.remove(&at);
         if let Some(job) = self.jobs.get_mut(at) {
-            // What may be tried at once was tried by the pass itself.
-            job.retry_at = retry_at.filter(|at| *at > now.wall);
+            // What could be tried when the pass began it has tried.
+            job.retry_at = retry_at.filter(|at| job.last.is_none_or(|last| *at > last.wall));
             let began = job.last.and_then(|last| last.steady).unwrap_or(now.steady);
             job.ended = Some((now.steady, now.steady.saturating_sub(began)));
         }

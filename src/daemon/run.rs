@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
@@ -107,7 +107,7 @@ pub struct Setup<'a> {
 /// Runs passes until done or stopped. An error is one that makes going on senseless.
 pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Result<Ended, PassError> {
     let Setup { store, clock, plan, progress, stamp } = setup;
-    let jobs = load_jobs(&loaded, store, plan.mode, clock.now()).await?;
+    let jobs = load_jobs(&loaded, store, plan.mode).await?;
     let doing = Arc::new(Doing::new(progress));
     let standing = Standing {
         pid: std::process::id(),
@@ -240,7 +240,7 @@ impl Daemon<'_> {
         let (fresh, refused) = reloaded(&self.loaded, self.host.reload().await);
         self.clerk.show(|standing| standing.rules_refused = refused);
         let next = if let Some(fresh) = fresh {
-            let jobs = load_jobs(&fresh, self.store, self.plan.mode, self.clock.now()).await?;
+            let jobs = load_jobs(&fresh, self.store, self.plan.mode).await?;
             self.loaded = fresh;
             let now = self.moment();
             self.state.renew(jobs, now)
@@ -356,8 +356,8 @@ impl Daemon<'_> {
         let fatal = account(result, self.plan.mode, self.host, &mut self.failed);
         let mut retry_at = None;
         if self.plan.mode == Mode::Scheduled && !fatal {
-            let now = self.clock.now();
-            retry_at = wake::retry_at(self.store, &self.loaded.rules, &collection, now).await?;
+            let began = self.state.began(&collection);
+            retry_at = wake::retry_at(self.store, &self.loaded.rules, &collection, began).await?;
             // What it took up waits no more; what came meanwhile does.
             let none_yet = self.take_notice(vec![collection.clone()]).await?;
             debug_assert!(
@@ -524,7 +524,7 @@ fn log(report: &PassReport) {
     }
 }
 
-async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode, now: DateTime<Utc>) -> Result<Vec<Job>, StoreError> {
+async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec<Job>, StoreError> {
     let mut jobs = Vec::new();
     for name in &loaded.collections {
         let Some(collection) = loaded.rules.collections.get(name) else { continue };
@@ -540,14 +540,16 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode, now: DateTime
         if paused && mode == Mode::Scheduled {
             tracing::warn!("{name} is paused: `reconciled resume {name}` lets it go on");
         }
+        let began = passes.first().and_then(|pass| last(pass.started_at));
+        let retry_at = wake::retry_at(store, &loaded.rules, name, began.map(|began| began.wall)).await?;
         jobs.push(Job {
             parents: collection.references().filter(|parent| parent != name).map(str::to_owned).collect(),
             full_scan: collection.full_scan.clone(),
             jitter: collection.jitter,
-            last: passes.first().and_then(|pass| last(pass.started_at)),
+            last: began,
             last_full: full.and_then(|pass| last(pass.started_at)),
             paused: paused && mode == Mode::Scheduled,
-            retry_at: wake::retry_at(store, &loaded.rules, name, now).await?,
+            retry_at,
             ..Job::new(name, collection.schedule.clone())
         });
     }

@@ -33,12 +33,12 @@ fn mark(view: &dyn View, collection: String) -> Result<Mark, StoreError> {
     })
 }
 
-/// The first moment after `now` at which work of a collection that had to be left may be tried again.
+/// The first moment after the last pass began at which work of a collection that it had to leave may be tried again.
 pub async fn retry_at(
     store: &dyn Store,
     rules: &Arc<Ruleset>,
     collection: &str,
-    now: DateTime<Utc>,
+    began: Option<DateTime<Utc>>,
 ) -> Result<Option<DateTime<Utc>>, StoreError> {
     let (rules, name) = (Arc::clone(rules), collection.to_owned());
     read(store, move |view| {
@@ -49,12 +49,16 @@ pub async fn retry_at(
             ..IntentFilter::default()
         };
         let writes = view.intents(&filter)?;
-        let mut times: Vec<DateTime<Utc>> =
-            writes.iter().filter_map(|write| DateTime::from_timestamp_micros(write.not_before?)).collect();
+        let mut next: Option<DateTime<Utc>> = None;
         for binding in rules.collections.get(&name).iter().flat_map(|collection| &collection.bindings) {
-            times.extend(asked_until(view, &binding.upstream.name)?);
+            let upstream = &binding.upstream.name;
+            let waits = writes.iter().filter(|write| write.upstream == *upstream).filter_map(|write| write.not_before);
+            let first = waits.min().and_then(DateTime::from_timestamp_micros);
+            // A write whose time has come waits all the same while its upstream wants to be left alone.
+            let at = first.max(asked_until(view, upstream)?).filter(|at| began.is_none_or(|began| *at > began));
+            next = [next, at].into_iter().flatten().min();
         }
-        Ok(times.into_iter().filter(|at| *at > now).min())
+        Ok(next)
     })
     .await
 }
