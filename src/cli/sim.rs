@@ -14,8 +14,8 @@ use super::exit::{CliError, Exit};
 use super::out::Out;
 use super::style::count;
 
-/// A worker waits for its store's thread at each step; meanwhile another one has the core.
-const WORKERS_PER_CORE: usize = 3;
+/// A worker whose database is a file waits for its store's thread at each step; meanwhile another one has the core.
+const WORKERS_PER_CORE: usize = 2;
 
 /// Runs the seeds, some for each core at once; those that fail are named with the command that replays them.
 pub fn run(args: &SimArgs, out: &Out) -> Result<Exit, CliError> {

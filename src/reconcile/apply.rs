@@ -300,16 +300,16 @@ fn apply_base(
 
 /// A write that was acknowledged and had no effect is told, and not repeated until something changes.
 fn note_ignored(tx: &mut dyn Tx, pass: &Pass, found: &Gathered) -> Result<(), StoreError> {
-    for (at, fields) in &found.ignored {
-        let mut values: Vec<(usize, Value)> = Vec::with_capacity(fields.len());
-        for field in fields {
-            values.extend(hub_values(found).get(*field).map(|value| (*field, value.clone())));
-        }
+    for (at, sent) in &found.ignored {
+        // What the row says by now may be another value, which was never tried.
+        let mut values = sent.clone();
         let _missing_parent = observe::to_remote(tx, pass, *at, &mut values)?;
         let inputs = intend::refusal_inputs(tx, pass, *at, &found.record, SendOp::Update, &values)?;
-        let names = field_names(pass, fields);
+        let fields: Vec<usize> = sent.iter().map(|(field, _)| *field).collect();
+        let names = field_names(pass, &fields);
         let reason = format!(
-            "the upstream accepted a write of {names}, but still shows its value from before: change the record there or here to have it tried again"
+            "the upstream accepted a write of {names}, but still shows its value from before: change the record there or here to \
+             have it tried again"
         );
         intend::set_aside(tx, pass, found, *at, "push", &reason, &inputs)?;
     }

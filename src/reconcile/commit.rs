@@ -273,6 +273,13 @@ impl Work<'_> {
 
     /// First contact of everything that was staged without a link.
     fn meet_strangers(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        let before = self.round.local.created;
+        self.meet_all(tx)?;
+        // Who waits for a parent may be one of those that came in after it was met.
+        if self.round.local.created > before { self.meet_all(tx) } else { Ok(()) }
+    }
+
+    fn meet_all(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
             if self.is_blocked(at) {
                 continue;

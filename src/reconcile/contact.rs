@@ -212,12 +212,26 @@ pub fn meet(
     let record = RecordId(crate::clock::new_id(pass.clock.as_ref()));
     let said = mapped.slots.clone();
     let known = observe::Known { own: Some(&record), left_out: company.left_out };
-    let observation = match observe::read_mapped(view, pass, binding, mapped, known, version, at)? {
+    let refers = mapped.slots.iter().any(|slot| matches!(slot, Slot::Value(Value::Ref(_))));
+    let waits = refers.then(|| mapped.clone());
+    let observation = match observe::read_mapped(view, pass, binding, mapped, known, version.clone(), at)? {
         Read::Ready(Seen::Record(observation)) => observation,
         Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) | Seen::Archived(_)) => {
             return Ok(Contact::Ignored);
         }
-        Read::Parked(reason) => return Ok(Contact::Parked(reason)),
+        Read::Parked(reason) => {
+            // Whom it waits for says nothing of who it is: else the one that is here already would be created there a second
+            // time (s4).
+            let all: Vec<usize> = (0..pass.collection.fields.len()).collect();
+            let known = observe::Known { own: Some(&record), left_out: &all };
+            let Some(waits) = waits else { return Ok(Contact::Parked(reason)) };
+            let read = observe::read_mapped(view, pass, binding, waits, known, version, at)?;
+            let Read::Ready(Seen::Record(seen)) = read else { return Ok(Contact::Parked(reason)) };
+            return Ok(match identify(&merge::match_key_texts(&pass.collection, &seen.slots))? {
+                Identity::Unmatched => Contact::Parked(reason),
+                found => met(found),
+            });
+        }
         Read::Broken(reason) => return Ok(Contact::Quarantined(reason)),
     };
     let texts = merge::match_key_texts(&pass.collection, &observation.slots);

@@ -43,7 +43,7 @@ pub struct Gathered {
     /// Unknown intents that this pass's listings answered.
     pub answered: Vec<String>,
     /// Fields that an upstream accepted without showing the record, and still shows as they were, by binding position.
-    pub ignored: Vec<(usize, Vec<usize>)>,
+    pub ignored: Vec<(usize, Vec<(usize, Value)>)>,
     /// What upstreams that were set back say, where a person said that it does not count.
     pub overruled: Vec<Decision>,
     /// Observations that must wait, by binding position, with the reason.
@@ -382,7 +382,7 @@ fn load_pair(
     (at, row, slots): (usize, &LinkRow, &[Slot]),
     hub: &Hub,
     seen: &mut Seen,
-) -> Result<(Pair, Vec<usize>), StoreError> {
+) -> Result<(Pair, Vec<(usize, Value)>), StoreError> {
     let mut pair = base::unpack(&pass.collection, slots, row.base_hub.as_deref(), row.base_remote.as_deref())?;
     if row.mapping != pass.mapping_key(at)
         && let Hub::Row { values, .. } = hub
@@ -422,7 +422,7 @@ fn load_pair(
         ignored = take_back(pass, &mut pair, &unseen, slots, &observation.slots);
         if observation.version.is_some() && observation.version == row.version {
             // Only what was written can have been respelt; what else differs is somebody's edit.
-            let written = |field: &usize| unseen.contains(field) && !ignored.contains(field);
+            let written = |field: &usize| unseen.contains(field) && !ignored.iter().any(|(one, _)| one == field);
             let sent = pair.hub.iter().enumerate().filter(|(field, _)| written(field));
             let sent: Vec<(usize, Value)> = sent.filter_map(|(field, value)| Some((field, value.clone()?))).collect();
             let settled = merge::settle(&pass.collection, &pair.hub, &pair.remote, &sent, Some(&observation.slots));
@@ -434,17 +434,17 @@ fn load_pair(
 
 /// After a write of these fields that was acknowledged without a look at the record: one that still shows what stood there
 /// before (`old`) was not taken, whatever the answer said, so its base goes back. Taking it for somebody's later edit
-/// would lose the local one.
-fn take_back(pass: &Pass, pair: &mut Pair, unseen: &[usize], old: &[Slot], now: &[Slot]) -> Vec<usize> {
+/// would lose the local one. Returns what was written there.
+fn take_back(pass: &Pass, pair: &mut Pair, unseen: &[usize], old: &[Slot], now: &[Slot]) -> Vec<(usize, Value)> {
     let mut ignored = Vec::new();
     for (field, declared) in pass.collection.fields.iter().enumerate().filter(|(field, _)| unseen.contains(field)) {
         let (Some(Slot::Value(old)), Some(Slot::Value(now))) = (old.get(field), now.get(field)) else { continue };
         let (Some(hub), Some(remote)) = (pair.hub.get_mut(field), pair.remote.get_mut(field)) else { continue };
         let written = remote.value().is_some_and(|sent| !declared.domain.same(sent, old));
         if written && declared.domain.same(now, old) {
-            *hub = Some(declared.domain.canonical(old));
+            let sent = hub.replace(declared.domain.canonical(old));
             *remote = Slot::Value(old.clone());
-            ignored.push(field);
+            ignored.extend(sent.map(|sent| (field, sent)));
         }
     }
     ignored

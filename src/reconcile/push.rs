@@ -137,10 +137,28 @@ pub fn request_of(
     binding: usize,
     intent: &IntentRow,
 ) -> Result<Option<WriteRequest>, StoreError> {
-    let mut values = base::values_from_text(&pass.collection, &intent.values)?;
-    if observe::to_remote(view, pass, binding, &mut values)?.is_some() {
-        return Ok(None);
+    let (request, whole) = request_so_far(view, pass, binding, intent)?;
+    Ok(whole.then_some(request))
+}
+
+/// The same, without what it refers to and what is not there (any more), and whether that is nothing. A write of unknown
+/// outcome can be asked about, whatever has become of its parents since.
+pub fn request_so_far(
+    view: &dyn View,
+    pass: &Pass,
+    binding: usize,
+    intent: &IntentRow,
+) -> Result<(WriteRequest, bool), StoreError> {
+    let wanted = base::values_from_text(&pass.collection, &intent.values)?;
+    let count = wanted.len();
+    let mut values = Vec::with_capacity(count);
+    for entry in wanted {
+        let mut one = [entry];
+        if observe::to_remote(view, pass, binding, &mut one)?.is_none() {
+            values.extend(one);
+        }
     }
+    let whole = values.len() == count;
     // A create sends what was recorded and nothing else, however the row is by now: under one key the same bytes go out each
     // time, and what its plan leaves out (a frozen or owned field) does not come in by way of the full body.
     let mut record = match SendOp::of(&intent.op) {
@@ -159,7 +177,7 @@ pub fn request_of(
         .links_of(&intent.record)?
         .into_iter()
         .find(|link| link.binding == intent.binding && link.state == LinkState::Live);
-    Ok(Some(WriteRequest {
+    let request = WriteRequest {
         key: intent.key.clone(),
         op: SendOp::of(&intent.op),
         remote_id: intent.remote_id.clone(),
@@ -168,7 +186,8 @@ pub fn request_of(
         expected_version: intent.expected_version.clone(),
         expected_raw: link.filter(|link| !link.raw.is_empty()).map(|link| Bytes::from(link.raw)),
         attempts: intent.attempts,
-    }))
+    };
+    Ok((request, whole))
 }
 
 /// What the row says of the fields that go to an upstream.

@@ -9,6 +9,7 @@ use crate::rules::{Binding, Idempotency};
 use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
 
+use super::apply;
 use super::base;
 use super::context::{Pass, local_subject, time};
 use super::gather::lag;
@@ -41,16 +42,15 @@ pub async fn settle_unknown(
         };
         let mut ready = Vec::new();
         for intent in view.intents(&filter)? {
-            if let Some(request) = push::request_of(view, &job_pass, binding, &intent)? {
-                ready.push(Ready { intent, request, listed: false });
-            }
+            let (request, whole) = push::request_so_far(view, &job_pass, binding, &intent)?;
+            ready.push((Ready { intent, request, listed: false }, whole));
         }
         Ok(ready)
     })
     .await?;
     let mut again = false;
-    for mut ready in waiting {
-        let Some(written) = evidence(store, client, &rules, pass, binding, &mut ready).await? else {
+    for (mut ready, whole) in waiting {
+        let Some(written) = evidence(store, client, &rules, pass, binding, (&mut ready, whole)).await? else {
             report.unknown += 1;
             if let Some(words) = ready.intent.note {
                 report.error.get_or_insert(words);
@@ -75,10 +75,10 @@ async fn evidence(
     rules: &Arc<Binding>,
     pass: &Arc<Pass>,
     binding: usize,
-    ready: &mut Ready,
+    (ready, whole): (&mut Ready, bool),
 ) -> Result<Option<Written>, StoreError> {
     match ready.request.op {
-        SendOp::Create => created(store, client, rules, pass, binding, ready).await,
+        SendOp::Create => created(store, client, rules, pass, binding, (ready, whole)).await,
         SendOp::Update | SendOp::Delete => changed(store, client, rules, pass, binding, ready).await,
     }
 }
@@ -158,8 +158,12 @@ async fn judge(
         Got::Found(remote) => Some(remote),
         Got::Missing | Got::Merged(_) => None,
     };
-    if let Verdict::Landed { fields } = &verdict {
-        keep_only(pass, ready, fields)?;
+    if let Verdict::Landed { fields } = &verdict
+        && keep_only(pass, ready, fields)?
+    {
+        // The listing shows what the read-back has shown, so nobody else would look at the rest.
+        let (pass, record) = (Arc::clone(pass), ready.intent.record.clone());
+        store::write(store, move |tx| apply::look_again(tx, &pass, &record)).await?;
     }
     Ok(match verdict.answer() {
         Answer::Done => {
@@ -179,12 +183,14 @@ async fn judge(
     })
 }
 
-/// Only what is proven to have landed settles; the rest is somebody's later edit, or was ignored: the next diff tells.
-fn keep_only(pass: &Pass, ready: &mut Ready, fields: &[usize]) -> Result<(), StoreError> {
+/// Only what is proven to have landed settles; the rest is somebody's later edit, or was ignored: the next diff tells. Returns
+/// whether there is any.
+fn keep_only(pass: &Pass, ready: &mut Ready, fields: &[usize]) -> Result<bool, StoreError> {
     let mut sent = base::values_from_text(&pass.collection, &ready.intent.values)?;
+    let count = sent.len();
     sent.retain(|(field, _)| fields.contains(field));
     ready.intent.values = base::values_to_text(&pass.collection, &sent);
-    Ok(())
+    Ok(sent.len() < count)
 }
 
 /// A create is sent again under its key where the upstream remembers keys, else looked up.
@@ -194,10 +200,12 @@ async fn created(
     rules: &Arc<Binding>,
     pass: &Arc<Pass>,
     binding: usize,
-    ready: &mut Ready,
+    (ready, whole): (&mut Ready, bool),
 ) -> Result<Option<Written>, StoreError> {
     let age = pass.clock.now() - time(ready.intent.created_at);
     match merge::ask_of_create(idempotency(rules), age) {
+        // The same bytes cannot be sent again where a parent is not there any more: the listing answers.
+        Ask::Repeat if !whole => Ok(None),
         Ask::Repeat => {
             push::mark_sent(store, pass, vec![ready.intent.key.clone()]).await?;
             let written = upstream::write_one(client, rules, &ready.request).await;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::store::SqliteStore;
 
+use super::kin::{COMPANY, PARENT};
 use super::steps::wait;
 
 /// In the order of things: what was decided here, and what upstreams acknowledged.
@@ -56,8 +57,8 @@ pub fn twice(store: &SqliteStore, but_for: &str, broken: &mut Vec<String>) {
     }
 }
 
-/// The fields that a line of the history is about. The greatest rank and all tags count, whoever says them; a machine may take
-/// notes back; that there is nothing is no value made once.
+/// The fields that a line of the history is about. Many refer to one. The greatest rank and all tags count, whoever says them;
+/// a machine may take notes back; that there is nothing is no value made once.
 fn values(fields: &str, after: &str) -> Vec<(String, String)> {
     let named: Vec<(String, Value)> = match serde_json::from_str(after) {
         Ok(Value::Object(members)) => members.into_iter().collect(),
@@ -65,7 +66,8 @@ fn values(fields: &str, after: &str) -> Vec<(String, String)> {
         _ => Vec::new(),
     };
     let counts = |name: &str, value: &Value| {
-        !matches!(name, "rank" | "tags" | "note") && value.as_str().is_some_and(|text| !text.is_empty())
+        !matches!(name, "rank" | "tags" | "note" | COMPANY | PARENT)
+            && value.as_str().is_some_and(|text| !text.is_empty())
     };
     named
         .into_iter()

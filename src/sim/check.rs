@@ -12,9 +12,10 @@ use crate::store::SqliteStore;
 
 use super::believed;
 use super::hands::{Deed, Hands};
+use super::kin::{self, COMPANY, Kin, PARENT, paths};
 use super::restore::Undone;
 use super::steps::wait;
-use super::world::{FIELDS, PEOPLE, Style};
+use super::world::{Style, fields};
 
 /// A record as one side has it: values as comparable texts.
 type Record = BTreeMap<&'static str, String>;
@@ -28,12 +29,12 @@ pub fn all(
     undone: &Undone,
 ) -> Vec<String> {
     let mut broken = Vec::new();
-    let here = local(store, &mut broken);
+    let here = local(store, hands.kin.as_ref(), &mut broken);
     let ledger = hands.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for style in styles {
         let host = format!("{}.example.com", style.name);
         let Some(sandbox) = sandboxes.get(&host) else { continue };
-        let there = remote(&host, sandbox, &mut broken);
+        let there = remote(&host, sandbox, hands.kin.as_ref(), &mut broken);
         agree(&host, style, &here, &there, &mut broken);
     }
     let renewed = renewed(hands, &ledger, undone);
@@ -47,6 +48,11 @@ pub fn all(
     let foreign = |deed: &Deed| deed.field == "note" && owner.as_ref().is_some_and(|owner| deed.side != *owner);
     let (others, own): (Vec<Deed>, Vec<Deed>) = ledger.into_iter().partition(foreign);
     ownership(store, &others, &mut broken);
+    if let Some(kin) = &hands.kin {
+        lost_references(store, kin, &here, &own, &mut broken);
+    }
+    // Many refer to the same.
+    let own: Vec<Deed> = own.into_iter().filter(|deed| !deed.is_reference()).collect();
     let told = told(store);
     lost_updates(&told, &here, &own, undone, &mut broken);
     // What was undone before it was heard has replaced nothing; a person may say that what is old wins; and what is edited
@@ -99,31 +105,83 @@ fn taken_back(
     }
 }
 
-fn local(store: &SqliteStore, broken: &mut Vec<String>) -> BTreeMap<String, Record> {
-    let rows =
-        wait(store.rows_of("SELECT key, name, phone, rank, street, city, tags, note FROM people")).unwrap_or_default();
+fn local(store: &SqliteStore, kin: Option<&Kin>, broken: &mut Vec<String>) -> BTreeMap<String, Record> {
     let mut records = BTreeMap::new();
-    for row in rows {
-        let mut cells = row.into_iter();
-        let Some(key) = cells.next() else { continue };
-        let record = FIELDS.iter().copied().zip(cells.map(|cell| normal(&cell))).collect();
-        if records.insert(key.clone(), record).is_some() {
-            broken.push(format!("I6 I13: {key} is there twice in the local table"));
+    for path in paths(kin) {
+        let fields = fields(path, kin.is_some());
+        let sql = format!("SELECT key, {} FROM {}", fields.join(", "), path.trim_start_matches('/'));
+        for row in wait(store.rows_of(&sql)).unwrap_or_default() {
+            let mut cells = row.into_iter();
+            let Some(key) = cells.next() else { continue };
+            let named = |id: &str| kin.and_then(|kin| kin.who_here(id));
+            let cells = fields.iter().copied().zip(cells);
+            let record = cells.map(|(field, cell)| (field, referred(field, &normal(&cell), &named))).collect();
+            if records.insert(key.clone(), record).is_some() {
+                broken.push(format!("I6 I13: {key} is there twice in the local table"));
+            }
         }
     }
     records
 }
 
-fn remote(host: &str, sandbox: &Sandbox, broken: &mut Vec<String>) -> BTreeMap<String, Record> {
+fn remote(host: &str, sandbox: &Sandbox, kin: Option<&Kin>, broken: &mut Vec<String>) -> BTreeMap<String, Record> {
     let mut records = BTreeMap::new();
-    for record in sandbox.all(PEOPLE).iter().filter(|record| record["gone"] != true) {
-        let key = record["key"].as_str().unwrap_or_default().to_owned();
-        let cells = FIELDS.iter().map(|field| (*field, normal(&text(&record[*field])))).collect();
-        if records.insert(key.clone(), cells).is_some() {
-            broken.push(format!("I6: {key} is there twice at {host}"));
+    for path in paths(kin) {
+        let fields = fields(path, kin.is_some());
+        for record in kin::live(sandbox, path) {
+            let key = record["key"].as_str().unwrap_or_default().to_owned();
+            let named = |id: &str| kin.and_then(|kin| kin.who_there(host, id));
+            let cell = |field: &&'static str| (*field, referred(field, &normal(&text(&record[*field])), &named));
+            if records.insert(key.clone(), fields.iter().map(cell).collect()).is_some() {
+                broken.push(format!("I6: {key} is there twice at {host}"));
+            }
         }
     }
     records
+}
+
+/// A reference by whom it means, which every side has another id for (s55); the rest as it is.
+fn referred(field: &str, cell: &str, named: &dyn Fn(&str) -> Option<String>) -> String {
+    match field {
+        COMPANY | PARENT if !cell.is_empty() => named(cell).unwrap_or_else(|| format!("nobody by the id {cell}")),
+        _ => cell.to_owned(),
+    }
+}
+
+/// Everybody that somebody said someone belongs to is there, or was followed by another word of that side, or is in the history
+/// of that record (of any, where that is gone).
+fn lost_references(
+    store: &SqliteStore,
+    kin: &Kin,
+    here: &BTreeMap<String, Record>,
+    ledger: &[Deed],
+    broken: &mut Vec<String>,
+) {
+    let rows = wait(store.rows_of(
+        "SELECT coalesce(people.key, companies.key, ''), coalesce(before, '') || coalesce(after, '') || coalesce(detail, '') \
+         FROM sync_history LEFT JOIN people ON people.id = record LEFT JOIN companies ON companies.id = record \
+         UNION ALL SELECT coalesce(people.key, companies.key, ''), candidates || coalesce(base, '') \
+         FROM sync_conflict LEFT JOIN people ON people.id = record LEFT JOIN companies ON companies.id = record",
+    ));
+    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    for row in rows.unwrap_or_default() {
+        if let [key, text] = row.as_slice() {
+            told.entry(key.clone()).or_default().push_str(text);
+        }
+    }
+    let is_told = |of: &str, id: &String| told.get(of).is_some_and(|text| text.contains(id));
+    for (at, deed) in ledger.iter().enumerate().filter(|(_, deed)| deed.is_reference() && !deed.value.is_empty()) {
+        let mut later = ledger.iter().skip(at + 1).filter(|later| later.side == deed.side && later.key == deed.key);
+        let followed = later.any(|later| later.field == deed.field || later.field.is_empty());
+        let is_here = here.get(&deed.key).and_then(|record| record.get(deed.field)) == Some(&deed.value);
+        // What two sides say alike has no loser to tell of.
+        let alike = |one: &Deed| (&one.key, one.field, &one.value) == (&deed.key, deed.field, &deed.value);
+        let agreed = ledger.iter().any(|one| one.side != deed.side && alike(one));
+        let in_history = kin.ids_here(&deed.value).iter().any(|id| is_told(&deed.key, id) || is_told("", id));
+        if !followed && !is_here && !agreed && !in_history {
+            broken.push(format!("I3: the {} of {} by {} is nowhere: {}", deed.field, deed.key, deed.side, deed.value));
+        }
+    }
 }
 
 fn text(value: &Value) -> String {

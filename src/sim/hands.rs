@@ -14,10 +14,11 @@ use crate::sandbox::Sandbox;
 
 use super::chance::Chance;
 use super::clock::SimClock;
+use super::kin::{COMPANY, Kin, PARENT, live, paths};
 use super::net::Sandboxes;
 use super::steps::wait;
 use super::store::Disk;
-use super::world::PEOPLE;
+use super::world::{COMPANIES, PEOPLE};
 
 /// One thing that somebody did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,19 @@ pub struct Deed {
     pub key: String,
     /// The field; empty for a deletion.
     pub field: &'static str,
-    /// The value, which nobody else ever writes.
+    /// The value, which nobody else ever writes; the key of a company, where the field is a reference.
     pub value: String,
+}
+
+impl Deed {
+    /// Somebody said who belongs to whom.
+    pub fn is_reference(&self) -> bool {
+        is_reference(self.field)
+    }
+}
+
+fn is_reference(field: &str) -> bool {
+    field == COMPANY || field == PARENT
 }
 
 /// Everybody else.
@@ -57,7 +69,12 @@ pub struct Hands {
     pub touched: Mutex<BTreeSet<(String, String)>>,
     /// Upstreams that give ids of deleted records to new ones.
     pub reusing: Vec<String>,
+    /// Companies, where there are any.
+    pub kin: Option<Kin>,
 }
+
+/// So many of a hundred edits are of companies, where there are any.
+const OF_COMPANIES_PERCENT: u64 = 40;
 
 impl Hands {
     /// The time.
@@ -72,33 +89,44 @@ impl Hands {
         let mut hosts: Vec<String> = sandboxes.keys().cloned().collect();
         hosts.retain(|host| idle || !self.unguarded.contains(host));
         let here = self.chance.index(hosts.len() + 1);
+        let of_company = self.kin.as_ref().is_some_and(|kin| kin.chance.percent(OF_COMPANIES_PERCENT));
+        let path = if of_company { COMPANIES } else { PEOPLE };
         match hosts.get(here).and_then(|host| Some((host, sandboxes.get_mut(host)?))) {
             Some((host, sandbox)) => {
-                let reuses = self.reusing.contains(host);
-                self.edit_there(host, sandbox, idle, reuses);
+                self.edit_there(host, sandbox, path, idle);
+                self.settle_there(host, sandbox);
             }
-            None => self.edit_here(idle),
+            None => self.edit_here(path, idle),
         }
     }
 
-    fn edit_there(&self, host: &str, sandbox: &mut Sandbox, idle: bool, reuses: bool) {
-        let records = sandbox.all(PEOPLE);
-        let live: Vec<&Value> = records.iter().filter(|record| record["gone"] != true).collect();
+    /// Companies get known, and an upstream clears what refers to one that is gone.
+    pub fn settle_there(&self, host: &str, sandbox: &mut Sandbox) {
+        let Some(kin) = &self.kin else { return };
+        kin.meet_there(host, sandbox);
+        for (key, field) in Kin::clear_there(sandbox, self.now()) {
+            self.note(host, &key, field, "");
+        }
+    }
+
+    fn edit_there(&self, host: &str, sandbox: &mut Sandbox, path: &str, idle: bool) {
+        let live = live(sandbox, path);
         let act = self.chance.below(100);
-        let Some(record) = self.chance.one(&live).filter(|_| act >= 20) else {
-            let key = self.new_key(host, idle);
-            let (field, value) = self.new_value();
+        let Some(record) = self.chance.one(&live).filter(|_| act >= MAKING) else {
+            let key = self.new_key(host, path, idle);
+            let (field, value, json) = self.value_there(sandbox, path);
             // Where clients choose ids, this one chooses, too; elsewhere the server puts its own in its place.
             let id = format!("theirs-{key}");
-            let body = json!({"id": id, "key": key, "made": self.now().to_rfc3339(), field: json_of(field, &value)});
-            if sandbox.insert(PEOPLE, &body, self.now()).is_ok() {
+            let body = json!({"id": id, "key": key, "made": self.now().to_rfc3339(), field: json});
+            if sandbox.insert(path, &body, self.now()).is_ok() {
                 self.note(host, &key, field, &value);
             }
             return;
         };
         let (Some(id), Some(key)) = (record["id"].as_str(), record["key"].as_str()) else { return };
-        if act < 26 {
-            if sandbox.remove(PEOPLE, id, self.now()).is_ok() {
+        if act < deleting(path) {
+            let reuses = self.reusing.iter().any(|one| one == host) && path == PEOPLE;
+            if sandbox.remove(path, id, self.now()).is_ok() {
                 self.note(host, key, "", "");
                 if reuses && idle && record["made"].is_string() && self.chance.percent(50) {
                     self.reuse(host, sandbox, id);
@@ -106,17 +134,35 @@ impl Hands {
             }
             return;
         }
-        if act < 30 {
+        if act < deleting(path) + 4 {
             // A new version of the same content.
-            let touched = sandbox.edit(PEOPLE, id, &json!({"name": record["name"]}), self.now()).is_ok();
+            let touched = sandbox.edit(path, id, &json!({"name": record["name"]}), self.now()).is_ok();
             self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert((host.to_owned(), key.to_owned()));
             self.say(format!("* {host}: {key} touched: {touched}"));
             return;
         }
-        let (field, value) = self.new_value();
-        if sandbox.edit(PEOPLE, id, &json!({field: json_of(field, &value)}), self.now()).is_ok() {
+        let (field, value, json) = self.value_there(sandbox, path);
+        if sandbox.edit(path, id, &json!({field: json}), self.now()).is_ok() {
             self.note(host, key, field, &value);
         }
+    }
+
+    /// A field and its value, for the ledger and for the upstream.
+    fn value_there(&self, sandbox: &Sandbox, path: &str) -> (&'static str, String, Value) {
+        let (field, value) = self.new_value(path);
+        if !is_reference(field) {
+            let json = json_of(field, &value);
+            return (field, value, json);
+        }
+        let known = live(sandbox, COMPANIES);
+        let named = |record: &Value| Some((record["key"].as_str()?.to_owned(), record["id"].clone()));
+        let (key, id) = self.referred(&known).and_then(named).unwrap_or_default();
+        (field, key, id)
+    }
+
+    /// Whom somebody refers to: now and then nobody.
+    fn referred<'a, T>(&self, known: &'a [T]) -> Option<&'a T> {
+        self.chance.one(known).filter(|_| self.chance.percent(85))
     }
 
     /// Somebody gives every other record there a note: what others then make of it is a matter of the engine alone.
@@ -136,7 +182,7 @@ impl Hands {
     fn reuse(&self, host: &str, sandbox: &mut Sandbox, id: &str) {
         let key = format!("k{}", self.serial.fetch_add(1, Ordering::AcqRel));
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        let (field, value) = self.new_value();
+        let (field, value) = self.new_value("");
         let body = json!({"id": id, "key": key, "made": self.now().to_rfc3339(), field: json_of(field, &value)});
         if sandbox.insert(PEOPLE, &body, self.now()).is_ok() {
             self.say(format!("* {host}: {id} is another record now"));
@@ -144,49 +190,92 @@ impl Hands {
         }
     }
 
-    fn edit_here(&self, idle: bool) {
-        let keys = self.local_keys();
+    fn edit_here(&self, path: &str, idle: bool) {
+        let table = path.trim_start_matches('/');
+        let keys = self.local_keys(table);
         let act = self.chance.below(100);
-        let Some(key) = self.chance.one(&keys).filter(|_| act >= 20) else {
-            let key = self.new_key("local", idle);
-            let (field, value) = self.new_value();
+        let Some(key) = self.chance.one(&keys).filter(|_| act >= MAKING) else {
+            let key = self.new_key("local", path, idle);
+            let (field, value, sql) = self.value_here(path);
             self.note("local", &key, field, &value);
             // The default id would be drawn from the machine's clock and randomness.
             let id = new_id(&self.clock);
-            self.sql(&format!(
-                "INSERT INTO people (id, key, {field}) VALUES ('{id}', '{key}', {})",
-                sql_of(field, &value)
-            ));
+            self.sql(&format!("INSERT INTO {table} (id, key, {field}) VALUES ('{id}', '{key}', {sql})"));
             return;
         };
-        if act < 26 {
+        if act < deleting(path) {
+            // Somebody careful looks who refers to a company before it goes.
+            if self.kin.as_ref().is_some_and(|kin| path == COMPANIES && kin.chance.percent(60)) {
+                self.clear_here(&format!("= (SELECT id FROM companies WHERE key = '{key}')"));
+            }
             self.note("local", key, "", "");
-            self.sql(&format!("DELETE FROM people WHERE key = '{key}'"));
+            self.sql(&format!("DELETE FROM {table} WHERE key = '{key}'"));
             return;
         }
-        let (field, value) = self.new_value();
+        let (field, value, sql) = self.value_here(path);
         self.note("local", key, field, &value);
-        self.sql(&format!("UPDATE people SET {field} = {} WHERE key = '{key}'", sql_of(field, &value)));
+        self.sql(&format!("UPDATE {table} SET {field} = {sql} WHERE key = '{key}'"));
+    }
+
+    /// A field and its value, for the ledger and as SQL has it.
+    fn value_here(&self, path: &str) -> (&'static str, String, String) {
+        let (field, value) = self.new_value(path);
+        if !is_reference(field) {
+            let sql = sql_of(field, &value);
+            return (field, value, sql);
+        }
+        let known = wait(self.disk.store().rows_of("SELECT key, id FROM companies ORDER BY key")).unwrap_or_default();
+        match self.referred(&known).map(Vec::as_slice) {
+            Some([key, id]) => (field, key.clone(), format!("'{id}'")),
+            Some(_) | None => (field, String::new(), "NULL".to_owned()),
+        }
+    }
+
+    /// Whoever refers here to one of these companies refers to nobody. Returns whether there was anybody.
+    fn clear_here(&self, these: &str) -> bool {
+        let mut any = false;
+        for (table, field) in [("people", COMPANY), ("companies", PARENT)] {
+            let whose = format!("{field} {these}");
+            let keys = format!("SELECT key FROM {table} WHERE {whose} ORDER BY key");
+            let keys: Vec<String> =
+                wait(self.disk.store().rows_of(&keys)).unwrap_or_default().into_iter().flatten().collect();
+            for key in &keys {
+                self.note("local", key, field, "");
+            }
+            if !keys.is_empty() {
+                any = true;
+                self.sql(&format!("UPDATE {table} SET {field} = NULL WHERE {whose}"));
+            }
+        }
+        any
+    }
+
+    /// Somebody tidies up: what is gone is referred to by nobody.
+    pub fn tidy_here(&self) {
+        if self.kin.is_some() {
+            self.clear_here("NOT IN (SELECT id FROM companies)");
+        }
     }
 
     /// The keys of the records about whose field a person is asked.
     pub fn asked(&self, kind: &str, field: &str) -> BTreeSet<String> {
         self.told(&format!(
-            "sync_conflict ON people.id = record WHERE closed_at IS NULL AND kind = '{kind}' AND fields = '{field}'"
+            "sync_conflict ON TABLE.id = record WHERE closed_at IS NULL AND kind = '{kind}' AND fields = '{field}'"
         ))
     }
 
     /// The keys of the records of whose field (or any) it is said that a write of it was not taken there.
     pub fn set_aside(&self, host: &str, field: &str) -> BTreeSet<String> {
         self.told(&format!(
-            "sync_quarantine ON people.id = subject WHERE upstream || '.example.com' = '{host}' AND stage = 'push' \
+            "sync_quarantine ON TABLE.id = subject WHERE upstream || '.example.com' = '{host}' AND stage = 'push' \
              AND reason LIKE 'the upstream accepted a write of %{field}%'"
         ))
     }
 
     fn told(&self, rows: &str) -> BTreeSet<String> {
-        let sql = format!("SELECT people.key FROM people JOIN {rows}");
-        wait(self.disk.store().rows_of(&sql)).unwrap_or_default().into_iter().flatten().collect()
+        let sql = format!("SELECT TABLE.key FROM TABLE JOIN {rows}");
+        let keys = |path: &str| wait(self.disk.store().rows_of(&sql.replace("TABLE", path.trim_start_matches('/'))));
+        paths(self.kin.as_ref()).flat_map(|path| keys(path).unwrap_or_default()).flatten().collect()
     }
 
     /// Somebody touches what was set aside: a write that had no effect is tried again only when the record changes.
@@ -194,11 +283,13 @@ impl Hands {
         let mut sandboxes = sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let (aside, mut touched) = (self.set_aside(host, ""), false);
         let Some(sandbox) = sandboxes.get_mut(host) else { return false };
-        for record in sandbox.all(PEOPLE) {
-            let (Some(id), Some(key)) = (record["id"].as_str(), record["key"].as_str()) else { continue };
-            if aside.contains(key) && sandbox.edit(PEOPLE, id, &json!({"key": key}), self.now()).is_ok() {
-                self.say(format!("* {host}: {key} touched"));
-                touched = true;
+        for path in paths(self.kin.as_ref()) {
+            for record in sandbox.all(path) {
+                let (Some(id), Some(key)) = (record["id"].as_str(), record["key"].as_str()) else { continue };
+                if aside.contains(key) && sandbox.edit(path, id, &json!({"key": key}), self.now()).is_ok() {
+                    self.say(format!("* {host}: {key} touched"));
+                    touched = true;
+                }
             }
         }
         touched
@@ -211,8 +302,8 @@ impl Hands {
     }
 
     /// The keys of all rows.
-    pub fn local_keys(&self) -> Vec<String> {
-        wait(self.disk.store().rows_of("SELECT key FROM people ORDER BY key"))
+    fn local_keys(&self, table: &str) -> Vec<String> {
+        wait(self.disk.store().rows_of(&format!("SELECT key FROM {table} ORDER BY key")))
             .unwrap_or_default()
             .into_iter()
             .filter_map(|mut row| row.pop())
@@ -226,15 +317,24 @@ impl Hands {
         if let Err(error) = wait(self.disk.store().as_another_program(&text)) {
             self.say(format!("! {text}: {error}"));
         }
+        self.meet_here();
+    }
+
+    /// Companies here get known.
+    pub fn meet_here(&self) {
+        if let Some(kin) = &self.kin {
+            kin.meet_here(&self.disk.store());
+        }
     }
 
     /// A key that nobody has, or now and then one that is known on one other side only.
-    fn new_key(&self, side: &str, idle: bool) -> String {
+    fn new_key(&self, side: &str, path: &str, idle: bool) -> String {
         let number = self.serial.fetch_add(1, Ordering::AcqRel);
-        let here = self.local_keys();
+        let (table, initial) = (path.trim_start_matches('/'), if path == COMPANIES { "c" } else { "k" });
+        let here = self.local_keys(table);
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let known: Vec<&String> = keys.iter().collect();
+        let known: Vec<&String> = keys.iter().filter(|key| key.starts_with(initial)).collect();
         if let Some(key) = self.chance.one(&known).filter(|_| self.chance.percent(10))
             && ledger.iter().filter(|deed| deed.key == **key).all(|deed| deed.side != side && !deed.field.is_empty())
             && ledger.iter().filter(|deed| deed.key == **key).count() == 1
@@ -243,15 +343,19 @@ impl Hands {
         {
             return (*key).clone();
         }
-        let key = format!("k{number}");
+        let key = format!("{initial}{number}");
         keys.insert(key.clone());
         key
     }
 
-    fn new_value(&self) -> (&'static str, String) {
+    fn new_value(&self, path: &str) -> (&'static str, String) {
         let number = self.serial.fetch_add(1, Ordering::AcqRel);
-        let field = self.chance.one(&["name", "name", "phone", "street", "city", "tags", "rank", "note"]).copied();
-        let field = field.unwrap_or("name");
+        let fields: &[&'static str] = match path {
+            COMPANIES => &["name", "phone", PARENT, PARENT],
+            PEOPLE if self.kin.is_some() => &OF_PEOPLE,
+            _ => &OF_PEOPLE[..8],
+        };
+        let field = self.chance.one(fields).copied().unwrap_or("name");
         let value = match field {
             "phone" => format!("9{number:06}"),
             "rank" => number.to_string(),
@@ -274,6 +378,18 @@ impl Hands {
     fn say(&self, line: String) {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
+}
+
+/// What is edited of people; the last where there are companies.
+const OF_PEOPLE: [&str; 13] =
+    ["name", "name", "phone", "street", "city", "tags", "rank", "note", COMPANY, COMPANY, COMPANY, COMPANY, COMPANY];
+
+/// So many of a hundred acts are of making something; up to the second, of deleting it.
+const MAKING: u64 = 20;
+
+/// Companies go more often: others hang on them.
+fn deleting(path: &str) -> u64 {
+    if path == COMPANIES { 34 } else { 26 }
 }
 
 fn json_of(field: &str, value: &str) -> Value {

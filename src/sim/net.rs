@@ -18,8 +18,9 @@ use crate::upstream::{Outgoing, Response, Transport, TransportError};
 use super::bot::Bot;
 use super::chance::Chance;
 use super::hands::Hands;
+use super::kin::REFERENCES;
 use super::steps::{Steps, wait};
-use super::world::{Deletes, FIELDS, Guarded, PEOPLE, Style};
+use super::world::{Deletes, FIELDS, Guarded, Style, listed};
 
 /// What may go wrong with an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub struct Net {
     /// An upstream that shows fields without a value as null. One that leaves them out does not show that a backup has taken
     /// a value away.
     pub shows_nulls: Option<String>,
-    /// When we last wrote to a record, by host and id, and what it was before: a replica that lags shows that.
+    /// When we last wrote to a record, by host and path, and what it was before: a replica that lags shows that.
     pub former: Mutex<BTreeMap<(String, String), (u64, Value)>>,
     /// A machine that takes a field back.
     pub bot: Option<Bot>,
@@ -149,8 +150,10 @@ impl Net {
     }
 
     fn note_heard(&self, request: &Outgoing) {
-        let host =
-            request.url.host_str().filter(|_| request.method == http::Method::GET && request.url.path() == PEOPLE);
+        let host = request
+            .url
+            .host_str()
+            .filter(|_| request.method == http::Method::GET && listed(request.url.path()).is_some());
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).extend(host.map(str::to_owned));
     }
 
@@ -187,6 +190,11 @@ impl Net {
         if style.guarded == Guarded::Body && updates.into_iter().any(|item| item.get("etag").is_none()) {
             wrong.push("I4: no version in the body");
         }
+        let strangers =
+            self.hands.kin.as_ref().map(|kin| kin.strangers(&format!("{}.example.com", style.name), &items));
+        if strangers.is_some_and(|ids| !ids.is_empty()) {
+            wrong.push("s55: it refers to what is not there");
+        }
         if style.pulls_rank && !style.whole && items.iter().any(|item| item.get("rank").is_some()) {
             wrong.push("I9: a field that is only read");
         }
@@ -198,20 +206,20 @@ impl Net {
     fn may_lag(&self, host: &str, method: &http::Method, path: &str) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let recently = |at: &u64| self.is_recent(*at);
-        *method == http::Method::GET && path == PEOPLE && written.get(host).is_some_and(recently)
+        *method == http::Method::GET && listed(path).is_some() && written.get(host).is_some_and(recently)
     }
 
     /// A listing as a replica that lags has it, which has lost one linked record from its index besides: it shows what we
     /// wrote to as it was before. Where a point read exists, neither proves anything (I3, I5).
-    fn as_a_replica_has_it(&self, host: &str, body: Bytes) -> Bytes {
+    fn as_a_replica_has_it(&self, host: &str, path: &str, body: Bytes) -> Bytes {
         let Some(style) = self.styles.get(host).filter(|style| style.get) else { return body };
         let Ok(mut page) = serde_json::from_slice::<Value>(&body) else { return body };
         let Some(records) = page["results"].as_array_mut() else { return body };
         if self.written.lock().unwrap_or_else(PoisonError::into_inner).get(host).is_some_and(|at| self.is_recent(*at)) {
             let former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
             for record in &mut *records {
-                let id = record["id"].as_str().unwrap_or_default().to_owned();
-                if let Some((_, before)) = former.get(&(host.to_owned(), id)).filter(|(at, _)| self.is_recent(*at)) {
+                let place = format!("{path}/{}", record["id"].as_str().unwrap_or_default());
+                if let Some((_, before)) = former.get(&(host.to_owned(), place)).filter(|(at, _)| self.is_recent(*at)) {
                     record.clone_from(before);
                 }
             }
@@ -237,14 +245,17 @@ impl Net {
 
     /// Keeps what a listing shows of records that we are about to write to.
     fn note_former(&self, host: &str, sandbox: &Sandbox, request: &Outgoing) {
-        let id = request.url.path().strip_prefix(PEOPLE).and_then(|rest| rest.strip_prefix('/'));
-        let Some(id) = id.filter(|_| request.method == http::Method::PATCH || request.method == http::Method::PUT)
+        let place = request.url.path();
+        let Some((resource, id)) = place
+            .rsplit_once('/')
+            .and_then(|(resource, id)| Some((listed(resource)?, id)))
+            .filter(|_| request.method == http::Method::PATCH || request.method == http::Method::PUT)
         else {
             return;
         };
-        let before = sandbox.all(PEOPLE).into_iter().find(|record| record["id"] == id);
+        let before = sandbox.all(resource).into_iter().find(|record| record["id"] == id);
         let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
-        former.extend(before.map(|before| ((host.to_owned(), id.to_owned()), (self.steps.now_us(), before))));
+        former.extend(before.map(|before| ((host.to_owned(), place.to_owned()), (self.steps.now_us(), before))));
     }
 
     fn at_the_sandbox(&self, request: &Outgoing, trouble: Option<Trouble>) -> Result<Response, TransportError> {
@@ -276,7 +287,8 @@ impl Net {
         }
         if request.method != http::Method::GET {
             self.writes.fetch_add(1, Ordering::AcqRel);
-            let is_create = request.method == http::Method::POST && request.url.path() == PEOPLE;
+            self.hands.settle_there(&host, sandbox);
+            let is_create = request.method == http::Method::POST && listed(request.url.path()).is_some();
             self.creates.fetch_add(u64::from(is_create), Ordering::AcqRel);
             self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), self.steps.now_us());
         }
@@ -288,13 +300,19 @@ impl Net {
             _ => {
                 let (head, mut body) = outcome.response.into_parts();
                 if self.shows_nulls.as_ref() == Some(&host) {
-                    body = with_nulls(body);
+                    body = with_nulls(body, &FIELDS);
                 }
                 if trouble == Some(Trouble::Stale)
                     && request.method == http::Method::GET
-                    && request.url.path() == PEOPLE
+                    && listed(request.url.path()).is_some()
                 {
-                    body = self.as_a_replica_has_it(&host, body);
+                    body = self.as_a_replica_has_it(&host, request.url.path(), body);
+                }
+                if self.hands.kin.is_some() {
+                    // That somebody refers to nobody any more is said.
+                    let path = request.url.path();
+                    let named = REFERENCES.iter().find(|(resource, _)| path.starts_with(resource));
+                    body = with_nulls(body, &named.map(|(_, field)| *field).into_iter().collect::<Vec<_>>());
                 }
                 Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }
@@ -302,17 +320,17 @@ impl Net {
     }
 }
 
-fn with_nulls(body: Bytes) -> Bytes {
+fn with_nulls(body: Bytes, fields: &[&str]) -> Bytes {
     let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
-    fill(&mut answer);
-    answer.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten().for_each(fill);
+    fill(&mut answer, fields);
+    answer.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten().for_each(|one| fill(one, fields));
     answer.to_string().into()
 }
 
-fn fill(record: &mut Value) {
+fn fill(record: &mut Value, fields: &[&str]) {
     if let Some(record) = record.as_object_mut().filter(|record| record.contains_key("key")) {
-        for field in FIELDS {
-            record.entry(field).or_insert(Value::Null);
+        for field in fields {
+            record.entry(*field).or_insert(Value::Null);
         }
     }
 }

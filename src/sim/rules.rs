@@ -9,13 +9,14 @@ use std::sync::Arc;
 use crate::rules::{Context, Ruleset, Source, check};
 
 use super::chance::Chance;
-use super::world::{Creates, Deletes, Guarded, Pages, Style, base_url};
+use super::kin::{COMPANY, PARENT};
+use super::world::{COMPANIES, Creates, Deletes, Guarded, PEOPLE, Pages, Style, base_url, fields};
 
 /// A field that an upstream's rules leave out for a while: the name of both.
 pub type LeftOut = Option<(&'static str, &'static str)>;
 
 /// The rules of a seed.
-pub fn text(styles: &[Style], left_out: LeftOut, chance: &Chance) -> String {
+pub fn text(styles: &[Style], left_out: LeftOut, has_companies: bool, chance: &Chance) -> String {
     let names: Vec<&str> = styles.iter().map(|style| style.name).collect();
     let mut priority: Vec<&str> = names.clone();
     priority.insert(chance.index(names.len() + 1), "local");
@@ -30,12 +31,15 @@ pub fn text(styles: &[Style], left_out: LeftOut, chance: &Chance) -> String {
     let update_vs_delete = chance.one(&["update_wins", "delete_wins", "manual"]).copied().unwrap_or_default();
     let on_remote_delete = chance.one(&["propagate", "queue", "restore"]).copied().unwrap_or_default();
     let limits = if chance.percent(50) { "limits = { delete = 1000 }\n" } else { "" };
-    let mut text = format!(
-        r#"[collection.people]
-{priority}merge = {chain}
+    let policies = format!(
+        r#"{priority}merge = {chain}
 update_vs_delete = "{update_vs_delete}"
 on_remote_delete = "{on_remote_delete}"
-{limits}match = {{ keys = [["key"]] }}
+{limits}match = {{ keys = [["key"]] }}"#
+    );
+    let mut text = format!(
+        r#"[collection.people]
+{policies}
 [collection.people.fields]
 key = {{ type = "text", required = true, normalize = ["trim", "lowercase"] }}
 name = "text"
@@ -51,19 +55,36 @@ tags = "set"
             None => "note = \"text\"".to_owned(),
         }
     );
+    if has_companies {
+        text = text.replace("\ntags = \"set\"\n", &format!("\ntags = \"set\"\n{COMPANY} = {REFERENCE}\n"));
+        let _infallible = write!(text, "\n[collection.companies]\n{policies}\n{COMPANY_TYPES}{PARENT} = {REFERENCE}\n");
+    }
     for style in styles {
         let field = left_out.filter(|(name, _)| *name == style.name).map(|(_, field)| field);
-        of_upstream(&mut text, style, field);
+        let (name, url) = (style.name, base_url(style.name));
+        let _infallible = write!(text, "\n[upstream.{name}]\nbase_url = \"{url}\"\nconcurrency = 2\n");
+        binding(&mut text, style, "people", &fields(PEOPLE, has_companies), field);
+        if has_companies {
+            binding(&mut text, style, "companies", &fields(COMPANIES, true), None);
+        }
     }
     text
 }
 
-const BATCH: &str = r#"[binding.people.NAME.write.batch]
-request = "POST /people/batch"
+const REFERENCE: &str = r#"{ type = "ref", to = "companies" }"#;
+
+const COMPANY_TYPES: &str = r#"[collection.companies.fields]
+key = { type = "text", required = true, normalize = ["trim", "lowercase"] }
+name = "text"
+phone = { type = "text", normalize = ["digits"] }
+"#;
+
+const BATCH: &str = r#"[binding.COLLECTION.NAME.write.batch]
+request = "POST /COLLECTION/batch"
 ops = ["create", "update"]
 items = ".inputs"
 max_items = 3
-[binding.people.NAME.write.batch.result]
+[binding.COLLECTION.NAME.write.batch.result]
 items = ".results[]"
 by = "index"
 id = ".id"
@@ -72,7 +93,7 @@ status = ".status"
 error = ".error"
 "#;
 
-fn of_upstream(text: &mut String, style: &Style, left_out: Option<&str>) {
+fn binding(text: &mut String, style: &Style, collection: &str, fields: &[&str], left_out: Option<&str>) {
     let name = style.name;
     let page = match style.pages {
         Pages::One => r#""none""#,
@@ -86,7 +107,7 @@ fn of_upstream(text: &mut String, style: &Style, left_out: Option<&str>) {
         Deletes::Tombstone => r#"{ kind = "tombstone", when = ".gone == true" }"#,
         Deletes::Absence => r#"{ kind = "absence" }"#,
     };
-    let get = if style.get { "get = \"GET /people/{id}\"\n" } else { "" };
+    let get = if style.get { format!("get = \"GET /{collection}/{{id}}\"\n") } else { String::new() };
     let (method, body) = if style.whole { ("PUT", "full") } else { ("PATCH", "changed") };
     let precondition = match style.guarded {
         Guarded::Header => r#"{ header = "If-Match", value = '"{version}"' }"#,
@@ -101,59 +122,51 @@ fn of_upstream(text: &mut String, style: &Style, left_out: Option<&str>) {
     } else {
         r#""none""#
     };
-    let batch = if style.guarded == Guarded::Body { BATCH.replace("NAME", name) } else { String::new() };
-    let create = match style.creates {
-        Creates::Listing => "request = \"POST /people\"",
-        Creates::Match => "request = \"POST /people\"\nidempotency = { match = \"key\" }",
-        Creates::Header => "request = \"POST /people\"\nidempotency = { header = \"Idempotency-Key\" }",
-        Creates::ClientId => "request = \"PUT /people/{id}\"\nidempotency = { client_id = \"uuid\" }",
+    let batch = if style.guarded == Guarded::Body {
+        BATCH.replace("NAME", name).replace("COLLECTION", collection)
+    } else {
+        String::new()
     };
+    let (create, idempotency) = match style.creates {
+        Creates::Listing => ("POST /PATH", ""),
+        Creates::Match => ("POST /PATH", "\nidempotency = { match = \"key\" }"),
+        Creates::Header => ("POST /PATH", "\nidempotency = { header = \"Idempotency-Key\" }"),
+        Creates::ClientId => ("PUT /PATH/{id}", "\nidempotency = { client_id = \"uuid\" }"),
+    };
+    let create = create.replace("PATH", collection);
     let version = if style.versioned { "version = \".etag\"\n" } else { "" };
     let created_at = if style.reuses_ids { "created_at = \".made\"\n" } else { "" };
-    let rank = if style.pulls_rank { r#"{ path = ".rank", direction = "pull" }"# } else { r#"".rank""# };
-    let fields = [
-        ("key", r#"".key""#),
-        ("name", r#"".name""#),
-        ("phone", r#"".phone""#),
-        ("rank", rank),
-        ("street", r#"".street""#),
-        ("city", r#"".city""#),
-        ("tags", r#"".tags""#),
-        ("note", r#"".note""#),
-    ];
     let mut map = String::new();
-    for (field, way) in fields.iter().filter(|(field, _)| Some(*field) != left_out) {
-        let _infallible = writeln!(map, "{field} = {way}");
+    for field in ["key"].iter().chain(fields).filter(|field| Some(**field) != left_out) {
+        let _infallible = match *field {
+            "rank" if style.pulls_rank => writeln!(map, r#"rank = {{ path = ".rank", direction = "pull" }}"#),
+            field => writeln!(map, r#"{field} = ".{field}""#),
+        };
     }
     // Writing to a String cannot fail.
     let _infallible = write!(
         text,
-        r#"
-[upstream.{name}]
-base_url = "{url}"
-concurrency = 2
-[binding.people.{name}]
+        r#"[binding.{collection}.{name}]
 id = ".id"
 {version}{created_at}updated_at = ".updated"
-[binding.people.{name}.read]
-request = "GET /people"
+[binding.{collection}.{name}.read]
+request = "GET /{collection}"
 records = ".results[]"
 page = {page}
 incremental = {incremental}
 lag = "9m"
 deletes = {deletes}
-{get}[binding.people.{name}.map]
-{map}[binding.people.{name}.write.create]
-{create}
-[binding.people.{name}.write.update]
-request = "{method} /people/{{id}}"
+{get}[binding.{collection}.{name}.map]
+{map}[binding.{collection}.{name}.write.create]
+request = "{create}"{idempotency}
+[binding.{collection}.{name}.write.update]
+request = "{method} /{collection}/{{id}}"
 body = "{body}"
 precondition = {precondition}
-[binding.people.{name}.write.delete]
-request = "DELETE /people/{{id}}"
+[binding.{collection}.{name}.write.delete]
+request = "DELETE /{collection}/{{id}}"
 precondition = {delete}
-{batch}"#,
-        url = base_url(name),
+{batch}"#
     );
 }
 

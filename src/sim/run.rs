@@ -21,6 +21,7 @@ use super::chance::Chance;
 use super::check;
 use super::clock::SimClock;
 use super::hands::Hands;
+use super::kin::{Kin, PARENT};
 use super::net::{Net, Sandboxes};
 use super::restore::Restore;
 use super::rules;
@@ -85,13 +86,18 @@ impl Simulation {
         let chance = Chance::new(seed);
         let engine_chance = Chance::new(!seed);
         let styles = world::styles(&chance);
-        let text = rules::text(&styles, None, &chance);
+        let bot = Bot::drawn(seed, &styles);
+        let restore = Restore::drawn(seed, &styles).filter(|_| bot.is_none());
+        // Nobody looks yet whether companies survive a backup.
+        let kin = Kin::drawn(seed).filter(|_| restore.is_none());
+        let text = rules::text(&styles, None, kin.is_some(), &chance);
         let checked = rules::checked(&text)?;
         let disk = Arc::new(Disk::new(chance.percent(FILES_PERCENT))?);
         let steps = Arc::new(Steps::default());
         let trace = Arc::new(Mutex::new(Vec::new()));
         let host = |style: &Style| format!("{}.example.com", style.name);
-        let sandboxes: BTreeMap<_, _> = styles.iter().map(|style| (host(style), world::sandbox(style))).collect();
+        let sandboxes: BTreeMap<_, _> =
+            styles.iter().map(|style| (host(style), world::sandbox(style, kin.as_ref()))).collect();
         let sandboxes = Arc::new(Mutex::new(sandboxes));
         let hands = Arc::new(Hands {
             disk: Arc::clone(&disk),
@@ -105,9 +111,8 @@ impl Simulation {
             unheard: Mutex::default(),
             touched: Mutex::default(),
             reusing: styles.iter().filter(|style| style.reuses_ids).map(host).collect(),
+            kin,
         });
-        let bot = Bot::drawn(seed, &styles);
-        let restore = Restore::drawn(seed, &styles).filter(|_| bot.is_none());
         let net = Arc::new(Net {
             sandboxes: Arc::clone(&sandboxes),
             steps: Arc::clone(&steps),
@@ -148,10 +153,11 @@ impl Simulation {
 
     fn run(&mut self) {
         // The tables are there before anybody edits.
-        self.pass(0, false);
+        self.passes(0, false);
         for round in 0..SAFETY_PASSES {
             self.set_back(round);
-            for _ in 0..self.chance.below(5) {
+            let more = self.hands.kin.as_ref().map_or(0, Kin::edits);
+            for _ in 0..self.chance.below(5) + more {
                 self.hands.edit(&self.sandboxes, true);
             }
             self.approve(50);
@@ -167,7 +173,7 @@ impl Simulation {
             let down = self.chance.one(&self.styles).filter(|_| self.chance.percent(10)).map(|style| style.name);
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) =
                 down.map(|name| (format!("{name}.example.com"), 1 + self.chance.below(5)));
-            self.pass(fuse, self.chance.percent(30));
+            self.passes(fuse, self.chance.percent(30));
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
         }
@@ -181,9 +187,14 @@ impl Simulation {
         }
         self.say("-- faults and edits are over".into());
         let mut rests = self.comes_to_rest();
-        // A write that a backup undid before anybody looked is said not to have been taken.
-        let host = self.restore.as_ref().map(Restore::host);
-        if host.is_some_and(|host| self.hands.touch_set_aside(&self.sandboxes, host)) {
+        // A write that a backup (or an upstream's rule about who is gone) undid before anybody looked is said not to have been
+        // taken.
+        let hosts: Vec<&str> = match (&self.restore, &self.hands.kin) {
+            (Some(restore), _) => vec![restore.host()],
+            (None, Some(_)) => self.net.styles.keys().map(String::as_str).collect(),
+            (None, None) => Vec::new(),
+        };
+        if hosts.iter().filter(|host| self.hands.touch_set_aside(&self.sandboxes, host)).count() > 0 {
             rests &= self.comes_to_rest();
         }
         if !rests {
@@ -246,9 +257,11 @@ impl Simulation {
             self.steps.pass_time(Duration::from_mins(10));
             self.approve(100);
             self.resolve(100);
-            let report = self.pass(0, true);
+            self.hands.tidy_here();
+            let reports = self.passes(0, true);
             let left_open = if self.is_at_war() { self.wars() } else { 0 };
-            quiet = if report.is_some_and(|report| is_quiet(&report, left_open)) { quiet + 1 } else { 0 };
+            let is_quiet = reports.iter().all(|report| report.as_ref().is_some_and(|one| is_quiet(one, left_open)));
+            quiet = if is_quiet { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return true;
             }
@@ -271,7 +284,7 @@ impl Simulation {
         let field = self.chance.one(&["name", "phone", "tags", "note"]).copied();
         let style = self.chance.one(&self.styles).filter(|style| !style.owns_notes).map(|style| style.name);
         self.left_out = style.zip(field).filter(|_| !all_mapped && self.chance.percent(30));
-        let text = rules::text(&self.styles, self.left_out, &self.chance);
+        let text = rules::text(&self.styles, self.left_out, self.hands.kin.is_some(), &self.chance);
         if let Some((upstream, field)) = self.left_out {
             self.say(format!("* {field} is not mapped at {upstream}"));
             let unheard = (format!("{upstream}.example.com"), field);
@@ -296,6 +309,10 @@ impl Simulation {
     /// Nothing goes wrong and nobody edits meanwhile: a pass writes what its dry run said (I12).
     /// What an earlier write has done must be known: to learn it, a pass may send a create again, and a dry run does not.
     fn as_planned(&mut self) {
+        self.collections().into_iter().for_each(|collection| self.collection_as_planned(collection));
+    }
+
+    fn collection_as_planned(&mut self, collection: &str) {
         let unknown = IntentFilter { states: IntentState::OPEN.to_vec(), ..IntentFilter::default() };
         if !self.look(move |view| view.intents(&unknown)).is_ok_and(|rows| rows.is_empty()) {
             return;
@@ -303,10 +320,10 @@ impl Simulation {
         let (trouble, edits) = (&self.net.trouble_percent, &self.net.edit_percent);
         let before = (trouble.swap(0, Ordering::AcqRel), edits.swap(0, Ordering::AcqRel));
         let planned = match self.disk.copied() {
-            Ok((copy, _folder)) => self.live(copy, true, true),
+            Ok((copy, _folder)) => self.live(collection, copy, true, true),
             Err(words) => return self.broken(format!("the database cannot be copied: {words}")),
         };
-        let done = self.pass(0, true);
+        let done = self.pass(collection, 0, true);
         self.net.trouble_percent.store(before.0, Ordering::Release);
         self.net.edit_percent.store(before.1, Ordering::Release);
         let (Ended::Done(Ok(planned)), Some(done)) = (planned, done) else { return };
@@ -319,11 +336,26 @@ impl Simulation {
         }
     }
 
+    /// The collections, in the order of their passes.
+    fn collections(&self) -> Vec<&'static str> {
+        self.hands.kin.as_ref().map_or_else(|| vec!["people"], |kin| kin.order().to_vec())
+    }
+
+    /// A pass of each collection; one of them dies, if any does.
+    fn passes(&mut self, fuse: u64, full: bool) -> Vec<Option<PassReport>> {
+        let collections = self.collections();
+        let dies = self.hands.kin.as_ref().map_or(0, |kin| kin.chance.index(collections.len()));
+        let fuse_of = |at: usize| if at == dies { fuse } else { 0 };
+        let each = collections.into_iter().enumerate();
+        each.map(|(at, collection)| self.pass(collection, fuse_of(at), full)).collect()
+    }
+
     /// One process's life: it opens the engine and makes one pass, unless it dies before.
-    fn pass(&mut self, fuse: u64, full: bool) -> Option<PassReport> {
+    fn pass(&mut self, collection: &str, fuse: u64, full: bool) -> Option<PassReport> {
         self.verdict.passes += 1;
+        let named = if self.hands.kin.is_some() { format!(" of {collection}") } else { String::new() };
         self.say(format!(
-            "- pass {}{}{}",
+            "- pass {}{named}{}{}",
             self.verdict.passes,
             if full { " (full)" } else { "" },
             match fuse {
@@ -336,8 +368,8 @@ impl Simulation {
         let sent = |net: &Net| (net.writes.load(Ordering::Acquire), net.creates.load(Ordering::Acquire));
         let before = sent(&self.net);
         let creates_unknown = self.are_creates_unknown();
-        let (rows, local_deeds) = (self.rows(), self.hands.local_deeds());
-        let ended = self.live(self.disk.store(), full, false);
+        let (rows, local_deeds) = (self.rows(collection), self.hands.local_deeds());
+        let ended = self.live(collection, self.disk.store(), full, false);
         self.steps.set_fuse(0);
         match ended {
             Ended::Done(Ok(report)) => {
@@ -350,9 +382,10 @@ impl Simulation {
                 }
                 // What a binding shows the first time comes in while it is read: that destroys nothing.
                 let first = report.local.created > 0 || local_deeds != self.hands.local_deeds();
-                if report.outcome == Outcome::Halted && !first && rows != self.rows() {
+                if report.outcome == Outcome::Halted && !first && rows != self.rows(collection) {
                     self.broken("I11: the local table was changed by a pass that halted".into());
                 }
+                self.hands.meet_here();
                 self.say(format!(
                     "  = {:?} {}",
                     report.outcome,
@@ -370,6 +403,7 @@ impl Simulation {
                 if let Err(words) = self.disk.killed() {
                     self.broken(format!("the database does not open again: {words}"));
                 }
+                self.hands.meet_here();
                 None
             }
             Ended::Stuck => {
@@ -384,11 +418,17 @@ impl Simulation {
         wait(self.disk.store().rows_of(sent)).is_ok_and(|rows| !rows.is_empty())
     }
 
-    fn rows(&self) -> Vec<Vec<String>> {
-        wait(self.disk.store().rows_of("SELECT * FROM people ORDER BY id")).unwrap_or_default()
+    fn rows(&self, collection: &str) -> Vec<Vec<String>> {
+        wait(self.disk.store().rows_of(&format!("SELECT * FROM {collection} ORDER BY id"))).unwrap_or_default()
     }
 
-    fn live(&self, store: Arc<SqliteStore>, full: bool, dry_run: bool) -> Ended<Result<PassReport, String>> {
+    fn live(
+        &self,
+        collection: &str,
+        store: Arc<SqliteStore>,
+        full: bool,
+        dry_run: bool,
+    ) -> Ended<Result<PassReport, String>> {
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(Arc::clone(&self.steps), self.engine_chance.clone()));
         let store: Arc<dyn Store> = Arc::new(SimStore::new(store, Arc::clone(&self.steps)));
         let transport: Arc<dyn Transport> = Arc::<Net>::clone(&self.net);
@@ -403,7 +443,7 @@ impl Simulation {
                 .await
                 .map_err(|error| error.to_string())?;
             let options = PassOptions { trigger: "sim".into(), full, dry_run, all_changes: true };
-            engine.pass("people", &options, &Silent).await.map_err(|error| error.to_string())
+            engine.pass(collection, &options, &Silent).await.map_err(|error| error.to_string())
         })
     }
 
@@ -485,7 +525,8 @@ fn writes(report: &PassReport) -> Vec<String> {
     let mut told: Vec<String> = remote
         .filter(|change| change.target != "local")
         .map(|change| {
-            let fields = change.fields.iter().map(|field| format!("{}={:?}", field.field, field.after));
+            let after = |field: &str, after| if field == PARENT { String::new() } else { format!("{after:?}") };
+            let fields = change.fields.iter().map(|one| format!("{}={}", one.field, after(&one.field, &one.after)));
             format!("{} {} {}", change.action, change.target, fields.collect::<Vec<_>>().join(" "))
         })
         .collect();

@@ -3,11 +3,12 @@
 //! Must not know: what goes wrong in it, who edits.
 
 use crate::sandbox::{
-    Batch, Concurrency, CursorEnd, Delete, IdStyle, Idempotency, Normalise, Paging, Put, ResourceConfig, Sandbox,
-    SandboxConfig, Since, SinceBy, TimeFormat, UpdatedAt,
+    Batch, Child, Concurrency, CursorEnd, Delete, IdStyle, Idempotency, Normalise, Paging, Put, ResourceConfig,
+    Sandbox, SandboxConfig, Since, SinceBy, TimeFormat, UpdatedAt,
 };
 
 use super::chance::Chance;
+use super::kin::{COMPANY, Kin, PARENT};
 
 /// How writes are kept from overwriting what they were not merged with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,35 +135,65 @@ fn style(name: &'static str, chance: &Chance) -> Style {
     }
 }
 
-/// The path of the one resource.
+/// The path of the resource that all worlds have.
 pub const PEOPLE: &str = "/people";
+/// That of the other one, which some have.
+pub const COMPANIES: &str = "/companies";
+
+/// What a person has beside its key, and its company.
+pub const FIELDS: [&str; 7] = ["name", "phone", "rank", "street", "city", "tags", "note"];
+/// What a company has beside its key, and its parent.
+pub const COMPANY_FIELDS: [&str; 2] = ["name", "phone"];
 
 /// What a record has beside its key.
-pub const FIELDS: [&str; 7] = ["name", "phone", "rank", "street", "city", "tags", "note"];
+pub fn fields(path: &str, has_companies: bool) -> Vec<&'static str> {
+    match (path, has_companies) {
+        (COMPANIES, _) => [COMPANY_FIELDS.as_slice(), &[PARENT]].concat(),
+        (_, true) => [FIELDS.as_slice(), &[COMPANY]].concat(),
+        (_, false) => FIELDS.to_vec(),
+    }
+}
+
+/// The resource that this is a listing of.
+pub fn listed(path: &str) -> Option<&'static str> {
+    [PEOPLE, COMPANIES].into_iter().find(|resource| *resource == path)
+}
 
 /// A sandbox of this style.
-pub fn sandbox(style: &Style) -> Sandbox {
-    let mut people = ResourceConfig::at(PEOPLE);
-    people.id = match style.creates {
+pub fn sandbox(style: &Style, kin: Option<&Kin>) -> Sandbox {
+    let mut resources = vec![resource(style, PEOPLE)];
+    if let Some(kin) = kin {
+        let mut companies = resource(style, COMPANIES);
+        if kin.refuses {
+            companies.children = vec![Child { resource: PEOPLE.into(), field: COMPANY.into() }];
+        }
+        resources.push(companies);
+    }
+    Sandbox::new(SandboxConfig { base_url: Some(base_url(style.name)), account: None, ..SandboxConfig::of(resources) })
+}
+
+fn resource(style: &Style, path: &str) -> ResourceConfig {
+    let mut made = ResourceConfig::at(path);
+    made.id = match style.creates {
         Creates::ClientId => IdStyle::Client,
         Creates::Listing | Creates::Match | Creates::Header => IdStyle::Server { prefix: style.name.to_owned() },
     };
-    people.concurrency = match style.guarded {
+    made.concurrency = match style.guarded {
         Guarded::Header => Concurrency::default(),
         Guarded::Body => Concurrency { body: true, ..Concurrency::ignored() },
         Guarded::Reread if style.creates == Creates::ClientId => Concurrency::default(),
         Guarded::Reread => Concurrency::ignored(),
     };
-    people.idempotency = (style.creates == Creates::Header).then(Idempotency::default);
-    people.batch = (style.guarded == Guarded::Body).then(Batch::default);
-    people.updated_at = Some(UpdatedAt { path: "updated".into(), format: TimeFormat::Rfc3339Ms });
-    people.put = if style.creates == Creates::ClientId { Put::ReplaceOrCreate } else { Put::Replace };
+    made.idempotency = (style.creates == Creates::Header).then(Idempotency::default);
+    made.batch = (style.guarded == Guarded::Body).then(Batch::default);
+    made.updated_at = Some(UpdatedAt { path: "updated".into(), format: TimeFormat::Rfc3339Ms });
+    made.put = if style.creates == Creates::ClientId { Put::ReplaceOrCreate } else { Put::Replace };
     if style.deletes == Deletes::Tombstone {
-        people.delete = Delete::Archive { listed: true };
-        people.removed_at = Some("gone".into());
+        made.delete = Delete::Archive { listed: true };
+        made.removed_at = Some("gone".into());
     }
-    people.since = style.since.then(|| Since { param: "since".into(), by: SinceBy::UpdatedAt, tombstones: false });
-    people.paging = match style.pages {
+    made.since = style.since.then(|| Since { param: "since".into(), by: SinceBy::UpdatedAt, tombstones: false });
+    made.paging = match style.pages {
         Pages::One => Paging::None,
         Pages::Cursor => Paging::Cursor {
             param: "after".into(),
@@ -173,11 +204,11 @@ pub fn sandbox(style: &Style) -> Sandbox {
         Pages::Offset => Paging::Offset { offset: "offset".into(), limit: "limit".into() },
         Pages::NextUrl => Paging::NextUrl { next_at: "next".into(), limit: "limit".into() },
     };
-    people.page_size = 3;
+    made.page_size = 3;
     if style.trims {
-        people.normalise = vec![("name".into(), Normalise::Trim)];
+        made.normalise = vec![("name".into(), Normalise::Trim)];
     }
-    Sandbox::new(SandboxConfig { base_url: Some(base_url(style.name)), account: None, ..SandboxConfig::of([people]) })
+    made
 }
 
 /// Where an upstream is said to be. Nothing is ever looked up there.

@@ -72,7 +72,9 @@ impl State {
         let asked = self.asked_until.saturating_sub(now);
         let breaker = self.breaker.kept(now).map(|remembered| match remembered {
             Remembered::Open { left, openings } => {
-                KeptBreaker { state: BreakerState::Open, until: at(left), openings, recent: String::new() }
+                // Half-open has no time to be told: rounded, that might still be to come.
+                let until = if left.is_zero() { None } else { at(left) };
+                KeptBreaker { state: BreakerState::Open, until, openings, recent: String::new() }
             }
             Remembered::Closed(calls) => {
                 let recent = calls.iter().map(|failed| if *failed { 'x' } else { '.' }).collect();

@@ -44,7 +44,7 @@ fn with_triggers(conn: &Connection, sql: &str) -> Res<()> {
 }
 
 fn rows(conn: &Connection, sql: &str) -> Res<Vec<Vec<String>>> {
-    let mut statement = conn.prepare(sql)?;
+    let mut statement = conn.prepare_cached(sql)?;
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| {
         let cell = |at: usize| {

@@ -127,8 +127,7 @@ fn open_memory(options: &OpenOptions) -> Result<SqliteStore, StoreError> {
     let mut conn = connect(None, Role::Writer, &place)?;
     migrate(&mut conn, &place, None, MIGRATIONS)?;
     limit(&conn, options, &place)?;
-    let threads = Threads::start(Some((Db::new(conn, place), None)), Vec::new(), None)?;
-    Ok(SqliteStore { threads, _lock: None })
+    Ok(SqliteStore { threads: Threads::none(Db::new(conn, place)), _lock: None })
 }
 
 fn open_to_look(path: &Path, options: &OpenOptions) -> Result<SqliteStore, StoreError> {
@@ -194,7 +193,7 @@ fn open_locked(path: &Path, options: &OpenOptions, lock: Option<Lock>) -> Result
         readers.push(Db::new(connect(Some(path), Role::Reader, &place)?, place.clone()));
     }
     let disk = Disk::new(path, options.log_bytes_max, mirror);
-    let threads = Threads::start(Some((Db::new(conn, place), Some(disk))), readers, Some(&identity))?;
+    let threads = Threads::start(Some((Db::new(conn, place), disk)), readers, Some(&identity))?;
     Ok(SqliteStore { threads, _lock: lock })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Must not know: what jobs do.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -49,6 +50,8 @@ pub(super) struct Threads {
     reading: Mutex<Option<Queue>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Mutex<Vec<JoinHandle<()>>>,
+    /// Memory needs no thread: whoever brings a job does it.
+    at_hand: Option<Mutex<Worker>>,
     dead: Dead,
     writable: bool,
 }
@@ -92,44 +95,60 @@ struct Worker {
     dead: Dead,
 }
 
+impl fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Worker").field("place", &self.db.place).finish_non_exhaustive()
+    }
+}
+
 impl Threads {
-    /// Starts them. Without readers the writer reads as well (memory has one connection).
+    /// None: memory has one connection, and no disk to wait for. Each job is done where it comes from.
+    pub(super) fn none(db: Db) -> Self {
+        let dead = Dead::default();
+        let path = db.place.path.clone();
+        let worker = Worker { db, disk: None, checkpointer: None, identity: None, dead: Arc::clone(&dead) };
+        let mut threads = Self::idle(path, dead, true);
+        threads.at_hand = Some(Mutex::new(worker));
+        threads
+    }
+
+    fn idle(path: String, dead: Dead, writable: bool) -> Self {
+        Self {
+            path,
+            writing: Mutex::default(),
+            reading: Mutex::default(),
+            writer: Mutex::default(),
+            readers: Mutex::default(),
+            at_hand: None,
+            dead,
+            writable,
+        }
+    }
+
+    /// Starts them.
     pub(super) fn start(
-        writer: Option<(Db, Option<Disk>)>,
+        writer: Option<(Db, Disk)>,
         readers: Vec<Db>,
         identity: Option<&Identity>,
     ) -> Result<Self, StoreError> {
         let dead = Dead::default();
         let any = writer.as_ref().map(|(db, _)| db).or(readers.first());
         let path = any.map_or_else(String::new, |db| db.place.path.clone());
-        let threads = Self {
-            path: path.clone(),
-            writing: Mutex::default(),
-            reading: Mutex::default(),
-            writer: Mutex::default(),
-            readers: Mutex::default(),
-            dead: Arc::clone(&dead),
-            writable: writer.is_some(),
-        };
+        let threads = Self::idle(path.clone(), Arc::clone(&dead), writer.is_some());
         let spawned = |error: &std::io::Error| StoreError::Sqlite {
             path: path.clone(),
             reason: format!("no thread for it: {error}"),
         };
         if let Some((db, disk)) = writer {
             let (give, take) = mpsc::channel(QUEUE_MAX);
-            let checkpointer = match &disk {
-                Some(disk) => Some(Checkpointer::start(&disk.database, &db.place, &dead)?),
-                None => None,
-            };
+            let checkpointer = Some(Checkpointer::start(&disk.database, &db.place, &dead)?);
+            let disk = Some(disk);
             let worker = Worker { db, disk, checkpointer, identity: identity.cloned(), dead: Arc::clone(&dead) };
             let run = move || worker.write_until_closed(take);
             let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(run);
             *threads.writer.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(handle.map_err(|error| spawned(&error))?);
-            *threads.writing.lock().unwrap_or_else(PoisonError::into_inner) = Some(give.clone());
-            if readers.is_empty() {
-                *threads.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(give);
-            }
+            *threads.writing.lock().unwrap_or_else(PoisonError::into_inner) = Some(give);
         }
         if !readers.is_empty() {
             let (give, take) = mpsc::channel(QUEUE_MAX);
@@ -165,9 +184,13 @@ impl Threads {
         if self.dead.get().is_some() {
             return Err(ended());
         }
+        let (give, take) = oneshot::channel();
+        if let Some(worker) = &self.at_hand {
+            worker.lock().unwrap_or_else(PoisonError::into_inner).one(job, give);
+            return take.await.map_err(|_gone| ended())?;
+        }
         let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let queue = queue.ok_or(StoreError::Closed)?;
-        let (give, take) = oneshot::channel();
         queue.send((job, give)).await.map_err(|_gone| ended())?;
         take.await.map_err(|_gone| ended())?
     }
@@ -224,7 +247,6 @@ impl Worker {
                 break;
             }
             match job {
-                Job::Write(job) => self.write(vec![(job, reply)], true),
                 Job::Small(job) => {
                     let mut group = vec![(job, reply)];
                     while group.len() < GROUP_MAX {
@@ -239,12 +261,7 @@ impl Worker {
                     }
                     self.write(group, true);
                 }
-                Job::Relaxed(job) => self.write_relaxed(job, reply),
-                Job::Read(job) => self.read(job, reply),
-                Job::Copy(target) => self.copy(&target, reply),
-                Job::Foreign(job) => {
-                    let _caller_may_be_gone = reply.send(job(&self.db));
-                }
+                job => self.one(job, reply),
             }
             if next.is_none() {
                 next = queue.blocking_recv();
@@ -264,6 +281,18 @@ impl Worker {
                 other => other.to_string(),
             };
             tracing::warn!("the last changes stay in {path}-wal, and are safe there: {reason}");
+        }
+    }
+
+    fn one(&mut self, job: Job, reply: Reply) {
+        match job {
+            Job::Write(job) | Job::Small(job) => self.write(vec![(job, reply)], true),
+            Job::Relaxed(job) => self.write_relaxed(job, reply),
+            Job::Read(job) => self.read(job, reply),
+            Job::Copy(target) => self.copy(&target, reply),
+            Job::Foreign(job) => {
+                let _caller_may_be_gone = reply.send(job(&self.db));
+            }
         }
     }
 

@@ -117,6 +117,23 @@ fn the_breaker_outlives_the_process() {
     assert!(Breaker::remember(year, zero).open_for(zero).unwrap() <= Duration::from_mins(11));
 }
 
+/// What is kept has whole seconds: a breaker that is half-open in the second half of one is not open for the next process.
+#[tokio::test]
+async fn f25_a_half_open_breaker_is_not_open_for_a_process_that_follows_at_once() {
+    let clock = TestClock::new();
+    clock.sleep(Duration::from_millis(700)).await;
+    let breaker = KeptBreaker { state: BreakerState::Open, until: None, openings: 1, recent: String::new() };
+    let mut kept = Kept { breaker: Some(breaker), ..Kept::default() };
+    for _process in 0..3 {
+        let script = Script::new([status(200)]);
+        let client = client(upstream(BASE), script.clone(), &clock);
+        client.remember(&kept);
+        assert!(client.send(get(&client), Safety::Read).await.is_ok());
+        kept = client.kept();
+        assert!(kept.breaker.is_some(), "one probe is not enough");
+    }
+}
+
 /// Passes every five minutes against an upstream that answers nothing for six hours; each reads one page and writes once.
 #[tokio::test]
 async fn f25_an_outage_of_six_hours_costs_few_requests_and_ends_with_probes() {

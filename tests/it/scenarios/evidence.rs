@@ -85,6 +85,22 @@ fn s33_an_accepted_write_without_effect_keeps_the_edit_and_says_so() {
 }
 
 #[test]
+fn s33_another_value_than_the_one_that_had_no_effect_is_written() {
+    let (world, id) = without_get(&["crm"]);
+    world.at("crm", |crm| crm.push_fault(patch(), Fault::ErrorBody200 { body: json!({"ok": false}) }));
+    world.sql("update contacts set phone = '2'");
+    world.sync();
+    // Edited again before anybody saw that the first edit had no effect.
+    world.sql("update contacts set phone = '3'");
+    for _ in 0..2 {
+        world.sync();
+    }
+    assert_eq!(world.contact("crm", &id)["phone"], "3");
+    assert_eq!(world.reasons(), Vec::<String>::new());
+    world.is_quiet();
+}
+
+#[test]
 fn s31_our_own_echo_is_no_edit_where_only_the_listing_shows_it() {
     let (world, id) = without_get(&["crm"]);
     world.change_rules("rules.toml", |text| {
@@ -113,6 +129,28 @@ fn s31_a_write_that_never_arrived_is_made_again_where_only_the_listing_tells() {
     world.sync().exits(6);
     world.sync().exits(0);
     assert_eq!(world.contact("crm", &id)["phone"], "2");
+    world.is_quiet();
+}
+
+#[test]
+fn s31_what_a_write_of_unknown_outcome_has_not_changed_is_written_again() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    let id = world.add_ann("crm");
+    let before = world.contact("crm", &id)["phone"].clone();
+    let get = || Matcher::of(Method::GET, "/contacts/");
+    world.at("crm", |crm| crm.push_fault(patch(), Fault::LostResponseAfterCommit));
+    world.at("crm", |crm| crm.push_fault_times(get(), Fault::status(500), Times::Forever));
+    world.sql("update contacts set name = 'Anne', phone = '2'");
+    world.sync().exits(6);
+    world.at("crm", Sandbox::clear_faults);
+    // One of both is there; of the other nobody can tell any more whether it ever was.
+    world.edit("crm", &id, &json!({"phone": before}));
+    for _ in 0..2 {
+        world.sync().exits(0);
+    }
+    let there = world.contact("crm", &id);
+    assert_eq!((there["name"].as_str(), there["phone"].as_str()), (Some("Anne"), Some("2")));
+    assert_eq!(world.rows("select name, phone from contacts"), [["Anne", "2"]]);
     world.is_quiet();
 }
 

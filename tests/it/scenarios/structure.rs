@@ -1,6 +1,7 @@
 //! References between collections, and crashes anywhere.
 
-use reconciled::sandbox::{IdStyle, ResourceConfig, SandboxConfig};
+use http::Method;
+use reconciled::sandbox::{Fault, IdStyle, Matcher, ResourceConfig, Sandbox, SandboxConfig, Times};
 use serde_json::{Value, json};
 
 use super::tools::now;
@@ -324,4 +325,53 @@ fn s53_who_waits_for_somebody_outside_the_circle_goes_on_waiting() {
     assert_eq!(world.rows("select count(*) from companies where parent is not null"), [["2"]]);
     assert_eq!(world.rows("select email from companies join contacts on contacts.id = main"), [["ann@x.io"]]);
     world.is_settled();
+}
+
+/// Ann is known on both sides, and one of them names a company that is not here yet.
+#[test]
+fn s04_who_waits_for_a_parent_is_not_created_there_a_second_time() {
+    for parked_first in [true, false] {
+        let names = if parked_first { ["crm", "shop"] } else { ["shop", "crm"] };
+        let world = companies(&names);
+        world.put("crm", "/people", &json!({"email": "ann@x.io", "company_id": "7"}));
+        world.put("shop", "/people", &json!({"email": "ann@x.io"}));
+        world.sync().exits(3);
+        assert_eq!(all(&world, "crm", "/people").len(), 1, "{names:?}");
+        world.put("crm", "/companies", &json!({"id": "7", "domain": "x.io", "title": "X"}));
+        world.sync().exits(0);
+        world.sync().exits(0);
+        let sides = (all(&world, "crm", "/people"), all(&world, "shop", "/people"));
+        assert_eq!((sides.0.len(), sides.1.len()), (1, 1), "{sides:?}");
+        assert_eq!(world.rows("select email from contacts"), [["ann@x.io"]]);
+        assert_eq!(sides.1[0]["company_id"], json!(id_of(&world, "shop", "/companies", "domain", "x.io")));
+        assert_eq!(world.aside(), []);
+    }
+}
+
+/// The create of a record got no answer, and what it refers to is gone before it is asked about.
+#[test]
+fn s01_a_create_of_unknown_outcome_is_settled_although_its_parent_is_gone() {
+    let world = companies(&["crm"]);
+    world.put("crm", "/companies", &json!({"domain": "x.io", "title": "X"}));
+    world.sync().exits(0);
+    world.at("crm", |crm| {
+        crm.push_fault(Matcher::exactly(Method::POST, "/people"), Fault::LostResponseAfterCommit);
+        // Nor can it be looked for at once.
+        crm.push_fault_times(Matcher::exactly(Method::GET, "/people").nth(2), Fault::status(500), Times::Forever);
+    });
+    world.sql("insert into contacts (email, company) select 'ann@x.io', id from companies");
+    world.sync();
+    let unknown = "select count(*) from sync_intent where state in ('sent', 'unknown')";
+    assert_eq!(world.rows(unknown), [["1"]]);
+    world.at("crm", Sandbox::clear_faults);
+    world.sql("update contacts set company = null");
+    let company = id_of(&world, "crm", "/companies", "domain", "x.io");
+    world.at("crm", |crm| crm.remove("/companies", &company, now())).unwrap();
+    for _ in 0..3 {
+        world.sync();
+        world.run(&["approve"]);
+    }
+    assert_eq!(world.rows(unknown), [["0"]]);
+    let people = all(&world, "crm", "/people");
+    assert_eq!((people.len(), &people[0]["company_id"]), (1, &Value::Null), "{people:?}");
 }
