@@ -66,7 +66,7 @@ pub async fn look(
                     .find(|link| link.binding == staged.binding && link.remote_id == staged.remote_id);
                 // What we wrote a moment ago may be missing from a cache as well.
                 if let Some(link) = link.filter(|link| was_set_back(&job_pass, at, link, staged))
-                    && !floor::was_written_lately(view, &job_pass, at, record)?
+                    && !floor::was_written_lately(view, &job_pass, at, record, time(staged.observed_at))?
                 {
                     back.push(link);
                 }
