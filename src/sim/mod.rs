@@ -15,6 +15,7 @@ mod clock;
 mod hands;
 mod net;
 mod restore;
+mod revived;
 mod rules;
 mod run;
 mod steps;

@@ -18,6 +18,7 @@ use crate::upstream::{Outgoing, Response, Transport, TransportError};
 use super::bot::Bot;
 use super::chance::Chance;
 use super::hands::Hands;
+use super::revived::Deleted;
 use super::steps::{Steps, wait};
 use super::world::{Deletes, FIELDS, Guarded, PEOPLE, Style};
 
@@ -56,6 +57,8 @@ pub struct Net {
     pub steps: Arc<Steps>,
     /// Chance.
     pub chance: Chance,
+    /// Chance for replicas that lag behind a delete.
+    pub lag_chance: Chance,
     /// Who edits meanwhile.
     pub hands: Arc<Hands>,
     /// So many of a hundred exchanges go wrong.
@@ -83,12 +86,18 @@ pub struct Net {
     pub shows_nulls: Option<String>,
     /// When we last wrote to a record, by host and id, and what it was before: a replica that lags shows that.
     pub former: Mutex<BTreeMap<(String, String), (u64, Value)>>,
+    /// What we deleted, and were told so.
+    pub deleted: Deleted,
     /// A machine that takes a field back.
     pub bot: Option<Bot>,
 }
 
 /// How long listings may lag behind writes, in microseconds; the rules allow for a little more.
 const LAG_MAX: u64 = 480_000_000;
+/// So many of a hundred listings that may lag behind a delete of ours do.
+const LAGS_BEHIND_A_DELETE_PERCENT: u64 = 60;
+/// Their own numbers of a seed.
+pub const LAG_FORK: u64 = 0x1A6_5EED;
 
 impl Net {
     fn say(&self, line: String) {
@@ -102,6 +111,7 @@ impl Net {
         self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
         let trouble = self.chance.percent(self.trouble_percent.load(Ordering::Acquire));
         let trouble = trouble.then(|| self.chance.one(&TROUBLES).copied()).flatten();
+        let trouble = trouble.or_else(|| self.lags_behind_a_delete(&request).then_some(Trouble::Stale));
         match trouble {
             Some(Trouble::NotSent) => {
                 self.say(format!("  {line}: not sent"));
@@ -201,11 +211,26 @@ impl Net {
         *method == http::Method::GET && path == PEOPLE && written.get(host).is_some_and(recently)
     }
 
+    /// A listing where we deleted something a moment ago: it shows that, more often than not.
+    fn lags_behind_a_delete(&self, request: &Outgoing) -> bool {
+        let Some(host) = request.url.host_str() else { return false };
+        // Nothing keeps a delete there from what such a listing does not show.
+        if self.styles.get(host).is_none_or(|style| !style.get && style.guarded == Guarded::Body) {
+            return false;
+        }
+        self.trouble_percent.load(Ordering::Acquire) > 0
+            && self.may_lag(host, &request.method, request.url.path())
+            && self.deleted.is_any_at(host)
+            && self.lag_chance.percent(LAGS_BEHIND_A_DELETE_PERCENT)
+    }
+
     /// A listing as a replica that lags has it, which has lost one linked record from its index besides: it shows what we
-    /// wrote to as it was before. Where a point read exists, neither proves anything (I3, I5).
-    fn as_a_replica_has_it(&self, host: &str, body: Bytes) -> Bytes {
+    /// wrote to as it was before, and what we deleted as if it were there. Where a point read exists, none of it proves
+    /// anything (I3, I5, I16).
+    fn as_a_replica_has_it(&self, host: &str, sandbox: &Sandbox, body: Bytes) -> Bytes {
         let Some(style) = self.styles.get(host).filter(|style| style.get) else { return body };
         let Ok(mut page) = serde_json::from_slice::<Value>(&body) else { return body };
+        let is_last = page["next"].is_null();
         let Some(records) = page["results"].as_array_mut() else { return body };
         if self.written.lock().unwrap_or_else(PoisonError::into_inner).get(host).is_some_and(|at| self.is_recent(*at)) {
             let former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,6 +239,13 @@ impl Net {
                 if let Some((_, before)) = former.get(&(host.to_owned(), id)).filter(|(at, _)| self.is_recent(*at)) {
                     record.clone_from(before);
                 }
+            }
+            if is_last && style.deletes == Deletes::Absence {
+                let there = sandbox.all(PEOPLE);
+                let is_gone = |id: &str| there.iter().all(|record| record["id"] != id);
+                let ours =
+                    former.iter().filter(|((at, id), (when, _))| at == host && self.is_recent(*when) && is_gone(id));
+                records.extend(ours.map(|(_, (_, before))| before.clone()));
             }
         }
         if style.deletes == Deletes::Absence {
@@ -238,10 +270,7 @@ impl Net {
     /// Keeps what a listing shows of records that we are about to write to.
     fn note_former(&self, host: &str, sandbox: &Sandbox, request: &Outgoing) {
         let id = request.url.path().strip_prefix(PEOPLE).and_then(|rest| rest.strip_prefix('/'));
-        let Some(id) = id.filter(|_| request.method == http::Method::PATCH || request.method == http::Method::PUT)
-        else {
-            return;
-        };
+        let Some(id) = id.filter(|_| request.method != http::Method::GET) else { return };
         let before = sandbox.all(PEOPLE).into_iter().find(|record| record["id"] == id);
         let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
         former.extend(before.map(|before| ((host.to_owned(), id.to_owned()), (self.steps.now_us(), before))));
@@ -281,6 +310,7 @@ impl Net {
             self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), self.steps.now_us());
         }
         sandbox.clear_faults();
+        self.deleted.forget_what_is_there(&host, sandbox);
         match (trouble, outcome.deliver) {
             (Some(Trouble::LostAnswer | Trouble::Truncated), _) | (_, Deliver::Lost | Deliver::Truncated { .. }) => {
                 Err(TransportError::Broken("the simulation says so".into()))
@@ -294,7 +324,11 @@ impl Net {
                     && request.method == http::Method::GET
                     && request.url.path() == PEOPLE
                 {
-                    body = self.as_a_replica_has_it(&host, body);
+                    body = self.as_a_replica_has_it(&host, sandbox, body);
+                }
+                let id = request.url.path().strip_prefix(PEOPLE).and_then(|rest| rest.strip_prefix('/'));
+                if let Some(id) = id.filter(|_| request.method == http::Method::DELETE && head.status.is_success()) {
+                    self.deleted.note(&host, id);
                 }
                 Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }

@@ -21,8 +21,9 @@ use super::chance::Chance;
 use super::check;
 use super::clock::SimClock;
 use super::hands::Hands;
-use super::net::{Net, Sandboxes};
+use super::net::{LAG_FORK, Net, Sandboxes};
 use super::restore::Restore;
+use super::revived::Deleted;
 use super::rules;
 use super::steps::{Ended, Steps, wait};
 use super::store::{Disk, SimStore};
@@ -112,6 +113,7 @@ impl Simulation {
             sandboxes: Arc::clone(&sandboxes),
             steps: Arc::clone(&steps),
             chance: chance.clone(),
+            lag_chance: Chance::new(seed ^ LAG_FORK),
             hands: Arc::clone(&hands),
             trouble_percent: AtomicU64::new(if chance.percent(20) { 0 } else { 2 + chance.below(25) }),
             outage: Mutex::default(),
@@ -124,6 +126,7 @@ impl Simulation {
             creates: AtomicU64::new(0),
             heard: Mutex::default(),
             former: Mutex::default(),
+            deleted: Deleted::default(),
             shows_nulls: restore.as_ref().map(|restore| restore.host().to_owned()),
             bot,
         });
@@ -339,6 +342,10 @@ impl Simulation {
         let (rows, local_deeds) = (self.rows(), self.hands.local_deeds());
         let ended = self.live(self.disk.store(), full, false);
         self.steps.set_fuse(0);
+        let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
+        drop(sandboxes);
+        revived.into_iter().for_each(|words| self.broken(words));
         match ended {
             Ended::Done(Ok(report)) => {
                 let (writes, creates) = sent(&self.net);
