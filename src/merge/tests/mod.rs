@@ -13,4 +13,5 @@ mod oscillation;
 mod policies;
 mod properties;
 mod shared_units;
+mod spoken;
 mod world;
