@@ -456,3 +456,10 @@ fn nothing_is_made_where_nothing_is_sent_or_nothing_can_be_made() {
     edit(&mut rules, 1).push = false;
     check(&rules, &[Case { name: "nothing is sent", hub: "a b", spokes: &["a b", ""], does: &[], why: &[] }]);
 }
+
+#[test]
+fn a_queued_delete_is_no_other_question_while_a_side_cannot_be_read() {
+    let nothing = (Vec::<String>::new(), Vec::<String>::new());
+    assert_eq!(queued("a b", &["a b dead blocked", "a b"], None), nothing, "it was found deleted, and stays so");
+    assert_eq!(queued("a b", &["a b dead", "a b blocked"], None), nothing, "nobody said that this one is gone");
+}

@@ -6,6 +6,7 @@ mod deletes;
 mod edits;
 mod evidence;
 mod first;
+mod intents;
 mod limits;
 mod model;
 mod open_conflicts;
