@@ -80,7 +80,8 @@
 //! - **I13 Link bijection**: one remote record, one local record per binding. Unique indexes of [`store`].
 //! - **I14 Lens laws**: what is put is what is got, up to declared equality. `record::codec`, `record::mapping`, `record::path`.
 //! - **I15 Crash equivalence**: killed anywhere, the next run goes on. One transaction per commit; `sent` is durable first.
-//! - **I16 No resurrection**: a link outlives its deleted record, so that no late listing brings it back. `merge::existence`.
+//! - **I16 No resurrection**: a link outlives its deleted record, so that no late listing brings it back. `merge::existence`,
+//!   `reconcile::floor`; and a remote id outlives its link where the record was made anew. `reconcile::former`.
 //! - **I17 Bounded ping-pong**: an upstream's own spelling is its half of the base, never an edit of ours (`merge::settle`);
 //!   what two sides take back from each other is frozen after a few writes (`merge::oscillation`).
 //! - **I18 Determinism**: the same facts give the same plan; no clock, no randomness, ordered maps. [`merge`].

@@ -69,6 +69,7 @@ mod tests {
             // As an `ETag` they are quoted; some count in more than 64 bits.
             (("\"10\"", 0), ("\"9\"", 0), Age::Older, Age::Older),
             (("\"9\"", 0), ("10", 0), Age::Current, Age::Current),
+            (("\"10\"", 0), ("10", 0), Age::Current, Age::Current),
             (("36893488147419103233", 0), ("36893488147419103232", 0), Age::Older, Age::Older),
             // The version has the word, whatever the times say.
             (("10", 1), ("9", 2), Age::Older, Age::Older),

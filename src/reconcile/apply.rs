@@ -18,6 +18,7 @@ use super::base::{self, Pair};
 use super::contact;
 use super::context::{Pass, local_subject, remote_subject};
 use super::floor;
+use super::former;
 use super::gather::Gathered;
 use super::intend;
 use super::observe;
@@ -264,7 +265,7 @@ fn apply_base(
             (Some(link), _) if !retied(link) => tx.set_link(link.link, &update)?,
             (old, Some(staged)) => {
                 if let Some(old) = old {
-                    tx.drop_link(old.link)?;
+                    former::give_up(tx, pass, old)?;
                 }
                 tx.put_link(&NewLink {
                     binding: pass.binding_key(at),

@@ -107,7 +107,6 @@ pub async fn keep_out_what_is_older(
 
 /// The next few observations of linked records, as far as they are in doubt, and where they end.
 fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Option<String>, Vec<Doubt>), StoreError> {
-    let since = since(pass, at);
     let rows = view.staged_matched(pass.binding_key(at), after, CHUNK)?;
     let last = rows.last().map(|row| row.remote_id.clone());
     let can_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_some_and(|read| read.get.is_some());
@@ -119,12 +118,14 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
             let alive = matches!(link.state, LinkState::Live | LinkState::Deleted);
             alive && link.binding == staged.binding && link.remote_id == staged.remote_id
         });
+        // It may have waited since an earlier pass: it is as old as when it was read.
+        let since = since(pass, at, time(staged.observed_at));
         let Some(link) = link.filter(|link| link.observed_at > since) else { continue };
         // Without an answer that showed the record, what is listed next is what tells how the write went.
         if link.is_outdated() && xxh3_64(&link.raw) != staged.fingerprint {
             continue;
         }
-        let written = was_written_lately(view, pass, at, record)?;
+        let written = was_written_lately(view, pass, at, record, time(staged.observed_at))?;
         let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&staged.raw).ok());
         let version = staged.version.clone().or_else(|| mapped.as_ref()?.version.clone());
         let is_deleted = mapped.as_ref().is_some_and(|mapped| mapped.deleted);
@@ -134,7 +135,9 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
             // It was found gone a moment ago, and this is not its tombstone: a listing from before shows that, and so does one
             // from after it came back.
             LinkState::Deleted if !is_deleted && can_get => Age::Unsure,
-            LinkState::Deleted if !is_deleted && xxh3_64(&link.raw) == staged.fingerprint => Age::Older,
+            LinkState::Deleted if !is_deleted && (xxh3_64(&link.raw) == staged.fingerprint || is_same(&link, seen)) => {
+                Age::Older
+            }
             LinkState::Deleted
             | LinkState::Live
             | LinkState::OutOfScope
@@ -152,18 +155,29 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
     Ok((last, doubts))
 }
 
-/// What was known before that moment is no reason for doubt.
-pub fn since(pass: &Pass, at: usize) -> Micros {
-    (pass.now - LAG.max(lag(pass, at))).timestamp_micros()
+/// What was known before that moment is no reason to doubt what was read at a later one.
+pub fn since(pass: &Pass, at: usize, read_at: DateTime<Utc>) -> Micros {
+    (read_at - LAG.max(lag(pass, at))).timestamp_micros()
 }
 
-/// Whether we wrote to a record's counterpart so lately that a list or cache may not show it yet.
-pub fn was_written_lately(view: &dyn View, pass: &Pass, at: usize, record: &RecordId) -> Result<bool, StoreError> {
-    let since = since(pass, at);
+/// Whether we wrote to a record's counterpart so lately that a list or cache that was read then may not show it yet.
+pub fn was_written_lately(
+    view: &dyn View,
+    pass: &Pass,
+    at: usize,
+    record: &RecordId,
+    read_at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let since = since(pass, at, read_at);
     let history = HistoryFilter { record: Some(record.clone()), limit: LINES_MAX, ..HistoryFilter::default() };
     let ours =
         |line: &HistoryRow| line.kind == "push" && line.target.as_deref() == Some(pass.upstream(at)) && line.at > since;
     Ok(view.history(&history)?.iter().any(ours))
+}
+
+/// The very version that was deleted.
+fn is_same(link: &LinkRow, seen: Sighting<'_>) -> bool {
+    seen.version.is_some() && seen.version == link.version.as_deref()
 }
 
 fn sighting(link: &LinkRow) -> Sighting<'_> {

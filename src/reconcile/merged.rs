@@ -18,6 +18,7 @@ use crate::store::{
 use super::apply;
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, remote_subject, time};
+use super::former;
 use super::observe::{self, is_there};
 use super::report::Change;
 
@@ -297,7 +298,7 @@ fn move_link(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow, to: &RecordId) -> Res
     }
     // Nobody has looked there since something was written: the next listing shows it, and it is merged then.
     for old in tx.links_of(to)?.into_iter().filter(|old| old.binding == link.binding) {
-        tx.drop_link(old.link)?;
+        former::give_up(tx, pass, &old)?;
     }
     let state = LinkUpdate {
         state: LinkState::Live,

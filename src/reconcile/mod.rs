@@ -15,6 +15,7 @@ mod absence;
 mod contact;
 mod cycle;
 mod floor;
+mod former;
 mod observe;
 
 mod base;

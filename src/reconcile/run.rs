@@ -11,6 +11,7 @@ use super::commit::{self, Order, Round};
 use super::context::Pass;
 use super::engine::{Engine, PassOptions};
 use super::floor;
+use super::former;
 use super::gather::{Barrier, Hold};
 use super::held::{self, HeldBack};
 use super::pull::{self, Pulled};
@@ -285,7 +286,11 @@ impl Run<'_> {
             if self.choices.get(at).is_some_and(Option::is_some) {
                 continue;
             }
-            let failed = floor::keep_out_what_is_older(self.engine.store.as_ref(), &client, &self.pass, at).await?;
+            let store = self.engine.store.as_ref();
+            let mut failed = floor::keep_out_what_is_older(store, &client, &self.pass, at).await?;
+            if failed.is_none() {
+                failed = former::keep_out(store, &client, &self.pass, at).await?;
+            }
             if let (Some(reason), Some(blocked)) = (failed, self.barrier.blocked.get_mut(at)) {
                 if let Some(report) = self.report.upstreams.get_mut(at) {
                     report.error.get_or_insert_with(|| reason.clone());

@@ -96,8 +96,8 @@ fn backwards(view: &dyn View, pass: &Pass, at: usize, can_get: bool) -> Result<(
                 .find(|link| link.binding == staged.binding && link.remote_id == staged.remote_id);
             let Some(link) = link.filter(|link| was_set_back(pass, at, link, staged)) else { continue };
             // What we wrote a moment ago may be missing from a cache as well, and what was seen a moment ago from a listing.
-            let may_lag = !can_get && link.observed_at > floor::since(pass, at);
-            if may_lag || floor::was_written_lately(view, pass, at, record)? {
+            let may_lag = !can_get && link.observed_at > floor::since(pass, at, time(staged.observed_at));
+            if may_lag || floor::was_written_lately(view, pass, at, record, time(staged.observed_at))? {
                 doubtful = true;
             } else {
                 back.push(link);

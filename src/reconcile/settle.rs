@@ -19,6 +19,7 @@ use super::apply;
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, time};
 use super::floor;
+use super::former;
 use super::hindered;
 use super::intend;
 use super::observe::{self, Read};
@@ -151,13 +152,31 @@ pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) 
             None => Vec::new(),
         },
         Some(Idempotency::Match(field)) => match ready.request.values.iter().find(|(at, _)| at == field) {
-            Some((_, value)) => upstream::find_by_field(client, rules, *field, value).await?,
+            Some((_, value)) => {
+                still_there(client, rules, upstream::find_by_field(client, rules, *field, value).await?).await?
+            }
             None => Vec::new(),
         },
         Some(Idempotency::Field(path)) => upstream::find_by_path(client, rules, path, &ready.request.key).await?,
         Some(Idempotency::Header { .. } | Idempotency::None) | None => Vec::new(),
     };
     Ok(found)
+}
+
+/// What a search finds may be gone: its index lags, and shows one that had the same identity and was deleted. Where a point
+/// read exists, it has the word.
+async fn still_there(client: &Arc<Client>, rules: &Binding, found: Vec<Remote>) -> Result<Vec<Remote>, Failure> {
+    if rules.read.as_ref().is_none_or(|read| read.get.is_none()) {
+        return Ok(found);
+    }
+    let mut there = Vec::with_capacity(found.len());
+    for remote in found {
+        let Ok(id) = rules.mapper.id(&remote.raw) else { continue };
+        if let Got::Found(now) = upstream::get(client, rules, &id).await? {
+            there.push(now);
+        }
+    }
+    Ok(there)
 }
 
 /// Settles outcomes of one binding in one transaction.
@@ -472,7 +491,7 @@ fn put_base(
         Some(link) if link.remote_id == remote_id => tx.set_link(link.link, &update),
         other => {
             if let Some(link) = other {
-                tx.drop_link(link.link)?;
+                former::give_up(tx, pass, link)?;
             }
             let new =
                 NewLink { binding: pass.binding_key(at), remote_id, record: &intent.record, state: update, made: None };

@@ -16,6 +16,7 @@ mod hands;
 mod kin;
 mod net;
 mod restore;
+mod revived;
 mod rules;
 mod run;
 mod steps;

@@ -19,8 +19,9 @@ use super::bot::Bot;
 use super::chance::Chance;
 use super::hands::Hands;
 use super::kin::REFERENCES;
+use super::revived::Deleted;
 use super::steps::{Steps, wait};
-use super::world::{Deletes, FIELDS, Guarded, Style, listed};
+use super::world::{Deletes, FIELDS, Guarded, PEOPLE, Style, listed};
 
 /// What may go wrong with an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Net {
     pub steps: Arc<Steps>,
     /// Chance.
     pub chance: Chance,
+    /// Chance for replicas that lag behind a delete.
+    pub lag_chance: Chance,
     /// Who edits meanwhile.
     pub hands: Arc<Hands>,
     /// So many of a hundred exchanges go wrong.
@@ -84,12 +87,18 @@ pub struct Net {
     pub shows_nulls: Option<String>,
     /// When we last wrote to a record, by host and path, and what it was before: a replica that lags shows that.
     pub former: Mutex<BTreeMap<(String, String), (u64, Value)>>,
+    /// What we deleted, and were told so.
+    pub deleted: Deleted,
     /// A machine that takes a field back.
     pub bot: Option<Bot>,
 }
 
 /// How long listings may lag behind writes, in microseconds; the rules allow for a little more.
 const LAG_MAX: u64 = 480_000_000;
+/// So many of a hundred listings that may lag behind a delete of ours do.
+const LAGS_BEHIND_A_DELETE_PERCENT: u64 = 60;
+/// Their own numbers of a seed.
+pub const LAG_FORK: u64 = 0x1A6_5EED;
 
 impl Net {
     fn say(&self, line: String) {
@@ -103,6 +112,7 @@ impl Net {
         self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
         let trouble = self.chance.percent(self.trouble_percent.load(Ordering::Acquire));
         let trouble = trouble.then(|| self.chance.one(&TROUBLES).copied()).flatten();
+        let trouble = trouble.or_else(|| self.lags_behind_a_delete(&request).then_some(Trouble::Stale));
         match trouble {
             Some(Trouble::NotSent) => {
                 self.say(format!("  {line}: not sent"));
@@ -209,11 +219,26 @@ impl Net {
         *method == http::Method::GET && listed(path).is_some() && written.get(host).is_some_and(recently)
     }
 
+    /// A listing where we deleted something a moment ago: it shows that, more often than not.
+    fn lags_behind_a_delete(&self, request: &Outgoing) -> bool {
+        let Some(host) = request.url.host_str() else { return false };
+        // Nothing keeps a delete there from what such a listing does not show.
+        if self.styles.get(host).is_none_or(|style| !style.get && style.guarded == Guarded::Body) {
+            return false;
+        }
+        self.trouble_percent.load(Ordering::Acquire) > 0
+            && self.may_lag(host, &request.method, request.url.path())
+            && self.deleted.is_any_at(host)
+            && self.lag_chance.percent(LAGS_BEHIND_A_DELETE_PERCENT)
+    }
+
     /// A listing as a replica that lags has it, which has lost one linked record from its index besides: it shows what we
-    /// wrote to as it was before. Where a point read exists, neither proves anything (I3, I5).
-    fn as_a_replica_has_it(&self, host: &str, path: &str, body: Bytes) -> Bytes {
+    /// wrote to as it was before, and what we deleted as if it were there. Where a point read exists, none of it proves
+    /// anything (I3, I5, I16).
+    fn as_a_replica_has_it(&self, host: &str, path: &str, sandbox: &Sandbox, body: Bytes) -> Bytes {
         let Some(style) = self.styles.get(host).filter(|style| style.get) else { return body };
         let Ok(mut page) = serde_json::from_slice::<Value>(&body) else { return body };
+        let is_last = page["next"].is_null();
         let Some(records) = page["results"].as_array_mut() else { return body };
         if self.written.lock().unwrap_or_else(PoisonError::into_inner).get(host).is_some_and(|at| self.is_recent(*at)) {
             let former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
@@ -222,6 +247,17 @@ impl Net {
                 if let Some((_, before)) = former.get(&(host.to_owned(), place)).filter(|(at, _)| self.is_recent(*at)) {
                     record.clone_from(before);
                 }
+            }
+            if is_last && style.deletes == Deletes::Absence {
+                let there = listed(path).map(|resource| sandbox.all(resource)).unwrap_or_default();
+                let is_gone = |place: &str| {
+                    let id = place.strip_prefix(path).and_then(|rest| rest.strip_prefix('/'));
+                    id.is_some_and(|id| there.iter().all(|record| record["id"] != id))
+                };
+                let ours = former
+                    .iter()
+                    .filter(|((at, place), (when, _))| at == host && self.is_recent(*when) && is_gone(place));
+                records.extend(ours.map(|(_, (_, before))| before.clone()));
             }
         }
         if style.deletes == Deletes::Absence {
@@ -249,7 +285,7 @@ impl Net {
         let Some((resource, id)) = place
             .rsplit_once('/')
             .and_then(|(resource, id)| Some((listed(resource)?, id)))
-            .filter(|_| request.method == http::Method::PATCH || request.method == http::Method::PUT)
+            .filter(|_| request.method != http::Method::GET)
         else {
             return;
         };
@@ -293,6 +329,7 @@ impl Net {
             self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), self.steps.now_us());
         }
         sandbox.clear_faults();
+        self.deleted.forget_what_is_there(&host, sandbox);
         match (trouble, outcome.deliver) {
             (Some(Trouble::LostAnswer | Trouble::Truncated), _) | (_, Deliver::Lost | Deliver::Truncated { .. }) => {
                 Err(TransportError::Broken("the simulation says so".into()))
@@ -306,13 +343,17 @@ impl Net {
                     && request.method == http::Method::GET
                     && listed(request.url.path()).is_some()
                 {
-                    body = self.as_a_replica_has_it(&host, request.url.path(), body);
+                    body = self.as_a_replica_has_it(&host, request.url.path(), sandbox, body);
                 }
                 if self.hands.kin.is_some() {
                     // That somebody refers to nobody any more is said.
                     let path = request.url.path();
                     let named = REFERENCES.iter().find(|(resource, _)| path.starts_with(resource));
                     body = with_nulls(body, &named.map(|(_, field)| *field).into_iter().collect::<Vec<_>>());
+                }
+                let id = request.url.path().strip_prefix(PEOPLE).and_then(|rest| rest.strip_prefix('/'));
+                if let Some(id) = id.filter(|_| request.method == http::Method::DELETE && head.status.is_success()) {
+                    self.deleted.note(&host, id);
                 }
                 Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }

@@ -22,8 +22,9 @@ use super::check;
 use super::clock::SimClock;
 use super::hands::Hands;
 use super::kin::{Kin, PARENT};
-use super::net::{Net, Sandboxes};
+use super::net::{LAG_FORK, Net, Sandboxes};
 use super::restore::Restore;
+use super::revived::Deleted;
 use super::rules;
 use super::steps::{Ended, Steps, wait};
 use super::store::{Disk, SimStore};
@@ -117,6 +118,7 @@ impl Simulation {
             sandboxes: Arc::clone(&sandboxes),
             steps: Arc::clone(&steps),
             chance: chance.clone(),
+            lag_chance: Chance::new(seed ^ LAG_FORK),
             hands: Arc::clone(&hands),
             trouble_percent: AtomicU64::new(if chance.percent(20) { 0 } else { 2 + chance.below(25) }),
             outage: Mutex::default(),
@@ -129,6 +131,7 @@ impl Simulation {
             creates: AtomicU64::new(0),
             heard: Mutex::default(),
             former: Mutex::default(),
+            deleted: Deleted::default(),
             shows_nulls: restore.as_ref().map(|restore| restore.host().to_owned()),
             bot,
         });
@@ -371,6 +374,12 @@ impl Simulation {
         let (rows, local_deeds) = (self.rows(collection), self.hands.local_deeds());
         let ended = self.live(collection, self.disk.store(), full, false);
         self.steps.set_fuse(0);
+        let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
+        drop(sandboxes);
+        for words in revived {
+            self.broken(words);
+        }
         match ended {
             Ended::Done(Ok(report)) => {
                 let (writes, creates) = sent(&self.net);

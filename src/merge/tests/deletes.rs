@@ -400,3 +400,66 @@ fn a_conflict_about_a_field_ends_with_its_record() {
     let plan = decide(&collection, &facts);
     assert_eq!(lines(&collection, &plan), ["delete", "erp delete @1", "crm deleted", "closed f RecordGone"]);
 }
+
+#[test]
+fn a_remote_delete_goes_on_as_one_only_where_it_is_one_and_would_be_propagated() {
+    let on = |policy| Collection { on_remote_delete: policy, on_local_delete: OnLocalDelete::Queue, ..two() };
+    let does = |policy, spokes: &[&str]| {
+        let rules = on(policy);
+        lines(&rules, &decide(&rules, &facts(&rules, "deleted", spokes)))
+    };
+    assert_eq!(does(OnRemoteDelete::Propagate, &["a b dead", "a b"]), ["erp delete @1"]);
+    for (policy, spokes) in [(OnRemoteDelete::Propagate, ["a b", "a b"]), (OnRemoteDelete::Queue, ["a b dead", "a b"])]
+    {
+        let does = does(policy, &spokes);
+        assert!(does.len() == 1 && does[0].starts_with("conflict record DeleteQueued"), "{does:?}");
+    }
+}
+
+#[test]
+fn a_value_that_a_deleted_record_never_got_is_an_edit_if_it_is_there_and_would_be_sent() {
+    let mut rules = Collection { on_remote_delete: OnRemoteDelete::Propagate, ..two() };
+    let goes = |rules: &Collection, row: &str| {
+        decide(rules, &facts(rules, row, &["? b gone", ""])).local == LocalChange::Delete
+    };
+    assert!(!goes(&rules, "x b"));
+    assert!(goes(&rules, "~ b"));
+    edit_map(&mut rules, 0, 0).push = false;
+    assert!(goes(&rules, "x b"));
+}
+
+#[test]
+fn a_question_about_a_record_that_is_gone_everywhere_is_over_once_all_were_heard() {
+    let rules = Collection { on_remote_delete: OnRemoteDelete::Queue, ..two() };
+    let open = decide(&rules, &facts(&rules, "a b", &["a b gone", "a b"])).conflicts.remove(0);
+    for (spokes, closed) in [(["a b dead", "a b dead"], 1), (["a b dead", "a b blocked"], 0)] {
+        let mut facts = facts(&rules, "deleted", &spokes);
+        facts.frozen = vec![freeze(&open, None)];
+        let plan = decide(&rules, &facts);
+        assert_eq!(plan.closed.iter().filter(|one| one.how == CloseReason::RecordGone).count(), closed, "{spokes:?}");
+    }
+}
+
+#[test]
+fn the_side_that_has_the_record_is_a_choice_to_keep_it() {
+    let take = |name: &str| Some(Resolution::Take(Origin::from_name(name)));
+    let kept = queued("a b", &["a b dead", "a b"], take("local")).0;
+    assert!(kept.iter().any(|line| line.starts_with("crm create")) && !kept.contains(&"delete".to_owned()), "{kept:?}");
+}
+
+#[test]
+fn nothing_is_made_where_nothing_is_sent_or_nothing_can_be_made() {
+    let mut rules = two();
+    edit(&mut rules, 1).create = None;
+    check(&rules, &[Case { name: "it cannot be made", hub: "a b", spokes: &["a b", ""], does: &[], why: &[] }]);
+    let mut rules = two();
+    edit(&mut rules, 1).push = false;
+    check(&rules, &[Case { name: "nothing is sent", hub: "a b", spokes: &["a b", ""], does: &[], why: &[] }]);
+}
+
+#[test]
+fn a_queued_delete_is_no_other_question_while_a_side_cannot_be_read() {
+    let nothing = (Vec::<String>::new(), Vec::<String>::new());
+    assert_eq!(queued("a b", &["a b dead blocked", "a b"], None), nothing, "it was found deleted, and stays so");
+    assert_eq!(queued("a b", &["a b dead", "a b blocked"], None), nothing, "nobody said that this one is gone");
+}

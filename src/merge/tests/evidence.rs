@@ -148,6 +148,7 @@ fn s01_s31_an_unknown_outcome_is_judged_by_what_is_there() {
     assert_eq!(judged(&update, "a b", "2"), Verdict::NotLanded, "touched, but not by this");
     assert_eq!(judged(&update, "x y", "1"), Verdict::NotLanded, "still at the version it was decided on");
     assert_eq!(judged(&update, "q b", "2"), Verdict::Superseded);
+    assert_eq!(judged(&update, "~ b", "2"), Verdict::Superseded, "somebody cleared what was there");
     assert_eq!(judged(&update, "? ?", "2"), Verdict::Undecided);
     assert_eq!(judged(&update, "", "2"), Verdict::TargetGone);
     let same = WriteOp::Update(sent("a y"));

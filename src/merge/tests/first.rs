@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use crate::merge::testkit::*;
 use crate::merge::*;
 use crate::record::{FieldType, Normalize, Slot, Value};
+use crate::rules::{Collection, Drift, Origin, Owner};
 
 fn any_text() -> impl Strategy<Value = Slot> {
     prop_oneof![
@@ -52,4 +53,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_short_way_is_for_bindings_that_take_every_field_from_a_side_that_nobody_overrules() {
+    let rules = || collection(vec![text("f"), text("g")], &["ash"]);
+    let plain = |rules: &Collection| is_plain(rules, &rules.bindings[0]);
+    assert!(plain(&rules()));
+    let mut pushed = rules();
+    edit(&mut pushed, 0).pull = false;
+    let mut part = rules();
+    edit_map(&mut part, 0, 1).pull = false;
+    let mut owned = rules();
+    owned.fields[0].owner = Some(Owner { origin: Origin::from_name("ash"), drift: Drift::Revert });
+    assert_eq!([pushed, part, owned].map(|rules| plain(&rules)), [false; 3]);
 }

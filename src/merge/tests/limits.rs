@@ -102,6 +102,9 @@ fn what_is_not_counted_changes_no_word_of_a_guard() {
     }
     (collection.limits.delete, collection.limits.update, collection.limits.create) = (None, None, None);
     assert!(count_up_to(&collection, 100) < 3000, "the cost follows the changes");
+    collection.limits.delete = Some(Limit::Count(100));
+    assert!(count_up_to(&collection, 100) < 3000, "as many as may be need no count of all");
+    assert_eq!(count_up_to(&collection, 101), u64::MAX);
 }
 
 #[test]

@@ -69,6 +69,8 @@ fn an_open_conflict_is_silent_while_nothing_moves() {
     }
     assert_eq!(does(&later("x z", &["a z blocked", "a z"], None)), nothing, "a party cannot be read");
     assert_eq!(does(&later("x z", &["a z > ! z", "a z"], None)), nothing, "nor its value");
+    let told = does(&later("x z", &["a z > q z", "a z blocked"], None));
+    assert_eq!(told, ["conflict f Edit: crm=q local=x"], "who is no party need not be read");
 }
 
 #[test]
@@ -172,4 +174,36 @@ fn a_stored_observation_of_a_frozen_field_is_not_the_base() {
     assert_eq!(seen("a ?"), Seen::Same);
     assert!(matches!(seen("y z"), Seen::Record(_)));
     assert!(matches!(seen("a !"), Seen::Record(Observation { slots, .. }) if matches!(slots[1], Slot::Bad(_))));
+}
+
+#[test]
+fn a_conflict_about_fields_that_are_one_unit_no_longer_is_over() {
+    let mut rules = two();
+    let mut facts = facts(&rules, "x z", &["a z > y z", "a z"]);
+    facts.frozen = vec![freeze(&opened(&rules).conflicts[0], None)];
+    for field in &mut rules.fields {
+        field.group = Some("both".to_owned());
+    }
+    let does = lines(&rules, &decide(&rules, &facts));
+    assert!(does.contains(&"closed f Agreed".to_owned()), "{does:?}");
+    let conflicts: Vec<_> = does.iter().filter(|line| line.starts_with("conflict f+g Edit")).collect();
+    assert_eq!(conflicts.len(), 1, "{does:?}");
+}
+
+#[test]
+fn a_value_that_a_person_gives_is_as_new_as_the_choice_and_counts_only_if_it_is_whole() {
+    let collection = two();
+    let mut facts = facts(&collection, "x z *", &["a z > y z", "a z"]);
+    let choose =
+        |words: &str| Some(Resolution::Values(if words.is_empty() { Vec::new() } else { values(&collection, words) }));
+    facts.frozen = vec![freeze(&opened(&collection).conflicts[0], choose("v"))];
+    let (_, given) = decide(&collection, &facts).origins.into_iter().find(|(field, _)| *field == 0).unwrap();
+    assert_eq!((given.origin, given.source_time), (Origin::Local, Some(at(60))));
+    for words in ["v w", ""] {
+        facts.frozen = vec![freeze(&opened(&collection).conflicts[0], choose(words))];
+        let plan = decide(&collection, &facts);
+        let tried = &plan.decisions[0].tried[0];
+        assert_eq!(tried, &(Rule::Resolution, "the choice has another number of values than the fields in question"));
+        assert!(!does(&plan).iter().any(|line| line.contains("f=")), "{:?}", does(&plan));
+    }
 }

@@ -182,3 +182,32 @@ fn s36_a_person_takes_a_side_or_says_a_value_of_their_own_as_long_as_the_sides_s
     // The new value is no turn that was met before: it is written over, and the choice has nothing left to choose between.
     assert_eq!((row, frozen, tried), (word("a"), 0, vec![]));
 }
+
+#[test]
+fn a_ring_keeps_the_newest_turns_of_one_field_at_one_binding() {
+    let turn = |binding, field, minute| Turn { binding, field, theirs: 1, ours: 2, at: at(minute) };
+    let known: Vec<Turn> =
+        (0..7).flat_map(|minute| [turn(0, 0, minute), turn(0, 1, minute), turn(1, 0, minute)]).collect();
+    let new = [turn(0, 0, 7), turn(1, 0, 7), turn(0, 0, 8)];
+    let kept: Vec<_> = ring(&known, &new, (0, 0)).into_iter().cloned().collect();
+    assert_eq!(kept, (1..9).map(|minute| turn(0, 0, minute)).collect::<Vec<_>>());
+    assert_eq!(ring(&known, &[], (1, 1)), Vec::<&Turn>::new());
+}
+
+#[test]
+fn s36_a_war_stands_still_while_one_of_its_sides_cannot_be_asked() {
+    let rules = collection(vec![text("f")], &["ash", "bay"]);
+    let stands = |unread: [bool; 2]| {
+        let mut facts = facts(&rules, "a", &["a", "z"]);
+        for (spoke, unread) in facts.spokes.iter_mut().zip(unread) {
+            spoke.blocked = unread.then(|| "unreachable".to_owned());
+        }
+        let candidates = vec![candidate("ash", vec![word("b")]), candidate("local", vec![word("a")])];
+        facts.frozen = vec![Freeze { kind: ConflictKind::Oscillation, fields: vec![0], candidates, resolution: None }];
+        let plan = decide(&rules, &facts);
+        (plan.closed.is_empty(), plan.writes.len())
+    };
+    assert_eq!(stands([true, false]), (true, 0), "nothing is known that could end it, and nobody gets it");
+    assert_eq!(stands([false, true]), (false, 0), "who is no party need not be asked");
+    assert_eq!(stands([false, false]), (false, 1), "it gave up");
+}

@@ -190,3 +190,23 @@ fn s12_an_item_that_exists_already_is_looked_up_and_adopted() {
     assert_eq!(world.reasons(), Vec::<String>::new());
     world.is_quiet();
 }
+
+/// A batch tells versions and no records. Where no point read exists, the version that was deleted is known again by it.
+#[test]
+fn i16_the_version_that_was_deleted_is_no_news_where_only_its_number_is_known() {
+    let by = "result = { items = \".results[]\", by = \"index\", id = \".id\", version = \".etag\", status = \".status\", error = \".error\" }";
+    let world = batched(by, |_| {});
+    world
+        .change_rules("rules.toml", |text| text.replace("get = { method = \"GET\", path = \"/contacts/{id}\" }\n", ""));
+    world.sql("update contacts set phone = '2' where email = 'a@x.io'");
+    world.sync().exits(0).wrote(1, 0);
+    // Every listing is from before the last write.
+    let listing = Matcher::exactly(Method::GET, "/contacts");
+    world.at("crm", |crm| crm.push_fault_times(listing, Fault::StaleRead, Times::Forever));
+    world.sql("delete from contacts where email = 'a@x.io'");
+    world.sync().exits(0).wrote(1, 0);
+    world.sync().exits(0).wrote(0, 0);
+    assert_eq!(world.rows("select count(*) from contacts"), [["4"]]);
+    world.at("crm", Sandbox::clear_faults);
+    world.is_quiet();
+}

@@ -11,6 +11,7 @@ mod edited_rules;
 mod evidence;
 mod faults;
 mod first_look;
+mod lagging;
 mod merged;
 mod standing;
 mod still;

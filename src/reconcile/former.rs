@@ -1,0 +1,100 @@
+//! Owns: remote ids that a record had until it was made anew under another one: a list or cache that lags still shows them.
+//!
+//! Must not know: why it was made anew; what becomes of a stranger that is there indeed.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::store::{self, BindingKey, LinkRow, Micros, Staged, StagedKind, Store, StoreError, Tx, View};
+use crate::upstream::{self, Client, FailureKind, Got};
+
+use super::context::{Pass, time};
+use super::floor;
+
+/// Strangers looked at between two awaits.
+const CHUNK: usize = 1000;
+
+/// Gives up a link whose record is tied to another remote record from now on, and remembers the remote id that was its.
+pub fn give_up(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
+    tx.drop_link(link.link)?;
+    tx.set_note(&note(link.binding, &link.remote_id), &pass.micros().to_string())
+}
+
+fn note(binding: BindingKey, remote_id: &str) -> String {
+    format!("former id at {}: {remote_id}", binding.0)
+}
+
+/// Takes strangers out of staging that a moment ago were found gone, and replaced: they are what a list or cache still
+/// shows, and a new record made of one would be a second one (I6, I16). Where a point read exists, it has the word; elsewhere
+/// what is listed after the lag. Returns why they could not be asked for, if so: then nothing can be decided about the binding.
+pub async fn keep_out(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    pass: &Arc<Pass>,
+    at: usize,
+) -> Result<Option<String>, StoreError> {
+    let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
+    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
+    let mut after = String::new();
+    loop {
+        let (job_pass, from) = (Arc::clone(pass), after.clone());
+        let (last, strangers) = store::read(store, move |view| strangers(view, &job_pass, at, &from)).await?;
+        let Some(last) = last else { return Ok(None) };
+        after = last;
+        let rules = &rules;
+        let mut asked = stream::iter(strangers)
+            .map(|staged| async move {
+                let answer = if can_get { Some(upstream::get(client, rules, &staged.remote_id).await) } else { None };
+                (staged, answer)
+            })
+            .buffer_unordered(rules.upstream.concurrency.max(1));
+        while let Some((staged, answer)) = asked.next().await {
+            let now = match answer {
+                None | Some(Ok(Got::Missing | Got::Merged(_))) => None,
+                Some(Ok(Got::Found(remote))) => Some(remote),
+                Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => {
+                    continue;
+                }
+                Some(Err(failure)) => {
+                    let (id, words) = (&staged.remote_id, failure.words);
+                    return Ok(Some(format!(
+                        "{id} is listed, was gone a moment ago, and could not be asked for: {words}"
+                    )));
+                }
+            };
+            store::write_small(store, move |tx| match &now {
+                None => tx.unstage(staged.binding, &staged.remote_id),
+                Some(remote) => tx.stage(&Staged {
+                    fingerprint: xxh3_64(&remote.raw),
+                    raw: remote.raw.to_vec(),
+                    version: remote.version.clone(),
+                    observed_at: remote.observed_at.timestamp_micros(),
+                    ..staged.clone()
+                }),
+            })
+            .await?;
+        }
+    }
+}
+
+/// Of the next few strangers, those with a remote id that was given up lately; and where the few end.
+fn strangers(
+    view: &dyn View,
+    pass: &Pass,
+    at: usize,
+    after: &str,
+) -> Result<(Option<String>, Vec<Staged>), StoreError> {
+    let rows = view.staged_unmatched(pass.binding_key(at), after, CHUNK)?;
+    let last = rows.last().map(|row| row.remote_id.clone());
+    let mut former = Vec::new();
+    for staged in rows.into_iter().filter(|staged| staged.kind == StagedKind::Record) {
+        let given_up =
+            view.note(&note(staged.binding, &staged.remote_id))?.and_then(|text| text.parse::<Micros>().ok());
+        if given_up.is_some_and(|given_up| given_up > floor::since(pass, at, time(staged.observed_at))) {
+            former.push(staged);
+        }
+    }
+    Ok((last, former))
+}

@@ -1,0 +1,145 @@
+//! Lists and searches that still show what was deleted (I16): nothing of it is taken for a record that is there.
+
+use http::Method;
+use reconciled::sandbox::{Fault, Matcher, Paging, Sandbox, Times};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn listing() -> Matcher {
+    Matcher::exactly(Method::GET, "/contacts")
+}
+
+/// From now on listings show these records, and no others.
+fn shows(world: &World, results: Vec<Value>) {
+    let body = json!({ "results": results });
+    world.at("crm", |crm| crm.push_fault_times(listing(), Fault::ErrorBody200 { body }, Times::Forever));
+}
+
+/// As if everything known had been learnt so many minutes earlier.
+fn minutes_pass(world: &World, minutes: i64) {
+    for (table, column) in [("sync_link", "observed_at"), ("sync_stage", "observed_at"), ("sync_history", "at")] {
+        world.sql(&format!("update {table} set {column} = {column} - {minutes} * 60000000"));
+    }
+}
+
+fn without_get(world: &World) {
+    world
+        .change_rules("rules.toml", |text| text.replace("get = { method = \"GET\", path = \"/contacts/{id}\" }\n", ""));
+}
+
+/// Ann, who is this one at the upstream, among four others.
+fn ann_among_others(world: &World) -> String {
+    let ann = world.add_ann("crm");
+    for name in ["b", "c", "d", "e"] {
+        world.add("crm", &json!({"email": format!("{name}@x.io"), "name": name}));
+    }
+    world.sync().exits(0);
+    ann
+}
+
+/// The names of those who have Ann's address, here.
+fn anns(world: &World) -> Vec<String> {
+    world.rows("select name from contacts where email = 'ann@x.io' order by name").concat()
+}
+
+/// How many have Ann's address there.
+fn anns_at(world: &World, upstream: &str) -> usize {
+    world.emails(upstream).iter().filter(|email| *email == "ann@x.io").count()
+}
+
+#[test]
+fn i16_a_listing_that_was_read_before_a_delete_showed_is_no_newer_for_having_waited() {
+    let world = World::with_contacts(&["crm"], |_, resource| {
+        resource.paging = Paging::Page { page: "page".into(), per_page: "size".into() };
+    });
+    world.without_retries();
+    world.change_rules("rules.toml", |text| {
+        let page = r#"page = { kind = "page", into = "query.page", size = { into = "query.size", value = 2 } }"#;
+        text.replace("page = \"none\"", page)
+    });
+    let ann = ann_among_others(&world);
+    let (before, other) = (world.contact("crm", &ann), world.contacts("crm")[1].clone());
+    world.sql("delete from contacts where email = 'ann@x.io'");
+    world.sync().exits(0).wrote(1, 0);
+    // Its first page is kept until the rest can be read, which is later than any list lags.
+    let body = json!({ "results": [before, other] });
+    world.at("crm", |crm| {
+        crm.push_fault(listing().nth(1), Fault::ErrorBody200 { body });
+        crm.push_fault(listing().nth(2), Fault::status(500));
+    });
+    world.sync().exits(6);
+    assert_eq!(world.rows("select remote_id from sync_stage"), [[ann]]);
+    minutes_pass(&world, 30);
+    world.at("crm", Sandbox::clear_faults);
+    world.sync().exits(0).wrote(0, 0);
+    assert_eq!(anns(&world), Vec::<String>::new());
+    world.is_quiet();
+}
+
+#[test]
+fn i06_i16_a_listing_that_shows_a_record_that_was_made_anew_under_its_former_id_makes_no_second_one() {
+    for get in [true, false] {
+        let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+        if !get {
+            without_get(&world);
+        }
+        let ann = ann_among_others(&world);
+        let before = world.contact("crm", &ann);
+        // Deleted there and edited here: it is made anew.
+        world.remove("crm", &ann);
+        world.sql("update contacts set phone = '7' where email = 'ann@x.io'");
+        world.sync().exits(0);
+        let mut listed = world.contacts("crm");
+        assert!(listed.len() == 5 && listed.iter().all(|one| one["id"] != before["id"]), "{listed:?}");
+        listed.push(before);
+        shows(&world, listed);
+        for _ in 0..2 {
+            world.sync().exits(0).wrote(0, 0);
+        }
+        assert_eq!((anns(&world).len(), anns_at(&world, "crm"), anns_at(&world, "erp")), (1, 1, 1), "get: {get}");
+        world.at("crm", Sandbox::clear_faults);
+        world.is_quiet();
+    }
+}
+
+#[test]
+fn a_record_that_is_there_again_beside_the_one_that_replaced_it_is_a_record_of_its_own() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    let ann = ann_among_others(&world);
+    world.remove("crm", &ann);
+    world.sql("update contacts set phone = '7' where email = 'ann@x.io'");
+    world.sync().exits(0);
+    world.add("crm", &json!({"id": ann, "email": "ann@x.io", "name": "Ann, restored"}));
+    world.sync().exits(0).wrote(0, 1);
+    assert_eq!(anns(&world), ["Ann", "Ann, restored"]);
+    world.is_quiet();
+}
+
+#[test]
+fn i06_i16_a_search_that_still_finds_a_deleted_record_has_not_found_what_a_lost_create_made() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.without_retries();
+    let ann = ann_among_others(&world);
+    let record = world.rows("select id from contacts where email = 'ann@x.io'").concat().concat();
+    let listed = world.contacts("crm");
+    world.sql("delete from contacts where email = 'ann@x.io'");
+    world.sync().exits(0).wrote(1, 0);
+    world.sql(&format!("insert into contacts (id, email, name) values ('{record}', 'ann@x.io', 'Ann')"));
+    shows(&world, listed);
+    world.at("crm", |crm| {
+        crm.push_fault(Matcher::exactly(Method::POST, "/contacts"), Fault::LostRequestBeforeCommit);
+    });
+    world.sync();
+    let ties = world.rows(&format!("select count(*) from sync_link where state = 0 and remote_id = '{ann}'"));
+    assert_eq!(ties, [["0"]], "there is nothing to be tied to");
+    assert_eq!(world.rows("select state from sync_intent"), [["unknown"]]);
+    // It never came to be, which is known once it is found nowhere after the lag: then it is made, once.
+    world.at("crm", Sandbox::clear_faults);
+    for _ in 0..6 {
+        world.sql("update sync_intent set sent_at = sent_at - 30 * 60000000, not_before = null");
+        world.sync();
+    }
+    assert_eq!((anns_at(&world, "crm"), anns(&world)), (1, vec!["Ann".to_owned()]));
+    world.is_quiet();
+}
