@@ -17,6 +17,7 @@ use crate::upstream::{self, Client, Failure, FailureKind, Got};
 use super::context::{Pass, local_subject};
 use super::gather::lag;
 use super::pull::Pulled;
+use super::set_back;
 
 /// Links looked at between two awaits.
 const CHUNK: usize = 5000;
@@ -71,7 +72,7 @@ pub async fn look_for_missing(
         let unconfirmed = missing.into_iter().map(|(_, link)| link).collect();
         return Ok(Absence { halt: tripped, unconfirmed, blocked: None });
     }
-    let gone = match confirm(store, client, pass, pulled, missing).await? {
+    let gone = match confirm(store, client, pass, pulled, (missing, set_back)).await? {
         Ok(gone) => gone,
         Err(words) => return Ok(Absence { blocked: Some(words), ..Absence::default() }),
     };
@@ -151,7 +152,7 @@ async fn confirm(
     client: &Arc<Client>,
     pass: &Arc<Pass>,
     pulled: &Pulled,
-    missing: Vec<(String, LinkId)>,
+    (missing, set_back): (Vec<(String, LinkId)>, bool),
 ) -> Result<Result<u64, String>, StoreError> {
     let at = pulled.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Ok(0)) };
@@ -191,7 +192,15 @@ async fn confirm(
         store::write_small(store, move |tx| {
             let Some(row) = tx.link(link)? else { return Ok(()) };
             let fingerprint = xxh3_64(&raw);
-            if kind == StagedKind::Record && fingerprint == row.fingerprint {
+            // It is there; older than it was, it comes from a cache, or the upstream was set back, which listings tell.
+            let is_older = || {
+                let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&raw).ok());
+                mapped.is_some_and(|mapped| {
+                    let version = version.as_deref().or(mapped.version.as_deref());
+                    set_back::is_backwards(&row, version, mapped.updated_at)
+                })
+            };
+            if kind == StagedKind::Record && (fingerprint == row.fingerprint || (!set_back && is_older())) {
                 return Ok(());
             }
             tx.stage(&Staged {

@@ -65,10 +65,11 @@ pub async fn keep_out_what_is_older(
         while let Some((doubt, answer)) = looked.next().await {
             let now = match answer {
                 None if doubt.age == Age::Older => None,
-                // It is as gone as it was.
-                Some(Ok(Got::Missing | Got::Merged(_))) if doubt.link.state == LinkState::Deleted => None,
-                // Nothing can be asked, or it is not there any more, which is for others to say.
-                None | Some(Ok(Got::Missing | Got::Merged(_))) => continue,
+                // It is as gone as it was; or it has gone meanwhile, which the next listing tells: what this one shows of it is
+                // from before.
+                Some(Ok(Got::Missing | Got::Merged(_))) => None,
+                // Nothing can be asked.
+                None => continue,
                 Some(Ok(Got::Found(remote))) => Some(remote),
                 Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => {
                     continue;
@@ -87,7 +88,11 @@ pub async fn keep_out_what_is_older(
                 let is_older = |remote: &Remote| {
                     let updated_at = updated_at(&pass, at, &remote.raw);
                     let seen = Sighting { version: remote.version.as_deref(), updated_at };
-                    xxh3_64(&remote.raw) == doubt.link.fingerprint || merge::judge_age(known, seen, false) == Age::Older
+                    // A point read that shows it earlier than it was comes from a cache, or the upstream was set back: what it
+                    // says is no edit, and what it is tells itself as soon as nothing lags so far any more.
+                    let earlier = || updated_at.zip(known.updated_at).is_some_and(|(now, then)| now < then);
+                    let is_known = xxh3_64(&remote.raw) == doubt.link.fingerprint;
+                    is_known || earlier() || merge::judge_age(known, seen, false) == Age::Older
                 };
                 match now.filter(|remote| !is_older(remote)) {
                     None => tx.unstage(doubt.staged.binding, &doubt.staged.remote_id),
@@ -122,7 +127,8 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
         let since = since(pass, at, time(staged.observed_at));
         let Some(link) = link.filter(|link| link.observed_at > since) else { continue };
         // Without an answer that showed the record, what is listed next is what tells how the write went.
-        if link.is_outdated() && xxh3_64(&link.raw) != staged.fingerprint {
+        let is_live = link.state == LinkState::Live;
+        if is_live && link.is_outdated() && xxh3_64(&link.raw) != staged.fingerprint {
             continue;
         }
         let written = was_written_lately(view, pass, at, record, time(staged.observed_at))?;
@@ -135,7 +141,10 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
             // It was found gone a moment ago, and this is not its tombstone: a listing from before shows that, and so does one
             // from after it came back.
             LinkState::Deleted if !is_deleted && can_get => Age::Unsure,
-            LinkState::Deleted if !is_deleted && (xxh3_64(&link.raw) == staged.fingerprint || is_same(&link, seen)) => {
+            LinkState::Deleted
+                if !is_deleted
+                    && (link.is_outdated() || xxh3_64(&link.raw) == staged.fingerprint || is_same(&link, seen)) =>
+            {
                 Age::Older
             }
             LinkState::Deleted

@@ -222,6 +222,10 @@ impl Net {
     /// A listing where we deleted something a moment ago: it shows that, more often than not.
     fn lags_behind_a_delete(&self, request: &Outgoing) -> bool {
         let Some(host) = request.url.host_str() else { return false };
+        // Where records refer to each other, a delete of ours clears references behind our back; other worlds ask this.
+        if self.hands.kin.is_some() {
+            return false;
+        }
         // Nothing keeps a delete there from what such a listing does not show.
         if self.styles.get(host).is_none_or(|style| !style.get && style.guarded == Guarded::Body) {
             return false;
@@ -282,10 +286,11 @@ impl Net {
     /// Keeps what a listing shows of records that we are about to write to.
     fn note_former(&self, host: &str, sandbox: &Sandbox, request: &Outgoing) {
         let place = request.url.path();
-        let Some((resource, id)) = place
-            .rsplit_once('/')
-            .and_then(|(resource, id)| Some((listed(resource)?, id)))
-            .filter(|_| request.method != http::Method::GET)
+        let Some((resource, id)) =
+            place.rsplit_once('/').and_then(|(resource, id)| Some((listed(resource)?, id))).filter(|(resource, _)| {
+                let changes = request.method == http::Method::PATCH || request.method == http::Method::PUT;
+                changes || (self.hands.kin.is_none() && *resource == PEOPLE && request.method != http::Method::GET)
+            })
         else {
             return;
         };
