@@ -345,7 +345,9 @@ impl Simulation {
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
         drop(sandboxes);
-        revived.into_iter().for_each(|words| self.broken(words));
+        for words in revived {
+            self.broken(words);
+        }
         match ended {
             Ended::Done(Ok(report)) => {
                 let (writes, creates) = sent(&self.net);
