@@ -67,6 +67,9 @@ fn the_hubs_side_of_a_conflict_is_whose_word_it_holds() {
     let mut known = facts(&rules, "x b", &["x b", "a b > q b"]);
     known.origins = [said("crm", 5), said("crm", 5)].map(Some).to_vec();
     assert_eq!(conflicts(&rules, &known), ["conflict f Edit: crm=x erp=q"]);
+    // The same where a change of the rules made crm's word a first one again.
+    let again = Facts { spokes: vec![spoke(&rules, "? b > x b"), known.spokes[1].clone()], ..known };
+    assert_eq!(conflicts(&rules, &again), ["conflict f Edit: crm=x erp=q"]);
     // In a group an edit made here comes before what came from elsewhere.
     let rules = grouped();
     let mut known = facts(&rules, "x y *", &["a y > q y", "a y"]);
