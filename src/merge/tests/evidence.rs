@@ -85,6 +85,7 @@ fn s33_s34_a_write_settles_field_by_field() {
         ("s34: taken, and rewritten", "a b", "x ~", "X b", "crm base x b | X b refused []"),
         ("s33: one taken, one ignored", "a b", "x y", "x b", "crm base x b | x b refused [1]"),
         ("ignored by an upstream with its own spelling", "a b | A b", "x ~", "A b", "crm base a b | A b refused [0]"),
+        ("as it was before already", "a b", "a ~", "a b", "crm base a b | a b refused []"),
         ("nothing read back", "a b", "x ~", "", "crm base x b | x b refused []"),
         ("not shown", "a b", "x ~", "? b", "crm base x b | x b refused []"),
         ("unreadable", "a b", "x ~", "! b", "crm base a b | a b refused [0]"),

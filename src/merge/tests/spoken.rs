@@ -21,9 +21,8 @@ fn grouped() -> Collection {
     rules
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is compared with what a plan says")]
-fn said(origin: &str, minutes: i64) -> Option<Provenance> {
-    Some(Provenance { origin: Origin::from_name(origin), source_time: Some(at(minutes)), observed_at: at(minutes) })
+fn said(origin: &str, minutes: i64) -> Provenance {
+    Provenance { origin: Origin::from_name(origin), source_time: Some(at(minutes)), observed_at: at(minutes) }
 }
 
 /// Whose the fields are told to be, which the plan stores: field, origin, time at the source.
@@ -53,9 +52,9 @@ fn a_field_is_told_to_be_whose_edit_it_is() {
 fn what_was_told_is_not_told_again() {
     let rules = two();
     let mut known = facts(&rules, "x b *", &["a b", "a b"]);
-    known.origins = vec![said("local", 20), said("crm", 5)];
+    known.origins = [said("local", 20), said("crm", 5)].map(Some).to_vec();
     assert_eq!(told(&rules, &known), [], "the edit is the one that is known");
-    known.origins[0] = said("local", 19);
+    known.origins[0] = Some(said("local", 19));
     assert_eq!(told(&rules, &known), [(0, "local".to_owned(), Some(at(20)))], "a later one is news");
     known.unreadable = vec![0];
     assert_eq!(told(&rules, &known), [], "what cannot be read is nobody's word");
@@ -66,12 +65,15 @@ fn the_hubs_side_of_a_conflict_is_whose_word_it_holds() {
     let rules = two();
     // It was taken from crm when erp could not be reached.
     let mut known = facts(&rules, "x b", &["x b", "a b > q b"]);
-    known.origins = vec![said("crm", 5), said("crm", 5)];
+    known.origins = [said("crm", 5), said("crm", 5)].map(Some).to_vec();
     assert_eq!(conflicts(&rules, &known), ["conflict f Edit: crm=x erp=q"]);
+    // The same where a change of the rules made crm's word a first one again.
+    let again = Facts { spokes: vec![spoke(&rules, "? b > x b"), known.spokes[1].clone()], ..known };
+    assert_eq!(conflicts(&rules, &again), ["conflict f Edit: crm=x erp=q"]);
     // In a group an edit made here comes before what came from elsewhere.
     let rules = grouped();
     let mut known = facts(&rules, "x y *", &["a y > q y", "a y"]);
-    known.origins = vec![None, said("erp", 5)];
+    known.origins = vec![None, Some(said("erp", 5))];
     assert_eq!(conflicts(&rules, &known), ["conflict f+g Edit: crm=q y local=x y"]);
 }
 
@@ -80,7 +82,7 @@ fn what_an_upstream_newly_says_leaves_what_it_said_before_its_own() {
     // It says something else now than what the hub holds of it: that is an edit, and no disagreement from the beginning.
     let rules = two();
     let mut known = facts(&rules, "x b", &["x b > z b", "a b > q b"]);
-    known.origins = vec![said("crm", 5), said("crm", 5)];
+    known.origins = [said("crm", 5), said("crm", 5)].map(Some).to_vec();
     assert_eq!(conflicts(&rules, &known), ["conflict f Edit: crm=z erp=q"]);
 }
 

@@ -11,7 +11,7 @@ fn listing() -> Matcher {
 }
 
 /// From now on listings show these records, and no others.
-fn shows(world: &World, results: Vec<Value>) {
+fn shows(world: &World, results: &[Value]) {
     let body = json!({ "results": results });
     world.at("crm", |crm| crm.push_fault_times(listing(), Fault::ErrorBody200 { body }, Times::Forever));
 }
@@ -93,7 +93,7 @@ fn i06_i16_a_listing_that_shows_a_record_that_was_made_anew_under_its_former_id_
         let mut listed = world.contacts("crm");
         assert!(listed.len() == 5 && listed.iter().all(|one| one["id"] != before["id"]), "{listed:?}");
         listed.push(before);
-        shows(&world, listed);
+        shows(&world, &listed);
         for _ in 0..2 {
             world.sync().exits(0).wrote(0, 0);
         }
@@ -126,7 +126,7 @@ fn i06_i16_a_search_that_still_finds_a_deleted_record_has_not_found_what_a_lost_
     world.sql("delete from contacts where email = 'ann@x.io'");
     world.sync().exits(0).wrote(1, 0);
     world.sql(&format!("insert into contacts (id, email, name) values ('{record}', 'ann@x.io', 'Ann')"));
-    shows(&world, listed);
+    shows(&world, &listed);
     world.at("crm", |crm| {
         crm.push_fault(Matcher::exactly(Method::POST, "/contacts"), Fault::LostRequestBeforeCommit);
     });
