@@ -25,8 +25,12 @@ pub enum Mode {
 
 /// Passes that run side by side, at most.
 const SIDE_BY_SIDE_MAX: usize = 4;
-/// A pass for an edit waits as long as the last pass took, but no longer: who edits all day leaves room for others.
+/// A pass for an edit waits as long as the last pass took, but no longer than this: who edits all day leaves room for others.
 const PACE_MAX: Duration = Duration::from_mins(1);
+/// So many times as long where a pass reads everything, and costs the upstream as much.
+const PACE_OF_WHOLE: u32 = 9;
+/// See `PACE_MAX`, where a pass reads everything.
+const PACE_OF_WHOLE_MAX: Duration = Duration::from_mins(10);
 
 /// A collection and when it runs.
 #[derive(Clone, Debug)]
@@ -41,6 +45,10 @@ pub struct Job {
     pub full_scan: Option<Schedule>,
     /// Scheduled passes begin up to so much later.
     pub jitter: Duration,
+    /// Edits here make a pass.
+    pub edits: bool,
+    /// Every pass reads everything.
+    pub reads_whole: bool,
     /// When its last pass began.
     pub last: Option<Last>,
     /// When its last complete generation began.
@@ -66,6 +74,8 @@ impl Job {
             schedule,
             full_scan: None,
             jitter: Duration::ZERO,
+            edits: true,
+            reads_whole: false,
             last: None,
             last_full: None,
             paused: false,
@@ -84,7 +94,16 @@ impl Job {
 
     /// Whether enough time went by since the last pass that another one for an edit leaves room for others.
     fn has_room(&self, now: Moment) -> bool {
-        self.ended.is_none_or(|(at, took)| now.steady.saturating_sub(at) >= took.min(PACE_MAX))
+        let pace = |took: Duration| {
+            if self.reads_whole { (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX) } else { took.min(PACE_MAX) }
+        };
+        self.ended.is_none_or(|(at, took)| now.steady.saturating_sub(at) >= pace(took))
+    }
+
+    /// Whether something came that a pass is to be made for at once. What a person decided is never left waiting.
+    fn has_news(&self) -> bool {
+        let edit = if self.edits { self.mark.edit } else { self.taken.edit };
+        Mark { edit, ..self.mark }.is_news_after(self.taken)
     }
 }
 
@@ -333,7 +352,7 @@ impl State {
             let is_due = |schedule: &Schedule| is_due(schedule, job.last, now, job.delay());
             let cause = if job.schedule.as_ref().is_some_and(is_due) || full_is_due(job, now) {
                 Cause::Schedule
-            } else if job.mark.is_news_after(job.taken) && job.has_room(now) {
+            } else if job.has_news() && job.has_room(now) {
                 Cause::Edit
             } else if job.retry_at.is_some_and(|at| at <= now.wall) {
                 Cause::Retry

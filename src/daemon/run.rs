@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::clock::Clock;
 use crate::reconcile::{Engine, Outcome, PassError, PassOptions, PassReport, Progress};
-use crate::rules::Ruleset;
+use crate::rules::{OnEdit, Ruleset};
 use crate::store::{Store, StoreError, read};
 
 use super::decide::{Job, Mode, State};
@@ -546,6 +546,8 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
             parents: collection.references().filter(|parent| parent != name).map(str::to_owned).collect(),
             full_scan: collection.full_scan.clone(),
             jitter: collection.jitter,
+            edits: collection.on_edit == OnEdit::Sync,
+            reads_whole: collection.is_read_whole(),
             last: began,
             last_full: full.and_then(|pass| last(pass.started_at)),
             paused: paused && mode == Mode::Scheduled,

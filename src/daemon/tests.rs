@@ -218,6 +218,26 @@ fn an_edit_makes_a_pass_and_who_edits_all_day_leaves_room() {
 }
 
 #[test]
+fn edits_may_wait_and_cost_more_where_everything_is_read() {
+    let changed = |edit, resolved| {
+        let mark = Mark { edit, approved: 0, resolved };
+        Event::Changed { collection: "a".to_owned(), mark }
+    };
+    let waits = Job { edits: false, ..job("a", Some(3600)) };
+    let mut state = State::new(Mode::Scheduled, false, vec![waits]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(0)), NOTHING);
+    assert_eq!(state.decide(&changed(1, 0), now(1)), NOTHING);
+    assert_eq!(state.decide(&changed(1, 1), now(2)), [action("a", false, Cause::Edit)], "a person decided something");
+    let whole = Job { reads_whole: true, ..job("a", Some(3600)) };
+    let mut state = State::new(Mode::Scheduled, false, vec![whole]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(10)), NOTHING);
+    assert_eq!(state.decide(&changed(1, 0), now(99)), NOTHING, "nine times as long as it took");
+    assert_eq!(state.decide(&Event::Tick, now(100)), [action("a", false, Cause::Edit)]);
+}
+
+#[test]
 fn work_that_was_left_is_taken_up_when_it_may_be() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600))]);
     assert_eq!(state.begin(now(0)), start("a"));

@@ -119,6 +119,7 @@ pub fn collection(fields: Vec<Field>, upstreams: &[&str]) -> Collection {
         schedule: None,
         full_scan: None,
         jitter: Duration::ZERO,
+        on_edit: crate::rules::OnEdit::Sync,
         priority: Vec::new(),
         update_vs_delete: UpdateVsDelete::UpdateWins,
         on_remote_delete: OnRemoteDelete::Queue,

@@ -63,7 +63,7 @@ pub struct Barrier {
     pub blocked: Vec<Option<String>>,
     /// A complete generation was read in this pass: what it did not show was not there.
     pub complete: Vec<bool>,
-    /// Nothing is deleted there, or because of it, in this pass: why.
+    /// Deletes there are not followed in this pass: why.
     pub held: Vec<Option<Hold>>,
     /// The upstream was set back, and a person said which side wins.
     pub set_back: Vec<Option<Wins>>,
@@ -252,9 +252,15 @@ fn load_spoke(
             }
         }
     }
-    let deletes = matches!(seen, Seen::Gone(_)) || matches!(found.facts.hub, Hub::Deleted { .. });
-    if let Some(hold) = barrier.held.get(at).copied().flatten().filter(|_| deletes && blocked.is_none()) {
-        blocked = Some(format!("{} {}", pass.upstream(at), hold.words()));
+    let is_gone = matches!(seen, Seen::Gone(_));
+    let is_deleted_here = matches!(found.facts.hub, Hub::Deleted { .. });
+    if let (Some(hold), None) = (barrier.held.get(at).copied().flatten(), &blocked) {
+        let holds = match hold {
+            Hold::Gap => is_gone || is_deleted_here,
+            // What was deleted here is known to have been.
+            Hold::Older => is_gone,
+        };
+        blocked = holds.then(|| format!("{} {}", pass.upstream(at), hold.words()));
     }
     let Some(row) = found.links.get(at).and_then(Option::as_ref) else {
         return Ok((Spoke { link: None, seen, blocked }, None));

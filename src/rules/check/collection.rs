@@ -14,7 +14,8 @@ use crate::record::FieldType;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, OnAmbiguous};
 use crate::rules::model::{
-    Binding, Collection, Field, Limit, Limits, OnLocalDelete, OnRemoteDelete, Origin, Policy, Schedule, UpdateVsDelete,
+    Binding, Collection, Field, Limit, Limits, OnEdit, OnLocalDelete, OnRemoteDelete, Origin, Policy, Schedule,
+    UpdateVsDelete,
 };
 use crate::rules::shape::{At, Key};
 use crate::rules::units::{Text, parse_duration};
@@ -65,6 +66,7 @@ pub fn lower(
         schedule,
         full_scan,
         jitter: jitter(raw, cx),
+        on_edit: raw.on_edit.or(OnEdit::Sync),
         priority,
         update_vs_delete: raw.update_vs_delete.or(UpdateVsDelete::UpdateWins),
         on_remote_delete: raw.on_remote_delete.or(OnRemoteDelete::Queue),

@@ -4,7 +4,7 @@
 
 use super::{OnAmbiguous, PolicyWord, TypeWord};
 use crate::record::Normalize;
-use crate::rules::model::{Drift, Limit, OnLocalDelete, OnRemoteDelete, UpdateVsDelete};
+use crate::rules::model::{Drift, Limit, OnEdit, OnLocalDelete, OnRemoteDelete, UpdateVsDelete};
 use crate::rules::shape::{Either, List, Named, OneOrMany, table};
 use crate::rules::units::{Jq, Period, Text};
 
@@ -21,6 +21,8 @@ table! {
         full_scan: Text,
         /// Scheduled passes begin up to so much later, so that not all begin in the same second. Default 0s.
         jitter: Period,
+        /// Rows were edited here while the daemon runs: sync, a pass at once, or wait for the next one. Default sync.
+        on_edit: OnEdit,
         /// For `source_priority`: `local` and upstreams, most trusted first.
         priority: List<Text>,
         /// The chain of policies of fields that have none of their own; the last must always decide. Default: latest, `source_priority`, manual, as far as they apply.

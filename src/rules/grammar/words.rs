@@ -3,7 +3,7 @@
 //! Must not know: which keys take them.
 
 use crate::record::{Normalize, TimeFormat};
-use crate::rules::model::{Drift, ErrorClass, OnLocalDelete, OnRemoteDelete, UpdateVsDelete};
+use crate::rules::model::{Drift, ErrorClass, OnEdit, OnLocalDelete, OnRemoteDelete, UpdateVsDelete};
 use crate::rules::shape::words;
 
 /// The type of a field, as a word.
@@ -196,6 +196,11 @@ words! { OnLocalDelete, "OnLocalDelete", "\"propagate\", \"detach\", \"restore\"
     "restore" => Self::Restore,
     "queue" => Self::Queue,
 } later { "archive": "archiving deleted records" } }
+
+words! { OnEdit, "OnEdit", "\"sync\" or \"wait\"" {
+    "sync" => Self::Sync,
+    "wait" => Self::Wait,
+} }
 
 words! { OnAmbiguous, "OnAmbiguous", "\"queue\"" { "queue" => Self::Queue } }
 

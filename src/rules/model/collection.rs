@@ -21,6 +21,8 @@ pub struct Collection {
     pub full_scan: Option<Schedule>,
     /// Scheduled passes begin up to so much later.
     pub jitter: Duration,
+    /// What follows at once from an edit here.
+    pub on_edit: OnEdit,
     /// For `source_priority`: most trusted first; `local` or an upstream.
     pub priority: Vec<Origin>,
     /// One side updated, the other deleted.
@@ -41,6 +43,15 @@ impl Collection {
     /// The position of a field by name.
     pub fn field(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// Whether every pass reads some binding from beginning to end, because that cannot be asked for changes alone.
+    pub fn is_read_whole(&self) -> bool {
+        let whole = |binding: &Arc<Binding>| {
+            let read = binding.read.as_ref().filter(|_| binding.pull);
+            read.is_some_and(|read| matches!(read.incremental, super::Incremental::None))
+        };
+        self.bindings.iter().any(whole)
     }
 
     /// The collections that `ref` fields point to.
@@ -159,6 +170,15 @@ pub enum OnRemoteDelete {
     Restore,
     /// A person decides (default).
     Queue,
+}
+
+/// Rows were edited here while the daemon runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnEdit {
+    /// A pass is made at once (default).
+    Sync,
+    /// They wait for the next pass.
+    Wait,
 }
 
 /// A record was deleted locally.

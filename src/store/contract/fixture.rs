@@ -69,6 +69,7 @@ pub(in crate::store) fn collection(name: &str, fields: Vec<Field>) -> Collection
         schedule: None,
         full_scan: None,
         jitter: std::time::Duration::ZERO,
+        on_edit: crate::rules::OnEdit::Sync,
         priority: Vec::new(),
         update_vs_delete: UpdateVsDelete::UpdateWins,
         on_remote_delete: OnRemoteDelete::Queue,
