@@ -23,7 +23,7 @@ use super::report;
 use super::schedule::Last;
 use super::sources::{Gathered, Pass, PassOver, Sources};
 use super::systemd::Manager;
-use super::wake;
+use super::wake::{self, Notice};
 
 /// How far back the last complete generation is looked for.
 const PASSES_MAX: usize = 1000;
@@ -297,16 +297,22 @@ impl Daemon<'_> {
 
     async fn take_notice(&mut self, collections: Vec<String>) -> Result<Vec<Action>, PassError> {
         let mut actions = Vec::new();
-        let marks = match wake::marks(self.store, collections).await {
-            Ok(marks) => marks,
+        let notices = match wake::notices(self.store, collections).await {
+            Ok(notices) => notices,
             Err(StoreError::Busy { .. }) => return Ok(actions),
             Err(error) => return Err(error.into()),
         };
-        for (collection, mark) in marks {
-            let is_new = self.state.jobs().any(|(job, ..)| job.collection == collection && job.mark != mark);
-            if is_new {
-                let now = self.moment();
-                actions.extend(self.state.decide(&Event::Changed { collection, mark }, now));
+        for Notice { collection, mark, paused } in notices {
+            let known = self.state.jobs().find(|(job, ..)| job.collection == collection);
+            let known = known.map(|(job, ..)| (job.mark, job.paused));
+            let now = self.moment();
+            if known.is_some_and(|(known, _)| known != mark) {
+                actions.extend(self.state.decide(&Event::Changed { collection: collection.clone(), mark }, now));
+            }
+            // Somebody may have asked while nothing listened yet.
+            if known.is_some_and(|(_, known)| known != paused) {
+                tell_paused(&collection, paused);
+                actions.extend(self.state.decide(&Event::PauseAsked { collection, paused }, now));
             }
         }
         Ok(actions)
@@ -340,7 +346,7 @@ impl Daemon<'_> {
                 if !is_kept {
                     return Ok(Vec::new());
                 }
-                tracing::info!("{collection} {}", if paused { "is paused" } else { "goes on" });
+                tell_paused(&collection, paused);
                 Ok(self.state.decide(&Event::PauseAsked { collection, paused }, now))
             }
         }
@@ -369,6 +375,10 @@ impl Daemon<'_> {
         self.clerk.doing().ended(&collection, number, told);
         Ok(Event::PassEnded { collection, fatal, retry_at })
     }
+}
+
+fn tell_paused(collection: &str, paused: bool) {
+    tracing::info!("{collection} {}", if paused { "is paused" } else { "goes on" });
 }
 
 /// Notices that files of rules were changed, once they have been left alone for a look: editors write in several steps.

@@ -16,9 +16,24 @@ use super::event::Mark;
 /// Writes that wait are looked through up to this many.
 const WRITES_MAX: usize = 1000;
 
-/// What waits for a pass of each of these collections.
-pub async fn marks(store: &dyn Store, collections: Vec<String>) -> Result<Vec<(String, Mark)>, StoreError> {
-    read(store, move |view| collections.into_iter().map(|name| Ok((name.clone(), mark(view, name)?))).collect()).await
+/// What the store says of a collection.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// Which.
+    pub collection: String,
+    /// What waits for a pass.
+    pub mark: Mark,
+    /// It rests.
+    pub paused: bool,
+}
+
+/// What the store says of each of these collections.
+pub async fn notices(store: &dyn Store, collections: Vec<String>) -> Result<Vec<Notice>, StoreError> {
+    let notice = |view: &dyn View, collection: String| {
+        let (mark, paused) = (mark(view, collection.clone())?, is_paused(view, &collection)?);
+        Ok(Notice { collection, mark, paused })
+    };
+    read(store, move |view| collections.into_iter().map(|name| notice(view, name)).collect()).await
 }
 
 fn mark(view: &dyn View, collection: String) -> Result<Mark, StoreError> {
