@@ -20,7 +20,7 @@ use crate::clock::Clock;
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
 /// How long a request's head may take, the wait for it on an open connection included.
-const HEAD_MAX: Duration = Duration::from_secs(10);
+const HEAD_MAX: Duration = Duration::from_secs(5);
 /// Lines of a head.
 const HEADERS_MAX: usize = 64;
 /// The longest head, in bytes.

@@ -382,6 +382,26 @@ fn records(
     Ok(Records { collection: name.clone(), rows, next })
 }
 
+/// The link that the record was inserted from: where everything came from that nobody changed since.
+fn made(view: &dyn View, collection: &Collection, id: &RecordId) -> Result<Option<Provenance>, StoreError> {
+    let links = view.links_of(id)?;
+    for binding in &collection.bindings {
+        let key = view.binding_key(&collection.name, &binding.upstream.name)?;
+        let Some(made) = links.iter().find(|link| Some(link.binding) == key).and_then(|link| link.made) else {
+            continue;
+        };
+        return Ok(Some(Provenance {
+            field: String::new(),
+            origin: binding.upstream.name.clone(),
+            source_time: made.source_time.and_then(rfc3339),
+            observed_at: rfc3339(made.observed_at),
+            pass: made.pass,
+            rule: "first_contact".to_owned(),
+        }));
+    }
+    Ok(None)
+}
+
 fn record(view: &dyn View, collection: &Collection, id: &RecordId) -> Result<Option<RecordView>, StoreError> {
     let Some(key) = view.collection_key(&collection.name)? else { return Ok(None) };
     let sides = gather(view, collection, id)?;
@@ -395,6 +415,9 @@ fn record(view: &dyn View, collection: &Collection, id: &RecordId) -> Result<Opt
     if !sides.exists && sides.links.is_empty() && history.is_empty() {
         return Ok(None);
     }
-    let provenance = view.origins(key, id)?.iter().map(Provenance::from).collect();
+    let mut provenance: Vec<Provenance> = view.origins(key, id)?.iter().map(Provenance::from).collect();
+    if !provenance.iter().any(|one| one.field.is_empty()) {
+        provenance.extend(made(view, collection, id)?);
+    }
     Ok(Some(RecordView { sides, provenance, history }))
 }

@@ -88,6 +88,8 @@ fn a_program_looks_asks_for_passes_and_decides() {
     let sides = get(&address, &format!("/api/v1/records/contacts/{id}"));
     let phone = sides["sides"]["fields"].as_array().unwrap().iter().find(|field| field["field"] == "phone").unwrap();
     assert_eq!((&phone["local"]["value"], &phone["upstreams"][0]["value"]["value"]), (&json!("4"), &json!("3")));
+    let origin = &sides["provenance"][sides["provenance"].as_array().unwrap().len() - 1];
+    assert_eq!((&origin["field"], &origin["origin"]), (&json!(""), &json!("crm")), "{sides:#}");
     let path = format!("/api/v1/conflicts/{}/resolve", conflict["id"]);
     assert_eq!(post(&address, &path, &json!({ "take": "nobody" })).0, 409);
     assert_eq!(post(&address, &path, &json!({ "take": "local" })).0, 200);
@@ -103,6 +105,27 @@ fn a_program_looks_asks_for_passes_and_decides() {
     let (code, rest) = daemon.stops();
     assert_eq!((code, rest.contains(TOKEN)), (Some(0), false), "{rest}");
     assert!(TcpStream::connect(&address).is_err(), "nothing listens any more");
+}
+
+#[test]
+fn f53_connections_that_never_ask_anything_are_closed_and_keep_nobody_out_for_long() {
+    let world = hourly();
+    let (daemon, address) = listening(&world, &[]);
+    let stalled: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
+            stream
+        })
+        .collect();
+    // It waits for one of them to be closed.
+    assert_eq!(ask(&address, "GET", "/healthz", "", "").0, 200);
+    for mut stream in stalled {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).ok();
+        assert!(!String::from_utf8_lossy(&rest).contains("200 OK"));
+    }
+    daemon.stops();
 }
 
 #[test]

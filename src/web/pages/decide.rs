@@ -177,6 +177,7 @@ fn halt(session: &Session, one: &Halt) -> Markup {
             @if one.approved_at.is_some() {
                 p.good { "Approved " (time(one.approved_at.as_ref())) "; the next pass carries it out if it is still the same." }
             } @else if back.is_empty() {
+                p.quiet { code { "reconciled plan " (one.collection) } " shows each change." }
                 (button(session, &action, "Approve", &html! {}))
             } @else {
                 p { "An upstream was set back to an older state. Which side counts?" }

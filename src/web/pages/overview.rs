@@ -71,7 +71,7 @@ fn row(session: &Session, one: &CollectionView) -> Markup {
         td { (time(status.next_pass.as_ref())) }
         td {
             @for (what, count, to) in waiting.iter().filter(|(_, count, _)| *count > 0) {
-                div { @if let Some(to) = to { a href=(to) { (count) " " (what) } } @else { (count) " " (what) } }
+                div { @if let Some(to) = to { a href=(to) { (what) ": " (count) } } @else { (what) ": " (count) } }
             }
         }
         td.acts {

@@ -58,13 +58,13 @@ pub async fn one(
                 details { summary { "Counts" } pre { (format!("{counts:#}")) } }
             }
             h2 { "What it did" }
-            (history(&view.history))
+            (history(&view.history, "No lines of history; what a first load brings is only counted."))
         }
     })
 }
 
-/// Lines of history.
-pub fn history(lines: &[Line]) -> Markup {
+/// Lines of history; says `nothing` where there are none.
+pub fn history(lines: &[Line], nothing: &str) -> Markup {
     let rows: Vec<Markup> = lines
         .iter()
         .map(|line| {
@@ -79,5 +79,5 @@ pub fn history(lines: &[Line]) -> Markup {
             }
         })
         .collect();
-    table(&["At", "Record", "What", "Fields", "Before", "After", "Rule"], &rows, "Nothing changed.")
+    table(&["At", "Record", "What", "Fields", "Before", "After", "Rule"], &rows, nothing)
 }

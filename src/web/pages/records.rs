@@ -84,9 +84,10 @@ fn record_page(view: &RecordView) -> Markup {
         header.extend([link.upstream.clone(), format!("{}, last agreed", link.upstream)]);
     }
     header.push("From".to_owned());
-    let origin = |field: &str| {
-        let own = view.provenance.iter().find(|one| one.field == field);
-        own.or_else(|| view.provenance.iter().find(|one| one.field.is_empty()))
+    // An empty field that no decision named was set by nobody.
+    let origin = |field: &str, is_null: bool| {
+        let of = |name: &str| view.provenance.iter().find(|one| one.field == name);
+        of(field).or_else(|| of("").filter(|_| !is_null))
     };
     let fields: Vec<Markup> = sides
         .fields
@@ -96,7 +97,7 @@ fn record_page(view: &RecordView) -> Markup {
                 th scope="row" { (field.field) @if !field.agrees { " " span.badge.bad { "differs" } } }
                 td { (say(&field.local)) }
                 @for upstream in &field.upstreams { td { (say(&upstream.value)) } td { (say(&upstream.base)) } }
-                td { @if let Some(from) = origin(&field.field) { (from.origin) " (" (from.rule) ")" } @else { "–" } }
+                td { @if let Some(from) = origin(&field.field, field.local.is_null()) { (from.origin) " (" (from.rule) ")" } @else { "–" } }
             }
         })
         .collect();
@@ -122,7 +123,7 @@ fn record_page(view: &RecordView) -> Markup {
         h2 { "Links" }
         (table(&["Upstream", "Remote id", "State", "Version", "Seen", ""], &links, "It is linked to no upstream."))
         h2 { "History" }
-        (history(&view.history))
+        (history(&view.history, "Nothing changed since it came."))
     }
 }
 
