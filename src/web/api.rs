@@ -273,9 +273,7 @@ async fn one_record(State(site): State<Arc<Site>>, Path((collection, id)): Path<
 async fn sync(State(site): State<Arc<Site>>, bytes: Bytes) -> Response {
     let done = async {
         let asked: SyncRequest = body(&bytes)?;
-        let accepted = site.front.desk.sync(asked.collections, asked.full).await.map_err(OpsError::Refused)?;
-        tracing::info!("web: passes are asked for: {}", accepted.collections.join(", "));
-        Ok(json!({ "collections": accepted.collections }))
+        site.sync(asked.collections, asked.full).await.map(|accepted| json!({ "collections": accepted }))
     };
     answer(done.await)
 }
@@ -310,6 +308,13 @@ impl Site {
         let done = approve(self.store.as_ref(), id, wins, now).await?;
         tracing::info!("web: halt {id} of {} is approved", done.halt.collection);
         Ok(done.halt)
+    }
+
+    /// Asks for passes; the collections whose passes are made.
+    pub async fn sync(&self, collections: Vec<String>, full: bool) -> Result<Vec<String>, OpsError> {
+        let accepted = self.front.desk.sync(collections, full).await.map_err(OpsError::Refused)?;
+        tracing::info!("web: passes are asked for: {}", accepted.collections.join(", "));
+        Ok(accepted.collections)
     }
 
     /// Lets a collection rest, or go on.

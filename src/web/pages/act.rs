@@ -56,8 +56,7 @@ pub async fn sync(
     if let Err(answer) = form(&session, &body) {
         return *answer;
     }
-    let asked = site.front.desk.sync(vec![collection], false).await;
-    done(&session, asked.map_err(OpsError::Refused), "/")
+    done(&session, site.sync(vec![collection], false).await, "/")
 }
 
 /// Lets a collection rest.
