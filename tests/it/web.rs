@@ -107,6 +107,66 @@ fn a_program_looks_asks_for_passes_and_decides() {
     assert!(TcpStream::connect(&address).is_err(), "nothing listens any more");
 }
 
+/// One question of a browser: status, head and body.
+fn browse(address: &str, cookie: &str, path: &str, form: Option<&str>) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let (method, body) = form.map_or(("GET", ""), |form| ("POST", form));
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nConnection: close\r\nOrigin: null\r\n\
+         Sec-Fetch-Site: same-origin\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+}
+
+/// What stands between two texts.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let rest = text.split_once(before).unwrap_or_else(|| panic!("no {before:?} in {text}")).1;
+    rest.split_once(after).unwrap().0
+}
+
+#[test]
+fn a_person_logs_in_looks_at_a_conflict_and_decides_it() {
+    let world = hourly();
+    world.change_rules("rules.toml", |rules| rules.replace("every = ", "merge = [\"manual\"]\nevery = "));
+    let (mut daemon, address) = listening(&world, &[]);
+    daemon.logs("pass 1 of contacts");
+    let remote = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
+    world.edit("crm", &remote, &json!({ "name": "<i>Ann</i> Lee" }));
+    world.sql("update contacts set name = 'Ann Poe'");
+    daemon.logs("1 conflicts open");
+
+    assert!(browse(&address, "", "/conflicts", None).1.contains("location: /login"));
+    let (status, head, _) = browse(&address, "", "/login", Some(&format!("token={TOKEN}")));
+    assert_eq!(status, 303, "{head}");
+    let cookie = between(&head, "set-cookie: ", ";").to_owned();
+    let look = |path: &str| {
+        let (status, _, body) = browse(&address, &cookie, path, None);
+        assert_eq!(status, 200, "{path}: {body}");
+        assert!(!body.contains("<i>") && !body.contains(TOKEN), "{path}: {body}");
+        body
+    };
+    assert!(look("/").contains("conflicts: 1"));
+    let conflicts = look("/conflicts");
+    assert!(conflicts.contains("&lt;i&gt;Ann&lt;/i&gt;") && conflicts.contains("<ins>Poe</ins>"), "{conflicts}");
+    let record = look(between(&conflicts, "contacts / <a href=\"", "\""));
+    assert!(record.contains("differs") && record.contains(&remote), "{record}");
+    assert!(look("/records/contacts").contains("Ann Poe"));
+    assert!(look("/passes/2").contains("<td>conflicts</td>"));
+    let form_token = between(&conflicts, "name=\"form_token\" value=\"", "\"");
+    let action = format!("/conflicts/{}/resolve", between(&conflicts, "Conflict ", ":"));
+    assert_eq!(browse(&address, &cookie, &action, Some("take=local")).0, 403, "a form without its token");
+    assert_eq!(browse(&address, &cookie, &action, Some(&format!("form_token={form_token}&take=local"))).0, 303);
+    daemon.logs("0 changes here, 1 writes upstream");
+    assert_eq!(world.contacts("crm")[0]["name"], "Ann Poe");
+    assert!(look("/conflicts").contains("No conflicts."));
+    daemon.stops();
+}
+
 #[test]
 fn f53_connections_that_never_ask_anything_are_closed_and_keep_nobody_out_for_long() {
     let world = hourly();
