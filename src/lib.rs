@@ -52,7 +52,8 @@
 //! - [`upstream`]: requests out of rules, one HTTP client, auth, paging, budgets, retries, a breaker; outcomes as data.
 //! - [`reconcile`]: the order of a pass; gathers facts, has them decided, applies what was decided.
 //! - [`daemon`]: the life of `run`: when passes are due, signals, rules read anew, the service manager, the orderly stop.
-//! - [`web`]: what the daemon serves: the control socket of its own command line.
+//! - [`ops`]: what people look at and decide, whichever way they ask: standing, sides, conflicts, halts.
+//! - [`web`]: what the daemon serves: the control socket of its own command line; pages, an API and metrics for the others.
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes.
 //! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.
@@ -98,6 +99,8 @@ mod upstream;
 mod reconcile;
 
 mod daemon;
+
+mod ops;
 
 mod web;
 

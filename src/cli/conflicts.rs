@@ -7,14 +7,14 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::store::{ConflictFilter, ConflictRow, HistoryFilter, HistoryRow, read};
+use crate::ops::{Candidate, Conflict, list_conflicts};
+use crate::store::{ConflictFilter, read};
 
 use super::args::ConflictsArgs;
 use super::diff;
 use super::exit::{CliError, Exit};
 use super::history::values;
 use super::out::Out;
-use super::sides::raw;
 use super::style::{self, paint};
 use super::workspace::Workspace;
 
@@ -24,128 +24,12 @@ struct Shown {
     conflicts: Vec<Conflict>,
 }
 
-/// A conflict.
-#[derive(Debug, Serialize)]
-pub struct Conflict {
-    /// Its number.
-    pub id: i64,
-    /// The collection.
-    pub collection: String,
-    /// The local record.
-    pub record: String,
-    /// The fields that stand still; empty for the record's existence.
-    pub fields: Vec<String>,
-    /// `edit`, `oscillation`, `update_vs_delete`, `delete_queued`.
-    pub kind: String,
-    /// The values when the sides last agreed, one per field.
-    pub base: Option<Box<RawValue>>,
-    /// Every side's say.
-    pub candidates: Vec<Candidate>,
-    /// A choice that the next pass will apply.
-    pub resolution: Option<Box<RawValue>>,
-    /// Why the last choice was not followed, where none was made since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
-    /// The pass that opened it.
-    pub pass: i64,
-    /// RFC 3339.
-    pub opened_at: Option<String>,
-    /// RFC 3339.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub closed_at: Option<String>,
-    /// How it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub closed: Option<String>,
-}
-
-/// One side's say.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Candidate {
-    /// `local` or an upstream.
-    pub origin: String,
-    /// One value per field.
-    pub values: Box<RawValue>,
-    /// The source's own time, RFC 3339.
-    pub source_time: Option<String>,
-    /// When it was seen, RFC 3339.
-    pub observed_at: Option<String>,
-}
-
-/// A candidate as the engine keeps it; times in microseconds.
-#[derive(Deserialize)]
-struct Kept {
-    origin: String,
-    values: Box<RawValue>,
-    source_time: Option<i64>,
-    observed_at: Option<i64>,
-}
-
-/// Candidates as the engine keeps them.
-pub fn candidates(text: &str) -> Vec<Candidate> {
-    let kept: Vec<Kept> = serde_json::from_str(text).unwrap_or_default();
-    kept.into_iter()
-        .map(|kept| Candidate {
-            origin: kept.origin,
-            values: kept.values,
-            source_time: kept.source_time.and_then(style::rfc3339),
-            observed_at: kept.observed_at.and_then(style::rfc3339),
-        })
-        .collect()
-}
-
-impl From<&ConflictRow> for Conflict {
-    fn from(row: &ConflictRow) -> Self {
-        Self {
-            id: row.id,
-            collection: row.collection.clone(),
-            record: row.record.0.clone(),
-            fields: row.fields.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-            kind: row.kind.clone(),
-            base: row.base.as_deref().and_then(raw),
-            candidates: candidates(&row.candidates),
-            resolution: row.resolution.as_deref().and_then(raw),
-            refused: None,
-            pass: row.pass,
-            opened_at: style::rfc3339(row.opened_at),
-            closed_at: row.closed.as_ref().and_then(|(at, _)| style::rfc3339(*at)),
-            closed: row.closed.as_ref().map(|(_, how)| how.clone()),
-        }
-    }
-}
-
-impl Conflict {
-    /// The conflict, with what the record's history (newest first) says about a choice that was not followed.
-    pub fn with_history(row: &ConflictRow, history: &[HistoryRow]) -> Self {
-        let refusals = history.iter().filter(|line| line.kind == "resolve").filter_map(|line| {
-            let refusal: Refusal = serde_json::from_str(line.detail.as_deref()?).ok()?;
-            (refusal.conflict == row.id).then_some(refusal.note)
-        });
-        let waits = row.closed.is_none() && row.resolution.is_none();
-        Self { refused: refusals.into_iter().next().filter(|_| waits), ..Self::from(row) }
-    }
-}
-
-/// What the engine notes down about a choice that it did not follow.
-#[derive(Deserialize)]
-struct Refusal {
-    conflict: i64,
-    note: String,
-}
-
 /// Lists conflicts.
 pub async fn run(args: &ConflictsArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let store = workspace.store_to_look()?;
     let filter =
         ConflictFilter { collection: args.collection.clone(), closed_too: args.all, ..ConflictFilter::default() };
-    let shown = read(store.as_ref(), move |view| {
-        let mut conflicts = Vec::new();
-        for row in view.conflicts(&filter)? {
-            let of_record = HistoryFilter { record: Some(row.record.clone()), ..HistoryFilter::default() };
-            conflicts.push(Conflict::with_history(&row, &view.history(&of_record)?));
-        }
-        Ok(Shown { conflicts })
-    })
-    .await?;
+    let shown = read(store.as_ref(), move |view| Ok(Shown { conflicts: list_conflicts(view, &filter)? })).await?;
     let open = shown.conflicts.iter().any(|conflict| conflict.closed.is_none());
     out.show(&shown, |shown, width| text(&shown.conflicts, width))?;
     Ok(if open { Exit::CONFLICTS } else { Exit::IN_SYNC })
@@ -265,6 +149,7 @@ fn remedies(conflict: &Conflict) -> String {
 mod tests {
     use super::*;
     use crate::record::RecordId;
+    use crate::store::{ConflictRow, HistoryRow};
 
     fn row(fields: &str, kind: &str, base: Option<&str>, candidates: &str) -> ConflictRow {
         ConflictRow {

@@ -3,6 +3,7 @@
 //! Must not know: how an error is shown.
 
 use crate::config::ConfigError;
+use crate::ops::OpsError;
 use crate::reconcile::{Outcome, PassError};
 use crate::store::StoreError;
 
@@ -84,6 +85,16 @@ pub enum CliError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+impl From<OpsError> for CliError {
+    fn from(error: OpsError) -> Self {
+        match error {
+            OpsError::NotFound(words) => Self::NotFound(words),
+            OpsError::Refused(words) => Self::Usage(words),
+            OpsError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// The exit code of an error.

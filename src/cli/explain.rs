@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::merge::IntentState;
+use crate::ops::{Conflict, FieldSides, LinkSide, gather, rfc3339};
 use crate::record::RecordId;
 use crate::rules::{Collection, Drift, Field, Policy};
 use crate::store::{
@@ -13,14 +14,11 @@ use crate::store::{
 };
 
 use super::args::ExplainArgs;
-use super::conflicts::Conflict;
 use super::exit::{CliError, Exit};
 use super::explain_text::text;
 use super::find::{collection, field, find_record};
 use super::history::Entry;
 use super::out::Out;
-use super::sides::{FieldSides, LinkSide, gather};
-use super::style;
 use super::workspace::{SecretsAre, Workspace};
 
 /// How many lines of history a field shows.
@@ -220,8 +218,8 @@ fn made(view: &dyn View, collection: &Collection, links: &[LinkRow]) -> Result<O
         return Ok(Some(Provenance {
             origin: binding.upstream.name.clone(),
             taken_over: true,
-            source_time: made.source_time.and_then(style::rfc3339),
-            observed_at: style::rfc3339(made.observed_at),
+            source_time: made.source_time.and_then(rfc3339),
+            observed_at: rfc3339(made.observed_at),
             pass: made.pass,
             rule: "first_contact".to_owned(),
         }));
@@ -281,8 +279,8 @@ fn provenance(row: &OriginRow) -> Provenance {
     Provenance {
         origin: row.origin.clone(),
         taken_over: false,
-        source_time: row.source_time.and_then(style::rfc3339),
-        observed_at: style::rfc3339(row.observed_at),
+        source_time: row.source_time.and_then(rfc3339),
+        observed_at: rfc3339(row.observed_at),
         pass: row.pass,
         rule: row.rule.clone(),
     }

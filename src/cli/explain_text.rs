@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 
 use crate::merge::LinkState;
+use crate::ops::UpstreamSay;
 
 use super::conflicts;
 use super::explain::{Explained, FieldExplained, Provenance, Rules};
 use super::history::{self, Entry, Tried, values};
-use super::sides::UpstreamSay;
 use super::style::{self, paint};
 
 /// For people.
@@ -73,7 +73,7 @@ fn row(field: &FieldExplained, max: usize) -> Vec<String> {
     vec![
         if field.sides.agrees { "" } else { "≠" }.to_owned(),
         field.sides.field.clone(),
-        field.sides.local.text(max),
+        style::say(&field.sides.local, max),
         origin.map_or_else(|| "never set".to_owned(), set_by),
         origin.map_or_else(|| "–".to_owned(), |it| it.pass.to_string()),
         origin.map_or_else(|| "–".to_owned(), |it| it.rule.clone()),
@@ -92,7 +92,7 @@ fn one(field: &FieldExplained, exists: bool, width: usize) -> String {
         writeln!(text, "  {} {what}", paint(style::DIM, format!("{label:<9}"))).ok();
     };
     let room = width.saturating_sub(14).max(20);
-    line("here", &if exists { field.sides.local.text(room) } else { "deleted".to_owned() });
+    line("here", &if exists { style::say(&field.sides.local, room) } else { "deleted".to_owned() });
     for say in &field.sides.upstreams {
         line(&say.upstream, &side_text(say, room));
     }
@@ -121,7 +121,7 @@ fn side_text(say: &UpstreamSay, room: usize) -> String {
     if say.state == LinkState::Deleted {
         return "deleted there".to_owned();
     }
-    let (base, value) = (say.base.text(room), say.value.text(room));
+    let (base, value) = (style::say(&say.base, room), style::say(&say.value, room));
     let since = if base == value { String::new() } else { format!("  (at the base: {base})") };
     let apart = match say.state {
         LinkState::Detached => "  (when it was detached)",
@@ -181,7 +181,7 @@ fn decision_lines(entry: &Entry, room: usize, line: &mut dyn FnMut(&str, &str)) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::sides::{FieldSides, Say, raw};
+    use crate::ops::{FieldSides, Say, raw};
     use crate::record::RecordId;
     use crate::store::HistoryRow;
 

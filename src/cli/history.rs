@@ -8,14 +8,13 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::ops::{Candidate, candidates, raw, rfc3339};
 use crate::store::{HistoryFilter, HistoryRow, read};
 
 use super::args::HistoryArgs;
-use super::conflicts::{Candidate, candidates};
 use super::exit::{CliError, Exit};
 use super::find::find_record;
 use super::out::Out;
-use super::sides::raw;
 use super::style;
 use super::workspace::{SecretsAre, Workspace, select_collections};
 
@@ -80,7 +79,7 @@ impl From<&HistoryRow> for Entry {
         Self {
             id: row.id,
             pass: row.pass,
-            at: style::rfc3339(row.at),
+            at: rfc3339(row.at),
             collection: row.collection.clone(),
             record: row.record.0.clone(),
             fields,

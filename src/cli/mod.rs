@@ -27,7 +27,6 @@ mod run;
 mod schema;
 mod settle;
 mod show;
-mod sides;
 mod sim;
 mod status;
 mod stop;

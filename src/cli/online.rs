@@ -8,13 +8,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::ops::raw;
 use crate::record::{Mapped, Slot};
 use crate::rules::{Binding, Collection, Ruleset};
 use crate::upstream::{Client, Failure, ListQuery, Lister};
 
 use super::exit::CliError;
 use super::out::Out;
-use super::sides::raw;
 use super::style;
 use super::workspace::Workspace;
 

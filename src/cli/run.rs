@@ -122,8 +122,19 @@ impl Host for Installed<'_> {
 
     fn open(&mut self, desk: Desk) {
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
+        let front = Front { desk, clock };
+        let settings = self.workspace.settings();
+        if let Some(address) = settings.web_listen {
+            let token = self.workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string());
+            self.served.spawn(web::open(
+                address,
+                settings.web_hosts.clone(),
+                token,
+                front.clone(),
+                Arc::clone(&self.store),
+            ));
+        }
         self.served.spawn(async move {
-            let front = Front { desk, clock };
             let served = match web::listen(&path).await {
                 Ok(listener) => web::serve(listener, web::router(front)).await.map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),

@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::merge::{IntentState, LinkState};
+use crate::ops::{FieldSides, LinkSide, Sides, gather, raw, rfc3339};
 use crate::store::{ConflictFilter, IntentFilter, IntentRow, QuarantineFilter, QuarantineRow, View, read};
 
 use super::args::ShowArgs;
 use super::exit::{CliError, Exit};
 use super::find::{collection, find_record};
 use super::out::Out;
-use super::sides::{FieldSides, LinkSide, Sides, gather, raw};
 use super::style::{self, paint};
 use super::workspace::{SecretsAre, Workspace};
 
@@ -67,7 +67,7 @@ impl From<&IntentRow> for Intent {
             attempts: row.attempts,
             values: raw(&row.values),
             note: row.note.clone(),
-            created_at: style::rfc3339(row.created_at),
+            created_at: rfc3339(row.created_at),
         }
     }
 }
@@ -78,7 +78,7 @@ impl From<&QuarantineRow> for Aside {
             upstream: row.upstream.clone(),
             stage: row.stage.clone(),
             reason: row.reason.clone(),
-            since: style::rfc3339(row.since),
+            since: rfc3339(row.since),
         }
     }
 }
@@ -211,9 +211,9 @@ fn values_text(sides: &Sides, width: usize) -> String {
 
 fn value_row(field: &FieldSides, from: usize, max: usize) -> Vec<String> {
     let mark = if field.agrees { "" } else { "≠" };
-    let mut row = vec![mark.to_owned(), field.field.clone(), field.local.text(max)];
+    let mut row = vec![mark.to_owned(), field.field.clone(), style::say(&field.local, max)];
     for say in field.upstreams.iter().skip(from).take(SIDE_BY_SIDE) {
-        row.extend([say.base.text(max), say.value.text(max)]);
+        row.extend([style::say(&say.base, max), style::say(&say.value, max)]);
     }
     row
 }
@@ -221,7 +221,7 @@ fn value_row(field: &FieldSides, from: usize, max: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::sides::{Say, UpstreamSay};
+    use crate::ops::{Say, UpstreamSay};
 
     fn say(json: &str) -> Say {
         Say { value: raw(json), error: None }

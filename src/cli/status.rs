@@ -5,29 +5,19 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use crate::daemon::{is_paused, next_due};
-use crate::merge::{IntentState, LinkState};
-use crate::reconcile::{SET_BACK, waits};
-use crate::rules::{Collection, Ruleset, Schedule};
-use crate::store::{
-    CollectionKey, ConflictFilter, DirtyOp, IntentFilter, IntentRow, PassRow, QuarantineFilter, QuarantineRow,
-    StoreError, View, read, space,
+use crate::ops::{
+    CollectionStatus, Halt, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams,
 };
+use crate::reconcile::SET_BACK;
+use crate::store::{read, space};
 
-use super::approve::{Halt, halts_text};
+use super::approve::halts_text;
 use super::ask::{Daemon, daemon_lines};
 use super::exit::{CliError, Exit};
 use super::out::Out;
-use super::sides::raw;
 use super::style::{self, count, paint};
 use super::workspace::{SecretsAre, Workspace};
-
-/// How many records that are set aside are listed per collection.
-const ASIDE_MAX: usize = 20;
-/// Beyond this, waiting things are not counted.
-const COUNT_MAX: usize = 1_000;
 
 /// What `status --json` prints.
 #[derive(Debug, Serialize)]
@@ -43,99 +33,6 @@ struct Status {
     daemon: Option<serde_json::Value>,
 }
 
-#[derive(Debug, Serialize)]
-struct RestoredStatus {
-    reason: String,
-    /// RFC 3339; absent where no pass has noticed it yet.
-    noticed_at: Option<String>,
-    /// The collections that wait for a person.
-    waiting: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct CollectionStatus {
-    collection: String,
-    /// `every 300s`, a cron expression with its zone, or absent.
-    schedule: Option<String>,
-    /// RFC 3339.
-    next_pass: Option<String>,
-    /// It rests until `reconciled resume`.
-    paused: bool,
-    last_pass: Option<LastPass>,
-    records: u64,
-    links: Vec<LinkCount>,
-    /// Local edits that no pass has looked at, counted up to 1000.
-    edits_waiting: usize,
-    /// Writes that are not settled, counted up to 1000.
-    writes_waiting: usize,
-    /// The first of them whose outcome is not known.
-    unknown: Vec<Unknown>,
-    conflicts_open: usize,
-    /// Records set aside, counted up to 1000.
-    quarantined: usize,
-    /// Records that wait for another, counted up to 1000.
-    parked: usize,
-    /// The first of both.
-    quarantine: Vec<Aside>,
-}
-
-/// A write that may have been done.
-#[derive(Debug, Serialize)]
-struct Unknown {
-    record: String,
-    upstream: String,
-    op: String,
-    /// RFC 3339.
-    sent_at: Option<String>,
-    note: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct LastPass {
-    id: i64,
-    trigger: String,
-    started_at: Option<String>,
-    /// Absent while it runs, or where it was killed.
-    ended_at: Option<String>,
-    outcome: String,
-    error: Option<String>,
-    /// Upstreams that could not be read or written in it.
-    unavailable: Vec<Unavailable>,
-}
-
-#[derive(Debug, Serialize)]
-struct Unavailable {
-    upstream: String,
-    error: String,
-}
-
-#[derive(Debug, Serialize)]
-struct LinkCount {
-    upstream: String,
-    live: u64,
-    deleted: u64,
-    detached: u64,
-    out_of_scope: u64,
-    archived: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Aside {
-    upstream: String,
-    /// The local id, or `remote:` and the remote id.
-    subject: String,
-    stage: String,
-    reason: String,
-    since: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct UpstreamStatus {
-    upstream: String,
-    /// The engine's own state; absent before the first contact.
-    state: Option<Box<RawValue>>,
-}
-
 /// Prints the status; the exit code says the worst of it.
 pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let rules = workspace.rules(SecretsAre::Unused, out)?;
@@ -144,13 +41,7 @@ pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let status = read(store.as_ref(), move |view| {
         let mut collections = Vec::new();
         for collection in rules.in_order() {
-            let mut one = collection_status(view, collection)?;
-            let last = view.passes(Some(&collection.name), 1)?;
-            let last = last.first().and_then(|pass| chrono::DateTime::from_timestamp_micros(pass.started_at));
-            let next = collection.schedule.as_ref().and_then(|schedule| next_due(schedule, last, now));
-            let next = next.filter(|_| !one.paused);
-            one.next_pass = next.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
-            collections.push(one);
+            collections.push(collection_status(view, collection, now)?);
         }
         let halts = view.halts(None, true)?.iter().map(Halt::from).collect();
         let (upstreams, restored) = (upstreams(view, &rules)?, restored(view, &rules)?);
@@ -187,117 +78,6 @@ impl Status {
     }
 }
 
-fn restored(view: &dyn View, rules: &Ruleset) -> Result<Option<RestoredStatus>, StoreError> {
-    let mut found: Option<RestoredStatus> = None;
-    for name in rules.collections.keys() {
-        let Some(restored) = waits(view, name)? else { continue };
-        let status = found.get_or_insert_with(|| RestoredStatus {
-            reason: restored.reason,
-            noticed_at: restored.noticed_at.and_then(style::rfc3339),
-            waiting: Vec::new(),
-        });
-        status.waiting.push(name.clone());
-    }
-    Ok(found)
-}
-
-fn upstreams(view: &dyn View, rules: &Ruleset) -> Result<Vec<UpstreamStatus>, StoreError> {
-    rules
-        .upstreams
-        .keys()
-        .map(|name| {
-            let state = view.upstream_state(name)?;
-            Ok(UpstreamStatus { upstream: name.clone(), state: state.as_deref().and_then(raw) })
-        })
-        .collect()
-}
-
-fn collection_status(view: &dyn View, collection: &Collection) -> Result<CollectionStatus, StoreError> {
-    let name = &collection.name;
-    let key = view.collection_key(name)?;
-    let mut links = Vec::new();
-    for binding in &collection.bindings {
-        let upstream = binding.upstream.name.clone();
-        let Some(key) = view.binding_key(name, &upstream)? else { continue };
-        links.push(LinkCount {
-            live: view.link_count(key, LinkState::Live)?,
-            deleted: view.link_count(key, LinkState::Deleted)?,
-            detached: view.link_count(key, LinkState::Detached)?,
-            out_of_scope: view.link_count(key, LinkState::OutOfScope)?,
-            archived: view.link_count(key, LinkState::Archived)?,
-            upstream,
-        });
-    }
-    let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
-    let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
-    let states = IntentState::OPEN.to_vec();
-    let unknown = IntentFilter { collection: Some(name.clone()), states, limit: ASIDE_MAX, ..IntentFilter::default() };
-    let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
-    let aside = view.quarantined(&aside)?;
-    let parked = aside.iter().filter(|row| row.is_waiting()).count();
-    Ok(CollectionStatus {
-        collection: name.clone(),
-        schedule: collection.schedule.as_ref().map(schedule_text),
-        next_pass: None,
-        paused: is_paused(view, name)?,
-        last_pass: view.passes(Some(name), 1)?.first().map(last_pass),
-        // The table is not there before the first pass.
-        records: if key.is_some() { view.row_count(collection)? } else { 0 },
-        links,
-        edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
-        writes_waiting: view.intents(&intents)?.len(),
-        unknown: view.intents(&unknown)?.into_iter().map(Unknown::from).collect(),
-        conflicts_open: view.conflicts(&conflicts)?.len(),
-        quarantined: aside.len() - parked,
-        parked,
-        quarantine: aside.iter().take(ASIDE_MAX).map(set_aside).collect(),
-    })
-}
-
-/// Hints that the engine left for itself are no edits.
-fn edits_waiting(view: &dyn View, key: CollectionKey) -> Result<usize, StoreError> {
-    let hints = view.dirty_after(key, "", COUNT_MAX)?;
-    Ok(hints.iter().filter(|(_, hint)| hint.op != DirtyOp::Recheck).count())
-}
-
-fn schedule_text(schedule: &Schedule) -> String {
-    match schedule {
-        Schedule::Every(every) => format!("every {}s", every.as_secs()),
-        Schedule::Cron { expression, timezone } => format!("{expression} {timezone}"),
-    }
-}
-
-fn last_pass(row: &PassRow) -> LastPass {
-    LastPass {
-        id: row.id,
-        trigger: row.trigger.clone(),
-        started_at: style::rfc3339(row.started_at),
-        ended_at: row.ended_at.and_then(style::rfc3339),
-        outcome: row.outcome.clone(),
-        error: row.error.clone(),
-        unavailable: unavailable(&row.counts),
-    }
-}
-
-/// The errors of upstreams, out of the counts that a pass leaves behind.
-fn unavailable(counts: &str) -> Vec<Unavailable> {
-    let counts: serde_json::Value = serde_json::from_str(counts).unwrap_or_default();
-    let upstreams = counts.get("upstreams").and_then(serde_json::Value::as_array);
-    let text = |of: &serde_json::Value, name: &str| Some(of.get(name)?.as_str()?.to_owned());
-    let one = |of: &serde_json::Value| Some(Unavailable { upstream: text(of, "upstream")?, error: text(of, "error")? });
-    upstreams.into_iter().flatten().filter_map(one).collect()
-}
-
-fn set_aside(row: &QuarantineRow) -> Aside {
-    Aside {
-        upstream: row.upstream.clone(),
-        subject: row.subject.clone(),
-        stage: row.stage.clone(),
-        reason: row.reason.clone(),
-        since: style::rfc3339(row.since),
-    }
-}
-
 /// The same meaning as the exit code of a pass.
 fn exit_of(status: &Status) -> Exit {
     let halted = !status.halts.is_empty() || status.restored.is_some();
@@ -321,18 +101,6 @@ fn exit_of(status: &Status) -> Exit {
         });
     }
     exit
-}
-
-impl From<IntentRow> for Unknown {
-    fn from(row: IntentRow) -> Self {
-        Self {
-            record: row.record.0,
-            upstream: row.upstream,
-            op: row.op,
-            sent_at: row.sent_at.and_then(style::rfc3339),
-            note: row.note,
-        }
-    }
 }
 
 fn unknown_text(one: &CollectionStatus) -> String {
@@ -484,6 +252,7 @@ fn aside_text(one: &CollectionStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::{Aside, LastPass, Unknown, raw, unavailable};
 
     fn collection(name: &str, outcome: Option<&str>) -> CollectionStatus {
         CollectionStatus {

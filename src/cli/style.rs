@@ -5,8 +5,9 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use chrono::DateTime;
 use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
+
+use crate::ops::Say;
 
 /// Headings.
 pub const HEAD: Style = Style::new().bold();
@@ -131,9 +132,12 @@ pub fn value_or_dash(json: Option<&str>) -> String {
     json.map_or_else(|| "–".to_owned(), value)
 }
 
-/// A stored time as RFC 3339, for programs.
-pub fn rfc3339(micros: i64) -> Option<String> {
-    DateTime::from_timestamp_micros(micros).map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+/// What a side says, for people, at most `max` characters.
+pub fn say(say: &Say, max: usize) -> String {
+    match (&say.error, &say.value) {
+        (Some(error), _) => cut(&format!("unreadable: {}", clean(error)), max),
+        (None, value) => cut(&value_or_dash(value.as_ref().map(|json| json.get())), max),
+    }
 }
 
 /// An RFC 3339 time to the second, for people.

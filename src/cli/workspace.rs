@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_stamp};
 use crate::reconcile::{Engine, PassError};
@@ -108,6 +110,11 @@ impl Workspace {
     /// Time and randomness.
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
+    }
+
+    /// A secret of the installation itself, by name.
+    pub fn secret(&self, name: &str) -> Result<SecretString, MissingSecret> {
+        self.secrets.find(name)
     }
 
     /// Another number whenever the files of the rules are other ones.

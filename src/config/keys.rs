@@ -2,6 +2,8 @@
 //!
 //! Must not know: where a value comes from.
 
+use std::net::SocketAddr;
+
 use super::duration::parse_duration;
 
 /// One setting. In a file its name is a key (`log.level` is `level` under `[log]`), in the environment
@@ -27,6 +29,10 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// A duration with its unit.
     Duration,
+    /// An address with a port, or nothing.
+    Listen,
+    /// Names of hosts, with or without a port, between commas; or nothing.
+    Hosts,
 }
 
 /// All settings, by name.
@@ -44,6 +50,8 @@ pub const KEYS: &[Key] = &[
     },
     Key { name: "rules_dir", kind: Kind::Path, default: "sync-rules", flag: Some("--rules") },
     Key { name: "secrets_dir", kind: Kind::Path, default: "secrets", flag: None },
+    Key { name: "web.hosts", kind: Kind::Hosts, default: "", flag: None },
+    Key { name: "web.listen", kind: Kind::Listen, default: "", flag: None },
 ];
 
 /// The table of free variables (`${var.NAME}` in rules).
@@ -61,8 +69,21 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
         Kind::Path => Ok(()),
         Kind::OneOf(words) if words.contains(&text) => Ok(()),
         Kind::OneOf(words) => Err(format!("not a word that it knows; write one of {}", words.join(", "))),
+        Kind::Listen if text.is_empty() || text.parse::<SocketAddr>().is_ok() => Ok(()),
+        Kind::Listen => Err("no address; write an IP address with a port, like 127.0.0.1:8480".to_owned()),
+        Kind::Hosts if hosts(text).all(|host| is_host(&host)) => Ok(()),
+        Kind::Hosts => Err("no list of hosts; write names with or without a port, between commas".to_owned()),
         Kind::Duration => parse_duration(text).map(|_fine| ()).map_err(|hint| format!("no duration; {hint}")),
     }
+}
+
+/// The hosts of a list, in lower case.
+pub fn hosts(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty())
+}
+
+fn is_host(host: &str) -> bool {
+    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
 }
 
 /// Checks the name of a variable: lower snake case, so that file and environment mean the same one.
@@ -98,6 +119,12 @@ mod tests {
         for key in KEYS {
             assert_eq!(check_value(key, key.default), Ok(()), "{}", key.name);
         }
+        let listen = key("web.listen").unwrap();
+        assert_eq!(check_value(listen, "127.0.0.1:8480"), Ok(()));
+        assert!(check_value(listen, "localhost").is_err(), "a name may be anything tomorrow");
+        let hosts = key("web.hosts").unwrap();
+        assert_eq!(check_value(hosts, "sync.example.com, other.example.com:8443"), Ok(()));
+        assert!(check_value(hosts, "https://sync.example.com").is_err());
         assert!(KEYS.is_sorted_by_key(|key| key.name), "the table is sorted by name");
     }
 }

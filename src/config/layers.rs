@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::duration::parse_duration;
 use super::file::{Problem, parse_file};
-use super::keys::{KEYS, VARS, check_value, check_variable_name, key, suggestion};
+use super::keys::{KEYS, VARS, check_value, check_variable_name, hosts, key, suggestion};
 
 /// Where a settings file is looked for when no flag names one.
 const FILES: [&str; 2] = ["reconciled.toml", "/etc/reconciled/config.toml"];
@@ -71,6 +72,10 @@ pub struct Settings {
     pub busy_timeout: Duration,
     /// How long a stop waits for the running pass.
     pub drain_timeout: Duration,
+    /// Where the daemon serves its pages; nowhere where nothing is set.
+    pub web_listen: Option<SocketAddr>,
+    /// The hosts, in lower case, by which it may be asked besides its address and names of this machine.
+    pub web_hosts: Vec<String>,
     /// Values of `${var.NAME}`.
     pub vars: BTreeMap<String, String>,
     /// Every value as text and its source, by dotted name.
@@ -103,6 +108,7 @@ struct Raw {
     log: RawLog,
     rules_dir: String,
     secrets_dir: String,
+    web: RawWeb,
     #[serde(default)]
     vars: BTreeMap<String, String>,
 }
@@ -112,6 +118,13 @@ struct Raw {
 struct RawLog {
     format: String,
     level: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWeb {
+    hosts: String,
+    listen: String,
 }
 
 impl Settings {
@@ -166,6 +179,8 @@ impl Raw {
             ("log.level", self.log.level.clone()),
             ("rules_dir", rules_dir.display().to_string()),
             ("secrets_dir", secrets_dir.display().to_string()),
+            ("web.hosts", self.web.hosts.clone()),
+            ("web.listen", self.web.listen.clone()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value, source(name)))
@@ -185,6 +200,8 @@ impl Raw {
             // Checked before layering; the defaults stand in for what cannot happen.
             busy_timeout: parse_duration(&self.busy_timeout).unwrap_or(Duration::from_secs(5)),
             drain_timeout: parse_duration(&self.drain_timeout).unwrap_or(Duration::from_secs(20)),
+            web_listen: self.web.listen.parse().ok(),
+            web_hosts: hosts(&self.web.hosts).collect(),
             vars: self.vars,
             shown,
         }

@@ -4,6 +4,7 @@
 //! Must not know: sockets, HTTP; what the loop decides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,6 +16,8 @@ use super::doing::{Doing, Heard};
 
 /// Questions that may wait for the loop.
 const WAITING_MAX: usize = 64;
+/// A loop that was not heard of for so long hangs.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// What is asked of the loop, with where the answer goes.
 #[derive(Debug)]
@@ -61,6 +64,9 @@ pub struct Standing {
     pub rules_refused: Option<String>,
     /// Its collections in the order of passes.
     pub collections: Vec<Place>,
+    /// When the loop last looked around, by the clock that never goes backwards.
+    #[serde(skip)]
+    pub shown_at: Duration,
     /// The rules in force.
     #[serde(skip)]
     pub rules: Arc<Ruleset>,
@@ -127,6 +133,12 @@ impl Desk {
             place.doing = self.doing.of(&place.collection);
         }
         standing
+    }
+
+    /// Whether the loop lives: it looks around every second, unless something takes it longer.
+    pub fn is_alive(&self, now: Duration) -> bool {
+        let seen = self.standing.borrow().shown_at;
+        !self.asks.is_closed() && now.saturating_sub(seen) <= SILENCE_MAX
     }
 
     /// Hears the steps and ends of passes from now on.

@@ -19,8 +19,10 @@ mod wake;
 mod tests;
 
 pub use decide::Mode;
-pub use desk::{Accepted, Desk};
+pub use desk::{Accepted, Desk, Place, Standing};
 pub use doing::Heard;
 pub use run::{Ended, Host, Loaded, Plan, Setup, Told, run};
 pub use schedule::next_due;
 pub use wake::{is_paused, set_paused};
+#[cfg(test)]
+pub use {desk::Clerk, desk::open as open_desk, doing::Doing};

@@ -115,6 +115,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         stopping: false,
         rules_refused: None,
         collections: Vec::new(),
+        shown_at: clock.monotonic(),
         rules: Arc::clone(&loaded.rules),
     };
     let (desk, clerk) = desk::open(standing, doing);
@@ -203,8 +204,10 @@ impl Daemon<'_> {
         let now = self.moment();
         let places = self.state.places(now);
         let (rules, stopping) = (Arc::clone(&self.loaded.rules), self.drain_until.is_some());
-        self.clerk
-            .show(|standing| (standing.collections, standing.rules, standing.stopping) = (places, rules, stopping));
+        self.clerk.show(|standing| {
+            (standing.collections, standing.rules, standing.stopping) = (places, rules, stopping);
+            standing.shown_at = now.steady;
+        });
     }
 
     async fn carry_out(&mut self, action: Action) {

@@ -50,4 +50,4 @@ pub use engine::{Engine, PassError, PassOptions};
 pub use report::*;
 pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};
-pub use standing::asked_until;
+pub use standing::{asked_until, breaker_is_open};

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::merge::{Halt, LinkState};
 use crate::rules::Origin;
 use crate::store::{self, Store, StoreError, View};
-use crate::upstream::{Client, Kept};
+use crate::upstream::{BreakerState, Client, Kept};
 
 use super::context::Pass;
 use super::digest::hex;
@@ -60,6 +60,13 @@ pub fn asked_until(view: &dyn View, upstream: &str) -> Result<Option<DateTime<Ut
     let text = view.upstream_state(upstream)?;
     let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     Ok(state.kept.asked_until.max(state.kept.breaker.and_then(|breaker| breaker.until)))
+}
+
+/// Whether the circuit breaker of an upstream lets nothing through, as of the last pass that spoke to it.
+pub fn breaker_is_open(view: &dyn View, upstream: &str) -> Result<bool, StoreError> {
+    let text = view.upstream_state(upstream)?;
+    let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok(state.kept.breaker.is_some_and(|breaker| breaker.state == BreakerState::Open))
 }
 
 async fn save(store: &dyn Store, name: &str, state: &UpstreamState) -> Result<(), StoreError> {

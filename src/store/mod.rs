@@ -149,6 +149,8 @@ pub trait View {
     fn row_count(&self, collection: &Collection) -> Result<u64, StoreError>;
     /// The same, counted no further than `most`.
     fn rows_up_to(&self, collection: &Collection, most: u64) -> Result<u64, StoreError>;
+    /// Records with ids greater than `after`, in their order.
+    fn records_after(&self, collection: &Collection, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError>;
     /// Records whose `field`, a ref, points to a record; in record order.
     fn referring(
         &self,
@@ -227,6 +229,8 @@ pub trait View {
     fn halts(&self, collection: Option<&str>, open_only: bool) -> Result<Vec<HaltRow>, StoreError>;
     /// Passes, newest first.
     fn passes(&self, collection: Option<&str>, limit: usize) -> Result<Vec<PassRow>, StoreError>;
+    /// The pass of this number.
+    fn pass(&self, id: i64) -> Result<Option<PassRow>, StoreError>;
     /// History, newest first.
     fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryRow>, StoreError>;
     /// Finds a record by its local id, or by a remote id at any binding: (collection, record).

@@ -167,6 +167,7 @@ fn answer(done: Result<(), String>) -> Response {
     }
 }
 
-fn refuse(status: StatusCode, words: &str) -> Response {
+/// Why not, for programs.
+pub fn refuse(status: StatusCode, words: &str) -> Response {
     (status, Json(Refusal { error: words.to_owned() })).into_response()
 }

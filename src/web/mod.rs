@@ -1,11 +1,27 @@
-//! Owns: what the daemon serves over HTTP: the control socket of its own command line.
+//! Owns: what the daemon serves over HTTP: the control socket of its own command line; for everybody else, by token, pages,
+//! an API and metrics.
 //!
 //! Must not know: what passes do; how the command line shows it.
 
+mod access;
+mod api;
 mod control;
+mod guard;
+mod health;
+mod listener;
+mod login;
+mod look;
+mod metrics;
+mod pages;
+mod scrape;
+mod site;
 mod socket;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use control::{Front, router};
+pub use site::{TOKEN_NAME, open};
 pub use socket::{listen, serve};
 pub use wire::{Line, Refusal, SyncRequest, VERSION_PATH};

@@ -126,7 +126,7 @@ impl Teller<'_> {
         self.chapter("3. What no rule decides waits for a person", "Only that one field stands still meanwhile.")?;
         let open = read(self.stage.store.as_ref(), |view| view.conflicts(&ConflictFilter::default())).await?;
         for row in &open {
-            self.data(&conflicts::one(&conflicts::Conflict::from(row), self.out.width()))?;
+            self.data(&conflicts::one(&crate::ops::Conflict::from(row), self.out.width()))?;
         }
         if let Some(row) = open.iter().find(|row| row.fields == "notes") {
             let id = row.id;

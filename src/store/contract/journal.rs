@@ -162,6 +162,9 @@ pub(in crate::store) fn passes_cursors_upstreams_and_history_read_back(on: &Fixt
     })
     .expect("ended");
     let passes = on.read(|view| view.passes(Some("contacts"), 9));
+    let first = passes[0].clone();
+    assert_eq!(on.read(move |view| view.pass(first.id)), Some(passes[0].clone()));
+    assert_eq!(on.read(|view| view.pass(99)), None);
     assert_eq!((passes[0].id, &passes[1]), (two, &ended));
     assert_eq!(on.read(|view| view.passes(Some("companies"), 9)), []);
     assert_eq!(on.read(move |view| view.cursor(binding)), Some("b".to_owned()));

@@ -46,6 +46,11 @@ fn slot(ty: &FieldType, value: ValueRef<'_>) -> Slot {
     }
 }
 
+pub(super) fn records_after(db: &Db, collection: &Collection, after: &str, limit: usize) -> Res<Vec<RecordId>> {
+    let sql = format!("SELECT id FROM {} WHERE id > ?1 ORDER BY id LIMIT ?2", quoted(&collection.name));
+    db.all(&sql, params![after, bound(limit)], |row| row.get(0).map(RecordId))
+}
+
 pub(super) fn referring(
     db: &Db,
     collection: &Collection,

@@ -100,6 +100,14 @@ pub(super) fn passes(db: &Db, collection: Option<&str>, limit: usize) -> Res<Vec
     clauses.all(db, "ORDER BY id DESC", limit, pass_row)
 }
 
+pub(super) fn pass(db: &Db, id: i64) -> Res<Option<PassRow>> {
+    let mut clauses = Clauses::new(
+        "SELECT id, collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash, error FROM sync_pass",
+    );
+    clauses.is("id", Some(id));
+    Ok(clauses.all(db, "ORDER BY id", 1, pass_row)?.pop())
+}
+
 pub(super) fn begin_pass(db: &Db, row: &PassRow) -> Res<i64> {
     db.exec(
         "INSERT INTO sync_pass \

@@ -62,6 +62,10 @@ impl View for Db {
         self.reading(rows::rows_up_to(self, collection, most))
     }
 
+    fn records_after(&self, collection: &Collection, after: &str, limit: usize) -> Result<Vec<RecordId>, StoreError> {
+        self.reading(rows::records_after(self, collection, after, limit))
+    }
+
     fn referring(
         &self,
         collection: &Collection,
@@ -190,6 +194,10 @@ impl View for Db {
 
     fn passes(&self, collection: Option<&str>, limit: usize) -> Result<Vec<PassRow>, StoreError> {
         self.reading(state::passes(self, collection, limit))
+    }
+
+    fn pass(&self, id: i64) -> Result<Option<PassRow>, StoreError> {
+        self.reading(state::pass(self, id))
     }
 
     fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryRow>, StoreError> {

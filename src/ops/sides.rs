@@ -1,4 +1,4 @@
-//! Owns: what every side says about one record, gathered for `show` and `explain`.
+//! Owns: what every side says about one record.
 //!
 //! Must not know: how it is shown; what ought to be done about it.
 
@@ -10,7 +10,7 @@ use crate::record::{FieldType, Json, RecordId, Slot, Value};
 use crate::rules::{Binding, Collection};
 use crate::store::{BindingKey, LinkRow, Staged, StagedKind, StoreError, View};
 
-use super::style;
+use super::text::{raw, rfc3339};
 
 /// A record with all its sides.
 #[derive(Debug, Serialize)]
@@ -106,19 +106,6 @@ impl Say {
     pub fn is_null(&self) -> bool {
         self.error.is_none() && self.value.as_ref().is_none_or(|json| json.get() == "null")
     }
-
-    /// For people, at most `max` characters.
-    pub fn text(&self, max: usize) -> String {
-        match (&self.error, &self.value) {
-            (Some(error), _) => style::cut(&format!("unreadable: {}", style::clean(error)), max),
-            (None, value) => style::cut(&style::value_or_dash(value.as_ref().map(|json| json.get())), max),
-        }
-    }
-}
-
-/// JSON text as it is, for embedding in other JSON.
-pub fn raw(text: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(text.to_owned()).ok()
 }
 
 /// One upstream's view of the record, before it is turned into words.
@@ -191,8 +178,8 @@ fn spoke(
         remote_id: link.remote_id.clone(),
         state: link.state,
         version: newer.and_then(|staged| staged.version.clone()).or_else(|| link.version.clone()),
-        updated_at: link.updated_at.and_then(style::rfc3339),
-        observed_at: style::rfc3339(newer.map_or(link.observed_at, |staged| staged.observed_at)),
+        updated_at: link.updated_at.and_then(rfc3339),
+        observed_at: rfc3339(newer.map_or(link.observed_at, |staged| staged.observed_at)),
         undecided: newer.is_some(),
         gone: newer.is_some_and(|staged| matches!(staged.kind, StagedKind::Gone(_))),
         error,

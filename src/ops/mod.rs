@@ -1,0 +1,23 @@
+//! Owns: what people look at and decide, whichever way they ask: how things stand, every side's say about a record, conflicts
+//! with their resolution, halts with their approval.
+//!
+//! Must not know: terminals, HTTP; what passes do with a decision.
+
+mod conflicts;
+mod error;
+mod halts;
+mod resolve;
+mod sides;
+mod status;
+mod text;
+
+pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
+pub use error::OpsError;
+pub use halts::{Approved, Halt, approve};
+pub use resolve::{Choice, Resolved, resolve};
+pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
+pub use status::{CollectionStatus, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams};
+pub use text::{raw, rfc3339};
+
+#[cfg(test)]
+pub use status::{Aside, LastPass, Unknown, unavailable};

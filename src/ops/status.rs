@@ -1,0 +1,253 @@
+//! Owns: how collections and upstreams stand, by what the store knows.
+//!
+//! Must not know: how it is shown; what a running daemon knows better.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::daemon::{is_paused, next_due};
+use crate::merge::{IntentState, LinkState};
+use crate::reconcile::waits;
+use crate::rules::{Collection, Ruleset, Schedule};
+use crate::store::{
+    CollectionKey, ConflictFilter, DirtyOp, IntentFilter, IntentRow, PassRow, QuarantineFilter, QuarantineRow,
+    StoreError, View,
+};
+
+use super::text::{raw, rfc3339};
+
+/// How many records that are set aside are listed per collection.
+const ASIDE_MAX: usize = 20;
+/// Beyond this, waiting things are not counted.
+const COUNT_MAX: usize = 1_000;
+
+#[derive(Debug, Serialize)]
+pub struct RestoredStatus {
+    pub reason: String,
+    /// RFC 3339; absent where no pass has noticed it yet.
+    pub noticed_at: Option<String>,
+    /// The collections that wait for a person.
+    pub waiting: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct CollectionStatus {
+    pub collection: String,
+    /// `every 300s`, a cron expression with its zone, or absent.
+    pub schedule: Option<String>,
+    /// RFC 3339.
+    pub next_pass: Option<String>,
+    /// It rests until `reconciled resume`.
+    pub paused: bool,
+    pub last_pass: Option<LastPass>,
+    pub records: u64,
+    pub links: Vec<LinkCount>,
+    /// Local edits that no pass has looked at, counted up to 1000.
+    pub edits_waiting: usize,
+    /// Writes that are not settled, counted up to 1000.
+    pub writes_waiting: usize,
+    /// The first of them whose outcome is not known.
+    pub unknown: Vec<Unknown>,
+    pub conflicts_open: usize,
+    /// Records set aside, counted up to 1000.
+    pub quarantined: usize,
+    /// Records that wait for another, counted up to 1000.
+    pub parked: usize,
+    /// The first of both.
+    pub quarantine: Vec<Aside>,
+}
+
+/// A write that may have been done.
+#[derive(Debug, Serialize)]
+pub struct Unknown {
+    pub record: String,
+    pub upstream: String,
+    pub op: String,
+    /// RFC 3339.
+    pub sent_at: Option<String>,
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LastPass {
+    pub id: i64,
+    pub trigger: String,
+    pub started_at: Option<String>,
+    /// Absent while it runs, or where it was killed.
+    pub ended_at: Option<String>,
+    pub outcome: String,
+    pub error: Option<String>,
+    /// Upstreams that could not be read or written in it.
+    pub unavailable: Vec<Unavailable>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Unavailable {
+    pub upstream: String,
+    pub error: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LinkCount {
+    pub upstream: String,
+    pub live: u64,
+    pub deleted: u64,
+    pub detached: u64,
+    pub out_of_scope: u64,
+    pub archived: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Aside {
+    pub upstream: String,
+    /// The local id, or `remote:` and the remote id.
+    pub subject: String,
+    pub stage: String,
+    pub reason: String,
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct UpstreamStatus {
+    pub upstream: String,
+    /// The engine's own state; absent before the first contact.
+    pub state: Option<Box<RawValue>>,
+}
+
+/// The restore that collections wait for a person about.
+pub fn restored(view: &dyn View, rules: &Ruleset) -> Result<Option<RestoredStatus>, StoreError> {
+    let mut found: Option<RestoredStatus> = None;
+    for name in rules.collections.keys() {
+        let Some(restored) = waits(view, name)? else { continue };
+        let status = found.get_or_insert_with(|| RestoredStatus {
+            reason: restored.reason,
+            noticed_at: restored.noticed_at.and_then(rfc3339),
+            waiting: Vec::new(),
+        });
+        status.waiting.push(name.clone());
+    }
+    Ok(found)
+}
+
+/// What is known of each upstream.
+pub fn upstreams(view: &dyn View, rules: &Ruleset) -> Result<Vec<UpstreamStatus>, StoreError> {
+    rules
+        .upstreams
+        .keys()
+        .map(|name| {
+            let state = view.upstream_state(name)?;
+            Ok(UpstreamStatus { upstream: name.clone(), state: state.as_deref().and_then(raw) })
+        })
+        .collect()
+}
+
+/// How a collection stands.
+pub fn collection_status(
+    view: &dyn View,
+    collection: &Collection,
+    now: DateTime<Utc>,
+) -> Result<CollectionStatus, StoreError> {
+    let name = &collection.name;
+    let key = view.collection_key(name)?;
+    let mut links = Vec::new();
+    for binding in &collection.bindings {
+        let upstream = binding.upstream.name.clone();
+        let Some(key) = view.binding_key(name, &upstream)? else { continue };
+        links.push(LinkCount {
+            live: view.link_count(key, LinkState::Live)?,
+            deleted: view.link_count(key, LinkState::Deleted)?,
+            detached: view.link_count(key, LinkState::Detached)?,
+            out_of_scope: view.link_count(key, LinkState::OutOfScope)?,
+            archived: view.link_count(key, LinkState::Archived)?,
+            upstream,
+        });
+    }
+    let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
+    let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
+    let states = IntentState::OPEN.to_vec();
+    let unknown = IntentFilter { collection: Some(name.clone()), states, limit: ASIDE_MAX, ..IntentFilter::default() };
+    let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
+    let aside = view.quarantined(&aside)?;
+    let parked = aside.iter().filter(|row| row.is_waiting()).count();
+    let (paused, last) = (is_paused(view, name)?, view.passes(Some(name), 1)?);
+    let began = last.first().and_then(|pass| DateTime::from_timestamp_micros(pass.started_at));
+    let next = collection.schedule.as_ref().and_then(|schedule| next_due(schedule, began, now));
+    Ok(CollectionStatus {
+        collection: name.clone(),
+        schedule: collection.schedule.as_ref().map(schedule_text),
+        next_pass: next.filter(|_| !paused).map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        paused,
+        last_pass: last.first().map(LastPass::from),
+        // The table is not there before the first pass.
+        records: if key.is_some() { view.row_count(collection)? } else { 0 },
+        links,
+        edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
+        writes_waiting: view.intents(&intents)?.len(),
+        unknown: view.intents(&unknown)?.into_iter().map(Unknown::from).collect(),
+        conflicts_open: view.conflicts(&conflicts)?.len(),
+        quarantined: aside.len() - parked,
+        parked,
+        quarantine: aside.iter().take(ASIDE_MAX).map(Aside::from).collect(),
+    })
+}
+
+/// Hints that the engine left for itself are no edits.
+fn edits_waiting(view: &dyn View, key: CollectionKey) -> Result<usize, StoreError> {
+    let hints = view.dirty_after(key, "", COUNT_MAX)?;
+    Ok(hints.iter().filter(|(_, hint)| hint.op != DirtyOp::Recheck).count())
+}
+
+fn schedule_text(schedule: &Schedule) -> String {
+    match schedule {
+        Schedule::Every(every) => format!("every {}s", every.as_secs()),
+        Schedule::Cron { expression, timezone } => format!("{expression} {timezone}"),
+    }
+}
+
+impl From<&PassRow> for LastPass {
+    fn from(row: &PassRow) -> Self {
+        Self {
+            id: row.id,
+            trigger: row.trigger.clone(),
+            started_at: rfc3339(row.started_at),
+            ended_at: row.ended_at.and_then(rfc3339),
+            outcome: row.outcome.clone(),
+            error: row.error.clone(),
+            unavailable: unavailable(&row.counts),
+        }
+    }
+}
+
+/// The errors of upstreams, out of the counts that a pass leaves behind.
+pub fn unavailable(counts: &str) -> Vec<Unavailable> {
+    let counts: serde_json::Value = serde_json::from_str(counts).unwrap_or_default();
+    let upstreams = counts.get("upstreams").and_then(serde_json::Value::as_array);
+    let text = |of: &serde_json::Value, name: &str| Some(of.get(name)?.as_str()?.to_owned());
+    let one = |of: &serde_json::Value| Some(Unavailable { upstream: text(of, "upstream")?, error: text(of, "error")? });
+    upstreams.into_iter().flatten().filter_map(one).collect()
+}
+
+impl From<&QuarantineRow> for Aside {
+    fn from(row: &QuarantineRow) -> Self {
+        Self {
+            upstream: row.upstream.clone(),
+            subject: row.subject.clone(),
+            stage: row.stage.clone(),
+            reason: row.reason.clone(),
+            since: rfc3339(row.since),
+        }
+    }
+}
+
+impl From<IntentRow> for Unknown {
+    fn from(row: IntentRow) -> Self {
+        Self {
+            record: row.record.0,
+            upstream: row.upstream,
+            op: row.op,
+            sent_at: row.sent_at.and_then(rfc3339),
+            note: row.note,
+        }
+    }
+}

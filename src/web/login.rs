@@ -1,0 +1,79 @@
+//! Owns: how a browser gets its session, and loses it.
+//!
+//! Must not know: what the session is good for.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, StatusCode, header};
+use maud::html;
+
+use super::access::{Login, SESSION_MAX};
+use super::api::parameters;
+use super::guard::cookie;
+use super::pages::bare;
+use super::site::Site;
+
+const STYLE: &str = include_str!("style.css");
+
+/// What is open to everybody.
+pub fn router() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/login", get(async || form(StatusCode::OK, None)).post(login))
+        .route("/logout", post(logout))
+        .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
+}
+
+fn form(status: StatusCode, wrong: Option<&str>) -> Response {
+    let page = bare(
+        "log in",
+        &html! {
+            form.login method="post" action="/login" {
+                h1 { "reconciled" }
+                @if let Some(wrong) = wrong { p.bad role="alert" { (wrong) } }
+                label for="token" { "Token (the secret " code { "web_token" } ")" }
+                input #token type="password" name="token" autocomplete="current-password" required autofocus;
+                button type="submit" { "Log in" }
+            }
+        },
+    );
+    (status, page).into_response()
+}
+
+async fn login(State(site): State<Arc<Site>>, body: Bytes) -> Response {
+    let given = parameters(&body).remove("token").unwrap_or_default();
+    let now = site.front.clock.monotonic();
+    let came_of = site.sessions().login(&site.token, given.trim(), now);
+    match came_of {
+        Login::In(id) => {
+            tracing::info!("web: a browser logged in");
+            let seconds = SESSION_MAX.as_secs();
+            let cookie = format!("{}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}", site.cookie);
+            ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+        }
+        Login::Wrong => {
+            tracing::warn!("web: a login failed: not the token");
+            form(StatusCode::FORBIDDEN, Some("That is not the token."))
+        }
+        Login::TooMany => {
+            let words = "Too many logins failed; try again in a minute.";
+            let page = form(StatusCode::TOO_MANY_REQUESTS, Some(words));
+            ([(header::RETRY_AFTER, "60")], page).into_response()
+        }
+        Login::NoRandom => form(StatusCode::SERVICE_UNAVAILABLE, Some("The system has no random numbers.")),
+    }
+}
+
+async fn logout(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Response {
+    let given = parameters(&body).remove("form_token").unwrap_or_default();
+    let id = cookie(&headers, &site.cookie).unwrap_or_default();
+    if site.session(id).is_some_and(|session| session.made(&given)) {
+        site.sessions().logout(id);
+    }
+    let gone = format!("{}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0", site.cookie);
+    ([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
+}

@@ -1,0 +1,163 @@
+//! Owns: what all pages share: their frame, forms, values and times.
+//!
+//! Must not know: what a page shows.
+
+use axum::response::{Html, IntoResponse, Response};
+use http::StatusCode;
+use maud::{DOCTYPE, Markup, html};
+use serde_json::value::RawValue;
+
+use crate::ops::{OpsError, Say};
+
+use super::super::access::Session;
+use super::super::api::refusal;
+
+/// The longest value that a table shows whole.
+const VALUE_CHARS_MAX: usize = 120;
+
+const NAVIGATION: [(&str, &str); 6] = [
+    ("/", "Overview"),
+    ("/passes", "Passes"),
+    ("/conflicts", "Conflicts"),
+    ("/halts", "Halts"),
+    ("/quarantine", "Quarantine"),
+    ("/upstreams", "Upstreams"),
+];
+
+/// A page without navigation.
+pub fn bare(title: &str, content: &Markup) -> Response {
+    let text = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · reconciled" }
+                link rel="stylesheet" href="/style.css";
+                link rel="icon" href="data:,";
+            }
+            body { (content) }
+        }
+    };
+    Html(text.into_string()).into_response()
+}
+
+/// A page; `at` is its place in the navigation.
+pub fn page(session: &Session, at: &str, title: &str, content: &Markup) -> Response {
+    bare(
+        title,
+        &html! {
+            a.skip href="#content" { "Skip to content" }
+            header {
+                span.name { "reconciled" }
+                nav aria-label="Pages" {
+                    @for (path, name) in NAVIGATION {
+                        a href=(path) aria-current=[(path == at).then_some("page")] { (name) }
+                    }
+                }
+                (button(session, "/logout", "Log out", &html! {}))
+            }
+            main #content {
+                h1 { (title) }
+                (content)
+            }
+        },
+    )
+}
+
+/// A form of one button, and what else it sends.
+pub fn button(session: &Session, action: &str, text: &str, fields: &Markup) -> Markup {
+    html! {
+        form.inline method="post" action=(action) {
+            input type="hidden" name="form_token" value=(session.form_token);
+            (fields)
+            button type="submit" { (text) }
+        }
+    }
+}
+
+/// Shows what was found, or why nothing was.
+pub fn show<T>(
+    session: &Session,
+    at: &str,
+    title: &str,
+    found: Result<T, OpsError>,
+    content: impl FnOnce(T) -> Markup,
+) -> Response {
+    match found {
+        Ok(found) => page(session, at, title, &content(found)),
+        Err(error) => {
+            let (status, words) = refusal(&error);
+            trouble(session, status, &words)
+        }
+    }
+}
+
+/// Why not.
+pub fn trouble(session: &Session, status: StatusCode, words: &str) -> Response {
+    let content = html! { p.bad role="alert" { (words) } p { a href="/" { "Back to the overview" } } };
+    (status, page(session, "", "Not done", &content)).into_response()
+}
+
+/// A table with a header; says `nothing` where there are no rows.
+pub fn table(header: &[&str], rows: &[Markup], nothing: &str) -> Markup {
+    html! {
+        @if rows.is_empty() { p.quiet { (nothing) } } @else {
+            div.scroll tabindex="0" role="region" aria-label="Table" {
+                table {
+                    thead { tr { @for name in header { th scope="col" { (name) } } } }
+                    tbody { @for row in rows { tr { (row) } } }
+                }
+            }
+        }
+    }
+}
+
+/// A time for people.
+pub fn time(rfc3339: Option<&String>) -> Markup {
+    html! {
+        @match rfc3339 {
+            Some(text) => time datetime=(text) { (text.chars().take(19).collect::<String>().replace('T', " ")) },
+            None => "–",
+        }
+    }
+}
+
+/// JSON for people: text without quotes.
+pub fn plain(json: &str) -> String {
+    match serde_json::from_str::<String>(json) {
+        Ok(text) if text.is_empty() => "\"\"".to_owned(),
+        Ok(text) => text,
+        Err(_) if json == "null" => "∅".to_owned(),
+        Err(_) => json.to_owned(),
+    }
+}
+
+/// A value that may not be there, cut where it is long.
+pub fn value(json: Option<&RawValue>) -> Markup {
+    let text = json.map_or_else(|| "–".to_owned(), |json| plain(json.get()));
+    if text.chars().count() <= VALUE_CHARS_MAX {
+        return html! { (text) };
+    }
+    let first: String = text.chars().take(VALUE_CHARS_MAX).collect();
+    html! { details { summary { (first) "…" } span.long { (text) } } }
+}
+
+/// What a side says.
+pub fn say(say: &Say) -> Markup {
+    match &say.error {
+        Some(error) => html! { span.bad { "unreadable: " (error) } },
+        None => value(say.value.as_deref()),
+    }
+}
+
+/// A part of a path.
+pub fn segment(text: &str) -> String {
+    crate::upstream::encode_segment(text)
+}
+
+/// A link to a record.
+pub fn record_link(collection: &str, record: &str) -> Markup {
+    html! { a href={ "/records/" (segment(collection)) "/" (segment(record)) } { (record) } }
+}

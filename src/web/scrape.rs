@@ -1,0 +1,134 @@
+//! Owns: the answer to a scrape of metrics: what was counted, and how things stand in the store at that moment.
+//!
+//! Must not know: how the counters come about.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+use crate::daemon::{Place, Standing};
+use crate::reconcile::breaker_is_open;
+use crate::store::{ConflictFilter, IntentFilter, Micros, PassRow, QuarantineFilter, StoreError, View, read};
+
+use super::control::refuse;
+use super::metrics::Exposition;
+use super::site::Site;
+
+/// Beyond this, waiting things are not counted.
+const COUNT_MAX: usize = 1_000;
+/// Passes that are looked at for the last one that succeeded.
+const PASSES_MAX: usize = 200;
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// How one collection stands.
+#[derive(Debug, Default)]
+struct Stand {
+    records: u64,
+    conflicts: usize,
+    quarantined: usize,
+    parked: usize,
+    writes: usize,
+    halts: usize,
+    last_success: Option<Micros>,
+}
+
+/// Metrics for Prometheus.
+pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
+    let standing = site.front.desk.standing();
+    let (places, rules) = (standing.collections.clone(), Arc::clone(&standing.rules));
+    let found = read(site.store.as_ref(), move |view| {
+        let mut stands = Vec::new();
+        for place in &places {
+            let Some(collection) = rules.collections.get(&place.collection) else { continue };
+            // The table is not there before the first pass.
+            let is_there = view.collection_key(&place.collection)?.is_some();
+            let records = if is_there { view.row_count(collection)? } else { 0 };
+            stands.push((place.collection.clone(), Stand { records, ..stand(view, &place.collection)? }));
+        }
+        let names = rules.upstreams.keys();
+        let breakers = names.map(|name| Ok((name.clone(), breaker_is_open(view, name)?)));
+        Ok((stands, breakers.collect::<Result<Vec<_>, StoreError>>()?))
+    })
+    .await;
+    let (stands, breakers) = match found {
+        Ok(found) => found,
+        Err(error) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    };
+    let mut text = Exposition::default();
+    text.family("reconciled_build_info", "gauge", "Always 1; the label tells the version.");
+    text.sample("reconciled_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.family("reconciled_start_time_seconds", "gauge", "When the daemon started, in seconds since the epoch.");
+    text.sample("reconciled_start_time_seconds", &[], standing.started_at.timestamp());
+    site.tally.write(&mut text);
+    write_stands(&stands, &mut text);
+    write_places(&standing, &mut text);
+    text.family("reconciled_breaker_open", "gauge", "1 while the circuit breaker of an upstream lets nothing through.");
+    for (upstream, open) in &breakers {
+        text.sample("reconciled_breaker_open", &[("upstream", upstream)], u8::from(*open));
+    }
+    ([(header::CONTENT_TYPE, Exposition::MEDIA_TYPE)], text.into_text()).into_response()
+}
+
+fn stand(view: &dyn View, name: &str) -> Result<Stand, StoreError> {
+    let collection = Some(name.to_owned());
+    let conflicts = ConflictFilter { collection: collection.clone(), ..ConflictFilter::default() };
+    let intents = IntentFilter { collection: collection.clone(), limit: COUNT_MAX, ..IntentFilter::default() };
+    let aside = QuarantineFilter { collection, limit: COUNT_MAX, ..QuarantineFilter::default() };
+    let aside = view.quarantined(&aside)?;
+    let parked = aside.iter().filter(|row| row.is_waiting()).count();
+    Ok(Stand {
+        records: 0,
+        conflicts: view.conflicts(&conflicts)?.len(),
+        quarantined: aside.len() - parked,
+        parked,
+        writes: view.intents(&intents)?.len(),
+        halts: view.halts(Some(name), true)?.len(),
+        last_success: last_success(&view.passes(Some(name), PASSES_MAX)?),
+    })
+}
+
+/// When the last pass ended that did all it could.
+fn last_success(passes: &[PassRow]) -> Option<Micros> {
+    let is_good = |pass: &&PassRow| matches!(pass.outcome.as_str(), "ok" | "conflicts" | "pending");
+    passes.iter().filter(is_good).find_map(|pass| pass.ended_at)
+}
+
+fn write_stands(stands: &[(String, Stand)], text: &mut Exposition) {
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Stand) -> Option<i64>| {
+        text.family(name, "gauge", help);
+        for (collection, stand) in stands {
+            if let Some(value) = value(stand) {
+                text.sample(name, &[("collection", collection)], value);
+            }
+        }
+    };
+    let number = |count: usize| i64::try_from(count).ok();
+    gauge("reconciled_records", "Local records.", &|stand| i64::try_from(stand.records).ok());
+    gauge("reconciled_conflicts_open", "Conflicts that wait for a person.", &|stand| number(stand.conflicts));
+    gauge("reconciled_quarantined", "Records set aside, counted up to 1000.", &|stand| number(stand.quarantined));
+    gauge("reconciled_parked", "Records that wait for another one, counted up to 1000.", &|stand| number(stand.parked));
+    gauge("reconciled_writes_waiting", "Writes that are not settled, counted up to 1000.", &|stand| {
+        number(stand.writes)
+    });
+    gauge("reconciled_halts_open", "Halts that wait for approval.", &|stand| number(stand.halts));
+    gauge(
+        "reconciled_last_success_timestamp_seconds",
+        "When the last pass ended that was not halted, kept from an upstream or failed; absent where there is none.",
+        &|stand| stand.last_success.map(|at| at / MICROS_PER_SECOND),
+    );
+}
+
+fn write_places(standing: &Standing, text: &mut Exposition) {
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Place) -> bool| {
+        text.family(name, "gauge", help);
+        for place in &standing.collections {
+            text.sample(name, &[("collection", &place.collection)], u8::from(value(place)));
+        }
+    };
+    gauge("reconciled_paused", "1 while a collection is paused.", &|place| place.paused);
+    gauge("reconciled_pass_running", "1 while a pass runs.", &|place| place.running);
+    text.family("reconciled_rules_refused", "gauge", "1 while edited rules are refused and older ones are in force.");
+    text.sample("reconciled_rules_refused", &[], u8::from(standing.rules_refused.is_some()));
+}

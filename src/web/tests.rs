@@ -1,0 +1,288 @@
+//! Owns: claims about what the web listener answers, asked without a socket.
+//!
+//! Must not know: connections; what passes do.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, StatusCode, header};
+use tower::ServiceExt as _;
+
+use crate::clock::Clock;
+use crate::daemon::{Clerk, Doing, Standing, open_desk};
+use crate::reconcile::Silent;
+use crate::record::RecordId;
+use crate::rules::Ruleset;
+use crate::store::{ConflictRow, OpenOptions, QuarantineRow, SqliteStore, Store, write};
+
+use super::access::Token;
+use super::control::Front;
+use super::site::{Site, routes, routes_without_token};
+
+const TOKEN: &str = "a token that is long enough";
+const HOST: &str = "127.0.0.1:8480";
+
+/// Time that stands still until it is moved.
+#[derive(Default)]
+struct Still(Mutex<Duration>);
+
+impl Clock for Still {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, _duration: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn random(&self) -> u64 {
+        0
+    }
+}
+
+/// A site over an empty store, without a loop.
+struct Bench {
+    site: Arc<Site>,
+    router: Router,
+    clock: Arc<Still>,
+    _clerk: Clerk,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = Arc::new(Still::default());
+        let standing = Standing {
+            pid: 7,
+            started_at: clock.now(),
+            stopping: false,
+            rules_refused: Some("<script>alert(1)</script>".to_owned()),
+            collections: Vec::new(),
+            shown_at: Duration::ZERO,
+            rules: Arc::new(Ruleset { upstreams: BTreeMap::new(), collections: BTreeMap::new(), hash: String::new() }),
+        };
+        let (desk, clerk) = open_desk(standing, Arc::new(Doing::new(Arc::new(Silent))));
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&OpenOptions::memory()).unwrap());
+        let front = Front { desk, clock: Arc::clone(&clock) as Arc<dyn Clock> };
+        let site = Arc::new(Site::new(front, store, Token::of(TOKEN), HOST.parse().unwrap(), &[]));
+        Self { router: routes(&site), site, clock, _clerk: clerk }
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", HOST);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(&self.router, request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask("GET", path, headers, "").await
+    }
+
+    /// Logs in; the cookie, and the token of its forms.
+    async fn login(&self) -> (String, String) {
+        let answer = self.ask("POST", "/login", &[], &format!("token={}", TOKEN.replace(' ', "+"))).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
+        let (pair, rest) = cookie.split_once("; ").unwrap();
+        assert_eq!(rest, "HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
+        let id = pair.strip_prefix("reconciled_8480=").unwrap();
+        (pair.to_owned(), self.site.session(id).unwrap().form_token)
+    }
+}
+
+async fn answer(router: &Router, request: Request<Body>) -> Answer {
+    let answer = router.clone().oneshot(request).await.unwrap();
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+}
+
+#[tokio::test]
+async fn an_unknown_host_gets_nothing_and_every_answer_is_locked_down() {
+    let bench = Bench::new();
+    for (host, status) in [(HOST, StatusCode::OK), ("evil.example:8480", StatusCode::MISDIRECTED_REQUEST)] {
+        let answer = bench.get("/healthz", &[("host", host)]).await;
+        assert_eq!(answer.status, status, "{host}");
+        let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(answer.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(answer.headers[header::REFERRER_POLICY], "no-referrer");
+        assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+        assert!(!answer.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+    }
+}
+
+#[tokio::test]
+async fn health_follows_the_loop() {
+    let bench = Bench::new();
+    assert_eq!(bench.get("/healthz", &[]).await.status, StatusCode::OK);
+    *bench.clock.0.lock().unwrap() = Duration::from_secs(31);
+    assert_eq!(bench.get("/healthz", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(bench.get("/readyz", &[]).await.status, StatusCode::OK, "no collection, nothing to wait for");
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_but_health_is_served() {
+    let bench = Bench::new();
+    let router = routes_without_token(&bench.site);
+    for (path, status) in [
+        ("/healthz", StatusCode::OK),
+        ("/", StatusCode::SERVICE_UNAVAILABLE),
+        ("/login", StatusCode::SERVICE_UNAVAILABLE),
+        ("/metrics", StatusCode::SERVICE_UNAVAILABLE),
+        ("/api/v1/collections", StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let request = Request::builder().uri(path).header("host", HOST).header("authorization", "Bearer ");
+        assert_eq!(answer(&router, request.body(Body::empty()).unwrap()).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn programs_need_the_token_and_browsers_a_session() {
+    let bench = Bench::new();
+    let right = format!("Bearer {TOKEN}");
+    for path in ["/metrics", "/api/v1/collections", "/api/v1/openapi.json"] {
+        for wrong in ["", "Bearer", "Bearer x", "Basic x", TOKEN] {
+            let answer = bench.get(path, &[("authorization", wrong)]).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path} {wrong}");
+        }
+        assert_eq!(bench.get(path, &[("authorization", &right)]).await.status, StatusCode::OK, "{path}");
+    }
+    let (cookie, _) = bench.login().await;
+    let by_cookie = bench.get("/api/v1/collections", &[("cookie", &cookie)]).await;
+    assert_eq!(by_cookie.status, StatusCode::UNAUTHORIZED, "what a browser sends by itself is not enough");
+    for headers in [&[][..], &[("authorization", right.as_str())], &[("cookie", "reconciled_8480=guessed")]] {
+        let answer = bench.get("/", headers).await;
+        assert_eq!(
+            (answer.status, &answer.headers[header::LOCATION]),
+            (StatusCode::SEE_OTHER, &"/login".parse().unwrap())
+        );
+    }
+    assert_eq!(bench.get("/", &[("cookie", &cookie)]).await.status, StatusCode::OK);
+    *bench.clock.0.lock().unwrap() = super::access::SESSION_MAX;
+    assert_eq!(bench.get("/", &[("cookie", &cookie)]).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_form_counts_only_with_its_token_and_from_the_same_site() {
+    let bench = Bench::new();
+    let (cookie, form_token) = bench.login().await;
+    let fields = format!("form_token={form_token}&take=local");
+    let post = async |headers: &[(&str, &str)], body: &str| {
+        let mut all = vec![("cookie", cookie.as_str())];
+        all.extend_from_slice(headers);
+        bench.ask("POST", "/conflicts/9/resolve", &all, body).await.status
+    };
+    // There is no such conflict, and that is found out only behind all checks.
+    assert_eq!(post(&[], &fields).await, StatusCode::NOT_FOUND);
+    assert_eq!(post(&[("sec-fetch-site", "same-origin"), ("origin", "null")], &fields).await, StatusCode::NOT_FOUND);
+    assert_eq!(post(&[], "take=local").await, StatusCode::FORBIDDEN);
+    assert_eq!(post(&[], "form_token=guessed&take=local").await, StatusCode::FORBIDDEN);
+    assert_eq!(post(&[("origin", "https://evil.example")], &fields).await, StatusCode::FORBIDDEN);
+    assert_eq!(post(&[("sec-fetch-site", "cross-site")], &fields).await, StatusCode::FORBIDDEN);
+    assert_eq!(post(&[], &"x".repeat(300 * 1024)).await, StatusCode::PAYLOAD_TOO_LARGE);
+    let nobody = bench.ask("POST", "/conflicts/9/resolve", &[], &fields).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    bench.ask("POST", "/logout", &[("cookie", &cookie)], "").await;
+    assert_eq!(bench.get("/", &[("cookie", &cookie)]).await.status, StatusCode::OK, "a logout is a form as well");
+    bench.ask("POST", "/logout", &[("cookie", &cookie)], &fields).await;
+    assert_eq!(bench.get("/", &[("cookie", &cookie)]).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn logins_that_fail_are_slowed_down() {
+    let bench = Bench::new();
+    let mut last = StatusCode::OK;
+    for _ in 0..6 {
+        last = bench.ask("POST", "/login", &[], "token=wrong").await.status;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    *bench.clock.0.lock().unwrap() = Duration::from_mins(1);
+    bench.login().await;
+}
+
+#[tokio::test]
+async fn whatever_upstreams_say_is_text_on_every_page() {
+    const BAD: &str = "<script>alert(1)</script>";
+    let bench = Bench::new();
+    let conflict = ConflictRow {
+        id: 0,
+        collection: "contacts".to_owned(),
+        record: RecordId(BAD.to_owned()),
+        fields: "name".to_owned(),
+        kind: "edit".to_owned(),
+        base: Some(format!("[\"{BAD}\"]")),
+        candidates: format!(r#"[{{"origin":"{BAD}","values":["{BAD} and more"],"source_time":null,"observed_at":0}}]"#),
+        resolution: None,
+        pass: 1,
+        opened_at: 0,
+        closed: None,
+    };
+    let aside = QuarantineRow {
+        collection: "contacts".to_owned(),
+        upstream: "crm".to_owned(),
+        subject: BAD.to_owned(),
+        stage: "pull".to_owned(),
+        reason: BAD.to_owned(),
+        inputs: String::new(),
+        since: 0,
+        pass: 1,
+    };
+    write(bench.site.store.as_ref(), move |tx| {
+        tx.put_quarantine(&aside)?;
+        tx.put_conflict(&conflict)
+    })
+    .await
+    .unwrap();
+    let (cookie, _) = bench.login().await;
+    for path in ["/", "/conflicts", "/quarantine", "/passes", "/halts", "/upstreams"] {
+        let answer = bench.get(path, &[("cookie", &cookie)]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert!(!answer.text.contains("<script"), "{path}: {}", answer.text);
+        let shows = ["/", "/conflicts", "/quarantine"].contains(&path);
+        assert_eq!(answer.text.contains("&lt;script&gt;"), shows, "{path}: {}", answer.text);
+    }
+    for path in ["/passes/1", "/passes/x", "/records/contacts", "/records/contacts/1"] {
+        assert_eq!(bench.get(path, &[("cookie", &cookie)]).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_metric_has_help_and_type_and_is_documented() {
+    let documented = include_str!("../../docs/metrics.md");
+    let bench = Bench::new();
+    let answer = bench.get("/metrics", &[("authorization", &format!("Bearer {TOKEN}"))]).await;
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
+    let names = |start: &str| -> Vec<String> {
+        let lines = answer.text.lines().filter_map(|line| line.strip_prefix(start));
+        lines.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+    };
+    let (helped, typed) = (names("# HELP "), names("# TYPE "));
+    assert!(typed.len() > 15, "{typed:?}");
+    assert_eq!(helped, typed);
+    for name in &typed {
+        assert!(documented.contains(&format!("`{name}`")), "docs/metrics.md does not tell of {name}");
+    }
+    for name in documented.split('`').filter(|word| word.starts_with("reconciled_") && !word.contains(' ')) {
+        assert!(typed.iter().any(|typed| typed == name), "nothing measures {name}");
+    }
+}
