@@ -217,6 +217,13 @@ impl State {
         Some(self.jobs.iter().find(|job| job.collection == collection)?.last?.wall)
     }
 
+    /// This waits in the store for a collection; nothing is done about it before the next event.
+    pub fn mark(&mut self, collection: &str, mark: Mark) {
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.collection == collection) {
+            job.mark = mark;
+        }
+    }
+
     /// What to do about an event.
     pub fn decide(&mut self, event: &Event, now: Moment) -> Vec<Action> {
         match event {
@@ -240,9 +247,7 @@ impl State {
                 }
             }
             Event::Changed { collection, mark } => {
-                if let Some(job) = self.jobs.iter_mut().find(|job| job.collection == *collection) {
-                    job.mark = *mark;
-                }
+                self.mark(collection, *mark);
                 self.queue_due(now);
                 self.start(now)
             }

@@ -136,7 +136,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         failed: None,
     };
     if plan.mode == Mode::Scheduled {
-        daemon.look_for_changes(None).await?;
+        daemon.know_what_waits().await?;
         daemon.host.open(desk);
     }
     daemon.live(sources).await
@@ -293,6 +293,24 @@ impl Daemon<'_> {
         self.changes = Some(stamp);
         let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
         self.take_notice(names).await
+    }
+
+    /// What waits already is known before the first pass begins, so that it takes it up.
+    async fn know_what_waits(&mut self) -> Result<(), PassError> {
+        let stamp = self.host.store_stamp();
+        let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
+        match wake::marks(self.store, names).await {
+            Ok(marks) => {
+                self.changes = Some(stamp);
+                for (collection, mark) in marks {
+                    self.state.mark(&collection, mark);
+                }
+                Ok(())
+            }
+            // The first beat looks again.
+            Err(StoreError::Busy { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn take_notice(&mut self, collections: Vec<String>) -> Result<Vec<Action>, PassError> {

@@ -273,3 +273,17 @@ fn a_damaged_database_ends_the_daemon() {
     let ended = Event::PassEnded { collection: "a".to_owned(), fatal: true, retry_at: None };
     assert_eq!(state.decide(&ended, now(1)), [Action::End(Ending::Fatal)]);
 }
+
+#[test]
+fn what_waited_while_no_daemon_ran_is_taken_up_by_one_pass_at_the_start() {
+    let recent = |name: &str, every| Job { last: Some(Last { wall: now(-1).wall, steady: None }), ..job(name, every) };
+    let mut state = State::new(Mode::Scheduled, false, vec![recent("a", Some(3600)), recent("b", None)]);
+    for name in ["a", "b"] {
+        state.mark(name, Mark { edit: 1, ..Mark::default() });
+    }
+    let both = [action("b", false, Cause::Schedule), action("a", false, Cause::Edit)];
+    assert_eq!(state.begin(now(0)), both);
+    assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+    assert_eq!(state.decide(&ended("b"), now(2)), NOTHING, "one pass was for both");
+    assert_eq!(state.decide(&Event::Tick, now(60)), NOTHING);
+}
