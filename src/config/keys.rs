@@ -27,6 +27,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// A duration with its unit.
     Duration,
+    /// An IP address with its port, or nothing.
+    Address,
 }
 
 /// All settings, by name.
@@ -44,6 +46,7 @@ pub const KEYS: &[Key] = &[
     },
     Key { name: "rules_dir", kind: Kind::Path, default: "sync-rules", flag: Some("--rules") },
     Key { name: "secrets_dir", kind: Kind::Path, default: "secrets", flag: None },
+    Key { name: "webhooks.listen", kind: Kind::Address, default: "", flag: None },
 ];
 
 /// The table of free variables (`${var.NAME}` in rules).
@@ -61,6 +64,8 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
         Kind::Path => Ok(()),
         Kind::OneOf(words) if words.contains(&text) => Ok(()),
         Kind::OneOf(words) => Err(format!("not a word that it knows; write one of {}", words.join(", "))),
+        Kind::Address if text.is_empty() || text.parse::<std::net::SocketAddr>().is_ok() => Ok(()),
+        Kind::Address => Err("no address; write an IP address with its port, like \"127.0.0.1:8481\"".to_owned()),
         Kind::Duration => parse_duration(text).map(|_fine| ()).map_err(|hint| format!("no duration; {hint}")),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub struct Settings {
     pub busy_timeout: Duration,
     /// How long a stop waits for the running pass.
     pub drain_timeout: Duration,
+    /// Where webhooks come to; `None`: nowhere.
+    pub webhooks_listen: Option<SocketAddr>,
     /// Values of `${var.NAME}`.
     pub vars: BTreeMap<String, String>,
     /// Every value as text and its source, by dotted name.
@@ -105,6 +108,13 @@ struct Raw {
     secrets_dir: String,
     #[serde(default)]
     vars: BTreeMap<String, String>,
+    webhooks: RawWebhooks,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWebhooks {
+    listen: String,
 }
 
 #[derive(serde::Deserialize)]
@@ -166,6 +176,7 @@ impl Raw {
             ("log.level", self.log.level.clone()),
             ("rules_dir", rules_dir.display().to_string()),
             ("secrets_dir", secrets_dir.display().to_string()),
+            ("webhooks.listen", self.webhooks.listen.clone()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value, source(name)))
@@ -185,6 +196,7 @@ impl Raw {
             // Checked before layering; the defaults stand in for what cannot happen.
             busy_timeout: parse_duration(&self.busy_timeout).unwrap_or(Duration::from_secs(5)),
             drain_timeout: parse_duration(&self.drain_timeout).unwrap_or(Duration::from_secs(20)),
+            webhooks_listen: self.webhooks.listen.parse().ok(),
             vars: self.vars,
             shown,
         }

@@ -25,7 +25,7 @@ pub enum Mode {
 
 /// Passes that run side by side, at most.
 const SIDE_BY_SIDE_MAX: usize = 4;
-/// A pass for an edit waits as long as the last pass took, but no longer: who edits all day leaves room for others.
+/// A pass for an edit or a webhook waits as long as the last pass took, but no longer: who edits all day leaves room for others.
 const PACE_MAX: Duration = Duration::from_mins(1);
 
 /// A collection and when it runs.
@@ -82,7 +82,7 @@ impl Job {
         jitter(&self.collection, last, self.jitter)
     }
 
-    /// Whether enough time went by since the last pass that another one for an edit leaves room for others.
+    /// Whether enough time went by since the last pass that another one for an edit or a webhook leaves room for others.
     fn has_room(&self, now: Moment) -> bool {
         self.ended.is_none_or(|(at, took)| now.steady.saturating_sub(at) >= took.min(PACE_MAX))
     }
@@ -340,6 +340,8 @@ impl State {
                 Cause::Schedule
             } else if job.mark.is_news_after(job.taken) && job.has_room(now) {
                 Cause::Edit
+            } else if job.mark.is_hooked_after(job.taken) && job.has_room(now) {
+                Cause::Webhook
             } else if job.retry_at.is_some_and(|at| at <= now.wall) {
                 Cause::Retry
             } else {

@@ -284,7 +284,7 @@ impl Daemon<'_> {
         Ok(actions)
     }
 
-    /// Looks for edits and decisions of people where the database is another one than at the last look.
+    /// Looks for edits, decisions of people and webhooks where the database is another one than at the last look.
     async fn look_for_changes(&mut self, seen: Option<u64>) -> Result<Vec<Action>, PassError> {
         let stamp = self.host.store_stamp();
         if seen == Some(stamp) {
@@ -443,6 +443,7 @@ fn trigger(mode: Mode, full: bool, cause: Cause) -> &'static str {
         (Mode::Scheduled, false, Cause::Signal) => "signal",
         (Mode::Scheduled, false, Cause::Request) => "request",
         (Mode::Scheduled, false, Cause::Edit) => "edit",
+        (Mode::Scheduled, false, Cause::Webhook) => "webhook",
         (Mode::Scheduled, false, Cause::Retry) => "retry",
     }
 }

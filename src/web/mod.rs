@@ -1,8 +1,9 @@
-//! Owns: what the daemon serves over HTTP: the control socket of its own command line.
+//! Owns: what the daemon serves over HTTP: the control socket of its own command line, and an address that webhooks come to.
 //!
 //! Must not know: what passes do; how the command line shows it.
 
 mod control;
+pub mod hooks;
 mod socket;
 mod wire;
 

@@ -16,7 +16,7 @@ use crate::world::World;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A daemon that runs until this is dropped.
-struct Daemon {
+pub struct Daemon {
     child: Child,
     log: BufReader<ChildStderr>,
     _alive: Sender<()>,
@@ -27,7 +27,8 @@ impl Daemon {
         Self::start_with(world, &[])
     }
 
-    fn start_with(world: &World, environment: &[(&str, String)]) -> Self {
+    /// One with these variables as well.
+    pub fn start_with(world: &World, environment: &[(&str, String)]) -> Self {
         let mut command = world.command();
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -49,7 +50,7 @@ impl Daemon {
     }
 
     /// Everything that it logs up to a line with these words.
-    fn logs(&mut self, words: &str) -> String {
+    pub fn logs(&mut self, words: &str) -> String {
         let mut text = String::new();
         while !text.lines().last().is_some_and(|line| line.contains(words)) {
             assert!(self.log.read_line(&mut text).unwrap() > 0, "it ended without {words:?}:\n{text}");
@@ -58,7 +59,7 @@ impl Daemon {
     }
 
     /// Asks it to stop; the code that it ends with, and the rest of its log.
-    fn stops(mut self) -> (Option<i32>, String) {
+    pub fn stops(mut self) -> (Option<i32>, String) {
         self.signal("TERM");
         let mut rest = String::new();
         self.log.read_to_string(&mut rest).unwrap();
@@ -74,7 +75,7 @@ impl Drop for Daemon {
 }
 
 /// Ann is upstream, and passes are an hour apart.
-fn hourly() -> World {
+pub fn hourly() -> World {
     let world = World::with_contacts(&["crm"], |_, _| {});
     add(&world, "ann@x.io");
     world.change_rules("rules.toml", |rules| {
@@ -83,7 +84,8 @@ fn hourly() -> World {
     world
 }
 
-fn add(world: &World, email: &str) {
+/// Somebody is new upstream.
+pub fn add(world: &World, email: &str) {
     world.add("crm", &json!({ "email": email, "name": email, "phone": "1" }));
 }
 

@@ -12,4 +12,5 @@ mod house;
 mod places;
 mod scenarios;
 mod stopping;
+mod webhooks;
 mod world;
