@@ -8,7 +8,7 @@
 //! exists: whatever a crash interrupts is derived again from state.
 //!
 //! ```text
-//! trigger   schedule, signal, `run --once`, `plan`            daemon::decide, cli::run, cli::plan
+//! trigger   schedule, signal, edit, webhook, `run --once`     daemon::decide, cli::run, cli::plan
 //!   │
 //! account   whose is it? another one's halts the pass         reconcile::standing
 //!   │
@@ -53,7 +53,8 @@
 //! - [`reconcile`]: the order of a pass; gathers facts, has them decided, applies what was decided.
 //! - [`daemon`]: the life of `run`: when passes are due, signals, rules read anew, the service manager, the orderly stop.
 //! - [`ops`]: what people look at and decide, whichever way they ask: standing, sides, conflicts, halts.
-//! - [`web`]: what the daemon serves: the control socket of its own command line; pages, an API and metrics for the others.
+//! - [`web`]: what the daemon serves: the control socket of its own command line; pages, an API and
+//!   metrics for the others; webhooks, at an address of their own.
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes.
 //! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.

@@ -16,6 +16,7 @@ mod explain;
 mod explain_text;
 mod find;
 mod history;
+mod inbox;
 mod online;
 mod out;
 mod plan;

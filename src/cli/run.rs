@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Plan, Setup, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
+use crate::web::hooks::{self, HookFront};
 use crate::web::{self, Front};
 
 use super::args::{PlanArgs, RunArgs};
@@ -121,6 +122,7 @@ impl Host for Installed<'_> {
     }
 
     fn open(&mut self, desk: Desk) {
+        self.take_webhooks(desk.clone());
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
         let front = Front { desk, clock };
         let settings = self.workspace.settings();
@@ -141,6 +143,31 @@ impl Host for Installed<'_> {
             };
             if let Err(words) = served {
                 tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {words}");
+            }
+        });
+    }
+}
+
+impl Installed<'_> {
+    /// Webhooks come to an address of their own: nothing else can be reached there.
+    fn take_webhooks(&mut self, desk: Desk) {
+        let Some(address) = self.workspace.settings().webhooks_listen else {
+            if desk.standing().rules.upstreams.values().any(|upstream| upstream.webhook.is_some()) {
+                tracing::warn!("the rules take webhooks, and none can come: set `webhooks.listen` to an address");
+            }
+            return;
+        };
+        let clock = self.workspace.clock();
+        let front = HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), self.workspace.secret_look_up());
+        self.served.spawn(async move {
+            let served = async {
+                let door = hooks::listen(address, clock).await.map_err(|error| error.to_string())?;
+                let at = door.address().map_err(|error| error.to_string())?;
+                tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
+                hooks::serve(door, hooks::router(front)).await.map_err(|error| error.to_string())
+            };
+            if let Err(words) = served.await {
+                tracing::error!("no webhook can come: {words}");
             }
         });
     }

@@ -15,6 +15,7 @@ use crate::store::{read, space};
 use super::approve::halts_text;
 use super::ask::{Daemon, daemon_lines};
 use super::exit::{CliError, Exit};
+use super::inbox::{Inbox, inbox, inbox_text};
 use super::out::Out;
 use super::style::{self, count, paint};
 use super::workspace::{SecretsAre, Workspace};
@@ -27,6 +28,7 @@ struct Status {
     upstreams: Vec<UpstreamStatus>,
     /// The database was restored or copied, and not every collection has gone on since.
     restored: Option<RestoredStatus>,
+    webhooks: Inbox,
     /// What an operator must look at on the machine.
     alarms: Vec<String>,
     /// What the running daemon says of itself (see `docs/json.md`); absent where none listens.
@@ -44,8 +46,8 @@ pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
             collections.push(collection_status(view, collection, now)?);
         }
         let halts = view.halts(None, true)?.iter().map(Halt::from).collect();
-        let (upstreams, restored) = (upstreams(view, &rules)?, restored(view, &rules)?);
-        Ok(Status { collections, halts, upstreams, restored, alarms: Vec::new(), daemon: None })
+        let (upstreams, restored, webhooks) = (upstreams(view, &rules)?, restored(view, &rules)?, inbox(view)?);
+        Ok(Status { collections, halts, upstreams, restored, webhooks, alarms: Vec::new(), daemon: None })
     })
     .await?;
     let database = &workspace.settings().database;
@@ -84,6 +86,9 @@ fn exit_of(status: &Status) -> Exit {
     let mut exit = if halted { Exit::HALTED } else { Exit::IN_SYNC };
     if !status.alarms.is_empty() {
         exit = exit.or_worse(Exit::ERROR);
+    }
+    if status.webhooks.waiting > 0 {
+        exit = exit.or_worse(Exit::PENDING);
     }
     for one in &status.collections {
         if one.conflicts_open > 0 || one.quarantined > 0 {
@@ -170,6 +175,7 @@ fn text(status: &Status, width: usize) -> String {
             writeln!(text, "{mark} {name} failed too often: it is left alone until {until}, then asked with care").ok();
         }
     }
+    text += &inbox_text(&status.webhooks);
     for halt in &status.halts {
         let approval = match &halt.approved_at {
             Some(at) => format!("approved at {}, the next pass carries it out", style::short(at)),
@@ -297,8 +303,8 @@ mod tests {
     #[test]
     fn the_exit_code_is_the_worst_of_it() {
         let check = |collections: Vec<CollectionStatus>, code: u8| {
-            let (halts, upstreams, alarms) = (Vec::new(), Vec::new(), Vec::new());
-            let status = Status { collections, halts, upstreams, restored: None, alarms, daemon: None };
+            let (halts, upstreams, alarms, webhooks) = (Vec::new(), Vec::new(), Vec::new(), Inbox::default());
+            let status = Status { collections, halts, upstreams, restored: None, webhooks, alarms, daemon: None };
             assert_eq!(exit_of(&status).code(), code);
         };
         check(vec![collection("a", Some("ok"))], 0);
@@ -307,6 +313,7 @@ mod tests {
             halts: Vec::new(),
             upstreams: Vec::new(),
             restored: None,
+            webhooks: Inbox::default(),
             alarms: vec!["0 MiB are left".to_owned()],
             daemon: None,
         };
@@ -352,6 +359,7 @@ mod tests {
                 noticed_at: None,
                 waiting: vec!["companies".to_owned(), "contacts".to_owned()],
             }),
+            webhooks: Inbox::default(),
             alarms: vec!["sync.db-wal has grown to 80 MiB".to_owned()],
             daemon: None,
         };

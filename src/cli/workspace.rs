@@ -16,6 +16,7 @@ use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, HttpTransport, Transport};
+use crate::web::hooks::LookUp;
 
 use super::args::Global;
 use super::exit::CliError;
@@ -25,7 +26,7 @@ use super::out::Out;
 /// One installation, as its settings describe it.
 pub struct Workspace {
     settings: Settings,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     clock: Arc<dyn Clock>,
 }
 
@@ -99,7 +100,7 @@ impl Workspace {
     pub fn from_settings(settings: Settings) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let secrets = Secrets::new(credentials, settings.secrets_dir.clone(), |name| std::env::var(name).ok());
-        Self { settings, secrets, clock: Arc::new(SystemClock::new()) }
+        Self { settings, secrets: Arc::new(secrets), clock: Arc::new(SystemClock::new()) }
     }
 
     /// The settings.
@@ -115,6 +116,12 @@ impl Workspace {
     /// A secret of the installation itself, by name.
     pub fn secret(&self, name: &str) -> Result<SecretString, MissingSecret> {
         self.secrets.find(name)
+    }
+
+    /// Looks up secrets by name, as they are at that moment.
+    pub fn secret_look_up(&self) -> Arc<LookUp> {
+        let secrets = Arc::clone(&self.secrets);
+        Arc::new(move |name| secrets.find(name).ok())
     }
 
     /// Another number whenever the files of the rules are other ones.

@@ -191,10 +191,17 @@ mod tests {
                 "a.toml:3:8: `vars.port` is of type integer, and should be a string; put the value between quotes",
             ],
         );
+        check("[webhooks]\nlisten = \"127.0.0.1:8481\"\n", &[]);
+        check(
+            "[webhooks]\nlisten = \"localhost\"\n",
+            &[
+                "a.toml:2:10: `webhooks.listen` is no address; write an IP address with its port, like \"127.0.0.1:8481\"",
+            ],
+        );
         check(
             "wholly_different = 1\n",
             &[
-                "a.toml:1:1: unknown key `wholly_different`; known here: `busy_timeout`, `color`, `database`, `drain_timeout`, `log`, `rules_dir`, `secrets_dir`, `vars`, `web`",
+                "a.toml:1:1: unknown key `wholly_different`; known here: `busy_timeout`, `color`, `database`, `drain_timeout`, `log`, `rules_dir`, `secrets_dir`, `vars`, `web`, `webhooks`",
             ],
         );
     }

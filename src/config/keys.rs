@@ -52,6 +52,7 @@ pub const KEYS: &[Key] = &[
     Key { name: "secrets_dir", kind: Kind::Path, default: "secrets", flag: None },
     Key { name: "web.hosts", kind: Kind::Hosts, default: "", flag: None },
     Key { name: "web.listen", kind: Kind::Listen, default: "", flag: None },
+    Key { name: "webhooks.listen", kind: Kind::Listen, default: "", flag: None },
 ];
 
 /// The table of free variables (`${var.NAME}` in rules).

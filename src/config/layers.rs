@@ -76,6 +76,8 @@ pub struct Settings {
     pub web_listen: Option<SocketAddr>,
     /// The hosts, in lower case, by which it may be asked besides its address and names of this machine.
     pub web_hosts: Vec<String>,
+    /// Where webhooks come to; `None`: nowhere.
+    pub webhooks_listen: Option<SocketAddr>,
     /// Values of `${var.NAME}`.
     pub vars: BTreeMap<String, String>,
     /// Every value as text and its source, by dotted name.
@@ -111,6 +113,13 @@ struct Raw {
     web: RawWeb,
     #[serde(default)]
     vars: BTreeMap<String, String>,
+    webhooks: RawWebhooks,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWebhooks {
+    listen: String,
 }
 
 #[derive(serde::Deserialize)]
@@ -181,6 +190,7 @@ impl Raw {
             ("secrets_dir", secrets_dir.display().to_string()),
             ("web.hosts", self.web.hosts.clone()),
             ("web.listen", self.web.listen.clone()),
+            ("webhooks.listen", self.webhooks.listen.clone()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value, source(name)))
@@ -202,6 +212,7 @@ impl Raw {
             drain_timeout: parse_duration(&self.drain_timeout).unwrap_or(Duration::from_secs(20)),
             web_listen: self.web.listen.parse().ok(),
             web_hosts: hosts(&self.web.hosts).collect(),
+            webhooks_listen: self.webhooks.listen.parse().ok(),
             vars: self.vars,
             shown,
         }

@@ -25,7 +25,8 @@ pub enum Mode {
 
 /// Passes that run side by side, at most.
 const SIDE_BY_SIDE_MAX: usize = 4;
-/// A pass for an edit waits as long as the last pass took, but no longer than this: who edits all day leaves room for others.
+/// A pass for an edit or a webhook waits as long as the last pass took, but no longer than this: who edits all day leaves room
+/// for others.
 const PACE_MAX: Duration = Duration::from_mins(1);
 /// So many times as long where a pass reads everything, and costs the upstream as much.
 const PACE_OF_WHOLE: u32 = 9;
@@ -92,7 +93,7 @@ impl Job {
         jitter(&self.collection, last, self.jitter)
     }
 
-    /// Whether enough time went by since the last pass that another one for an edit leaves room for others.
+    /// Whether enough time went by since the last pass that another one for an edit or a webhook leaves room for others.
     fn has_room(&self, now: Moment) -> bool {
         let pace = |took: Duration| {
             if self.reads_whole { (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX) } else { took.min(PACE_MAX) }
@@ -236,6 +237,13 @@ impl State {
         Some(self.jobs.iter().find(|job| job.collection == collection)?.last?.wall)
     }
 
+    /// This waits in the store for a collection; nothing is done about it before the next event.
+    pub fn mark(&mut self, collection: &str, mark: Mark) {
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.collection == collection) {
+            job.mark = mark;
+        }
+    }
+
     /// What to do about an event.
     pub fn decide(&mut self, event: &Event, now: Moment) -> Vec<Action> {
         match event {
@@ -259,9 +267,7 @@ impl State {
                 }
             }
             Event::Changed { collection, mark } => {
-                if let Some(job) = self.jobs.iter_mut().find(|job| job.collection == *collection) {
-                    job.mark = *mark;
-                }
+                self.mark(collection, *mark);
                 self.queue_due(now);
                 self.start(now)
             }
@@ -354,6 +360,8 @@ impl State {
                 Cause::Schedule
             } else if job.has_news() && job.has_room(now) {
                 Cause::Edit
+            } else if job.mark.is_hooked_after(job.taken) && job.has_room(now) {
+                Cause::Webhook
             } else if job.retry_at.is_some_and(|at| at <= now.wall) {
                 Cause::Retry
             } else {

@@ -15,7 +15,7 @@ pub struct Moment {
     pub steady: Duration,
 }
 
-/// What waits in the store for a pass of one collection: grows with every edit, approval and resolution.
+/// What waits in the store for a pass of one collection: grows with every edit, approval, resolution and webhook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The number of the newest local edit that no pass has taken up; 0 where there is none.
@@ -24,10 +24,17 @@ pub struct Mark {
     pub approved: i64,
     /// Resolutions that no pass has followed yet.
     pub resolved: i64,
+    /// The number of the newest webhook that no pass has looked for; 0 where there is none.
+    pub hooked: i64,
 }
 
 impl Mark {
-    /// Whether something came since then.
+    /// Whether a webhook came since then.
+    pub fn is_hooked_after(self, then: Self) -> bool {
+        self.hooked > then.hooked
+    }
+
+    /// Whether an edit or a decision of a person came since then.
     pub fn is_news_after(self, then: Self) -> bool {
         self.edit > then.edit || self.approved > then.approved || self.resolved > then.resolved
     }
@@ -47,7 +54,7 @@ pub enum Event {
         /// When work that it had to leave may be tried again.
         retry_at: Option<DateTime<Utc>>,
     },
-    /// Somebody edited rows here, approved a halt or resolved a conflict.
+    /// Somebody edited rows here, approved a halt or resolved a conflict, or a webhook came.
     Changed {
         /// Of this collection.
         collection: String,
@@ -91,6 +98,8 @@ pub enum Cause {
     Request,
     /// Rows were edited here, or a person decided something.
     Edit,
+    /// An upstream said by a webhook that something changed there.
+    Webhook,
     /// Work that was left may be tried again.
     Retry,
 }

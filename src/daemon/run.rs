@@ -137,7 +137,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         failed: None,
     };
     if plan.mode == Mode::Scheduled {
-        daemon.look_for_changes(None).await?;
+        daemon.know_what_waits().await?;
         daemon.host.open(desk);
     }
     daemon.live(sources).await
@@ -287,7 +287,7 @@ impl Daemon<'_> {
         Ok(actions)
     }
 
-    /// Looks for edits and decisions of people where the database is another one than at the last look.
+    /// Looks for edits, decisions of people and webhooks where the database is another one than at the last look.
     async fn look_for_changes(&mut self, seen: Option<u64>) -> Result<Vec<Action>, PassError> {
         let stamp = self.host.store_stamp();
         if seen == Some(stamp) {
@@ -296,6 +296,24 @@ impl Daemon<'_> {
         self.changes = Some(stamp);
         let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
         self.take_notice(names).await
+    }
+
+    /// What waits already is known before the first pass begins, so that it takes it up.
+    async fn know_what_waits(&mut self) -> Result<(), PassError> {
+        let stamp = self.host.store_stamp();
+        let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
+        match wake::notices(self.store, names).await {
+            Ok(notices) => {
+                self.changes = Some(stamp);
+                for Notice { collection, mark, .. } in notices {
+                    self.state.mark(&collection, mark);
+                }
+                Ok(())
+            }
+            // The first beat looks again.
+            Err(StoreError::Busy { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn take_notice(&mut self, collections: Vec<String>) -> Result<Vec<Action>, PassError> {
@@ -438,6 +456,7 @@ fn trigger(mode: Mode, full: bool, cause: Cause) -> &'static str {
         (Mode::Scheduled, false, Cause::Signal) => "signal",
         (Mode::Scheduled, false, Cause::Request) => "request",
         (Mode::Scheduled, false, Cause::Edit) => "edit",
+        (Mode::Scheduled, false, Cause::Webhook) => "webhook",
         (Mode::Scheduled, false, Cause::Retry) => "retry",
     }
 }

@@ -213,14 +213,14 @@ fn an_edit_makes_a_pass_and_who_edits_all_day_leaves_room() {
     assert_eq!(state.decide(&changed(0), now(61)), NOTHING);
     assert_eq!(state.decide(&changed(2), now(62)), for_edit());
     assert_eq!(state.decide(&ended("a"), now(62)), NOTHING);
-    let decided = Event::Changed { collection: "a".to_owned(), mark: Mark { edit: 0, approved: 7, resolved: 0 } };
+    let decided = Event::Changed { collection: "a".to_owned(), mark: Mark { approved: 7, ..Mark::default() } };
     assert_eq!(state.decide(&decided, now(63)), for_edit(), "a person approved a halt");
 }
 
 #[test]
 fn edits_may_wait_and_cost_more_where_everything_is_read() {
     let changed = |edit, resolved| {
-        let mark = Mark { edit, approved: 0, resolved };
+        let mark = Mark { edit, resolved, ..Mark::default() };
         Event::Changed { collection: "a".to_owned(), mark }
     };
     let waits = Job { edits: false, ..job("a", Some(3600)) };
@@ -292,4 +292,42 @@ fn a_damaged_database_ends_the_daemon() {
     assert_eq!(state.begin(now(0)), start("a"));
     let ended = Event::PassEnded { collection: "a".to_owned(), fatal: true, retry_at: None };
     assert_eq!(state.decide(&ended, now(1)), [Action::End(Ending::Fatal)]);
+}
+
+#[test]
+fn what_waited_while_no_daemon_ran_is_taken_up_by_one_pass_at_the_start() {
+    let recent = |name: &str, every| Job { last: Some(Last { wall: now(-1).wall, steady: None }), ..job(name, every) };
+    let mut state = State::new(Mode::Scheduled, false, vec![recent("a", Some(3600)), recent("b", None)]);
+    for name in ["a", "b"] {
+        state.mark(name, Mark { edit: 1, ..Mark::default() });
+    }
+    let both = [action("b", false, Cause::Schedule), action("a", false, Cause::Edit)];
+    assert_eq!(state.begin(now(0)), both);
+    assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+    assert_eq!(state.decide(&ended("b"), now(2)), NOTHING, "one pass was for both");
+    assert_eq!(state.decide(&Event::Tick, now(60)), NOTHING);
+}
+
+#[test]
+fn a_webhook_brings_a_pass_soon_and_the_same_one_no_second() {
+    let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600))]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(10)), NOTHING);
+    let waits = |hooked| Event::Changed { collection: "a".to_owned(), mark: Mark { hooked, ..Mark::default() } };
+    let for_webhook = || vec![action("a", false, Cause::Webhook)];
+    assert_eq!(state.decide(&waits(4), now(12)), NOTHING, "the last pass took ten seconds");
+    assert_eq!(state.decide(&Event::Tick, now(20)), for_webhook());
+    assert_eq!(state.decide(&waits(6), now(21)), NOTHING, "it came after this pass began");
+    // The pass settles what it knew of; the upstream may fail, and then it still waits.
+    assert_eq!(state.decide(&ended("a"), now(22)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(24)), for_webhook());
+    assert_eq!(state.decide(&ended("a"), now(25)), NOTHING);
+    assert_eq!(state.decide(&waits(6), now(100)), NOTHING, "the same one waits for the schedule");
+    assert_eq!(state.decide(&waits(0), now(101)), NOTHING);
+    // An edit comes first in name; one pass is for both.
+    let mark = Mark { edit: 1, hooked: 7, ..Mark::default() };
+    let both = Event::Changed { collection: "a".to_owned(), mark };
+    assert_eq!(state.decide(&both, now(102)), [action("a", false, Cause::Edit)]);
+    assert_eq!(state.decide(&ended("a"), now(103)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(200)), NOTHING);
 }

@@ -1,4 +1,4 @@
-//! Owns: what waits in the store for a pass: edits, decisions of people, work that may be tried again later; pauses.
+//! Owns: what waits in the store for a pass: edits, decisions of people, webhooks, work that may be tried again later; pauses.
 //!
 //! Must not know: when passes are made.
 
@@ -38,6 +38,7 @@ pub async fn notices(store: &dyn Store, collections: Vec<String>) -> Result<Vec<
 
 fn mark(view: &dyn View, collection: String) -> Result<Mark, StoreError> {
     let edit = view.collection_key(&collection)?.map_or(Ok(0), |key| view.newest_edit(key))?;
+    let hooked = view.newest_hook(&collection)?;
     let halts = view.halts(Some(&collection), true)?;
     let filter = ConflictFilter { collection: Some(collection), ..ConflictFilter::default() };
     let resolved = view.conflicts(&filter)?.iter().filter(|row| row.resolution.is_some()).count();
@@ -45,6 +46,7 @@ fn mark(view: &dyn View, collection: String) -> Result<Mark, StoreError> {
         edit,
         approved: halts.iter().filter_map(|halt| halt.approved_at).max().unwrap_or(0),
         resolved: i64::try_from(resolved).unwrap_or(i64::MAX),
+        hooked,
     })
 }
 

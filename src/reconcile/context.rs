@@ -39,6 +39,8 @@ pub struct Pass {
     pub planning: bool,
     /// When it began.
     pub now: DateTime<Utc>,
+    /// The newest webhook about the collection that waited when it began.
+    pub hooked: i64,
     /// The database was restored, and nobody has said yet that this collection may go on.
     pub restored: Option<Restored>,
 }
@@ -96,6 +98,7 @@ impl Pass {
             id: 0,
             planning: false,
             now,
+            hooked: 0,
             restored: None,
         })
     }

@@ -13,6 +13,7 @@ use crate::upstream::Client;
 
 use super::context::Pass;
 use super::gather::Barrier;
+use super::hooked;
 use super::report::{Outcome, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::run::Run;
@@ -62,7 +63,12 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Vec<String>), PassError> {
         let wanted = Arc::clone(&rules);
-        let notices = store::write(store.as_ref(), move |tx| tx.prepare(&wanted)).await?;
+        let notices = store::write(store.as_ref(), move |tx| {
+            let notices = tx.prepare(&wanted)?;
+            hooked::bury(tx, &wanted)?;
+            Ok(notices)
+        })
+        .await?;
         Ok((Self { store, rules, clients, clock }, notices))
     }
 
@@ -101,7 +107,7 @@ impl Engine {
         };
         let sent = self.requests_sent(rules);
         let result = run.phases().await;
-        let mut report = run.report;
+        let (mut report, hooked) = (run.report, run.pass.hooked);
         for ((one, before), after) in report.upstreams.iter_mut().zip(sent).zip(self.requests_sent(rules)) {
             one.requests = after - before;
         }
@@ -109,7 +115,7 @@ impl Engine {
             report.error = Some(error.to_string());
         }
         report.elapsed_ms = u64::try_from(self.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
-        let ended = self.end(&mut report, row, result.is_err()).await;
+        let ended = self.end(&mut report, row, hooked, result.is_err()).await;
         if result.is_ok() && !options.dry_run {
             self.keep_upstreams(rules).await?;
         }
@@ -144,6 +150,7 @@ impl Engine {
             row.id = tx.begin_pass(&row)?;
             pass.id = row.id;
             pass.planning = planning;
+            pass.hooked = tx.newest_hook(&rules.name)?;
             pass.restored = restored::waits(tx, &rules.name)?;
             Ok((pass, row))
         })
@@ -172,7 +179,13 @@ impl Engine {
     }
 
     /// Totals after the pass, its outcome, and its row.
-    async fn end(&self, report: &mut PassReport, mut row: PassRow, failed: bool) -> Result<(), StoreError> {
+    async fn end(
+        &self,
+        report: &mut PassReport,
+        mut row: PassRow,
+        hooked: i64,
+        failed: bool,
+    ) -> Result<(), StoreError> {
         if !failed {
             let name = report.collection.clone();
             let (open, aside, parked, unknown) = store::read(self.store.as_ref(), move |view| {
@@ -210,7 +223,12 @@ impl Engine {
         row.error = report.error.clone().or((!of_upstreams.is_empty()).then(|| of_upstreams.join("; ")));
         let counts = serde_json::json!({ "local": report.local, "upstreams": report.upstreams });
         row.counts = counts.to_string();
-        store::write(self.store.as_ref(), move |tx| tx.end_pass(&row)).await
+        let ended = report.clone();
+        store::write(self.store.as_ref(), move |tx| {
+            hooked::settle(tx, &ended, hooked)?;
+            tx.end_pass(&row)
+        })
+        .await
     }
 }
 

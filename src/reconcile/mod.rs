@@ -38,6 +38,7 @@ mod still;
 mod turns;
 
 mod hindered;
+mod hooked;
 mod push;
 mod settle;
 mod singles;

@@ -2,12 +2,14 @@
 //!
 //! Must not know: HTTP, which policy decides, when passes run. `sqlite` is the one implementation so far.
 
+mod hook;
 mod rows;
 mod sqlite;
 
 #[cfg(test)]
 mod contract;
 
+pub use hook::*;
 pub use rows::*;
 pub use sqlite::{Epoch, Mode, OpenOptions, SqliteStore, space};
 
@@ -233,6 +235,14 @@ pub trait View {
     fn pass(&self, id: i64) -> Result<Option<PassRow>, StoreError>;
     /// History, newest first.
     fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryRow>, StoreError>;
+    /// The number of the newest webhook about a collection that waits; 0 where none does.
+    fn newest_hook(&self, collection: &str) -> Result<i64, StoreError>;
+    /// Webhooks that were taken in, newest first.
+    fn hooks(&self, filter: &HookFilter) -> Result<Vec<HookRow>, StoreError>;
+    /// How many stand so.
+    fn hook_count(&self, state: HookState) -> Result<u64, StoreError>;
+    /// The collections and upstreams that webhooks wait for.
+    fn hook_places(&self) -> Result<Vec<(String, String)>, StoreError>;
     /// Finds a record by its local id, or by a remote id at any binding: (collection, record).
     fn find_record(&self, id: &str) -> Result<Vec<(String, RecordId)>, StoreError>;
 }
@@ -347,6 +357,15 @@ pub trait Tx: View {
     fn put_quarantine(&mut self, row: &QuarantineRow) -> Result<(), StoreError>;
     /// Takes a record back.
     fn clear_quarantine(&mut self, collection: &str, upstream: &str, subject: &str) -> Result<(), StoreError>;
+    /// Takes in a webhook, unless it came before or `waiting_max` wait already. One about the same record that still waits
+    /// is replaced by it.
+    fn take_hook(&mut self, hook: &NewHook, waiting_max: u64) -> Result<HookTaken, StoreError>;
+    /// A pass that began when `up_to` was the newest has looked there.
+    fn settle_hooks(&mut self, collection: &str, upstream: &str, up_to: i64) -> Result<(), StoreError>;
+    /// What waits there can no longer be followed, with the reason (shown to people). Returns how many that are.
+    fn bury_hooks(&mut self, collection: &str, upstream: &str, reason: &str) -> Result<usize, StoreError>;
+    /// Forgets what is old; what waited too long can no longer be followed, with the reason. Does a bounded part of it.
+    fn prune_hooks(&mut self, ages: &HookAges, reason: &str) -> Result<(), StoreError>;
     /// Begins a pass; returns its number.
     fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError>;
     /// Ends a pass.

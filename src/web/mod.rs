@@ -1,5 +1,5 @@
 //! Owns: what the daemon serves over HTTP: the control socket of its own command line; for everybody else, by token, pages,
-//! an API and metrics.
+//! an API and metrics; an address that webhooks come to.
 //!
 //! Must not know: what passes do; how the command line shows it.
 
@@ -8,6 +8,7 @@ mod api;
 mod control;
 mod guard;
 mod health;
+pub mod hooks;
 mod listener;
 mod login;
 mod look;

@@ -298,6 +298,22 @@ fn an_edit_here_and_a_decision_of_a_person_reach_the_upstream_at_once() {
 }
 
 #[test]
+fn an_edit_from_while_no_daemon_ran_reaches_the_upstream_when_one_starts() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts");
+    daemon.stops();
+    world.sql("update contacts set phone = '2'");
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 2 of contacts: 0 changes here, 1 writes upstream");
+    assert_eq!(world.contacts("crm")[0]["phone"], "2");
+    // It is not taken up twice, and the collection can be asked for.
+    world.run(&["sync"]).exits(0);
+    assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["edit"], ["request"]]);
+    daemon.stops();
+}
+
+#[test]
 fn what_an_upstream_puts_off_is_taken_up_by_the_daemon_when_it_said() {
     let world = hourly();
     world.settings_of_upstreams("retry = { max_wait = \"1s\" }");

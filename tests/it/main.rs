@@ -13,4 +13,5 @@ mod places;
 mod scenarios;
 mod stopping;
 mod web;
+mod webhooks;
 mod world;

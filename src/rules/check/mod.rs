@@ -22,6 +22,7 @@ mod request;
 mod tests;
 mod text;
 mod upstream;
+mod webhook;
 mod write;
 
 pub use context::Context;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::context::Cx;
 use super::request;
 use super::text::Allowed;
+use super::webhook;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};
 use crate::rules::model::{Auth, Budget, Check, ErrorRule, Place, RequestMatch, Retry, Timeouts, Upstream};
@@ -29,6 +30,7 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
     let budgets = budgets(raw, cx);
     let errors = errors(raw, cx);
     let retry = retry(raw, cx);
+    let webhook = raw.webhook.get().map(|at| webhook::lower(name, at, cx));
     Some(Upstream {
         name: name.to_owned(),
         base_url: base_url?,
@@ -46,6 +48,10 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
         budgets,
         errors,
         retry,
+        webhook: match webhook {
+            Some(webhook) => Some(webhook?),
+            None => None,
+        },
     })
 }
 

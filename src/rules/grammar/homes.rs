@@ -3,8 +3,8 @@
 //! Must not know: what keys mean.
 
 use super::{
-    Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, ErrorRule, Field, Limits, MapEntry, Match,
-    Read, Request, Retry, Since, Timeout, Tombstone, Update, Upstream, Write,
+    Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, ErrorRule, Field, HookEvent, Limits,
+    MapEntry, Match, Read, Request, Retry, Since, Timeout, Tombstone, Update, Upstream, Webhook, Write,
 };
 
 /// A key that more tables than this know says nothing about the one that was meant.
@@ -18,6 +18,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("[[upstream.NAME.budget]]", Budget::KEYS),
     ("[[upstream.NAME.error]]", ErrorRule::KEYS),
     ("[upstream.NAME.retry]", Retry::KEYS),
+    ("[upstream.NAME.webhook]", Webhook::KEYS),
+    ("[[upstream.NAME.webhook.event]]", HookEvent::KEYS),
     ("[collection.NAME]", Collection::KEYS),
     ("[collection.NAME.limits]", Limits::KEYS),
     ("[collection.NAME.match]", Match::KEYS),

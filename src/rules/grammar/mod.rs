@@ -8,6 +8,7 @@ mod examples;
 mod homes;
 mod root;
 mod upstream;
+mod webhook;
 mod words;
 mod write;
 
@@ -17,5 +18,6 @@ pub use examples::example;
 pub use homes::home_of;
 pub use root::*;
 pub use upstream::*;
+pub use webhook::*;
 pub use words::*;
 pub use write::*;

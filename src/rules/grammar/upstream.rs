@@ -2,6 +2,7 @@
 //!
 //! Must not know: what upstreams are used for.
 
+use super::Webhook;
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
 use crate::rules::units::{Jq, Period, Size, Text};
@@ -33,10 +34,11 @@ table! {
         error: List<ErrorRule>,
         /// Retries.
         retry: Retry,
+        /// Webhooks that it sends here. Default none.
+        webhook: Webhook,
     }
     later {
         "breaker": "circuit breaker settings",
-        "webhook": "inbound webhooks",
     }
 }
 

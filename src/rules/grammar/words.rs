@@ -3,7 +3,9 @@
 //! Must not know: which keys take them.
 
 use crate::record::{Normalize, TimeFormat};
-use crate::rules::model::{Drift, ErrorClass, OnEdit, OnLocalDelete, OnRemoteDelete, UpdateVsDelete};
+use crate::rules::model::{
+    Drift, ErrorClass, HookAction, HookEncoding, OnEdit, OnLocalDelete, OnRemoteDelete, UpdateVsDelete,
+};
 use crate::rules::shape::words;
 
 /// The type of a field, as a word.
@@ -53,6 +55,17 @@ impl PolicyWord {
             Self::Manual => "manual",
         }
     }
+}
+
+/// How webhooks are signed, as a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookSchemeWord {
+    Standard,
+    Github,
+    Stripe,
+    Slack,
+    Shopify,
+    Hmac,
 }
 
 /// Which way values go.
@@ -155,6 +168,23 @@ words! { PolicyWord, "Policy", "a policy such as \"latest\"" {
     "average": "never: it does not converge; write `max`, `min` or `source_priority`",
     "remote_wins": "never: it does not converge; write `source_priority`",
     "hub_wins": "never: it does not converge; write `local_edit_wins`",
+} }
+
+words! { HookSchemeWord, "HookScheme", "a scheme such as \"standard\"" {
+    "standard" => Self::Standard,
+    "github" => Self::Github,
+    "stripe" => Self::Stripe,
+    "slack" => Self::Slack,
+    "shopify" => Self::Shopify,
+    "hmac" => Self::Hmac,
+} }
+
+words! { HookEncoding, "HookEncoding", "\"hex\" or \"base64\"" { "hex" => Self::Hex, "base64" => Self::Base64 } }
+
+words! { HookAction, "HookAction", "\"fetch\", \"apply\" or \"delete\"" {
+    "fetch" => Self::Fetch,
+    "apply" => Self::Apply,
+    "delete" => Self::Delete,
 } }
 
 words! { Direction, "Direction", "a direction: \"pull\", \"push\" or \"both\"" {

@@ -6,8 +6,10 @@ mod binding;
 mod collection;
 mod ruleset;
 mod upstream;
+mod webhook;
 
 pub use binding::*;
 pub use collection::*;
 pub use ruleset::*;
 pub use upstream::*;
+pub use webhook::*;

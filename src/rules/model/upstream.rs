@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::Webhook;
 use crate::record::{Filter, Path};
 
 /// An external system.
@@ -35,6 +36,8 @@ pub struct Upstream {
     pub errors: Vec<ErrorRule>,
     /// Retries.
     pub retry: Retry,
+    /// Webhooks that it sends here.
+    pub webhook: Option<Webhook>,
 }
 
 /// Time limits of one HTTP exchange.

@@ -4,6 +4,7 @@
 
 pub(super) mod fixture;
 pub(super) mod hints;
+pub(super) mod hooks;
 pub(super) mod journal;
 pub(super) mod links;
 pub(super) mod rows;
@@ -37,6 +38,10 @@ macro_rules! suite {
             hints::rings_are_kept_per_binding_and_field
             hints::every_row_and_every_link_without_one_can_be_marked
             hints::a_note_is_kept_and_replaced
+            hooks::a_delivery_is_taken_once_and_the_newest_of_a_record_waits
+            hooks::too_many_that_wait_are_refused_and_a_record_that_waits_already_is_not
+            hooks::a_pass_settles_what_came_before_it_at_its_upstream
+            hooks::what_is_old_is_forgotten_and_what_waited_too_long_is_dead
             stage::observations_are_staged_matched_parked_and_unstaged
             stage::candidates_are_distinct_ordered_and_paged
             journal::one_intent_is_outstanding_per_record_and_binding

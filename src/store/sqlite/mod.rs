@@ -14,6 +14,7 @@ mod fault;
 mod file;
 mod foreign;
 mod hints;
+mod hooks;
 mod intents;
 mod journal;
 mod links;

@@ -6,12 +6,13 @@ use crate::merge::LinkState;
 use crate::record::{RecordId, Value};
 use crate::rules::{Collection, Ruleset};
 use crate::store::{
-    BindingKey, CollectionKey, ConflictRow, DirtyOp, HaltRow, HistoryRow, IntentRow, IntentUpdate, LinkId, LinkUpdate,
-    MappingKey, Micros, NewLink, NewRecord, OriginRow, PassRow, QuarantineRow, Staged, StoreError, TurnsRow, Tx,
+    BindingKey, CollectionKey, ConflictRow, DirtyOp, HaltRow, HistoryRow, HookAges, HookTaken, IntentRow, IntentUpdate,
+    LinkId, LinkUpdate, MappingKey, Micros, NewHook, NewLink, NewRecord, OriginRow, PassRow, QuarantineRow, Staged,
+    StoreError, TurnsRow, Tx,
 };
 
 use super::db::Db;
-use super::{arrivals, echoes, hints, intents, journal, links, shape, stage, state, turns};
+use super::{arrivals, echoes, hints, hooks, intents, journal, links, shape, stage, state, turns};
 
 impl Tx for Db {
     fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError> {
@@ -184,6 +185,22 @@ impl Tx for Db {
 
     fn clear_quarantine(&mut self, collection: &str, upstream: &str, subject: &str) -> Result<(), StoreError> {
         self.writing(|db| journal::clear_quarantine(db, collection, upstream, subject))
+    }
+
+    fn take_hook(&mut self, hook: &NewHook, waiting_max: u64) -> Result<HookTaken, StoreError> {
+        self.writing(|db| hooks::take(db, hook, waiting_max))
+    }
+
+    fn settle_hooks(&mut self, collection: &str, upstream: &str, up_to: i64) -> Result<(), StoreError> {
+        self.writing(|db| hooks::settle(db, collection, upstream, up_to))
+    }
+
+    fn bury_hooks(&mut self, collection: &str, upstream: &str, reason: &str) -> Result<usize, StoreError> {
+        self.writing(|db| hooks::bury(db, collection, upstream, reason))
+    }
+
+    fn prune_hooks(&mut self, ages: &HookAges, reason: &str) -> Result<(), StoreError> {
+        self.writing(|db| hooks::prune(db, ages, reason))
     }
 
     fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError> {

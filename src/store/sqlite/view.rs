@@ -6,14 +6,14 @@ use crate::merge::LinkState;
 use crate::record::{RecordId, Slot};
 use crate::rules::Collection;
 use crate::store::{
-    BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, HaltRow, HistoryFilter, HistoryRow, IntentFilter,
-    IntentRow, Known, LinkId, LinkRow, MappingKey, OriginRow, PassRow, QuarantineFilter, QuarantineRow, Restored,
-    Staged, StoreError, TurnsRow, View,
+    BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, HaltRow, HistoryFilter, HistoryRow, HookFilter,
+    HookRow, HookState, IntentFilter, IntentRow, Known, LinkId, LinkRow, MappingKey, OriginRow, PassRow,
+    QuarantineFilter, QuarantineRow, Restored, Staged, StoreError, TurnsRow, View,
 };
 
 use super::db::Db;
 use super::fault::Failure;
-use super::{epoch, hints, intents, journal, links, rows, stage, state, turns};
+use super::{epoch, hints, hooks, intents, journal, links, rows, stage, state, turns};
 
 impl View for Db {
     fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError> {
@@ -202,6 +202,22 @@ impl View for Db {
 
     fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryRow>, StoreError> {
         self.reading(journal::history(self, filter))
+    }
+
+    fn newest_hook(&self, collection: &str) -> Result<i64, StoreError> {
+        self.reading(hooks::newest(self, collection))
+    }
+
+    fn hooks(&self, filter: &HookFilter) -> Result<Vec<HookRow>, StoreError> {
+        self.reading(hooks::hooks(self, filter))
+    }
+
+    fn hook_count(&self, state: HookState) -> Result<u64, StoreError> {
+        self.reading(hooks::count(self, state))
+    }
+
+    fn hook_places(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.reading(hooks::places(self))
     }
 
     fn find_record(&self, id: &str) -> Result<Vec<(String, RecordId)>, StoreError> {

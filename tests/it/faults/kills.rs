@@ -102,35 +102,39 @@ fn f05_killed_in_a_first_load_its_pages_are_whole_and_it_goes_on_after_the_last_
         return;
     }
     let resumed = AtomicUsize::new(0);
-    for_each([60, 90, 120, 140, 160, 180, 200, 220, 240, 260, 280, 300], |number| {
-        let world = World::with_contacts(&["crm"], by_cursor);
-        let cursor = "page = { kind = \"cursor\", next = \".next\", into = \"query.after\" }";
-        world.change_rules("rules.toml", |rules| rules.replace("page = \"none\"", cursor));
-        for at in 0..40 {
-            world.add("crm", &contact(&format!("n{at}"), "1"));
-        }
-        // Pages that are there at once would be written at once.
-        let slow = Fault::Slow { delay_ms: 20, bytes_per_chunk: 0 };
-        world.at("crm", |crm| crm.push_fault_times(Matcher::any(), slow, Times::Forever));
-        with_injected(&world, &format!("pwrite64:signal=KILL:when={number}"), &["run", "--once"]);
-        assert_eq!(world.rows("pragma integrity_check"), [["ok"]], "{number}");
-        let there = world.rows("select count(*) from sqlite_schema where name = 'contacts'") == [["1"]];
-        let rows: usize = if there { world.rows("select count(*) from contacts")[0][0].parse().unwrap() } else { 0 };
-        assert_eq!(rows % 5, 0, "{number}: a page and its cursor are committed together");
-        world.forget_requests();
-        world.sync().exits(0);
-        let asked = world.lines_at("crm");
-        if (5..40).contains(&rows) {
-            assert!(asked[0].contains("after="), "{number}: {rows} rows, {asked:?}");
-            // Then all of it once more, because it may have moved meanwhile.
-            let on = asked.iter().take_while(|line| line.contains("after=")).count();
-            assert_eq!(on, (40 - rows) / 5, "{number}: {asked:?}");
-            resumed.fetch_add(1, Ordering::Relaxed);
-        }
-        assert_eq!(world.rows("select count(*), count(distinct email) from contacts"), [["40", "40"]], "{number}");
-        assert_eq!(world.contacts("crm").len(), 40);
-        world.is_quiet();
-    });
+    for_each(
+        [60, 90, 120, 128, 132, 136, 140, 143, 146, 149, 152, 155, 158, 161, 164, 168, 172, 180, 200, 240, 300],
+        |number| {
+            let world = World::with_contacts(&["crm"], by_cursor);
+            let cursor = "page = { kind = \"cursor\", next = \".next\", into = \"query.after\" }";
+            world.change_rules("rules.toml", |rules| rules.replace("page = \"none\"", cursor));
+            for at in 0..40 {
+                world.add("crm", &contact(&format!("n{at}"), "1"));
+            }
+            // Pages that are there at once would be written at once.
+            let slow = Fault::Slow { delay_ms: 20, bytes_per_chunk: 0 };
+            world.at("crm", |crm| crm.push_fault_times(Matcher::any(), slow, Times::Forever));
+            with_injected(&world, &format!("pwrite64:signal=KILL:when={number}"), &["run", "--once"]);
+            assert_eq!(world.rows("pragma integrity_check"), [["ok"]], "{number}");
+            let there = world.rows("select count(*) from sqlite_schema where name = 'contacts'") == [["1"]];
+            let rows: usize =
+                if there { world.rows("select count(*) from contacts")[0][0].parse().unwrap() } else { 0 };
+            assert_eq!(rows % 5, 0, "{number}: a page and its cursor are committed together");
+            world.forget_requests();
+            world.sync().exits(0);
+            let asked = world.lines_at("crm");
+            if (5..40).contains(&rows) {
+                assert!(asked[0].contains("after="), "{number}: {rows} rows, {asked:?}");
+                // Then all of it once more, because it may have moved meanwhile.
+                let on = asked.iter().take_while(|line| line.contains("after=")).count();
+                assert_eq!(on, (40 - rows) / 5, "{number}: {asked:?}");
+                resumed.fetch_add(1, Ordering::Relaxed);
+            }
+            assert_eq!(world.rows("select count(*), count(distinct email) from contacts"), [["40", "40"]], "{number}");
+            assert_eq!(world.contacts("crm").len(), 40);
+            world.is_quiet();
+        },
+    );
     let resumed = resumed.into_inner();
     assert!(resumed >= 2, "{resumed} of them were killed between two pages");
 }
@@ -145,18 +149,18 @@ fn f06_killed_in_a_migration_the_schema_is_the_old_or_the_new_one_and_the_backup
         let world = World::with_contacts(&["crm"], |_, _| {});
         world.add_ann("crm");
         // As the schema before was.
-        world.sql("drop table sync_epoch; pragma user_version = 3");
+        world.sql("drop table sync_epoch; drop table sync_hook; pragma user_version = 3");
         std::fs::remove_file(world.path("data.db.epoch")).unwrap();
         world.sql("update contacts set phone = '2'");
         with_injected(&world, &format!("pwrite64:signal=KILL:when={number}"), &["run", "--once"]);
         assert_eq!(world.rows("pragma integrity_check"), [["ok"]], "{number}");
-        let backup = world.path("data.db.before-5");
+        let backup = world.path("data.db.before-6");
         let version = world.rows("pragma user_version")[0][0].clone();
         let tables = world.rows("select count(*) from sqlite_schema where name = 'sync_epoch'")[0][0].clone();
         match (version.as_str(), tables.as_str()) {
             ("3", "0") => old.fetch_add(1, Ordering::Relaxed),
             // Each step is a transaction of its own.
-            ("4" | "5", "1") => new.fetch_add(1, Ordering::Relaxed),
+            ("4" | "5" | "6", "1") => new.fetch_add(1, Ordering::Relaxed),
             other => panic!("{number}: {other:?}"),
         };
         assert!(version == "3" || backup.exists(), "{number}: the backup comes first");
@@ -168,7 +172,7 @@ fn f06_killed_in_a_migration_the_schema_is_the_old_or_the_new_one_and_the_backup
         }
         // What a kill leaves is no restored database.
         world.sync().exits(0);
-        assert_eq!(world.rows("pragma user_version"), [["5"]]);
+        assert_eq!(world.rows("pragma user_version"), [["6"]]);
         assert_eq!(world.contacts("crm")[0]["phone"], "2");
         world.is_quiet();
     });

@@ -109,6 +109,8 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::RequestMatch::KEYS,
         g::ErrorRule::KEYS,
         g::Retry::KEYS,
+        g::Webhook::KEYS,
+        g::HookEvent::KEYS,
         g::Collection::KEYS,
         g::Limits::KEYS,
         g::Match::KEYS,

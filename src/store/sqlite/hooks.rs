@@ -1,0 +1,144 @@
+//! Owns: the inbox of webhooks.
+//!
+//! Must not know: signatures, HTTP; when a pass looks.
+
+use rusqlite::{Row, params};
+
+use crate::store::{HookAges, HookFilter, HookRow, HookState, HookTaken, NewHook};
+
+use super::clauses::Clauses;
+use super::db::Db;
+use super::fault::Res;
+
+/// Rows that are forgotten in one statement: whoever takes in a webhook waits for no more.
+const FORGOTTEN_MAX: i64 = 1000;
+
+pub(super) fn newest(db: &Db, collection: &str) -> Res<i64> {
+    let sql = "SELECT max(id) FROM sync_hook WHERE collection = ?1 AND state = 'waiting'";
+    Ok(db.one(sql, params![collection], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0))
+}
+
+pub(super) fn hooks(db: &Db, filter: &HookFilter) -> Res<Vec<HookRow>> {
+    let mut clauses = Clauses::new(
+        "SELECT id, upstream, delivery, received_at, event, collection, remote_id, state, error FROM sync_hook",
+    );
+    clauses.is("state", filter.state.map(state_name));
+    clauses.is("collection", filter.collection.as_deref());
+    clauses.all(db, "ORDER BY id DESC", filter.limit, hook_row)
+}
+
+pub(super) fn count(db: &Db, state: HookState) -> Res<u64> {
+    match state {
+        // The small index of what waits knows.
+        HookState::Waiting => db.count("SELECT count(*) FROM sync_hook WHERE state = 'waiting'", []),
+        other => db.count("SELECT count(*) FROM sync_hook WHERE state = ?1", params![state_name(other)]),
+    }
+}
+
+pub(super) fn places(db: &Db) -> Res<Vec<(String, String)>> {
+    let sql = "SELECT DISTINCT collection, upstream FROM sync_hook WHERE state = 'waiting' AND collection IS NOT NULL \
+               ORDER BY 1, 2";
+    db.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The newest of a record waits: a pass that is under way may have read the record before it changed again.
+pub(super) fn take(db: &Db, hook: &NewHook, waiting_max: u64) -> Res<HookTaken> {
+    let known = "SELECT 1 FROM sync_hook WHERE upstream = ?1 AND delivery = ?2";
+    if db.one(known, params![hook.upstream, hook.delivery], |_row| Ok(()))?.is_some() {
+        return Ok(HookTaken::Duplicate);
+    }
+    if hook.state == HookState::Waiting {
+        let replaced = db.exec(
+            "UPDATE sync_hook SET state = 'replaced' WHERE collection = ?1 AND upstream = ?2 AND remote_id IS ?3 \
+             AND state = 'waiting'",
+            params![hook.collection, hook.upstream, hook.remote_id],
+        )?;
+        if replaced == 0 && count(db, HookState::Waiting)? >= waiting_max {
+            return Ok(HookTaken::Full);
+        }
+    }
+    db.exec(
+        "INSERT INTO sync_hook (upstream, delivery, received_at, event, collection, remote_id, state, error) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            hook.upstream,
+            hook.delivery,
+            hook.received_at,
+            hook.event,
+            hook.collection,
+            hook.remote_id,
+            state_name(hook.state),
+            hook.error
+        ],
+    )?;
+    Ok(HookTaken::New)
+}
+
+pub(super) fn settle(db: &Db, collection: &str, upstream: &str, up_to: i64) -> Res<()> {
+    db.exec(
+        "UPDATE sync_hook SET state = 'done' WHERE collection = ?1 AND upstream = ?2 AND id <= ?3 AND state = 'waiting'",
+        params![collection, upstream, up_to],
+    )?;
+    Ok(())
+}
+
+pub(super) fn bury(db: &Db, collection: &str, upstream: &str, reason: &str) -> Res<usize> {
+    db.exec(
+        "UPDATE sync_hook SET state = 'dead', error = ?3 WHERE collection = ?1 AND upstream = ?2 AND state = 'waiting'",
+        params![collection, upstream, reason],
+    )
+}
+
+pub(super) fn prune(db: &Db, ages: &HookAges, reason: &str) -> Res<()> {
+    db.exec(
+        "UPDATE sync_hook SET state = 'dead', error = ?2 WHERE state = 'waiting' AND received_at < ?1",
+        params![ages.waiting_before, reason],
+    )?;
+    let old = format!(
+        "DELETE FROM sync_hook WHERE id IN (SELECT id FROM sync_hook WHERE state = ?1 AND received_at < ?2 LIMIT {FORGOTTEN_MAX})"
+    );
+    for state in [HookState::Done, HookState::Replaced, HookState::Ignored] {
+        db.exec(&old, params![state_name(state), ages.settled_before])?;
+    }
+    db.exec(&old, params![state_name(HookState::Dead), ages.dead_before])?;
+    let many = format!(
+        "DELETE FROM sync_hook WHERE id IN (SELECT id FROM sync_hook WHERE id <= (SELECT max(id) FROM sync_hook) - ?1 \
+         AND state <> 'waiting' ORDER BY id LIMIT {FORGOTTEN_MAX})"
+    );
+    db.exec(&many, params![ages.kept_max])?;
+    Ok(())
+}
+
+fn hook_row(row: &Row<'_>) -> rusqlite::Result<HookRow> {
+    let hook = NewHook {
+        upstream: row.get(1)?,
+        delivery: row.get(2)?,
+        received_at: row.get(3)?,
+        event: row.get(4)?,
+        collection: row.get(5)?,
+        remote_id: row.get(6)?,
+        state: state(row, 7)?,
+        error: row.get(8)?,
+    };
+    Ok(HookRow { id: row.get(0)?, hook })
+}
+
+fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<HookState> {
+    let text: String = row.get(at)?;
+    let all = [HookState::Waiting, HookState::Done, HookState::Replaced, HookState::Ignored, HookState::Dead];
+    let known = all.into_iter().find(|state| state_name(*state) == text);
+    known.ok_or_else(|| {
+        let error = format!("no state of a webhook: {text}");
+        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, error.into())
+    })
+}
+
+fn state_name(state: HookState) -> &'static str {
+    match state {
+        HookState::Waiting => "waiting",
+        HookState::Done => "done",
+        HookState::Replaced => "replaced",
+        HookState::Ignored => "ignored",
+        HookState::Dead => "dead",
+    }
+}

@@ -1,0 +1,188 @@
+//! Owns: `POST /webhooks/UPSTREAM`: what the sender of a webhook is answered.
+//!
+//! Must not know: how connections are made; how signatures are made.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::clock::Clock;
+use crate::daemon::Desk;
+use crate::rules::Webhook;
+use crate::store::{HookAges, HookTaken, Micros, NewHook, Store, StoreError, write_small};
+
+use super::meaning::{Meaning, read};
+use super::secrets::Keys;
+pub use super::secrets::LookUp;
+use super::verify::verify;
+
+/// The longest body, in bytes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Webhooks that wait for a pass, at most.
+const WAITING_MAX: u64 = 10_000;
+/// What the sender waits before it tries again where too many wait, in seconds.
+const RETRY_AFTER_S: u16 = 60;
+/// How often, at most, a refusal of one upstream's webhooks is a warning in the log.
+const WARN_EVERY: Duration = Duration::from_mins(1);
+
+const DAY: Micros = 86_400_000_000;
+/// Repeats are told for so long: longer than any of the senders tries.
+const SETTLED_KEPT: Micros = 7 * DAY;
+/// What could not be followed is shown for so long.
+const DEAD_KEPT: Micros = 30 * DAY;
+/// What no pass looked for within this will not be.
+const WAITING_KEPT: Micros = 7 * DAY;
+/// Rows of all kinds that are kept, about.
+const KEPT_MAX: i64 = 200_000;
+const NOBODY_LOOKED: &str = "no pass ended well at its upstream within 7 days";
+
+/// What answers are made of.
+#[derive(Clone)]
+pub struct HookFront {
+    /// The rules in force.
+    desk: Desk,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    look_up: Arc<LookUp>,
+    refusals: Arc<Mutex<BTreeMap<String, Refusals>>>,
+}
+
+/// What was refused of one upstream since the last warning.
+#[derive(Default)]
+struct Refusals {
+    warned_at: Option<Duration>,
+    untold: u64,
+}
+
+impl HookFront {
+    /// Secrets are looked up whenever a webhook comes, so that a changed one counts at once.
+    pub fn new(desk: Desk, store: Arc<dyn Store>, clock: Arc<dyn Clock>, look_up: Arc<LookUp>) -> Self {
+        Self { desk, store, clock, look_up, refusals: Arc::default() }
+    }
+
+    fn webhook(&self, upstream: &str) -> Option<Webhook> {
+        self.desk.standing().rules.upstreams.get(upstream)?.webhook.clone()
+    }
+
+    /// Whether this refusal is a warning, and how many were none since the last.
+    fn warns(&self, upstream: &str) -> Option<u64> {
+        let now = self.clock.monotonic();
+        let mut all = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = all.entry(upstream.to_owned()).or_default();
+        if one.warned_at.is_some_and(|at| now.saturating_sub(at) < WARN_EVERY) {
+            one.untold += 1;
+            return None;
+        }
+        one.warned_at = Some(now);
+        Some(std::mem::take(&mut one.untold))
+    }
+
+    async fn keep(&self, upstream: &str, meaning: Meaning) -> Result<HookTaken, StoreError> {
+        let now = self.clock.now().timestamp_micros();
+        let hook = NewHook {
+            upstream: upstream.to_owned(),
+            delivery: meaning.delivery,
+            received_at: now,
+            event: meaning.event.to_owned(),
+            collection: meaning.collection,
+            remote_id: meaning.remote_id,
+            state: meaning.state,
+            error: meaning.error,
+        };
+        let ages = HookAges {
+            settled_before: now - SETTLED_KEPT,
+            dead_before: now - DEAD_KEPT,
+            waiting_before: now - WAITING_KEPT,
+            kept_max: KEPT_MAX,
+        };
+        write_small(self.store.as_ref(), move |tx| {
+            tx.prune_hooks(&ages, NOBODY_LOOKED)?;
+            tx.take_hook(&hook, WAITING_MAX)
+        })
+        .await
+    }
+}
+
+/// The only route.
+pub fn router(front: HookFront) -> Router {
+    Router::new()
+        .route("/webhooks/{upstream}", post(take))
+        .fallback(async || StatusCode::NOT_FOUND)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(front)
+}
+
+async fn take(
+    State(front): State<HookFront>,
+    Path(upstream): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Some(webhook) = front.webhook(&upstream) else { return StatusCode::NOT_FOUND.into_response() };
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return refuse(&front, &upstream, rejection.status(), "its body is too long or breaks off"),
+    };
+    let keys = match Keys::of(&webhook, front.look_up.as_ref()) {
+        Ok(keys) => keys,
+        Err(words) => {
+            if front.warns(&upstream).is_some() {
+                tracing::error!("webhooks of {upstream} cannot be checked: {words}");
+            }
+            return later();
+        }
+    };
+    let genuine = match verify(&webhook, &keys, &headers, &body, front.clock.now()) {
+        Ok(genuine) => genuine,
+        Err(refused) => return refuse(&front, &upstream, refused.status(), &refused.to_string()),
+    };
+    let meaning = read(&webhook, &genuine, &body);
+    let (echo, about) = (meaning.echo.clone(), meaning.collection.clone());
+    match front.keep(&upstream, meaning).await {
+        Ok(HookTaken::New) => {
+            tracing::debug!("a webhook of {upstream} about {}", about.as_deref().unwrap_or("nothing that is followed"));
+            echo.unwrap_or_default().into_response()
+        }
+        // The sender did not hear that it was taken, or sends everything twice.
+        Ok(HookTaken::Duplicate) => echo.unwrap_or_default().into_response(),
+        Ok(HookTaken::Full) => {
+            if let Some(untold) = front.warns(&upstream) {
+                tracing::warn!(
+                    "{WAITING_MAX} webhooks wait already: those of {upstream} are put off ({untold} more since the last \
+                     such line)"
+                );
+            }
+            later()
+        }
+        Err(error) => {
+            if front.warns(&upstream).is_some() {
+                tracing::error!("webhooks of {upstream} cannot be kept: {error}");
+            }
+            later()
+        }
+    }
+}
+
+fn refuse(front: &HookFront, upstream: &str, status: StatusCode, words: &str) -> Response {
+    match front.warns(upstream) {
+        Some(0) => tracing::warn!("a webhook of {upstream} was refused: {words}"),
+        Some(untold) => tracing::warn!(
+            "a webhook of {upstream} was refused: {words} ({untold} more were refused since the last such line)"
+        ),
+        None => tracing::debug!("a webhook of {upstream} was refused: {words}"),
+    }
+    status.into_response()
+}
+
+fn later() -> Response {
+    let after = [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S))];
+    (StatusCode::SERVICE_UNAVAILABLE, after).into_response()
+}
