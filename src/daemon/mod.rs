@@ -8,6 +8,7 @@ mod desk;
 mod doing;
 mod event;
 mod heartbeat;
+mod outcome;
 mod report;
 mod run;
 mod schedule;

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::clock::Clock;
-use crate::reconcile::{Engine, Outcome, PassError, PassOptions, PassReport, Progress};
+use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress};
 use crate::rules::{OnEdit, Ruleset};
 use crate::store::{Store, StoreError, read};
 
@@ -19,6 +19,7 @@ use super::decide::{Job, Mode, State};
 use super::desk::{self, Accepted, Ask, Clerk, Desk, Standing};
 use super::doing::Doing;
 use super::event::{Action, Cause, Ending, Event, Moment};
+use super::outcome::account;
 use super::report;
 use super::schedule::Last;
 use super::sources::{Gathered, Pass, PassOver, Sources};
@@ -474,86 +475,6 @@ fn start(
         let result = engine.pass(&collection, &options, progress.as_ref()).await;
         PassOver { collection, number, result }
     })
-}
-
-/// Reports a pass; true where going on makes no sense.
-fn account(
-    result: Result<PassReport, PassError>,
-    mode: Mode,
-    host: &mut dyn Host,
-    failed: &mut Option<PassError>,
-) -> bool {
-    match result {
-        Ok(report) => {
-            // Of a single pass the report says everything, once.
-            if mode == Mode::Scheduled {
-                log(&report);
-            }
-            host.tell(Told::Report(&report));
-            false
-        }
-        Err(error) => {
-            if mode == Mode::Scheduled {
-                tracing::error!("pass failed: {error}");
-            }
-            // A one-shot run has no next tick at which the cause may be gone.
-            let fatal = mode == Mode::Once || is_fatal(&error);
-            if fatal {
-                *failed = Some(error);
-            }
-            fatal
-        }
-    }
-}
-
-/// Whether waiting for the next tick cannot help.
-fn is_fatal(error: &PassError) -> bool {
-    match error {
-        PassError::Store(error) => match error {
-            StoreError::Constraint { .. }
-            | StoreError::Busy { .. }
-            | StoreError::Full { .. }
-            | StoreError::Abandoned => false,
-            StoreError::Locked { .. }
-            | StoreError::ReadOnly { .. }
-            | StoreError::Unreadable { .. }
-            | StoreError::Corrupt { .. }
-            | StoreError::Newer { .. }
-            | StoreError::Shape { .. }
-            | StoreError::Missing { .. }
-            | StoreError::Replaced { .. }
-            | StoreError::Closed
-            | StoreError::State { .. }
-            | StoreError::Sqlite { .. } => true,
-        },
-        PassError::UnknownCollection(_) => true,
-    }
-}
-
-/// One line per pass.
-fn log(report: &PassReport) {
-    let (collection, pass, ms) = (&report.collection, report.pass, report.elapsed_ms);
-    let (local, remote) = (report.local.total(), report.remote_writes());
-    let words = format!("pass {pass} of {collection}: {local} changes here, {remote} writes upstream, {ms} ms");
-    let errors: Vec<String> = report
-        .upstreams
-        .iter()
-        .filter_map(|one| one.error.as_ref().map(|error| format!("{}: {error}", one.upstream)))
-        .collect();
-    match report.outcome {
-        Outcome::Ok | Outcome::Pending => tracing::info!("{words}"),
-        Outcome::Conflicts => {
-            tracing::info!("{words}; {} conflicts open, {} set aside", report.conflicts_open, report.quarantined);
-        }
-        Outcome::Unavailable => tracing::warn!("{words}; {}; tried again at the next tick", errors.join("; ")),
-        Outcome::Halted => {
-            let halt = report.halt.unwrap_or_default();
-            tracing::error!(
-                "{words}; halted by a guard: nothing was written; `reconciled approve {halt}` lets it through"
-            );
-        }
-        Outcome::Failed => tracing::error!("{words}; {}", report.error.as_deref().unwrap_or("failed")),
-    }
 }
 
 async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec<Job>, StoreError> {

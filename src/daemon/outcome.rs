@@ -1,0 +1,89 @@
+//! Owns: what is said of a pass that is over, and whether the daemon can go on after it.
+//!
+//! Must not know: what is done next.
+
+use crate::reconcile::{Outcome, PassError, PassReport};
+use crate::store::StoreError;
+
+use super::decide::Mode;
+use super::run::{Host, Told};
+
+/// Reports a pass; true where going on makes no sense.
+pub fn account(
+    result: Result<PassReport, PassError>,
+    mode: Mode,
+    host: &mut dyn Host,
+    failed: &mut Option<PassError>,
+) -> bool {
+    match result {
+        Ok(report) => {
+            // Of a single pass the report says everything, once.
+            if mode == Mode::Scheduled {
+                log(&report);
+            }
+            host.tell(Told::Report(&report));
+            false
+        }
+        Err(error) => {
+            if mode == Mode::Scheduled {
+                tracing::error!("pass failed: {error}");
+            }
+            // A one-shot run has no next tick at which the cause may be gone.
+            let fatal = mode == Mode::Once || is_fatal(&error);
+            if fatal {
+                *failed = Some(error);
+            }
+            fatal
+        }
+    }
+}
+
+/// Whether waiting for the next tick cannot help.
+fn is_fatal(error: &PassError) -> bool {
+    match error {
+        PassError::Store(error) => match error {
+            StoreError::Constraint { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Full { .. }
+            | StoreError::Abandoned => false,
+            StoreError::Locked { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Unreadable { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Shape { .. }
+            | StoreError::Missing { .. }
+            | StoreError::Replaced { .. }
+            | StoreError::Closed
+            | StoreError::State { .. }
+            | StoreError::Sqlite { .. } => true,
+        },
+        PassError::UnknownCollection(_) => true,
+    }
+}
+
+/// One line per pass.
+fn log(report: &PassReport) {
+    let (collection, pass, ms) = (&report.collection, report.pass, report.elapsed_ms);
+    let (local, remote) = (report.local.total(), report.remote_writes());
+    let words = format!("pass {pass} of {collection}: {local} changes here, {remote} writes upstream, {ms} ms");
+    let errors: Vec<String> = report
+        .upstreams
+        .iter()
+        .filter_map(|one| one.error.as_ref().map(|error| format!("{}: {error}", one.upstream)))
+        .collect();
+    match report.outcome {
+        Outcome::Ok | Outcome::Pending => tracing::info!("{words}"),
+        Outcome::Conflicts => {
+            tracing::info!("{words}; {} conflicts open, {} set aside", report.conflicts_open, report.quarantined);
+        }
+        Outcome::Unavailable => tracing::warn!("{words}; {}; tried again at the next tick", errors.join("; ")),
+        Outcome::Halted => {
+            let halt = report.halt.unwrap_or_default();
+            tracing::error!(
+                "{words}; halted by a guard: nothing was written; `reconciled approve {halt}` lets it through"
+            );
+        }
+        Outcome::Failed => tracing::error!("{words}; {}", report.error.as_deref().unwrap_or("failed")),
+    }
+}
