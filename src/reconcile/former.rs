@@ -19,6 +19,11 @@ const CHUNK: usize = 1000;
 /// Gives up a link whose record is tied to another remote record from now on, and remembers the remote id that was its.
 pub fn give_up(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
     tx.drop_link(link.link)?;
+    remember(tx, pass, link)
+}
+
+/// Remembers the remote id of a link that leads to another one from now on.
+pub fn remember(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
     tx.set_note(&note(link.binding, &link.remote_id), &pass.micros().to_string())
 }
 

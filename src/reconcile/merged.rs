@@ -192,6 +192,7 @@ fn repoint(
     (into, rule): (&str, &str),
 ) -> Result<(), StoreError> {
     drop_intents(tx, &own.record, Some(own.binding))?;
+    former::remember(tx, pass, own)?;
     tx.set_remote_id(own.link, into)?;
     if tx.staged(own.binding, into)?.is_some_and(|staged| staged.record.is_none()) {
         tx.stage_parked(own.binding, into, None)?;

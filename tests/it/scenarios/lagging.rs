@@ -104,6 +104,31 @@ fn i06_i16_a_listing_that_shows_a_record_that_was_made_anew_under_its_former_id_
 }
 
 #[test]
+fn i06_i16_what_was_replaced_there_between_two_passes_is_no_second_one_where_a_list_still_shows_it() {
+    for get in [true, false] {
+        let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+        if !get {
+            without_get(&world);
+        }
+        let ann = ann_among_others(&world);
+        let before = world.contact("crm", &ann);
+        world.remove("crm", &ann);
+        world.add("crm", &json!({"email": "ann@x.io", "name": "Ann", "phone": "7"}));
+        world.sync().exits(0);
+        let mut listed = world.contacts("crm");
+        assert!(listed.len() == 5 && listed.iter().all(|one| one["id"] != before["id"]), "{listed:?}");
+        listed.push(before);
+        shows(&world, &listed);
+        for _ in 0..2 {
+            world.sync().exits(0).wrote(0, 0);
+        }
+        assert_eq!((anns(&world).len(), anns_at(&world, "crm"), anns_at(&world, "erp")), (1, 1, 1), "get: {get}");
+        world.at("crm", Sandbox::clear_faults);
+        world.is_quiet();
+    }
+}
+
+#[test]
 fn a_record_that_is_there_again_beside_the_one_that_replaced_it_is_a_record_of_its_own() {
     let world = World::with_contacts(&["crm"], |_, _| {});
     let ann = ann_among_others(&world);
