@@ -72,6 +72,12 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
         }
         Written::Stale(None) if can_get => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await {
+                // A delete waits, as one does that children stand in the way of: they may be why.
+                Ok(Got::Found(remote))
+                    if is_as_decided_on(rules, ready, &remote) && ready.request.op == SendOp::Delete =>
+                {
+                    Written::Hindered(format!("refused as overtaken, but {remote_id} is as it was decided on"))
+                }
                 Ok(Got::Found(remote)) if is_as_decided_on(rules, ready, &remote) => Written::Refused(format!(
                     "refused as overtaken, but {remote_id} is as it was decided on: is the precondition what the upstream wants?"
                 )),
