@@ -141,6 +141,7 @@ impl State {
     }
 
     /// Everything runs once at the start that never ran, is due, or has no schedule.
+    #[must_use = "what is decided counts as done"]
     pub fn begin(&mut self, now: Moment) -> Vec<Action> {
         for at in 0..self.jobs.len() {
             let at_start = self.mode == Mode::Once || self.jobs.get(at).is_some_and(|job| job.schedule.is_none());
@@ -153,6 +154,7 @@ impl State {
 
     /// Goes on with the jobs of other rules. A collection that was there before keeps what is known of its last passes and
     /// its place in the queue; one that is new runs as at a start.
+    #[must_use = "what is decided counts as done"]
     pub fn renew(&mut self, jobs: Vec<Job>, now: Moment) -> Vec<Action> {
         let before = std::mem::replace(&mut self.jobs, jobs);
         let waiting = std::mem::take(&mut self.queue);
@@ -245,6 +247,7 @@ impl State {
     }
 
     /// What to do about an event.
+    #[must_use = "what is decided counts as done"]
     pub fn decide(&mut self, event: &Event, now: Moment) -> Vec<Action> {
         match event {
             Event::Tick => {

@@ -303,16 +303,23 @@ impl Daemon<'_> {
     async fn know_what_waits(&mut self) -> Result<(), PassError> {
         let stamp = self.host.store_stamp();
         let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
-        match wake::notices(self.store, names).await {
+        if self.learn(names).await? {
+            self.changes = Some(stamp);
+        }
+        Ok(())
+    }
+
+    /// Learns what waits for these collections, and decides nothing yet; false where the database cannot be read just now.
+    async fn learn(&mut self, collections: Vec<String>) -> Result<bool, PassError> {
+        match wake::notices(self.store, collections).await {
             Ok(notices) => {
-                self.changes = Some(stamp);
                 for Notice { collection, mark, .. } in notices {
                     self.state.mark(&collection, mark);
                 }
-                Ok(())
+                Ok(true)
             }
-            // The first beat looks again.
-            Err(StoreError::Busy { .. }) => Ok(()),
+            // The next beat looks again.
+            Err(StoreError::Busy { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -385,14 +392,14 @@ impl Daemon<'_> {
         let mut retry_at = None;
         if self.plan.mode == Mode::Scheduled && !fatal {
             let began = self.state.began(&collection);
-            retry_at = wake::retry_at(self.store, &self.loaded.rules, &collection, began).await?;
-            // What it took up waits no more; what came meanwhile does.
-            let none_yet = self.take_notice(vec![collection.clone()]).await?;
-            debug_assert!(
-                none_yet
-                    .iter()
-                    .all(|action| !matches!(action, Action::Start { collection: one, .. } if *one == collection))
-            );
+            retry_at = match wake::retry_at(self.store, &self.loaded.rules, &collection, began).await {
+                Ok(retry_at) => retry_at,
+                // What is left is taken up at the next tick then.
+                Err(StoreError::Busy { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            // What it took up waits no more; what came meanwhile does. That the pass ended says what follows.
+            self.learn(vec![collection.clone()]).await?;
         }
         self.clerk.doing().ended(&collection, number, told);
         Ok(Event::PassEnded { collection, fatal, retry_at })

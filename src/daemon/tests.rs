@@ -166,7 +166,7 @@ fn jitter_delays_every_pass_a_little_and_always_the_same() {
     let begins = |name: &str| {
         let mut state = State::new(Mode::Scheduled, false, vec![jittered(name)]);
         let mut begun = state.begin(now(0)).into_iter().map(|_| 0).collect::<Vec<i64>>();
-        state.decide(&ended(name), now(1));
+        assert_eq!(state.decide(&ended(name), now(1)), NOTHING);
         let shown = state.next(now(1)).unwrap().1;
         begun.extend((600..=640).find(|second| !state.decide(&Event::Tick, now(*second)).is_empty()));
         assert!((shown - now(begun[1]).wall).num_seconds().abs() <= 1, "what is shown is when it begins");
@@ -215,6 +215,18 @@ fn an_edit_makes_a_pass_and_who_edits_all_day_leaves_room() {
     assert_eq!(state.decide(&ended("a"), now(62)), NOTHING);
     let decided = Event::Changed { collection: "a".to_owned(), mark: Mark { approved: 7, ..Mark::default() } };
     assert_eq!(state.decide(&decided, now(63)), for_edit(), "a person approved a halt");
+}
+
+#[test]
+fn what_is_learnt_of_one_collection_when_its_pass_ends_keeps_no_other_from_running() {
+    let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600)), job("b", Some(60))]);
+    assert_eq!(state.begin(now(0)), [start("a"), start("b")].concat());
+    assert_eq!(state.decide(&ended("b"), now(1)), NOTHING);
+    // Meanwhile b has become due, and rows of a were edited.
+    state.mark("a", Mark { edit: 1, ..Mark::default() });
+    assert_eq!(state.decide(&ended("a"), now(61)), start("b"));
+    assert_eq!(state.decide(&ended("b"), now(62)), NOTHING, "it ran, and is not taken for one that runs for ever");
+    assert_eq!(state.decide(&Event::Tick, now(122)), [vec![action("a", false, Cause::Edit)], start("b")].concat());
 }
 
 #[test]
