@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::rules::Schedule;
 
 use super::desk::Place;
-use super::event::{Action, Cause, Ending, Event, Mark, Moment};
+use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads};
 use super::schedule::{Last, is_due, next_due};
 
 /// How long `run` runs.
@@ -48,9 +48,11 @@ pub struct Job {
     pub jitter: Duration,
     /// Edits here make a pass.
     pub edits: bool,
-    /// Every pass reads everything.
+    /// Every pass that lists reads everything.
     pub reads_whole: bool,
-    /// When its last pass began.
+    /// What a pass for an edit or a webhook reads.
+    pub for_few: ForFew,
+    /// When its last pass that listed began.
     pub last: Option<Last>,
     /// When its last complete generation began.
     pub last_full: Option<Last>,
@@ -62,8 +64,23 @@ pub struct Job {
     pub mark: Mark,
     /// See `mark`.
     pub taken: Mark,
-    /// When the last pass ended in this process, and how long it took.
+    /// When the last pass that listed ended in this process, and how long it took.
     pub ended: Option<(Duration, Duration)>,
+    /// The same of the last pass that did not list.
+    pub ended_targeted: Option<(Duration, Duration)>,
+    /// Since when a pass that does not list runs, what it reads instead, and what earlier passes had taken up before it.
+    pub targeted: Option<(Last, Mark)>,
+}
+
+/// What a pass for an edit or a webhook reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForFew {
+    /// Listings, as any other: some upstream cannot be asked for single records.
+    Listings,
+    /// The records that have news.
+    Records,
+    /// Listings once; what waits cannot be done without.
+    ListingsOnce,
 }
 
 impl Job {
@@ -77,6 +94,7 @@ impl Job {
             jitter: Duration::ZERO,
             edits: true,
             reads_whole: false,
+            for_few: ForFew::Listings,
             last: None,
             last_full: None,
             paused: false,
@@ -84,6 +102,8 @@ impl Job {
             mark: Mark::default(),
             taken: Mark::default(),
             ended: None,
+            ended_targeted: None,
+            targeted: None,
         }
     }
 
@@ -95,10 +115,12 @@ impl Job {
 
     /// Whether enough time went by since the last pass that another one for an edit or a webhook leaves room for others.
     fn has_room(&self, now: Moment) -> bool {
+        let is_targeted = self.for_few == ForFew::Records;
+        let (ended, is_whole) = if is_targeted { (self.ended_targeted, false) } else { (self.ended, self.reads_whole) };
         let pace = |took: Duration| {
-            if self.reads_whole { (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX) } else { took.min(PACE_MAX) }
+            if is_whole { (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX) } else { took.min(PACE_MAX) }
         };
-        self.ended.is_none_or(|(at, took)| now.steady.saturating_sub(at) >= pace(took))
+        ended.is_none_or(|(at, took)| now.steady.saturating_sub(at) >= pace(took))
     }
 
     /// Whether something came that a pass is to be made for at once. What a person decided is never left waiting.
@@ -115,6 +137,13 @@ struct Turn {
     at: usize,
     cause: Cause,
     full: bool,
+}
+
+impl Turn {
+    /// A pass over the records that have news will do.
+    fn is_for_few(&self) -> bool {
+        matches!(self.cause, Cause::Edit | Cause::Webhook)
+    }
 }
 
 /// Everything that the decision looks at.
@@ -164,6 +193,7 @@ impl State {
             if let Some(old) = known.and_then(|known| before.get(known)) {
                 (job.last, job.last_full, job.ended) = (old.last, old.last_full, old.ended);
                 (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
+                (job.ended_targeted, job.targeted) = (old.ended_targeted, old.targeted);
             }
             if let Some(turn) = waiting.iter().find(|turn| Some(turn.at) == known) {
                 turns.push(Turn { at, ..*turn });
@@ -236,7 +266,8 @@ impl State {
 
     /// When the last pass of a collection began.
     pub fn began(&self, collection: &str) -> Option<DateTime<Utc>> {
-        Some(self.jobs.iter().find(|job| job.collection == collection)?.last?.wall)
+        let job = self.jobs.iter().find(|job| job.collection == collection)?;
+        Some(job.targeted.map(|(began, _)| began).or(job.last)?.wall)
     }
 
     /// This waits in the store for a collection; nothing is done about it before the next event.
@@ -255,8 +286,8 @@ impl State {
                 self.queue_due(now);
                 self.start(now)
             }
-            Event::PassEnded { collection, fatal, retry_at } => {
-                self.note_end(collection, *retry_at, now);
+            Event::PassEnded { collection, fatal, retry_at, undone } => {
+                self.note_end(collection, *retry_at, *undone, now);
                 let is_last = self.running.is_empty();
                 match (*fatal, self.stopping) {
                     (true, _) => vec![Action::End(Ending::Fatal)],
@@ -323,14 +354,25 @@ impl State {
         }
     }
 
-    fn note_end(&mut self, collection: &str, retry_at: Option<DateTime<Utc>>, now: Moment) {
+    fn note_end(&mut self, collection: &str, retry_at: Option<DateTime<Utc>>, undone: bool, now: Moment) {
         let Some(at) = self.jobs.iter().position(|job| job.collection == collection) else { return };
         self.running.remove(&at);
         if let Some(job) = self.jobs.get_mut(at) {
+            let targeted = job.targeted.take();
+            let began = targeted.map(|(began, _)| began).or(job.last);
             // What could be tried when the pass began it has tried.
-            job.retry_at = retry_at.filter(|at| job.last.is_none_or(|last| *at > last.wall));
-            let began = job.last.and_then(|last| last.steady).unwrap_or(now.steady);
-            job.ended = Some((now.steady, now.steady.saturating_sub(began)));
+            job.retry_at = retry_at.filter(|at| began.is_none_or(|began| *at > began.wall));
+            let since = began.and_then(|began| began.steady).unwrap_or(now.steady);
+            let ended = Some((now.steady, now.steady.saturating_sub(since)));
+            match targeted {
+                None => job.ended = ended,
+                Some((_, taken)) => {
+                    job.ended_targeted = ended;
+                    if undone {
+                        (job.for_few, job.taken) = (ForFew::ListingsOnce, taken);
+                    }
+                }
+            }
         }
     }
 
@@ -377,7 +419,13 @@ impl State {
     /// Whoever asks while a pass runs asks for what happened since it began: it is made once more, however often one asks.
     fn enqueue(&mut self, turn: Turn) {
         match self.queue.iter_mut().find(|waits| waits.at == turn.at) {
-            Some(waits) => waits.full |= turn.full,
+            Some(waits) => {
+                waits.full |= turn.full;
+                // A pass for few records is none that was asked for.
+                if waits.is_for_few() && !turn.is_for_few() {
+                    waits.cause = turn.cause;
+                }
+            }
             None => self.queue.push_back(turn),
         }
     }
@@ -398,12 +446,26 @@ impl State {
             let Some(job) = self.jobs.get_mut(turn.at) else { continue };
             let full = self.full || turn.full || full_is_due(job, now);
             let began = Last { wall: now.wall, steady: Some(now.steady) };
-            (job.last, job.retry_at, job.taken) = (Some(began), None, job.mark);
-            if full {
+            let before = std::mem::replace(&mut job.taken, job.mark);
+            job.retry_at = None;
+            let reads = if full {
                 job.last_full = Some(began);
+                Reads::Everything
+            } else if turn.is_for_few() && job.for_few == ForFew::Records {
+                Reads::Targets
+            } else {
+                Reads::Changes
+            };
+            if reads == Reads::Targets {
+                job.targeted = Some((began, before));
+            } else {
+                job.last = Some(began);
+                if job.for_few == ForFew::ListingsOnce {
+                    job.for_few = ForFew::Records;
+                }
             }
             self.running.insert(turn.at);
-            actions.push(Action::Start { collection: job.collection.clone(), full, cause: turn.cause });
+            actions.push(Action::Start { collection: job.collection.clone(), reads, cause: turn.cause });
         }
         if actions.is_empty() && self.mode == Mode::Once && self.running.is_empty() && self.queue.is_empty() {
             actions.push(Action::End(Ending::Done));

@@ -59,6 +59,11 @@ impl Doing {
         self.listeners.send(Heard::Ended { collection, number, report }).ok();
     }
 
+    /// A pass came to nothing: another one is made in its place.
+    pub fn undone(&self, collection: &str) {
+        self.now().remove(collection);
+    }
+
     /// The steps that are under way, in one line; `None` between passes.
     pub fn text(&self) -> Option<String> {
         let at = self.now();

@@ -53,6 +53,8 @@ pub enum Event {
         fatal: bool,
         /// When work that it had to leave may be tried again.
         retry_at: Option<DateTime<Utc>>,
+        /// Nothing was done: what waits takes listings.
+        undone: bool,
     },
     /// Somebody edited rows here, approved a halt or resolved a conflict, or a webhook came.
     Changed {
@@ -87,6 +89,17 @@ pub enum Event {
     ReloadAsked,
 }
 
+/// What a pass reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The records that edits here and webhooks name, one by one; where that does not do, nothing.
+    Targets,
+    /// Listings of what changed since the last pass, as far as upstreams have them.
+    Changes,
+    /// Complete generations.
+    Everything,
+}
+
 /// Why a pass is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -111,8 +124,8 @@ pub enum Action {
     Start {
         /// The collection.
         collection: String,
-        /// Read a complete generation.
-        full: bool,
+        /// What is read.
+        reads: Reads,
         /// Why.
         cause: Cause,
     },

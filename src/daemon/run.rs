@@ -6,19 +6,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::clock::Clock;
-use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress};
+use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress, has_listed_nothing};
 use crate::rules::{OnEdit, Ruleset};
 use crate::store::{Store, StoreError, read};
 
-use super::decide::{Job, Mode, State};
+use super::decide::{ForFew, Job, Mode, State};
 use super::desk::{self, Accepted, Ask, Clerk, Desk, Standing};
 use super::doing::Doing;
-use super::event::{Action, Cause, Ending, Event, Moment};
+use super::event::{Action, Cause, Ending, Event, Moment, Reads};
 use super::outcome::account;
 use super::report;
 use super::schedule::Last;
@@ -213,12 +213,12 @@ impl Daemon<'_> {
 
     async fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Start { collection, full, cause } => {
+            Action::Start { collection, reads, cause } => {
                 let doing = Arc::clone(self.clerk.doing());
                 doing.begins(&collection);
                 self.started += 1;
-                let trigger = trigger(self.plan.mode, full, cause);
-                self.running.push(start(&self.loaded.engine, trigger, (collection, self.started), full, doing));
+                let trigger = trigger(self.plan.mode, reads, cause);
+                self.running.push(start(&self.loaded.engine, trigger, (collection, self.started), reads, doing));
             }
             Action::Drain => {
                 let up_to = self.plan.drain_timeout;
@@ -384,25 +384,34 @@ impl Daemon<'_> {
     /// Reports a pass that is over, and learns what it left.
     async fn account(&mut self, over: PassOver) -> Result<Event, PassError> {
         let PassOver { collection, number, result } = over;
+        let Some(result) = result.transpose() else {
+            self.clerk.doing().undone(&collection);
+            let retry_at = self.learn_of(&collection).await?;
+            return Ok(Event::PassEnded { collection, fatal: false, retry_at, undone: true });
+        };
         let told = match &result {
             Ok(report) => Ok(Arc::new(report.clone())),
             Err(error) => Err(error.to_string()),
         };
         let fatal = account(result, self.plan.mode, self.host, &mut self.failed);
-        let mut retry_at = None;
-        if self.plan.mode == Mode::Scheduled && !fatal {
-            let began = self.state.began(&collection);
-            retry_at = match wake::retry_at(self.store, &self.loaded.rules, &collection, began).await {
-                Ok(retry_at) => retry_at,
-                // What is left is taken up at the next tick then.
-                Err(StoreError::Busy { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
-            // What it took up waits no more; what came meanwhile does. That the pass ended says what follows.
-            self.learn(vec![collection.clone()]).await?;
-        }
+        let goes_on = self.plan.mode == Mode::Scheduled && !fatal;
+        let retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
         self.clerk.doing().ended(&collection, number, told);
-        Ok(Event::PassEnded { collection, fatal, retry_at })
+        Ok(Event::PassEnded { collection, fatal, retry_at, undone: false })
+    }
+
+    /// What waits after a pass: what it took up waits no more; what came meanwhile does. That the pass ended says what
+    /// follows. Returns when work that it left may be tried again.
+    async fn learn_of(&mut self, collection: &str) -> Result<Option<DateTime<Utc>>, PassError> {
+        let began = self.state.began(collection);
+        let retry_at = match wake::retry_at(self.store, &self.loaded.rules, collection, began).await {
+            Ok(retry_at) => retry_at,
+            // What is left is taken up at the next tick then.
+            Err(StoreError::Busy { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        self.learn(vec![collection.to_owned()]).await?;
+        Ok(retry_at)
     }
 }
 
@@ -456,8 +465,8 @@ fn idle(state: &State, now: Moment) -> String {
     }
 }
 
-fn trigger(mode: Mode, full: bool, cause: Cause) -> &'static str {
-    match (mode, full, cause) {
+fn trigger(mode: Mode, reads: Reads, cause: Cause) -> &'static str {
+    match (mode, reads == Reads::Everything, cause) {
         (Mode::Once, _, _) => "once",
         (Mode::Scheduled, true, _) => "full_scan",
         (Mode::Scheduled, false, Cause::Schedule) => "schedule",
@@ -473,13 +482,18 @@ fn start(
     engine: &Arc<Engine>,
     trigger: &'static str,
     (collection, number): (String, u64),
-    full: bool,
+    reads: Reads,
     progress: Arc<Doing>,
 ) -> Pass {
     let engine = Arc::clone(engine);
+    let full = reads == Reads::Everything;
     let options = PassOptions { trigger: trigger.to_owned(), full, dry_run: false, all_changes: false };
     Box::pin(async move {
-        let result = engine.pass(&collection, &options, progress.as_ref()).await;
+        let progress = progress.as_ref();
+        let result = match reads {
+            Reads::Targets => engine.targeted_pass(&collection, &options, progress).await,
+            Reads::Changes | Reads::Everything => engine.pass(&collection, &options, progress).await.map(Some),
+        };
         PassOver { collection, number, result }
     })
 }
@@ -500,7 +514,8 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
         if paused && mode == Mode::Scheduled {
             tracing::warn!("{name} is paused: `reconciled resume {name}` lets it go on");
         }
-        let began = passes.first().and_then(|pass| last(pass.started_at));
+        let listed = passes.iter().find(|pass| !has_listed_nothing(pass));
+        let began = listed.and_then(|pass| last(pass.started_at));
         let retry_at = wake::retry_at(store, &loaded.rules, name, began.map(|began| began.wall)).await?;
         jobs.push(Job {
             parents: collection.references().filter(|parent| parent != name).map(str::to_owned).collect(),
@@ -508,6 +523,7 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
             jitter: collection.jitter,
             edits: collection.on_edit == OnEdit::Sync,
             reads_whole: collection.is_read_whole(),
+            for_few: if collection.has_point_reads() { ForFew::Records } else { ForFew::Listings },
             last: began,
             last_full: full.and_then(|pass| last(pass.started_at)),
             paused: paused && mode == Mode::Scheduled,

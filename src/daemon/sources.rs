@@ -32,8 +32,8 @@ pub struct PassOver {
     pub collection: String,
     /// How many were started before it, and itself.
     pub number: u64,
-    /// What came of it.
-    pub result: Result<PassReport, PassError>,
+    /// What came of it; `None` where it was to list nothing, and what waits takes listings.
+    pub result: Result<Option<PassReport>, PassError>,
 }
 
 /// What the loop wakes up for.

@@ -8,8 +8,8 @@ use chrono::DateTime;
 
 use crate::rules::Schedule;
 
-use super::decide::{Job, Mode, State};
-use super::event::{Action, Cause, Ending, Event, Mark, Moment};
+use super::decide::{ForFew, Job, Mode, State};
+use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads};
 use super::schedule::Last;
 
 fn now(seconds: i64) -> Moment {
@@ -36,7 +36,8 @@ fn chain(jobs: impl IntoIterator<Item = Job>) -> Vec<Job> {
 }
 
 fn action(collection: &str, full: bool, cause: Cause) -> Action {
-    Action::Start { collection: collection.to_owned(), full, cause }
+    let reads = if full { Reads::Everything } else { Reads::Changes };
+    Action::Start { collection: collection.to_owned(), reads, cause }
 }
 
 fn start(collection: &str) -> Vec<Action> {
@@ -48,7 +49,7 @@ fn asked(collection: &str) -> Vec<Action> {
 }
 
 fn ended(collection: &str) -> Event {
-    Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None }
+    Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None, undone: false }
 }
 
 fn sync_asked() -> Event {
@@ -250,12 +251,61 @@ fn edits_may_wait_and_cost_more_where_everything_is_read() {
 }
 
 #[test]
+fn an_edit_or_a_webhook_costs_no_listing_unless_what_waits_takes_one() {
+    let mark = |edit, hooked| Mark { edit, hooked, ..Mark::default() };
+    let changed = |mark| Event::Changed { collection: "a".to_owned(), mark };
+    let few = |cause| vec![Action::Start { collection: "a".to_owned(), reads: Reads::Targets, cause }];
+    let undone = Event::PassEnded { collection: "a".to_owned(), fatal: false, retry_at: None, undone: true };
+    let one = Job { for_few: ForFew::Records, reads_whole: true, ..job("a", Some(3600)) };
+    let mut state = State::new(Mode::Scheduled, false, vec![one]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(100)), NOTHING);
+    assert_eq!(state.decide(&changed(mark(1, 0)), now(101)), few(Cause::Edit), "what costs little need not wait");
+    state.mark("a", mark(0, 0));
+    assert_eq!(state.decide(&ended("a"), now(101)), NOTHING);
+    assert_eq!(state.decide(&changed(mark(0, 7)), now(102)), few(Cause::Webhook));
+    state.mark("a", mark(0, 0));
+    assert_eq!(state.decide(&ended("a"), now(105)), NOTHING);
+    assert_eq!(state.decide(&changed(mark(2, 0)), now(107)), NOTHING, "it took three seconds");
+    assert_eq!(state.decide(&Event::Tick, now(108)), few(Cause::Edit));
+    // A row was inserted: the upstream may have it. A listing is due no earlier than nine times what the last one took.
+    assert_eq!(state.decide(&undone, now(108)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(699)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(700)), [action("a", false, Cause::Edit)]);
+    state.mark("a", mark(0, 0));
+    assert_eq!(state.decide(&ended("a"), now(800)), NOTHING);
+    assert_eq!(state.decide(&changed(mark(3, 0)), now(801)), few(Cause::Edit), "the next is for few again");
+    state.mark("a", mark(0, 0));
+    assert_eq!(state.decide(&ended("a"), now(801)), NOTHING);
+    // Passes for few put nothing off that is due.
+    assert_eq!(state.decide(&Event::Tick, now(4299)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(4300)), start("a"));
+}
+
+#[test]
+fn who_asks_for_a_pass_gets_listings() {
+    let one = |name| Job { for_few: ForFew::Records, ..job(name, Some(3600)) };
+    let mut state = State::new(Mode::Scheduled, false, chain([one("a"), one("b")]));
+    assert_eq!(state.begin(now(0)), start("a"));
+    state.mark("b", Mark { edit: 1, ..Mark::default() });
+    assert_eq!(state.decide(&ended("a"), now(1)), start("b"));
+    state.mark("b", Mark { edit: 2, ..Mark::default() });
+    assert_eq!(
+        state.decide(&ended("b"), now(2)),
+        [Action::Start { collection: "b".to_owned(), reads: Reads::Targets, cause: Cause::Edit }]
+    );
+    assert_eq!(state.decide(&sync_asked(), now(3)), NOTHING, "b runs, and a is its parent");
+    assert_eq!(state.decide(&ended("b"), now(4)), asked("a"));
+    assert_eq!(state.decide(&ended("a"), now(5)), asked("b"));
+}
+
+#[test]
 fn work_that_was_left_is_taken_up_when_it_may_be() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600))]);
     assert_eq!(state.begin(now(0)), start("a"));
     let left = |seconds| {
         let (collection, retry_at) = ("a".to_owned(), Some(now(seconds).wall));
-        Event::PassEnded { collection, fatal: false, retry_at }
+        Event::PassEnded { collection, fatal: false, retry_at, undone: false }
     };
     assert_eq!(state.decide(&left(30), now(2)), NOTHING);
     assert_eq!(state.decide(&Event::Tick, now(29)), NOTHING);
@@ -302,7 +352,7 @@ fn rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
 fn a_damaged_database_ends_the_daemon() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
     assert_eq!(state.begin(now(0)), start("a"));
-    let ended = Event::PassEnded { collection: "a".to_owned(), fatal: true, retry_at: None };
+    let ended = Event::PassEnded { collection: "a".to_owned(), fatal: true, retry_at: None, undone: false };
     assert_eq!(state.decide(&ended, now(1)), [Action::End(Ending::Fatal)]);
 }
 

@@ -162,6 +162,8 @@ pub enum Evidence {
     Tombstone,
     /// Missing from a complete generation, and a point read said 404 or 410.
     AbsenceConfirmed,
+    /// Its upstream told of it by a webhook, and a point read said 404 or 410.
+    WebhookConfirmed,
     /// Missing from a complete generation at an upstream without a point read.
     Absence,
     /// A write met 404 or 410, confirmed by a point read.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::merge::IntentState;
@@ -18,6 +19,7 @@ use super::report::{Outcome, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::run::Run;
 use super::standing;
+use super::targeted::{self, Targets};
 
 /// Writes of unknown outcome are counted up to this many.
 const UNKNOWN_MAX: usize = 1000;
@@ -44,6 +46,16 @@ pub enum PassError {
     /// No such collection in the rules.
     #[error("no collection named {0} in the rules")]
     UnknownCollection(String),
+}
+
+/// How a pass starts.
+struct Start {
+    /// When, by the clock that never goes backwards.
+    at: Duration,
+    /// Requests that had been sent by then, by binding position.
+    sent: Vec<u64>,
+    /// The records that it is about, where it is not about everything.
+    targets: Option<Targets>,
 }
 
 /// A workspace at work.
@@ -79,22 +91,57 @@ impl Engine {
         options: &PassOptions,
         progress: &dyn Progress,
     ) -> Result<PassReport, PassError> {
-        let rules = self
-            .rules
-            .collections
-            .get(collection)
-            .ok_or_else(|| PassError::UnknownCollection(collection.to_owned()))?;
+        let rules = self.rules_of(collection)?;
+        let start = Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), targets: None };
         progress.step(&Step::Began { collection });
-        let began = self.clock.monotonic();
-        let (pass, row) = self.begin(rules, options).await?;
         self.remember_upstreams(rules).await?;
+        self.pass_over(rules, options, progress, start).await
+    }
+
+    /// One pass over the records that edits here and webhooks name, each read by its id; `None`, and nothing was done, where
+    /// what waits takes a pass that lists.
+    pub async fn targeted_pass(
+        &self,
+        collection: &str,
+        options: &PassOptions,
+        progress: &dyn Progress,
+    ) -> Result<Option<PassReport>, PassError> {
+        let rules = self.rules_of(collection)?;
+        let mut start = Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), targets: None };
+        progress.step(&Step::Began { collection });
+        self.remember_upstreams(rules).await?;
+        let (ruleset, of, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
+        let look = move |tx: &mut dyn store::Tx| Ok((Pass::register(tx, &ruleset, &of, clock)?, false));
+        let pass = Arc::new(store::write_if(self.store.as_ref(), look).await?);
+        start.targets = targeted::find(self.store.as_ref(), &self.clients, &pass).await?;
+        if start.targets.is_none() {
+            return Ok(None);
+        }
+        self.pass_over(rules, options, progress, start).await.map(Some)
+    }
+
+    fn rules_of(&self, collection: &str) -> Result<&Arc<Collection>, PassError> {
+        let unknown = || PassError::UnknownCollection(collection.to_owned());
+        self.rules.collections.get(collection).ok_or_else(unknown)
+    }
+
+    /// A pass from its beginning to its end.
+    async fn pass_over(
+        &self,
+        rules: &Arc<Collection>,
+        options: &PassOptions,
+        progress: &dyn Progress,
+        start: Start,
+    ) -> Result<PassReport, PassError> {
+        let Start { at: began, sent, targets } = start;
+        let (pass, row) = self.begin(rules, options, targets.as_ref().map(|targets| targets.hooked)).await?;
         let mut run = Run {
             engine: self,
             options,
             progress,
             pass: Arc::new(pass),
             report: PassReport {
-                collection: collection.to_owned(),
+                collection: rules.name.clone(),
                 dry_run: options.dry_run,
                 pass: row.id,
                 ..PassReport::default()
@@ -104,8 +151,8 @@ impl Engine {
             inserted: Vec::new(),
             choices: Vec::new(),
             acknowledged: false,
+            targets: targets.map(Arc::new),
         };
-        let sent = self.requests_sent(rules);
         let result = run.phases().await;
         let (mut report, hooked) = (run.report, run.pass.hooked);
         for ((one, before), after) in report.upstreams.iter_mut().zip(sent).zip(self.requests_sent(rules)) {
@@ -131,7 +178,13 @@ impl Engine {
         rules.bindings.iter().map(|binding| of(&binding.upstream.name)).collect()
     }
 
-    async fn begin(&self, rules: &Arc<Collection>, options: &PassOptions) -> Result<(Pass, PassRow), StoreError> {
+    /// `hooked`: the newest webhook that a targeted pass answers.
+    async fn begin(
+        &self,
+        rules: &Arc<Collection>,
+        options: &PassOptions,
+        hooked: Option<i64>,
+    ) -> Result<(Pass, PassRow), StoreError> {
         let (ruleset, rules, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let mut row = PassRow {
             id: 0,
@@ -150,7 +203,10 @@ impl Engine {
             row.id = tx.begin_pass(&row)?;
             pass.id = row.id;
             pass.planning = planning;
-            pass.hooked = tx.newest_hook(&rules.name)?;
+            if hooked.is_none() {
+                targeted::count_anew(tx, &rules.name)?;
+            }
+            pass.hooked = hooked.map_or_else(|| tx.newest_hook(&rules.name), Ok)?;
             pass.restored = restored::waits(tx, &rules.name)?;
             Ok((pass, row))
         })

@@ -42,6 +42,7 @@ mod hooked;
 mod push;
 mod settle;
 mod singles;
+mod targeted;
 mod unknown;
 
 #[cfg(any(test, fuzzing))]
@@ -52,3 +53,4 @@ pub use report::*;
 pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};
 pub use standing::{asked_until, breaker_is_open};
+pub use targeted::has_listed_nothing;

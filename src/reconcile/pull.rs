@@ -119,7 +119,7 @@ fn is_unheard_of(view: &dyn View, binding: BindingKey) -> Result<bool, StoreErro
 }
 
 /// How a binding is read, and a hash that names this way of reading.
-fn way(pass: &Pass, binding: usize) -> Option<(&ReadRules, String)> {
+pub fn way(pass: &Pass, binding: usize) -> Option<(&ReadRules, String)> {
     let rules = pass.rules(binding).filter(|rules| rules.pull)?;
     let read = rules.read.as_ref()?;
     let text = format!("{:?} {:?}", read.request, read.incremental);

@@ -20,6 +20,7 @@ use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::set_back::{self, Look, Wins};
 use super::standing::{self, Account};
+use super::targeted::{self, Targets};
 use super::unknown;
 use crate::merge::Halt;
 use crate::rules::Origin;
@@ -63,6 +64,8 @@ pub struct Run<'a> {
     pub choices: Vec<Option<Origin>>,
     /// A person has said that a restored database may be worked on.
     pub acknowledged: bool,
+    /// The records that it is about, where it reads no listings.
+    pub targets: Option<Arc<Targets>>,
 }
 
 impl Run<'_> {
@@ -88,7 +91,10 @@ impl Run<'_> {
         if !self.options.dry_run && !self.waits() {
             self.settle_unknown().await?;
         }
-        let pulled = self.pull().await?;
+        let pulled = match self.targets.clone() {
+            Some(targets) => self.stage(targets).await?,
+            None => self.pull().await?,
+        };
         if !self.check_set_back().await? {
             return Ok(());
         }
@@ -232,6 +238,22 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What was read of the records that the pass is about takes the place of listings; nothing was listed.
+    async fn stage(&mut self, targets: Arc<Targets>) -> Result<Vec<Pulled>, StoreError> {
+        let pass = Arc::clone(&self.pass);
+        let found = store::write(self.engine.store.as_ref(), move |tx| targets.stage(tx, &pass)).await?;
+        for (at, (read, unchanged, there)) in found.into_iter().enumerate() {
+            let Some(report) = self.report.upstreams.get_mut(at) else { continue };
+            let is_read = self.pass.rules(at).is_some_and(|rules| rules.pull && rules.read.is_some());
+            if is_read { targeted::READ } else { "skipped" }.clone_into(&mut report.read);
+            (report.listed, report.unchanged) = (read, unchanged);
+            if let Some(listed) = self.listed.get_mut(at) {
+                *listed = Arc::new(there);
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts
     /// while reading, and the order of contact must not depend on the network), side by side later.
     async fn pull(&mut self) -> Result<Vec<Pulled>, StoreError> {
@@ -343,6 +365,7 @@ impl Run<'_> {
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
             guarded: round == 0,
             inserted: self.inserted.clone(),
+            only: self.targets.as_ref().map(|targets| Arc::clone(&targets.records)),
         };
         let pass = Arc::clone(&self.pass);
         let result =

@@ -12,6 +12,7 @@ mod house;
 mod places;
 mod scenarios;
 mod stopping;
+mod targeted;
 mod web;
 mod webhooks;
 mod world;

@@ -23,6 +23,11 @@ const RULES: &str = r#"
 scheme = "standard"
 secrets = ["${secret.hook}", "${secret.hook_old}"]
 [[upstream.crm.webhook.event]]
+when = '.type == "contact.deleted"'
+collection = "contacts"
+id = ".data.id"
+action = "delete"
+[[upstream.crm.webhook.event]]
 when = '.type | startswith("contact.")'
 collection = "contacts"
 id = ".data.id"
@@ -30,7 +35,7 @@ id = ".data.id"
 
 /// A webhook as it is sent.
 #[derive(Clone)]
-struct Hook {
+pub struct Hook {
     headers: Vec<(String, String)>,
     body: String,
 }
@@ -55,8 +60,14 @@ impl Hook {
         Self::about(id, "c1")
     }
 
-    fn about(id: &str, remote_id: &str) -> Self {
+    /// One that says that a contact has changed.
+    pub fn about(id: &str, remote_id: &str) -> Self {
         Self::signed(id, now(), NEW, &json!({ "type": "contact.updated", "data": { "id": remote_id } }).to_string())
+    }
+
+    /// One that says that a contact is gone.
+    pub fn gone(id: &str, remote_id: &str) -> Self {
+        Self::signed(id, now(), NEW, &json!({ "type": "contact.deleted", "data": { "id": remote_id } }).to_string())
     }
 
     fn header(mut self, name: &str, value: &str) -> Self {
@@ -66,7 +77,7 @@ impl Hook {
 }
 
 /// A daemon that webhooks come to.
-struct Listening {
+pub struct Listening {
     daemon: Daemon,
     at: SocketAddr,
     log: String,
@@ -74,7 +85,7 @@ struct Listening {
 
 impl Listening {
     /// It has made its first pass.
-    fn start(world: &World) -> Self {
+    pub fn start(world: &World) -> Self {
         let mut one = Self::open(world);
         one.until("pass 1 of contacts");
         one
@@ -93,7 +104,7 @@ impl Listening {
     }
 
     /// Everything that was logged has these words.
-    fn until(&mut self, words: &str) {
+    pub fn until(&mut self, words: &str) {
         while !self.log.contains(words) {
             self.log += &self.daemon.logs("");
         }
@@ -117,12 +128,13 @@ impl Listening {
         (status.parse().unwrap(), answer.to_lowercase())
     }
 
-    fn send(&self, hook: &Hook) -> u16 {
+    /// The status that a webhook of crm is answered with.
+    pub fn send(&self, hook: &Hook) -> u16 {
         self.ask("POST /webhooks/crm", hook).0
     }
 
     /// It stops; nothing that it ever logged holds any of these.
-    fn stops_without(mut self, canaries: &[&str]) {
+    pub fn stops_without(mut self, canaries: &[&str]) {
         let (code, rest) = self.daemon.stops();
         self.log += &rest;
         assert_eq!(code, Some(0));
@@ -139,6 +151,12 @@ impl Listening {
 
 fn world() -> World {
     let world = hourly();
+    with_hooks(&world);
+    world
+}
+
+/// crm says by webhooks what changes there.
+pub fn with_hooks(world: &World) {
     world.change_rules("rules.toml", |rules| rules + RULES);
     std::fs::create_dir(world.path("secrets")).unwrap();
     for (name, key) in [("hook", NEW), ("hook_old", OLD)] {
@@ -146,7 +164,6 @@ fn world() -> World {
         std::fs::write(&path, format!("whsec_{}\n", STANDARD.encode(key))).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
-    world
 }
 
 fn triggers(world: &World) -> Vec<String> {

@@ -54,6 +54,14 @@ impl Collection {
         self.bindings.iter().any(whole)
     }
 
+    /// Whether single records can be asked for at every upstream that is read.
+    pub fn has_point_reads(&self) -> bool {
+        let read = |binding: &Arc<Binding>| {
+            binding.read.as_ref().filter(|_| binding.pull).is_none_or(|read| read.get.is_some())
+        };
+        self.bindings.iter().all(read)
+    }
+
     /// The collections that `ref` fields point to.
     pub fn references(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().filter_map(|field| match &field.domain.ty {

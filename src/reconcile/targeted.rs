@@ -1,0 +1,352 @@
+//! Owns: passes over the few records that edits here and webhooks name: each is read by its id instead of by listings.
+//!
+//! Must not know: when such a pass is made; what is decided about an observation.
+//!
+//! It does only what no listing could contradict: it changes records that are tied at every upstream which could have them,
+//! and follows a few deletes that an upstream told of and confirms. Whatever else waits (a new record, a conflict that a
+//! person resolved, a write of unknown outcome, rules that have changed) is for a pass that lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _};
+use roaring::RoaringTreemap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::merge::{Evidence, IntentState, LinkState};
+use crate::record::RecordId;
+use crate::rules::Binding;
+use crate::store::{
+    self, ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkRow, Micros, PassRow, Staged, StagedKind,
+    Store, StoreError, Tx, View,
+};
+use crate::upstream::{self, Client, Got};
+
+use super::context::Pass;
+use super::cursor::Cursor;
+use super::pull;
+use super::restored;
+use super::set_back;
+
+/// How a binding that was read so is named in reports.
+pub const READ: &str = "targeted";
+
+/// Records of one pass, at most: who changes more at once is better off with a listing, and in sight of the guards.
+const RECORDS_MAX: usize = 100;
+/// Hints of edits that are looked through for them.
+const HINTS_MAX: usize = 1000;
+/// Deletes that are followed between two passes that list: the guards of such a pass see all that are gone, those of this
+/// one only those that it is told of.
+const DELETES_MAX: u64 = 10;
+
+/// The records of a pass, as they were found.
+pub struct Targets {
+    /// The records.
+    pub records: Arc<BTreeSet<RecordId>>,
+    /// The newest webhook that these answer.
+    pub hooked: i64,
+    /// Deletes among what was found.
+    deletes: u64,
+    readings: Vec<Reading>,
+}
+
+/// A remote record, as it was found.
+struct Reading {
+    /// The binding's position.
+    at: usize,
+    link: LinkRow,
+    kind: StagedKind,
+    raw: Vec<u8>,
+    version: Option<String>,
+    observed_at: Micros,
+}
+
+/// What is to be read.
+struct Aims {
+    records: BTreeSet<RecordId>,
+    hooked: i64,
+    /// Deletes made here.
+    deletes: u64,
+    /// Deletes that may still be followed.
+    deletes_left: u64,
+    /// Links by binding position; with `true` those that a webhook says are gone.
+    links: Vec<(usize, LinkRow, bool)>,
+}
+
+/// Finds out how the records stand that a pass is wanted for; `None` where that takes a pass that lists.
+pub async fn find(
+    store: &dyn Store,
+    clients: &BTreeMap<String, Arc<Client>>,
+    pass: &Arc<Pass>,
+) -> Result<Option<Targets>, StoreError> {
+    let asking = Arc::clone(pass);
+    let Some(mut aims) = store::read(store, move |view| aims(view, &asking)).await? else { return Ok(None) };
+    let mut readings = Vec::with_capacity(aims.links.len());
+    for at in 0..pass.collection.bindings.len() {
+        let Some(rules) = pass.rules(at) else { continue };
+        let (here, rest): (Vec<_>, Vec<_>) = aims.links.into_iter().partition(|(binding, ..)| *binding == at);
+        aims.links = rest;
+        let Some(client) = clients.get(&rules.upstream.name) else { return Ok(None) };
+        let mut asked = stream::iter(here)
+            .map(|(_, link, told_gone)| async move {
+                let got = upstream::get(client, rules, &link.remote_id).await.ok()?;
+                reading(pass, rules, at, link, told_gone, got)
+            })
+            .buffer_unordered(rules.upstream.concurrency.max(1));
+        while let Some(read) = asked.next().await {
+            let Some((reading, is_gone)) = read else { return Ok(None) };
+            aims.deletes += u64::from(is_gone);
+            readings.push(reading);
+        }
+    }
+    if aims.deletes > aims.deletes_left {
+        return Ok(None);
+    }
+    // Answers come in any order; what follows from them must not depend on it.
+    readings.sort_by(|one, other| (one.at, &one.link.remote_id).cmp(&(other.at, &other.link.remote_id)));
+    let (records, hooked, deletes) = (Arc::new(aims.records), aims.hooked, aims.deletes);
+    Ok(Some(Targets { records, hooked, deletes, readings }))
+}
+
+/// What an answer says of a linked record, and whether that is that it is gone; `None` where a listing has to tell.
+fn reading(
+    pass: &Pass,
+    rules: &Binding,
+    at: usize,
+    link: LinkRow,
+    told_gone: bool,
+    got: Got,
+) -> Option<(Reading, bool)> {
+    match got {
+        Got::Found(remote) => {
+            let mapped = rules.mapper.read(&remote.raw).ok()?;
+            let version = remote.version.as_deref().or(mapped.version.as_deref());
+            let is_plain = mapped.merged_into.is_none() && !mapped.archived && mapped.in_scope;
+            if !is_plain || set_back::is_backwards(&link, version, mapped.updated_at) {
+                return None;
+            }
+            let reading = Reading {
+                at,
+                link,
+                kind: StagedKind::Record,
+                raw: remote.raw.to_vec(),
+                version: remote.version.clone(),
+                observed_at: remote.observed_at.timestamp_micros(),
+            };
+            Some((reading, mapped.deleted))
+        }
+        // One 404 alone proves nothing; here the upstream has said so as well.
+        Got::Missing if told_gone => {
+            let kind = StagedKind::Gone(Evidence::WebhookConfirmed);
+            let observed_at = pass.clock.now().timestamp_micros();
+            Some((Reading { at, link, kind, raw: Vec::new(), version: None, observed_at }, true))
+        }
+        Got::Missing | Got::Merged(_) => None,
+    }
+}
+
+/// What is to be read; `None` where something else waits that only a pass that lists can do.
+fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
+    if !is_settled(view, pass)? || !is_read(view, pass)? {
+        return Ok(None);
+    }
+    let mut aims = Aims {
+        records: BTreeSet::new(),
+        hooked: view.newest_hook(&pass.collection.name)?,
+        deletes: 0,
+        deletes_left: DELETES_MAX.saturating_sub(deletes_followed(view, &pass.collection.name)?),
+        links: Vec::new(),
+    };
+    let hints = view.dirty_after(pass.key, "", HINTS_MAX)?;
+    if hints.len() == HINTS_MAX {
+        return Ok(None);
+    }
+    for (record, hint) in hints {
+        match hint.op {
+            DirtyOp::Recheck => continue,
+            DirtyOp::Insert => return Ok(None),
+            DirtyOp::Update => {}
+            DirtyOp::Delete => aims.deletes += 1,
+        }
+        aims.records.insert(record);
+    }
+    let Some(told_gone) = hooked(view, pass, &mut aims.records)? else { return Ok(None) };
+    if aims.records.is_empty() || aims.records.len() > RECORDS_MAX {
+        return Ok(None);
+    }
+    for record in &aims.records {
+        let Some(links) = links_to_read(view, pass, record)? else { return Ok(None) };
+        let gone = |link: &LinkRow| told_gone.contains(&(link.binding.0, link.remote_id.clone()));
+        aims.links.extend(links.into_iter().map(|(at, link)| {
+            let is_gone = gone(&link);
+            (at, link, is_gone)
+        }));
+    }
+    Ok(Some(aims))
+}
+
+/// Nothing waits that concerns more than single records, or that a person decided.
+fn is_settled(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
+    let name = &pass.collection.name;
+    if restored::waits(view, name)?.is_some() || !view.halts(Some(name), true)?.is_empty() {
+        return Ok(false);
+    }
+    // Conflicts may be open: a named record that has one is frozen as ever. What a person chose is followed elsewhere.
+    let open = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
+    if view.conflicts(&open)?.iter().any(|row| row.resolution.is_some()) {
+        return Ok(false);
+    }
+    let unknown = IntentFilter {
+        collection: Some(name.clone()),
+        states: IntentState::OPEN.to_vec(),
+        limit: 1,
+        ..IntentFilter::default()
+    };
+    if !view.intents(&unknown)?.is_empty() {
+        return Ok(false);
+    }
+    // Under other rules everything is looked at anew.
+    let last = view.passes(Some(name), 1)?.into_iter().next();
+    let went_well = |outcome: &str| !matches!(outcome, "failed" | "halted" | "interrupted");
+    Ok(last.is_some_and(|row| row.rules_hash == pass.ruleset.hash && went_well(&row.outcome)))
+}
+
+/// Every binding was read to its end, under these rules, and can be asked for single records.
+fn is_read(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
+    for at in 0..pass.collection.bindings.len() {
+        let key = pass.binding_key(at);
+        if !view.links_not_under(key, pass.mapping_key(at), 0, 1)?.is_empty() {
+            return Ok(false);
+        }
+        let Some((read, way)) = pull::way(pass, at) else { continue };
+        let cursor = Cursor::load(view.cursor(key)?.as_deref(), &way)?;
+        if read.get.is_none() || cursor.full_at.is_none() || cursor.scan.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Adds the records that webhooks name, and returns the remote records that they say are gone. `None` where one is about
+/// something else than a record that is tied here.
+fn hooked(
+    view: &dyn View,
+    pass: &Pass,
+    records: &mut BTreeSet<RecordId>,
+) -> Result<Option<BTreeSet<(i64, String)>>, StoreError> {
+    let waiting = HookFilter {
+        state: Some(HookState::Waiting),
+        collection: Some(pass.collection.name.clone()),
+        limit: RECORDS_MAX + 1,
+    };
+    let waiting = view.hooks(&waiting)?;
+    if waiting.len() > RECORDS_MAX {
+        return Ok(None);
+    }
+    let mut gone = BTreeSet::new();
+    for hook in waiting.into_iter().map(|row| row.hook) {
+        let bindings = &pass.collection.bindings;
+        let at = bindings.iter().position(|binding| binding.upstream.name == hook.upstream && binding.pull);
+        let (Some(at), Some(remote_id)) = (at, hook.remote_id) else { return Ok(None) };
+        let key = pass.binding_key(at);
+        let known = view.known(key, &[remote_id.as_str()])?.into_iter().next().flatten();
+        let Some(known) = known.filter(|known| known.state == LinkState::Live) else { return Ok(None) };
+        let Some(link) = view.link(known.link)? else { return Ok(None) };
+        records.insert(link.record);
+        if hook.event == "delete" {
+            gone.insert((key.0, remote_id));
+        }
+    }
+    Ok(Some(gone))
+}
+
+/// The links of a record, to be read; `None` where it is not tied at every upstream that could have it, or something of it
+/// waits already.
+fn links_to_read(view: &dyn View, pass: &Pass, record: &RecordId) -> Result<Option<Vec<(usize, LinkRow)>>, StoreError> {
+    let of_record = IntentFilter { record: Some(record.clone()), limit: 1, ..IntentFilter::default() };
+    if !view.staged_of(pass.key, record)?.is_empty() || !view.intents(&of_record)?.is_empty() {
+        return Ok(None);
+    }
+    let mut links = view.links_of(record)?;
+    let mut to_read = Vec::new();
+    for (at, rules) in pass.collection.bindings.iter().enumerate() {
+        let link = links.iter().position(|link| link.binding == pass.binding_key(at)).map(|at| links.swap_remove(at));
+        match link {
+            Some(link) if link.state == LinkState::Live && rules.pull && rules.read.is_some() => {
+                to_read.push((at, link));
+            }
+            // Nothing is ever read there.
+            Some(link) if link.state == LinkState::Live => {}
+            // On purpose it is tied to nothing there.
+            Some(link) if link.state == LinkState::Detached => {}
+            Some(_) => return Ok(None),
+            // It would be created there, unless a listing shows that it is there.
+            None if rules.push && rules.create.is_some() => return Ok(None),
+            None => {}
+        }
+    }
+    Ok((!to_read.is_empty()).then_some(to_read))
+}
+
+impl Targets {
+    /// Stages what was found otherwise than it was, and counts the deletes. Returns, per binding, how many were read, how
+    /// many of them are as they were, and the links that are there.
+    pub fn stage(&self, tx: &mut dyn Tx, pass: &Pass) -> Result<Vec<(u64, u64, RoaringTreemap)>, StoreError> {
+        let mut found = vec![(0, 0, RoaringTreemap::new()); pass.collection.bindings.len()];
+        for reading in &self.readings {
+            let Some(link) = tx.link(reading.link.link)?.filter(|link| link.state == LinkState::Live) else { continue };
+            let Some((read, unchanged, there)) = found.get_mut(reading.at) else { continue };
+            *read += 1;
+            let fingerprint = xxh3_64(&reading.raw);
+            let is_record = reading.kind == StagedKind::Record;
+            if is_record {
+                there.insert(link.link.0.unsigned_abs());
+            }
+            if is_record && fingerprint == link.fingerprint {
+                *unchanged += 1;
+                continue;
+            }
+            tx.stage(&Staged {
+                binding: link.binding,
+                remote_id: link.remote_id,
+                collection: pass.key,
+                record: Some(link.record),
+                kind: reading.kind,
+                fingerprint,
+                raw: reading.raw.clone(),
+                version: reading.version.clone(),
+                observed_at: reading.observed_at,
+                parked: None,
+            })?;
+        }
+        if self.deletes > 0 {
+            let name = &pass.collection.name;
+            let so_far = deletes_followed(tx, name)?;
+            tx.set_note(&note(name), &(so_far + self.deletes).to_string())?;
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a pass was about single records only.
+pub fn has_listed_nothing(pass: &PassRow) -> bool {
+    let counts: serde_json::Value = serde_json::from_str(&pass.counts).unwrap_or_default();
+    let upstreams = counts["upstreams"].as_array();
+    upstreams.is_some_and(|all| all.iter().any(|one| one["read"] == READ))
+}
+
+fn note(collection: &str) -> String {
+    format!("deletes of {collection} followed one by one")
+}
+
+fn deletes_followed(view: &dyn View, collection: &str) -> Result<u64, StoreError> {
+    Ok(view.note(&note(collection))?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// A pass that lists begins: what is followed one by one is counted anew.
+pub fn count_anew(tx: &mut dyn Tx, collection: &str) -> Result<(), StoreError> {
+    if deletes_followed(tx, collection)? == 0 {
+        return Ok(());
+    }
+    tx.set_note(&note(collection), "0")
+}
