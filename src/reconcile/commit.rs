@@ -5,8 +5,7 @@
 //! Records are decided and applied one after the other inside the transaction, so memory does not grow with the
 //! number of changes; where a guard trips in the end, the whole transaction is rolled back.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use crate::merge::drift::Drift;
 use crate::merge::guard::{self, Tally};
@@ -48,8 +47,6 @@ pub struct Order {
     pub changes_max: usize,
     /// Guards count only in the first round of a pass; later rounds re-merge what the first one wrote.
     pub guarded: bool,
-    /// Only these records are decided on, and no stranger is met; all that is known to need it where there are none.
-    pub only: Option<Arc<BTreeSet<RecordId>>>,
     /// What first contact inserted while this pass read, by binding: what an initial load brings in is no yardstick for limits.
     pub inserted: Vec<u64>,
 }
@@ -88,7 +85,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         digest: Digest256::default(),
         contested: BTreeMap::new(),
     };
-    if order.only.is_none() {
+    if pass.only.is_none() {
         suppose_gone(tx, pass, &order.supposed_gone)?;
         work.look_again_under_new_rules(tx)?;
         work.offer_to_new_bindings(tx)?;
@@ -100,7 +97,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     if order.guarded {
         work.tally = totals(tx, pass, &order.inserted, guard::count_up_to(&pass.collection, changes))?;
     }
-    if order.only.is_none() {
+    if pass.only.is_none() {
         work.meet_strangers(tx)?;
         work.adopt_created(tx)?;
     }
@@ -479,8 +476,7 @@ impl Work<'_> {
             let records = tx.candidates(self.pass.key, &after, CHUNK)?;
             let Some(last) = records.last() else { return Ok(()) };
             after.clone_from(&last.0);
-            let is_wanted = |record: &&RecordId| self.order.only.as_ref().is_none_or(|only| only.contains(*record));
-            for record in records.iter().filter(is_wanted) {
+            for record in records.iter().filter(|record| self.pass.is_about(record)) {
                 self.decide(tx, record)?;
             }
         }

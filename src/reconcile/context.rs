@@ -2,6 +2,7 @@
 //!
 //! Must not know: any phase of the pass.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -41,6 +42,8 @@ pub struct Pass {
     pub now: DateTime<Utc>,
     /// The newest webhook about the collection that waited when it began.
     pub hooked: i64,
+    /// Nothing is decided about other records, and nothing of others is sent; all are its matter where there are none.
+    pub only: Option<Arc<BTreeSet<RecordId>>>,
     /// The database was restored, and nobody has said yet that this collection may go on.
     pub restored: Option<Restored>,
 }
@@ -99,8 +102,14 @@ impl Pass {
             planning: false,
             now,
             hooked: 0,
+            only: None,
             restored: None,
         })
+    }
+
+    /// Whether a record is a matter of this pass.
+    pub fn is_about(&self, record: &RecordId) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(record))
     }
 
     /// The rules of a binding by position.

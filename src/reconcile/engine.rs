@@ -134,7 +134,8 @@ impl Engine {
         start: Start,
     ) -> Result<PassReport, PassError> {
         let Start { at: began, sent, targets } = start;
-        let (pass, row) = self.begin(rules, options, targets.as_ref().map(|targets| targets.hooked)).await?;
+        let (mut pass, row) = self.begin(rules, options, targets.as_ref().map(|targets| targets.hooked)).await?;
+        pass.only = targets.as_ref().map(|targets| Arc::clone(&targets.records));
         let mut run = Run {
             engine: self,
             options,

@@ -77,7 +77,10 @@ pub async fn push(
         pusher.send(ready).await?;
     }
     let (hindered, again) = (pusher.hindered, pusher.again);
-    if report.written.total() > before && hindered::try_hindered_again(store, pass, binding).await? {
+    if report.written.total() > before
+        && pass.only.is_none()
+        && hindered::try_hindered_again(store, pass, binding).await?
+    {
         report.refused -= hindered;
         return Ok(true);
     }
@@ -113,7 +116,7 @@ fn load(
     let rows = view.intents(&filter)?;
     let last = rows.last().map(|row| row.key.clone());
     let mut chunk = Chunk { ready: Vec::with_capacity(rows.len()), waiting: 0, last };
-    for intent in rows {
+    for intent in rows.into_iter().filter(|intent| pass.is_about(&intent.record)) {
         let paused = intent.not_before.is_some_and(|at| at > pass.micros());
         match request_of(view, pass, binding, &intent)? {
             Some(request) if !paused => {

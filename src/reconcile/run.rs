@@ -365,7 +365,6 @@ impl Run<'_> {
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
             guarded: round == 0,
             inserted: self.inserted.clone(),
-            only: self.targets.as_ref().map(|targets| Arc::clone(&targets.records)),
         };
         let pass = Arc::clone(&self.pass);
         let result =

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{Evidence, IntentState, LinkState};
 use crate::record::RecordId;
-use crate::rules::Binding;
+use crate::rules::{Binding, OnRemoteDelete};
 use crate::store::{
     self, ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkRow, Micros, PassRow, Staged, StagedKind,
     Store, StoreError, Tx, View,
@@ -55,6 +55,8 @@ struct Reading {
     /// The binding's position.
     at: usize,
     link: LinkRow,
+    /// It is not there any more.
+    is_gone: bool,
     kind: StagedKind,
     raw: Vec<u8>,
     version: Option<String>,
@@ -65,6 +67,8 @@ struct Reading {
 struct Aims {
     records: BTreeSet<RecordId>,
     hooked: i64,
+    /// Those that were changed here.
+    edited: BTreeSet<RecordId>,
     /// Deletes made here.
     deletes: u64,
     /// Deletes that may still be followed.
@@ -94,12 +98,12 @@ pub async fn find(
             })
             .buffer_unordered(rules.upstream.concurrency.max(1));
         while let Some(read) = asked.next().await {
-            let Some((reading, is_gone)) = read else { return Ok(None) };
-            aims.deletes += u64::from(is_gone);
+            let Some(reading) = read else { return Ok(None) };
+            aims.deletes += u64::from(reading.is_gone);
             readings.push(reading);
         }
     }
-    if aims.deletes > aims.deletes_left {
+    if aims.deletes > aims.deletes_left || may_be_made_anew(pass, &aims.edited, &readings) {
         return Ok(None);
     }
     // Answers come in any order; what follows from them must not depend on it.
@@ -108,15 +112,19 @@ pub async fn find(
     Ok(Some(Targets { records, hooked, deletes, readings }))
 }
 
-/// What an answer says of a linked record, and whether that is that it is gone; `None` where a listing has to tell.
-fn reading(
-    pass: &Pass,
-    rules: &Binding,
-    at: usize,
-    link: LinkRow,
-    told_gone: bool,
-    got: Got,
-) -> Option<(Reading, bool)> {
+/// What is gone at one upstream and was changed elsewhere is made anew there, unless a listing shows that somebody has.
+fn may_be_made_anew(pass: &Pass, edited: &BTreeSet<RecordId>, readings: &[Reading]) -> bool {
+    let is_changed = |one: &Reading| !one.is_gone && xxh3_64(&one.raw) != one.link.fingerprint;
+    readings.iter().filter(|one| one.is_gone).any(|gone| {
+        let record = &gone.link.record;
+        pass.collection.on_remote_delete == OnRemoteDelete::Restore
+            || edited.contains(record)
+            || readings.iter().any(|other| other.link.record == *record && is_changed(other))
+    })
+}
+
+/// What an answer says of a linked record; `None` where a listing has to tell.
+fn reading(pass: &Pass, rules: &Binding, at: usize, link: LinkRow, told_gone: bool, got: Got) -> Option<Reading> {
     match got {
         Got::Found(remote) => {
             let mapped = rules.mapper.read(&remote.raw).ok()?;
@@ -125,21 +133,21 @@ fn reading(
             if !is_plain || set_back::is_backwards(&link, version, mapped.updated_at) {
                 return None;
             }
-            let reading = Reading {
+            Some(Reading {
                 at,
                 link,
+                is_gone: mapped.deleted,
                 kind: StagedKind::Record,
                 raw: remote.raw.to_vec(),
                 version: remote.version.clone(),
                 observed_at: remote.observed_at.timestamp_micros(),
-            };
-            Some((reading, mapped.deleted))
+            })
         }
         // One 404 alone proves nothing; here the upstream has said so as well.
         Got::Missing if told_gone => {
             let kind = StagedKind::Gone(Evidence::WebhookConfirmed);
             let observed_at = pass.clock.now().timestamp_micros();
-            Some((Reading { at, link, kind, raw: Vec::new(), version: None, observed_at }, true))
+            Some(Reading { at, link, is_gone: true, kind, raw: Vec::new(), version: None, observed_at })
         }
         Got::Missing | Got::Merged(_) => None,
     }
@@ -153,6 +161,7 @@ fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
     let mut aims = Aims {
         records: BTreeSet::new(),
         hooked: view.newest_hook(&pass.collection.name)?,
+        edited: BTreeSet::new(),
         deletes: 0,
         deletes_left: DELETES_MAX.saturating_sub(deletes_followed(view, &pass.collection.name)?),
         links: Vec::new(),
@@ -165,7 +174,9 @@ fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
         match hint.op {
             DirtyOp::Recheck => continue,
             DirtyOp::Insert => return Ok(None),
-            DirtyOp::Update => {}
+            DirtyOp::Update => {
+                aims.edited.insert(record.clone());
+            }
             DirtyOp::Delete => aims.deletes += 1,
         }
         aims.records.insert(record);

@@ -13,6 +13,7 @@ mod chance;
 mod check;
 mod clock;
 mod hands;
+mod haste;
 mod kin;
 mod net;
 mod restore;

@@ -3,7 +3,7 @@
 //! Must not know: what requests mean.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -80,8 +80,10 @@ pub struct Net {
     pub writes: AtomicU64,
     /// Of these, single creates.
     pub creates: AtomicU64,
-    /// Upstreams that answered a listing in this pass.
+    /// Upstreams that answered a listing in this pass; where it is over single records, also the records that were read.
     pub heard: Mutex<BTreeSet<String>>,
+    /// The pass is over single records.
+    pub is_targeted: AtomicBool,
     /// An upstream that shows fields without a value as null. One that leaves them out does not show that a backup has taken
     /// a value away.
     pub shows_nulls: Option<String>,
@@ -160,11 +162,13 @@ impl Net {
     }
 
     fn note_heard(&self, request: &Outgoing) {
-        let host = request
-            .url
-            .host_str()
-            .filter(|_| request.method == http::Method::GET && listed(request.url.path()).is_some());
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).extend(host.map(str::to_owned));
+        let Some(host) = request.url.host_str().filter(|_| request.method == http::Method::GET) else { return };
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if listed(request.url.path()).is_some() {
+            heard.insert(host.to_owned());
+        } else if self.is_targeted.load(Ordering::Acquire) {
+            heard.insert(format!("{host}{}", request.url.path()));
+        }
     }
 
     /// Whether a write may be sent now: its intent says so already, for a crash may be next (I15), and what stands there was
@@ -179,8 +183,9 @@ impl Net {
             wrong.push("I15: no write is marked as sent");
         }
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if request.method != http::Method::POST && request.url.host_str().is_some_and(|host| !heard.contains(host)) {
-            wrong.push("barrier: no listing was read");
+        let is_heard = |host: &str| heard.contains(host) || heard.contains(&format!("{host}{}", request.url.path()));
+        if request.method != http::Method::POST && request.url.host_str().is_some_and(|host| !is_heard(host)) {
+            wrong.push("barrier: neither a listing nor the record was read");
         }
         let told = wrong.into_iter().map(|words| format!("{words}: {} {}", request.method, request.url));
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).extend(told);

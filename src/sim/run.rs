@@ -3,7 +3,7 @@
 //! Must not know: what each invariant means.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use super::chance::Chance;
 use super::check;
 use super::clock::SimClock;
 use super::hands::Hands;
+use super::haste::Haste;
 use super::kin::{Kin, PARENT};
 use super::net::{LAG_FORK, Net, Sandboxes};
 use super::restore::Restore;
@@ -66,6 +67,19 @@ pub fn simulate(seed: u64) -> Verdict {
     }
 }
 
+/// What a pass of the engine is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    /// Nothing is listed, where that does.
+    Targets,
+    /// What changed.
+    Changes,
+    /// Everything.
+    Everything,
+    /// The same, and nothing is written.
+    Plan,
+}
+
 struct Simulation {
     styles: Vec<Style>,
     rules: Arc<Ruleset>,
@@ -78,6 +92,7 @@ struct Simulation {
     sandboxes: Sandboxes,
     hands: Arc<Hands>,
     restore: Option<Restore>,
+    haste: Option<Haste>,
     trace: Arc<Mutex<Vec<String>>>,
     verdict: Verdict,
 }
@@ -91,6 +106,7 @@ impl Simulation {
         let restore = Restore::drawn(seed, &styles).filter(|_| bot.is_none());
         // Nobody looks yet whether companies survive a backup.
         let kin = Kin::drawn(seed).filter(|_| restore.is_none());
+        let haste = Haste::drawn(seed, &styles);
         let text = rules::text(&styles, None, kin.is_some(), &chance);
         let checked = rules::checked(&text)?;
         let disk = Arc::new(Disk::new(chance.percent(FILES_PERCENT))?);
@@ -130,6 +146,7 @@ impl Simulation {
             writes: AtomicU64::new(0),
             creates: AtomicU64::new(0),
             heard: Mutex::default(),
+            is_targeted: AtomicBool::new(false),
             former: Mutex::default(),
             deleted: Deleted::default(),
             shows_nulls: restore.as_ref().map(|restore| restore.host().to_owned()),
@@ -137,6 +154,7 @@ impl Simulation {
         });
         let simulation = Self {
             restore,
+            haste,
             styles,
             rules: checked,
             left_out: None,
@@ -156,7 +174,7 @@ impl Simulation {
 
     fn run(&mut self) {
         // The tables are there before anybody edits.
-        self.passes(0, false);
+        self.passes(0, Reads::Changes);
         for round in 0..SAFETY_PASSES {
             self.set_back(round);
             let more = self.hands.kin.as_ref().map_or(0, Kin::edits);
@@ -176,7 +194,8 @@ impl Simulation {
             let down = self.chance.one(&self.styles).filter(|_| self.chance.percent(10)).map(|style| style.name);
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) =
                 down.map(|name| (format!("{name}.example.com"), 1 + self.chance.below(5)));
-            self.passes(fuse, self.chance.percent(30));
+            let full = self.chance.percent(30);
+            self.passes(fuse, if full { Reads::Everything } else { self.hooks() });
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
         }
@@ -261,7 +280,7 @@ impl Simulation {
             self.approve(100);
             self.resolve(100);
             self.hands.tidy_here();
-            let reports = self.passes(0, true);
+            let reports = self.passes(0, Reads::Everything);
             let left_open = if self.is_at_war() { self.wars() } else { 0 };
             let is_quiet = reports.iter().all(|report| report.as_ref().is_some_and(|one| is_quiet(one, left_open)));
             quiet = if is_quiet { quiet + 1 } else { 0 };
@@ -323,10 +342,10 @@ impl Simulation {
         let (trouble, edits) = (&self.net.trouble_percent, &self.net.edit_percent);
         let before = (trouble.swap(0, Ordering::AcqRel), edits.swap(0, Ordering::AcqRel));
         let planned = match self.disk.copied() {
-            Ok((copy, _folder)) => self.live(collection, copy, true, true),
+            Ok((copy, _folder)) => self.live(collection, copy, Reads::Plan),
             Err(words) => return self.broken(format!("the database cannot be copied: {words}")),
         };
-        let done = self.pass(collection, 0, true);
+        let done = self.pass(collection, 0, Reads::Everything);
         self.net.trouble_percent.store(before.0, Ordering::Release);
         self.net.edit_percent.store(before.1, Ordering::Release);
         let (Ended::Done(Ok(planned)), Some(done)) = (planned, done) else { return };
@@ -345,22 +364,26 @@ impl Simulation {
     }
 
     /// A pass of each collection; one of them dies, if any does.
-    fn passes(&mut self, fuse: u64, full: bool) -> Vec<Option<PassReport>> {
+    fn passes(&mut self, fuse: u64, reads: Reads) -> Vec<Option<PassReport>> {
         let collections = self.collections();
         let dies = self.hands.kin.as_ref().map_or(0, |kin| kin.chance.index(collections.len()));
         let fuse_of = |at: usize| if at == dies { fuse } else { 0 };
         let each = collections.into_iter().enumerate();
-        each.map(|(at, collection)| self.pass(collection, fuse_of(at), full)).collect()
+        each.map(|(at, collection)| self.pass(collection, fuse_of(at), reads)).collect()
     }
 
     /// One process's life: it opens the engine and makes one pass, unless it dies before.
-    fn pass(&mut self, collection: &str, fuse: u64, full: bool) -> Option<PassReport> {
+    fn pass(&mut self, collection: &str, fuse: u64, reads: Reads) -> Option<PassReport> {
         self.verdict.passes += 1;
         let named = if self.hands.kin.is_some() { format!(" of {collection}") } else { String::new() };
         self.say(format!(
             "- pass {}{named}{}{}",
             self.verdict.passes,
-            if full { " (full)" } else { "" },
+            match reads {
+                Reads::Targets => " (targeted)",
+                Reads::Changes => "",
+                Reads::Everything | Reads::Plan => " (full)",
+            },
             match fuse {
                 0 => String::new(),
                 steps => format!(", dies at step {steps}"),
@@ -368,11 +391,12 @@ impl Simulation {
         ));
         self.steps.set_fuse(fuse);
         self.net.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.net.is_targeted.store(reads == Reads::Targets, Ordering::Release);
         let sent = |net: &Net| (net.writes.load(Ordering::Acquire), net.creates.load(Ordering::Acquire));
         let before = sent(&self.net);
         let creates_unknown = self.are_creates_unknown();
         let (rows, local_deeds) = (self.rows(collection), self.hands.local_deeds());
-        let ended = self.live(collection, self.disk.store(), full, false);
+        let ended = self.live(collection, self.disk.store(), reads);
         self.steps.set_fuse(0);
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
@@ -431,13 +455,7 @@ impl Simulation {
         wait(self.disk.store().rows_of(&format!("SELECT * FROM {collection} ORDER BY id"))).unwrap_or_default()
     }
 
-    fn live(
-        &self,
-        collection: &str,
-        store: Arc<SqliteStore>,
-        full: bool,
-        dry_run: bool,
-    ) -> Ended<Result<PassReport, String>> {
+    fn live(&self, collection: &str, store: Arc<SqliteStore>, reads: Reads) -> Ended<Result<PassReport, String>> {
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(Arc::clone(&self.steps), self.engine_chance.clone()));
         let store: Arc<dyn Store> = Arc::new(SimStore::new(store, Arc::clone(&self.steps)));
         let transport: Arc<dyn Transport> = Arc::<Net>::clone(&self.net);
@@ -451,9 +469,35 @@ impl Simulation {
             let (engine, _notices) = Engine::open(store, Arc::clone(&rules), clients, Arc::clone(&clock))
                 .await
                 .map_err(|error| error.to_string())?;
+            let (dry_run, full) = (reads == Reads::Plan, matches!(reads, Reads::Plan | Reads::Everything));
             let options = PassOptions { trigger: "sim".into(), full, dry_run, all_changes: true };
+            if reads == Reads::Targets
+                && let Some(report) =
+                    engine.targeted_pass(collection, &options, &Silent).await.map_err(|error| error.to_string())?
+            {
+                return Ok(report);
+            }
             engine.pass(collection, &options, &Silent).await.map_err(|error| error.to_string())
         })
+    }
+
+    /// Webhooks come, and may bring a pass over what they are about.
+    fn hooks(&self) -> Reads {
+        let Some(haste) = &self.haste else { return Reads::Changes };
+        let tied = "SELECT b.upstream, r.remote_id FROM sync_remote r JOIN sync_binding b USING (binding) \
+                    JOIN sync_collection c USING (collection) WHERE c.name = 'people' ORDER BY 1, 2";
+        let tied = wait(self.disk.store().rows_of(tied)).unwrap_or_default();
+        let pairs = tied.into_iter().filter_map(|row| <[String; 2]>::try_from(row).ok());
+        let tied: Vec<(String, String)> = pairs.map(|[upstream, id]| (upstream, id)).collect();
+        let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let hooks = haste.hooks(&tied, &sandboxes, self.hands.now());
+        drop(sandboxes);
+        for hook in hooks {
+            self.say(format!("* webhook of {}: {} {:?}", hook.upstream, hook.event, hook.remote_id));
+            let taken = wait(store::write(self.disk.store().as_ref(), move |tx| tx.take_hook(&hook, u64::MAX)));
+            self.must(taken.map(drop));
+        }
+        if haste.is_hasty() { Reads::Targets } else { Reads::Changes }
     }
 
     /// A person approves the open halt, in so many of a hundred cases.

@@ -1,0 +1,73 @@
+//! Owns: passes over single records in a simulation, and the webhooks that ask for them: late, lost, doubled, of nothing new.
+//!
+//! Must not know: the engine.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+
+use crate::sandbox::Sandbox;
+use crate::store::{HookState, NewHook};
+
+use super::chance::Chance;
+use super::world::{PEOPLE, Style};
+
+/// Its own numbers of a seed, so that a world without it is what it was; and such that no seed that is kept as a test has it.
+const FORK: u64 = 0x4A57_E144;
+/// So many of a hundred worlds that could have them do.
+const HASTY_PERCENT: u64 = 60;
+/// So many of a hundred passes that do not read everything are over single records, where that does.
+const TARGETED_PERCENT: u64 = 60;
+/// Webhooks between two passes, at most.
+const HOOKS_MAX: u64 = 4;
+
+/// Who does not wait for listings.
+#[derive(Debug)]
+pub struct Haste {
+    chance: Chance,
+    serial: AtomicU64,
+}
+
+impl Haste {
+    /// That of a seed: where every upstream can be asked for single records.
+    pub fn drawn(seed: u64, styles: &[Style]) -> Option<Self> {
+        let chance = Chance::new(seed ^ FORK);
+        let is_able = styles.iter().all(|style| style.get) && chance.percent(HASTY_PERCENT);
+        is_able.then(|| Self { chance, serial: AtomicU64::new(0) })
+    }
+
+    /// Whether the next pass is over single records.
+    pub fn is_hasty(&self) -> bool {
+        self.chance.percent(TARGETED_PERCENT)
+    }
+
+    /// What upstreams say of some of the records that are tied there (upstream and id). That one is gone is said only where
+    /// it is so.
+    pub fn hooks(
+        &self,
+        tied: &[(String, String)],
+        sandboxes: &BTreeMap<String, Sandbox>,
+        now: DateTime<Utc>,
+    ) -> Vec<NewHook> {
+        let mut hooks = Vec::new();
+        for _ in 0..self.chance.below(HOOKS_MAX + 1) {
+            let Some((upstream, id)) = self.chance.one(tied) else { break };
+            let Some(sandbox) = sandboxes.get(&format!("{upstream}.example.com")) else { continue };
+            let event = if sandbox.get(PEOPLE, id).is_none() { "delete" } else { "fetch" };
+            // Now and then it is the last one again.
+            let serial = self.serial.fetch_add(u64::from(!self.chance.percent(15)), Ordering::AcqRel);
+            hooks.push(NewHook {
+                upstream: upstream.clone(),
+                delivery: format!("h{serial}"),
+                received_at: now.timestamp_micros(),
+                event: event.to_owned(),
+                collection: Some("people".to_owned()),
+                remote_id: Some(id.clone()),
+                state: HookState::Waiting,
+                error: None,
+            });
+        }
+        hooks
+    }
+}
