@@ -264,6 +264,7 @@ fn upstream_row(upstream: &UpstreamReport) -> Vec<String> {
     let changed = upstream.listed.saturating_sub(upstream.unchanged);
     let read = match upstream.read.as_str() {
         "" | "skipped" | "not_modified" => upstream.read.replace('_', " "),
+        "targeted" => format!("targeted: {} read, {changed} changed", upstream.listed),
         how => format!("{how}: {} listed, {changed} new or changed", upstream.listed),
     };
     vec![upstream.upstream.clone(), read, counts(upstream.written), upstream.requests.to_string()]

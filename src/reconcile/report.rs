@@ -162,7 +162,7 @@ impl Counts {
 pub struct UpstreamReport {
     /// Its name.
     pub upstream: String,
-    /// `full`, `incremental`, `not_modified`, `skipped`.
+    /// `full`, `incremental`, `not_modified`, `targeted`, `skipped`.
     pub read: String,
     /// Records listed.
     pub listed: u64,
