@@ -112,25 +112,11 @@ impl Listening {
 
     /// The status that it is answered with, and the whole answer.
     fn ask(&self, line: &str, hook: &Hook) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.at).unwrap();
-        let length = hook.body.len();
-        let mut text = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n");
-        for (name, value) in &hook.headers {
-            text += &format!("{name}: {value}\r\n");
-        }
-        text += &format!("\r\n{}", hook.body);
-        // Who sends too much may be cut off while it sends.
-        let _cut_off = stream.write_all(text.as_bytes());
-        let mut bytes = Vec::new();
-        let _cut_off = stream.read_to_end(&mut bytes);
-        let answer = String::from_utf8(bytes).unwrap();
-        let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("{line}: {answer:?}"));
-        (status.parse().unwrap(), answer.to_lowercase())
+        ask(self.at, line, hook)
     }
-
     /// The status that a webhook of crm is answered with.
     pub fn send(&self, hook: &Hook) -> u16 {
-        self.ask("POST /webhooks/crm", hook).0
+        post(self.at, hook)
     }
 
     /// It stops; nothing that it ever logged holds any of these.
@@ -147,6 +133,29 @@ impl Listening {
             }
         }
     }
+}
+
+/// The status that a request is answered with, and the whole answer.
+fn ask(at: SocketAddr, line: &str, hook: &Hook) -> (u16, String) {
+    let mut stream = TcpStream::connect(at).unwrap();
+    let length = hook.body.len();
+    let mut text = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n");
+    for (name, value) in &hook.headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    text += &format!("\r\n{}", hook.body);
+    // Who sends too much may be cut off while it sends.
+    let _cut_off = stream.write_all(text.as_bytes());
+    let mut bytes = Vec::new();
+    let _cut_off = stream.read_to_end(&mut bytes);
+    let answer = String::from_utf8(bytes).unwrap();
+    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("{line}: {answer:?}"));
+    (status.parse().unwrap(), answer.to_lowercase())
+}
+
+/// The status that a webhook of crm is answered with.
+pub fn post(at: SocketAddr, hook: &Hook) -> u16 {
+    ask(at, "POST /webhooks/crm", hook).0
 }
 
 fn world() -> World {
