@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::daemon::Passed;
 use crate::telemetry;
 
 use super::args::{Command, CommandLine, Global};
@@ -91,11 +92,16 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Sim(args) => return sim::run(args, plain),
         _ => {}
     }
+    // Before any thread is started.
+    let passed = match command {
+        Command::Run(args) if !args.once && !args.dry_run => Passed::take(),
+        _ => Passed::default(),
+    };
     let workspace = Workspace::load(&line.global)?;
     let out = Out::new(&workspace.settings().color, line.global.json, line.global.quiet);
     let _log = start_log(&line.global, command, &workspace, &out)?;
     match command {
-        Command::Run(args) => wait(run_command::run(args, &workspace, &out)),
+        Command::Run(args) => wait(run_command::run(args, passed, &workspace, &out)),
         Command::Sync(args) => wait(ask::sync(args, &workspace, &out)),
         Command::Pause(args) => wait(ask::pause(args, true, &workspace, &out)),
         Command::Resume(args) => wait(ask::pause(args, false, &workspace, &out)),

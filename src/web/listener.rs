@@ -2,6 +2,7 @@
 //!
 //! Must not know: what is asked over them.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,9 +32,32 @@ const LAST_MAX: Duration = Duration::from_mins(1);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
-/// Binds the address.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
+/// Where a listener comes from.
+#[derive(Debug)]
+pub enum Place {
+    /// It is bound to this address.
+    Address(SocketAddr),
+    /// The service manager has bound it, and listens.
+    Passed(std::net::TcpListener),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Passed(_) => f.write_str("a socket of the service manager"),
+        }
+    }
+}
+
+impl Place {
+    /// Listens there.
+    pub async fn listen(self) -> std::io::Result<TcpListener> {
+        match self {
+            Self::Address(address) => TcpListener::bind(address).await,
+            Self::Passed(listener) => TcpListener::from_std(listener),
+        }
+    }
 }
 
 /// Serves until the future is dropped; all connections end with it.

@@ -23,6 +23,7 @@ mod wire;
 mod tests;
 
 pub use control::{Front, router};
+pub use listener::Place;
 pub use site::{TOKEN_NAME, open};
 pub use socket::{listen, serve};
 pub use wire::{Line, Refusal, SyncRequest, VERSION_PATH};
