@@ -1,10 +1,14 @@
 //! The daemon and its service manager, by the real protocols: what it is told, the sockets and credentials that it passes.
 
+use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use http::Method;
 use reconciled::sandbox::{Fault, Matcher};
@@ -181,4 +185,92 @@ fn sockets_of_unknown_names_and_those_that_do_not_listen_are_told() {
     assert!(said.contains("socket 3 of the service manager, `webhooks`: fd 3 is not a socket"), "{said}");
     assert!(said.contains("socket 4 of the service manager, `unknown`: nothing is served there"), "{said}");
     assert_eq!(daemon.stops().0, Some(0));
+}
+
+#[test]
+fn f10_the_watchdog_is_fed_by_the_loop_alone_and_hears_nothing_while_that_hangs() {
+    let world = hourly();
+    let (manager, mut environment) = Manager::listen(&world);
+    environment.push(("RECONCILED__BUSY_TIMEOUT", "60s".to_owned()));
+    let mut daemon = Daemon::start_with(&world, &environment);
+    daemon.logs("pass 1 of contacts");
+    manager.hears("WATCHDOG=1");
+    // Another program holds the database, so that the loop cannot keep what it is asked for; all other threads live.
+    let other = world.db();
+    other.execute_batch("begin immediate").unwrap();
+    let mut pause = world.command().args(["pause", "contacts"]).stderr(Stdio::null()).spawn().unwrap();
+    manager.socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
+    let beats =
+        std::iter::repeat_with(|| manager.socket.recv(&mut [0; 4096])).take_while(Result::is_ok).take(20).count();
+    assert!(beats < 20, "somebody else feeds it");
+    assert_eq!(pause.try_wait().unwrap(), None, "the loop hangs");
+    other.execute_batch("rollback").unwrap();
+    assert!(pause.wait().unwrap().success());
+    manager.hears("WATCHDOG=1");
+    assert_eq!(daemon.stops().0, Some(0));
+}
+
+#[test]
+fn a_watchdog_that_is_meant_for_another_process_is_not_fed() {
+    let world = hourly();
+    let (manager, mut environment) = Manager::listen(&world);
+    environment.push(("WATCHDOG_PID", "1".to_owned()));
+    let mut daemon = Daemon::start_with(&world, &environment);
+    manager.hears("STATUS=idle");
+    // Rules that were edited are noticed at a beat, and not at the first one.
+    world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", "every = \"2h\""));
+    daemon.logs("they have changed");
+    daemon.signal("TERM");
+    manager.socket.set_nonblocking(true).unwrap();
+    assert_eq!(daemon.ends().0, Some(0));
+    let told = std::iter::from_fn(|| {
+        let mut bytes = [0; 4096];
+        let length = manager.socket.recv(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    });
+    let told: Vec<String> = told.collect();
+    assert!(told.iter().any(|one| one.starts_with("STOPPING=1")), "{told:?}");
+    assert!(!told.iter().any(|one| one.contains("WATCHDOG")), "{told:?}");
+}
+
+#[test]
+fn secrets_come_from_the_credentials_of_the_service_and_are_read_anew_with_the_rules() {
+    let world = hourly();
+    world.change_rules("rules.toml", |rules| {
+        let auth = "[upstream.crm.auth]\nkind = \"api_key\"\nheader = \"x-key\"\nvalue = \"${secret.crm_token}\"\n[binding.contacts.crm]";
+        rules.replace("[binding.contacts.crm]", auth)
+    });
+    let folder = world.path("credentials");
+    std::fs::create_dir(&folder).unwrap();
+    let put = |token: &str| {
+        // As the manager passes them: nobody may write them.
+        let file = folder.join("crm_token");
+        std::fs::remove_file(&file).ok();
+        std::fs::write(&file, token).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o400)).unwrap();
+    };
+    let environment = [
+        ("CREDENTIALS_DIRECTORY", folder.display().to_string()),
+        ("RECONCILED_SECRET_CRM_TOKEN", "canary-of-the-environment".to_owned()),
+        ("RECONCILED_LOG", "trace".to_owned()),
+    ];
+    let sent = || {
+        let all = world
+            .at("crm", |crm| crm.requests().map(|request| request.headers["x-key"].clone()).collect::<BTreeSet<_>>());
+        world.forget_requests();
+        Vec::from_iter(all)
+    };
+    put("canary-first\n");
+    let mut daemon = Daemon::start_with(&world, &environment);
+    let mut log = daemon.logs("pass 1 of contacts");
+    assert_eq!(sent(), ["canary-first"]);
+    put("canary-second");
+    daemon.signal("HUP");
+    log += &daemon.logs("rules and secrets were read anew");
+    daemon.signal("USR1");
+    log += &daemon.logs("pass 2 of contacts");
+    assert_eq!(sent(), ["canary-second"]);
+    let (code, rest) = daemon.stops();
+    log += &rest;
+    assert_eq!((code, log.contains("canary-")), (Some(0), false), "{log}");
 }
