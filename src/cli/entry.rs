@@ -15,7 +15,7 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, check, completions, conflicts, demo, explain, history, plan, print_config, resolve,
+    approve, ask, check, completions, conflicts, demo, explain, history, install, plan, print_config, resolve,
     run as run_command, schema, settle, show, sim, status,
 };
 
@@ -88,6 +88,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
     match command {
         Command::Completions(args) => return completions::run(args, plain),
         Command::Schema => return schema::run(plain),
+        Command::Install(args) => return install::run(args, plain),
         Command::Demo(args) => return wait(demo::run(args, plain)),
         Command::Sim(args) => return sim::run(args, plain),
         _ => {}
@@ -116,7 +117,9 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
-        Command::Completions(_) | Command::Schema | Command::Demo(_) | Command::Sim(_) => Ok(Exit::IN_SYNC),
+        Command::Completions(_) | Command::Schema | Command::Install(_) | Command::Demo(_) | Command::Sim(_) => {
+            Ok(Exit::IN_SYNC)
+        }
     }
 }
 
