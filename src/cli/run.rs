@@ -110,7 +110,7 @@ impl Host for Installed<'_> {
     fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, String>> {
         Box::pin(async {
             let fresh = async {
-                let rules = self.workspace.rules(SecretsAre::Needed, self.reports.out)?;
+                let rules = self.workspace.rules_anew(self.reports.out)?;
                 let collections = select_collections(&rules, self.named)?;
                 let (engine, notices) = self.workspace.engine_with_notices(Arc::clone(&self.store), &rules).await?;
                 for notice in notices {
@@ -136,15 +136,14 @@ impl Host for Installed<'_> {
         }
         self.take_webhooks(desk.clone());
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
-        let front = Front { desk, clock };
+        let front = Front { desk, clock: Arc::clone(&clock) };
         self.show_pages(&front);
         self.served.spawn(async move {
-            let served = match web::listen(&path).await {
-                Ok(listener) => web::serve(listener, web::router(front)).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(words) = served {
-                tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {words}");
+            match web::listen(&path).await {
+                Ok(listener) => web::serve(listener, web::router(front), clock).await,
+                Err(error) => {
+                    tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
+                }
             }
         });
     }

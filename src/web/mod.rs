@@ -14,6 +14,7 @@ mod login;
 mod look;
 mod metrics;
 mod pages;
+mod patient;
 mod scrape;
 mod site;
 mod socket;

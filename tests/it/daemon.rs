@@ -64,6 +64,11 @@ impl Daemon {
         text
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The code that it ends with, and the rest of its log.
     pub fn ends(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
@@ -257,4 +262,62 @@ fn what_an_upstream_puts_off_is_taken_up_by_the_daemon_when_it_said() {
     assert_eq!(world.contacts("crm")[0]["phone"], "2");
     assert_eq!(world.rows("select \"trigger\" from sync_pass order by id desc limit 1"), [["retry"]]);
     daemon.stops();
+}
+
+/// Lets the last passes have been so many hours earlier.
+fn ago(world: &World, hours: i64) {
+    let micros = hours * 3_600_000_000;
+    world.sql(&format!("update sync_pass set started_at = started_at - {micros}, ended_at = ended_at - {micros}"));
+}
+
+#[test]
+fn s66_passes_that_were_missed_while_no_daemon_ran_are_made_up_for_by_one() {
+    for schedule in ["every = \"1h\"", "schedule = \"0 * * * *\""] {
+        let world = hourly();
+        world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", schedule));
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("pass 1 of contacts");
+        daemon.stops();
+        // Nothing is made up for where nothing was missed.
+        let mut daemon = Daemon::start(&world);
+        while world.status()["daemon"].is_null() {
+            std::thread::yield_now();
+        }
+        world.run(&["sync"]).exits(0);
+        daemon.logs("pass 2 of contacts");
+        daemon.stops();
+        assert_eq!(
+            world.rows("select \"trigger\" from sync_pass order by id"),
+            [["schedule"], ["request"]],
+            "{schedule}"
+        );
+        ago(&world, 30);
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("pass 3 of contacts");
+        let next = world.status()["collections"][0]["next_pass"].as_str().unwrap().to_owned();
+        let next = chrono::DateTime::parse_from_rfc3339(&next).unwrap();
+        assert!(next > crate::hands::now(), "the next one is not due yet: {next}");
+        world.run(&["sync"]).exits(0);
+        let made = world.rows("select \"trigger\" from sync_pass order by id");
+        assert_eq!(made, [["schedule"], ["request"], ["schedule"], ["request"]], "{schedule}");
+        daemon.stops();
+    }
+}
+
+#[test]
+fn s67_a_pass_that_still_runs_at_its_next_tick_is_followed_by_one_and_never_overlapped() {
+    let world = hourly();
+    world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", "every = \"1s\""));
+    let slow = Fault::Slow { delay_ms: 3500, bytes_per_chunk: 0 };
+    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow));
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 3 of contacts");
+    assert_eq!(daemon.stops().0, Some(0));
+    let overlaps = "select count(*) from sync_pass a join sync_pass b on a.id < b.id and b.started_at < a.ended_at";
+    assert_eq!(world.rows(overlaps), [["0"]]);
+    let times = world.rows("select started_at, ended_at from sync_pass order by id limit 3");
+    let at = |row: usize, column: usize| times[row][column].parse::<i64>().unwrap();
+    assert!(at(0, 1) - at(0, 0) > 3_000_000, "three ticks came while it ran: {times:?}");
+    // What was missed is made up for at once, by one: the one after that is a second later.
+    assert!(at(1, 0) - at(0, 1) < 900_000 && at(2, 0) - at(1, 0) > 900_000, "{times:?}");
 }
