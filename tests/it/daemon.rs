@@ -308,14 +308,16 @@ fn s66_passes_that_were_missed_while_no_daemon_ran_are_made_up_for_by_one() {
 fn s67_a_pass_that_still_runs_at_its_next_tick_is_followed_by_one_and_never_overlapped() {
     let world = hourly();
     world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", "every = \"1s\""));
+    // A first pass is alone in any case.
+    world.run(&["run", "--once"]).exits(0);
     let slow = Fault::Slow { delay_ms: 3500, bytes_per_chunk: 0 };
     world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow));
     let mut daemon = Daemon::start(&world);
-    daemon.logs("pass 3 of contacts");
+    daemon.logs("pass 4 of contacts");
     assert_eq!(daemon.stops().0, Some(0));
     let overlaps = "select count(*) from sync_pass a join sync_pass b on a.id < b.id and b.started_at < a.ended_at";
     assert_eq!(world.rows(overlaps), [["0"]]);
-    let times = world.rows("select started_at, ended_at from sync_pass order by id limit 3");
+    let times = world.rows("select started_at, ended_at from sync_pass where id > 1 order by id limit 3");
     let at = |row: usize, column: usize| times[row][column].parse::<i64>().unwrap();
     assert!(at(0, 1) - at(0, 0) > 3_000_000, "three ticks came while it ran: {times:?}");
     // What was missed is made up for at once, by one: the one after that is a second later.

@@ -141,27 +141,29 @@ fn f56_a_pass_keeps_the_rules_that_it_began_with_and_what_was_not_sent_is_planne
 
 #[test]
 fn f58_a_storm_of_signals_in_a_pass_brings_one_more_pass_and_no_more() {
-    let world = hourly();
-    let mut daemon = Daemon::start(&world);
-    daemon.logs("pass 1 of contacts");
-    world.forget_requests();
-    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow(2000)));
-    daemon.signal("USR1");
-    is_asked(&world, &Method::GET);
-    let storm = "i=0; while [ $i -lt 300 ]; do kill -USR1 $1; kill -HUP $1; kill -USR2 $1; i=$((i + 1)); done";
-    let pid = daemon.pid().to_string();
-    assert!(Command::new("sh").args(["-c", storm, "sh", &pid]).status().unwrap().success());
-    let said = daemon.logs("pass 2 of contacts");
-    assert!(!said.contains("read anew"), "a pass keeps its rules: {said}");
-    let said = daemon.logs("pass 3 of contacts");
-    assert_eq!(said.matches("rules and secrets were read anew").count(), 1, "{said}");
-    // Nothing of it is left: the next question brings the next pass.
-    world.run(&["sync"]).exits(0);
-    assert_eq!(
-        world.rows("select \"trigger\" from sync_pass order by id"),
-        [["schedule"], ["signal"], ["signal"], ["request"]]
-    );
-    assert_eq!(daemon.stops().0, Some(0));
+    for (signals, reloads) in [("USR1", 0), ("USR1 HUP USR2", 1)] {
+        let world = hourly();
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("pass 1 of contacts");
+        world.forget_requests();
+        world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow(2000)));
+        daemon.signal("USR1");
+        is_asked(&world, &Method::GET);
+        let storm = "i=0; while [ $i -lt 300 ]; do for s in $2; do kill -$s $1; done; i=$((i + 1)); done";
+        let pid = daemon.pid().to_string();
+        assert!(Command::new("sh").args(["-c", storm, "sh", &pid, signals]).status().unwrap().success());
+        let said = daemon.logs("pass 2 of contacts");
+        assert!(!said.contains("read anew"), "a pass keeps its rules: {said}");
+        let said = daemon.logs("pass 3 of contacts");
+        assert_eq!(said.matches("rules and secrets were read anew").count(), reloads, "{said}");
+        // Nothing of it is left: the next question brings the next pass.
+        world.run(&["sync"]).exits(0);
+        assert_eq!(
+            world.rows("select \"trigger\" from sync_pass order by id"),
+            [["schedule"], ["signal"], ["signal"], ["request"]]
+        );
+        assert_eq!(daemon.stops().0, Some(0));
+    }
 }
 
 #[test]
