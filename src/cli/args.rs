@@ -112,6 +112,8 @@ pub enum Command {
     Settle(SettleArgs),
     /// Approve a plan that a guard halted; the next pass carries it out
     Approve(ApproveArgs),
+    /// Put the program, its units, its user and folders on this machine, or take them away
+    Install(InstallArgs),
     /// Print the JSON Schema of the rules language
     Schema,
     /// Show two-way sync between two made-up upstreams and a database, in a minute
@@ -288,6 +290,23 @@ pub struct ApproveArgs {
     /// Of an upstream that was set back (restored from a backup): whose state counts, `local` or the upstream
     #[arg(long, value_name = "SIDE")]
     pub wins: Option<String>,
+}
+
+/// `install`
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Below this folder, as for the image of another machine
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Where the program and its units go
+    #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+    pub prefix: String,
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take away what was installed; what was edited, rules and the database stay
+    #[arg(long)]
+    pub remove: bool,
 }
 
 /// Which seeds.

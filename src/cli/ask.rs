@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
-use crate::daemon::set_paused;
+use crate::daemon::{Passed, set_paused};
 use crate::reconcile::PassReport;
 use crate::upstream::install_crypto;
 use crate::web::{Line, Refusal, SyncRequest, VERSION_PATH};
@@ -81,7 +81,7 @@ impl Daemon {
 pub async fn sync(args: &SyncArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let Some(daemon) = Daemon::find(workspace) else {
         let args = RunArgs { once: true, dry_run: false, full: args.full, collections: args.collections.clone() };
-        return run::run(&args, workspace, out).await;
+        return run::run(&args, Passed::default(), workspace, out).await;
     };
     let asked = SyncRequest { collections: args.collections.clone(), full: args.full };
     let body = serde_json::to_vec(&asked).map_err(|error| daemon.strange(&error))?;

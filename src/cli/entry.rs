@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::daemon::Passed;
 use crate::telemetry;
 
 use super::args::{Command, CommandLine, Global};
@@ -14,7 +15,7 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, check, completions, conflicts, demo, explain, history, plan, print_config, resolve,
+    approve, ask, check, completions, conflicts, demo, explain, history, install, plan, print_config, resolve,
     run as run_command, schema, settle, show, sim, status,
 };
 
@@ -87,15 +88,21 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
     match command {
         Command::Completions(args) => return completions::run(args, plain),
         Command::Schema => return schema::run(plain),
+        Command::Install(args) => return install::run(args, plain),
         Command::Demo(args) => return wait(demo::run(args, plain)),
         Command::Sim(args) => return sim::run(args, plain),
         _ => {}
     }
+    // Before any thread is started.
+    let passed = match command {
+        Command::Run(args) if !args.once && !args.dry_run => Passed::take(),
+        _ => Passed::default(),
+    };
     let workspace = Workspace::load(&line.global)?;
     let out = Out::new(&workspace.settings().color, line.global.json, line.global.quiet);
     let _log = start_log(&line.global, command, &workspace, &out)?;
     match command {
-        Command::Run(args) => wait(run_command::run(args, &workspace, &out)),
+        Command::Run(args) => wait(run_command::run(args, passed, &workspace, &out)),
         Command::Sync(args) => wait(ask::sync(args, &workspace, &out)),
         Command::Pause(args) => wait(ask::pause(args, true, &workspace, &out)),
         Command::Resume(args) => wait(ask::pause(args, false, &workspace, &out)),
@@ -110,7 +117,9 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
-        Command::Completions(_) | Command::Schema | Command::Demo(_) | Command::Sim(_) => Ok(Exit::IN_SYNC),
+        Command::Completions(_) | Command::Schema | Command::Install(_) | Command::Demo(_) | Command::Sim(_) => {
+            Ok(Exit::IN_SYNC)
+        }
     }
 }
 

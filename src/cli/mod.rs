@@ -17,6 +17,7 @@ mod explain_text;
 mod find;
 mod history;
 mod inbox;
+mod install;
 mod online;
 mod out;
 mod plan;

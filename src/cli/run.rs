@@ -2,17 +2,18 @@
 //!
 //! Must not know: when passes are due, what signals mean (that is `daemon`).
 
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Plan, Setup, Told};
+use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Setup, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
 use crate::web::hooks::{self, HookFront};
-use crate::web::{self, Front};
+use crate::web::{self, Front, Place};
 
 use super::args::{PlanArgs, RunArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
@@ -23,8 +24,8 @@ use super::report::run_text;
 use super::style::count;
 use super::workspace::{SecretsAre, Workspace, select_collections};
 
-/// Runs until done or stopped.
-pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
+/// Runs until done or stopped; the daemon serves on the sockets that were passed to it.
+pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     if args.dry_run {
         let args = PlanArgs { all: false, full: args.full, collections: args.collections.clone() };
         return plan::run(&args, workspace, out).await;
@@ -43,8 +44,14 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
         drain_timeout: workspace.settings().drain_timeout,
     };
     let reports = Reports { out, bars, once: args.once, exit: Exit::IN_SYNC, done: 0, failed: None };
-    let mut host =
-        Installed { workspace, store: Arc::clone(&store), named: &args.collections, reports, served: JoinSet::new() };
+    let mut host = Installed {
+        workspace,
+        store: Arc::clone(&store),
+        named: &args.collections,
+        reports,
+        passed,
+        served: JoinSet::new(),
+    };
     let loaded = Loaded { engine, rules, collections };
     let setup = Setup { store: store.as_ref(), clock: workspace.clock(), plan, progress, stamp };
     let ended = daemon::run(loaded, setup, &mut host).await;
@@ -86,6 +93,8 @@ struct Installed<'a> {
     /// The collections that were asked for; all where none is named.
     named: &'a [String],
     reports: Reports<'a>,
+    /// What the service manager opened.
+    passed: Passed,
     /// What is served beside the loop; it ends with this.
     served: JoinSet<()>,
 }
@@ -101,7 +110,7 @@ impl Host for Installed<'_> {
     fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, String>> {
         Box::pin(async {
             let fresh = async {
-                let rules = self.workspace.rules(SecretsAre::Needed, self.reports.out)?;
+                let rules = self.workspace.rules_anew(self.reports.out)?;
                 let collections = select_collections(&rules, self.named)?;
                 let (engine, notices) = self.workspace.engine_with_notices(Arc::clone(&self.store), &rules).await?;
                 for notice in notices {
@@ -122,54 +131,70 @@ impl Host for Installed<'_> {
     }
 
     fn open(&mut self, desk: Desk) {
+        for words in std::mem::take(&mut self.passed.refused) {
+            tracing::warn!("{words}");
+        }
         self.take_webhooks(desk.clone());
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
-        let front = Front { desk, clock };
-        let settings = self.workspace.settings();
-        if let Some(address) = settings.web_listen {
-            let token = self.workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string());
-            self.served.spawn(web::open(
-                address,
-                settings.web_hosts.clone(),
-                token,
-                front.clone(),
-                Arc::clone(&self.store),
-            ));
-        }
+        let front = Front { desk, clock: Arc::clone(&clock) };
+        self.show_pages(&front);
         self.served.spawn(async move {
-            let served = match web::listen(&path).await {
-                Ok(listener) => web::serve(listener, web::router(front)).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(words) = served {
-                tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {words}");
+            match web::listen(&path).await {
+                Ok(listener) => web::serve(listener, web::router(front), clock).await,
+                Err(error) => {
+                    tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
+                }
             }
         });
     }
 }
 
 impl Installed<'_> {
+    fn show_pages(&mut self, front: &Front) {
+        let settings = self.workspace.settings();
+        for place in places(std::mem::take(&mut self.passed.web), settings.web_listen, "web.listen") {
+            let token = self.workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string());
+            let (hosts, store) = (settings.web_hosts.clone(), Arc::clone(&self.store));
+            self.served.spawn(web::open(place, hosts, token, front.clone(), store));
+        }
+    }
+
     /// Webhooks come to an address of their own: nothing else can be reached there.
     fn take_webhooks(&mut self, desk: Desk) {
-        let Some(address) = self.workspace.settings().webhooks_listen else {
-            if desk.standing().rules.upstreams.values().any(|upstream| upstream.webhook.is_some()) {
-                tracing::warn!("the rules take webhooks, and none can come: set `webhooks.listen` to an address");
-            }
-            return;
-        };
+        let address = self.workspace.settings().webhooks_listen;
+        let places = places(std::mem::take(&mut self.passed.webhooks), address, "webhooks.listen");
+        if places.is_empty() && desk.standing().rules.upstreams.values().any(|upstream| upstream.webhook.is_some()) {
+            tracing::warn!("the rules take webhooks, and none can come: set `webhooks.listen` to an address");
+        }
         let clock = self.workspace.clock();
-        let front = HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), self.workspace.secret_look_up());
-        self.served.spawn(async move {
-            let served = async {
-                let door = hooks::listen(address, clock).await.map_err(|error| error.to_string())?;
-                let at = door.address().map_err(|error| error.to_string())?;
-                tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
-                hooks::serve(door, hooks::router(front)).await.map_err(|error| error.to_string())
-            };
-            if let Err(words) = served.await {
-                tracing::error!("no webhook can come: {words}");
-            }
-        });
+        let secrets = self.workspace.secret_look_up();
+        let router = hooks::router(HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), secrets));
+        for place in places {
+            let (router, clock) = (router.clone(), Arc::clone(&clock));
+            self.served.spawn(async move {
+                let served = async {
+                    let door = hooks::listen(place, clock).await.map_err(|error| error.to_string())?;
+                    let at = door.address().map_err(|error| error.to_string())?;
+                    tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
+                    hooks::serve(door, router).await.map_err(|error| error.to_string())
+                };
+                if let Err(words) = served.await {
+                    tracing::error!("no webhook can come: {words}");
+                }
+            });
+        }
+    }
+}
+
+/// Where to listen: on the sockets that were passed, else at the address that is set.
+fn places(passed: Vec<TcpListener>, address: Option<SocketAddr>, setting: &str) -> Vec<Place> {
+    if !passed.is_empty() && address.is_some() {
+        tracing::info!("`{setting}` is not used: the service manager opened a socket instead");
+    }
+    match (passed.is_empty(), address) {
+        (false, _) => passed.into_iter().map(Place::Passed).collect(),
+        (true, Some(address)) => vec![Place::Address(address)],
+        (true, None) => Vec::new(),
     }
 }
 

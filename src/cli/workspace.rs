@@ -177,6 +177,21 @@ impl Workspace {
         }
     }
 
+    /// The rules as they are now, for a daemon that goes on by those from before where there is anything wrong. A file with nothing
+    /// in it is one that somebody is about to write.
+    pub fn rules_anew(&self, out: &Out) -> Result<Arc<Ruleset>, CliError> {
+        let examined = self.examine(SecretsAre::Needed)?;
+        let is_emptied = |source: &&Source| source.defect.is_none() && source.text.trim().is_empty();
+        if let Some(source) = examined.sources.iter().find(is_emptied) {
+            let words = "is empty, as one that is about to be written; remove it if its rules count no more";
+            return Err(CliError::Rules(format!("error: {} {words}", source.path)));
+        }
+        match examined.rules {
+            Some(rules) => Ok(rules),
+            None => Err(CliError::Rules(errors_text(&examined, out))),
+        }
+    }
+
     /// Opens the database for looking; it must exist, and nothing is created.
     pub fn store_to_look(&self) -> Result<Arc<dyn Store>, CliError> {
         self.open(Mode::ReadOnly, false)

@@ -1,8 +1,9 @@
-//! Owns: the life of `run`: when passes are due, signals, rules read anew, what the service manager is told, the orderly
-//! stop; one loop over one closed set of events.
+//! Owns: the life of `run`: when passes are due, signals, rules read anew, what the service manager is told and what it passes
+//! on, the orderly stop; one loop over one closed set of events.
 //!
 //! Must not know: what happens inside a pass; terminals.
 
+mod activation;
 mod decide;
 mod desk;
 mod doing;
@@ -19,6 +20,7 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
+pub use activation::Passed;
 pub use decide::Mode;
 pub use desk::{Accepted, Desk, Place, Standing};
 pub use doing::Heard;

@@ -539,7 +539,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_are_still_being_written_are_left_alone() {
+    fn f55_files_that_are_still_being_written_are_left_alone() {
         let mut watch = Watch { known: 1, seen: 1 };
         let looks =
             [(1, false), (2, false), (3, false), (3, true), (3, false), (1, false), (1, true), (2, false), (1, false)];

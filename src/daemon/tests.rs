@@ -69,7 +69,7 @@ fn once_runs_each_collection_in_order_and_ends() {
 }
 
 #[test]
-fn passes_follow_their_schedule_and_those_of_one_collection_never_overlap() {
+fn s66_s67_passes_follow_their_schedule_and_those_of_one_collection_never_overlap() {
     let mut state = State::new(Mode::Scheduled, false, chain([job("b", None), job("a", Some(60))]));
     assert_eq!(state.begin(now(0)), start("b"), "without a schedule: at start");
     assert_eq!(state.decide(&ended("b"), now(1)), start("a"), "what is due waited for its parent");
@@ -121,7 +121,7 @@ fn a_complete_generation_is_read_when_it_is_due() {
 }
 
 #[test]
-fn f7_a_stop_waits_for_the_passes_and_a_second_one_does_not() {
+fn f07_a_stop_waits_for_the_passes_and_a_second_one_does_not() {
     let running = || {
         let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", Some(60))]);
         assert_eq!(state.begin(now(0)), [start("a"), start("b")].concat());
@@ -180,7 +180,7 @@ fn jitter_delays_every_pass_a_little_and_always_the_same() {
 }
 
 #[test]
-fn who_asks_gets_one_pass_of_each_that_begins_after_the_question() {
+fn f58_who_asks_gets_one_pass_of_each_that_begins_after_the_question() {
     let mut state = State::new(Mode::Scheduled, false, chain([job("a", Some(600)), job("b", Some(600))]));
     assert_eq!(state.begin(now(0)), start("a"));
     for _ in 0..3 {
@@ -328,7 +328,7 @@ fn a_paused_collection_rests_until_it_is_resumed() {
 }
 
 #[test]
-fn rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
+fn f56_rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
     let first = chain([job("a", Some(60)), job("b", Some(60))]);
     let mut state = State::new(Mode::Scheduled, false, first);
     assert_eq!(state.begin(now(0)), start("a"));

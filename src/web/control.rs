@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{Path, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -24,6 +25,8 @@ use super::wire::{Line, Refusal, SyncRequest, VERSION_PATH};
 
 /// The longest body of a question.
 const BODY_MAX: usize = 64 * 1024;
+/// How long it may take to come.
+const BODY_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often it is asked whether a pass whose end was not heard is still to come.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -52,8 +55,21 @@ pub fn router(front: Front) -> Router {
                 "this daemon speaks version 1 of the control protocol: use the `reconciled` that it was started from";
             refuse(StatusCode::NOT_FOUND, words)
         })
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(Arc::clone(&front.clock), whole))
         .with_state(front)
+}
+
+/// Takes in a question before it is answered: nobody is waited for longer, and nothing larger is kept.
+async fn whole(State(clock): State<Arc<dyn Clock>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = tokio::select! {
+        body = to_bytes(body, BODY_MAX) => body,
+        () = clock.sleep(BODY_TIME_MAX) => return refuse(StatusCode::REQUEST_TIMEOUT, "the question did not come in time"),
+    };
+    match body {
+        Ok(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Err(_too_large_or_broken) => refuse(StatusCode::PAYLOAD_TOO_LARGE, "a question has at most 64 KiB"),
+    }
 }
 
 async fn standing(State(front): State<Front>) -> Response {

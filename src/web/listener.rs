@@ -1,10 +1,13 @@
-//! Owns: the connections of the web listener, and their limits.
+//! Owns: connections and their limits: how many at a time, how long each may take to say what it wants.
 //!
 //! Must not know: what is asked over them.
 
+use std::fmt;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -31,44 +34,89 @@ const LAST_MAX: Duration = Duration::from_mins(1);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
-/// Binds the address.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
+/// Where a listener comes from.
+#[derive(Debug)]
+pub enum Place {
+    /// It is bound to this address.
+    Address(SocketAddr),
+    /// The service manager has bound it, and listens.
+    Passed(std::net::TcpListener),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Passed(_) => f.write_str("a socket of the service manager"),
+        }
+    }
+}
+
+impl Place {
+    /// Listens there.
+    pub async fn listen(self) -> std::io::Result<TcpListener> {
+        match self {
+            Self::Address(address) => TcpListener::bind(address).await,
+            Self::Passed(listener) => TcpListener::from_std(listener),
+        }
+    }
 }
 
 /// Serves until the future is dropped; all connections end with it.
 pub async fn accept(listener: TcpListener, router: Router, clock: Arc<dyn Clock>) {
+    let serve = |stream| {
+        let (router, clock) = (router.clone(), Arc::clone(&clock));
+        async move { serve(stream, router, clock.as_ref()).await }
+    };
+    take(|cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream), serve, clock.as_ref()).await;
+}
+
+/// Takes connections, so many at a time, until the future is dropped; all of them end with it.
+pub async fn take<S, F>(
+    accept: impl Fn(&mut Context<'_>) -> Poll<std::io::Result<S>>,
+    serve: impl Fn(S) -> F,
+    clock: &dyn Clock,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
+    let mut fails = false;
     loop {
         // Closed it is never.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (router, clock) = (router.clone(), Arc::clone(&clock));
+        match poll_fn(&accept).await {
+            Ok(stream) => {
+                let served = serve(stream);
                 connections.spawn(async move {
-                    serve(stream, router, clock.as_ref()).await;
+                    served.await;
                     drop(place);
                 });
+                fails = false;
             }
             Err(error) => {
-                tracing::debug!("no connection: {error}");
+                if !fails {
+                    tracing::warn!("no connection can be taken: {error}; it is tried again every second");
+                }
+                fails = true;
                 clock.sleep(NO_ROOM).await;
             }
         }
     }
 }
 
+/// What a request may be, at most.
+pub fn limits() -> http1::Builder {
+    let mut limits = http1::Builder::new();
+    limits.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
+    limits
+}
+
 /// Serves one connection; whatever ends it is the other side's matter.
 async fn serve(stream: TcpStream, router: Router, clock: &dyn Clock) {
     let service = TowerToHyperService::new(router);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = limits().serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

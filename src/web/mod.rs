@@ -14,6 +14,7 @@ mod login;
 mod look;
 mod metrics;
 mod pages;
+mod patient;
 mod scrape;
 mod site;
 mod socket;
@@ -23,6 +24,7 @@ mod wire;
 mod tests;
 
 pub use control::{Front, router};
+pub use listener::Place;
 pub use site::{TOKEN_NAME, open};
 pub use socket::{listen, serve};
 pub use wire::{Line, Refusal, SyncRequest, VERSION_PATH};

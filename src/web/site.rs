@@ -18,6 +18,7 @@ use crate::store::Store;
 use super::access::{Session, Sessions, TOKEN_CHARS_MIN, Token};
 use super::control::{Front, refuse};
 use super::guard::{self, Hosts};
+use super::listener::Place;
 use super::metrics::Tally;
 use super::{api, health, listener, login, pages, scrape};
 
@@ -99,22 +100,23 @@ pub fn routes_without_token(site: &Arc<Site>) -> Router {
         .with_state(Arc::clone(site))
 }
 
-/// Serves at this address until the future is dropped. What stands in the way is said in the log, and the daemon goes on.
+/// Serves there until the future is dropped. What stands in the way is said in the log, and the daemon goes on.
 pub async fn open(
-    address: SocketAddr,
+    place: Place,
     hosts: Vec<String>,
     token: Result<SecretString, String>,
     front: Front,
     store: Arc<dyn Store>,
 ) {
-    let bound = match listener::bind(address).await {
+    let shown = place.to_string();
+    let bound = match place.listen().await {
         Ok(listener) => listener.local_addr().map(|address| (listener, address)),
         Err(error) => Err(error),
     };
     let (listener, address) = match bound {
         Ok(bound) => bound,
         Err(error) => {
-            tracing::warn!("no pages and no metrics: {address} (`web.listen`): {error}");
+            tracing::warn!("no pages and no metrics: {shown} (`web.listen`): {error}");
             return;
         }
     };

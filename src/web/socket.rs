@@ -5,18 +5,27 @@
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::serve::IncomingStream;
 use http::Method;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
+
+use crate::clock::Clock;
+
+use super::listener;
+use super::patient::Patient;
 
 /// Owner and group; nobody else.
 const MODE: u32 = 0o660;
+/// How long somebody may leave his answer untaken once the system keeps no more of it for him.
+const TAKEN_MAX: Duration = Duration::from_secs(30);
 
 /// Why nothing listens.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +50,9 @@ struct Peer {
     pid: Option<i32>,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let known = stream.io().peer_cred().ok();
+impl Peer {
+    fn of(stream: &UnixStream) -> Self {
+        let known = stream.peer_cred().ok();
         Self { uid: known.map(|peer| peer.uid()), pid: known.and_then(|peer| peer.pid()) }
     }
 }
@@ -63,13 +72,21 @@ pub async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     Ok(listener)
 }
 
-/// Serves until the future is dropped. Whoever changes something is named in the log.
-pub async fn serve(listener: UnixListener, router: Router) -> std::io::Result<()> {
-    let router = router.layer(from_fn(named));
-    axum::serve(listener, router.into_make_service_with_connect_info::<Peer>()).await
+/// Serves until the future is dropped. Whoever changes something is named in the log. An answer may take as long as passes do,
+/// a question may not, and whoever does not take his answer is let go.
+pub async fn serve(listener: UnixListener, router: Router, clock: Arc<dyn Clock>) {
+    let serve = |stream: UnixStream| {
+        let peer = Peer::of(&stream);
+        let router = router.clone().layer(from_fn(move |request, next| named(peer, request, next)));
+        let stream = Patient::new(stream, Arc::clone(&clock), TAKEN_MAX);
+        let connection = listener::limits().serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        // Whatever ends it is the other side's matter.
+        async move { connection.await.unwrap_or(()) }
+    };
+    listener::take(|cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream), serve, clock.as_ref()).await;
 }
 
-async fn named(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+async fn named(peer: Peer, request: Request, next: Next) -> Response {
     if request.method() != Method::GET {
         let (uid, pid) = (peer.uid.unwrap_or(u32::MAX), peer.pid.unwrap_or(0));
         tracing::info!("user {uid} (process {pid}) asks: {}", request.uri().path());

@@ -1,7 +1,6 @@
 //! The daemon as an operator has it: a process of its own, signals, its log, rules that are edited while it runs.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::net::UnixDatagram;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use serde_json::json;
 use crate::world::World;
 
 /// What never comes ends a test after so long.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A daemon that runs until this is dropped.
 pub struct Daemon {
@@ -32,8 +31,13 @@ impl Daemon {
     pub fn start_with(world: &World, environment: &[(&str, String)]) -> Self {
         let mut command = world.command();
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.arg("run").stdin(Stdio::null()).stdout(Stdio::null());
+        Self::of(command)
+    }
+
+    /// One that this command runs.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let pid = child.id().to_string();
         let (alive, gone) = channel();
@@ -45,7 +49,8 @@ impl Daemon {
         Self { child, log, _alive: alive }
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
@@ -59,12 +64,22 @@ impl Daemon {
         text
     }
 
-    /// Asks it to stop; the code that it ends with, and the rest of its log.
-    pub fn stops(mut self) -> (Option<i32>, String) {
-        self.signal("TERM");
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The code that it ends with, and the rest of its log.
+    pub fn ends(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         self.log.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)
+    }
+
+    /// Asks it to stop; the code that it ends with, and the rest of its log.
+    pub fn stops(self) -> (Option<i32>, String) {
+        self.signal("TERM");
+        self.ends()
     }
 }
 
@@ -154,85 +169,6 @@ fn rules_that_were_edited_are_noticed_without_a_signal() {
     assert!(!said.contains("cannot be used"), "{said}");
     daemon.logs("pass 2 of contacts: 0 changes here");
     assert_eq!(daemon.stops().0, Some(0));
-}
-
-/// A service manager's end of the socket that a service tells it things by.
-struct Manager {
-    socket: UnixDatagram,
-}
-
-impl Manager {
-    fn listen(world: &World) -> (Self, Vec<(&'static str, String)>) {
-        let path = world.path("notify");
-        let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let environment = vec![("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "60000000".to_owned())];
-        (Self { socket }, environment)
-    }
-
-    fn next(&self) -> String {
-        let mut bytes = [0; 4096];
-        let length = self.socket.recv(&mut bytes).unwrap();
-        String::from_utf8(bytes[..length].to_vec()).unwrap()
-    }
-
-    /// All that is told up to a message with these words; beats of the watchdog are left out.
-    fn hears(&self, words: &str) -> Vec<String> {
-        let mut all = Vec::new();
-        loop {
-            let message = self.next();
-            let is_it = message.contains(words);
-            if !message.starts_with("WATCHDOG=1") || is_it {
-                all.push(message.trim_end().to_owned());
-            }
-            if is_it {
-                return all;
-            }
-        }
-    }
-}
-
-#[test]
-fn the_service_manager_hears_that_it_is_up_what_it_does_that_it_lives_reloads_and_stops() {
-    let world = hourly();
-    let (manager, environment) = Manager::listen(&world);
-    let mut daemon = Daemon::start_with(&world, &environment);
-    assert_eq!(manager.next().trim_end(), "READY=1");
-    daemon.logs("pass 1 of contacts");
-    let told = manager.hears("STATUS=idle; contacts is due at ");
-    assert!(told.iter().any(|one| one.starts_with("STATUS=contacts: ")), "{told:?}");
-    manager.hears("WATCHDOG=1");
-    manager.hears("WATCHDOG=1");
-    daemon.signal("HUP");
-    let told = manager.hears("READY=1");
-    assert!(told[0].starts_with("RELOADING=1\nMONOTONIC_USEC="), "{told:?}");
-    daemon.signal("TERM");
-    let told = manager.hears("STOPPING=1");
-    assert!(told.last().unwrap().contains("EXTEND_TIMEOUT_USEC=30000000"), "{told:?}");
-    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
-}
-
-#[test]
-fn a_service_that_has_to_finish_a_pass_says_how_long_that_may_take() {
-    let world = hourly();
-    let slow = Fault::Slow { delay_ms: 1500, bytes_per_chunk: 0 };
-    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow.clone()));
-    let (manager, environment) = Manager::listen(&world);
-    let mut daemon = Daemon::start_with(&world, &environment);
-    manager.hears("STATUS=contacts: a pass begins");
-    daemon.signal("HUP");
-    // The pass goes on by the rules that it began with; the manager waits for it.
-    let told = manager.hears("READY=1");
-    assert!(told[0].starts_with("RELOADING=1"), "{told:?}");
-    assert!(daemon.logs("read anew").contains("pass 1 of contacts"), "after the pass");
-    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow));
-    daemon.signal("USR1");
-    manager.hears("STATUS=contacts: a pass begins");
-    daemon.signal("TERM");
-    let told = manager.hears("STOPPING=1");
-    assert!(told.last().unwrap().contains("EXTEND_TIMEOUT_USEC=50000000"), "drain_timeout and more: {told:?}");
-    daemon.logs("pass 2 of contacts");
-    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -326,4 +262,64 @@ fn what_an_upstream_puts_off_is_taken_up_by_the_daemon_when_it_said() {
     assert_eq!(world.contacts("crm")[0]["phone"], "2");
     assert_eq!(world.rows("select \"trigger\" from sync_pass order by id desc limit 1"), [["retry"]]);
     daemon.stops();
+}
+
+/// Lets the last passes have been so many hours earlier.
+fn ago(world: &World, hours: i64) {
+    let micros = hours * 3_600_000_000;
+    world.sql(&format!("update sync_pass set started_at = started_at - {micros}, ended_at = ended_at - {micros}"));
+}
+
+#[test]
+fn s66_passes_that_were_missed_while_no_daemon_ran_are_made_up_for_by_one() {
+    for schedule in ["every = \"1h\"", "schedule = \"0 * * * *\""] {
+        let world = hourly();
+        world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", schedule));
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("pass 1 of contacts");
+        daemon.stops();
+        // Nothing is made up for where nothing was missed.
+        let mut daemon = Daemon::start(&world);
+        while world.status()["daemon"].is_null() {
+            std::thread::yield_now();
+        }
+        world.run(&["sync"]).exits(0);
+        daemon.logs("pass 2 of contacts");
+        daemon.stops();
+        assert_eq!(
+            world.rows("select \"trigger\" from sync_pass order by id"),
+            [["schedule"], ["request"]],
+            "{schedule}"
+        );
+        ago(&world, 30);
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("pass 3 of contacts");
+        let next = world.status()["collections"][0]["next_pass"].as_str().unwrap().to_owned();
+        let next = chrono::DateTime::parse_from_rfc3339(&next).unwrap();
+        assert!(next > crate::hands::now(), "the next one is not due yet: {next}");
+        world.run(&["sync"]).exits(0);
+        let made = world.rows("select \"trigger\" from sync_pass order by id");
+        assert_eq!(made, [["schedule"], ["request"], ["schedule"], ["request"]], "{schedule}");
+        daemon.stops();
+    }
+}
+
+#[test]
+fn s67_a_pass_that_still_runs_at_its_next_tick_is_followed_by_one_and_never_overlapped() {
+    let world = hourly();
+    world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", "every = \"1s\""));
+    // A first pass is alone in any case.
+    world.run(&["run", "--once"]).exits(0);
+    let slow = Fault::Slow { delay_ms: 3500, bytes_per_chunk: 0 };
+    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow));
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 4 of contacts");
+    assert_eq!(daemon.stops().0, Some(0));
+    let overlaps = "select count(*) from sync_pass a join sync_pass b on a.id < b.id and b.started_at < a.ended_at";
+    assert_eq!(world.rows(overlaps), [["0"]]);
+    let times = world.rows("select started_at, ended_at from sync_pass where id > 1 order by id limit 3");
+    let at = |row: usize, column: usize| times[row][column].parse::<i64>().unwrap();
+    assert!(at(0, 1) - at(0, 0) > 3_000_000, "three ticks came while it ran: {times:?}");
+    // What was missed is made up for at once, by one: the one after that is a second later.
+    assert!(at(1, 0) - at(0, 1) < 900_000 && at(2, 0) - at(1, 0) > 900_000, "{times:?}");
 }

@@ -11,6 +11,7 @@ mod hands;
 mod house;
 mod places;
 mod scenarios;
+mod service;
 mod soak;
 mod stopping;
 mod targeted;

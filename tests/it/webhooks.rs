@@ -329,3 +329,43 @@ fn f52_where_too_many_wait_the_sender_comes_again_later() {
     assert_eq!(triggers(&world), ["schedule", "webhook", "webhook"]);
     one.stops_without(&[]);
 }
+
+#[test]
+fn f50_a_webhook_is_a_hint_that_may_lie_come_late_or_not_come_at_all() {
+    let world = world();
+    let mut one = Listening::start(&world);
+    let id = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
+    let about = |delivery: &str, kind: &str, phone: &str, at: i64| {
+        let body = json!({ "type": kind, "data": { "id": id, "email": "ann@x.io", "phone": phone } });
+        Hook::signed(delivery, at, NEW, &body.to_string())
+    };
+    let phones = || world.rows("select phone from contacts").concat();
+    // Two edits; the second one's webhook comes first.
+    world.edit("crm", &id, &json!({ "phone": "2" }));
+    world.edit("crm", &id, &json!({ "phone": "3" }));
+    assert_eq!(one.send(&about("m2", "contact.updated", "3", now())), 200);
+    one.until("pass 2 of contacts: 1 changes here");
+    assert_eq!(phones(), ["3"]);
+    assert_eq!(one.send(&about("m1", "contact.updated", "2", now() - 60)), 200);
+    one.until("pass 3 of contacts: 0 changes here, 0 writes upstream");
+    assert_eq!(phones(), ["3"], "what is true is read there, not in the webhook");
+    // One says that it was deleted, and it is there.
+    assert_eq!(one.send(&about("m3", "contact.deleted", "3", now())), 200);
+    one.until("pass 4 of contacts: 0 changes here, 0 writes upstream");
+    assert_eq!(phones(), ["3"]);
+    // One says that it was edited, and it is gone.
+    let bob = world.add("crm", &json!({ "email": "bob@x.io", "phone": "7" }));
+    assert_eq!(one.send(&Hook::about("m4", &bob)), 200);
+    one.until("pass 5 of contacts: 1 changes here");
+    world.at("crm", |crm| crm.remove("/contacts", &bob, crate::hands::now())).unwrap();
+    assert_eq!(one.send(&Hook::about("m5", &bob)), 200);
+    one.until("pass 6 of contacts: 1 changes here");
+    assert_eq!(phones(), ["3"]);
+    // One is lost: the next scheduled pass sees what it was about.
+    world.edit("crm", &id, &json!({ "phone": "4" }));
+    world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", "every = \"2s\""));
+    one.until("pass 7 of contacts: 1 changes here");
+    assert_eq!(phones(), ["4"]);
+    assert_eq!(triggers(&world)[6], "schedule");
+    one.stops_without(&[]);
+}

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
+use crate::web::Place;
 
 /// Connections at once, at most; more wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -27,17 +28,18 @@ const REST: Duration = Duration::from_secs(1);
 
 /// Why nothing listens.
 #[derive(Debug, thiserror::Error)]
-#[error("{address}: {reason}")]
+#[error("{place}: {reason}")]
 pub struct ListenError {
-    /// Where.
-    pub address: SocketAddr,
+    /// Where, for people.
+    pub place: String,
     /// Why.
     pub reason: io::Error,
 }
 
 /// Listens.
-pub async fn listen(address: SocketAddr, clock: Arc<dyn Clock>) -> Result<Door, ListenError> {
-    let listener = TcpListener::bind(address).await.map_err(|reason| ListenError { address, reason })?;
+pub async fn listen(place: Place, clock: Arc<dyn Clock>) -> Result<Door, ListenError> {
+    let shown = place.to_string();
+    let listener = place.listen().await.map_err(|reason| ListenError { place: shown, reason })?;
     Ok(Door { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), clock, request_max: REQUEST_MAX })
 }
 
@@ -164,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn f53_who_never_ends_a_request_is_let_go_and_his_place_is_free_again() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let mut door = listen(SocketAddr::from(([127, 0, 0, 1], 0)), clock).await.unwrap();
+        let mut door = listen(Place::Address(SocketAddr::from(([127, 0, 0, 1], 0))), clock).await.unwrap();
         door.request_max = Duration::from_millis(200);
         door.places = Arc::new(Semaphore::new(1));
         let address = door.address().unwrap();

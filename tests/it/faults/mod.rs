@@ -4,6 +4,7 @@
 mod disk;
 mod errno;
 mod kills;
+mod living;
 mod restored;
 mod tools;
 mod trouble;

@@ -26,7 +26,7 @@ fn archiving(_: &str, resource: &mut ResourceConfig) {
 }
 
 #[test]
-fn s17_a_record_that_a_shifting_listing_skips_is_asked_for_and_not_deleted() {
+fn s17_f33_a_record_that_a_shifting_listing_skips_is_asked_for_and_not_deleted() {
     let (world, ids) = known(&["crm"], 6, |_, resource| {
         resource.paging = Paging::Offset { offset: "offset".into(), limit: "limit".into() };
     });

@@ -1,0 +1,178 @@
+//! Owns: claims about `install`: what is put where, what is never overwritten, what is taken away.
+//!
+//! Must not know: what the units say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::bench::{Bench, Ran};
+
+const UNIT: &str = "root/opt/sync/lib/systemd/system/reconciled.service";
+const SETTINGS: &str = "root/etc/reconciled/config.toml";
+const NOTED: &str = "root/opt/sync/share/reconciled/SHA256SUMS";
+
+/// Installs below the folder `root` of a bench.
+fn install(bench: &Bench, more: &[&str]) -> Ran {
+    let root = bench.path().join("root");
+    let args = ["install", "--root", root.to_str().unwrap(), "--prefix", "/opt/sync"];
+    let ran = bench.run(&[&args[..], more].concat());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    ran
+}
+
+/// Everything below a folder: permissions, inode and time of each, by path.
+fn tree(folder: &Path) -> BTreeMap<String, (u32, u64, i64)> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(one) = folders.pop() {
+        for entry in fs::read_dir(&one).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let shown = path.strip_prefix(folder).unwrap().display().to_string();
+            all.insert(shown, (metadata.permissions().mode() & 0o7777, metadata.ino(), metadata.mtime_nsec()));
+            if metadata.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    all
+}
+
+fn read(bench: &Bench, path: &str) -> String {
+    fs::read_to_string(bench.path().join(path)).unwrap()
+}
+
+/// What somebody put there by hand.
+fn edit(bench: &Bench, path: &str, text: &str) {
+    fs::write(bench.path().join(path), text).unwrap();
+}
+
+#[test]
+fn it_puts_everything_in_its_place_and_a_second_time_changes_nothing() {
+    let bench = Bench::empty();
+    let root = bench.path().join("root");
+    let planned = install(&bench, &["--dry-run"]).out;
+    assert!(planned.contains("write    /opt/sync/bin/reconciled\n"), "{planned}");
+    assert!(!root.exists(), "nothing is done");
+    let ran = install(&bench, &[]).out;
+    assert!(ran.contains("wrote    /opt/sync/bin/reconciled\n"), "{ran}");
+    assert!(ran.contains(&format!("systemctl --root={} enable reconciled.service", root.display())), "{ran}");
+    let first = tree(&root);
+    let modes = [
+        ("opt/sync/bin/reconciled", 0o755),
+        ("opt/sync/lib/systemd/system/reconciled@.service", 0o644),
+        ("opt/sync/lib/sysusers.d/reconciled.conf", 0o644),
+        ("opt/sync/lib/tmpfiles.d/reconciled.conf", 0o644),
+        ("etc", 0o755),
+        ("etc/reconciled", 0o750),
+        ("etc/reconciled/config.toml", 0o644),
+        ("etc/reconciled/sync-rules", 0o750),
+        ("var/lib/reconciled", 0o700),
+    ];
+    for (path, mode) in modes {
+        assert_eq!(format!("{:o}", first[path].0), format!("{mode:o}"), "{path}");
+    }
+    let program = fs::read(env!("CARGO_BIN_EXE_reconciled")).unwrap();
+    assert!(fs::read(root.join("opt/sync/bin/reconciled")).unwrap() == program, "it is the program");
+    assert!(read(&bench, UNIT).contains("ExecStart=/opt/sync/bin/reconciled run"));
+    let again = install(&bench, &[]).out;
+    assert!(again.starts_with("13 files are as they are shipped"), "{again}");
+    assert_eq!(tree(&root), first);
+}
+
+#[test]
+fn what_was_edited_is_kept_and_an_earlier_version_that_was_not_is_replaced() {
+    let bench = Bench::empty();
+    install(&bench, &[]);
+    let (unit, settings) = (read(&bench, UNIT), read(&bench, SETTINGS));
+    edit(&bench, SETTINGS, "database = \"mine.db\"\n");
+    let ran = install(&bench, &[]).out;
+    assert!(ran.contains("kept     /etc/reconciled/config.toml: it was edited, and what is shipped has not"), "{ran}");
+    assert!(!bench.path().join(format!("{SETTINGS}.new")).exists());
+    // The version before shipped another unit and other settings.
+    let noted = read(&bench, NOTED);
+    let other = "9834876dcfb05cb167a5c24953eba58c4ac89b1adf57f28f2f9d09af107ee8f0";
+    let lines = noted.lines().map(|line| match line.split_once("  ").unwrap() {
+        (_, path) if path.ends_with("/reconciled.service") || path.ends_with("/config.toml") => {
+            format!("{other}  {path}\n")
+        }
+        _ => format!("{line}\n"),
+    });
+    edit(&bench, NOTED, &lines.collect::<String>());
+    // The hash is of this text.
+    edit(&bench, UNIT, "aaa");
+    let planned = install(&bench, &["--dry-run", "--json"]).json();
+    let step = |path: &str| {
+        let steps = planned["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["path"] == path).unwrap()["do"].clone()
+    };
+    assert_eq!(step("/opt/sync/lib/systemd/system/reconciled.service"), "replace");
+    assert_eq!(step("/etc/reconciled/config.toml"), "put_beside");
+    assert_eq!(read(&bench, UNIT), "aaa");
+    let ran = install(&bench, &[]).out;
+    assert!(ran.contains("replaced /opt/sync/lib/systemd/system/reconciled.service\n"), "{ran}");
+    assert!(ran.contains("what is shipped now is beside it, as .new"), "{ran}");
+    assert_eq!(read(&bench, UNIT), unit);
+    assert_eq!(read(&bench, SETTINGS), "database = \"mine.db\"\n");
+    assert_eq!(read(&bench, &format!("{SETTINGS}.new")), settings);
+    assert_eq!(read(&bench, NOTED), noted);
+    // A unit that somebody has masked, and one that nobody noted, are somebody's as well.
+    fs::remove_file(bench.path().join(UNIT)).unwrap();
+    std::os::unix::fs::symlink("/dev/null", bench.path().join(UNIT)).unwrap();
+    fs::remove_file(bench.path().join(NOTED)).unwrap();
+    install(&bench, &[]);
+    assert_eq!(fs::read_link(bench.path().join(UNIT)).unwrap(), Path::new("/dev/null"));
+    assert_eq!(read(&bench, &format!("{UNIT}.new")), unit);
+}
+
+#[test]
+fn what_was_installed_is_taken_away_and_what_is_somebodys_stays() {
+    let bench = Bench::empty();
+    let root = bench.path().join("root");
+    install(&bench, &[]);
+    let wants = root.join("etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).unwrap();
+    std::os::unix::fs::symlink(UNIT, wants.join("reconciled@sales.service")).unwrap();
+    std::os::unix::fs::symlink(UNIT, wants.join("cron.service")).unwrap();
+    let args = ["install", "--remove", "--prefix", "/opt/sync", "--root", root.to_str().unwrap()];
+    let refused = bench.run(&args);
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert!(refused.err.contains("`systemctl disable --now reconciled@sales.service`"), "{}", refused.err);
+    fs::remove_dir_all(root.join("etc/systemd")).unwrap();
+    edit(&bench, "root/etc/reconciled/sync-rules/crm.toml", "");
+    edit(&bench, "root/var/lib/reconciled/reconciled.db", "");
+    edit(&bench, UNIT, "mine");
+    let before = tree(&root);
+    install(&bench, &["--remove", "--dry-run"]);
+    assert_eq!(tree(&root), before);
+    let ran = install(&bench, &["--remove"]).out;
+    let mut files: Vec<String> = tree(&root).into_keys().filter(|path| root.join(path).is_file()).collect();
+    files.sort();
+    let left = [
+        "etc/reconciled/sync-rules/crm.toml",
+        "opt/sync/lib/systemd/system/reconciled.service",
+        "var/lib/reconciled/reconciled.db",
+    ];
+    assert_eq!(files, left);
+    for words in ["left     /var/lib/reconciled: ", "left     /etc/reconciled: ", "removed  /opt/sync/bin/reconciled\n"]
+    {
+        assert!(ran.contains(words), "{words}: {ran}");
+    }
+    assert_eq!(bench.run(&args).code, 1, "nothing of ours is left to be removed");
+}
+
+#[test]
+fn an_installation_that_cannot_be_is_refused_with_the_reason() {
+    let bench = Bench::empty();
+    for prefix in ["usr", "/opt/my sync", "/opt/%i", "/opt/../usr"] {
+        let ran = bench.run(&["install", "--dry-run", "--prefix", prefix]);
+        assert_eq!(ran.code, 2, "{prefix}: {}", ran.out);
+        assert!(ran.err.contains("write an absolute path"), "{}", ran.err);
+    }
+    edit(&bench, "file", "");
+    let ran = bench.run(&["install", "--root", bench.path().join("file").to_str().unwrap()]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.err.contains("Not a directory"), "{}", ran.err);
+}
