@@ -43,11 +43,19 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
         drain_timeout: workspace.settings().drain_timeout,
     };
     let reports = Reports { out, bars, once: args.once, exit: Exit::IN_SYNC, done: 0, failed: None };
-    let mut host =
-        Installed { workspace, store: Arc::clone(&store), named: &args.collections, reports, served: JoinSet::new() };
+    let mut host = Installed {
+        workspace,
+        store: Arc::clone(&store),
+        named: &args.collections,
+        reports,
+        pages: JoinSet::new(),
+        served: JoinSet::new(),
+    };
     let loaded = Loaded { engine, rules, collections };
     let setup = Setup { store: store.as_ref(), clock: workspace.clock(), plan, progress, stamp };
     let ended = daemon::run(loaded, setup, &mut host).await;
+    // They end with the loop, once what they are saying is said.
+    while host.pages.join_next().await.is_some() {}
     host.served.shutdown().await;
     if !args.once {
         // Nobody listens there any more; what cannot be removed is replaced by the next daemon.
@@ -86,7 +94,9 @@ struct Installed<'a> {
     /// The collections that were asked for; all where none is named.
     named: &'a [String],
     reports: Reports<'a>,
-    /// What is served beside the loop; it ends with this.
+    /// Pages for browsers; they end with the loop.
+    pages: JoinSet<()>,
+    /// What else is served beside the loop; it ends with this.
     served: JoinSet<()>,
 }
 
@@ -128,7 +138,7 @@ impl Host for Installed<'_> {
         let settings = self.workspace.settings();
         if let Some(address) = settings.web_listen {
             let token = self.workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string());
-            self.served.spawn(web::open(
+            self.pages.spawn(web::open(
                 address,
                 settings.web_hosts.clone(),
                 token,

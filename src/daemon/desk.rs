@@ -91,6 +91,14 @@ pub struct Place {
     pub doing: Option<String>,
 }
 
+impl Place {
+    /// What its pass is at, without the collection's name.
+    pub fn step(&self) -> Option<&str> {
+        let doing = self.doing.as_deref()?;
+        Some(doing.strip_prefix(self.collection.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(doing))
+    }
+}
+
 /// The public's side of the desk.
 #[derive(Clone)]
 pub struct Desk {
@@ -144,6 +152,17 @@ impl Desk {
     /// Hears the steps and ends of passes from now on.
     pub fn listen(&self) -> broadcast::Receiver<Heard> {
         self.doing.listen()
+    }
+
+    /// How things stand, whenever that changes; it ends with the loop. What passes are at is no part of it.
+    pub fn follow(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// Resolves once the loop is over.
+    pub async fn over(&self) {
+        let mut standing = self.standing.clone();
+        while standing.changed().await.is_ok() {}
     }
 
     async fn ask<T>(&self, ask: Ask, told: oneshot::Receiver<Result<T, String>>) -> Result<T, String> {

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
@@ -28,6 +28,8 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// After this a connection takes no further request; what is under way may take [`LAST_MAX`].
 const CONNECTION_MAX: Duration = Duration::from_mins(2);
 const LAST_MAX: Duration = Duration::from_mins(1);
+/// How long answers may take that are under way at the end.
+const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -36,19 +38,40 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves until the future is dropped; all connections end with it.
-pub async fn accept(listener: TcpListener, router: Router, clock: Arc<dyn Clock>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Serves until `over` (or the future is dropped); then answers that are under way may end, and all connections do.
+pub async fn accept(listener: TcpListener, router: Router, clock: Arc<dyn Clock>, over: impl Future<Output = ()>) {
+    let (close, closed) = watch::channel(());
     let mut connections = JoinSet::new();
+    tokio::select! {
+        biased;
+        () = over => {}
+        () = take(&listener, &router, &clock, &closed, &mut connections) => {}
+    }
+    drop((listener, close));
+    let all_end = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all_end => {}
+        () = clock.sleep(CLOSING_MAX) => {}
+    }
+}
+
+async fn take(
+    listener: &TcpListener,
+    router: &Router,
+    clock: &Arc<dyn Clock>,
+    closed: &watch::Receiver<()>,
+    connections: &mut JoinSet<()>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // Closed it is never.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (router, clock) = (router.clone(), Arc::clone(&clock));
+                let (router, clock, closed) = (router.clone(), Arc::clone(clock), closed.clone());
                 connections.spawn(async move {
-                    serve(stream, router, clock.as_ref()).await;
+                    serve(stream, router, clock.as_ref(), closed).await;
                     drop(place);
                 });
             }
@@ -61,7 +84,7 @@ pub async fn accept(listener: TcpListener, router: Router, clock: Arc<dyn Clock>
 }
 
 /// Serves one connection; whatever ends it is the other side's matter.
-async fn serve(stream: TcpStream, router: Router, clock: &dyn Clock) {
+async fn serve(stream: TcpStream, router: Router, clock: &dyn Clock, mut closed: watch::Receiver<()>) {
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -72,8 +95,11 @@ async fn serve(stream: TcpStream, router: Router, clock: &dyn Clock) {
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = clock.sleep(CONNECTION_MAX) => connection.as_mut().graceful_shutdown(),
+        () = clock.sleep(CONNECTION_MAX) => {}
+        // It says nothing; that it is gone does.
+        _ = closed.changed() => {}
     }
+    connection.as_mut().graceful_shutdown();
     tokio::select! {
         _ = connection => {}
         () = clock.sleep(LAST_MAX) => {}

@@ -58,7 +58,7 @@ pub struct Pass {
     pub started_at: Option<String>,
     /// RFC 3339; absent while it runs, or where it was killed.
     pub ended_at: Option<String>,
-    /// How it ended.
+    /// How it ended; `running` while it runs.
     pub outcome: String,
     /// What went wrong.
     pub error: Option<String>,
@@ -71,6 +71,10 @@ pub struct Pass {
 pub struct PassView {
     /// The pass.
     pub pass: Pass,
+    /// What it is at, while it runs.
+    pub doing: Option<String>,
+    /// The open halt that it ended with.
+    pub halt: Option<i64>,
     /// Newest first.
     pub history: Vec<Line>,
 }
@@ -178,22 +182,23 @@ impl CollectionView {
         Self {
             running: place.is_some_and(|place| place.running),
             waiting: place.is_some_and(|place| place.waiting),
-            doing: place.and_then(|place| place.doing.clone()),
+            doing: place.and_then(Place::step).map(str::to_owned),
             halts,
             status: CollectionStatus { next_pass: next.filter(|_| !status.paused), ..status },
         }
     }
 }
 
-impl From<&PassRow> for Pass {
-    fn from(row: &PassRow) -> Self {
+impl Pass {
+    fn of(row: &PassRow, runs: bool) -> Self {
+        let runs = runs && row.ended_at.is_none();
         Self {
             id: row.id,
             collection: row.collection.clone(),
             trigger: row.trigger.clone(),
             started_at: rfc3339(row.started_at),
             ended_at: row.ended_at.and_then(rfc3339),
-            outcome: row.outcome.clone(),
+            outcome: if runs { "running".to_owned() } else { row.outcome.clone() },
             error: row.error.clone(),
             counts: raw(&row.counts),
         }
@@ -278,15 +283,36 @@ impl Site {
     /// Passes, newest first.
     pub async fn passes(&self, collection: Option<String>, limit: usize) -> Result<Vec<Pass>, OpsError> {
         let rows = read(self.store.as_ref(), move |view| view.passes(collection.as_deref(), limit)).await?;
-        Ok(rows.iter().map(Pass::from).collect())
+        let mut running = self.running();
+        let passes = rows.iter().map(|row| {
+            // The newest of a collection is the one that runs.
+            let step = running.remove(&row.collection);
+            Pass::of(row, step.is_some())
+        });
+        Ok(passes.collect())
     }
 
     /// One pass, with what it did.
     pub async fn pass(&self, id: i64) -> Result<PassView, OpsError> {
         let filter = HistoryFilter { pass: Some(id), limit: HISTORY_MAX, ..HistoryFilter::default() };
-        let found = read(self.store.as_ref(), move |view| Ok((view.pass(id)?, view.history(&filter)?))).await?;
-        let (Some(pass), history) = found else { return Err(OpsError::NotFound(format!("no pass {id}"))) };
-        Ok(PassView { pass: Pass::from(&pass), history: history.iter().map(Line::from).collect() })
+        let mut running = self.running();
+        let found = read(self.store.as_ref(), move |view| {
+            let Some(row) = view.pass(id)? else { return Ok(None) };
+            let is_newest = view.passes(Some(&row.collection), 1)?.first().is_some_and(|newest| newest.id == id);
+            let halts = view.halts(Some(&row.collection), true)?;
+            let halt = halts.iter().find(|halt| halt.pass == id).map(|halt| halt.id);
+            let doing = running.remove(&row.collection).filter(|_| is_newest && row.ended_at.is_none());
+            let history = view.history(&filter)?.iter().map(Line::from).collect();
+            Ok(Some(PassView { pass: Pass::of(&row, doing.is_some()), doing, halt, history }))
+        });
+        found.await?.ok_or_else(|| OpsError::NotFound(format!("no pass {id}")))
+    }
+
+    /// What is under way, by collection.
+    fn running(&self) -> BTreeMap<String, String> {
+        let places = self.front.desk.standing().collections;
+        let running = places.iter().filter(|place| place.running);
+        running.map(|place| (place.collection.clone(), place.step().unwrap_or_default().to_owned())).collect()
     }
 
     /// Conflicts: open ones, or all.

@@ -10,6 +10,7 @@ mod guard;
 mod health;
 pub mod hooks;
 mod listener;
+mod live;
 mod login;
 mod look;
 mod metrics;

@@ -12,25 +12,35 @@ use maud::{Markup, html};
 use super::super::access::Session;
 use super::super::look::CollectionView;
 use super::super::site::Site;
-use super::layout::{button, segment, show, table, time};
+use super::layout::{button, segment, show, show_moving, table, time};
 
 /// All collections.
 pub async fn overview(State(site): State<Arc<Site>>, Extension(session): Extension<Session>) -> Response {
     let standing = site.front.desk.standing();
-    show(&session, "/", "Overview", site.collections().await, |collections| {
-        let rows: Vec<Markup> = collections.iter().map(|one| row(&session, one)).collect();
-        let header = ["Collection", "State", "Records", "Last pass", "Next", "Waiting", ""];
-        html! {
-            @if let Some(words) = &standing.rules_refused {
-                section.alarm role="alert" {
-                    p { "The rules as they are in their files are refused; those from before are in force." }
-                    pre { (words) }
+    let found = site.collections().await;
+    show_moving(
+        &session,
+        "/",
+        "Overview",
+        found,
+        |_| true,
+        |collections| {
+            let rows: Vec<Markup> = collections.iter().map(|one| row(&session, one)).collect();
+            let header = ["Collection", "State", "Records", "Last pass", "Next", "Waiting", ""];
+            html! {
+                div data-live="overview" {
+                    @if let Some(words) = &standing.rules_refused {
+                        section.alarm role="alert" {
+                            p { "The rules as they are in their files are refused; those from before are in force." }
+                            pre { (words) }
+                        }
+                    }
+                    (table(&header, &rows, "There are no collections."))
                 }
+                p.quiet { "Process " (standing.pid) ", since " (time(Some(&standing.started_at.to_rfc3339()))) " UTC" }
             }
-            (table(&header, &rows, "There are no collections."))
-            p.quiet { "Process " (standing.pid) ", since " (time(Some(&standing.started_at.to_rfc3339()))) " UTC" }
-        }
-    })
+        },
+    )
 }
 
 fn row(session: &Session, one: &CollectionView) -> Markup {
@@ -59,7 +69,7 @@ fn row(session: &Session, one: &CollectionView) -> Markup {
         th scope="row" { a href={ "/records/" (name) } { (status.collection) } }
         td {
             span class={ "badge " (kind) } { (state) }
-            @if let Some(doing) = &one.doing { div.quiet { (doing) } }
+            @if one.running { div.quiet data-doing=(status.collection) { (one.doing.as_deref().unwrap_or_default()) } }
             @if let Some(error) = status.last_pass.as_ref().and_then(|pass| pass.error.as_ref()) { div.bad { (error) } }
         }
         td.number { (status.records) }

@@ -5,5 +5,5 @@ mod disk;
 mod errno;
 mod kills;
 mod restored;
-mod tools;
+pub mod tools;
 mod trouble;
