@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Plan, Setup, Told};
+use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Plan, Refused, Setup, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
 use crate::web::hooks::{self, HookFront};
@@ -21,7 +21,7 @@ use super::plan;
 use super::progress::Bars;
 use super::report::run_text;
 use super::style::count;
-use super::workspace::{SecretsAre, Workspace, select_collections};
+use super::workspace::{Workspace, select_collections};
 
 /// Runs until done or stopped.
 pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
@@ -30,7 +30,8 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
         return plan::run(&args, workspace, out).await;
     }
     let stamp = workspace.rules_stamp();
-    let rules = workspace.rules(SecretsAre::Needed, out)?;
+    let (rules, said) = workspace.rules_to_run(out);
+    let rules = rules?;
     let collections = select_collections(&rules, &args.collections)?;
     let store = workspace.store_to_run(&rules)?;
     let engine = Arc::new(workspace.engine(Arc::clone(&store), &rules, out).await?);
@@ -51,7 +52,7 @@ pub async fn run(args: &RunArgs, workspace: &Workspace, out: &Out) -> Result<Exi
         pages: JoinSet::new(),
         served: JoinSet::new(),
     };
-    let loaded = Loaded { engine, rules, collections };
+    let loaded = Loaded { engine, rules, said, collections };
     let setup = Setup { store: store.as_ref(), clock: workspace.clock(), plan, progress, stamp };
     let ended = daemon::run(loaded, setup, &mut host).await;
     // They end with the loop, once what they are saying is said.
@@ -108,18 +109,20 @@ impl Host for Installed<'_> {
         }
     }
 
-    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, String>> {
+    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>> {
         Box::pin(async {
+            let (rules, said) = self.workspace.rules_to_run(self.reports.out);
+            let loaded = Arc::clone(&said);
             let fresh = async {
-                let rules = self.workspace.rules(SecretsAre::Needed, self.reports.out)?;
+                let rules = rules?;
                 let collections = select_collections(&rules, self.named)?;
                 let (engine, notices) = self.workspace.engine_with_notices(Arc::clone(&self.store), &rules).await?;
                 for notice in notices {
                     tracing::info!("{notice}");
                 }
-                Ok(Loaded { engine: Arc::new(engine), rules, collections })
+                Ok(Loaded { engine: Arc::new(engine), rules, said: loaded, collections })
             };
-            fresh.await.map_err(|error: CliError| error.to_string())
+            fresh.await.map_err(|error: CliError| Refused { text: error.to_string(), said })
         })
     }
 

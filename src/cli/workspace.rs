@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_stamp};
+use crate::daemon::RulesSaid;
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
@@ -170,11 +171,18 @@ impl Workspace {
 
     /// The rules, or all that is wrong with them.
     pub fn rules(&self, secrets: SecretsAre, out: &Out) -> Result<Arc<Ruleset>, CliError> {
-        let examined = self.examine(secrets)?;
-        match examined.rules {
-            Some(rules) => Ok(rules),
-            None => Err(CliError::Rules(errors_text(&examined, out))),
-        }
+        usable(&self.examine(secrets)?, out)
+    }
+
+    /// The rules to run by, with all that is to be said of their files.
+    pub fn rules_to_run(&self, out: &Out) -> (Result<Arc<Ruleset>, CliError>, Arc<RulesSaid>) {
+        let examined = match self.examine(SecretsAre::Needed) {
+            Ok(examined) => examined,
+            Err(error) => return (Err(error), Arc::default()),
+        };
+        let files = examined.sources.iter().map(|source| source.path.clone()).collect();
+        let said = RulesSaid { files, diagnostics: examined.diagnostics.clone() };
+        (usable(&examined, out), Arc::new(said))
     }
 
     /// Opens the database for looking; it must exist, and nothing is created.
@@ -284,6 +292,10 @@ fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item 
 }
 
 /// The drawing of all errors; warnings are `check`'s business.
+fn usable(examined: &Examined, out: &Out) -> Result<Arc<Ruleset>, CliError> {
+    examined.rules.clone().ok_or_else(|| CliError::Rules(errors_text(examined, out)))
+}
+
 fn errors_text(examined: &Examined, out: &Out) -> String {
     let errors: Vec<Diagnostic> =
         examined.diagnostics.iter().filter(|note| note.severity == Severity::Error).cloned().collect();

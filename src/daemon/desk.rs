@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::rules::Ruleset;
+use crate::rules::{Diagnostic, Ruleset};
 
 use super::doing::{Doing, Heard};
 
@@ -70,6 +70,30 @@ pub struct Standing {
     /// The rules in force.
     #[serde(skip)]
     pub rules: Arc<Ruleset>,
+    /// Since when they are.
+    #[serde(skip)]
+    pub rules_since: DateTime<Utc>,
+    /// What was said of their files when they were last read.
+    #[serde(skip)]
+    pub said: Arc<RulesSaid>,
+}
+
+/// What was said of rules when they were read.
+#[derive(Clone, Debug, Default)]
+pub struct RulesSaid {
+    /// The files, as shown.
+    pub files: Vec<String>,
+    /// What is wrong, or deserves a look.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Why rules cannot be used.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// For people.
+    pub text: String,
+    /// By file and line, where it is about that.
+    pub said: Arc<RulesSaid>,
 }
 
 /// Where a collection stands.

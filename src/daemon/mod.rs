@@ -20,7 +20,7 @@ mod wake;
 mod tests;
 
 pub use decide::Mode;
-pub use desk::{Accepted, Desk, Place, Standing};
+pub use desk::{Accepted, Desk, Place, Refused, RulesSaid, Standing};
 pub use doing::Heard;
 pub use run::{Ended, Host, Loaded, Plan, Setup, Told, run};
 pub use schedule::next_due;

@@ -144,7 +144,7 @@ impl Listener {
                 }
             };
             if said.is_some() {
-                self.beat_due = now + BEAT;
+                self.beat_due = self.site.front.clock.monotonic() + BEAT;
                 return said;
             }
         }

@@ -10,8 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::daemon::{Place, Standing};
 use crate::ops::{
-    CollectionStatus, Conflict, Halt, OpsError, Sides, UpstreamStatus, collection_status, gather, list_conflicts, raw,
-    rfc3339, upstreams as states,
+    CollectionStatus, Conflict, Halt, OpsError, Sides, collection_status, gather, list_conflicts, raw, rfc3339,
 };
 use crate::record::{RecordId, Slot};
 use crate::rules::Collection;
@@ -123,6 +122,19 @@ pub struct Aside {
     pub since: Option<String>,
     /// It waits for another record, and needs nobody.
     pub waits: bool,
+}
+
+/// A page of conflicts.
+#[derive(Debug, Serialize)]
+pub struct ConflictPage {
+    /// The conflicts, the oldest first.
+    pub conflicts: Vec<Conflict>,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// The greatest number of them.
+    pub newest: i64,
+    /// `after` of the next page; absent on the last one.
+    pub next: Option<i64>,
 }
 
 /// A page of records.
@@ -315,10 +327,19 @@ impl Site {
         running.map(|place| (place.collection.clone(), place.step().unwrap_or_default().to_owned())).collect()
     }
 
-    /// Conflicts: open ones, or all.
-    pub async fn conflicts(&self, collection: Option<String>, all: bool) -> Result<Vec<Conflict>, OpsError> {
-        let filter = ConflictFilter { collection, closed_too: all, ..ConflictFilter::default() };
-        Ok(read(self.store.as_ref(), move |view| list_conflicts(view, &filter)).await?)
+    /// A page of conflicts.
+    pub async fn conflicts(&self, filter: ConflictFilter) -> Result<ConflictPage, OpsError> {
+        let found = read(self.store.as_ref(), move |view| {
+            let whole = ConflictFilter { after: None, ..filter.clone() };
+            let (total, newest) = view.conflict_count(&whole)?;
+            let more = ConflictFilter { limit: filter.limit + 1, ..filter.clone() };
+            let mut conflicts = list_conflicts(view, &more)?;
+            let is_more = conflicts.len() > filter.limit;
+            conflicts.truncate(filter.limit);
+            let next = conflicts.last().filter(|_| is_more).map(|one| one.id);
+            Ok(ConflictPage { conflicts, total, newest, next })
+        });
+        Ok(found.await?)
     }
 
     /// One conflict.
@@ -339,12 +360,6 @@ impl Site {
         let filter = QuarantineFilter { collection, limit, ..QuarantineFilter::default() };
         let rows = read(self.store.as_ref(), move |view| view.quarantined(&filter)).await?;
         Ok(rows.iter().map(Aside::from).collect())
-    }
-
-    /// What is known of each upstream.
-    pub async fn upstreams(&self) -> Result<Vec<UpstreamStatus>, OpsError> {
-        let rules = self.front.desk.standing().rules;
-        Ok(read(self.store.as_ref(), move |view| states(view, &rules)).await?)
     }
 
     /// Records of a collection after an id; with `asked` those that have it as their id, here or at an upstream.

@@ -9,6 +9,7 @@ mod control;
 mod guard;
 mod health;
 pub mod hooks;
+mod inspect;
 mod listener;
 mod live;
 mod login;

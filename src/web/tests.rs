@@ -85,6 +85,8 @@ impl Bench {
             rules_refused: Some("<script>alert(1)</script>".to_owned()),
             collections: Vec::new(),
             shown_at: Duration::ZERO,
+            rules_since: clock.now(),
+            said: Arc::default(),
             rules: Arc::new(Ruleset { upstreams: BTreeMap::new(), collections: BTreeMap::new(), hash: String::new() }),
         };
         let (desk, clerk) = open_desk(standing, Arc::new(Doing::new(Arc::new(Silent))));

@@ -153,13 +153,13 @@ fn a_person_logs_in_looks_at_a_conflict_and_decides_it() {
     };
     assert!(look("/").contains("conflicts: 1"));
     let conflicts = look("/conflicts");
-    assert!(conflicts.contains("&lt;i&gt;Ann&lt;/i&gt;") && conflicts.contains("<ins>Poe</ins>"), "{conflicts}");
+    assert!(conflicts.contains("&lt;i&gt;Ann&lt;/i&gt;") && conflicts.contains("<ins>Ann Poe</ins>"), "{conflicts}");
     let record = look(between(&conflicts, "contacts / <a href=\"", "\""));
     assert!(record.contains("differs") && record.contains(&remote), "{record}");
     assert!(look("/records/contacts").contains("Ann Poe"));
     assert!(look("/passes/2").contains("<td>conflicts</td>"));
     let form_token = between(&conflicts, "name=\"form_token\" value=\"", "\"");
-    let action = format!("/conflicts/{}/resolve", between(&conflicts, "Conflict ", ":"));
+    let action = format!("/conflicts/{}/resolve", between(&conflicts, "Conflict ", "<"));
     assert_eq!(browse(&address, &cookie, &action, Some("take=local")).0, 403, "a form without its token");
     assert_eq!(browse(&address, &cookie, &action, Some(&format!("form_token={form_token}&take=local"))).0, 303);
     daemon.logs("0 changes here, 1 writes upstream");

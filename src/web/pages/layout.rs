@@ -15,13 +15,15 @@ use super::super::api::refusal;
 /// The longest value that a table shows whole.
 const VALUE_CHARS_MAX: usize = 120;
 
-const NAVIGATION: [(&str, &str); 6] = [
+const NAVIGATION: [(&str, &str); 8] = [
     ("/", "Overview"),
     ("/passes", "Passes"),
     ("/conflicts", "Conflicts"),
     ("/halts", "Halts"),
     ("/quarantine", "Quarantine"),
     ("/upstreams", "Upstreams"),
+    ("/webhooks", "Webhooks"),
+    ("/rules", "Rules"),
 ];
 
 /// Seconds after which a page that moves is loaded again where no script runs.
@@ -52,7 +54,7 @@ fn document(title: &str, head: &Markup, content: &Markup) -> Response {
 }
 
 /// A page; `at` is its place in the navigation. One that moves shows something that goes on by itself.
-fn page(session: &Session, at: &str, title: &str, moves: bool, content: &Markup) -> Response {
+pub fn page(session: &Session, at: &str, title: &str, moves: bool, content: &Markup) -> Response {
     document(
         title,
         &html! {
