@@ -29,6 +29,7 @@ pub async fn run(args: &ResolveArgs, workspace: &Workspace, out: &Out) -> Result
         values: args.choice.value.clone(),
         delete: args.choice.delete,
         keep: args.choice.keep,
+        ..Choice::default()
     };
     let Resolved { conflict, fields, resolution } = resolve(store.as_ref(), &rules, args.id, choice).await?;
     let words = choice_words(&resolution, &fields);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Setup, Told};
+use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
 use crate::web::hooks::{self, HookFront};
@@ -22,7 +22,7 @@ use super::plan;
 use super::progress::Bars;
 use super::report::run_text;
 use super::style::count;
-use super::workspace::{SecretsAre, Workspace, select_collections};
+use super::workspace::{Workspace, select_collections};
 
 /// Runs until done or stopped; the daemon serves on the sockets that were passed to it.
 pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
@@ -31,7 +31,8 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
         return plan::run(&args, workspace, out).await;
     }
     let stamp = workspace.rules_stamp();
-    let rules = workspace.rules(SecretsAre::Needed, out)?;
+    let (rules, said) = workspace.rules_to_run(out);
+    let rules = rules?;
     let collections = select_collections(&rules, &args.collections)?;
     let store = workspace.store_to_run(&rules)?;
     let engine = Arc::new(workspace.engine(Arc::clone(&store), &rules, out).await?);
@@ -50,11 +51,14 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
         named: &args.collections,
         reports,
         passed,
+        pages: JoinSet::new(),
         served: JoinSet::new(),
     };
-    let loaded = Loaded { engine, rules, collections };
+    let loaded = Loaded { engine, rules, said, collections };
     let setup = Setup { store: store.as_ref(), clock: workspace.clock(), plan, progress, stamp };
     let ended = daemon::run(loaded, setup, &mut host).await;
+    // They end with the loop, once what they are saying is said.
+    while host.pages.join_next().await.is_some() {}
     host.served.shutdown().await;
     if !args.once {
         // Nobody listens there any more; what cannot be removed is replaced by the next daemon.
@@ -95,7 +99,9 @@ struct Installed<'a> {
     reports: Reports<'a>,
     /// What the service manager opened.
     passed: Passed,
-    /// What is served beside the loop; it ends with this.
+    /// Pages for browsers; they end with the loop.
+    pages: JoinSet<()>,
+    /// What else is served beside the loop; it ends with this.
     served: JoinSet<()>,
 }
 
@@ -107,18 +113,20 @@ impl Host for Installed<'_> {
         }
     }
 
-    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, String>> {
+    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>> {
         Box::pin(async {
+            let (rules, said) = self.workspace.rules_anew(self.reports.out);
+            let loaded = Arc::clone(&said);
             let fresh = async {
-                let rules = self.workspace.rules_anew(self.reports.out)?;
+                let rules = rules?;
                 let collections = select_collections(&rules, self.named)?;
                 let (engine, notices) = self.workspace.engine_with_notices(Arc::clone(&self.store), &rules).await?;
                 for notice in notices {
                     tracing::info!("{notice}");
                 }
-                Ok(Loaded { engine: Arc::new(engine), rules, collections })
+                Ok(Loaded { engine: Arc::new(engine), rules, said: loaded, collections })
             };
-            fresh.await.map_err(|error: CliError| error.to_string())
+            fresh.await.map_err(|error: CliError| Refused { text: error.to_string(), said })
         })
     }
 
@@ -155,7 +163,7 @@ impl Installed<'_> {
         for place in places(std::mem::take(&mut self.passed.web), settings.web_listen, "web.listen") {
             let token = self.workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string());
             let (hosts, store) = (settings.web_hosts.clone(), Arc::clone(&self.store));
-            self.served.spawn(web::open(place, hosts, token, front.clone(), store));
+            self.pages.spawn(web::open(place, hosts, token, front.clone(), store));
         }
     }
 

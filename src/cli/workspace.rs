@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_stamp};
+use crate::daemon::RulesSaid;
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
@@ -170,26 +171,32 @@ impl Workspace {
 
     /// The rules, or all that is wrong with them.
     pub fn rules(&self, secrets: SecretsAre, out: &Out) -> Result<Arc<Ruleset>, CliError> {
-        let examined = self.examine(secrets)?;
-        match examined.rules {
-            Some(rules) => Ok(rules),
-            None => Err(CliError::Rules(errors_text(&examined, out))),
+        usable(&self.examine(secrets)?, out)
+    }
+
+    /// The rules to run by, with all that is to be said of their files.
+    pub fn rules_to_run(&self, out: &Out) -> (Result<Arc<Ruleset>, CliError>, Arc<RulesSaid>) {
+        match self.examine(SecretsAre::Needed) {
+            Ok(examined) => (usable(&examined, out), said_of(&examined)),
+            Err(error) => (Err(error), Arc::default()),
         }
     }
 
-    /// The rules as they are now, for a daemon that goes on by those from before where there is anything wrong. A file with nothing
-    /// in it is one that somebody is about to write.
-    pub fn rules_anew(&self, out: &Out) -> Result<Arc<Ruleset>, CliError> {
-        let examined = self.examine(SecretsAre::Needed)?;
+    /// The same of the rules as they are now, for a daemon that goes on by those from before where there is anything wrong. A
+    /// file with nothing in it is one that somebody is about to write.
+    pub fn rules_anew(&self, out: &Out) -> (Result<Arc<Ruleset>, CliError>, Arc<RulesSaid>) {
+        let examined = match self.examine(SecretsAre::Needed) {
+            Ok(examined) => examined,
+            Err(error) => return (Err(error), Arc::default()),
+        };
         let is_emptied = |source: &&Source| source.defect.is_none() && source.text.trim().is_empty();
-        if let Some(source) = examined.sources.iter().find(is_emptied) {
+        let rules = if let Some(source) = examined.sources.iter().find(is_emptied) {
             let words = "is empty, as one that is about to be written; remove it if its rules count no more";
-            return Err(CliError::Rules(format!("error: {} {words}", source.path)));
-        }
-        match examined.rules {
-            Some(rules) => Ok(rules),
-            None => Err(CliError::Rules(errors_text(&examined, out))),
-        }
+            Err(CliError::Rules(format!("error: {} {words}", source.path)))
+        } else {
+            examined.rules.clone().ok_or_else(|| CliError::Rules(errors_text(&examined, out)))
+        };
+        (rules, said_of(&examined))
     }
 
     /// Opens the database for looking; it must exist, and nothing is created.
@@ -299,6 +306,15 @@ fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item 
 }
 
 /// The drawing of all errors; warnings are `check`'s business.
+fn usable(examined: &Examined, out: &Out) -> Result<Arc<Ruleset>, CliError> {
+    examined.rules.clone().ok_or_else(|| CliError::Rules(errors_text(examined, out)))
+}
+
+fn said_of(examined: &Examined) -> Arc<RulesSaid> {
+    let files = examined.sources.iter().map(|source| source.path.clone()).collect();
+    Arc::new(RulesSaid { files, diagnostics: examined.diagnostics.clone() })
+}
+
 fn errors_text(examined: &Examined, out: &Out) -> String {
     let errors: Vec<Diagnostic> =
         examined.diagnostics.iter().filter(|note| note.severity == Severity::Error).cloned().collect();

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::rules::Ruleset;
+use crate::rules::{Diagnostic, Ruleset};
 
 use super::doing::{Doing, Heard};
 
@@ -70,6 +70,30 @@ pub struct Standing {
     /// The rules in force.
     #[serde(skip)]
     pub rules: Arc<Ruleset>,
+    /// Since when they are.
+    #[serde(skip)]
+    pub rules_since: DateTime<Utc>,
+    /// What was said of their files when they were last read.
+    #[serde(skip)]
+    pub said: Arc<RulesSaid>,
+}
+
+/// What was said of rules when they were read.
+#[derive(Clone, Debug, Default)]
+pub struct RulesSaid {
+    /// The files, as shown.
+    pub files: Vec<String>,
+    /// What is wrong, or deserves a look.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Why rules cannot be used.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// For people.
+    pub text: String,
+    /// By file and line, where it is about that.
+    pub said: Arc<RulesSaid>,
 }
 
 /// Where a collection stands.
@@ -89,6 +113,14 @@ pub struct Place {
     pub retry_at: Option<DateTime<Utc>>,
     /// What its pass is at.
     pub doing: Option<String>,
+}
+
+impl Place {
+    /// What its pass is at, without the collection's name.
+    pub fn step(&self) -> Option<&str> {
+        let doing = self.doing.as_deref()?;
+        Some(doing.strip_prefix(self.collection.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(doing))
+    }
 }
 
 /// The public's side of the desk.
@@ -144,6 +176,17 @@ impl Desk {
     /// Hears the steps and ends of passes from now on.
     pub fn listen(&self) -> broadcast::Receiver<Heard> {
         self.doing.listen()
+    }
+
+    /// How things stand, whenever that changes; it ends with the loop. What passes are at is no part of it.
+    pub fn follow(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// Resolves once the loop is over.
+    pub async fn over(&self) {
+        let mut standing = self.standing.clone();
+        while standing.changed().await.is_ok() {}
     }
 
     async fn ask<T>(&self, ask: Ask, told: oneshot::Receiver<Result<T, String>>) -> Result<T, String> {

@@ -15,15 +15,16 @@ pub struct Moment {
     pub steady: Duration,
 }
 
-/// What waits in the store for a pass of one collection: grows with every edit, approval, resolution and webhook.
+/// What waits in the store for a pass of one collection: another with every edit, approval, resolution and webhook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The number of the newest local edit that no pass has taken up; 0 where there is none.
     pub edit: i64,
     /// When the last open halt was approved, in microseconds; 0 where none is.
     pub approved: i64,
-    /// Resolutions that no pass has followed yet.
-    pub resolved: i64,
+    /// Names the resolutions that no pass has followed yet; 0 where there are none. It does not grow: one may be followed
+    /// while another is made.
+    pub resolved: u64,
     /// The number of the newest webhook that no pass has looked for; 0 where there is none.
     pub hooked: i64,
 }
@@ -36,7 +37,8 @@ impl Mark {
 
     /// Whether an edit or a decision of a person came since then.
     pub fn is_news_after(self, then: Self) -> bool {
-        self.edit > then.edit || self.approved > then.approved || self.resolved > then.resolved
+        let is_resolved = self.resolved != 0 && self.resolved != then.resolved;
+        self.edit > then.edit || self.approved > then.approved || is_resolved
     }
 }
 

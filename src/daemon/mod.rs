@@ -22,7 +22,7 @@ mod tests;
 
 pub use activation::Passed;
 pub use decide::Mode;
-pub use desk::{Accepted, Desk, Place, Standing};
+pub use desk::{Accepted, Desk, Place, Refused, RulesSaid, Standing};
 pub use doing::Heard;
 pub use run::{Ended, Host, Loaded, Plan, Setup, Told, run};
 pub use schedule::next_due;

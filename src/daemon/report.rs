@@ -34,7 +34,7 @@ fn line(view: &dyn View, collection: &Collection, now: DateTime<Utc>) -> Result<
     };
     let next = collection.schedule.as_ref().and_then(|schedule| next_due(schedule, began, now));
     said += &next.map_or_else(|| ", none scheduled".to_owned(), |next| format!(", the next at {}", text(next)));
-    let conflicts = view.conflicts(&ConflictFilter { collection: name(), ..ConflictFilter::default() })?.len();
+    let (conflicts, _) = view.conflict_count(&ConflictFilter { collection: name(), ..ConflictFilter::default() })?;
     let intents = IntentFilter { collection: name(), limit: COUNT_MAX, ..IntentFilter::default() };
     let aside = QuarantineFilter { collection: name(), limit: COUNT_MAX, ..QuarantineFilter::default() };
     let (writes, aside) = (view.intents(&intents)?.len(), view.quarantined(&aside)?.len());

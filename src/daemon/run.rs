@@ -16,7 +16,7 @@ use crate::rules::{OnEdit, Ruleset};
 use crate::store::{Store, StoreError, read};
 
 use super::decide::{ForFew, Job, Mode, State};
-use super::desk::{self, Accepted, Ask, Clerk, Desk, Standing};
+use super::desk::{self, Accepted, Ask, Clerk, Desk, Refused, RulesSaid, Standing};
 use super::doing::Doing;
 use super::event::{Action, Cause, Ending, Event, Moment, Reads};
 use super::outcome::account;
@@ -49,6 +49,8 @@ pub struct Loaded {
     pub engine: Arc<Engine>,
     /// The rules.
     pub rules: Arc<Ruleset>,
+    /// What was said of their files.
+    pub said: Arc<RulesSaid>,
     /// These collections, in the order of passes.
     pub collections: Vec<String>,
 }
@@ -79,7 +81,7 @@ pub trait Host: Send {
     fn tell(&mut self, told: Told<'_>);
 
     /// Reads and checks the rules as they are now. An error says, for people, why they cannot be used; nothing changed then.
-    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, String>>;
+    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>>;
 
     /// Another number whenever the files of the rules are other ones. Asked once a second.
     fn stamp(&self) -> u64;
@@ -118,6 +120,8 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         collections: Vec::new(),
         shown_at: clock.monotonic(),
         rules: Arc::clone(&loaded.rules),
+        rules_since: clock.now(),
+        said: Arc::clone(&loaded.said),
     };
     let (desk, clerk) = desk::open(standing, doing);
     let sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
@@ -242,7 +246,13 @@ impl Daemon<'_> {
         self.watch.known = self.host.stamp();
         self.manager.reloading();
         let (fresh, refused) = reloaded(&self.loaded, self.host.reload().await);
-        self.clerk.show(|standing| standing.rules_refused = refused);
+        let said = fresh.as_ref().map(|fresh| &fresh.said).or(refused.as_ref().map(|refused| &refused.said)).cloned();
+        let since = fresh.as_ref().map(|_| self.clock.now());
+        self.clerk.show(|standing| {
+            standing.rules_refused = refused.map(|refused| refused.text);
+            standing.rules_since = since.unwrap_or(standing.rules_since);
+            standing.said = said.unwrap_or_default();
+        });
         let next = if let Some(fresh) = fresh {
             let jobs = load_jobs(&fresh, self.store, self.plan.mode).await?;
             self.loaded = fresh;
@@ -440,7 +450,7 @@ impl Watch {
 }
 
 /// Says what came of reading the rules anew: those that come into force, or why none do.
-fn reloaded(before: &Loaded, fresh: Result<Loaded, String>) -> (Option<Loaded>, Option<String>) {
+fn reloaded(before: &Loaded, fresh: Result<Loaded, Refused>) -> (Option<Loaded>, Option<Refused>) {
     match fresh {
         Ok(fresh) => {
             let what =
@@ -448,9 +458,10 @@ fn reloaded(before: &Loaded, fresh: Result<Loaded, String>) -> (Option<Loaded>, 
             tracing::info!("rules and secrets were read anew: {what}");
             (Some(fresh), None)
         }
-        Err(words) => {
+        Err(refused) => {
+            let words = &refused.text;
             tracing::error!("the rules as they are now cannot be used; those from before stay in force:\n{words}");
-            (None, Some(words))
+            (None, Some(refused))
         }
     }
 }

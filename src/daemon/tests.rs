@@ -371,6 +371,27 @@ fn what_waited_while_no_daemon_ran_is_taken_up_by_one_pass_at_the_start() {
 }
 
 #[test]
+fn each_resolution_brings_a_pass_although_those_before_it_are_followed() {
+    let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600))]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+    // One is made, followed, and another one made; each time one waits.
+    let waits = |resolved| Event::Changed { collection: "a".to_owned(), mark: Mark { resolved, ..Mark::default() } };
+    let for_it = || vec![action("a", false, Cause::Edit)];
+    assert_eq!(state.decide(&waits(71), now(10)), for_it());
+    assert_eq!(state.decide(&ended("a"), now(11)), NOTHING);
+    assert_eq!(state.decide(&waits(0), now(12)), NOTHING);
+    assert_eq!(state.decide(&waits(34), now(20)), for_it());
+    // The next comes while the pass runs, and is what is left after it.
+    state.mark("a", Mark { resolved: 12, ..Mark::default() });
+    assert_eq!(state.decide(&ended("a"), now(21)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(22)), for_it());
+    // One that could not be followed waits for the schedule.
+    assert_eq!(state.decide(&ended("a"), now(23)), NOTHING);
+    assert_eq!(state.decide(&waits(12), now(30)), NOTHING);
+}
+
+#[test]
 fn a_webhook_brings_a_pass_soon_and_the_same_one_no_second() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600))]);
     assert_eq!(state.begin(now(0)), start("a"));

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::merge::IntentState;
 use crate::reconcile::asked_until;
 use crate::rules::Ruleset;
-use crate::store::{ConflictFilter, IntentFilter, Store, StoreError, View, read, write};
+use crate::store::{ConflictFilter, ConflictRow, IntentFilter, Store, StoreError, View, read, write};
 
 use super::event::Mark;
 
@@ -40,14 +41,25 @@ fn mark(view: &dyn View, collection: String) -> Result<Mark, StoreError> {
     let edit = view.collection_key(&collection)?.map_or(Ok(0), |key| view.newest_edit(key))?;
     let hooked = view.newest_hook(&collection)?;
     let halts = view.halts(Some(&collection), true)?;
-    let filter = ConflictFilter { collection: Some(collection), ..ConflictFilter::default() };
-    let resolved = view.conflicts(&filter)?.iter().filter(|row| row.resolution.is_some()).count();
+    let resolved = ConflictFilter { collection: Some(collection), resolved_only: true, ..ConflictFilter::default() };
+    let resolved = view.conflicts(&resolved)?;
     Ok(Mark {
         edit,
         approved: halts.iter().filter_map(|halt| halt.approved_at).max().unwrap_or(0),
-        resolved: i64::try_from(resolved).unwrap_or(i64::MAX),
+        resolved: name_of(&resolved),
         hooked,
     })
+}
+
+/// Another number for other resolutions.
+fn name_of(resolved: &[ConflictRow]) -> u64 {
+    let mut hash = Xxh3::new();
+    for row in resolved {
+        hash.update(&row.id.to_le_bytes());
+        hash.update(row.resolution.as_deref().unwrap_or_default().as_bytes());
+        hash.update(&[0]);
+    }
+    if resolved.is_empty() { 0 } else { hash.digest().max(1) }
 }
 
 /// The first moment after the last pass began at which work of a collection that it had to leave may be tried again.

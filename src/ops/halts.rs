@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::reconcile::{SET_BACK, choice_note, is_restored};
-use crate::store::{HaltRow, Micros, Store, read, write};
+use crate::reconcile::{HaltedPlan, SET_BACK, choice_note, halted_plan, is_restored};
+use crate::store::{HaltRow, Micros, Store, StoreError, View, read, write};
 
 use super::error::OpsError;
 use super::text::{raw, rfc3339};
@@ -45,6 +45,23 @@ impl From<&HaltRow> for Halt {
     }
 }
 
+/// A halt with what would be done.
+#[derive(Debug, Serialize)]
+pub struct HaltView {
+    /// The halt.
+    #[serde(flatten)]
+    pub halt: Halt,
+    /// The plan that an approval lets through; absent where none was kept.
+    pub plan: Option<HaltedPlan>,
+}
+
+/// The open halt of this number.
+pub fn open_halt(view: &dyn View, id: i64) -> Result<Option<HaltView>, StoreError> {
+    let rows = view.halts(None, true)?;
+    let Some(row) = rows.iter().find(|row| row.id == id) else { return Ok(None) };
+    Ok(Some(HaltView { halt: Halt::from(row), plan: halted_plan(view, row)? }))
+}
+
 /// A halt that was approved.
 #[derive(Debug)]
 pub struct Approved {
@@ -58,9 +75,7 @@ pub struct Approved {
 pub async fn approve(store: &dyn Store, id: i64, wins: Option<&str>, now: Micros) -> Result<Approved, OpsError> {
     let rows = read(store, |view| view.halts(None, true)).await?;
     let Some(row) = rows.iter().find(|row| row.id == id) else {
-        return Err(OpsError::NotFound(format!(
-            "no halt {id} waits for approval; `reconciled status` lists those that do"
-        )));
+        return Err(no_such(id));
     };
     let mut halt = Halt::from(row);
     let before = row.approved_at.is_some();
@@ -76,11 +91,35 @@ pub async fn approve(store: &dyn Store, id: i64, wins: Option<&str>, now: Micros
     Ok(Approved { halt, before })
 }
 
-/// What a person says about upstreams that were set back, by note; a mistake where that is missing or makes no sense.
-fn choices(row: &HaltRow, wins: Option<&str>) -> Result<Vec<(String, String)>, OpsError> {
+/// Takes an approval back, if there was one: the plan of this halt is not wanted. Its collection, which ought to rest now.
+pub async fn reject(store: &dyn Store, id: i64) -> Result<String, OpsError> {
+    let rejected = write(store, move |tx| {
+        let rows = tx.halts(None, true)?;
+        let Some(row) = rows.into_iter().find(|row| row.id == id) else { return Ok(None) };
+        for name in set_back(&row) {
+            tx.set_note(&choice_note(&row.collection, &name), "null")?;
+        }
+        let row = HaltRow { approved_at: None, ..row };
+        tx.put_halt(&row)?;
+        Ok(Some(row.collection))
+    });
+    rejected.await?.ok_or_else(|| no_such(id))
+}
+
+fn no_such(id: i64) -> OpsError {
+    OpsError::NotFound(format!("no halt {id} waits for approval; `reconciled status` lists those that do"))
+}
+
+/// The upstreams that were set back.
+fn set_back(row: &HaltRow) -> Vec<String> {
     let list: Vec<Value> = serde_json::from_str(&row.halts).unwrap_or_default();
     let upstream = |one: &Value| one["target"]["upstream"].as_str().map(str::to_owned);
-    let back: Vec<String> = list.iter().filter(|one| one["what"] == SET_BACK).filter_map(upstream).collect();
+    list.iter().filter(|one| one["what"] == SET_BACK).filter_map(upstream).collect()
+}
+
+/// What a person says about upstreams that were set back, by note; a mistake where that is missing or makes no sense.
+fn choices(row: &HaltRow, wins: Option<&str>) -> Result<Vec<(String, String)>, OpsError> {
+    let back = set_back(row);
     let names = back.join(" or --wins ");
     match wins {
         None if back.is_empty() => Ok(Vec::new()),

@@ -1,8 +1,9 @@
 //! Owns: what people look at and decide, whichever way they ask: how things stand, every side's say about a record, conflicts
-//! with their resolution, halts with their approval.
+//! with their resolution, halts with their approval, webhooks that came in.
 //!
 //! Must not know: terminals, HTTP; what passes do with a decision.
 
+mod bulk;
 mod conflicts;
 mod error;
 mod halts;
@@ -10,14 +11,17 @@ mod resolve;
 mod sides;
 mod status;
 mod text;
+mod webhooks;
 
+pub use bulk::{Bulk, BulkDone, resolve_all};
 pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
 pub use error::OpsError;
-pub use halts::{Approved, Halt, approve};
+pub use halts::{Approved, Halt, HaltView, approve, open_halt, reject};
 pub use resolve::{Choice, Resolved, resolve};
 pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
 pub use status::{CollectionStatus, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams};
 pub use text::{raw, rfc3339};
+pub use webhooks::{HookView, Inbox, drop_hook, inbox, retry_hook};
 
 #[cfg(test)]
 pub use status::{Aside, LastPass, Unknown, unavailable};

@@ -2,7 +2,7 @@
 //!
 //! Must not know: how the engine applies it; who asks.
 
-use crate::record::{Json, Value};
+use crate::record::{Column, FieldError, FieldType, Json, Value};
 use crate::rules::{Collection, Ruleset};
 use crate::store::{ConflictFilter, ConflictRow, Store, read, write};
 
@@ -16,6 +16,8 @@ pub struct Choice {
     pub take: Option<String>,
     /// One JSON text per field.
     pub values: Vec<String>,
+    /// One per field, as a person types it into a form, read by the field's type; `None` is null.
+    pub typed: Vec<Option<String>>,
     /// The record is deleted everywhere.
     pub delete: bool,
     /// It is kept.
@@ -46,7 +48,8 @@ pub async fn resolve(store: &dyn Store, rules: &Ruleset, id: i64, choice: Choice
     let Some(collection) = rules.collections.get(&row.collection) else {
         return Err(OpsError::Refused(format!("the rules no longer have the collection `{}`", row.collection)));
     };
-    let given = [choice.take.is_some(), !choice.values.is_empty(), choice.delete, choice.keep];
+    let given =
+        [choice.take.is_some(), !choice.values.is_empty(), !choice.typed.is_empty(), choice.delete, choice.keep];
     if given.iter().filter(|given| **given).count() != 1 {
         return Err(OpsError::Refused(format!("conflict {id} takes one choice: a side, values, to delete or to keep")));
     }
@@ -57,7 +60,7 @@ pub async fn resolve(store: &dyn Store, rules: &Ruleset, id: i64, choice: Choice
 }
 
 /// The choice as the engine reads it: `{"take":"crm"}`, `{"values":[…]}`, `{"delete":true}`, `{"keep":true}`.
-fn resolution(collection: &Collection, row: &ConflictRow, choice: &Choice) -> Result<String, OpsError> {
+pub(super) fn resolution(collection: &Collection, row: &ConflictRow, choice: &Choice) -> Result<String, OpsError> {
     let id = row.id;
     let is_existence = row.fields.is_empty();
     if choice.delete || choice.keep {
@@ -74,7 +77,14 @@ fn resolution(collection: &Collection, row: &ConflictRow, choice: &Choice) -> Re
             "conflict {id} is about the record's existence; use --delete or --keep"
         )));
     }
-    let Some(side) = &choice.take else { return values(collection, row, &choice.values) };
+    let Some(side) = &choice.take else {
+        if choice.typed.is_empty() {
+            let given: Vec<Given<'_>> = choice.values.iter().map(|text| Given::Json(text)).collect();
+            return values(collection, row, &given);
+        }
+        let given: Vec<Given<'_>> = choice.typed.iter().map(|typed| Given::Typed(typed.as_deref())).collect();
+        return values(collection, row, &given);
+    };
     if side == "base" {
         return match &row.base {
             Some(base) => Ok(format!(r#"{{"values":{base}}}"#)),
@@ -93,7 +103,30 @@ fn resolution(collection: &Collection, row: &ConflictRow, choice: &Choice) -> Re
     Ok(Json::Object(vec![("take".to_owned(), Json::String(side.clone()))]).to_string())
 }
 
-fn values(collection: &Collection, row: &ConflictRow, given: &[String]) -> Result<String, OpsError> {
+/// A value as somebody gives it.
+enum Given<'a> {
+    Json(&'a str),
+    Typed(Option<&'a str>),
+}
+
+impl Given<'_> {
+    fn read(&self, name: &str, ty: &FieldType) -> Result<Value, OpsError> {
+        let no = |error: FieldError| OpsError::Refused(format!("the value for `{name}` is no {}: {error}", ty.name()));
+        match *self {
+            Given::Json(text) => {
+                let json = Json::parse(text.as_bytes()).map_err(|error| {
+                    let remedy = "text needs quotes, like '\"Ann\"'";
+                    OpsError::Refused(format!("the value for `{name}` is no JSON: {error}; {remedy}"))
+                })?;
+                Value::from_json(ty, &json).map_err(no)
+            }
+            Given::Typed(None) => Ok(Value::Null),
+            Given::Typed(Some(text)) => Value::from_column(ty, &Column::Text(text.to_owned())).map_err(no),
+        }
+    }
+}
+
+fn values(collection: &Collection, row: &ConflictRow, given: &[Given<'_>]) -> Result<String, OpsError> {
     let names: Vec<&str> = row.fields.split(',').collect();
     if names.len() != given.len() {
         return Err(OpsError::Refused(format!(
@@ -104,23 +137,17 @@ fn values(collection: &Collection, row: &ConflictRow, given: &[String]) -> Resul
         )));
     }
     let mut all = Vec::with_capacity(given.len());
-    for (name, text) in names.iter().zip(given) {
+    for (name, given) in names.iter().zip(given) {
         let Some(field) = collection.field(name).and_then(|at| collection.fields.get(at)) else {
             return Err(OpsError::Refused(format!("the rules no longer have the field `{name}`")));
         };
-        let json = Json::parse(text.as_bytes()).map_err(|error| {
-            OpsError::Refused(format!("--value for `{name}` is no JSON: {error}; text needs quotes, like '\"Ann\"'"))
-        })?;
-        let value = Value::from_json(&field.domain.ty, &json).map_err(|error| {
-            OpsError::Refused(format!("--value for `{name}` is no {}: {error}", field.domain.ty.name()))
-        })?;
-        let value = field.domain.canonical(&value);
+        let value = field.domain.canonical(&given.read(name, &field.domain.ty)?);
         if !field.domain.admits(&value) {
             let list = field.domain.one_of.clone().unwrap_or_default().join(", ");
-            return Err(OpsError::Refused(format!("--value for `{name}` is none of: {list}")));
+            return Err(OpsError::Refused(format!("the value for `{name}` is none of: {list}")));
         }
         if value.is_null() && field.required {
-            return Err(OpsError::Refused(format!("--value for `{name}` is null, and the rules require a value")));
+            return Err(OpsError::Refused(format!("the value for `{name}` is null, and the rules require a value")));
         }
         all.push(value.to_json());
     }

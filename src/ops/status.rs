@@ -185,7 +185,7 @@ pub fn collection_status(
         edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
         writes_waiting: view.intents(&intents)?.len(),
         unknown: view.intents(&unknown)?.into_iter().map(Unknown::from).collect(),
-        conflicts_open: view.conflicts(&conflicts)?.len(),
+        conflicts_open: usize::try_from(view.conflict_count(&conflicts)?.0).unwrap_or(usize::MAX),
         quarantined: aside.len() - parked,
         parked,
         quarantine: aside.iter().take(ASIDE_MAX).map(Aside::from).collect(),

@@ -22,6 +22,7 @@ mod base;
 mod commit;
 mod digest;
 mod gather;
+mod halted;
 mod held;
 mod wire;
 
@@ -49,6 +50,7 @@ mod unknown;
 pub mod fuzzing;
 
 pub use engine::{Engine, PassError, PassOptions};
+pub use halted::{HaltedPlan, halted_plan};
 pub use report::*;
 pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};

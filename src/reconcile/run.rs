@@ -13,6 +13,7 @@ use super::engine::{Engine, PassOptions};
 use super::floor;
 use super::former;
 use super::gather::{Barrier, Hold};
+use super::halted::{self, HaltedPlan};
 use super::held::{self, HeldBack};
 use super::pull::{self, Pulled};
 use super::push;
@@ -479,10 +480,12 @@ impl Run<'_> {
             return Ok(());
         }
         let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
+        let plan = HaltedPlan::of(&self.report.changes, self.report.changes_omitted);
         let stored = store::write(self.engine.store.as_ref(), move |tx| {
             if let Some(restored) = &gone_on {
                 restored::go_on(tx, &row.collection, restored)?;
             }
+            halted::keep(tx, &row, plan)?;
             tx.put_halt(&row)
         });
         self.report.halt = Some(stored.await?);
@@ -514,7 +517,7 @@ impl Run<'_> {
             for row in &open {
                 tx.set_halt(row.id, row.approved_at, Some(now))?;
             }
-            Ok(())
+            halted::forget(tx, &name)
         })
         .await
     }

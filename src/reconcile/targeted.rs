@@ -249,6 +249,7 @@ fn hooked(
         state: Some(HookState::Waiting),
         collection: Some(pass.collection.name.clone()),
         limit: RECORDS_MAX + 1,
+        ..HookFilter::default()
     };
     let waiting = view.hooks(&waiting)?;
     if waiting.len() > RECORDS_MAX {

@@ -4,6 +4,9 @@
 
 use super::Micros;
 
+/// Webhooks that wait for a pass, at most.
+pub const HOOKS_WAITING_MAX: u64 = 10_000;
+
 /// Where a webhook stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HookState {
@@ -63,6 +66,8 @@ pub enum HookTaken {
 /// Which webhooks.
 #[derive(Clone, Debug, Default)]
 pub struct HookFilter {
+    /// Only this number.
+    pub id: Option<i64>,
     /// Only those that stand so.
     pub state: Option<HookState>,
     /// Only of this collection.

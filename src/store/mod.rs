@@ -223,6 +223,8 @@ pub trait View {
     fn upstream_state(&self, upstream: &str) -> Result<Option<String>, StoreError>;
     /// Open conflicts, or all; newest last.
     fn conflicts(&self, filter: &ConflictFilter) -> Result<Vec<ConflictRow>, StoreError>;
+    /// How many match, whatever the filter's limit, and the greatest number among them (0 where there is none).
+    fn conflict_count(&self, filter: &ConflictFilter) -> Result<(u64, i64), StoreError>;
     /// Intents by collection, record or state, in the order of their creation.
     fn intents(&self, filter: &IntentFilter) -> Result<Vec<IntentRow>, StoreError>;
     /// Records set aside.
@@ -364,6 +366,10 @@ pub trait Tx: View {
     fn settle_hooks(&mut self, collection: &str, upstream: &str, up_to: i64) -> Result<(), StoreError>;
     /// What waits there can no longer be followed, with the reason (shown to people). Returns how many that are.
     fn bury_hooks(&mut self, collection: &str, upstream: &str, reason: &str) -> Result<usize, StoreError>;
+    /// One that could not be followed waits again, as if it had come now, under a new number; `None`: there is no such one.
+    fn retry_hook(&mut self, id: i64, now: Micros, waiting_max: u64) -> Result<Option<HookTaken>, StoreError>;
+    /// Forgets one that could not be followed; false: there is no such one.
+    fn drop_hook(&mut self, id: i64) -> Result<bool, StoreError>;
     /// Forgets what is old; what waited too long can no longer be followed, with the reason. Does a bounded part of it.
     fn prune_hooks(&mut self, ages: &HookAges, reason: &str) -> Result<(), StoreError>;
     /// Begins a pass; returns its number.

@@ -305,8 +305,16 @@ pub struct ConflictFilter {
     pub collection: Option<String>,
     /// Only this record.
     pub record: Option<RecordId>,
+    /// Only what is about this field, alone or with others.
+    pub field: Option<String>,
+    /// Only numbers greater than this.
+    pub after: Option<i64>,
     /// Closed ones as well.
     pub closed_too: bool,
+    /// Only those with a choice that no pass has followed yet.
+    pub resolved_only: bool,
+    /// At most so many; 0 means all.
+    pub limit: usize,
 }
 
 /// A remote write recorded before its first byte is sent.

@@ -16,7 +16,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::ops::{Choice, Halt, OpsError, approve, raw, resolve};
+use crate::ops::{Bulk, Choice, Halt, OpsError, approve, raw, resolve};
+
+use crate::store::{ConflictFilter, HookState};
 
 use super::control::refuse;
 use super::look::{LIST_DEFAULT, LIST_MAX};
@@ -54,6 +56,11 @@ fn table() -> Vec<Route> {
         "values": { "type": "array", "description": "one value per field of the conflict" },
         "delete": { "type": "boolean", "description": "delete the record everywhere" },
         "keep": { "type": "boolean", "description": "keep the record" } } });
+    let bulk = json!({ "type": "object", "additionalProperties": false, "required": ["take"], "properties": {
+        "take": { "type": "string", "description": "`local`, `base` or an upstream" },
+        "collection": { "type": "string", "description": "only of this collection" },
+        "field": { "type": "string", "description": "only about this field, alone or with others" },
+        "up_to": { "type": "integer", "description": "only numbers up to this" } } });
     let approval = json!({ "type": "object", "additionalProperties": false, "properties": {
         "wins": { "type": "string", "description": "where an upstream was set back: `local`, or the upstream" } } });
     let passes = json!({ "type": "object", "additionalProperties": false, "properties": {
@@ -67,14 +74,32 @@ fn table() -> Vec<Route> {
         look(
             "/conflicts",
             "What no rule could decide.",
-            &[COLLECTION, ("all", "`true`: closed ones as well")],
+            &[
+                COLLECTION,
+                ("field", "only what is about this field, alone or with others"),
+                ("all", "`true`: closed ones as well"),
+                ("after", "numbers greater than this"),
+                LIMIT,
+            ],
             get(list_conflicts),
         ),
+        act("/conflicts/resolve", "Takes one side's say for all that match.", Some(bulk), post(resolve_many)),
         look("/conflicts/{id}", "A conflict, with every side's say.", &[], get(one_conflict)),
         act("/conflicts/{id}/resolve", "Decides it; the next pass applies it.", Some(resolution), post(resolve_one)),
         look("/halts", "What guards stopped.", &[], get(list_halts)),
+        look("/halts/{id}", "A halt, with what would be done.", &[], get(one_halt)),
+        act("/halts/{id}/reject", "Does nothing of it; the collection rests.", None, post(reject_one)),
         act("/halts/{id}/approve", "Lets a halted pass through once.", Some(approval), post(approve_one)),
         look("/quarantine", "Records set aside, or waiting for another.", &[COLLECTION, LIMIT], get(quarantine)),
+        look("/rules", "The rules in force, and what is said of their files.", &[], get(rules)),
+        look(
+            "/webhooks",
+            "Webhooks that came in, the newest first.",
+            &[("state", "`waiting`, `dead`, `done`, `replaced` or `ignored`"), LIMIT],
+            get(webhooks),
+        ),
+        act("/webhooks/{id}/retry", "Lets one that could not be followed wait again.", None, post(retry_hook)),
+        act("/webhooks/{id}/drop", "Forgets one that could not be followed.", None, post(drop_hook)),
         look("/upstreams", "What is known of each upstream.", &[], get(upstreams)),
         look(
             "/records/{collection}",
@@ -167,6 +192,31 @@ pub fn limit(query: &BTreeMap<String, String>) -> usize {
     given.unwrap_or(LIST_DEFAULT).clamp(1, LIST_MAX)
 }
 
+/// Which conflicts are asked for; an empty value asks for nothing in particular.
+pub fn conflict_filter(query: &BTreeMap<String, String>) -> ConflictFilter {
+    let given = |name: &str| query.get(name).filter(|text| !text.is_empty()).cloned();
+    ConflictFilter {
+        collection: given("collection"),
+        field: given("field"),
+        after: given("after").and_then(|text| text.parse().ok()),
+        closed_too: query.get("all").is_some_and(|all| all == "true"),
+        limit: limit(query),
+        ..ConflictFilter::default()
+    }
+}
+
+/// A state of webhooks by its name.
+pub fn hook_state(name: &str) -> Option<HookState> {
+    match name {
+        "waiting" => Some(HookState::Waiting),
+        "done" => Some(HookState::Done),
+        "replaced" => Some(HookState::Replaced),
+        "ignored" => Some(HookState::Ignored),
+        "dead" => Some(HookState::Dead),
+        _ => None,
+    }
+}
+
 /// The body; nothing at all counts as nothing said.
 fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, OpsError> {
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
@@ -196,9 +246,7 @@ async fn one_pass(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Resp
 
 async fn list_conflicts(State(site): State<Arc<Site>>, uri: Uri) -> Response {
     let query = query(&uri);
-    let all = query.get("all").is_some_and(|all| all == "true");
-    let conflicts = site.conflicts(query.get("collection").cloned(), all).await;
-    answer(conflicts.map(|conflicts| BTreeMap::from([("conflicts", conflicts)])))
+    answer(site.conflicts(conflict_filter(&query)).await)
 }
 
 async fn one_conflict(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
@@ -225,9 +273,57 @@ async fn resolve_one(State(site): State<Arc<Site>>, Path(id): Path<String>, byte
     let done = async {
         let said: Resolution = body(&bytes)?;
         let values = said.values.iter().map(|value| value.get().to_owned()).collect();
-        let choice = Choice { take: said.take, values, delete: said.delete, keep: said.keep };
+        let choice = Choice { take: said.take, values, delete: said.delete, keep: said.keep, ..Choice::default() };
         site.resolve(number(&id)?, choice).await
     };
+    answer(done.await)
+}
+
+/// A choice for many as programs send it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resolutions {
+    take: String,
+    collection: Option<String>,
+    field: Option<String>,
+    up_to: Option<i64>,
+}
+
+async fn resolve_many(State(site): State<Arc<Site>>, bytes: Bytes) -> Response {
+    let done = async {
+        let Resolutions { take, collection, field, up_to } = body(&bytes)?;
+        site.resolve_all(Bulk { collection, field, up_to }, &take).await
+    };
+    answer(done.await)
+}
+
+async fn one_halt(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+    let found = async { site.halt(number(&id)?).await };
+    answer(found.await)
+}
+
+async fn reject_one(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+    let done = async { site.reject(number(&id)?).await.map(|collection| json!({ "collection": collection })) };
+    answer(done.await)
+}
+
+async fn rules(State(site): State<Arc<Site>>) -> Response {
+    answer(Ok(site.rules()))
+}
+
+async fn webhooks(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    let query = query(&uri);
+    let state = hook_state(query.get("state").map_or("", String::as_str));
+    answer(site.webhooks(state, limit(&query)).await)
+}
+
+async fn retry_hook(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+    let done = async { site.retry_hook(number(&id)?).await.map(|()| json!({})) };
+    answer(done.await)
+}
+
+async fn drop_hook(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+    let done = async { site.drop_hook(number(&id)?).await.map(|()| json!({})) };
     answer(done.await)
 }
 

@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
@@ -31,6 +31,8 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// After this a connection takes no further request; what is under way may take [`LAST_MAX`].
 const CONNECTION_MAX: Duration = Duration::from_mins(2);
 const LAST_MAX: Duration = Duration::from_mins(1);
+/// How long answers may take that are under way at the end.
+const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -62,25 +64,38 @@ impl Place {
     }
 }
 
-/// Serves until the future is dropped; all connections end with it.
-pub async fn accept(listener: TcpListener, router: Router, clock: Arc<dyn Clock>) {
+/// Serves until `over` (or the future is dropped); then answers that are under way may end, and all connections do.
+pub async fn accept(listener: TcpListener, router: Router, clock: Arc<dyn Clock>, over: impl Future<Output = ()>) {
+    let (close, closed) = watch::channel(());
+    let mut connections = JoinSet::new();
     let serve = |stream| {
-        let (router, clock) = (router.clone(), Arc::clone(&clock));
-        async move { serve(stream, router, clock.as_ref()).await }
+        let (router, clock, closed) = (router.clone(), Arc::clone(&clock), closed.clone());
+        async move { serve(stream, router, clock.as_ref(), closed).await }
     };
-    take(|cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream), serve, clock.as_ref()).await;
+    let next = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
+    tokio::select! {
+        biased;
+        () = over => {}
+        () = take(next, serve, clock.as_ref(), &mut connections) => {}
+    }
+    drop((listener, close));
+    let all_end = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all_end => {}
+        () = clock.sleep(CLOSING_MAX) => {}
+    }
 }
 
-/// Takes connections, so many at a time, until the future is dropped; all of them end with it.
+/// Takes connections, so many at a time, until the future is dropped.
 pub async fn take<S, F>(
     accept: impl Fn(&mut Context<'_>) -> Poll<std::io::Result<S>>,
     serve: impl Fn(S) -> F,
     clock: &dyn Clock,
+    connections: &mut JoinSet<()>,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
     let mut fails = false;
     loop {
         // Closed it is never.
@@ -114,14 +129,17 @@ pub fn limits() -> http1::Builder {
 }
 
 /// Serves one connection; whatever ends it is the other side's matter.
-async fn serve(stream: TcpStream, router: Router, clock: &dyn Clock) {
+async fn serve(stream: TcpStream, router: Router, clock: &dyn Clock, mut closed: watch::Receiver<()>) {
     let service = TowerToHyperService::new(router);
     let connection = limits().serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = clock.sleep(CONNECTION_MAX) => connection.as_mut().graceful_shutdown(),
+        () = clock.sleep(CONNECTION_MAX) => {}
+        // It says nothing; that it is gone does.
+        _ = closed.changed() => {}
     }
+    connection.as_mut().graceful_shutdown();
     tokio::select! {
         _ = connection => {}
         () = clock.sleep(LAST_MAX) => {}

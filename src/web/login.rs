@@ -19,6 +19,7 @@ use super::pages::bare;
 use super::site::Site;
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("live.js");
 
 /// What is open to everybody.
 pub fn router() -> Router<Arc<Site>> {
@@ -26,6 +27,7 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/login", get(async || form(StatusCode::OK, None)).post(login))
         .route("/logout", post(logout))
         .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
+        .route("/live.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)))
 }
 
 fn form(status: StatusCode, wrong: Option<&str>) -> Response {

@@ -10,8 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::daemon::{Place, Standing};
 use crate::ops::{
-    CollectionStatus, Conflict, Halt, OpsError, Sides, UpstreamStatus, collection_status, gather, list_conflicts, raw,
-    rfc3339, upstreams as states,
+    CollectionStatus, Conflict, Halt, OpsError, Sides, collection_status, gather, list_conflicts, raw, rfc3339,
 };
 use crate::record::{RecordId, Slot};
 use crate::rules::Collection;
@@ -58,7 +57,7 @@ pub struct Pass {
     pub started_at: Option<String>,
     /// RFC 3339; absent while it runs, or where it was killed.
     pub ended_at: Option<String>,
-    /// How it ended.
+    /// How it ended; `running` while it runs.
     pub outcome: String,
     /// What went wrong.
     pub error: Option<String>,
@@ -71,6 +70,10 @@ pub struct Pass {
 pub struct PassView {
     /// The pass.
     pub pass: Pass,
+    /// What it is at, while it runs.
+    pub doing: Option<String>,
+    /// The open halt that it ended with.
+    pub halt: Option<i64>,
     /// Newest first.
     pub history: Vec<Line>,
 }
@@ -119,6 +122,19 @@ pub struct Aside {
     pub since: Option<String>,
     /// It waits for another record, and needs nobody.
     pub waits: bool,
+}
+
+/// A page of conflicts.
+#[derive(Debug, Serialize)]
+pub struct ConflictPage {
+    /// The conflicts, the oldest first.
+    pub conflicts: Vec<Conflict>,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// The greatest number of them.
+    pub newest: i64,
+    /// `after` of the next page; absent on the last one.
+    pub next: Option<i64>,
 }
 
 /// A page of records.
@@ -178,22 +194,23 @@ impl CollectionView {
         Self {
             running: place.is_some_and(|place| place.running),
             waiting: place.is_some_and(|place| place.waiting),
-            doing: place.and_then(|place| place.doing.clone()),
+            doing: place.and_then(Place::step).map(str::to_owned),
             halts,
             status: CollectionStatus { next_pass: next.filter(|_| !status.paused), ..status },
         }
     }
 }
 
-impl From<&PassRow> for Pass {
-    fn from(row: &PassRow) -> Self {
+impl Pass {
+    fn of(row: &PassRow, runs: bool) -> Self {
+        let runs = runs && row.ended_at.is_none();
         Self {
             id: row.id,
             collection: row.collection.clone(),
             trigger: row.trigger.clone(),
             started_at: rfc3339(row.started_at),
             ended_at: row.ended_at.and_then(rfc3339),
-            outcome: row.outcome.clone(),
+            outcome: if runs { "running".to_owned() } else { row.outcome.clone() },
             error: row.error.clone(),
             counts: raw(&row.counts),
         }
@@ -278,21 +295,51 @@ impl Site {
     /// Passes, newest first.
     pub async fn passes(&self, collection: Option<String>, limit: usize) -> Result<Vec<Pass>, OpsError> {
         let rows = read(self.store.as_ref(), move |view| view.passes(collection.as_deref(), limit)).await?;
-        Ok(rows.iter().map(Pass::from).collect())
+        let mut running = self.running();
+        let passes = rows.iter().map(|row| {
+            // The newest of a collection is the one that runs.
+            let step = running.remove(&row.collection);
+            Pass::of(row, step.is_some())
+        });
+        Ok(passes.collect())
     }
 
     /// One pass, with what it did.
     pub async fn pass(&self, id: i64) -> Result<PassView, OpsError> {
         let filter = HistoryFilter { pass: Some(id), limit: HISTORY_MAX, ..HistoryFilter::default() };
-        let found = read(self.store.as_ref(), move |view| Ok((view.pass(id)?, view.history(&filter)?))).await?;
-        let (Some(pass), history) = found else { return Err(OpsError::NotFound(format!("no pass {id}"))) };
-        Ok(PassView { pass: Pass::from(&pass), history: history.iter().map(Line::from).collect() })
+        let mut running = self.running();
+        let found = read(self.store.as_ref(), move |view| {
+            let Some(row) = view.pass(id)? else { return Ok(None) };
+            let is_newest = view.passes(Some(&row.collection), 1)?.first().is_some_and(|newest| newest.id == id);
+            let halts = view.halts(Some(&row.collection), true)?;
+            let halt = halts.iter().find(|halt| halt.pass == id).map(|halt| halt.id);
+            let doing = running.remove(&row.collection).filter(|_| is_newest && row.ended_at.is_none());
+            let history = view.history(&filter)?.iter().map(Line::from).collect();
+            Ok(Some(PassView { pass: Pass::of(&row, doing.is_some()), doing, halt, history }))
+        });
+        found.await?.ok_or_else(|| OpsError::NotFound(format!("no pass {id}")))
     }
 
-    /// Conflicts: open ones, or all.
-    pub async fn conflicts(&self, collection: Option<String>, all: bool) -> Result<Vec<Conflict>, OpsError> {
-        let filter = ConflictFilter { collection, closed_too: all, ..ConflictFilter::default() };
-        Ok(read(self.store.as_ref(), move |view| list_conflicts(view, &filter)).await?)
+    /// What is under way, by collection.
+    fn running(&self) -> BTreeMap<String, String> {
+        let places = self.front.desk.standing().collections;
+        let running = places.iter().filter(|place| place.running);
+        running.map(|place| (place.collection.clone(), place.step().unwrap_or_default().to_owned())).collect()
+    }
+
+    /// A page of conflicts.
+    pub async fn conflicts(&self, filter: ConflictFilter) -> Result<ConflictPage, OpsError> {
+        let found = read(self.store.as_ref(), move |view| {
+            let whole = ConflictFilter { after: None, ..filter.clone() };
+            let (total, newest) = view.conflict_count(&whole)?;
+            let more = ConflictFilter { limit: filter.limit + 1, ..filter.clone() };
+            let mut conflicts = list_conflicts(view, &more)?;
+            let is_more = conflicts.len() > filter.limit;
+            conflicts.truncate(filter.limit);
+            let next = conflicts.last().filter(|_| is_more).map(|one| one.id);
+            Ok(ConflictPage { conflicts, total, newest, next })
+        });
+        Ok(found.await?)
     }
 
     /// One conflict.
@@ -313,12 +360,6 @@ impl Site {
         let filter = QuarantineFilter { collection, limit, ..QuarantineFilter::default() };
         let rows = read(self.store.as_ref(), move |view| view.quarantined(&filter)).await?;
         Ok(rows.iter().map(Aside::from).collect())
-    }
-
-    /// What is known of each upstream.
-    pub async fn upstreams(&self) -> Result<Vec<UpstreamStatus>, OpsError> {
-        let rules = self.front.desk.standing().rules;
-        Ok(read(self.store.as_ref(), move |view| states(view, &rules)).await?)
     }
 
     /// Records of a collection after an id; with `asked` those that have it as their id, here or at an upstream.

@@ -26,7 +26,7 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 #[derive(Debug, Default)]
 struct Stand {
     records: u64,
-    conflicts: usize,
+    conflicts: u64,
     quarantined: usize,
     parked: usize,
     writes: usize,
@@ -80,7 +80,7 @@ fn stand(view: &dyn View, name: &str) -> Result<Stand, StoreError> {
     let parked = aside.iter().filter(|row| row.is_waiting()).count();
     Ok(Stand {
         records: 0,
-        conflicts: view.conflicts(&conflicts)?.len(),
+        conflicts: view.conflict_count(&conflicts)?.0,
         quarantined: aside.len() - parked,
         parked,
         writes: view.intents(&intents)?.len(),
@@ -106,7 +106,9 @@ fn write_stands(stands: &[(String, Stand)], text: &mut Exposition) {
     };
     let number = |count: usize| i64::try_from(count).ok();
     gauge("reconciled_records", "Local records.", &|stand| i64::try_from(stand.records).ok());
-    gauge("reconciled_conflicts_open", "Conflicts that wait for a person.", &|stand| number(stand.conflicts));
+    gauge("reconciled_conflicts_open", "Conflicts that wait for a person.", &|stand| {
+        i64::try_from(stand.conflicts).ok()
+    });
     gauge("reconciled_quarantined", "Records set aside, counted up to 1000.", &|stand| number(stand.quarantined));
     gauge("reconciled_parked", "Records that wait for another one, counted up to 1000.", &|stand| number(stand.parked));
     gauge("reconciled_writes_waiting", "Writes that are not settled, counted up to 1000.", &|stand| {

@@ -12,6 +12,7 @@ use axum::routing::get;
 use http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::store::Store;
 
@@ -20,7 +21,7 @@ use super::control::{Front, refuse};
 use super::guard::{self, Hosts};
 use super::listener::Place;
 use super::metrics::Tally;
-use super::{api, health, listener, login, pages, scrape};
+use super::{api, health, listener, live, login, pages, scrape};
 
 /// The longest body of a question.
 const BODY_MAX: usize = 256 * 1024;
@@ -41,6 +42,8 @@ pub struct Site {
     pub cookie: String,
     /// What was counted.
     pub tally: Arc<Tally>,
+    /// Room for pages that listen.
+    pub listeners: Arc<Semaphore>,
     sessions: Mutex<Sessions>,
 }
 
@@ -54,6 +57,7 @@ impl Site {
             hosts: Hosts::new(address, hosts),
             cookie: format!("reconciled_{}", address.port()),
             tally: Arc::default(),
+            listeners: Arc::new(Semaphore::new(live::LISTENERS_MAX)),
             sessions: Mutex::default(),
         }
     }
@@ -75,7 +79,8 @@ pub fn routes(site: &Arc<Site>) -> Router {
         .route("/metrics", get(scrape::metrics))
         .nest(api::PATH, api::router())
         .layer(from_fn_with_state(Arc::clone(site), guard::bearer));
-    let for_browsers = pages::router().layer(from_fn_with_state(Arc::clone(site), guard::session));
+    let for_browsers =
+        pages::router().route("/events", get(live::events)).layer(from_fn_with_state(Arc::clone(site), guard::session));
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -100,7 +105,7 @@ pub fn routes_without_token(site: &Arc<Site>) -> Router {
         .with_state(Arc::clone(site))
 }
 
-/// Serves there until the future is dropped. What stands in the way is said in the log, and the daemon goes on.
+/// Serves there until the loop is over (or the future is dropped). What stands in the way is said in the log, and the daemon goes on.
 pub async fn open(
     place: Place,
     hosts: Vec<String>,
@@ -149,6 +154,6 @@ async fn serve(listener: TcpListener, router: Router, site: &Site) {
     let counts = site.tally.collect(site.front.desk.listen());
     tokio::select! {
         () = counts => {}
-        () = listener::accept(listener, router, Arc::clone(&site.front.clock)) => {}
+        () = listener::accept(listener, router, Arc::clone(&site.front.clock), site.front.desk.over()) => {}
     }
 }

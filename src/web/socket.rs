@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +17,7 @@ use http::Method;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 
@@ -83,7 +85,8 @@ pub async fn serve(listener: UnixListener, router: Router, clock: Arc<dyn Clock>
         // Whatever ends it is the other side's matter.
         async move { connection.await.unwrap_or(()) }
     };
-    listener::take(|cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream), serve, clock.as_ref()).await;
+    let next = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
+    listener::take(next, serve, clock.as_ref(), &mut JoinSet::new()).await;
 }
 
 async fn named(peer: Peer, request: Request, next: Next) -> Response {

@@ -3,19 +3,21 @@
 //! Must not know: connections; what passes do.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, StatusCode, header};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use crate::clock::Clock;
-use crate::daemon::{Clerk, Doing, Standing, open_desk};
-use crate::reconcile::Silent;
+use crate::daemon::{Clerk, Doing, Place, Standing, open_desk};
+use crate::reconcile::{PassReport, Progress as _, Silent, Step};
 use crate::record::RecordId;
 use crate::rules::Ruleset;
 use crate::store::{ConflictRow, OpenOptions, QuarantineRow, SqliteStore, Store, write};
@@ -29,7 +31,13 @@ const HOST: &str = "127.0.0.1:8480";
 
 /// Time that stands still until it is moved.
 #[derive(Default)]
-struct Still(Mutex<Duration>);
+struct Still(watch::Sender<Duration>);
+
+impl Still {
+    fn move_to(&self, now: Duration) {
+        self.0.send_replace(now);
+    }
+}
 
 impl Clock for Still {
     fn now(&self) -> DateTime<Utc> {
@@ -37,11 +45,15 @@ impl Clock for Still {
     }
 
     fn monotonic(&self) -> Duration {
-        *self.0.lock().unwrap()
+        *self.0.borrow()
     }
 
-    fn sleep(&self, _duration: Duration) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::pending())
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        let until = self.monotonic() + duration;
+        let mut moved = self.0.subscribe();
+        Box::pin(async move {
+            moved.wait_for(|now| *now >= until).await.ok();
+        })
     }
 
     fn random(&self) -> u64 {
@@ -54,7 +66,7 @@ struct Bench {
     site: Arc<Site>,
     router: Router,
     clock: Arc<Still>,
-    _clerk: Clerk,
+    clerk: Clerk,
 }
 
 struct Answer {
@@ -73,13 +85,15 @@ impl Bench {
             rules_refused: Some("<script>alert(1)</script>".to_owned()),
             collections: Vec::new(),
             shown_at: Duration::ZERO,
+            rules_since: clock.now(),
+            said: Arc::default(),
             rules: Arc::new(Ruleset { upstreams: BTreeMap::new(), collections: BTreeMap::new(), hash: String::new() }),
         };
         let (desk, clerk) = open_desk(standing, Arc::new(Doing::new(Arc::new(Silent))));
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&OpenOptions::memory()).unwrap());
         let front = Front { desk, clock: Arc::clone(&clock) as Arc<dyn Clock> };
         let site = Arc::new(Site::new(front, store, Token::of(TOKEN), HOST.parse().unwrap(), &[]));
-        Self { router: routes(&site), site, clock, _clerk: clerk }
+        Self { router: routes(&site), site, clock, clerk }
     }
 
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -135,7 +149,7 @@ async fn an_unknown_host_gets_nothing_and_every_answer_is_locked_down() {
 async fn health_follows_the_loop() {
     let bench = Bench::new();
     assert_eq!(bench.get("/healthz", &[]).await.status, StatusCode::OK);
-    *bench.clock.0.lock().unwrap() = Duration::from_secs(31);
+    bench.clock.move_to(Duration::from_secs(31));
     assert_eq!(bench.get("/healthz", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(bench.get("/readyz", &[]).await.status, StatusCode::OK, "no collection, nothing to wait for");
 }
@@ -178,7 +192,7 @@ async fn programs_need_the_token_and_browsers_a_session() {
         );
     }
     assert_eq!(bench.get("/", &[("cookie", &cookie)]).await.status, StatusCode::OK);
-    *bench.clock.0.lock().unwrap() = super::access::SESSION_MAX;
+    bench.clock.move_to(super::access::SESSION_MAX);
     assert_eq!(bench.get("/", &[("cookie", &cookie)]).await.status, StatusCode::SEE_OTHER);
 }
 
@@ -208,6 +222,97 @@ async fn a_form_counts_only_with_its_token_and_from_the_same_site() {
     assert_eq!(bench.get("/", &[("cookie", &cookie)]).await.status, StatusCode::SEE_OTHER);
 }
 
+/// What one open page hears.
+struct Page(BodyDataStream);
+
+impl Page {
+    async fn open(bench: &Bench, cookie: &str) -> Result<Self, StatusCode> {
+        let request = Request::builder().uri("/events").header("host", HOST).header("cookie", cookie);
+        let answer = bench.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        if answer.status() != StatusCode::OK {
+            return Err(answer.status());
+        }
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/event-stream");
+        Ok(Self(answer.into_body().into_data_stream()))
+    }
+
+    /// The next that is said; nothing once it is over.
+    async fn next(&mut self) -> Option<String> {
+        let bytes = self.0.next().await?.unwrap();
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn open_pages_hear_what_passes_are_at_and_that_things_stand_otherwise() {
+    let bench = Bench::new();
+    assert_eq!(Page::open(&bench, "").await.err(), Some(StatusCode::SEE_OTHER), "nobody is logged in");
+    let (cookie, form_token) = bench.login().await;
+    let (collection, upstream) = ("contacts", "crm");
+    let place = Place {
+        collection: collection.to_owned(),
+        running: true,
+        waiting: false,
+        paused: false,
+        next: None,
+        retry_at: None,
+        doing: None,
+    };
+    bench.clerk.show(|standing| standing.collections.push(place));
+    bench.clerk.doing().begins(collection);
+    let mut page = Page::open(&bench, &cookie).await.unwrap();
+    let step = |text: &str| format!("event: step\ndata: {{\"collection\":\"contacts\",\"text\":\"{text}\"}}\n\n");
+    let hello = format!("retry: 1000\nevent: hello\ndata: {{}}\n\n{}", step("a pass begins"));
+    assert_eq!(page.next().await, Some(hello));
+
+    // Steps that come fast are said as one.
+    for done in 1..=3 {
+        bench.clerk.doing().step(&Step::Pushed { collection, upstream, done, total: 3 });
+    }
+    let (said, ()) = tokio::join!(page.next(), async { bench.clock.move_to(Duration::from_secs(1)) });
+    assert_eq!(said, Some(step("3 of 3 writes sent to crm")));
+    bench.clerk.doing().ended(collection, 1, Ok(Arc::new(PassReport::default())));
+    let ended = "event: ended\ndata: {\"collection\":\"contacts\",\"outcome\":\"ok\"}\n\n";
+    assert_eq!(page.next().await.as_deref(), Some(ended));
+
+    // The loop shows itself every second; that alone is no news.
+    bench.clerk.show(|standing| standing.shown_at = Duration::from_secs(1));
+    let (said, ()) = tokio::join!(page.next(), async { bench.clock.move_to(Duration::from_secs(12)) });
+    assert_eq!(said.as_deref(), Some(":\n\n"), "a beat");
+    bench.clerk.show(|standing| standing.collections[0].running = false);
+    assert_eq!(page.next().await.as_deref(), Some("event: changed\ndata: {}\n\n"));
+
+    // Whoever is logged out hears no more, and nobody listens for ever.
+    let mut other = Page::open(&bench, &bench.login().await.0).await.unwrap();
+    other.next().await.unwrap();
+    bench.ask("POST", "/logout", &[("cookie", &cookie)], &format!("form_token={form_token}")).await;
+    let (ends, ()) = tokio::join!(page.next(), async { bench.clock.move_to(Duration::from_secs(30)) });
+    assert_eq!(ends, None);
+    assert_eq!(other.next().await.as_deref(), Some(":\n\n"));
+    bench.clock.move_to(Duration::from_mins(2));
+    assert_eq!(other.next().await, None);
+
+    // A stop ends it in good order.
+    let mut last = Page::open(&bench, &bench.login().await.0).await.unwrap();
+    last.next().await.unwrap();
+    drop(bench.clerk);
+    assert_eq!(last.next().await.as_deref(), Some("event: stopping\ndata: {}\n\n"));
+    assert_eq!(last.next().await, None);
+}
+
+#[tokio::test]
+async fn few_pages_may_listen_and_each_that_goes_makes_room() {
+    let bench = Bench::new();
+    let (cookie, _) = bench.login().await;
+    let mut pages = Vec::new();
+    for _ in 0..super::live::LISTENERS_MAX {
+        pages.push(Page::open(&bench, &cookie).await.unwrap());
+    }
+    assert_eq!(Page::open(&bench, &cookie).await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    pages.pop();
+    pages.push(Page::open(&bench, &cookie).await.unwrap());
+}
+
 #[tokio::test]
 async fn logins_that_fail_are_slowed_down() {
     let bench = Bench::new();
@@ -216,7 +321,7 @@ async fn logins_that_fail_are_slowed_down() {
         last = bench.ask("POST", "/login", &[], "token=wrong").await.status;
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
-    *bench.clock.0.lock().unwrap() = Duration::from_mins(1);
+    bench.clock.move_to(Duration::from_mins(1));
     bench.login().await;
 }
 
@@ -257,7 +362,8 @@ async fn whatever_upstreams_say_is_text_on_every_page() {
     for path in ["/", "/conflicts", "/quarantine", "/passes", "/halts", "/upstreams"] {
         let answer = bench.get(path, &[("cookie", &cookie)]).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert!(!answer.text.contains("<script"), "{path}: {}", answer.text);
+        let foreign = answer.text.replacen("<script src=\"/live.js\" defer></script>", "", 1);
+        assert!(!foreign.contains("<script"), "{path}: {}", answer.text);
         let shows = ["/", "/conflicts", "/quarantine"].contains(&path);
         assert_eq!(answer.text.contains("&lt;script&gt;"), shows, "{path}: {}", answer.text);
     }

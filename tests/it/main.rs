@@ -4,6 +4,7 @@
 #![expect(clippy::panic, reason = "what tests share ends a test as the test itself would")]
 
 mod bad_input;
+mod browser;
 mod cli;
 mod daemon;
 mod faults;

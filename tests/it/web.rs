@@ -1,6 +1,6 @@
 //! The web listener of a real daemon, asked over its socket.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use serde_json::{Value, json};
@@ -9,9 +9,10 @@ use crate::daemon::{Daemon, add, hourly};
 use crate::world::World;
 
 /// Nothing that the daemon says may contain it.
-const TOKEN: &str = "canary-2f6c1d0b9e8a7f6e5d4c";
+pub const TOKEN: &str = "canary-2f6c1d0b9e8a7f6e5d4c";
 
-fn listening(world: &World, more: &[(&str, String)]) -> (Daemon, String) {
+/// A daemon with its pages, and where they are.
+pub fn listening(world: &World, more: &[(&str, String)]) -> (Daemon, String) {
     let mut environment =
         vec![("RECONCILED__WEB__LISTEN", "127.0.0.1:0".to_owned()), ("RECONCILED_SECRET_WEB_TOKEN", TOKEN.to_owned())];
     environment.extend_from_slice(more);
@@ -152,19 +153,45 @@ fn a_person_logs_in_looks_at_a_conflict_and_decides_it() {
     };
     assert!(look("/").contains("conflicts: 1"));
     let conflicts = look("/conflicts");
-    assert!(conflicts.contains("&lt;i&gt;Ann&lt;/i&gt;") && conflicts.contains("<ins>Poe</ins>"), "{conflicts}");
+    assert!(conflicts.contains("&lt;i&gt;Ann&lt;/i&gt;") && conflicts.contains("<ins>Ann Poe</ins>"), "{conflicts}");
     let record = look(between(&conflicts, "contacts / <a href=\"", "\""));
     assert!(record.contains("differs") && record.contains(&remote), "{record}");
     assert!(look("/records/contacts").contains("Ann Poe"));
     assert!(look("/passes/2").contains("<td>conflicts</td>"));
     let form_token = between(&conflicts, "name=\"form_token\" value=\"", "\"");
-    let action = format!("/conflicts/{}/resolve", between(&conflicts, "Conflict ", ":"));
+    let action = format!("/conflicts/{}/resolve", between(&conflicts, "Conflict ", "<"));
     assert_eq!(browse(&address, &cookie, &action, Some("take=local")).0, 403, "a form without its token");
     assert_eq!(browse(&address, &cookie, &action, Some(&format!("form_token={form_token}&take=local"))).0, 303);
     daemon.logs("0 changes here, 1 writes upstream");
     assert_eq!(world.contacts("crm")[0]["name"], "Ann Poe");
     assert!(look("/conflicts").contains("No conflicts."));
     daemon.stops();
+}
+
+#[test]
+fn an_open_page_is_told_of_a_stop_and_its_answer_ends_in_good_order() {
+    let world = hourly();
+    let (mut daemon, address) = listening(&world, &[]);
+    daemon.logs("pass 1 of contacts");
+    let (_, head, _) = browse(&address, "", "/login", Some(&format!("token={TOKEN}")));
+    let cookie = between(&head, "set-cookie: ", ";").to_owned();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    write!(stream, "GET /events HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n").unwrap();
+    let mut answer = BufReader::new(stream);
+    let mut text = String::new();
+    let mut hears = |words: &str| {
+        while !text.contains(words) {
+            assert!(answer.read_line(&mut text).unwrap() > 0, "no {words}: {text}");
+        }
+    };
+    hears("event: hello");
+    add(&world, "bob@x.io");
+    assert_eq!(post(&address, "/api/v1/sync", &json!({})).0, 200);
+    hears("event: changed");
+    hears("event: ended\ndata: {\"collection\":\"contacts\",\"outcome\":\"ok\"}");
+    assert_eq!(daemon.stops().0, Some(0));
+    answer.read_to_string(&mut text).unwrap();
+    assert!(text.contains("event: stopping\ndata: {}\n\n\r\n0\r\n\r\n"), "{text}");
 }
 
 #[test]

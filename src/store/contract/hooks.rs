@@ -74,6 +74,30 @@ pub(in crate::store) fn too_many_that_wait_are_refused_and_a_record_that_waits_a
     assert_eq!(take(on, hook("d4", "c4")), HookTaken::New, "what was refused can come again");
 }
 
+pub(in crate::store) fn what_could_not_be_followed_waits_again_or_is_forgotten(on: &Fixture) {
+    for delivery in ["d1", "d2"] {
+        take(
+            on,
+            NewHook { state: HookState::Dead, error: Some("no pass came".to_owned()), ..hook(delivery, delivery) },
+        );
+    }
+    take(on, hook("d3", "d1"));
+    let ids: Vec<i64> = on.read(|view| view.hooks(&HookFilter::default())).iter().rev().map(|row| row.id).collect();
+    let (first, second, waits) = (ids[0], ids[1], ids[2]);
+    assert_eq!(on.write(move |tx| tx.retry_hook(waits, 900, 9)).expect("none"), None, "it is not dead");
+    assert!(!on.write(move |tx| tx.drop_hook(waits)).expect("none"));
+    assert_eq!(on.write(move |tx| tx.retry_hook(first, 900, 1)).expect("no room"), Some(HookTaken::Full));
+    assert_eq!(standing(on), ["d1 Dead", "d2 Dead", "d3 Waiting"]);
+    // It waits in the place of the one about the same record, and is newer than all.
+    assert_eq!(on.write(move |tx| tx.retry_hook(first, 900, 9)).expect("again"), Some(HookTaken::New));
+    assert_eq!(standing(on), ["d2 Dead", "d3 Replaced", "d1 Waiting"]);
+    assert!(newest(on, "contacts") > waits);
+    let again = &on.read(|view| view.hooks(&HookFilter { limit: 1, ..HookFilter::default() }))[0].hook;
+    assert_eq!((again.received_at, again.error.as_deref()), (900, None));
+    assert!(on.write(move |tx| tx.drop_hook(second)).expect("forgotten"));
+    assert_eq!(standing(on), ["d3 Replaced", "d1 Waiting"]);
+}
+
 pub(in crate::store) fn a_pass_settles_what_came_before_it_at_its_upstream(on: &Fixture) {
     take(on, hook("d1", "c1"));
     take(on, NewHook { upstream: "erp".to_owned(), ..hook("d1", "c1") });

@@ -104,6 +104,29 @@ pub(in crate::store) fn an_open_conflict_is_replaced_and_keeps_its_number(on: &F
     assert!(matches!(late, Err(StoreError::State { .. })), "{late:?}");
 }
 
+pub(in crate::store) fn conflicts_are_found_by_field_and_paged(on: &Fixture) {
+    let about = |record: &str, fields: &str| ConflictRow { fields: fields.to_owned(), ..conflict("contacts", record) };
+    for row in [about("r1", "phone"), about("r2", "name,phone"), about("r3", "phone_too"), about("r4", "")] {
+        on.write(move |tx| tx.put_conflict(&row)).expect("opened");
+    }
+    let check = |filter: ConflictFilter, expected: &[&str]| {
+        let rows = on.read(move |view| view.conflicts(&filter));
+        assert_eq!(rows.iter().map(|row| row.record.0.as_str()).collect::<Vec<_>>(), expected);
+    };
+    let phone = || ConflictFilter { field: Some("phone".to_owned()), ..ConflictFilter::default() };
+    check(phone(), &["r1", "r2"]);
+    assert_eq!(on.read(|view| view.conflict_count(&ConflictFilter { limit: 1, ..ConflictFilter::default() })), (4, 4));
+    assert_eq!(on.read(move |view| view.conflict_count(&phone())), (2, 2));
+    let none = ConflictFilter { collection: Some("deals".to_owned()), ..ConflictFilter::default() };
+    assert_eq!(on.read(move |view| view.conflict_count(&none)), (0, 0));
+    check(ConflictFilter { limit: 1, ..phone() }, &["r1"]);
+    check(ConflictFilter { after: Some(1), ..phone() }, &["r2"]);
+    on.write(|tx| tx.set_resolution(3, Some("{}"))).expect("resolved");
+    check(ConflictFilter { resolved_only: true, ..ConflictFilter::default() }, &["r3"]);
+    check(ConflictFilter { after: Some(2), ..ConflictFilter::default() }, &["r3", "r4"]);
+    check(ConflictFilter { field: Some("name,phone".to_owned()), ..ConflictFilter::default() }, &["r2"]);
+}
+
 pub(in crate::store) fn quarantine_is_replaced_filtered_and_cleared(on: &Fixture) {
     let row = |subject: &str, reason: &str| QuarantineRow {
         collection: "contacts".to_owned(),

@@ -41,11 +41,13 @@ macro_rules! suite {
             hooks::a_delivery_is_taken_once_and_the_newest_of_a_record_waits
             hooks::too_many_that_wait_are_refused_and_a_record_that_waits_already_is_not
             hooks::a_pass_settles_what_came_before_it_at_its_upstream
+            hooks::what_could_not_be_followed_waits_again_or_is_forgotten
             hooks::what_is_old_is_forgotten_and_what_waited_too_long_is_dead
             stage::observations_are_staged_matched_parked_and_unstaged
             stage::candidates_are_distinct_ordered_and_paged
             journal::one_intent_is_outstanding_per_record_and_binding
             journal::an_open_conflict_is_replaced_and_keeps_its_number
+            journal::conflicts_are_found_by_field_and_paged
             journal::quarantine_is_replaced_filtered_and_cleared
             journal::a_halt_for_another_plan_gets_another_number
             journal::passes_cursors_upstreams_and_history_read_back

@@ -50,6 +50,14 @@ impl Clauses {
         self.compare(column, ">", value);
     }
 
+    /// One of the names between commas in `column`, where the filter names one.
+    pub(super) fn names(&mut self, column: &str, name: Option<&str>) {
+        let Some(name) = name else { return };
+        self.values.push(Value::Text(name.to_owned()));
+        let at = self.values.len();
+        self.holds(&format!("instr(',' || {column} || ',', ',' || ?{at} || ',') > 0"));
+    }
+
     /// History of a field: lines about it (alone or in its group), and writes that sent it.
     pub(super) fn touches(&mut self, field: Option<&str>) {
         let Some(field) = field else { return };

@@ -4,7 +4,7 @@
 
 use rusqlite::{Row, params};
 
-use crate::store::{HookAges, HookFilter, HookRow, HookState, HookTaken, NewHook};
+use crate::store::{HookAges, HookFilter, HookRow, HookState, HookTaken, Micros, NewHook};
 
 use super::clauses::Clauses;
 use super::db::Db;
@@ -22,6 +22,7 @@ pub(super) fn hooks(db: &Db, filter: &HookFilter) -> Res<Vec<HookRow>> {
     let mut clauses = Clauses::new(
         "SELECT id, upstream, delivery, received_at, event, collection, remote_id, state, error FROM sync_hook",
     );
+    clauses.is("id", filter.id);
     clauses.is("state", filter.state.map(state_name));
     clauses.is("collection", filter.collection.as_deref());
     clauses.all(db, "ORDER BY id DESC", filter.limit, hook_row)
@@ -87,6 +88,23 @@ pub(super) fn bury(db: &Db, collection: &str, upstream: &str, reason: &str) -> R
         "UPDATE sync_hook SET state = 'dead', error = ?3 WHERE collection = ?1 AND upstream = ?2 AND state = 'waiting'",
         params![collection, upstream, reason],
     )
+}
+
+/// It gets a new number: a pass that began before must not settle it, and the daemon looks for greater ones. Where there is
+/// no room it stays as it is.
+pub(super) fn retry(db: &Db, id: i64, now: Micros, waiting_max: u64) -> Res<Option<HookTaken>> {
+    let dead = HookFilter { id: Some(id), state: Some(HookState::Dead), limit: 1, ..HookFilter::default() };
+    let Some(HookRow { hook, .. }) = hooks(db, &dead)?.into_iter().next() else { return Ok(None) };
+    if count(db, HookState::Waiting)? >= waiting_max {
+        return Ok(Some(HookTaken::Full));
+    }
+    forget(db, id)?;
+    let hook = NewHook { state: HookState::Waiting, error: None, received_at: now, ..hook };
+    take(db, &hook, waiting_max).map(Some)
+}
+
+pub(super) fn forget(db: &Db, id: i64) -> Res<bool> {
+    Ok(db.exec("DELETE FROM sync_hook WHERE id = ?1 AND state = 'dead'", params![id])? > 0)
 }
 
 pub(super) fn prune(db: &Db, ages: &HookAges, reason: &str) -> Res<()> {

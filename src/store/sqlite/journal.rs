@@ -65,17 +65,33 @@ pub(super) fn add_history(db: &Db, row: &HistoryRow) -> Res<()> {
 }
 
 pub(super) fn conflicts(db: &Db, filter: &ConflictFilter) -> Res<Vec<ConflictRow>> {
-    let mut clauses = Clauses::new(
-        "SELECT id, collection, record, fields, kind, base, candidates, resolution, pass, opened_at, \
-         closed_at, closed_how FROM sync_conflict",
-    );
+    let select = "SELECT id, collection, record, fields, kind, base, candidates, resolution, pass, opened_at, \
+                  closed_at, closed_how FROM sync_conflict";
+    let clauses = conflicts_of(select, filter);
+    let limit = if filter.limit == 0 { usize::MAX } else { filter.limit };
+    clauses.all(db, "ORDER BY id", limit, conflict_row)
+}
+
+pub(super) fn conflict_count(db: &Db, filter: &ConflictFilter) -> Res<(u64, i64)> {
+    let clauses = conflicts_of("SELECT count(*), coalesce(max(id), 0) FROM sync_conflict", filter);
+    let rows = clauses.all(db, "", 1, |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))?;
+    Ok(rows.first().copied().unwrap_or_default())
+}
+
+fn conflicts_of(select: &str, filter: &ConflictFilter) -> Clauses {
+    let mut clauses = Clauses::new(select);
     clauses.is("id", filter.id);
     clauses.is("collection", filter.collection.as_deref());
     clauses.is("record", filter.record.as_ref().map(|record| record.0.as_str()));
+    clauses.names("fields", filter.field.as_deref());
+    clauses.after("id", filter.after);
     if !filter.closed_too {
         clauses.holds("closed_at IS NULL");
     }
-    clauses.all(db, "ORDER BY id", usize::MAX, conflict_row)
+    if filter.resolved_only {
+        clauses.holds("closed_at IS NULL AND resolution IS NOT NULL");
+    }
+    clauses
 }
 
 fn conflict_row(row: &Row<'_>) -> rusqlite::Result<ConflictRow> {

@@ -199,6 +199,14 @@ impl Tx for Db {
         self.writing(|db| hooks::bury(db, collection, upstream, reason))
     }
 
+    fn retry_hook(&mut self, id: i64, now: Micros, waiting_max: u64) -> Result<Option<HookTaken>, StoreError> {
+        self.writing(|db| hooks::retry(db, id, now, waiting_max))
+    }
+
+    fn drop_hook(&mut self, id: i64) -> Result<bool, StoreError> {
+        self.writing(|db| hooks::forget(db, id))
+    }
+
     fn prune_hooks(&mut self, ages: &HookAges, reason: &str) -> Result<(), StoreError> {
         self.writing(|db| hooks::prune(db, ages, reason))
     }

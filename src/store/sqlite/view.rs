@@ -176,6 +176,10 @@ impl View for Db {
         self.reading(state::upstream_state(self, upstream))
     }
 
+    fn conflict_count(&self, filter: &ConflictFilter) -> Result<(u64, i64), StoreError> {
+        self.reading(journal::conflict_count(self, filter))
+    }
+
     fn conflicts(&self, filter: &ConflictFilter) -> Result<Vec<ConflictRow>, StoreError> {
         self.reading(journal::conflicts(self, filter))
     }

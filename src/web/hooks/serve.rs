@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use crate::clock::Clock;
 use crate::daemon::Desk;
 use crate::rules::Webhook;
-use crate::store::{HookAges, HookTaken, Micros, NewHook, Store, StoreError, write_small};
+use crate::store::{HOOKS_WAITING_MAX, HookAges, HookTaken, Micros, NewHook, Store, StoreError, write_small};
 
 use super::meaning::{Meaning, read};
 use super::secrets::Keys;
@@ -26,8 +26,6 @@ use super::verify::verify;
 
 /// The longest body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Webhooks that wait for a pass, at most.
-const WAITING_MAX: u64 = 10_000;
 /// What the sender waits before it tries again where too many wait, in seconds.
 const RETRY_AFTER_S: u16 = 60;
 /// How often, at most, a refusal of one upstream's webhooks is a warning in the log.
@@ -105,7 +103,7 @@ impl HookFront {
         };
         write_small(self.store.as_ref(), move |tx| {
             tx.prune_hooks(&ages, NOBODY_LOOKED)?;
-            tx.take_hook(&hook, WAITING_MAX)
+            tx.take_hook(&hook, HOOKS_WAITING_MAX)
         })
         .await
     }
@@ -156,7 +154,7 @@ async fn take(
         Ok(HookTaken::Full) => {
             if let Some(untold) = front.warns(&upstream) {
                 tracing::warn!(
-                    "{WAITING_MAX} webhooks wait already: those of {upstream} are put off ({untold} more since the last \
+                    "{HOOKS_WAITING_MAX} webhooks wait already: those of {upstream} are put off ({untold} more since the last \
                      such line)"
                 );
             }

@@ -11,11 +11,12 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 
-use crate::ops::{Choice, OpsError};
+use crate::ops::{Bulk, Choice, OpsError};
 
 use super::super::access::Session;
 use super::super::api::{parameters, refusal};
 use super::super::site::Site;
+use super::conflicts;
 use super::layout::trouble;
 
 /// The fields of a form of this session; an answer for any other.
@@ -103,17 +104,113 @@ pub async fn resolve(
         Ok(fields) => fields,
         Err(answer) => return *answer,
     };
+    let id = match number(&id) {
+        Ok(id) => id,
+        Err(error) => return done::<()>(&session, Err(error), "/conflicts"),
+    };
+    let back = back(&fields);
+    // A choice of one's own comes with a control for each field.
+    let own: usize = fields.get("own").and_then(|count| count.parse().ok()).unwrap_or_default();
+    let typed = (0..own.min(fields.len())).map(|at| {
+        let is_null = fields.contains_key(&format!("null_{at}"));
+        // Browsers send line breaks as CR LF.
+        let text = fields.get(&format!("value_{at}")).map(|text| text.replace("\r\n", "\n"));
+        text.filter(|_| !is_null)
+    });
     let choice = Choice {
+        typed: typed.collect(),
         take: fields.remove("take"),
-        values: Vec::new(),
         delete: fields.contains_key("delete"),
         keep: fields.contains_key("keep"),
+        ..Choice::default()
     };
+    match site.resolve(id, choice).await {
+        Err(error @ OpsError::Refused(_)) if own > 0 => conflicts::again(&site, &session, id, &error, fields).await,
+        result => done(&session, result, &back),
+    }
+}
+
+/// Where a form leads back to: to conflicts, whatever it says.
+fn back(fields: &BTreeMap<String, String>) -> String {
+    let given = fields.get("back").filter(|back| *back == "/conflicts" || back.starts_with("/conflicts?"));
+    given.cloned().unwrap_or_else(|| "/conflicts".to_owned())
+}
+
+/// Decides many conflicts.
+pub async fn resolve_all(
+    State(site): State<Arc<Site>>,
+    Extension(session): Extension<Session>,
+    body: Bytes,
+) -> Response {
+    let fields = match form(&session, &body) {
+        Ok(fields) => fields,
+        Err(answer) => return *answer,
+    };
+    if !fields.contains_key("sure") {
+        let words = "Tick that it is meant for all of them.";
+        return trouble(&session, StatusCode::UNPROCESSABLE_ENTITY, words);
+    }
+    let bulk = Bulk {
+        collection: fields.get("collection").cloned(),
+        field: fields.get("field").cloned(),
+        up_to: fields.get("up_to").and_then(|text| text.parse().ok()),
+    };
+    let side = fields.get("take").map_or("", String::as_str);
+    match site.resolve_all(bulk, side).await {
+        Ok(decided) => conflicts::decided(&session, &decided, &back(&fields)),
+        Err(error) => done::<()>(&session, Err(error), "/conflicts"),
+    }
+}
+
+/// Rejects a halt.
+pub async fn reject(
+    State(site): State<Arc<Site>>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    if let Err(answer) = form(&session, &body) {
+        return *answer;
+    }
     let result = match number(&id) {
-        Ok(id) => site.resolve(id, choice).await,
+        Ok(id) => site.reject(id).await,
         Err(error) => Err(error),
     };
-    done(&session, result, "/conflicts")
+    done(&session, result, "/halts")
+}
+
+/// Lets a webhook that could not be followed wait again.
+pub async fn retry_hook(
+    State(site): State<Arc<Site>>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    if let Err(answer) = form(&session, &body) {
+        return *answer;
+    }
+    let result = match number(&id) {
+        Ok(id) => site.retry_hook(id).await,
+        Err(error) => Err(error),
+    };
+    done(&session, result, "/webhooks")
+}
+
+/// Forgets one.
+pub async fn drop_hook(
+    State(site): State<Arc<Site>>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    if let Err(answer) = form(&session, &body) {
+        return *answer;
+    }
+    let result = match number(&id) {
+        Ok(id) => site.drop_hook(id).await,
+        Err(error) => Err(error),
+    };
+    done(&session, result, "/webhooks")
 }
 
 /// Approves a halt.

@@ -15,17 +15,26 @@ use super::super::api::refusal;
 /// The longest value that a table shows whole.
 const VALUE_CHARS_MAX: usize = 120;
 
-const NAVIGATION: [(&str, &str); 6] = [
+const NAVIGATION: [(&str, &str); 8] = [
     ("/", "Overview"),
     ("/passes", "Passes"),
     ("/conflicts", "Conflicts"),
     ("/halts", "Halts"),
     ("/quarantine", "Quarantine"),
     ("/upstreams", "Upstreams"),
+    ("/webhooks", "Webhooks"),
+    ("/rules", "Rules"),
 ];
+
+/// Seconds after which a page that moves is loaded again where no script runs.
+const REFRESH_SECONDS: u32 = 15;
 
 /// A page without navigation.
 pub fn bare(title: &str, content: &Markup) -> Response {
+    document(title, &html! {}, content)
+}
+
+fn document(title: &str, head: &Markup, content: &Markup) -> Response {
     let text = html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,6 +45,7 @@ pub fn bare(title: &str, content: &Markup) -> Response {
                 title { (title) " · reconciled" }
                 link rel="stylesheet" href="/style.css";
                 link rel="icon" href="data:,";
+                (head)
             }
             body { (content) }
         }
@@ -43,10 +53,14 @@ pub fn bare(title: &str, content: &Markup) -> Response {
     Html(text.into_string()).into_response()
 }
 
-/// A page; `at` is its place in the navigation.
-pub fn page(session: &Session, at: &str, title: &str, content: &Markup) -> Response {
-    bare(
+/// A page; `at` is its place in the navigation. One that moves shows something that goes on by itself.
+pub fn page(session: &Session, at: &str, title: &str, moves: bool, content: &Markup) -> Response {
+    document(
         title,
+        &html! {
+            script src="/live.js" defer {}
+            @if moves { noscript { meta http-equiv="refresh" content=(REFRESH_SECONDS); } }
+        },
         &html! {
             a.skip href="#content" { "Skip to content" }
             header {
@@ -56,6 +70,7 @@ pub fn page(session: &Session, at: &str, title: &str, content: &Markup) -> Respo
                         a href=(path) aria-current=[(path == at).then_some("page")] { (name) }
                     }
                 }
+                span #live.badge role="status" hidden {}
                 (button(session, "/logout", "Log out", &html! {}))
             }
             main #content {
@@ -85,8 +100,20 @@ pub fn show<T>(
     found: Result<T, OpsError>,
     content: impl FnOnce(T) -> Markup,
 ) -> Response {
+    show_moving(session, at, title, found, |_| false, content)
+}
+
+/// The same, of what may go on by itself.
+pub fn show_moving<T>(
+    session: &Session,
+    at: &str,
+    title: &str,
+    found: Result<T, OpsError>,
+    moves: impl FnOnce(&T) -> bool,
+    content: impl FnOnce(T) -> Markup,
+) -> Response {
     match found {
-        Ok(found) => page(session, at, title, &content(found)),
+        Ok(found) => page(session, at, title, moves(&found), &content(found)),
         Err(error) => {
             let (status, words) = refusal(&error);
             trouble(session, status, &words)
@@ -97,7 +124,7 @@ pub fn show<T>(
 /// Why not.
 pub fn trouble(session: &Session, status: StatusCode, words: &str) -> Response {
     let content = html! { p.bad role="alert" { (words) } p { a href="/" { "Back to the overview" } } };
-    (status, page(session, "", "Not done", &content)).into_response()
+    (status, page(session, "", "Not done", false, &content)).into_response()
 }
 
 /// A table with a header; says `nothing` where there are no rows.

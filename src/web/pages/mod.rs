@@ -1,14 +1,20 @@
-//! Owns: the pages for people: server-rendered, without scripts; everything foreign is escaped by construction.
+//! Owns: the pages for people: server-rendered, usable without scripts; everything foreign is escaped by construction.
 //!
 //! Must not know: who may look; where what is shown comes from.
 
 mod act;
-mod decide;
+mod chart;
+mod conflicts;
+mod diff;
+mod halts;
 mod layout;
 mod overview;
 mod passes;
 mod records;
 mod router;
+mod rules;
+mod upstreams;
+mod webhooks;
 
 pub use layout::bare;
 pub use router::router;

@@ -1,4 +1,4 @@
-//! Owns: the overview of collections, and the page of upstreams.
+//! Owns: the overview of collections.
 //!
 //! Must not know: where it comes from.
 
@@ -9,28 +9,66 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use crate::daemon::Standing;
+
 use super::super::access::Session;
+use super::super::inspect::{Chart, Point};
 use super::super::look::CollectionView;
 use super::super::site::Site;
-use super::layout::{button, segment, show, table, time};
+use super::chart::{Bar, bars};
+use super::layout::{button, segment, show_moving, table, time};
 
 /// All collections.
 pub async fn overview(State(site): State<Arc<Site>>, Extension(session): Extension<Session>) -> Response {
     let standing = site.front.desk.standing();
-    show(&session, "/", "Overview", site.collections().await, |collections| {
-        let rows: Vec<Markup> = collections.iter().map(|one| row(&session, one)).collect();
-        let header = ["Collection", "State", "Records", "Last pass", "Next", "Waiting", ""];
-        html! {
+    let found = match (site.collections().await, site.charts().await) {
+        (Ok(collections), Ok(charts)) => Ok((collections, charts)),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    };
+    show_moving(&session, "/", "Overview", found, |_| true, |found| content(&session, &standing, &found))
+}
+
+fn content(
+    session: &Session,
+    standing: &Standing,
+    (collections, charts): &(Vec<CollectionView>, Vec<Chart>),
+) -> Markup {
+    let rows: Vec<Markup> = collections.iter().map(|one| row(session, one)).collect();
+    let header = ["Collection", "State", "Records", "Last pass", "Next", "Waiting", ""];
+    html! {
+        div data-live="overview" {
             @if let Some(words) = &standing.rules_refused {
                 section.alarm role="alert" {
-                    p { "The rules as they are in their files are refused; those from before are in force." }
+                    p {
+                        "The rules as they are in their files are refused; those from before are in force. "
+                        a href="/rules" { "What is wrong" }
+                    }
                     pre { (words) }
                 }
             }
             (table(&header, &rows, "There are no collections."))
-            p.quiet { "Process " (standing.pid) ", since " (time(Some(&standing.started_at.to_rfc3339()))) " UTC" }
+            div.charts { @for chart in charts.iter().filter(|chart| !chart.points.is_empty()) { (charted(chart)) } }
         }
-    })
+        p.quiet { "Process " (standing.pid) ", since " (time(Some(&standing.started_at.to_rfc3339()))) " UTC" }
+    }
+}
+
+/// What the latest passes of a collection wrote, and how long they took.
+fn charted(chart: &Chart) -> Markup {
+    let bar = |point: &Point, value: u64, unit: &str| Bar {
+        value,
+        says: format!("pass {}: {value} {unit}, {}", point.pass, point.outcome),
+        is_bad: matches!(point.outcome.as_str(), "failed" | "halted" | "unavailable" | "interrupted"),
+    };
+    let written: Vec<Bar> = chart.points.iter().map(|point| bar(point, point.written, "records")).collect();
+    let took: Vec<Bar> = chart.points.iter().map(|point| bar(point, point.millis, "ms")).collect();
+    html! {
+        section.card {
+            h2 { (chart.collection) }
+            (bars("Written per pass", "records", &written))
+            (bars("Duration of passes", "ms", &took))
+        }
+    }
 }
 
 fn row(session: &Session, one: &CollectionView) -> Markup {
@@ -59,7 +97,7 @@ fn row(session: &Session, one: &CollectionView) -> Markup {
         th scope="row" { a href={ "/records/" (name) } { (status.collection) } }
         td {
             span class={ "badge " (kind) } { (state) }
-            @if let Some(doing) = &one.doing { div.quiet { (doing) } }
+            @if one.running { div.quiet data-doing=(status.collection) { (one.doing.as_deref().unwrap_or_default()) } }
             @if let Some(error) = status.last_pass.as_ref().and_then(|pass| pass.error.as_ref()) { div.bad { (error) } }
         }
         td.number { (status.records) }
@@ -83,28 +121,4 @@ fn row(session: &Session, one: &CollectionView) -> Markup {
             }
         }
     }
-}
-
-/// What is known of each upstream.
-pub async fn upstreams(State(site): State<Arc<Site>>, Extension(session): Extension<Session>) -> Response {
-    show(&session, "/upstreams", "Upstreams", site.upstreams().await, |upstreams| {
-        let rows: Vec<Markup> = upstreams
-            .iter()
-            .map(|one| {
-                let state: serde_json::Value =
-                    one.state.as_ref().and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
-                let text = |value: &serde_json::Value| value.as_str().unwrap_or("–").to_owned();
-                let breaker = state["breaker"]["state"].as_str().unwrap_or("closed").to_owned();
-                let kind = if breaker == "open" { "bad" } else { "good" };
-                html! {
-                    th scope="row" { (one.upstream) }
-                    td { span class={ "badge " (kind) } { (breaker) } }
-                    td { (text(&state["breaker"]["until"])) }
-                    td { (text(&state["asked_until"])) }
-                    td { (text(&state["account"])) }
-                }
-            })
-            .collect();
-        table(&["Upstream", "Breaker", "Open until", "Left alone until", "Account"], &rows, "There are no upstreams.")
-    })
 }

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::super::access::Session;
 use super::super::api::{limit, query};
-use super::super::look::{RecordView, Records};
+use super::super::look::{Aside, LIST_MAX, RecordView, Records};
 use super::super::site::Site;
 use super::layout::{record_link, say, segment, show, table, time, value};
 use super::passes::history;
@@ -130,26 +130,43 @@ fn record_page(view: &RecordView) -> Markup {
 /// Records that are set aside, or wait.
 pub async fn quarantine(State(site): State<Arc<Site>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
     let mut query = query(&uri);
-    let limit = limit(&query);
-    show(&session, "/quarantine", "Quarantine", site.quarantine(query.remove("collection"), limit).await, |aside| {
-        let rows: Vec<Markup> = aside
-            .iter()
-            .map(|one| {
-                html! {
-                    td { (one.collection) }
-                    td { (one.upstream) }
-                    th scope="row" {
-                        @match one.subject.strip_prefix("remote:") {
-                            Some(remote) => { (remote) " (there)" },
-                            None => (record_link(&one.collection, &one.subject)),
-                        }
+    let (limit, only) = (limit(&query), query.remove("collection").filter(|name| !name.is_empty()));
+    let rules = site.front.desk.standing().rules;
+    let found = site.quarantine(only.clone(), limit + 1).await;
+    show(&session, "/quarantine", "Quarantine", found, |aside| {
+        let rows: Vec<Markup> = aside.iter().take(limit).map(set_aside).collect();
+        html! {
+            form.search method="get" action="/quarantine" {
+                label for="collection" { "Collection" }
+                select #collection name="collection" {
+                    option value="" { "all" }
+                    @for name in rules.collections.keys() {
+                        option value=(name) selected[only.as_ref() == Some(name)] { (name) }
                     }
-                    td { (one.stage) @if one.waits { " (waits for another record)" } }
-                    td { (one.reason) }
-                    td { (time(one.since.as_ref())) }
                 }
-            })
-            .collect();
-        table(&["Collection", "Upstream", "Record", "Where", "Why", "Since"], &rows, "Nothing is set aside.")
+                input type="hidden" name="limit" value=(LIST_MAX);
+                button type="submit" { "Show" }
+            }
+            div data-live="quarantine" {
+                (table(&["Collection", "Upstream", "Record", "Where", "Why", "Since"], &rows, "Nothing is set aside."))
+                @if aside.len() > limit { p.quiet { "There are more than these " (limit) "." } }
+            }
+        }
     })
+}
+
+fn set_aside(one: &Aside) -> Markup {
+    html! {
+        td { (one.collection) }
+        td { (one.upstream) }
+        th scope="row" {
+            @match one.subject.strip_prefix("remote:") {
+                Some(remote) => { (remote) " (there)" },
+                None => (record_link(&one.collection, &one.subject)),
+            }
+        }
+        td { (one.stage) @if one.waits { " (waits for another record)" } }
+        td { (one.reason) }
+        td { (time(one.since.as_ref())) }
+    }
 }

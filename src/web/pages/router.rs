@@ -8,19 +8,27 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use super::super::site::Site;
-use super::{act, decide, overview, passes, records};
+use super::{act, conflicts, halts, overview, passes, records, rules, upstreams, webhooks};
 
 /// The pages, and what their forms do.
 pub fn router() -> Router<Arc<Site>> {
     Router::new()
         .route("/", get(overview::overview))
-        .route("/upstreams", get(overview::upstreams))
+        .route("/upstreams", get(upstreams::upstreams))
         .route("/passes", get(passes::list))
         .route("/passes/{id}", get(passes::one))
-        .route("/conflicts", get(decide::conflicts))
+        .route("/conflicts", get(conflicts::list))
+        .route("/conflicts/resolve", post(act::resolve_all))
+        .route("/conflicts/{id}", get(conflicts::one))
         .route("/conflicts/{id}/resolve", post(act::resolve))
-        .route("/halts", get(decide::halts))
+        .route("/halts", get(halts::list))
+        .route("/halts/{id}", get(halts::one))
+        .route("/halts/{id}/reject", post(act::reject))
         .route("/halts/{id}/approve", post(act::approve))
+        .route("/rules", get(rules::rules))
+        .route("/webhooks", get(webhooks::inbox))
+        .route("/webhooks/{id}/retry", post(act::retry_hook))
+        .route("/webhooks/{id}/drop", post(act::drop_hook))
         .route("/quarantine", get(records::quarantine))
         .route("/records/{collection}", get(records::list))
         .route("/records/{collection}/{id}", get(records::one))

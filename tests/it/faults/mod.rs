@@ -6,5 +6,5 @@ mod errno;
 mod kills;
 mod living;
 mod restored;
-mod tools;
+pub mod tools;
 mod trouble;

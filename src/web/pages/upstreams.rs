@@ -1,0 +1,80 @@
+//! Owns: the page of upstreams: whether they are asked at all, what is spent, what went wrong.
+//!
+//! Must not know: where it comes from.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::super::access::Session;
+use super::super::inspect::{BudgetUse, UpstreamView};
+use super::super::site::Site;
+use super::layout::{show, table, time};
+
+/// What is known of each upstream.
+pub async fn upstreams(State(site): State<Arc<Site>>, Extension(session): Extension<Session>) -> Response {
+    show(&session, "/upstreams", "Upstreams", site.upstreams().await, |upstreams| {
+        html! {
+            div data-live="upstreams" {
+                @if upstreams.is_empty() { p.quiet { "There are no upstreams." } }
+                @for one in &upstreams { (upstream(one)) }
+            }
+        }
+    })
+}
+
+fn upstream(one: &UpstreamView) -> Markup {
+    let state: Value =
+        one.status.state.as_ref().and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
+    let breaker = state["breaker"]["state"].as_str().unwrap_or("closed");
+    let until = |value: &Value| value.as_str().map(str::to_owned);
+    html! {
+        article.card {
+            h2 {
+                (one.status.upstream) " "
+                @if breaker == "open" { span.badge.bad { "left alone" } } @else { span.badge.good { "asked" } }
+            }
+            dl {
+                dt { "Breaker" }
+                dd {
+                    (breaker)
+                    @if let Some(until) = until(&state["breaker"]["until"]) { ", until " (time(Some(&until))) }
+                    @if let Some(recent) = state["breaker"]["recent"].as_str() { ", latest calls " code { (recent) } }
+                }
+                @if let Some(asked) = until(&state["asked_until"]) {
+                    dt { "Asked to be left alone until" } dd { (time(Some(&asked))) }
+                }
+                @if let Some(account) = state["account"].as_str() { dt { "Account" } dd { (account) } }
+                @for budget in &one.budgets { dt { "Budget of " (budget.budget) } dd { (meter(budget)) } }
+            }
+            h3 { "What went wrong of late" }
+            (troubles(one))
+        }
+    }
+}
+
+fn meter(budget: &BudgetUse) -> Markup {
+    html! {
+        meter min="0" max=(budget.limit) high=(budget.limit / 10 * 9) value=(budget.spent) aria-label=(budget.budget) {}
+        " " (budget.spent) " of " (budget.limit)
+    }
+}
+
+fn troubles(one: &UpstreamView) -> Markup {
+    let rows: Vec<Markup> = one
+        .troubles
+        .iter()
+        .map(|trouble| {
+            html! {
+                td { (time(trouble.at.as_ref())) }
+                td { a href={ "/passes/" (trouble.pass) } { (trouble.pass) } " of " (trouble.collection) }
+                td.bad { (trouble.error) }
+            }
+        })
+        .collect();
+    table(&["At", "Pass", "Error"], &rows, "Nothing, in the latest passes.")
+}

@@ -1,0 +1,262 @@
+//! A headless Chromium by the `WebDriver` protocol (W3C), which is JSON over HTTP. It is gone, with its profile, when dropped.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::faults::tools::is_left_out;
+
+/// What never comes ends a test after so long, in milliseconds.
+const PATIENCE_MS: u64 = 30_000;
+/// Pages that may load while something is waited for.
+const LOADS_MAX: usize = 50;
+/// How the protocol names an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+const TAB: &str = "\u{E004}";
+const ENTER: &str = "\u{E007}";
+
+const ARGUMENTS: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1280,1000",
+];
+
+/// The program that drives it while it lives.
+struct Driver {
+    child: Child,
+    /// Nobody reads on; closed, the driver could not write to it.
+    _says: BufReader<ChildStdout>,
+    address: String,
+}
+
+/// A browser.
+pub struct Browser {
+    driver: Driver,
+    session: String,
+    site: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let command = || Command::new("chromedriver");
+        let child = command().arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.unwrap_or_else(|error| {
+            panic!(
+                "chromedriver: {error}: install the packages chromium and chromium-driver, or leave these tests out with \
+                 RECONCILED_TESTS_WITHOUT=chromium"
+            )
+        });
+        let mut says = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("started successfully on port ") {
+            line.clear();
+            assert!(says.read_line(&mut line).unwrap() > 0, "chromedriver ended before it listened");
+        }
+        let port = line.rsplit("on port ").next().unwrap().trim().trim_end_matches('.');
+        Self { child, _says: says, address: format!("127.0.0.1:{port}") }
+    }
+
+    /// One command; an error as the protocol tells it.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(2 * PATIENCE_MS))).unwrap();
+        let body = if method == "POST" { body.to_string() } else { String::new() };
+        let (address, length) = (&self.address, body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = BufReader::new(stream);
+        let mut line = String::new();
+        answer.read_line(&mut line).unwrap();
+        let is_done = line.contains(" 200 ");
+        let mut length = 0;
+        while !line.trim().is_empty() {
+            line.clear();
+            answer.read_line(&mut line).unwrap();
+            if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = text.trim().parse().unwrap();
+            }
+        }
+        let mut bytes = vec![0; length];
+        answer.read_exact(&mut bytes).unwrap();
+        let value = serde_json::from_slice::<Value>(&bytes).unwrap()["value"].take();
+        if is_done { Ok(value) } else { Err(value) }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Browser {
+    /// Opens one for the site at this address; `None`, said aloud, where such tests are left out.
+    pub fn open(site: &str) -> Option<Self> {
+        if is_left_out("chromium") {
+            return None;
+        }
+        let profile = tempfile::tempdir().unwrap();
+        let driver = Driver::start();
+        let mut arguments: Vec<String> = ARGUMENTS.map(str::to_owned).to_vec();
+        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "timeouts": { "script": PATIENCE_MS, "pageLoad": PATIENCE_MS },
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": { "args": arguments },
+        } } });
+        let opened = driver.ask("POST", "/session", &wanted).unwrap_or_else(|error| panic!("no browser: {error:#}"));
+        let session = format!("/session/{}", opened["sessionId"].as_str().unwrap());
+        Some(Self { driver, session, site: format!("http://{site}"), _profile: profile })
+    }
+
+    fn try_to(&self, command: &str, body: &Value) -> Result<Value, Value> {
+        self.driver.ask("POST", &format!("{}/{command}", self.session), body)
+    }
+
+    #[track_caller]
+    fn command(&self, command: &str, body: &Value) -> Value {
+        self.try_to(command, body).unwrap_or_else(|error| panic!("{command} {body}: {error:#}"))
+    }
+
+    /// Opens a page.
+    #[track_caller]
+    pub fn go(&self, path: &str) {
+        self.command("url", &json!({ "url": format!("{}{path}", self.site) }));
+    }
+
+    /// The value of an expression in the page.
+    #[track_caller]
+    pub fn eval(&self, expression: &str) -> Value {
+        self.command("execute/sync", &json!({ "script": format!("return ({expression});"), "args": [] }))
+    }
+
+    /// Waits until an expression holds in the page, whichever page that is by then.
+    #[track_caller]
+    pub fn wait(&self, expression: &str) {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             const look = () => {{ if ({expression}) done(true); else setTimeout(look, 20); }};
+             look();"
+        );
+        let mut said = Value::Null;
+        for _ in 0..LOADS_MAX {
+            match self.try_to("execute/async", &json!({ "script": script, "args": [] })) {
+                Ok(_) => return,
+                // Another page was loaded meanwhile.
+                Err(error) if error["error"] == "javascript error" => said = error,
+                Err(error) => {
+                    said = error;
+                    break;
+                }
+            }
+        }
+        panic!("{expression} does not come true at {}: {said:#}\n{}", self.at(), self.text());
+    }
+
+    /// Where it is, without the host.
+    pub fn at(&self) -> String {
+        self.eval("location.pathname + location.search").as_str().unwrap().to_owned()
+    }
+
+    /// What can be read.
+    pub fn text(&self) -> String {
+        self.eval("document.body.innerText").as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn find(&self, css: &str) -> String {
+        let found = self.try_to("element", &json!({ "using": "css selector", "value": css }));
+        let found = found.unwrap_or_else(|_| panic!("no {css} at {}:\n{}", self.at(), self.text()));
+        found[ELEMENT].as_str().unwrap().to_owned()
+    }
+
+    /// Clicks.
+    #[track_caller]
+    pub fn click(&self, css: &str) {
+        let element = self.find(css);
+        self.command(&format!("element/{element}/click"), &json!({}));
+    }
+
+    /// Clicks the button (or link) that says this, within what the selector finds.
+    #[track_caller]
+    pub fn press(&self, within: &str, says: &str) {
+        let mark = format!(
+            "(() => {{ const all = [...document.querySelectorAll({within:?} + ' button, ' + {within:?} + ' a')];
+             const one = all.find((one) => one.textContent.trim() === {says:?});
+             document.querySelectorAll('[data-wanted]').forEach((old) => delete old.dataset.wanted);
+             if (one) one.dataset.wanted = ''; return one !== undefined; }})()"
+        );
+        assert_eq!(self.eval(&mark), true, "no {says:?} in {within} at {}:\n{}", self.at(), self.text());
+        self.click("[data-wanted]");
+    }
+
+    /// Writes into a field.
+    #[track_caller]
+    pub fn write(&self, css: &str, text: &str) {
+        let element = self.find(css);
+        self.command(&format!("element/{element}/clear"), &json!({}));
+        self.command(&format!("element/{element}/value"), &json!({ "text": text }));
+    }
+
+    /// Presses a key, wherever the focus is.
+    fn key(&self, key: &str) {
+        let actions = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
+        self.command("actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }));
+    }
+
+    /// The tabulator key.
+    pub fn tab(&self) {
+        self.key(TAB);
+    }
+
+    /// The enter key.
+    pub fn enter(&self) {
+        self.key(ENTER);
+    }
+
+    /// Looks as it would where people like it light or dark.
+    pub fn scheme(&self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let params = json!({ "features": features });
+        self.command("goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": params }));
+    }
+
+    /// What pages complained of since it was asked last: errors, and what the content security policy forbade.
+    pub fn complaints(&self) -> Vec<String> {
+        let lines = self.command("se/log", &json!({ "type": "browser" }));
+        let bad = |line: &&Value| line["level"] != "INFO" && line["level"] != "DEBUG";
+        lines.as_array().unwrap().iter().filter(bad).map(Value::to_string).collect()
+    }
+
+    /// Keeps a picture of the page in the folder `RECONCILED_TESTS_PICTURES`, where that is set.
+    pub fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("RECONCILED_TESTS_PICTURES") else { return };
+        let picture = self.driver.ask("GET", &format!("{}/screenshot", self.session), &Value::Null).unwrap();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // It closes its windows and ends; its driver ends after it.
+        self.driver.ask("DELETE", &self.session, &Value::Null).ok();
+    }
+}
