@@ -15,7 +15,7 @@ use super::out::Out;
 use super::workspace::Workspace;
 use super::{
     approve, ask, check, completions, conflicts, demo, explain, history, plan, print_config, resolve,
-    run as run_command, schema, settle, show, sim, status,
+    run as run_command, schema, settle, show, sim, status, usage,
 };
 
 /// Runs the command that the process was started with.
@@ -102,6 +102,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Plan(args) => wait(plan::run(args, &workspace, &out)),
         Command::Check(args) => wait(check::run(args, &workspace, &out)),
         Command::Status => wait(status::run(&workspace, &out)),
+        Command::Usage(args) => wait(usage::run(args, &workspace, &out)),
         Command::Show(args) => wait(show::run(args, &workspace, &out)),
         Command::Explain(args) => wait(explain::run(args, &workspace, &out)),
         Command::History(args) => wait(history::run(args, &workspace, &out)),

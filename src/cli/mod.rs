@@ -32,6 +32,7 @@ mod sim;
 mod status;
 mod stop;
 mod style;
+mod usage;
 mod workspace;
 
 pub use entry::main;

@@ -15,7 +15,7 @@ use crate::config::{Environment, MissingSecret, Secrets, Settings, files_stamp, 
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
-use crate::upstream::{Client, HttpTransport, Transport};
+use crate::upstream::{Client, HttpTransport, Meters, Transport};
 use crate::web::hooks::LookUp;
 
 use super::args::Global;
@@ -28,6 +28,7 @@ pub struct Workspace {
     settings: Settings,
     secrets: Arc<Secrets>,
     clock: Arc<dyn Clock>,
+    meters: Meters,
 }
 
 /// Rules as they were found: usable or not.
@@ -100,7 +101,7 @@ impl Workspace {
     pub fn from_settings(settings: Settings) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let secrets = Secrets::new(credentials, settings.secrets_dir.clone(), |name| std::env::var(name).ok());
-        Self { settings, secrets: Arc::new(secrets), clock: Arc::new(SystemClock::new()) }
+        Self { settings, secrets: Arc::new(secrets), clock: Arc::new(SystemClock::new()), meters: Meters::default() }
     }
 
     /// The settings.
@@ -232,7 +233,7 @@ impl Workspace {
             .map(|(name, upstream)| {
                 Client::new(Arc::clone(upstream), &secret, Arc::clone(&transport), self.clock())
                     .and_then(|client| client.knowing(requests_to(rules, name), &secret))
-                    .map(|client| (name.clone(), Arc::new(client)))
+                    .map(|client| (name.clone(), Arc::new(client.metered_by(self.meters.of(name)))))
                     .map_err(|failure| CliError::Upstream { upstream: name.clone(), reason: failure.to_string() })
             })
             .collect()

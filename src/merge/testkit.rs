@@ -69,6 +69,7 @@ fn upstream(name: &str) -> Arc<Upstream> {
         budgets: Vec::new(),
         errors: Vec::new(),
         retry: Retry { attempts: 1, max_wait: seconds(1) },
+        quota: None,
         webhook: None,
     })
 }

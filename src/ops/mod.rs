@@ -10,6 +10,7 @@ mod resolve;
 mod sides;
 mod status;
 mod text;
+mod usage;
 
 pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
 pub use error::OpsError;
@@ -18,6 +19,9 @@ pub use resolve::{Choice, Resolved, resolve};
 pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
 pub use status::{CollectionStatus, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams};
 pub use text::{raw, rfc3339};
+pub use usage::{Forecast, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
 
 #[cfg(test)]
 pub use status::{Aside, LastPass, Unknown, unavailable};
+#[cfg(test)]
+pub use usage::{Day, Mean, QuotaUsage};

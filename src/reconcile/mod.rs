@@ -30,6 +30,7 @@ mod reused;
 
 mod apply;
 mod intend;
+mod ledger;
 mod refusal;
 mod restored;
 mod set_back;

@@ -5,6 +5,7 @@
 mod hook;
 mod rows;
 mod sqlite;
+mod usage;
 
 #[cfg(test)]
 mod contract;
@@ -12,6 +13,7 @@ mod contract;
 pub use hook::*;
 pub use rows::*;
 pub use sqlite::{Epoch, Mode, OpenOptions, SqliteStore, space};
+pub use usage::*;
 
 use std::path::Path;
 
@@ -243,6 +245,8 @@ pub trait View {
     fn hook_count(&self, state: HookState) -> Result<u64, StoreError>;
     /// The collections and upstreams that webhooks wait for.
     fn hook_places(&self) -> Result<Vec<(String, String)>, StoreError>;
+    /// What was asked of upstreams (or of one) from a day on, by day and upstream.
+    fn usage(&self, upstream: Option<&str>, from_day: i64) -> Result<Vec<UsageRow>, StoreError>;
     /// Finds a record by its local id, or by a remote id at any binding: (collection, record).
     fn find_record(&self, id: &str) -> Result<Vec<(String, RecordId)>, StoreError>;
 }
@@ -366,6 +370,10 @@ pub trait Tx: View {
     fn bury_hooks(&mut self, collection: &str, upstream: &str, reason: &str) -> Result<usize, StoreError>;
     /// Forgets what is old; what waited too long can no longer be followed, with the reason. Does a bounded part of it.
     fn prune_hooks(&mut self, ages: &HookAges, reason: &str) -> Result<(), StoreError>;
+    /// Adds to what was asked of an upstream on a day.
+    fn add_usage(&mut self, row: &UsageRow) -> Result<(), StoreError>;
+    /// Forgets what was asked of upstreams before a day.
+    fn forget_usage(&mut self, before_day: i64) -> Result<(), StoreError>;
     /// Begins a pass; returns its number.
     fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError>;
     /// Ends a pass.

@@ -15,6 +15,7 @@ use super::auth::Credentials;
 use super::breaker::Leave;
 use super::call::{Call, Next, REDIRECTS_MAX, is_failing, redirected, refused_redirect};
 use super::classify::{Pace, Verdict, classify};
+use super::meter::{Exchange, Meter};
 use super::state::State;
 use super::{
     Built, Failure, FailureKind, Filled, Holes, Kept, Outgoing, Response, Safety, Secrets, Transport, TransportError,
@@ -26,6 +27,7 @@ use crate::rules::{Request, Upstream};
 
 /// What has to wait longer than this is left for a later pass, whatever the rules allow.
 const PARK_BEYOND: Duration = Duration::from_hours(1);
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The client of one upstream, shared by all its bindings.
 pub struct Client {
@@ -40,6 +42,7 @@ pub struct Client {
     probing: AsyncMutex<()>,
     state: Mutex<State>,
     sent: AtomicU64,
+    meter: Arc<Meter>,
     /// The account that answered, once it was asked for.
     account: tokio::sync::OnceCell<Option<String>>,
 }
@@ -79,9 +82,22 @@ impl Client {
         let state = State::new(&upstream.budgets);
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
         let (state, probing) = (Mutex::new(state), AsyncMutex::new(()));
-        let sent = AtomicU64::new(0);
+        let (sent, meter) = (AtomicU64::new(0), Arc::default());
         let account = tokio::sync::OnceCell::new();
-        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, probing, state, sent, account })
+        Ok(Self {
+            upstream,
+            secrets,
+            credentials,
+            headers,
+            transport,
+            clock,
+            permits,
+            probing,
+            state,
+            sent,
+            meter,
+            account,
+        })
     }
 
     /// Resolves the secrets that requests of bindings name, too.
@@ -92,6 +108,17 @@ impl Client {
     ) -> Result<Self, Failure> {
         self.secrets.learn(requests.into_iter().flat_map(templates), lookup)?;
         Ok(self)
+    }
+
+    /// Counts on a meter that outlives this client.
+    pub fn metered_by(mut self, meter: Arc<Meter>) -> Self {
+        self.meter = meter;
+        self
+    }
+
+    /// What counts the requests.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// Whose client this is.
@@ -198,7 +225,7 @@ impl Client {
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
             self.wait_for_turn(&request, &mut call).await?;
-            let (outcome, throttled) = self.attempt(&request, admitted.is_some()).await?;
+            let (outcome, throttled) = self.attempt(&request, admitted.is_some(), call.attempts > 0).await?;
             drop(admitted);
             call.attempts += 1;
             if let Ok(response) = &outcome
@@ -281,7 +308,7 @@ impl Client {
                     None => return Ok(Some(probing)),
                     Some(probe) => {
                         self.wait_for_turn(&probe, &mut Call::default()).await?;
-                        let (_its_end_is_noted, _) = self.attempt(&probe, true).await?;
+                        let (_its_end_is_noted, _) = self.attempt(&probe, true, false).await?;
                     }
                 },
             }
@@ -309,11 +336,14 @@ impl Client {
         &self,
         request: &Built,
         probe: bool,
+        repeats: bool,
     ) -> Result<(Result<Response, TransportError>, Option<Duration>), Failure> {
         let outgoing = self.outgoing(request)?;
+        let sent_bytes = outgoing.body.as_ref().map_or(0, |body| body.len() as u64);
         let began = self.clock.monotonic();
         self.sent.fetch_add(1, Ordering::Relaxed);
         let outcome = self.transport.exchange(outgoing).await;
+        self.count(request, repeats, sent_bytes, &outcome);
         self.log(request, &outcome, began);
         let throttled = self.observe(&outcome);
         let (failed, now, random) = (is_failing(&outcome), self.clock.monotonic(), self.clock.random());
@@ -326,6 +356,13 @@ impl Client {
         }
         drop(state);
         Ok((outcome, throttled))
+    }
+
+    fn count(&self, request: &Built, repeats: bool, sent_bytes: u64, outcome: &Result<Response, TransportError>) {
+        let path = path_below(&self.upstream.base_url, &request.url);
+        let cost_nano_usd = self.state().budgets.cost(request.method.as_str(), path);
+        let day = self.clock.now().timestamp().div_euclid(SECONDS_PER_DAY);
+        self.meter.count(day, &Exchange { repeats, sent_bytes, cost_nano_usd, outcome });
     }
 
     /// What follows an attempt. Closes the gate where the upstream is throttling.
@@ -487,28 +524,7 @@ impl Client {
         call: &Call,
         retry_at: Option<DateTime<Utc>>,
     ) -> Failure {
-        let (status, why) = match outcome {
-            Ok(response) if (200..300).contains(&response.status) => {
-                (Some(response.status), words::appearance(response))
-            }
-            Ok(response) if matches!(kind, FailureKind::Auth | FailureKind::Forbidden) => {
-                let said = words::upstream_words(response);
-                let colon = if said.is_empty() { "" } else { ": " };
-                let refused = if kind == FailureKind::Auth { "are refused" } else { "do not allow this" };
-                (Some(response.status), format!("the credentials {refused}{colon}{said}"))
-            }
-            Ok(response) if (300..400).contains(&response.status) && request.method != Method::GET => {
-                (Some(response.status), "a redirect, and no write is sent on to another address".to_owned())
-            }
-            Ok(response) => (Some(response.status), words::upstream_words(response)),
-            Err(error @ TransportError::NotSent(_)) => {
-                (None, format!("{} cannot be reached, {error}", request.url.origin().ascii_serialization()))
-            }
-            Err(error @ TransportError::Certificate(_)) => {
-                (None, format!("{} cannot be trusted, {error}", request.url.origin().ascii_serialization()))
-            }
-            Err(error) => (None, error.to_string()),
-        };
+        let (status, why) = words::reason(kind, request, outcome);
         let words = words::describe(&self.upstream.base_url, request, status, &self.secrets.mask(&why), call.attempts);
         Failure { kind, status, words: self.secrets.mask(&words), retry_at }
     }

@@ -24,6 +24,7 @@ mod body;
 mod call;
 mod client;
 mod http;
+mod meter;
 mod slim;
 
 mod listing;
@@ -46,6 +47,7 @@ pub use hosts::{check_url, is_link_local};
 pub use http::{HttpTransport, install_crypto};
 pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
 pub use listing::Lister;
+pub use meter::{Asked, Meter, Meters};
 pub use outcome::*;
 pub use point::get;
 pub use probe::{find_by_field, find_by_path};

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::ops::{Choice, Halt, OpsError, approve, raw, resolve};
+use crate::ops::{Choice, Halt, OpsError, USAGE_DAYS, USAGE_DAYS_MAX, approve, raw, resolve};
 
 use super::control::refuse;
 use super::look::{LIST_DEFAULT, LIST_MAX};
@@ -76,6 +76,15 @@ fn table() -> Vec<Route> {
         act("/halts/{id}/approve", "Lets a halted pass through once.", Some(approval), post(approve_one)),
         look("/quarantine", "Records set aside, or waiting for another.", &[COLLECTION, LIMIT], get(quarantine)),
         look("/upstreams", "What is known of each upstream.", &[], get(upstreams)),
+        look(
+            "/usage",
+            "What was asked of each upstream, what it cost, and when a quota would run out.",
+            &[
+                ("upstream", "only this upstream"),
+                ("days", "averages and lists over so many days, 30 where nothing is said"),
+            ],
+            get(usage),
+        ),
         look(
             "/records/{collection}",
             "Records in the order of their ids.",
@@ -258,6 +267,12 @@ async fn quarantine(State(site): State<Arc<Site>>, uri: Uri) -> Response {
 
 async fn upstreams(State(site): State<Arc<Site>>) -> Response {
     answer(site.upstreams().await.map(|upstreams| BTreeMap::from([("upstreams", upstreams)])))
+}
+
+async fn usage(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    let mut query = query(&uri);
+    let days = query.get("days").and_then(|text| text.parse().ok()).unwrap_or(USAGE_DAYS).clamp(1, USAGE_DAYS_MAX);
+    answer(site.usage(query.remove("upstream"), days).await)
 }
 
 async fn list_records(State(site): State<Arc<Site>>, Path(collection): Path<String>, uri: Uri) -> Response {

@@ -17,6 +17,7 @@ mod pages;
 mod scrape;
 mod site;
 mod socket;
+mod watched;
 mod wire;
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use crate::world::World;
 /// Nothing that the daemon says may contain it.
 const TOKEN: &str = "canary-2f6c1d0b9e8a7f6e5d4c";
 
-fn listening(world: &World, more: &[(&str, String)]) -> (Daemon, String) {
+/// A daemon that serves the web, and where.
+pub fn listening(world: &World, more: &[(&str, String)]) -> (Daemon, String) {
     let mut environment =
         vec![("RECONCILED__WEB__LISTEN", "127.0.0.1:0".to_owned()), ("RECONCILED_SECRET_WEB_TOKEN", TOKEN.to_owned())];
     environment.extend_from_slice(more);
@@ -36,13 +37,27 @@ fn ask(address: &str, method: &str, path: &str, token: &str, body: &str) -> (u16
     (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
-fn get(address: &str, path: &str) -> Value {
+/// The metrics.
+pub fn metrics(address: &str) -> String {
+    let (status, body) = ask(address, "GET", "/metrics", TOKEN, "");
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+/// How a question for JSON is answered.
+pub fn status(address: &str, path: &str) -> u16 {
+    ask(address, "GET", path, TOKEN, "").0
+}
+
+/// The JSON at a path.
+pub fn get(address: &str, path: &str) -> Value {
     let (status, body) = ask(address, "GET", path, TOKEN, "");
     assert_eq!(status, 200, "{path}: {body}");
     serde_json::from_str(&body).unwrap()
 }
 
-fn post(address: &str, path: &str, body: &Value) -> (u16, Value) {
+/// Asks for something to be done: status and JSON.
+pub fn post(address: &str, path: &str, body: &Value) -> (u16, Value) {
     let (status, body) = ask(address, "POST", path, TOKEN, &body.to_string());
     (status, serde_json::from_str(&body).unwrap())
 }

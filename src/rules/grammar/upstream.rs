@@ -2,10 +2,10 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::Webhook;
+use super::{Quota, Webhook};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
-use crate::rules::units::{Jq, Period, Size, Text};
+use crate::rules::units::{Jq, Period, Size, Text, Usd};
 
 table! {
     /// An external system: where it is, how to log in, what it allows.
@@ -34,6 +34,8 @@ table! {
         error: List<ErrorRule>,
         /// Retries.
         retry: Retry,
+        /// What may be asked of it in a day or a month; the forecast of `reconciled usage` is told against it.
+        quota: Quota,
         /// Webhooks that it sends here. Default none.
         webhook: Webhook,
     }
@@ -176,10 +178,11 @@ table! {
         limit: u64 = required,
         /// The window, e.g. `10s`.
         per: Period = required,
+        /// What each request that it covers costs, in US dollars; it adds up in `reconciled usage`. Default nothing.
+        cost_usd: Usd,
     }
     later {
         "cost": "costs per request",
-        "cost_usd": "costs per request",
         "signals": "limits learnt from headers",
     }
 }

@@ -33,6 +33,7 @@ mod thread;
 mod triggers;
 mod turns;
 mod tx;
+mod usage;
 mod view;
 
 #[cfg(test)]

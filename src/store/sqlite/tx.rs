@@ -8,11 +8,11 @@ use crate::rules::{Collection, Ruleset};
 use crate::store::{
     BindingKey, CollectionKey, ConflictRow, DirtyOp, HaltRow, HistoryRow, HookAges, HookTaken, IntentRow, IntentUpdate,
     LinkId, LinkUpdate, MappingKey, Micros, NewHook, NewLink, NewRecord, OriginRow, PassRow, QuarantineRow, Staged,
-    StoreError, TurnsRow, Tx,
+    StoreError, TurnsRow, Tx, UsageRow,
 };
 
 use super::db::Db;
-use super::{arrivals, echoes, hints, hooks, intents, journal, links, shape, stage, state, turns};
+use super::{arrivals, echoes, hints, hooks, intents, journal, links, shape, stage, state, turns, usage};
 
 impl Tx for Db {
     fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError> {
@@ -201,6 +201,14 @@ impl Tx for Db {
 
     fn prune_hooks(&mut self, ages: &HookAges, reason: &str) -> Result<(), StoreError> {
         self.writing(|db| hooks::prune(db, ages, reason))
+    }
+
+    fn add_usage(&mut self, row: &UsageRow) -> Result<(), StoreError> {
+        self.writing(|db| usage::add(db, row))
+    }
+
+    fn forget_usage(&mut self, before_day: i64) -> Result<(), StoreError> {
+        self.writing(|db| usage::forget(db, before_day))
     }
 
     fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError> {

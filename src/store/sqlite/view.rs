@@ -8,12 +8,12 @@ use crate::rules::Collection;
 use crate::store::{
     BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, HaltRow, HistoryFilter, HistoryRow, HookFilter,
     HookRow, HookState, IntentFilter, IntentRow, Known, LinkId, LinkRow, MappingKey, OriginRow, PassRow,
-    QuarantineFilter, QuarantineRow, Restored, Staged, StoreError, TurnsRow, View,
+    QuarantineFilter, QuarantineRow, Restored, Staged, StoreError, TurnsRow, UsageRow, View,
 };
 
 use super::db::Db;
 use super::fault::Failure;
-use super::{epoch, hints, hooks, intents, journal, links, rows, stage, state, turns};
+use super::{epoch, hints, hooks, intents, journal, links, rows, stage, state, turns, usage};
 
 impl View for Db {
     fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError> {
@@ -218,6 +218,10 @@ impl View for Db {
 
     fn hook_places(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.reading(hooks::places(self))
+    }
+
+    fn usage(&self, upstream: Option<&str>, from_day: i64) -> Result<Vec<UsageRow>, StoreError> {
+        self.reading(usage::usage(self, upstream, from_day))
     }
 
     fn find_record(&self, id: &str) -> Result<Vec<(String, RecordId)>, StoreError> {

@@ -221,6 +221,7 @@ pub fn upstream(base: &str) -> Upstream {
         budgets: Vec::new(),
         errors: Vec::new(),
         retry: Retry { attempts: 4, max_wait: Duration::from_mins(15) },
+        quota: None,
         webhook: None,
     }
 }
