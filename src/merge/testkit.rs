@@ -65,6 +65,7 @@ fn upstream(name: &str) -> Arc<Upstream> {
         concurrency: 1,
         body_bytes_max: 1,
         check: None,
+        health: None,
         auth: Auth::None,
         budgets: Vec::new(),
         errors: Vec::new(),

@@ -6,6 +6,7 @@
 mod conflicts;
 mod error;
 mod halts;
+mod health;
 mod resolve;
 mod sides;
 mod status;
@@ -15,12 +16,15 @@ mod usage;
 pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
 pub use error::OpsError;
 pub use halts::{Approved, Halt, approve};
+pub use health::{Health, LatencyPoint, latency_history};
 pub use resolve::{Choice, Resolved, resolve};
 pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
 pub use status::{CollectionStatus, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams};
 pub use text::{raw, rfc3339};
 pub use usage::{Forecast, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
 
+#[cfg(test)]
+pub use health::Replies;
 #[cfg(test)]
 pub use status::{Aside, LastPass, Unknown, unavailable};
 #[cfg(test)]

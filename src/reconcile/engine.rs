@@ -227,10 +227,10 @@ impl Engine {
         let ended = report.clone();
         // What a plan asks for is not written down: its store is thrown away.
         let asked = if report.dry_run { None } else { Some(Taken::from(&self.clients)) };
-        let rows = asked.as_ref().map(Taken::rows).unwrap_or_default();
+        let entry = asked.as_ref().map(Taken::entry).unwrap_or_default();
         let kept = store::write(self.store.as_ref(), move |tx| {
             hooked::settle(tx, &ended, hooked)?;
-            ledger::add(tx, &rows)?;
+            ledger::add(tx, &entry)?;
             tx.end_pass(&row)
         })
         .await;

@@ -49,6 +49,7 @@ mod unknown;
 pub mod fuzzing;
 
 pub use engine::{Engine, PassError, PassOptions};
+pub use ledger::{HOURS_KEPT, MINUTES_KEPT};
 pub use report::*;
 pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};

@@ -27,28 +27,38 @@ use crate::rules::{Request, Upstream};
 
 /// What has to wait longer than this is left for a later pass, whatever the rules allow.
 const PARK_BEYOND: Duration = Duration::from_hours(1);
-const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The client of one upstream, shared by all its bindings.
 pub struct Client {
-    upstream: Arc<Upstream>,
+    pub(super) upstream: Arc<Upstream>,
     secrets: Secrets,
     credentials: Credentials,
     headers: HeaderMap,
     transport: Arc<dyn Transport>,
-    clock: Arc<dyn Clock>,
-    permits: Semaphore,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) permits: Semaphore,
     /// Held by the one call that probes whether the upstream is back.
-    probing: AsyncMutex<()>,
+    pub(super) probing: AsyncMutex<()>,
     state: Mutex<State>,
     sent: AtomicU64,
-    meter: Arc<Meter>,
+    pub(super) meter: Arc<Meter>,
     /// The account that answered, once it was asked for.
     account: tokio::sync::OnceCell<Option<String>>,
 }
 
 /// Tells of an answer that it ends too early, and how.
 pub type CutShort<'a> = dyn FnMut(&Response) -> Option<String> + Send + 'a;
+
+/// How an attempt is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    /// It probes whether the upstream is back.
+    pub probe: bool,
+    /// It repeats an earlier attempt.
+    pub repeats: bool,
+    /// It may take no longer, whatever other requests may.
+    pub within: Option<Duration>,
+}
 
 /// What a call that succeeded came to.
 struct Answered {
@@ -70,8 +80,9 @@ impl Client {
         let mut secrets = Secrets::default();
         secrets.learn(upstream.headers.iter().map(|(_, template)| template), lookup)?;
         let credentials = Credentials::resolve(&upstream.auth, &mut secrets, lookup)?;
-        if let Some(check) = &upstream.check {
-            secrets.learn(templates(&check.request), lookup)?;
+        let probes = upstream.check.iter().map(|check| &check.request);
+        for request in probes.chain(upstream.health.iter().map(|health| &health.request)) {
+            secrets.learn(templates(request), lookup)?;
         }
         let mut headers = HeaderMap::new();
         for (name, template) in &upstream.headers {
@@ -225,7 +236,9 @@ impl Client {
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
             self.wait_for_turn(&request, &mut call).await?;
-            let (outcome, throttled) = self.attempt(&request, admitted.is_some(), call.attempts > 0).await?;
+            let (outcome, throttled) = self
+                .attempt(&request, Manner { probe: admitted.is_some(), repeats: call.attempts > 0, within: None })
+                .await?;
             drop(admitted);
             call.attempts += 1;
             if let Ok(response) = &outcome
@@ -308,7 +321,8 @@ impl Client {
                     None => return Ok(Some(probing)),
                     Some(probe) => {
                         self.wait_for_turn(&probe, &mut Call::default()).await?;
-                        let (_its_end_is_noted, _) = self.attempt(&probe, true, false).await?;
+                        let (_its_end_is_noted, _) =
+                            self.attempt(&probe, Manner { probe: true, ..Manner::default() }).await?;
                     }
                 },
             }
@@ -332,18 +346,24 @@ impl Client {
     }
 
     /// One exchange, and what is learnt from it; in the result also the wait of an exhausted limit.
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         request: &Built,
-        probe: bool,
-        repeats: bool,
+        Manner { probe, repeats, within }: Manner,
     ) -> Result<(Result<Response, TransportError>, Option<Duration>), Failure> {
-        let outgoing = self.outgoing(request)?;
+        let mut outgoing = self.outgoing(request)?;
+        outgoing.timeouts.total = within.unwrap_or(outgoing.timeouts.total);
         let sent_bytes = outgoing.body.as_ref().map_or(0, |body| body.len() as u64);
         let began = self.clock.monotonic();
         self.sent.fetch_add(1, Ordering::Relaxed);
         let outcome = self.transport.exchange(outgoing).await;
         self.count(request, repeats, sent_bytes, &outcome);
+        // Where probes tell whether the upstream is up, other requests do not.
+        if self.upstream.health.is_none() {
+            let took = self.clock.monotonic().saturating_sub(began);
+            let failed = is_failing(&outcome) || outcome.is_err();
+            self.note_answer(request, if failed { Err(&outcome) } else { Ok(took) });
+        }
         self.log(request, &outcome, began);
         let throttled = self.observe(&outcome);
         let (failed, now, random) = (is_failing(&outcome), self.clock.monotonic(), self.clock.random());
@@ -361,8 +381,7 @@ impl Client {
     fn count(&self, request: &Built, repeats: bool, sent_bytes: u64, outcome: &Result<Response, TransportError>) {
         let path = path_below(&self.upstream.base_url, &request.url);
         let cost_nano_usd = self.state().budgets.cost(request.method.as_str(), path);
-        let day = self.clock.now().timestamp().div_euclid(SECONDS_PER_DAY);
-        self.meter.count(day, &Exchange { repeats, sent_bytes, cost_nano_usd, outcome });
+        self.meter.count(self.clock.now(), &Exchange { repeats, sent_bytes, cost_nano_usd, outcome });
     }
 
     /// What follows an attempt. Closes the gate where the upstream is throttling.
@@ -516,7 +535,7 @@ impl Client {
         exhausted
     }
 
-    fn failure(
+    pub(super) fn failure(
         &self,
         kind: FailureKind,
         request: &Built,
@@ -559,7 +578,7 @@ impl Client {
     }
 
     /// No code that holds the lock can panic half-way through a change.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,12 +1,20 @@
-//! Owns: what was asked of one upstream and not yet written down, by UTC day; the meters of all upstreams, which outlive
-//! clients.
+//! Owns: what was asked of one upstream and how it answered, as far as it is not yet written down; the meters of all
+//! upstreams, which outlive clients.
 //!
 //! Must not know: where it is written down; clocks, what requests are for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::{Response, TransportError};
+use chrono::{DateTime, Utc};
+
+use super::{Latency, Response, TransportError};
+
+/// Minutes that wait to be written down, at most; the oldest are lost.
+const MINUTES_MAX: usize = 120;
+const SECONDS_PER_MINUTE: i64 = 60;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// What one upstream was asked on a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,15 +50,65 @@ pub struct Exchange<'a> {
     pub outcome: &'a Result<Response, TransportError>,
 }
 
-/// What was asked of one upstream since it was last written down.
+/// How an upstream answered in a minute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// How long its answers took.
+    pub latency: Latency,
+    /// Requests that failed.
+    pub failed: u64,
+}
+
+/// Whether an upstream is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// By the last answer.
+    pub up: bool,
+    /// Since when it is so, as far as this process knows.
+    pub since: DateTime<Utc>,
+    /// It was otherwise before, in this process.
+    pub turned: bool,
+    /// When it was last asked.
+    pub seen_at: DateTime<Utc>,
+    /// What it last failed by in this process, and when.
+    pub error: Option<(String, DateTime<Utc>)>,
+}
+
+/// What is to be written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metered {
+    /// What was asked, by day (since 1970-01-01, in UTC).
+    pub days: BTreeMap<i64, Asked>,
+    /// How it was answered, by minute (seconds since 1970-01-01).
+    pub minutes: BTreeMap<i64, Answers>,
+    /// Whether it is up, where there is news of that.
+    pub health: Option<Health>,
+}
+
+impl Metered {
+    /// Nothing is to be written down.
+    pub fn is_empty(&self) -> bool {
+        self.days.is_empty() && self.minutes.is_empty() && self.health.is_none()
+    }
+}
+
+/// What was asked of one upstream, and how it answered, since that was last written down.
 #[derive(Debug, Default)]
-pub struct Meter(Mutex<BTreeMap<i64, Asked>>);
+pub struct Meter(Mutex<Pending>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    days: BTreeMap<i64, Asked>,
+    minutes: BTreeMap<i64, Answers>,
+    health: Option<Health>,
+    is_news: bool,
+}
 
 impl Meter {
-    /// Counts an exchange that ended on this day.
-    pub fn count(&self, day: i64, exchange: &Exchange<'_>) {
-        let mut days = self.days();
-        let asked = days.entry(day).or_default();
+    /// Counts an exchange that ended at this time.
+    pub fn count(&self, at: DateTime<Utc>, exchange: &Exchange<'_>) {
+        let mut pending = self.pending();
+        let asked = pending.days.entry(at.timestamp().div_euclid(SECONDS_PER_DAY)).or_default();
         asked.requests += 1;
         asked.retries += u64::from(exchange.repeats);
         asked.sent_bytes += exchange.sent_bytes;
@@ -69,20 +127,62 @@ impl Meter {
         }
     }
 
-    /// Everything that was counted; it is counted no more.
-    pub fn take(&self) -> BTreeMap<i64, Asked> {
-        std::mem::take(&mut *self.days())
+    /// Notes that an answer took so long, or why there was none that counts. True where that is a turn.
+    pub fn note(&self, at: DateTime<Utc>, answer: Result<Duration, String>) -> bool {
+        let mut pending = self.pending();
+        let minute = at.timestamp().div_euclid(SECONDS_PER_MINUTE) * SECONDS_PER_MINUTE;
+        let answers = pending.minutes.entry(minute).or_default();
+        let up = answer.is_ok();
+        let mut error = None;
+        match answer {
+            Ok(took) => answers.latency.add(took),
+            Err(words) => {
+                answers.failed += 1;
+                error = Some((words, at));
+            }
+        }
+        if pending.minutes.len() > MINUTES_MAX {
+            pending.minutes.pop_first();
+        }
+        let before = pending.health.take();
+        let has_turned = before.as_ref().is_some_and(|before| before.up != up);
+        pending.health = Some(match before {
+            Some(before) if !has_turned => Health { seen_at: at, error: error.or(before.error), ..before },
+            before => {
+                let error = error.or(before.and_then(|before| before.error));
+                Health { up, since: at, turned: has_turned, seen_at: at, error }
+            }
+        });
+        pending.is_news = true;
+        has_turned
+    }
+
+    /// Everything that is to be written down; it counts no more.
+    pub fn take(&self) -> Metered {
+        let mut pending = self.pending();
+        let is_news = std::mem::take(&mut pending.is_news);
+        let health = pending.health.clone().filter(|_| is_news);
+        Metered { days: std::mem::take(&mut pending.days), minutes: std::mem::take(&mut pending.minutes), health }
     }
 
     /// What was taken could not be written down.
-    pub fn put_back(&self, taken: &BTreeMap<i64, Asked>) {
-        let mut days = self.days();
-        for (day, taken) in taken {
-            days.entry(*day).or_default().add(taken);
+    pub fn put_back(&self, taken: &Metered) {
+        let mut pending = self.pending();
+        for (day, asked) in &taken.days {
+            pending.days.entry(*day).or_default().add(asked);
         }
+        for (minute, answers) in &taken.minutes {
+            let now = pending.minutes.entry(*minute).or_default();
+            now.latency.merge(&answers.latency);
+            now.failed += answers.failed;
+        }
+        while pending.minutes.len() > MINUTES_MAX {
+            pending.minutes.pop_first();
+        }
+        pending.is_news |= taken.health.is_some();
     }
 
-    fn days(&self) -> MutexGuard<'_, BTreeMap<i64, Asked>> {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,14 +217,18 @@ mod tests {
     use super::super::tests::{answer, status};
     use super::*;
 
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
     #[test]
     fn exchanges_are_told_apart_by_their_end_and_what_was_not_written_down_comes_back() {
         let meter = Meter::default();
         let broken = Err(TransportError::Broken("reset".to_owned()));
         let outcomes = [answer(200, &[], "12345"), status(404), status(429), status(503), broken];
-        for (at, outcome) in outcomes.iter().enumerate() {
-            let exchange = Exchange { repeats: at > 3, sent_bytes: 2, cost_nano_usd: 100, outcome };
-            meter.count(if at == 0 { 7 } else { 8 }, &exchange);
+        for (number, outcome) in outcomes.iter().enumerate() {
+            let exchange = Exchange { repeats: number > 3, sent_bytes: 2, cost_nano_usd: 100, outcome };
+            meter.count(at(if number == 0 { 7 * 86_400 } else { 9 * 86_400 - 1 }), &exchange);
         }
         let first = Asked { requests: 1, sent_bytes: 2, received_bytes: 5, cost_nano_usd: 100, ..Asked::default() };
         let no = r#"{"message":"no"}"#.len() as u64;
@@ -139,11 +243,12 @@ mod tests {
             cost_nano_usd: 400,
         };
         let taken = meter.take();
-        assert_eq!(taken, BTreeMap::from([(7, first), (8, second)]));
-        assert_eq!(meter.take(), BTreeMap::new());
+        assert_eq!(taken.days, BTreeMap::from([(7, first), (8, second)]));
+        assert!(meter.take().is_empty());
         meter.put_back(&taken);
-        meter.count(7, &Exchange { repeats: false, sent_bytes: 0, cost_nano_usd: 0, outcome: &outcomes[0] });
-        let days = meter.take();
+        let exchange = Exchange { repeats: false, sent_bytes: 0, cost_nano_usd: 0, outcome: &outcomes[0] };
+        meter.count(at(7 * 86_400), &exchange);
+        let days = meter.take().days;
         assert_eq!((days[&7].requests, days[&7].received_bytes, days[&8]), (2, 10, second));
     }
 
@@ -152,7 +257,52 @@ mod tests {
         let meters = Meters::default();
         let outcome = status(200);
         let exchange = Exchange { repeats: false, sent_bytes: 0, cost_nano_usd: 0, outcome: &outcome };
-        meters.of("crm").count(1, &exchange);
-        assert_eq!((meters.of("erp").take().len(), meters.of("crm").take().len()), (0, 1));
+        meters.of("crm").count(at(1), &exchange);
+        assert_eq!((meters.of("erp").take().days.len(), meters.of("crm").take().days.len()), (0, 1));
+    }
+
+    #[test]
+    fn an_upstream_is_up_or_down_since_the_first_answer_of_its_kind_in_a_row() {
+        let meter = Meter::default();
+        let down = |words: &str| Err(words.to_owned());
+        let mut health = Vec::new();
+        let mut note = |seconds: i64, answer: Result<Duration, String>| {
+            let has_turned = meter.note(at(seconds), answer);
+            health.extend(meter.take().health);
+            has_turned
+        };
+        let took = Ok(Duration::from_millis(5));
+        assert!(!note(10, took.clone()), "the first answer is no turn");
+        assert!(!note(20, took.clone()));
+        assert!(note(30, down("a")) && !note(40, down("b")) && note(50, took));
+        let said: Vec<_> = health
+            .iter()
+            .map(|now| (now.up, now.since.timestamp(), now.turned, now.error.as_ref().map(|(words, _)| words.as_str())))
+            .collect();
+        let expected = [
+            (true, 10, false, None),
+            (true, 10, false, None),
+            (false, 30, true, Some("a")),
+            (false, 30, true, Some("b")),
+            (true, 50, true, Some("b")),
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(meter.take().health, None, "no news");
+    }
+
+    #[test]
+    fn minutes_that_nobody_writes_down_are_bounded_and_come_back_in_full() {
+        let meter = Meter::default();
+        for minute in 0..200 {
+            meter.note(at(minute * 60 + 59), Ok(Duration::from_millis(5)));
+            meter.note(at(minute * 60), Err("no".to_owned()));
+        }
+        let taken = meter.take();
+        assert_eq!((taken.minutes.len(), *taken.minutes.keys().next().unwrap()), (MINUTES_MAX, 80 * 60));
+        meter.note(at(199 * 60), Err("no".to_owned()));
+        meter.put_back(&taken);
+        let again = meter.take();
+        let last = &again.minutes[&(199 * 60)];
+        assert_eq!((again.minutes.len(), last.failed, last.latency.count()), (MINUTES_MAX, 2, 1));
     }
 }

@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 
 use crate::ops::{Choice, Halt, OpsError, USAGE_DAYS, USAGE_DAYS_MAX, approve, raw, resolve};
 
+use crate::store::Grain;
+
 use super::control::refuse;
 use super::look::{LIST_DEFAULT, LIST_MAX};
 use super::site::Site;
@@ -76,6 +78,12 @@ fn table() -> Vec<Route> {
         act("/halts/{id}/approve", "Lets a halted pass through once.", Some(approval), post(approve_one)),
         look("/quarantine", "Records set aside, or waiting for another.", &[COLLECTION, LIMIT], get(quarantine)),
         look("/upstreams", "What is known of each upstream.", &[], get(upstreams)),
+        look(
+            "/upstreams/{upstream}/latency",
+            "How an upstream answered, minute by minute for three hours, or hour by hour for two weeks.",
+            &[("grain", "`minute`, or `hour`; `minute` where nothing is said")],
+            get(latency),
+        ),
         look(
             "/usage",
             "What was asked of each upstream, what it cost, and when a quota would run out.",
@@ -267,6 +275,15 @@ async fn quarantine(State(site): State<Arc<Site>>, uri: Uri) -> Response {
 
 async fn upstreams(State(site): State<Arc<Site>>) -> Response {
     answer(site.upstreams().await.map(|upstreams| BTreeMap::from([("upstreams", upstreams)])))
+}
+
+async fn latency(State(site): State<Arc<Site>>, Path(upstream): Path<String>, uri: Uri) -> Response {
+    let grain = match query(&uri).get("grain").map(String::as_str) {
+        None | Some("minute") => Grain::Minute,
+        Some("hour") => Grain::Hour,
+        Some(_) => return answer::<()>(Err(OpsError::Refused("`grain` is `minute` or `hour`".to_owned()))),
+    };
+    answer(site.latency(upstream, grain).await)
 }
 
 async fn usage(State(site): State<Arc<Site>>, uri: Uri) -> Response {

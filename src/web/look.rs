@@ -317,8 +317,8 @@ impl Site {
 
     /// What is known of each upstream.
     pub async fn upstreams(&self) -> Result<Vec<UpstreamStatus>, OpsError> {
-        let rules = self.front.desk.standing().rules;
-        Ok(read(self.store.as_ref(), move |view| states(view, &rules)).await?)
+        let (rules, now) = (self.front.desk.standing().rules, self.front.clock.now());
+        Ok(read(self.store.as_ref(), move |view| states(view, &rules, now)).await?)
     }
 
     /// Records of a collection after an id; with `asked` those that have it as their id, here or at an upstream.

@@ -1,4 +1,4 @@
-//! What an operator watches: usage of upstreams.
+//! What an operator watches: usage and health of upstreams.
 
 use std::process::Command;
 
@@ -88,4 +88,73 @@ fn a_run_that_is_cut_short_leaves_nothing_uncounted() {
         Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
     }
     assert_eq!(usage(&world, &[])["upstreams"][0]["today"]["failed"], 1);
+}
+
+/// Asks again and again until it is so.
+fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_daemon_asks_between_passes_whether_an_upstream_is_well_and_says_since_when_it_is_not() {
+    let world = hourly();
+    world.settings_of_upstreams(
+        "health = { request = { path = \"/contacts\", query = { probe = \"1\" } }, every = \"1s\", timeout = \"5s\" }",
+    );
+    // A run that ends asks nothing between.
+    world.sync().exits(0);
+    assert_eq!(world.status()["upstreams"][0]["health"], Value::Null);
+    let (mut daemon, address) = listening(&world, &[]);
+    let health = || world.status()["upstreams"][0]["health"].clone();
+    let up = until(|| Some(health()).filter(|health| health["hour"]["answered"].as_u64() >= Some(2)));
+    assert_eq!((&up["up"], &up["probe"]), (&json!(true), &json!("GET /contacts every 1s")), "{up:#}");
+    assert!(up["hour"]["p99_ms"].as_f64() >= up["hour"]["p50_ms"].as_f64() && up["last_error"].is_null(), "{up:#}");
+    let probes = || world.at("crm", |crm| crm.requests().filter(|one| one.line().contains("probe=1")).count());
+    assert!(probes() >= 2);
+    world.at("crm", |crm| crm.push_fault(Matcher::containing("probe=1"), Fault::status(500)));
+    daemon.logs("crm is down: GET /contacts 500");
+    daemon.logs("crm is up again");
+    let again = until(|| Some(health()).filter(|health| health["up"] == true && !health["last_error"].is_null()));
+    assert!(again["since"].as_str() > up["since"].as_str() && again["hour"]["failed"] == 1, "{again:#}");
+    let shown = world.run(&["status"]).stdout;
+    assert!(shown.contains("crm is up since ") && shown.contains(", 1 failed"), "{shown}");
+    let told = metrics(&address);
+    assert!(told.contains("reconciled_upstream_up{upstream=\"crm\"} 1\n"), "{told}");
+    assert!(told.contains("reconciled_upstream_answers{upstream=\"crm\",result=\"failed\"} 1\n"), "{told}");
+    assert!(told.contains("reconciled_upstream_latency_seconds{upstream=\"crm\",quantile=\"0.95\"} "), "{told}");
+    assert_eq!(get(&address, "/api/v1/upstreams")["upstreams"][0]["health"]["up"], true);
+    let history = get(&address, "/api/v1/upstreams/crm/latency?grain=hour");
+    assert!(history["points"][0]["p50_ms"].as_f64() > Some(0.0), "{history:#}");
+    assert_eq!(crate::web::status(&address, "/api/v1/upstreams/crm/latency?grain=week"), 409);
+    assert_eq!(crate::web::status(&address, "/api/v1/upstreams/erp/latency"), 404);
+    daemon.stops();
+}
+
+#[test]
+fn without_a_probe_the_requests_of_passes_tell_how_an_upstream_is() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    add(&world, "ann@x.io");
+    world.sync().exits(0);
+    let health = |world: &World| world.status()["upstreams"][0]["health"].clone();
+    let up = health(&world);
+    assert_eq!((&up["up"], &up["probe"]), (&json!(true), &Value::Null), "{up:#}");
+    world.sync().exits(0);
+    assert_eq!(health(&world)["since"], up["since"], "another process goes on");
+    world.at("crm", |crm| crm.push_fault(Matcher::any(), Fault::status(500)));
+    world.at("crm", |crm| crm.push_fault(Matcher::any(), Fault::status(500)));
+    world.at("crm", |crm| crm.push_fault(Matcher::any(), Fault::status(500)));
+    world.settings_of_upstreams("retry = { attempts = 1 }");
+    world.sync().exits(6);
+    let down = health(&world);
+    assert_eq!(
+        (&down["up"], &down["last_error"]),
+        (&json!(false), &json!("GET /contacts 500: scripted fault")),
+        "{down:#}"
+    );
+    assert!(down["since"].as_str() > up["since"].as_str());
 }

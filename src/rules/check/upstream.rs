@@ -26,6 +26,7 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
     let timeout = timeouts(&raw.timeout);
     let concurrency = within(&raw.concurrency, 4, 1..=256, "concurrency", cx);
     let check = raw.check.get().map(|at| check(at, cx));
+    let health = raw.health.get().map(|at| watch::health(at, &raw.check, cx));
     let auth = auth(&raw.auth, cx);
     let budgets = budgets(raw, cx);
     let errors = errors(raw, cx);
@@ -43,6 +44,10 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
         body_bytes_max: raw.body_max.get().map_or(BODY_BYTES_MAX, |at| at.value.0),
         check: match check {
             Some(check) => Some(check?),
+            None => None,
+        },
+        health: match health {
+            Some(health) => Some(health?),
             None => None,
         },
         auth: auth?,

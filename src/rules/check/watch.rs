@@ -1,16 +1,24 @@
-//! Owns: the checks of what is watched of an upstream: its quota.
+//! Owns: the checks of what is watched of an upstream: its quota, its health.
 //!
 //! Must not know: how it is watched.
 
 use std::time::Duration;
 
 use super::context::Cx;
+use super::request;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar;
-use crate::rules::model::{Budget, Quota, QuotaPeriod, RequestMatch};
-use crate::rules::shape::Key;
+use crate::rules::model::{Budget, Health, Quota, QuotaPeriod, RequestMatch};
+use crate::rules::shape::{At, Key};
+use crate::rules::units::Period;
 
 const DAY: Duration = Duration::from_hours(24);
+/// How often upstreams are asked.
+const EVERY: Duration = Duration::from_mins(1);
+const EVERY_MIN: Duration = Duration::from_secs(1);
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
 /// The quota of the rules, else the longest budget of a day or a month that covers every request.
 pub fn quota(raw: &Key<grammar::Quota>, budgets: &[Budget], cx: &mut Cx<'_>) -> Option<Quota> {
@@ -35,6 +43,36 @@ pub fn quota(raw: &Key<grammar::Quota>, budgets: &[Budget], cx: &mut Cx<'_>) -> 
         cost_nano_usd: at.cost_usd.get().map(|at| at.value.0),
         per: at.per.or(QuotaPeriod::Month),
     })
+}
+
+/// The probe of the rules; where it has no request, by that of `check`.
+pub fn health(at: &At<grammar::Health>, check: &Key<grammar::Check>, cx: &mut Cx<'_>) -> Option<Health> {
+    let every = period(&at.every, EVERY, EVERY_MIN, "every", cx);
+    let timeout = period(&at.timeout, TIMEOUT, TIMEOUT_MIN, "timeout", cx);
+    let request = match (&at.request, check) {
+        (Key::Given(own), _) => request::lower(own, request::PROBE, cx),
+        // What is wrong with it is said there.
+        (Key::Absent, Key::Given(check)) => request::lower(check.value.request.get()?, request::PROBE, cx),
+        (Key::Absent, Key::Absent) => {
+            cx.notes
+                .error(DiagnosticKind::Missing, at.key, "a health probe without a request, and there is no `check`")
+                .help("write request = \"GET /status\"");
+            None
+        }
+        _ => None,
+    };
+    Some(Health { request: request?, every, timeout })
+}
+
+fn period(key: &Key<Period>, default: Duration, least: Duration, name: &str, cx: &mut Cx<'_>) -> Duration {
+    let Some(at) = key.get() else { return default };
+    if at.value.0 < least {
+        let message = format!("`{name}` of a health probe is at least {} ms", least.as_millis());
+        cx.notes
+            .error(DiagnosticKind::Invalid, at.span, message)
+            .help(format!("the default is {}s", default.as_secs()));
+    }
+    at.value.0
 }
 
 fn of_budgets(budgets: &[Budget]) -> Option<Quota> {

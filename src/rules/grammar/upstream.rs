@@ -2,7 +2,7 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::{Quota, Webhook};
+use super::{Health, Quota, Webhook};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
 use crate::rules::units::{Jq, Period, Size, Text, Usd};
@@ -24,8 +24,10 @@ table! {
         concurrency: u64,
         /// Largest decoded body of one response. Default 64MB.
         body_max: Size,
-        /// A health probe that also pins the account.
+        /// A request that tells whose account it is; what is asked where an upstream failed.
         check: Check,
+        /// How the daemon asks between passes whether it is well. Default not at all.
+        health: Health,
         /// Credentials. Default none.
         auth: Auth,
         /// Rate limits and quotas; every one that matches a request is debited.

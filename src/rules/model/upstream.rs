@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Quota, Webhook};
+use super::{Health, Quota, Webhook};
 use crate::record::{Filter, Path};
 
 /// An external system.
@@ -28,6 +28,8 @@ pub struct Upstream {
     pub body_bytes_max: u64,
     /// Health probe and the account's identity.
     pub check: Option<Check>,
+    /// How the daemon asks between passes whether it is well.
+    pub health: Option<Health>,
     /// Credentials.
     pub auth: Auth,
     /// All budgets; every matching one is debited.

@@ -1,6 +1,21 @@
-//! Owns: the checked form of what is watched of an upstream: its quota.
+//! Owns: the checked form of what is watched of an upstream: its quota, its health.
 //!
 //! Must not know: how it is watched.
+
+use std::time::Duration;
+
+use super::Request;
+
+/// How an upstream is asked whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// By this request.
+    pub request: Request,
+    /// So often (default 1 min).
+    pub every: Duration,
+    /// An answer that takes longer counts as none (default 10 s).
+    pub timeout: Duration,
+}
 
 /// What may be asked of an upstream in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod epoch;
 mod fault;
 mod file;
 mod foreign;
+mod health;
 mod hints;
 mod hooks;
 mod intents;

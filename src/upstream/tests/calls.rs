@@ -336,5 +336,5 @@ async fn every_request_is_counted_by_its_end_and_costs_what_budgets_that_cover_i
         cost_nano_usd: 505,
     };
     // The clock stands within one day.
-    assert_eq!(client.meter().take().into_values().collect::<Vec<_>>(), [asked]);
+    assert_eq!(client.meter().take().days.into_values().collect::<Vec<_>>(), [asked]);
 }

@@ -181,6 +181,23 @@ fn a_quota_is_what_the_rules_say_or_the_longest_budget_of_a_day_or_a_month() {
     assert_eq!(of("quota = { requests = 7, per = \"day\" }"), quota(Some(7), None, QuotaPeriod::Day));
 }
 
+#[test]
+fn a_health_probe_asks_what_check_asks_unless_it_has_a_request_of_its_own() {
+    let of = |extra: &str| {
+        let text = format!("[upstream.u]\nbase_url = \"https://a.example\"\n{extra}");
+        let (_, checked) = check_files(&[("a.toml", &(text + BOUND))]);
+        let rules = checked.ruleset.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
+        let health = rules.upstreams["u"].health.clone()?;
+        Some((health.request.path.parts, health.every.as_secs(), health.timeout.as_secs()))
+    };
+    assert_eq!(of("check = { request = \"GET /me\" }"), None);
+    let own =
+        of("check = { request = \"GET /me\" }\nhealth = { request = \"GET /up\", every = \"5s\", timeout = \"2s\" }");
+    assert_eq!(own, Some((vec![text("/up")], 5, 2)));
+    let checks = of("check = { request = \"GET /me\" }\nhealth = { }");
+    assert_eq!(checks, Some((vec![text("/me")], 60, 10)));
+}
+
 const BOUND: &str = r#"
 [collection.c]
 fields = { name = "text" }
