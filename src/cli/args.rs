@@ -101,6 +101,8 @@ pub enum Command {
     Status,
     /// Show what was asked of upstreams, what it cost, and when a quota would run out
     Usage(UsageArgs),
+    /// Look for what is wrong around the program: files, secrets, disk, clock, unit, upstreams; changes nothing
+    Doctor(DoctorArgs),
     /// Show a record: its values here, at the base and at each upstream
     Show(ShowArgs),
     /// Explain why a record (or one field) is as it is
@@ -192,6 +194,14 @@ pub struct UsageArgs {
     /// Averages, and what is listed, over so many days
     #[arg(long, default_value_t = USAGE_DAYS, value_parser = clap::value_parser!(u16).range(1..=i64::from(USAGE_DAYS_MAX)))]
     pub days: u16,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Leave out what needs the network
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// `show`

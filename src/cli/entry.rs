@@ -14,7 +14,7 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, check, completions, conflicts, demo, explain, history, plan, print_config, resolve,
+    approve, ask, check, completions, conflicts, demo, doctor, explain, history, plan, print_config, resolve,
     run as run_command, schema, settle, show, sim, status, usage,
 };
 
@@ -89,6 +89,8 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Schema => return schema::run(plain),
         Command::Demo(args) => return wait(demo::run(args, plain)),
         Command::Sim(args) => return sim::run(args, plain),
+        // What is wrong with the settings is one of its findings.
+        Command::Doctor(args) => return wait(doctor::run(args, &line.global, plain)),
         _ => {}
     }
     let workspace = Workspace::load(&line.global)?;
@@ -111,7 +113,9 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
-        Command::Completions(_) | Command::Schema | Command::Demo(_) | Command::Sim(_) => Ok(Exit::IN_SYNC),
+        Command::Completions(_) | Command::Schema | Command::Demo(_) | Command::Sim(_) | Command::Doctor(_) => {
+            Ok(Exit::IN_SYNC)
+        }
     }
 }
 

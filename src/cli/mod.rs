@@ -10,6 +10,7 @@ mod completions;
 mod conflicts;
 mod demo;
 mod diff;
+mod doctor;
 mod entry;
 mod exit;
 mod explain;

@@ -112,6 +112,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
     let jobs = load_jobs(&loaded, store, plan.mode).await?;
     let doing = Arc::new(Doing::new(progress));
     let standing = Standing {
+        version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
         started_at: clock.now(),
         stopping: false,

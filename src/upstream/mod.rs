@@ -38,6 +38,7 @@ mod answer;
 mod batch;
 mod prepare;
 mod probe;
+mod reach;
 mod results;
 mod write;
 
@@ -55,6 +56,7 @@ pub use meter::{Answers, Asked, Health, Meter, Metered, Meters};
 pub use outcome::*;
 pub use point::get;
 pub use probe::{find_by_field, find_by_path};
+pub use reach::{Reached, earliest, offset};
 pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
 pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets};

@@ -10,6 +10,7 @@ mod connect;
 mod db;
 mod echoes;
 mod epoch;
+mod exam;
 mod fault;
 mod file;
 mod foreign;
@@ -40,5 +41,6 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use exam::{Exam, examine};
 pub use open::{Epoch, Mode, OpenOptions, SqliteStore};
 pub use space::space;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod doctor;
 mod looking;
 mod settings;
 mod shipped;
