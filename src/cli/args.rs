@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Overrides;
+use crate::ops::{USAGE_DAYS, USAGE_DAYS_MAX};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -98,6 +99,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Show passes, links, and what waits for a person
     Status,
+    /// Show what was asked of upstreams, what it cost, and when a quota would run out
+    Usage(UsageArgs),
+    /// Look for what is wrong around the program: files, secrets, disk, clock, unit, upstreams; changes nothing
+    Doctor(DoctorArgs),
     /// Show a record: its values here, at the base and at each upstream
     Show(ShowArgs),
     /// Explain why a record (or one field) is as it is
@@ -181,6 +186,24 @@ pub struct CheckArgs {
     /// Ask each upstream who we are, and show one mapped record per binding
     #[arg(long)]
     pub online: bool,
+}
+
+/// `usage`
+#[derive(Debug, Args)]
+pub struct UsageArgs {
+    /// Only this upstream, day by day
+    pub upstream: Option<String>,
+    /// Averages, and what is listed, over so many days
+    #[arg(long, default_value_t = USAGE_DAYS, value_parser = clap::value_parser!(u16).range(1..=i64::from(USAGE_DAYS_MAX)))]
+    pub days: u16,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Leave out what needs the network
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// `show`

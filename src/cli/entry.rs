@@ -15,8 +15,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, check, completions, conflicts, demo, explain, history, install, plan, print_config, resolve,
-    run as run_command, schema, settle, show, sim, status,
+    approve, ask, check, completions, conflicts, demo, doctor, explain, history, install, plan, print_config, resolve,
+    run as run_command, schema, settle, show, sim, status, usage,
 };
 
 /// Runs the command that the process was started with.
@@ -91,6 +91,8 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Install(args) => return install::run(args, plain),
         Command::Demo(args) => return wait(demo::run(args, plain)),
         Command::Sim(args) => return sim::run(args, plain),
+        // What is wrong with the settings is one of its findings.
+        Command::Doctor(args) => return wait(doctor::run(args, &line.global, plain)),
         _ => {}
     }
     // Before any thread is started.
@@ -109,6 +111,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Plan(args) => wait(plan::run(args, &workspace, &out)),
         Command::Check(args) => wait(check::run(args, &workspace, &out)),
         Command::Status => wait(status::run(&workspace, &out)),
+        Command::Usage(args) => wait(usage::run(args, &workspace, &out)),
         Command::Show(args) => wait(show::run(args, &workspace, &out)),
         Command::Explain(args) => wait(explain::run(args, &workspace, &out)),
         Command::History(args) => wait(history::run(args, &workspace, &out)),
@@ -117,9 +120,12 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
-        Command::Completions(_) | Command::Schema | Command::Install(_) | Command::Demo(_) | Command::Sim(_) => {
-            Ok(Exit::IN_SYNC)
-        }
+        Command::Completions(_)
+        | Command::Schema
+        | Command::Install(_)
+        | Command::Demo(_)
+        | Command::Sim(_)
+        | Command::Doctor(_) => Ok(Exit::IN_SYNC),
     }
 }
 

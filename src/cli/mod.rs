@@ -10,6 +10,7 @@ mod completions;
 mod conflicts;
 mod demo;
 mod diff;
+mod doctor;
 mod entry;
 mod exit;
 mod explain;
@@ -33,6 +34,7 @@ mod sim;
 mod status;
 mod stop;
 mod style;
+mod usage;
 mod workspace;
 
 pub use entry::main;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::ops::{
-    CollectionStatus, Halt, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams,
+    CollectionStatus, Halt, Health, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams,
 };
 use crate::reconcile::SET_BACK;
 use crate::store::{read, space};
@@ -46,7 +46,7 @@ pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
             collections.push(collection_status(view, collection, now)?);
         }
         let halts = view.halts(None, true)?.iter().map(Halt::from).collect();
-        let (upstreams, restored, webhooks) = (upstreams(view, &rules)?, restored(view, &rules)?, inbox(view)?);
+        let (upstreams, restored, webhooks) = (upstreams(view, &rules, now)?, restored(view, &rules)?, inbox(view)?);
         Ok(Status { collections, halts, upstreams, restored, webhooks, alarms: Vec::new(), daemon: None })
     })
     .await?;
@@ -164,6 +164,7 @@ fn text(status: &Status, width: usize) -> String {
         text += &aside_text(one);
     }
     for one in &status.upstreams {
+        text += &one.health.as_ref().map(|health| health_text(&one.upstream, health)).unwrap_or_default();
         let state = one.state.as_ref().and_then(|state| serde_json::from_str::<serde_json::Value>(state.get()).ok());
         if let Some(until) = state.as_ref().and_then(|state| state["asked_until"].as_str()) {
             let (mark, name) = (paint(style::CHANGED, "!"), &one.upstream);
@@ -187,6 +188,23 @@ fn text(status: &Status, width: usize) -> String {
         text += &halts_text(halt, width);
     }
     text
+}
+
+/// Whether an upstream is up, since when, and how it answers.
+fn health_text(name: &str, health: &Health) -> String {
+    let since = health.since.as_deref().map(style::short).unwrap_or_default();
+    let hour = &health.hour;
+    let mut text = if health.up {
+        format!("{} {name} is up since {since}", paint(style::GOOD, "✓"))
+    } else {
+        let why = style::clean(health.last_error.as_deref().unwrap_or("no reason is known"));
+        format!("{} {name} is down since {since}: {why}", paint(style::BAD, "×"))
+    };
+    if let (Some(half), Some(most), Some(nearly_all)) = (hour.p50_ms, hour.p95_ms, hour.p99_ms) {
+        let failed = if hour.failed > 0 { format!(", {} failed", hour.failed) } else { String::new() };
+        text += &format!("; in the last hour p50 {half} ms, p95 {most} ms, p99 {nearly_all} ms{failed}");
+    }
+    text + "\n"
 }
 
 /// Whether a person has to say which side wins.
@@ -258,7 +276,7 @@ fn aside_text(one: &CollectionStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Aside, LastPass, Unknown, raw, unavailable};
+    use crate::ops::{Aside, LastPass, Replies, Unknown, raw, unavailable};
 
     fn collection(name: &str, outcome: Option<&str>) -> CollectionStatus {
         CollectionStatus {
@@ -325,6 +343,23 @@ mod tests {
         check(vec![collection("a", Some("unavailable")), collection("b", Some("failed"))], 1);
     }
 
+    fn health(up: bool) -> Health {
+        Health {
+            up,
+            since: Some("2023-11-14T22:13:20.000000Z".to_owned()),
+            seen_at: None,
+            last_error: Some("GET /me: 503, no".to_owned()),
+            last_error_at: None,
+            probe: None,
+            hour: if up {
+                Replies { answered: 60, failed: 1, p50_ms: Some(9.58), p95_ms: Some(31.0), p99_ms: Some(1204.0) }
+            } else {
+                Replies::default()
+            },
+            day: Replies::default(),
+        }
+    }
+
     #[test]
     fn status_says_what_waits_and_why() {
         let mut trouble = collection("contacts", Some("unavailable"));
@@ -348,12 +383,16 @@ mod tests {
         let status = Status {
             collections: vec![collection("companies", None), trouble],
             halts: Vec::new(),
-            upstreams: vec![UpstreamStatus {
-                upstream: "crm".to_owned(),
-                state: raw(
-                    r#"{"asked_until": "2023-11-14T23:13:20Z", "breaker": {"state": "open", "until": "2023-11-14T22:14:20Z"}}"#,
-                ),
-            }],
+            upstreams: vec![
+                UpstreamStatus {
+                    upstream: "crm".to_owned(),
+                    state: raw(
+                        r#"{"asked_until": "2023-11-14T23:13:20Z", "breaker": {"state": "open", "until": "2023-11-14T22:14:20Z"}}"#,
+                    ),
+                    health: Some(health(false)),
+                },
+                UpstreamStatus { upstream: "erp".to_owned(), state: None, health: Some(health(true)) },
+            ],
             restored: Some(RestoredStatus {
                 reason: "its file .epoch is missing".to_owned(),
                 noticed_at: None,

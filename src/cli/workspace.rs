@@ -3,7 +3,7 @@
 //! Must not know: what a command does with them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_stamp};
 use crate::daemon::RulesSaid;
 use crate::reconcile::{Engine, PassError};
-use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, check, render};
+use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, Upstream, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
-use crate::upstream::{Client, HttpTransport, Transport};
+use crate::upstream::{Client, HttpTransport, Meters, Transport};
 use crate::web::hooks::LookUp;
 
 use super::args::Global;
@@ -29,6 +29,7 @@ pub struct Workspace {
     settings: Settings,
     secrets: Arc<Secrets>,
     clock: Arc<dyn Clock>,
+    meters: Meters,
 }
 
 /// Rules as they were found: usable or not.
@@ -41,6 +42,8 @@ pub struct Examined {
     pub rules: Option<Arc<Ruleset>>,
     /// Secrets that the rules name and that are not to be had.
     pub missing: Vec<MissingSecret>,
+    /// All secrets that the rules name, in order.
+    pub named: Vec<String>,
 }
 
 /// A store in a temporary folder of nobody else's, gone when this is dropped.
@@ -101,7 +104,7 @@ impl Workspace {
     pub fn from_settings(settings: Settings) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let secrets = Secrets::new(credentials, settings.secrets_dir.clone(), |name| std::env::var(name).ok());
-        Self { settings, secrets: Arc::new(secrets), clock: Arc::new(SystemClock::new()) }
+        Self { settings, secrets: Arc::new(secrets), clock: Arc::new(SystemClock::new()), meters: Meters::default() }
     }
 
     /// The settings.
@@ -123,6 +126,11 @@ impl Workspace {
     pub fn secret_look_up(&self) -> Arc<LookUp> {
         let secrets = Arc::clone(&self.secrets);
         Arc::new(move |name| secrets.find(name).ok())
+    }
+
+    /// Where a secret is.
+    pub fn secret_place(&self, name: &str) -> Result<String, MissingSecret> {
+        self.secrets.place(name)
     }
 
     /// Another number whenever the files of the rules are other ones.
@@ -152,12 +160,16 @@ impl Workspace {
             })
             .collect();
         let missing: RefCell<BTreeMap<String, MissingSecret>> = RefCell::default();
-        let find_secret = |name: &str| match (secrets, self.secrets.find(name)) {
-            (SecretsAre::Unused, _) | (SecretsAre::Needed, Ok(_)) => Ok(()),
-            (SecretsAre::Needed, Err(why)) => {
-                let looked = format!("looked at:\n{}", why.looked.join("\n"));
-                missing.borrow_mut().insert(name.to_owned(), why);
-                Err(looked)
+        let named: RefCell<BTreeSet<String>> = RefCell::default();
+        let find_secret = |name: &str| {
+            named.borrow_mut().insert(name.to_owned());
+            match (secrets, self.secrets.find(name)) {
+                (SecretsAre::Unused, _) | (SecretsAre::Needed, Ok(_)) => Ok(()),
+                (SecretsAre::Needed, Err(why)) => {
+                    let looked = format!("looked at:\n{}", why.looked.join("\n"));
+                    missing.borrow_mut().insert(name.to_owned(), why);
+                    Err(looked)
+                }
             }
         };
         let checked = check(&sources, &Context { vars: &self.settings.vars, find_secret: &find_secret });
@@ -166,6 +178,7 @@ impl Workspace {
             diagnostics: checked.diagnostics,
             rules: checked.ruleset.map(Arc::new),
             missing: missing.into_inner().into_values().collect(),
+            named: named.into_inner().into_iter().collect(),
         })
     }
 
@@ -247,17 +260,31 @@ impl Workspace {
     /// Clients of all upstreams in the rules.
     pub fn clients(&self, rules: &Ruleset) -> Result<BTreeMap<String, Arc<Client>>, CliError> {
         let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
+        let client = |(name, upstream): (&String, &Arc<Upstream>)| {
+            Ok((name.clone(), Arc::new(self.client_over(&transport, rules, name, upstream)?)))
+        };
+        rules.upstreams.iter().map(client).collect()
+    }
+
+    /// The client of one upstream.
+    pub fn client(&self, rules: &Ruleset, name: &str) -> Result<Client, CliError> {
+        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
+        let upstream = rules.upstreams.get(name).ok_or_else(|| CliError::NotFound(format!("no upstream {name}")))?;
+        self.client_over(&transport, rules, name, upstream)
+    }
+
+    fn client_over(
+        &self,
+        transport: &Arc<dyn Transport>,
+        rules: &Ruleset,
+        name: &str,
+        upstream: &Arc<Upstream>,
+    ) -> Result<Client, CliError> {
         let secret = |name: &str| self.secrets.find(name).ok();
-        rules
-            .upstreams
-            .iter()
-            .map(|(name, upstream)| {
-                Client::new(Arc::clone(upstream), &secret, Arc::clone(&transport), self.clock())
-                    .and_then(|client| client.knowing(requests_to(rules, name), &secret))
-                    .map(|client| (name.clone(), Arc::new(client)))
-                    .map_err(|failure| CliError::Upstream { upstream: name.clone(), reason: failure.to_string() })
-            })
-            .collect()
+        Client::new(Arc::clone(upstream), &secret, Arc::clone(transport), self.clock())
+            .and_then(|client| client.knowing(requests_to(rules, name), &secret))
+            .map(|client| client.metered_by(self.meters.of(name)))
+            .map_err(|failure| CliError::Upstream { upstream: name.to_owned(), reason: failure.to_string() })
     }
 
     /// The engine over a store; says what was done to the tables.

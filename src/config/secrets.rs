@@ -45,7 +45,8 @@ impl fmt::Debug for Secrets {
 }
 
 enum Place {
-    Found(SecretString),
+    /// With where that is.
+    Found(SecretString, String),
     Not(String),
     /// Present, and not to be used: looking further would hide the mistake.
     Refused(String),
@@ -63,6 +64,15 @@ impl Secrets {
 
     /// The secret of this name, or which places were looked at.
     pub fn find(&self, name: &str) -> Result<SecretString, MissingSecret> {
+        self.look_up(name).map(|(secret, _place)| secret)
+    }
+
+    /// Where the secret of this name is, such as `file secrets/token`.
+    pub fn place(&self, name: &str) -> Result<String, MissingSecret> {
+        self.look_up(name).map(|(_secret, place)| place)
+    }
+
+    fn look_up(&self, name: &str) -> Result<(SecretString, String), MissingSecret> {
         let mut looked = Vec::new();
         if !is_name(name) {
             looked.push(
@@ -78,7 +88,7 @@ impl Secrets {
         let environment = std::iter::once_with(|| self.in_environment(name));
         for place in credential.chain(file).chain(environment) {
             match place {
-                Place::Found(secret) => return Ok(secret),
+                Place::Found(secret, place) => return Ok((secret, place)),
                 Place::Not(what) => looked.push(what),
                 Place::Refused(what) => {
                     looked.push(what);
@@ -139,7 +149,11 @@ fn not_empty(mut text: String, shown: &str) -> Place {
             text.pop();
         }
     }
-    if text.is_empty() { Place::Refused(format!("{shown} (empty)")) } else { Place::Found(SecretString::from(text)) }
+    if text.is_empty() {
+        Place::Refused(format!("{shown} (empty)"))
+    } else {
+        Place::Found(SecretString::from(text), shown.to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub struct Accepted {
 /// How the daemon stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct Standing {
+    /// The version of the program.
+    pub version: &'static str,
     /// The process.
     pub pid: u32,
     /// Since when it runs.

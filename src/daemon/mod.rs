@@ -9,6 +9,7 @@ mod desk;
 mod doing;
 mod event;
 mod heartbeat;
+mod monitor;
 mod outcome;
 mod report;
 mod run;

@@ -19,6 +19,7 @@ use super::decide::{ForFew, Job, Mode, State};
 use super::desk::{self, Accepted, Ask, Clerk, Desk, Refused, RulesSaid, Standing};
 use super::doing::Doing;
 use super::event::{Action, Cause, Ending, Event, Moment, Reads};
+use super::monitor::Monitor;
 use super::outcome::account;
 use super::report;
 use super::schedule::Last;
@@ -113,6 +114,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
     let jobs = load_jobs(&loaded, store, plan.mode).await?;
     let doing = Arc::new(Doing::new(progress));
     let standing = Standing {
+        version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
         started_at: clock.now(),
         stopping: false,
@@ -130,6 +132,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         watch: Watch { known: stamp, seen: stamp },
         changes: None,
         manager: Manager::of_environment(plan.mode == Mode::Scheduled),
+        monitor: (plan.mode == Mode::Scheduled).then(|| Monitor::start(&loaded.engine, Arc::clone(&clock))),
         clerk,
         loaded,
         store,
@@ -160,6 +163,7 @@ struct Daemon<'a> {
     /// The host's stamp of the database when it was last looked into for edits.
     changes: Option<u64>,
     manager: Manager,
+    monitor: Option<Monitor>,
     clerk: Clerk,
     running: FuturesUnordered<Pass>,
     /// Passes started so far.
@@ -191,6 +195,9 @@ impl Daemon<'_> {
         self.clerk.show(|standing| standing.stopping = true);
         // Dropping a pass that still runs is safe: its intents say what was sent, the next pass settles them.
         drop(self.running);
+        drop(self.monitor);
+        // What it fails of is a count for people; how the daemon ends is not its matter.
+        self.loaded.engine.keep_usage().await.ok();
         sources.close().await;
         match (ending, self.failed) {
             (Ending::Fatal, Some(error)) => Err(error),
@@ -255,7 +262,12 @@ impl Daemon<'_> {
         });
         let next = if let Some(fresh) = fresh {
             let jobs = load_jobs(&fresh, self.store, self.plan.mode).await?;
+            // The meters of upstreams that the new rules do not name are read for the last time.
+            self.loaded.engine.keep_usage().await.ok();
             self.loaded = fresh;
+            if let Some(monitor) = &self.monitor {
+                monitor.renew(&self.loaded.engine);
+            }
             let now = self.moment();
             self.state.renew(jobs, now)
         } else {

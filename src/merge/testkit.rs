@@ -65,10 +65,12 @@ fn upstream(name: &str) -> Arc<Upstream> {
         concurrency: 1,
         body_bytes_max: 1,
         check: None,
+        health: None,
         auth: Auth::None,
         budgets: Vec::new(),
         errors: Vec::new(),
         retry: Retry { attempts: 1, max_wait: seconds(1) },
+        quota: None,
         webhook: None,
     })
 }

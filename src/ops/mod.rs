@@ -7,21 +7,29 @@ mod bulk;
 mod conflicts;
 mod error;
 mod halts;
+mod health;
 mod resolve;
 mod sides;
 mod status;
 mod text;
+mod usage;
 mod webhooks;
 
 pub use bulk::{Bulk, BulkDone, resolve_all};
 pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
 pub use error::OpsError;
 pub use halts::{Approved, Halt, HaltView, approve, open_halt, reject};
+pub use health::{Health, LatencyPoint, latency_history};
 pub use resolve::{Choice, Resolved, resolve};
 pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
 pub use status::{CollectionStatus, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams};
 pub use text::{raw, rfc3339};
+pub use usage::{Forecast, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
 pub use webhooks::{HookView, Inbox, drop_hook, inbox, retry_hook};
 
 #[cfg(test)]
+pub use health::Replies;
+#[cfg(test)]
 pub use status::{Aside, LastPass, Unknown, unavailable};
+#[cfg(test)]
+pub use usage::{Day, Mean, QuotaUsage};

@@ -15,6 +15,7 @@ use crate::store::{
     StoreError, View,
 };
 
+use super::health::{Health, health};
 use super::text::{raw, rfc3339};
 
 /// How many records that are set aside are listed per collection.
@@ -113,6 +114,8 @@ pub struct UpstreamStatus {
     pub upstream: String,
     /// The engine's own state; absent before the first contact.
     pub state: Option<Box<RawValue>>,
+    /// Whether it is up, and how it answers; absent before the first contact.
+    pub health: Option<Health>,
 }
 
 /// The restore that collections wait for a person about.
@@ -131,13 +134,13 @@ pub fn restored(view: &dyn View, rules: &Ruleset) -> Result<Option<RestoredStatu
 }
 
 /// What is known of each upstream.
-pub fn upstreams(view: &dyn View, rules: &Ruleset) -> Result<Vec<UpstreamStatus>, StoreError> {
+pub fn upstreams(view: &dyn View, rules: &Ruleset, now: DateTime<Utc>) -> Result<Vec<UpstreamStatus>, StoreError> {
     rules
         .upstreams
-        .keys()
-        .map(|name| {
-            let state = view.upstream_state(name)?;
-            Ok(UpstreamStatus { upstream: name.clone(), state: state.as_deref().and_then(raw) })
+        .iter()
+        .map(|(name, upstream)| {
+            let state = view.upstream_state(name)?.as_deref().and_then(raw);
+            Ok(UpstreamStatus { upstream: name.clone(), state, health: health(view, upstream, now)? })
         })
         .collect()
 }

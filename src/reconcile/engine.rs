@@ -15,6 +15,7 @@ use crate::upstream::Client;
 use super::context::Pass;
 use super::gather::Barrier;
 use super::hooked;
+use super::ledger::{self, Taken};
 use super::report::{Outcome, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::run::Run;
@@ -281,11 +282,19 @@ impl Engine {
         let counts = serde_json::json!({ "local": report.local, "upstreams": report.upstreams });
         row.counts = counts.to_string();
         let ended = report.clone();
-        store::write(self.store.as_ref(), move |tx| {
+        // What a plan asks for is not written down: its store is thrown away.
+        let asked = if report.dry_run { None } else { Some(Taken::from(&self.clients)) };
+        let entry = asked.as_ref().map(Taken::entry).unwrap_or_default();
+        let kept = store::write(self.store.as_ref(), move |tx| {
             hooked::settle(tx, &ended, hooked)?;
+            ledger::add(tx, &entry)?;
             tx.end_pass(&row)
         })
-        .await
+        .await;
+        if let (Some(asked), true) = (asked, kept.is_err()) {
+            asked.put_back();
+        }
+        kept
     }
 }
 

@@ -31,6 +31,7 @@ mod reused;
 
 mod apply;
 mod intend;
+mod ledger;
 mod refusal;
 mod restored;
 mod set_back;
@@ -51,6 +52,7 @@ pub mod fuzzing;
 
 pub use engine::{Engine, PassError, PassOptions};
 pub use halted::{HaltedPlan, halted_plan};
+pub use ledger::{HOURS_KEPT, MINUTES_KEPT};
 pub use report::*;
 pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};

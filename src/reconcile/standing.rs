@@ -87,7 +87,15 @@ pub async fn keep(store: &dyn Store, client: &Client, clock: &dyn Clock, name: &
     if before.kept == kept || (kept == Kept::default() && before.kept.is_over(clock.now())) {
         return Ok(());
     }
-    save(store, name, &UpstreamState { kept, ..before }).await
+    let name = name.to_owned();
+    store::write(store, move |tx| {
+        // Another pass may have pinned the account meanwhile.
+        let text = tx.upstream_state(&name)?;
+        let before: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let text = serde_json::to_string(&UpstreamState { kept, ..before }).unwrap_or_default();
+        tx.set_upstream_state(&name, &text)
+    })
+    .await
 }
 
 /// Asks whose account this is, and pins the first answer.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
@@ -27,6 +29,10 @@ pub struct Period(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
+/// An amount of US dollars, in billionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usd(pub u64);
+
 /// A JSON scalar as an upstream writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
@@ -37,6 +43,9 @@ pub enum Token {
     /// True or false.
     Boolean(bool),
 }
+
+/// Billionths in one.
+const NANO: u64 = 1_000_000_000;
 
 const DURATION_UNITS: &[(&str, u64)] =
     &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
@@ -88,6 +97,20 @@ pub fn parse_share(text: &str) -> Option<f64> {
     (0.0..=100.0).contains(&number).then_some(number / 100.0)
 }
 
+/// Reads `0.0001` or `12` as billionths of a dollar; nothing finer, nothing negative, at most a billion dollars.
+pub fn parse_usd(text: &str) -> Option<u64> {
+    let plain = text.trim_start_matches('+').replace('_', "");
+    let exact = if plain.contains(['e', 'E']) {
+        Decimal::from_scientific(&plain).ok()?
+    } else {
+        Decimal::from_str_exact(&plain).ok()?
+    };
+    let nano = exact.checked_mul(Decimal::from(NANO))?;
+    // A billion dollars.
+    let most = Decimal::from(NANO * NANO);
+    (nano.is_integer() && !nano.is_sign_negative() && nano <= most).then(|| nano.to_u64()).flatten()
+}
+
 fn text_of<'a>(node: Node<'a>, wanted: &str, notes: &mut Notes<'_>) -> Option<&'a str> {
     let text = node.value.as_str();
     if text.is_none() {
@@ -124,6 +147,7 @@ scalar_schema!(Jq, "Jq", { "type": "string", "minLength": 1 });
 scalar_schema!(Period, "Duration", { "type": "string", "pattern": "^( *[0-9]+ *(ms|s|m|h|d|w))+ *$" });
 scalar_schema!(Size, "Size", { "type": "string", "pattern": "^ *[0-9]+ *(B|kB|KB|MB|GB|KiB|MiB|GiB) *$" });
 scalar_schema!(Token, "Token", { "type": ["string", "number", "boolean"] });
+scalar_schema!(Usd, "Usd", { "type": "number", "minimum": 0 });
 scalar_schema!(Limit, "Limit", {
     "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^ *[0-9]+(\\.[0-9]+)? *% *$" }]
 });
@@ -176,6 +200,28 @@ impl Shape for Size {
                 .help("write a number and a unit: \"3MB\", \"512KiB\"");
         }
         size.map(Self)
+    }
+}
+
+impl Shape for Usd {
+    const WANTED: &'static str = "an amount of US dollars such as 0.0001";
+
+    fn read(node: Node<'_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let text = match node.value {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => {
+                node.wrong(Self::WANTED, notes);
+                return None;
+            }
+        };
+        let nano = parse_usd(text);
+        if nano.is_none() {
+            notes
+                .error(DiagnosticKind::Invalid, node.span, format!("{text} is no amount of US dollars"))
+                .help("write an amount with at most nine places, such as 0.0001");
+        }
+        nano.map(Self)
     }
 }
 
@@ -270,6 +316,25 @@ mod tests {
             ("20y", None),
         ] {
             assert_eq!(ms(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn dollars_are_read_exactly() {
+        for (text, expected) in [
+            ("0.0001", Some(100_000)),
+            ("12", Some(12_000_000_000)),
+            ("1_000.5", Some(1_000_500_000_000)),
+            ("1e-4", Some(100_000)),
+            ("0", Some(0)),
+            ("-1", None),
+            ("0.0000000001", None),
+            ("nan", None),
+            ("inf", None),
+            ("1e30", None),
+            ("2000000000", None),
+        ] {
+            assert_eq!(parse_usd(text), expected, "{text:?}");
         }
     }
 

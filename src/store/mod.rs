@@ -2,16 +2,20 @@
 //!
 //! Must not know: HTTP, which policy decides, when passes run. `sqlite` is the one implementation so far.
 
+mod health;
 mod hook;
 mod rows;
 mod sqlite;
+mod usage;
 
 #[cfg(test)]
 mod contract;
 
+pub use health::*;
 pub use hook::*;
 pub use rows::*;
-pub use sqlite::{Epoch, Mode, OpenOptions, SqliteStore, space};
+pub use sqlite::{Epoch, Exam, Mode, OpenOptions, SqliteStore, examine, space};
+pub use usage::*;
 
 use std::path::Path;
 
@@ -245,6 +249,12 @@ pub trait View {
     fn hook_count(&self, state: HookState) -> Result<u64, StoreError>;
     /// The collections and upstreams that webhooks wait for.
     fn hook_places(&self) -> Result<Vec<(String, String)>, StoreError>;
+    /// What was asked of upstreams (or of one) from a day on, by day and upstream.
+    fn usage(&self, upstream: Option<&str>, from_day: i64) -> Result<Vec<UsageRow>, StoreError>;
+    /// Whether an upstream is up, where that is known.
+    fn health(&self, upstream: &str) -> Result<Option<HealthRow>, StoreError>;
+    /// How long an upstream's answers took, from a time on (in seconds), the oldest first.
+    fn latency(&self, upstream: &str, grain: Grain, from: i64) -> Result<Vec<LatencyRow>, StoreError>;
     /// Finds a record by its local id, or by a remote id at any binding: (collection, record).
     fn find_record(&self, id: &str) -> Result<Vec<(String, RecordId)>, StoreError>;
 }
@@ -372,6 +382,16 @@ pub trait Tx: View {
     fn drop_hook(&mut self, id: i64) -> Result<bool, StoreError>;
     /// Forgets what is old; what waited too long can no longer be followed, with the reason. Does a bounded part of it.
     fn prune_hooks(&mut self, ages: &HookAges, reason: &str) -> Result<(), StoreError>;
+    /// Adds to what was asked of an upstream on a day.
+    fn add_usage(&mut self, row: &UsageRow) -> Result<(), StoreError>;
+    /// Forgets what was asked of upstreams before a day.
+    fn forget_usage(&mut self, before_day: i64) -> Result<(), StoreError>;
+    /// Says whether an upstream is up.
+    fn set_health(&mut self, row: &HealthRow) -> Result<(), StoreError>;
+    /// Says how long an upstream's answers took in a minute or an hour.
+    fn set_latency(&mut self, row: &LatencyRow) -> Result<(), StoreError>;
+    /// Forgets the minutes, or the hours, that began before a time (in seconds).
+    fn forget_latency(&mut self, grain: Grain, before: i64) -> Result<(), StoreError>;
     /// Begins a pass; returns its number.
     fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError>;
     /// Ends a pass.

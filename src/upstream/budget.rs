@@ -30,6 +30,7 @@ struct Window {
     matches: RequestMatch,
     limit: u64,
     per: Duration,
+    cost_nano_usd: u64,
     /// Requests that are still in the window.
     spent: u64,
     log: VecDeque<Entry>,
@@ -54,6 +55,7 @@ impl Budgets {
             matches: budget.matches.clone(),
             limit: budget.limit.max(1),
             per: budget.per + (budget.per / 20).min(MARGIN_MAX),
+            cost_nano_usd: budget.cost_nano_usd,
             spent: 0,
             log: VecDeque::new(),
         };
@@ -75,6 +77,12 @@ impl Budgets {
             window.debit(now);
         }
         Ok(())
+    }
+
+    /// What a request costs, in billionths of a US dollar.
+    pub fn cost(&self, method: &str, path: &str) -> u64 {
+        let covering = self.windows.iter().filter(|window| covers(&window.matches, method, path));
+        covering.fold(0, |sum, window| sum.saturating_add(window.cost_nano_usd))
     }
 
     /// What was spent of budgets that are longer than processes may live.

@@ -15,6 +15,7 @@ use super::auth::Credentials;
 use super::breaker::Leave;
 use super::call::{Call, Next, REDIRECTS_MAX, is_failing, redirected, refused_redirect};
 use super::classify::{Pace, Verdict, classify};
+use super::meter::{Exchange, Meter};
 use super::state::State;
 use super::{
     Built, Failure, FailureKind, Filled, Holes, Kept, Outgoing, Response, Safety, Secrets, Transport, TransportError,
@@ -29,23 +30,35 @@ const PARK_BEYOND: Duration = Duration::from_hours(1);
 
 /// The client of one upstream, shared by all its bindings.
 pub struct Client {
-    upstream: Arc<Upstream>,
+    pub(super) upstream: Arc<Upstream>,
     secrets: Secrets,
     credentials: Credentials,
     headers: HeaderMap,
     transport: Arc<dyn Transport>,
-    clock: Arc<dyn Clock>,
-    permits: Semaphore,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) permits: Semaphore,
     /// Held by the one call that probes whether the upstream is back.
-    probing: AsyncMutex<()>,
+    pub(super) probing: AsyncMutex<()>,
     state: Mutex<State>,
     sent: AtomicU64,
+    pub(super) meter: Arc<Meter>,
     /// The account that answered, once it was asked for.
     account: tokio::sync::OnceCell<Option<String>>,
 }
 
 /// Tells of an answer that it ends too early, and how.
 pub type CutShort<'a> = dyn FnMut(&Response) -> Option<String> + Send + 'a;
+
+/// How an attempt is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    /// It probes whether the upstream is back.
+    pub probe: bool,
+    /// It repeats an earlier attempt.
+    pub repeats: bool,
+    /// It may take no longer, whatever other requests may.
+    pub within: Option<Duration>,
+}
 
 /// What a call that succeeded came to.
 struct Answered {
@@ -67,8 +80,9 @@ impl Client {
         let mut secrets = Secrets::default();
         secrets.learn(upstream.headers.iter().map(|(_, template)| template), lookup)?;
         let credentials = Credentials::resolve(&upstream.auth, &mut secrets, lookup)?;
-        if let Some(check) = &upstream.check {
-            secrets.learn(templates(&check.request), lookup)?;
+        let probes = upstream.check.iter().map(|check| &check.request);
+        for request in probes.chain(upstream.health.iter().map(|health| &health.request)) {
+            secrets.learn(templates(request), lookup)?;
         }
         let mut headers = HeaderMap::new();
         for (name, template) in &upstream.headers {
@@ -79,9 +93,22 @@ impl Client {
         let state = State::new(&upstream.budgets);
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
         let (state, probing) = (Mutex::new(state), AsyncMutex::new(()));
-        let sent = AtomicU64::new(0);
+        let (sent, meter) = (AtomicU64::new(0), Arc::default());
         let account = tokio::sync::OnceCell::new();
-        Ok(Self { upstream, secrets, credentials, headers, transport, clock, permits, probing, state, sent, account })
+        Ok(Self {
+            upstream,
+            secrets,
+            credentials,
+            headers,
+            transport,
+            clock,
+            permits,
+            probing,
+            state,
+            sent,
+            meter,
+            account,
+        })
     }
 
     /// Resolves the secrets that requests of bindings name, too.
@@ -92,6 +119,17 @@ impl Client {
     ) -> Result<Self, Failure> {
         self.secrets.learn(requests.into_iter().flat_map(templates), lookup)?;
         Ok(self)
+    }
+
+    /// Counts on a meter that outlives this client.
+    pub fn metered_by(mut self, meter: Arc<Meter>) -> Self {
+        self.meter = meter;
+        self
+    }
+
+    /// What counts the requests.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// Whose client this is.
@@ -198,7 +236,9 @@ impl Client {
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
             self.wait_for_turn(&request, &mut call).await?;
-            let (outcome, throttled) = self.attempt(&request, admitted.is_some()).await?;
+            let (outcome, throttled) = self
+                .attempt(&request, Manner { probe: admitted.is_some(), repeats: call.attempts > 0, within: None })
+                .await?;
             drop(admitted);
             call.attempts += 1;
             if let Ok(response) = &outcome
@@ -281,7 +321,8 @@ impl Client {
                     None => return Ok(Some(probing)),
                     Some(probe) => {
                         self.wait_for_turn(&probe, &mut Call::default()).await?;
-                        let (_its_end_is_noted, _) = self.attempt(&probe, true).await?;
+                        let (_its_end_is_noted, _) =
+                            self.attempt(&probe, Manner { probe: true, ..Manner::default() }).await?;
                     }
                 },
             }
@@ -305,15 +346,24 @@ impl Client {
     }
 
     /// One exchange, and what is learnt from it; in the result also the wait of an exhausted limit.
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         request: &Built,
-        probe: bool,
+        Manner { probe, repeats, within }: Manner,
     ) -> Result<(Result<Response, TransportError>, Option<Duration>), Failure> {
-        let outgoing = self.outgoing(request)?;
+        let mut outgoing = self.outgoing(request)?;
+        outgoing.timeouts.total = within.unwrap_or(outgoing.timeouts.total);
+        let sent_bytes = outgoing.body.as_ref().map_or(0, |body| body.len() as u64);
         let began = self.clock.monotonic();
         self.sent.fetch_add(1, Ordering::Relaxed);
         let outcome = self.transport.exchange(outgoing).await;
+        self.count(request, repeats, sent_bytes, &outcome);
+        // Where probes tell whether the upstream is up, other requests do not.
+        if self.upstream.health.is_none() {
+            let took = self.clock.monotonic().saturating_sub(began);
+            let failed = is_failing(&outcome) || outcome.is_err();
+            self.note_answer(request, if failed { Err(&outcome) } else { Ok(took) });
+        }
         self.log(request, &outcome, began);
         let throttled = self.observe(&outcome);
         let (failed, now, random) = (is_failing(&outcome), self.clock.monotonic(), self.clock.random());
@@ -326,6 +376,12 @@ impl Client {
         }
         drop(state);
         Ok((outcome, throttled))
+    }
+
+    fn count(&self, request: &Built, repeats: bool, sent_bytes: u64, outcome: &Result<Response, TransportError>) {
+        let path = path_below(&self.upstream.base_url, &request.url);
+        let cost_nano_usd = self.state().budgets.cost(request.method.as_str(), path);
+        self.meter.count(self.clock.now(), &Exchange { repeats, sent_bytes, cost_nano_usd, outcome });
     }
 
     /// What follows an attempt. Closes the gate where the upstream is throttling.
@@ -479,7 +535,7 @@ impl Client {
         exhausted
     }
 
-    fn failure(
+    pub(super) fn failure(
         &self,
         kind: FailureKind,
         request: &Built,
@@ -487,28 +543,7 @@ impl Client {
         call: &Call,
         retry_at: Option<DateTime<Utc>>,
     ) -> Failure {
-        let (status, why) = match outcome {
-            Ok(response) if (200..300).contains(&response.status) => {
-                (Some(response.status), words::appearance(response))
-            }
-            Ok(response) if matches!(kind, FailureKind::Auth | FailureKind::Forbidden) => {
-                let said = words::upstream_words(response);
-                let colon = if said.is_empty() { "" } else { ": " };
-                let refused = if kind == FailureKind::Auth { "are refused" } else { "do not allow this" };
-                (Some(response.status), format!("the credentials {refused}{colon}{said}"))
-            }
-            Ok(response) if (300..400).contains(&response.status) && request.method != Method::GET => {
-                (Some(response.status), "a redirect, and no write is sent on to another address".to_owned())
-            }
-            Ok(response) => (Some(response.status), words::upstream_words(response)),
-            Err(error @ TransportError::NotSent(_)) => {
-                (None, format!("{} cannot be reached, {error}", request.url.origin().ascii_serialization()))
-            }
-            Err(error @ TransportError::Certificate(_)) => {
-                (None, format!("{} cannot be trusted, {error}", request.url.origin().ascii_serialization()))
-            }
-            Err(error) => (None, error.to_string()),
-        };
+        let (status, why) = words::reason(kind, request, outcome);
         let words = words::describe(&self.upstream.base_url, request, status, &self.secrets.mask(&why), call.attempts);
         Failure { kind, status, words: self.secrets.mask(&words), retry_at }
     }
@@ -543,7 +578,7 @@ impl Client {
     }
 
     /// No code that holds the lock can panic half-way through a change.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

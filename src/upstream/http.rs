@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
 use super::body::Body;
+use super::reach::{Reached, not_after};
+use super::retry_after::parse_http_date;
 use super::{Outgoing, Response, Transport, TransportError, is_link_local};
 
 /// Idle connections that are kept per host.
@@ -77,11 +79,28 @@ impl HttpTransport {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .pool_idle_timeout(self.idle_connection_age)
             .dns_resolver(self.resolver)
+            .tls_info(true)
             .tls_certs_merge(bundled_roots().iter().cloned())
             .build()
             .map_err(|error| TransportError::NotSent(root_cause(&error.without_url())))?;
         clients.insert(connect, client.clone());
         Ok(client)
+    }
+}
+
+impl HttpTransport {
+    /// Asks without credentials whether somebody is there.
+    pub async fn reach(&self, url: url::Url, within: Duration) -> Result<Reached, TransportError> {
+        let late = |_elapsed| TransportError::TimedOut(format!("no answer within {within:?}"));
+        let sending = self.client(within)?.get(url).send();
+        let answer = timeout(within, sending).await.map_err(late)?.map_err(|error| explain(&error.without_url()))?;
+        let date = answer.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
+        let tls = answer.extensions().get::<reqwest::tls::TlsInfo>();
+        Ok(Reached {
+            status: answer.status().as_u16(),
+            date: date.and_then(parse_http_date),
+            certificate_until: tls.and_then(reqwest::tls::TlsInfo::peer_certificate).and_then(not_after),
+        })
     }
 }
 

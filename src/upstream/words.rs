@@ -1,9 +1,10 @@
 //! Owns: the one line that tells people why a call failed.
 //!
-//! Must not know: what kind of failure it is. Secrets are masked by the caller.
+//! Must not know: how failures are classified. Secrets are masked by the caller.
 
-use super::{Built, Response, path_below};
+use super::{Built, FailureKind, Response, TransportError, path_below};
 use crate::record::Json;
+use http::Method;
 use std::time::Duration;
 use url::Url;
 
@@ -92,6 +93,30 @@ pub fn message(json: &Json) -> Option<String> {
 
 fn head(body: &[u8]) -> &[u8] {
     body.get(..QUOTE_CHARS_MAX * 4).unwrap_or(body)
+}
+
+/// The status of an answer, and why it is not what was wanted.
+pub fn reason(kind: FailureKind, request: &Built, outcome: &Result<Response, TransportError>) -> (Option<u16>, String) {
+    match outcome {
+        Ok(response) if (200..300).contains(&response.status) => (Some(response.status), appearance(response)),
+        Ok(response) if matches!(kind, FailureKind::Auth | FailureKind::Forbidden) => {
+            let said = upstream_words(response);
+            let colon = if said.is_empty() { "" } else { ": " };
+            let refused = if kind == FailureKind::Auth { "are refused" } else { "do not allow this" };
+            (Some(response.status), format!("the credentials {refused}{colon}{said}"))
+        }
+        Ok(response) if (300..400).contains(&response.status) && request.method != Method::GET => {
+            (Some(response.status), "a redirect, and no write is sent on to another address".to_owned())
+        }
+        Ok(response) => (Some(response.status), upstream_words(response)),
+        Err(error @ TransportError::NotSent(_)) => {
+            (None, format!("{} cannot be reached, {error}", request.url.origin().ascii_serialization()))
+        }
+        Err(error @ TransportError::Certificate(_)) => {
+            (None, format!("{} cannot be trusted, {error}", request.url.origin().ascii_serialization()))
+        }
+        Err(error) => (None, error.to_string()),
+    }
 }
 
 #[cfg(test)]

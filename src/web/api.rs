@@ -16,9 +16,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::ops::{Bulk, Choice, Halt, OpsError, approve, raw, resolve};
+use crate::ops::{Bulk, Choice, Halt, OpsError, USAGE_DAYS, USAGE_DAYS_MAX, approve, raw, resolve};
 
-use crate::store::{ConflictFilter, HookState};
+use crate::store::{ConflictFilter, Grain, HookState};
 
 use super::control::refuse;
 use super::look::{LIST_DEFAULT, LIST_MAX};
@@ -101,6 +101,21 @@ fn table() -> Vec<Route> {
         act("/webhooks/{id}/retry", "Lets one that could not be followed wait again.", None, post(retry_hook)),
         act("/webhooks/{id}/drop", "Forgets one that could not be followed.", None, post(drop_hook)),
         look("/upstreams", "What is known of each upstream.", &[], get(upstreams)),
+        look(
+            "/upstreams/{upstream}/latency",
+            "How an upstream answered, minute by minute for three hours, or hour by hour for two weeks.",
+            &[("grain", "`minute`, or `hour`; `minute` where nothing is said")],
+            get(latency),
+        ),
+        look(
+            "/usage",
+            "What was asked of each upstream, what it cost, and when a quota would run out.",
+            &[
+                ("upstream", "only this upstream"),
+                ("days", "averages and lists over so many days, 30 where nothing is said"),
+            ],
+            get(usage),
+        ),
         look(
             "/records/{collection}",
             "Records in the order of their ids.",
@@ -354,6 +369,21 @@ async fn quarantine(State(site): State<Arc<Site>>, uri: Uri) -> Response {
 
 async fn upstreams(State(site): State<Arc<Site>>) -> Response {
     answer(site.upstreams().await.map(|upstreams| BTreeMap::from([("upstreams", upstreams)])))
+}
+
+async fn latency(State(site): State<Arc<Site>>, Path(upstream): Path<String>, uri: Uri) -> Response {
+    let grain = match query(&uri).get("grain").map(String::as_str) {
+        None | Some("minute") => Grain::Minute,
+        Some("hour") => Grain::Hour,
+        Some(_) => return answer::<()>(Err(OpsError::Refused("`grain` is `minute` or `hour`".to_owned()))),
+    };
+    answer(site.latency(upstream, grain).await)
+}
+
+async fn usage(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    let mut query = query(&uri);
+    let days = query.get("days").and_then(|text| text.parse().ok()).unwrap_or(USAGE_DAYS).clamp(1, USAGE_DAYS_MAX);
+    answer(site.usage(query.remove("upstream"), days).await)
 }
 
 async fn list_records(State(site): State<Arc<Site>>, Path(collection): Path<String>, uri: Uri) -> Response {

@@ -200,7 +200,7 @@ impl Site {
                 let troubles = troubles.remove(&status.upstream).unwrap_or_default();
                 UpstreamView { budgets: budgets(&status, now), troubles, status }
             };
-            Ok(states(view, &rules)?.into_iter().map(one).collect())
+            Ok(states(view, &rules, now)?.into_iter().map(one).collect())
         });
         Ok(views.await?)
     }
@@ -334,7 +334,7 @@ mod tests {
     fn of_a_budget_counts_what_has_not_run_out() {
         let text = r#"{"budgets":[{"budget":"500 per 3600 s","spent":[["2026-01-01T00:00:00Z",3],["2026-01-01T02:00:00Z",40]]},
             {"budget":"many","spent":[]}]}"#;
-        let status = UpstreamStatus { upstream: "crm".to_owned(), state: ops::raw(text) };
+        let status = UpstreamStatus { upstream: "crm".to_owned(), state: ops::raw(text), health: None };
         let now = DateTime::parse_from_rfc3339("2026-01-01T01:00:00Z").unwrap().to_utc();
         let found: Vec<(u64, u64)> = budgets(&status, now).iter().map(|one| (one.spent, one.limit)).collect();
         assert_eq!(found, [(40, 500)]);

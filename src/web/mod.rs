@@ -20,6 +20,7 @@ mod patient;
 mod scrape;
 mod site;
 mod socket;
+mod watched;
 mod wire;
 
 #[cfg(test)]

@@ -9,12 +9,14 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
 use crate::daemon::{Place, Standing};
+use crate::ops::{USAGE_DAYS, upstreams, usage};
 use crate::reconcile::breaker_is_open;
 use crate::store::{ConflictFilter, IntentFilter, Micros, PassRow, QuarantineFilter, StoreError, View, read};
 
 use super::control::refuse;
 use super::metrics::Exposition;
 use super::site::Site;
+use super::watched::{write_health, write_usage};
 
 /// Beyond this, waiting things are not counted.
 const COUNT_MAX: usize = 1_000;
@@ -37,7 +39,7 @@ struct Stand {
 /// Metrics for Prometheus.
 pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
     let standing = site.front.desk.standing();
-    let (places, rules) = (standing.collections.clone(), Arc::clone(&standing.rules));
+    let (places, rules, now) = (standing.collections.clone(), Arc::clone(&standing.rules), site.front.clock.now());
     let found = read(site.store.as_ref(), move |view| {
         let mut stands = Vec::new();
         for place in &places {
@@ -49,10 +51,12 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
         }
         let names = rules.upstreams.keys();
         let breakers = names.map(|name| Ok((name.clone(), breaker_is_open(view, name)?)));
-        Ok((stands, breakers.collect::<Result<Vec<_>, StoreError>>()?))
+        let breakers = breakers.collect::<Result<Vec<_>, StoreError>>()?;
+        let health = upstreams(view, &rules, now)?;
+        Ok((stands, breakers, usage(view, &rules, None, USAGE_DAYS, now)?, health))
     })
     .await;
-    let (stands, breakers) = match found {
+    let (stands, breakers, usage, health) = match found {
         Ok(found) => found,
         Err(error) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     };
@@ -68,6 +72,8 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
     for (upstream, open) in &breakers {
         text.sample("reconciled_breaker_open", &[("upstream", upstream)], u8::from(*open));
     }
+    write_usage(&usage, &mut text);
+    write_health(&health, &mut text);
     ([(header::CONTENT_TYPE, Exposition::MEDIA_TYPE)], text.into_text()).into_response()
 }
 

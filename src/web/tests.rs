@@ -79,6 +79,7 @@ impl Bench {
     fn new() -> Self {
         let clock = Arc::new(Still::default());
         let standing = Standing {
+            version: "0",
             pid: 7,
             started_at: clock.now(),
             stopping: false,

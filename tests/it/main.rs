@@ -10,6 +10,7 @@ mod daemon;
 mod faults;
 mod hands;
 mod house;
+mod monitoring;
 mod places;
 mod scenarios;
 mod service;

@@ -37,13 +37,27 @@ fn ask(address: &str, method: &str, path: &str, token: &str, body: &str) -> (u16
     (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
-fn get(address: &str, path: &str) -> Value {
+/// The metrics.
+pub fn metrics(address: &str) -> String {
+    let (status, body) = ask(address, "GET", "/metrics", TOKEN, "");
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+/// How a question for JSON is answered.
+pub fn status(address: &str, path: &str) -> u16 {
+    ask(address, "GET", path, TOKEN, "").0
+}
+
+/// The JSON at a path.
+pub fn get(address: &str, path: &str) -> Value {
     let (status, body) = ask(address, "GET", path, TOKEN, "");
     assert_eq!(status, 200, "{path}: {body}");
     serde_json::from_str(&body).unwrap()
 }
 
-fn post(address: &str, path: &str, body: &Value) -> (u16, Value) {
+/// Asks for something to be done: status and JSON.
+pub fn post(address: &str, path: &str, body: &Value) -> (u16, Value) {
     let (status, body) = ask(address, "POST", path, TOKEN, &body.to_string());
     (status, serde_json::from_str(&body).unwrap())
 }

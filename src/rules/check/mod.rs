@@ -22,6 +22,7 @@ mod request;
 mod tests;
 mod text;
 mod upstream;
+mod watch;
 mod webhook;
 mod write;
 

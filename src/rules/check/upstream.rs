@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::context::Cx;
 use super::request;
 use super::text::Allowed;
-use super::webhook;
+use super::{watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};
 use crate::rules::model::{Auth, Budget, Check, ErrorRule, Place, RequestMatch, Retry, Timeouts, Upstream};
@@ -26,11 +26,13 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
     let timeout = timeouts(&raw.timeout);
     let concurrency = within(&raw.concurrency, 4, 1..=256, "concurrency", cx);
     let check = raw.check.get().map(|at| check(at, cx));
+    let health = raw.health.get().map(|at| watch::health(at, &raw.check, cx));
     let auth = auth(&raw.auth, cx);
     let budgets = budgets(raw, cx);
     let errors = errors(raw, cx);
     let retry = retry(raw, cx);
     let webhook = raw.webhook.get().map(|at| webhook::lower(name, at, cx));
+    let quota = watch::quota(&raw.quota, &budgets, cx);
     Some(Upstream {
         name: name.to_owned(),
         base_url: base_url?,
@@ -44,10 +46,15 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
             Some(check) => Some(check?),
             None => None,
         },
+        health: match health {
+            Some(health) => Some(health?),
+            None => None,
+        },
         auth: auth?,
         budgets,
         errors,
         retry,
+        quota,
         webhook: match webhook {
             Some(webhook) => Some(webhook?),
             None => None,
@@ -205,7 +212,12 @@ fn budgets(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<Budget> {
         if per.value.0.is_zero() {
             cx.notes.error(DiagnosticKind::Invalid, per.span, "a window of no length").help("write per = \"1s\"");
         }
-        budgets.push(Budget { matches: request_match(&at.r#match, cx), limit, per: per.value.0 });
+        let cost_nano_usd = at.cost_usd.get().map_or(0, |at| at.value.0);
+        if let Some(at) = at.cost_usd.get().filter(|at| at.value.0 == 0) {
+            cx.notes.inert(at.key, "cost_usd", "nothing is what a request costs anyway");
+        }
+        let matches = request_match(&at.r#match, cx);
+        budgets.push(Budget { matches, limit, per: per.value.0, cost_nano_usd });
     }
     budgets
 }

@@ -2,10 +2,10 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::Webhook;
+use super::{Health, Quota, Webhook};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
-use crate::rules::units::{Jq, Period, Size, Text};
+use crate::rules::units::{Jq, Period, Size, Text, Usd};
 
 table! {
     /// An external system: where it is, how to log in, what it allows.
@@ -24,8 +24,10 @@ table! {
         concurrency: u64,
         /// Largest decoded body of one response. Default 64MB.
         body_max: Size,
-        /// A health probe that also pins the account.
+        /// A request that tells whose account it is; what is asked where an upstream failed.
         check: Check,
+        /// How the daemon asks between passes whether it is well. Default not at all.
+        health: Health,
         /// Credentials. Default none.
         auth: Auth,
         /// Rate limits and quotas; every one that matches a request is debited.
@@ -34,6 +36,8 @@ table! {
         error: List<ErrorRule>,
         /// Retries.
         retry: Retry,
+        /// What may be asked of it in a day or a month; the forecast of `reconciled usage` is told against it.
+        quota: Quota,
         /// Webhooks that it sends here. Default none.
         webhook: Webhook,
     }
@@ -176,10 +180,11 @@ table! {
         limit: u64 = required,
         /// The window, e.g. `10s`.
         per: Period = required,
+        /// What each request that it covers costs, in US dollars; it adds up in `reconciled usage`. Default nothing.
+        cost_usd: Usd,
     }
     later {
         "cost": "costs per request",
-        "cost_usd": "costs per request",
         "signals": "limits learnt from headers",
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::record::{Normalize, TimeFormat};
 use crate::rules::model::{
-    Drift, ErrorClass, HookAction, HookEncoding, OnEdit, OnLocalDelete, OnRemoteDelete, UpdateVsDelete,
+    Drift, ErrorClass, HookAction, HookEncoding, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, UpdateVsDelete,
 };
 use crate::rules::shape::words;
 
@@ -230,6 +230,11 @@ words! { OnLocalDelete, "OnLocalDelete", "\"propagate\", \"detach\", \"restore\"
 words! { OnEdit, "OnEdit", "\"sync\" or \"wait\"" {
     "sync" => Self::Sync,
     "wait" => Self::Wait,
+} }
+
+words! { QuotaPeriod, "QuotaPeriod", "\"day\" or \"month\"" {
+    "day" => Self::Day,
+    "month" => Self::Month,
 } }
 
 words! { OnAmbiguous, "OnAmbiguous", "\"queue\"" { "queue" => Self::Queue } }

@@ -6,10 +6,12 @@ mod binding;
 mod collection;
 mod ruleset;
 mod upstream;
+mod watch;
 mod webhook;
 
 pub use binding::*;
 pub use collection::*;
 pub use ruleset::*;
 pub use upstream::*;
+pub use watch::*;
 pub use webhook::*;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::Webhook;
+use super::{Health, Quota, Webhook};
 use crate::record::{Filter, Path};
 
 /// An external system.
@@ -28,6 +28,8 @@ pub struct Upstream {
     pub body_bytes_max: u64,
     /// Health probe and the account's identity.
     pub check: Option<Check>,
+    /// How the daemon asks between passes whether it is well.
+    pub health: Option<Health>,
     /// Credentials.
     pub auth: Auth,
     /// All budgets; every matching one is debited.
@@ -36,6 +38,8 @@ pub struct Upstream {
     pub errors: Vec<ErrorRule>,
     /// Retries.
     pub retry: Retry,
+    /// What may be asked of it in a period: its quota, else a budget of a day or a month.
+    pub quota: Option<Quota>,
     /// Webhooks that it sends here.
     pub webhook: Option<Webhook>,
 }
@@ -106,6 +110,8 @@ pub struct Budget {
     pub limit: u64,
     /// The window.
     pub per: Duration,
+    /// What a request that it covers costs, in billionths of a US dollar.
+    pub cost_nano_usd: u64,
 }
 
 /// Which requests something covers; an empty match covers all.

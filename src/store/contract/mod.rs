@@ -9,6 +9,7 @@ pub(super) mod journal;
 pub(super) mod links;
 pub(super) mod rows;
 pub(super) mod stage;
+pub(super) mod usage;
 
 pub(super) use fixture::*;
 
@@ -52,6 +53,8 @@ macro_rules! suite {
             journal::a_halt_for_another_plan_gets_another_number
             journal::passes_cursors_upstreams_and_history_read_back
             journal::a_record_is_found_by_its_own_or_any_remote_id
+            usage::what_was_asked_of_an_upstream_adds_up_by_day_and_what_is_old_is_forgotten
+            usage::whether_an_upstream_is_up_and_its_latency_read_back_and_old_latency_is_forgotten
             rows::a_panic_in_a_job_closes_the_store
         }
     };

@@ -157,7 +157,7 @@ pub(super) fn check(conn: &Connection, place: &Place, file_bytes: u64, wal_left:
 }
 
 /// Rows that break a CHECK or NOT NULL of their table are wrong data, not damage.
-fn first_complaint(conn: &Connection) -> Res<Option<String>> {
+pub(super) fn first_complaint(conn: &Connection) -> Res<Option<String>> {
     let mut statement = conn.prepare("PRAGMA quick_check(100)")?;
     let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
     Ok(lines.into_iter().find(|line| {

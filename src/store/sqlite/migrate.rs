@@ -20,6 +20,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_epoch.sql"),
     include_str!("migrations/0005_intents.sql"),
     include_str!("migrations/0006_hooks.sql"),
+    include_str!("migrations/0007_usage.sql"),
+    include_str!("migrations/0008_health.sql"),
 ];
 
 /// `recd`, so that `file` and other programs can tell whose database it is.

@@ -10,9 +10,11 @@ mod connect;
 mod db;
 mod echoes;
 mod epoch;
+mod exam;
 mod fault;
 mod file;
 mod foreign;
+mod health;
 mod hints;
 mod hooks;
 mod intents;
@@ -33,10 +35,12 @@ mod thread;
 mod triggers;
 mod turns;
 mod tx;
+mod usage;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
+pub use exam::{Exam, examine};
 pub use open::{Epoch, Mode, OpenOptions, SqliteStore};
 pub use space::space;

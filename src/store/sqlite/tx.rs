@@ -6,13 +6,13 @@ use crate::merge::LinkState;
 use crate::record::{RecordId, Value};
 use crate::rules::{Collection, Ruleset};
 use crate::store::{
-    BindingKey, CollectionKey, ConflictRow, DirtyOp, HaltRow, HistoryRow, HookAges, HookTaken, IntentRow, IntentUpdate,
-    LinkId, LinkUpdate, MappingKey, Micros, NewHook, NewLink, NewRecord, OriginRow, PassRow, QuarantineRow, Staged,
-    StoreError, TurnsRow, Tx,
+    BindingKey, CollectionKey, ConflictRow, DirtyOp, Grain, HaltRow, HealthRow, HistoryRow, HookAges, HookTaken,
+    IntentRow, IntentUpdate, LatencyRow, LinkId, LinkUpdate, MappingKey, Micros, NewHook, NewLink, NewRecord,
+    OriginRow, PassRow, QuarantineRow, Staged, StoreError, TurnsRow, Tx, UsageRow,
 };
 
 use super::db::Db;
-use super::{arrivals, echoes, hints, hooks, intents, journal, links, shape, stage, state, turns};
+use super::{arrivals, echoes, health, hints, hooks, intents, journal, links, shape, stage, state, turns, usage};
 
 impl Tx for Db {
     fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError> {
@@ -209,6 +209,26 @@ impl Tx for Db {
 
     fn prune_hooks(&mut self, ages: &HookAges, reason: &str) -> Result<(), StoreError> {
         self.writing(|db| hooks::prune(db, ages, reason))
+    }
+
+    fn add_usage(&mut self, row: &UsageRow) -> Result<(), StoreError> {
+        self.writing(|db| usage::add(db, row))
+    }
+
+    fn forget_usage(&mut self, before_day: i64) -> Result<(), StoreError> {
+        self.writing(|db| usage::forget(db, before_day))
+    }
+
+    fn set_health(&mut self, row: &HealthRow) -> Result<(), StoreError> {
+        self.writing(|db| health::set_health(db, row))
+    }
+
+    fn set_latency(&mut self, row: &LatencyRow) -> Result<(), StoreError> {
+        self.writing(|db| health::set_latency(db, row))
+    }
+
+    fn forget_latency(&mut self, grain: Grain, before: i64) -> Result<(), StoreError> {
+        self.writing(|db| health::forget_latency(db, grain, before))
     }
 
     fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError> {

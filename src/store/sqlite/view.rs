@@ -6,14 +6,15 @@ use crate::merge::LinkState;
 use crate::record::{RecordId, Slot};
 use crate::rules::Collection;
 use crate::store::{
-    BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, HaltRow, HistoryFilter, HistoryRow, HookFilter,
-    HookRow, HookState, IntentFilter, IntentRow, Known, LinkId, LinkRow, MappingKey, OriginRow, PassRow,
-    QuarantineFilter, QuarantineRow, Restored, Staged, StoreError, TurnsRow, View,
+    BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, Grain, HaltRow, HealthRow, HistoryFilter,
+    HistoryRow, HookFilter, HookRow, HookState, IntentFilter, IntentRow, Known, LatencyRow, LinkId, LinkRow,
+    MappingKey, OriginRow, PassRow, QuarantineFilter, QuarantineRow, Restored, Staged, StoreError, TurnsRow, UsageRow,
+    View,
 };
 
 use super::db::Db;
 use super::fault::Failure;
-use super::{epoch, hints, hooks, intents, journal, links, rows, stage, state, turns};
+use super::{epoch, health, hints, hooks, intents, journal, links, rows, stage, state, turns, usage};
 
 impl View for Db {
     fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError> {
@@ -222,6 +223,18 @@ impl View for Db {
 
     fn hook_places(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.reading(hooks::places(self))
+    }
+
+    fn usage(&self, upstream: Option<&str>, from_day: i64) -> Result<Vec<UsageRow>, StoreError> {
+        self.reading(usage::usage(self, upstream, from_day))
+    }
+
+    fn health(&self, upstream: &str) -> Result<Option<HealthRow>, StoreError> {
+        self.reading(health::health(self, upstream))
+    }
+
+    fn latency(&self, upstream: &str, grain: Grain, from: i64) -> Result<Vec<LatencyRow>, StoreError> {
+        self.reading(health::latency(self, upstream, grain, from))
     }
 
     fn find_record(&self, id: &str) -> Result<Vec<(String, RecordId)>, StoreError> {

@@ -174,7 +174,8 @@ async fn f25_an_outage_of_six_hours_costs_few_requests_and_ends_with_probes() {
 async fn f25_a_write_that_may_have_been_done_says_what_it_met() {
     let script = Script::new([Err(TransportError::TimedOut("no answer in 5 s".to_owned()))]);
     let mut rules = upstream(BASE);
-    rules.budgets = vec![Budget { matches: RequestMatch::default(), limit: 1, per: Duration::from_hours(24) }];
+    rules.budgets =
+        vec![Budget { matches: RequestMatch::default(), limit: 1, per: Duration::from_hours(24), cost_nano_usd: 0 }];
     let client = client(rules, script.clone(), &TestClock::new());
     let failure = client.send(post(&client), Safety::Idempotent).await.unwrap_err();
     assert_eq!((failure.kind, script.lines().len()), (FailureKind::Unknown, 1), "{failure}");
@@ -282,7 +283,8 @@ async fn the_retry_budget_is_spent_and_earned() {
 /// A budget per day is no budget per process.
 #[tokio::test]
 async fn what_was_spent_of_a_long_budget_outlives_the_process() {
-    let day = |limit| Budget { matches: RequestMatch::default(), limit, per: Duration::from_hours(24) };
+    let day =
+        |limit| Budget { matches: RequestMatch::default(), limit, per: Duration::from_hours(24), cost_nano_usd: 0 };
     let rules = |limit| Upstream { budgets: vec![day(limit)], ..upstream(BASE) };
     let clock = TestClock::new();
     let first = client(rules(3), Script::new([status(200), status(200)]), &clock);

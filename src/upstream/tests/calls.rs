@@ -146,7 +146,12 @@ async fn a_budget_paces_requests() {
     let clock = TestClock::new();
     let script = Script::new((0..6).map(|_| status(200)));
     let mut rules = upstream(BASE);
-    rules.budgets.push(Budget { matches: RequestMatch::default(), limit: 2, per: Duration::from_secs(10) });
+    rules.budgets.push(Budget {
+        matches: RequestMatch::default(),
+        limit: 2,
+        per: Duration::from_secs(10),
+        cost_nano_usd: 0,
+    });
     let client = client(rules, script, &clock);
     for _ in 0..6 {
         client.send(get(&client), Safety::Read).await.unwrap();
@@ -299,4 +304,37 @@ fn holes_are_encoded_and_cannot_leave_their_segment() {
     }
     let version = |version: &str| fill_version(client.secrets(), &template("\"{version}\""), version).unwrap().text;
     assert_eq!([version("5"), version("\"5\""), version("W/\"5\"")], ["\"5\"", "\"5\"", "W/\"5\""]);
+}
+
+#[tokio::test]
+async fn every_request_is_counted_by_its_end_and_costs_what_budgets_that_cover_it_say() {
+    let budget = |path: Option<&str>, cost_nano_usd| Budget {
+        matches: RequestMatch { path: path.map(str::to_owned), method: None },
+        limit: 100,
+        per: Duration::from_secs(1),
+        cost_nano_usd,
+    };
+    let rules = Upstream { budgets: vec![budget(None, 100), budget(Some("/search*"), 5)], ..upstream(BASE) };
+    let answers = [status(503), status(429), ok(&json!({})), status(404), ok(&json!({}))];
+    let client = client(rules, Script::new(answers), &TestClock::new());
+    let send = async |line: &str, safety| {
+        let built = client.build(&request(line), &Holes::default()).unwrap();
+        client.send(built, safety).await
+    };
+    assert!(send("GET /c", Safety::Read).await.is_ok());
+    assert!(send("GET /c/1", Safety::Read).await.is_err());
+    assert!(send("GET /search", Safety::Read).await.is_ok());
+    let no = r#"{"message":"no"}"#.len() as u64;
+    let asked = Asked {
+        requests: 5,
+        retries: 2,
+        refused: 1,
+        throttled: 1,
+        failed: 1,
+        sent_bytes: 0,
+        received_bytes: 3 * no + 4,
+        cost_nano_usd: 505,
+    };
+    // The clock stands within one day.
+    assert_eq!(client.meter().take().days.into_values().collect::<Vec<_>>(), [asked]);
 }

@@ -179,7 +179,7 @@ fn backoff_stays_within_its_bounds() {
 
 fn budget(path: Option<&str>, method: Option<&str>, limit: u64, per: Duration) -> Budget {
     let matches = RequestMatch { path: path.map(str::to_owned), method: method.map(str::to_owned) };
-    Budget { matches, limit, per }
+    Budget { matches, limit, per, cost_nano_usd: 0 }
 }
 
 proptest! {

@@ -7,6 +7,7 @@ mod bodies;
 mod breaker;
 mod calls;
 mod decisions;
+mod health;
 mod lists;
 mod pages;
 mod sockets;
@@ -217,10 +218,12 @@ pub fn upstream(base: &str) -> Upstream {
         concurrency: 4,
         body_bytes_max: 64 << 20,
         check: None,
+        health: None,
         auth: Auth::None,
         budgets: Vec::new(),
         errors: Vec::new(),
         retry: Retry { attempts: 4, max_wait: Duration::from_mins(15) },
+        quota: None,
         webhook: None,
     }
 }

@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod doctor;
 mod install;
 mod looking;
 mod settings;

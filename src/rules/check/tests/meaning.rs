@@ -160,3 +160,50 @@ fn a_binding_writes_as_it_says() {
     assert_eq!((batch.items_max, batch.bytes_max), (100, 1_000_000));
     assert!(matches!(&batch.result.by, ResultBy::RequestId(path) if path.to_string() == ".rid"));
 }
+
+#[test]
+fn a_quota_is_what_the_rules_say_or_the_longest_budget_of_a_day_or_a_month() {
+    let of = |extra: &str| {
+        let text = format!("[upstream.u]\nbase_url = \"https://a.example\"\n{extra}");
+        let (_, checked) = check_files(&[("a.toml", &(text + BOUND))]);
+        checked.ruleset.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics)).upstreams["u"].quota
+    };
+    let quota = |requests, cost_nano_usd, per| Some(Quota { requests, cost_nano_usd, per });
+    let budget = |limit: u64, per: &str| format!("{{ limit = {limit}, per = \"{per}\" }}");
+    let budgets = |each: &[String]| format!("budget = [{}]", each.join(", "));
+    assert_eq!(of(""), None);
+    assert_eq!(of(&budgets(&[budget(5, "1h"), budget(6, "2d")])), None);
+    assert_eq!(of(&budgets(&[budget(5, "1h"), budget(6, "1d")])), quota(Some(6), None, QuotaPeriod::Day));
+    let both = budgets(&[budget(9, "30d"), budget(6, "24h")]);
+    assert_eq!(of(&both), quota(Some(9), None, QuotaPeriod::Month));
+    let said = "budget = [{ limit = 6, per = \"1d\", cost_usd = 0.0001 }]\nquota = { cost_usd = 2 }";
+    assert_eq!(of(said), quota(None, Some(2_000_000_000), QuotaPeriod::Month));
+    assert_eq!(of("quota = { requests = 7, per = \"day\" }"), quota(Some(7), None, QuotaPeriod::Day));
+}
+
+#[test]
+fn a_health_probe_asks_what_check_asks_unless_it_has_a_request_of_its_own() {
+    let of = |extra: &str| {
+        let text = format!("[upstream.u]\nbase_url = \"https://a.example\"\n{extra}");
+        let (_, checked) = check_files(&[("a.toml", &(text + BOUND))]);
+        let rules = checked.ruleset.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
+        let health = rules.upstreams["u"].health.clone()?;
+        Some((health.request.path.parts, health.every.as_secs(), health.timeout.as_secs()))
+    };
+    assert_eq!(of("check = { request = \"GET /me\" }"), None);
+    let own =
+        of("check = { request = \"GET /me\" }\nhealth = { request = \"GET /up\", every = \"5s\", timeout = \"2s\" }");
+    assert_eq!(own, Some((vec![text("/up")], 5, 2)));
+    let checks = of("check = { request = \"GET /me\" }\nhealth = { }");
+    assert_eq!(checks, Some((vec![text("/me")], 60, 10)));
+}
+
+const BOUND: &str = r#"
+[collection.c]
+fields = { name = "text" }
+[binding.c.u]
+id = ".id"
+direction = "pull"
+map = { name = ".name" }
+read = { request = "GET /c", records = ".[]" }
+"#;

@@ -108,6 +108,8 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::Budget::KEYS,
         g::RequestMatch::KEYS,
         g::ErrorRule::KEYS,
+        g::Quota::KEYS,
+        g::Health::KEYS,
         g::Retry::KEYS,
         g::Webhook::KEYS,
         g::HookEvent::KEYS,

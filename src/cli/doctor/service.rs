@@ -1,0 +1,125 @@
+//! Owns: what is looked at of the running program: its unit, the daemon behind the control socket.
+//!
+//! Must not know: what the daemon does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use super::super::ask::Daemon;
+use super::super::workspace::Workspace;
+use super::finding::Finding;
+
+const UNIT: &str = "reconciled.service";
+const PROPERTIES: &str = "LoadState,UnitFileState,ActiveState,NeedDaemonReload,ExecStart";
+
+/// The unit, where there is a service manager.
+pub fn unit() -> Finding {
+    let asked = Command::new("systemctl").args(["show", UNIT, "--no-pager", "--property", PROPERTIES]).output();
+    match asked {
+        Ok(answer) if answer.status.success() => {
+            let this = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+            judge(&properties(&String::from_utf8_lossy(&answer.stdout)), this.as_deref())
+        }
+        _ => Finding::good("unit", "there is no systemd here that could be asked"),
+    }
+}
+
+fn properties(text: &str) -> BTreeMap<&str, &str> {
+    text.lines().filter_map(|line| line.split_once('=')).collect()
+}
+
+fn judge(unit: &BTreeMap<&str, &str>, this: Option<&Path>) -> Finding {
+    let of = |name: &str| unit.get(name).copied().unwrap_or_default();
+    let active = of("ActiveState");
+    if of("LoadState") == "not-found" {
+        let remedy = "install it where the daemon is to run by itself (README, As a service)";
+        return Finding::warning("unit", format!("{UNIT} is not installed"), remedy);
+    }
+    if of("LoadState") != "loaded" {
+        let remedy = format!("`systemctl status {UNIT}` says more, `systemd-analyze verify {UNIT}` what is wrong");
+        return Finding::error("unit", format!("{UNIT} cannot be loaded ({})", of("LoadState")), remedy);
+    }
+    if active == "failed" {
+        return Finding::error("unit", format!("{UNIT} has failed"), format!("`journalctl -u {UNIT} -e` says why"));
+    }
+    if of("NeedDaemonReload") == "yes" {
+        return Finding::warning("unit", format!("{UNIT} was changed since it was loaded"), "systemctl daemon-reload");
+    }
+    let starts = of("ExecStart").split_once("path=").and_then(|(_, rest)| rest.split([' ', ';']).next());
+    if let (Some(starts), Some(this)) = (starts, this)
+        && std::fs::canonicalize(starts).ok().as_deref() != Some(this)
+    {
+        let found = format!("{UNIT} starts {starts}, and this is {}", this.display());
+        return Finding::warning("unit", found, "install this one there, or run that one");
+    }
+    match of("UnitFileState") {
+        "enabled" | "enabled-runtime" | "static" | "linked" | "alias" => {
+            Finding::good("unit", format!("{UNIT} is installed, {}, {active}", of("UnitFileState")))
+        }
+        state => {
+            let found = format!("{UNIT} is {state}: it does not start with the machine");
+            Finding::warning("unit", found, format!("systemctl enable --now {UNIT}"))
+        }
+    }
+}
+
+/// The daemon that works on this database, where one does.
+pub async fn daemon(workspace: &Workspace) -> Finding {
+    let socket = workspace.control_socket();
+    let shown = socket.display();
+    let Some(daemon) = Daemon::find(workspace) else {
+        return match std::fs::metadata(&socket) {
+            Ok(_) => Finding::warning(
+                "daemon",
+                format!("nobody answers behind {shown}, and it is there"),
+                "run this as the daemon's user or group; else it was killed, and the next one makes it anew",
+            ),
+            Err(_) => Finding::good("daemon", "none runs on this database"),
+        };
+    };
+    match daemon.standing().await {
+        Err(error) => Finding::error("daemon", error.to_string(), "look into its log; restart it if it hangs"),
+        Ok(standing) => {
+            let (version, pid) = (standing["version"].as_str().unwrap_or("an older version"), &standing["pid"]);
+            let ours = env!("CARGO_PKG_VERSION");
+            if version != ours {
+                let found = format!("process {pid} is {version}, and this is {ours}");
+                return Finding::warning("daemon", found, "restart it, or run the program that it is");
+            }
+            if let Some(refused) = standing["rules_refused"].as_str() {
+                let line = refused.lines().next().unwrap_or_default();
+                let found = format!("process {pid} works by older rules: those in the files are refused: {line}");
+                return Finding::error("daemon", found, "`reconciled check` shows what is wrong with them");
+            }
+            Finding::good("daemon", format!("process {pid}, version {version}, answers behind {shown}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn a_unit_is_judged_by_what_systemd_says_of_it() {
+        let this = std::fs::canonicalize("/proc/self/exe").unwrap();
+        let check = |more: &str, level: Level, words: &str| {
+            let text = format!(
+                "LoadState=loaded\nUnitFileState=enabled\nActiveState=active\nNeedDaemonReload=no\n\
+                 ExecStart={{ path={} ; argv[]=x run ; }}\n{more}",
+                this.display()
+            );
+            let found = judge(&properties(&text), Some(&this));
+            assert!(found.level == level && found.found.contains(words), "{more}: {found:?}");
+        };
+        check("", Level::Ok, "reconciled.service is installed, enabled, active");
+        check("LoadState=not-found", Level::Warning, "is not installed");
+        check("LoadState=bad-setting", Level::Error, "cannot be loaded (bad-setting)");
+        check("ActiveState=failed", Level::Error, "has failed");
+        check("NeedDaemonReload=yes", Level::Warning, "changed since");
+        check("UnitFileState=disabled", Level::Warning, "does not start with the machine");
+        check("ExecStart={ path=/bin/sh ; argv[]=sh }", Level::Warning, "starts /bin/sh, and this is ");
+    }
+}

@@ -1,0 +1,122 @@
+//! Owns: what is looked at of each upstream: whether somebody is there, its certificate, its clock, what it says to our
+//! credentials.
+//!
+//! Must not know: how HTTP is spoken.
+
+use chrono::TimeDelta;
+
+use super::super::out::Out;
+use super::super::workspace::Workspace;
+use super::finding::Finding;
+use crate::rules::{Ruleset, Upstream};
+use crate::upstream::{HttpTransport, Reached, TransportError, check_url, offset};
+
+/// Signatures and tokens are refused by clocks that differ by minutes.
+const OFFSET_BAD: TimeDelta = TimeDelta::minutes(4);
+/// As far as that clocks should not differ.
+const OFFSET_WORTH_A_LOOK: TimeDelta = TimeDelta::seconds(5);
+/// A certificate that is good for less time should have been renewed.
+const RENEWAL: TimeDelta = TimeDelta::days(14);
+
+/// Asks each of them.
+pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Finding> {
+    let transport = HttpTransport::new();
+    let clock = workspace.clock();
+    let mut findings = Vec::new();
+    for (name, upstream) in &rules.upstreams {
+        let check = format!("upstream {name}");
+        if !out.is_json() {
+            out.talk(&format!("asking {name} …"));
+        }
+        if let Err(failure) = check_url(upstream, &upstream.base_url) {
+            findings.push(Finding::error(check, failure.words, "put base_url right"));
+            continue;
+        }
+        let (before, began) = (clock.now(), clock.monotonic());
+        let reached = transport.reach(upstream.base_url.clone(), upstream.timeout.connect).await;
+        let took_ms = clock.monotonic().saturating_sub(began).as_millis();
+        match reached {
+            Err(error) => findings.push(unreached(&check, upstream, &error)),
+            Ok(reached) => {
+                let after = clock.now();
+                findings.push(Finding::good(&check, format!("answers {} within {took_ms} ms", reached.status)));
+                let found = reached.date.map(|there| offset(there, before, after));
+                findings.extend(found.and_then(|offset| clocks_differ(&check, offset)));
+                findings.extend(certificate(&check, &reached, after));
+                findings.push(credentials(workspace, rules, name, upstream).await);
+            }
+        }
+    }
+    findings
+}
+
+fn unreached(check: &str, upstream: &Upstream, error: &TransportError) -> Finding {
+    let origin = upstream.base_url.origin().ascii_serialization();
+    let remedy = match error {
+        TransportError::Certificate(_) => "its certificate must be renewed, or its authority be known to this machine",
+        _ => "is it up, its name known here, the way there open? `curl -v` tells more",
+    };
+    Finding::error(check, format!("{origin}: {error}"), remedy)
+}
+
+fn clocks_differ(check: &str, offset: TimeDelta) -> Option<Finding> {
+    let side = if offset > TimeDelta::zero() { "ahead of" } else { "behind" };
+    let found = format!("the clock here is {} s {side} the one there", offset.num_seconds().abs());
+    let remedy = "let a time service keep it: `timedatectl set-ntp true`; or it is their clock that is wrong";
+    match offset.abs() {
+        far if far >= OFFSET_BAD => Some(Finding::error(check, found, remedy)),
+        far if far >= OFFSET_WORTH_A_LOOK => Some(Finding::warning(check, found, remedy)),
+        _ => None,
+    }
+}
+
+fn certificate(check: &str, reached: &Reached, now: chrono::DateTime<chrono::Utc>) -> Option<Finding> {
+    let until = reached.certificate_until?;
+    let words = format!("its certificate is good until {}", until.format("%Y-%m-%d"));
+    Some(if until - now < RENEWAL {
+        Finding::warning(check, words, "tell those who run it")
+    } else {
+        Finding::good(check, words)
+    })
+}
+
+/// What it says to the request that tells whose account it is.
+async fn credentials(workspace: &Workspace, rules: &Ruleset, name: &str, upstream: &Upstream) -> Finding {
+    let check = format!("upstream {name}");
+    if upstream.check.is_none() {
+        return Finding::good(
+            check,
+            "whether it takes our credentials only a pass tells: the rules have no `check` for it",
+        );
+    }
+    let client = match workspace.client(rules, name) {
+        Ok(client) => client,
+        Err(error) => return Finding::error(check, error.to_string(), "see the secrets above"),
+    };
+    match client.check().await {
+        Ok(Some(account)) => Finding::good(check, format!("takes our credentials, account {account}")),
+        Ok(None) => Finding::good(check, "takes our credentials"),
+        Err(failure) => Finding::error(check, failure.words, "`reconciled check --online` tells more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn clocks_and_certificates_are_judged_by_how_far_off_they_are() {
+        let differ = |seconds| clocks_differ("u", TimeDelta::seconds(seconds));
+        assert_eq!([0, 4, -4].map(differ), [None, None, None]);
+        let told = |seconds: i64| differ(seconds).map(|finding| (finding.level, finding.found));
+        assert_eq!(told(9), Some((Level::Warning, "the clock here is 9 s ahead of the one there".to_owned())));
+        assert_eq!(told(-300), Some((Level::Error, "the clock here is 300 s behind the one there".to_owned())));
+        let now = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let level = |days: Option<i64>| {
+            let certificate_until = days.map(|days| now + TimeDelta::days(days));
+            certificate("u", &Reached { status: 200, date: None, certificate_until }, now).map(|one| one.level)
+        };
+        assert_eq!([None, Some(90), Some(3)].map(level), [None, Some(Level::Ok), Some(Level::Warning)]);
+    }
+}

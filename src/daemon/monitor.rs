@@ -1,0 +1,134 @@
+//! Owns: what the daemon does about upstreams beside passes: asks them whether they are well, and writes down every few
+//! seconds what was asked of them and how they answered.
+//!
+//! Must not know: when passes run; what is counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::reconcile::Engine;
+
+/// How long a count may be missing from the database.
+const KEPT_EVERY: Duration = Duration::from_secs(5);
+
+/// Works beside passes until it is dropped.
+pub struct Monitor {
+    engine: watch::Sender<Arc<Engine>>,
+    _work: JoinSet<()>,
+}
+
+impl Monitor {
+    /// Begins.
+    pub fn start(engine: &Arc<Engine>, clock: Arc<dyn Clock>) -> Self {
+        let (tell, told) = watch::channel(Arc::clone(engine));
+        let mut work = JoinSet::new();
+        work.spawn(watch_over(told, clock));
+        Self { engine: tell, _work: work }
+    }
+
+    /// Other rules are in force.
+    pub fn renew(&self, engine: &Arc<Engine>) {
+        self.engine.send_replace(Arc::clone(engine));
+    }
+}
+
+async fn watch_over(mut engine: watch::Receiver<Arc<Engine>>, clock: Arc<dyn Clock>) {
+    let mut due = Due::default();
+    let mut asked = FuturesUnordered::new();
+    let mut keep_at = clock.monotonic() + KEPT_EVERY;
+    loop {
+        let at_work = Arc::clone(&engine.borrow_and_update());
+        let now = clock.monotonic();
+        let probes: Vec<(String, Duration)> = at_work.probes().map(|(name, every)| (name.to_owned(), every)).collect();
+        for name in due.take(&probes, now) {
+            let engine = Arc::clone(&at_work);
+            asked.push(async move {
+                // What is wrong with the store, the next pass finds out.
+                engine.probe(&name).await.ok();
+                name
+            });
+        }
+        if now >= keep_at {
+            // What could not be written down is tried again.
+            at_work.keep_usage().await.ok();
+            keep_at = clock.monotonic() + KEPT_EVERY;
+        }
+        let next = due.next().map_or(keep_at, |next| next.min(keep_at));
+        tokio::select! {
+            biased;
+            Some(name) = asked.next() => {
+                due.ended(&name);
+                keep_at = clock.monotonic();
+            }
+            Ok(()) = engine.changed() => {}
+            () = clock.sleep(next.saturating_sub(clock.monotonic())) => {}
+        }
+    }
+}
+
+/// When upstreams are to be asked.
+#[derive(Debug, Default)]
+struct Due {
+    at: BTreeMap<String, Duration>,
+    under_way: BTreeSet<String>,
+}
+
+impl Due {
+    /// Those that are to be asked now. One that is still being asked is not asked again.
+    fn take(&mut self, probes: &[(String, Duration)], now: Duration) -> Vec<String> {
+        self.at.retain(|name, _| probes.iter().any(|(known, _)| known == name));
+        let mut taken = Vec::new();
+        for (name, every) in probes {
+            let at = self.at.entry(name.clone()).or_insert(now);
+            // The rules may want it more often than before.
+            *at = (*at).min(now + *every);
+            if *at <= now {
+                *at = now + *every;
+                if self.under_way.insert(name.clone()) {
+                    taken.push(name.clone());
+                }
+            }
+        }
+        taken
+    }
+
+    fn ended(&mut self, name: &str) {
+        self.under_way.remove(name);
+    }
+
+    fn next(&self) -> Option<Duration> {
+        self.at.values().min().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_asked_at_once_and_then_as_often_as_its_rules_say() {
+        let mut due = Due::default();
+        let seconds = Duration::from_secs;
+        let probes = |crm: u64, erp: Option<u64>| {
+            let one = |name: &str, every| (name.to_owned(), seconds(every));
+            std::iter::once(one("crm", crm)).chain(erp.map(|every| one("erp", every))).collect::<Vec<_>>()
+        };
+        assert_eq!(due.take(&probes(60, Some(10)), seconds(100)), ["crm", "erp"]);
+        due.ended("crm");
+        assert_eq!(due.next(), Some(seconds(110)));
+        assert_eq!(due.take(&probes(60, Some(10)), seconds(110)), Vec::<String>::new(), "erp is still being asked");
+        due.ended("erp");
+        assert_eq!((due.take(&probes(60, Some(10)), seconds(119)).len(), due.next()), (0, Some(seconds(120))));
+        assert_eq!(due.take(&probes(60, Some(10)), seconds(120)), ["erp"]);
+        // The rules change: one is to be asked more often, the other no more.
+        assert_eq!((due.take(&probes(5, None), seconds(121)).len(), due.next()), (0, Some(seconds(126))));
+        assert_eq!(due.take(&probes(5, None), seconds(126)), ["crm"]);
+    }
+}

@@ -1,0 +1,53 @@
+//! Owns: looking a database over without changing it: its schema, whether it is whole.
+//!
+//! Must not know: what is in it.
+
+use std::path::Path;
+
+use crate::store::{Micros, StoreError};
+
+use super::connect::{Role, connect, connect_unwritable, first_complaint};
+use super::fault::{Place, Res};
+use super::lock::beside;
+use super::migrate::MIGRATIONS;
+use super::space::{log_bytes, refuse_network};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exam {
+    /// The version of SQLite that is built in.
+    pub sqlite: &'static str,
+    /// The database's schema.
+    pub schema: i64,
+    /// This program's.
+    pub schema_known: i64,
+    /// When its latest pass began.
+    pub last_pass: Option<Micros>,
+}
+
+/// Looks. A damaged database is an error.
+pub fn examine(path: &Path, busy_ms: u64) -> Result<Exam, StoreError> {
+    let place = Place { path: path.display().to_string(), busy_ms };
+    if !path.exists() {
+        return Err(StoreError::Missing { path: place.path });
+    }
+    refuse_network(path)?;
+    // A reader of a log leaves the log's index behind, owned by whoever looked. Where there is none nobody has the file open,
+    // and it says everything by itself.
+    let is_open = beside(path, "-shm").exists() || log_bytes(path) > 0;
+    let conn = if is_open { connect(Some(path), Role::Reader, &place) } else { connect_unwritable(path, &place) }?;
+    let look = || -> Res<(Option<String>, i64, Option<Micros>)> {
+        let complaint = first_complaint(&conn)?;
+        let schema = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let newest = "SELECT max(started_at) FROM sync_pass";
+        // In another program's file there is no such table.
+        let last_pass = conn.query_row(newest, [], |row| row.get(0)).unwrap_or(None);
+        Ok((complaint, schema, last_pass))
+    };
+    let (complaint, schema, last_pass) = look().map_err(|failure| place.explain(failure))?;
+    if let Some(reason) = complaint {
+        return Err(StoreError::Corrupt { path: place.path, reason });
+    }
+    let schema_known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    Ok(Exam { sqlite: rusqlite::version(), schema, schema_known, last_pass })
+}
