@@ -4,9 +4,10 @@
 
 use serde_json::Value;
 
-use crate::ops::{Approved, Halt, approve};
+use crate::ops::{Approved, Halt};
 
 use super::args::ApproveArgs;
+use super::ask;
 use super::exit::{CliError, Exit};
 use super::out::Out;
 use super::style;
@@ -14,9 +15,7 @@ use super::workspace::Workspace;
 
 /// Shows the halt and approves it.
 pub async fn run(args: &ApproveArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let store = workspace.store_to_edit()?;
-    let now = workspace.clock().now().timestamp_micros();
-    let Approved { halt, before } = approve(store.as_ref(), args.halt, args.wins.as_deref(), now).await?;
+    let Approved { halt, before } = ask::approve(args.halt, args.wins.as_deref(), workspace).await?;
     out.show(&halt, |halt, width| text(halt, before, width))?;
     Ok(Exit::IN_SYNC)
 }

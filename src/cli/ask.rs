@@ -1,4 +1,5 @@
-//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, and how it stands for `status`.
+//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, `approve`, `resolve`, and how it stands for
+//! `status`; doing it here where none runs.
 //!
 //! Must not know: how the daemon answers; what passes do.
 
@@ -6,13 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::daemon::{Passed, set_paused};
+use crate::ops::{self, Approved, Choice, Resolved};
 use crate::reconcile::PassReport;
 use crate::upstream::install_crypto;
-use crate::web::{Line, Refusal, SyncRequest, VERSION_PATH};
+use crate::web::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};
 
 use super::args::{NamedArgs, RunArgs, SyncArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
@@ -64,7 +68,23 @@ impl Daemon {
         let bytes = answer.bytes().await.unwrap_or_default();
         let words =
             serde_json::from_slice::<Refusal>(&bytes).map_or_else(|_| status.to_string(), |refusal| refusal.error);
-        Err(CliError::Usage(format!("the daemon refuses: {words}")))
+        match status {
+            StatusCode::NOT_FOUND => Err(CliError::NotFound(words)),
+            _ => Err(CliError::Usage(format!("the daemon refuses: {words}"))),
+        }
+    }
+
+    /// Sends a question, and takes the answer.
+    async fn ask<A: DeserializeOwned>(&self, path: &str, asked: &impl Serialize) -> Result<A, CliError> {
+        let request = self.request(Method::POST, path).timeout(ANSWER_MAX);
+        let answer = self.send(self.with(request, asked)?).await?;
+        let bytes = answer.bytes().await.map_err(|error| self.silent(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| self.strange(&error))
+    }
+
+    fn with(&self, request: RequestBuilder, asked: &impl Serialize) -> Result<RequestBuilder, CliError> {
+        let body = serde_json::to_vec(asked).map_err(|error| self.strange(&error))?;
+        Ok(request.header("content-type", "application/json").body(body))
     }
 
     fn silent(&self, error: &reqwest::Error) -> CliError {
@@ -84,8 +104,7 @@ pub async fn sync(args: &SyncArgs, workspace: &Workspace, out: &Out) -> Result<E
         return run::run(&args, Passed::default(), workspace, out).await;
     };
     let asked = SyncRequest { collections: args.collections.clone(), full: args.full };
-    let body = serde_json::to_vec(&asked).map_err(|error| daemon.strange(&error))?;
-    let request = daemon.request(Method::POST, "sync").header("content-type", "application/json").body(body);
+    let request = daemon.with(daemon.request(Method::POST, "sync"), &asked)?;
     let mut answer = daemon.send(request).await?.bytes_stream();
     let (mut exit, mut rest) = (Exit::IN_SYNC, Vec::new());
     while let Some(bytes) = answer.next().await {
@@ -129,6 +148,26 @@ fn take(line: Line, out: &Out) -> Result<Exit, CliError> {
 
 fn show(report: &PassReport, out: &Out) -> Result<(), CliError> {
     if out.is_json() { out.json_line(report) } else { out.data(&run_text(report, out.width())) }
+}
+
+/// Approves a halt: the running daemon does, or this process in its stead.
+pub async fn approve(halt: i64, wins: Option<&str>, workspace: &Workspace) -> Result<Approved, CliError> {
+    if let Some(daemon) = Daemon::find(workspace) {
+        return daemon.ask("approve", &ApproveRequest { halt, wins: wins.map(str::to_owned) }).await;
+    }
+    let store = workspace.store_to_edit()?;
+    let now = workspace.clock().now().timestamp_micros();
+    Ok(ops::approve(store.as_ref(), halt, wins, now).await?)
+}
+
+/// Decides a conflict: the running daemon does by the rules in force, or this process by those in the files.
+pub async fn resolve(conflict: i64, choice: Choice, workspace: &Workspace, out: &Out) -> Result<Resolved, CliError> {
+    if let Some(daemon) = Daemon::find(workspace) {
+        return daemon.ask("resolve", &ResolveRequest { conflict, choice }).await;
+    }
+    let rules = workspace.rules(SecretsAre::Unused, out)?;
+    let store = workspace.store_to_edit()?;
+    Ok(ops::resolve(store.as_ref(), &rules, conflict, choice).await?)
 }
 
 /// `pause` and `resume`: by the running daemon, or in the database for the next one.

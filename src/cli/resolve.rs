@@ -5,13 +5,14 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::ops::{Choice, Resolved, raw, resolve};
+use crate::ops::{Choice, Resolved, raw};
 
 use super::args::ResolveArgs;
+use super::ask;
 use super::conflicts::choice_words;
 use super::exit::{CliError, Exit};
 use super::out::Out;
-use super::workspace::{SecretsAre, Workspace};
+use super::workspace::Workspace;
 
 /// What `resolve --json` prints.
 #[derive(Debug, Serialize)]
@@ -22,8 +23,6 @@ struct Done {
 
 /// Writes the choice down.
 pub async fn run(args: &ResolveArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let rules = workspace.rules(SecretsAre::Unused, out)?;
-    let store = workspace.store_to_edit()?;
     let choice = Choice {
         take: args.choice.take.clone(),
         values: args.choice.value.clone(),
@@ -31,7 +30,7 @@ pub async fn run(args: &ResolveArgs, workspace: &Workspace, out: &Out) -> Result
         keep: args.choice.keep,
         ..Choice::default()
     };
-    let Resolved { conflict, fields, resolution } = resolve(store.as_ref(), &rules, args.id, choice).await?;
+    let Resolved { conflict, fields, resolution } = ask::resolve(args.id, choice, workspace, out).await?;
     let words = choice_words(&resolution, &fields);
     let done = Done { conflict, resolution: raw(&resolution) };
     out.show(&done, |done, _width| {

@@ -146,9 +146,10 @@ impl Host for Installed<'_> {
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
         let front = Front { desk, clock: Arc::clone(&clock) };
         self.show_pages(&front);
+        let store = Arc::clone(&self.store);
         self.served.spawn(async move {
             match web::listen(&path).await {
-                Ok(listener) => web::serve(listener, web::router(front), clock).await,
+                Ok(listener) => web::serve(listener, web::router(front, store), clock).await,
                 Err(error) => {
                     tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
                 }

@@ -2,7 +2,7 @@
 //!
 //! Must not know: guards; how a halt is shown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -13,7 +13,7 @@ use super::error::OpsError;
 use super::text::{raw, rfc3339};
 
 /// A halt.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Halt {
     /// Its number.
     pub id: i64,
@@ -63,7 +63,7 @@ pub fn open_halt(view: &dyn View, id: i64) -> Result<Option<HaltView>, StoreErro
 }
 
 /// A halt that was approved.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Approved {
     /// The halt.
     pub halt: Halt,

@@ -2,6 +2,8 @@
 //!
 //! Must not know: how the engine applies it; who asks.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::{Column, FieldError, FieldType, Json, Value};
 use crate::rules::{Collection, Ruleset};
 use crate::store::{ConflictFilter, ConflictRow, Store, read, write};
@@ -10,7 +12,8 @@ use super::conflicts::candidates;
 use super::error::OpsError;
 
 /// What a person says; one of these.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Choice {
     /// `local`, `base` or an upstream: its value.
     pub take: Option<String>,
@@ -25,7 +28,7 @@ pub struct Choice {
 }
 
 /// A choice that was written down.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Resolved {
     /// The conflict.
     pub conflict: i64,

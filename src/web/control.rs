@@ -15,13 +15,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
 use http::{StatusCode, header};
+use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::clock::Clock;
 use crate::daemon::{Accepted, Desk, Heard};
+use crate::ops::{self, OpsError};
+use crate::store::Store;
 
-use super::wire::{Line, Refusal, SyncRequest, VERSION_PATH};
+use super::wire::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};
 
 /// The longest body of a question.
 const BODY_MAX: usize = 64 * 1024;
@@ -39,13 +42,27 @@ pub struct Front {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What decisions are written to as well.
+#[derive(Clone)]
+struct Decisions {
+    front: Front,
+    store: Arc<dyn Store>,
+}
+
 /// The control socket's routes.
-pub fn router(front: Front) -> Router {
+pub fn router(front: Front, store: Arc<dyn Store>) -> Router {
+    let clock = Arc::clone(&front.clock);
+    let decisions = Router::new()
+        .route("/approve", post(approve))
+        .route("/resolve", post(resolve))
+        .with_state(Decisions { front: front.clone(), store });
     let routes = Router::new()
         .route("/standing", get(standing))
         .route("/sync", post(sync))
         .route("/pause/{collection}", post(pause))
         .route("/resume/{collection}", post(resume))
+        .with_state(front)
+        .merge(decisions)
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no such question"))
         .method_not_allowed_fallback(async || refuse(StatusCode::METHOD_NOT_ALLOWED, "not by this method"));
     Router::new()
@@ -55,8 +72,7 @@ pub fn router(front: Front) -> Router {
                 "this daemon speaks version 1 of the control protocol: use the `reconciled` that it was started from";
             refuse(StatusCode::NOT_FOUND, words)
         })
-        .layer(from_fn_with_state(Arc::clone(&front.clock), whole))
-        .with_state(front)
+        .layer(from_fn_with_state(clock, whole))
 }
 
 /// Takes in a question before it is answered: nobody is waited for longer, and nothing larger is kept.
@@ -82,6 +98,34 @@ async fn pause(State(front): State<Front>, Path(collection): Path<String>) -> Re
 
 async fn resume(State(front): State<Front>, Path(collection): Path<String>) -> Response {
     answer(front.desk.pause(collection, false).await)
+}
+
+async fn approve(State(to): State<Decisions>, asked: Result<Json<ApproveRequest>, JsonRejection>) -> Response {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
+    };
+    let now = to.front.clock.now().timestamp_micros();
+    decided(ops::approve(to.store.as_ref(), asked.halt, asked.wins.as_deref(), now).await)
+}
+
+async fn resolve(State(to): State<Decisions>, asked: Result<Json<ResolveRequest>, JsonRejection>) -> Response {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
+    };
+    let rules = to.front.desk.standing().rules;
+    decided(ops::resolve(to.store.as_ref(), &rules, asked.conflict, asked.choice).await)
+}
+
+/// That something was decided starts a pass by itself, as it does wherever it is written down.
+fn decided(done: Result<impl Serialize, OpsError>) -> Response {
+    match done {
+        Ok(done) => Json(done).into_response(),
+        Err(OpsError::NotFound(words)) => refuse(StatusCode::NOT_FOUND, &words),
+        Err(OpsError::Refused(words)) => refuse(StatusCode::CONFLICT, &words),
+        Err(OpsError::Store(error)) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    }
 }
 
 async fn sync(State(front): State<Front>, asked: Result<Json<SyncRequest>, JsonRejection>) -> Response {

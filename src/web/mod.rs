@@ -30,4 +30,4 @@ pub use control::{Front, router};
 pub use listener::Place;
 pub use site::{TOKEN_NAME, open};
 pub use socket::{listen, serve};
-pub use wire::{Line, Refusal, SyncRequest, VERSION_PATH};
+pub use wire::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};

@@ -3,10 +3,12 @@
 //! Must not know: who serves it, who asks.
 //!
 //! Version 1: `GET /v1/standing`, `POST /v1/sync` (answered by one [`Line`] of JSON after the other), `POST /v1/pause/NAME`,
-//! `POST /v1/resume/NAME`. What is refused answers 4xx with a [`Refusal`].
+//! `POST /v1/resume/NAME`, `POST /v1/approve` (answered by [`Approved`](crate::ops::Approved)), `POST /v1/resolve` (answered by
+//! [`Resolved`](crate::ops::Resolved)). What is refused answers 4xx with a [`Refusal`].
 
 use serde::{Deserialize, Serialize};
 
+use crate::ops::Choice;
 use crate::reconcile::PassReport;
 
 /// What every path begins with; another version of what goes over the socket has another one.
@@ -22,6 +24,27 @@ pub struct SyncRequest {
     /// Complete generations are read.
     #[serde(default)]
     pub full: bool,
+}
+
+/// Approves a halt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveRequest {
+    /// The halt's number.
+    pub halt: i64,
+    /// Where an upstream was set back: the side that counts.
+    #[serde(default)]
+    pub wins: Option<String>,
+}
+
+/// Decides a conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveRequest {
+    /// The conflict's number.
+    pub conflict: i64,
+    /// What a person says.
+    pub choice: Choice,
 }
 
 /// One line of the answer.

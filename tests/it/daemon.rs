@@ -227,9 +227,33 @@ fn an_edit_here_and_a_decision_of_a_person_reach_the_upstream_at_once() {
     world.sql("update contacts set phone = '4'");
     daemon.logs("1 conflicts open");
     let conflict = world.rows("select id from sync_conflict where closed_at is null").concat().concat();
-    world.run(&["resolve", &conflict, "--take", "local"]).exits(0);
-    daemon.logs("pass 4 of contacts: 0 changes here, 1 writes upstream");
+    // What is no choice is told as it is where no daemon runs.
+    assert!(world.run(&["resolve", &conflict, "--take", "erp"]).exits(2).stderr.contains("erp"));
+    assert!(world.run(&["resolve", "99", "--take", "local"]).exits(1).stderr.contains("no conflict 99"));
+    let resolved = world.run(&["--json", "resolve", &conflict, "--take", "local"]).exits(0);
+    assert_eq!(resolved.json()[0]["resolution"], json!({ "take": "local" }));
+    let log = daemon.logs("pass 4 of contacts: 0 changes here, 1 writes upstream");
+    assert!(log.contains("asks: /v1/resolve"), "{log}");
     assert_eq!(world.contacts("crm")[0]["phone"], "4");
+    daemon.stops();
+}
+
+#[test]
+fn a_halt_is_approved_by_the_running_daemon() {
+    let world = hourly();
+    (0..30).for_each(|number| add(&world, &format!("{number}@x.io")));
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts: 31 changes here");
+    for contact in world.contacts("crm").iter().skip(1) {
+        world.remove("crm", contact["id"].as_str().unwrap());
+    }
+    world.run(&["sync"]).exits(5);
+    let halt = world.rows("select id from sync_halt").concat().concat();
+    assert!(world.run(&["approve", "99"]).exits(1).stderr.contains("no halt 99 waits"));
+    let approved = world.run(&["--json", "approve", &halt]).exits(0).json()[0].clone();
+    assert_eq!((&approved["collection"], &approved["halts"][0]["count"]), (&json!("contacts"), &json!(30)));
+    let log = daemon.logs("30 changes here");
+    assert!(log.contains("asks: /v1/approve"), "{log}");
     daemon.stops();
 }
 
