@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use chrono::Duration;
 use http::Method;
-use reconciled::sandbox::{Fault, Matcher, ResourceConfig, Since, SinceBy, TimeFormat, UpdatedAt};
+use reconciled::sandbox::{Fault, Matcher, Paging, ResourceConfig, Since, SinceBy, TimeFormat, UpdatedAt};
 use serde_json::json;
 
 use crate::hands::{asked, now};
@@ -85,6 +85,41 @@ fn s39_changes_in_the_boundary_second_and_late_commits_are_seen() {
     world.full_sync().exits(0).wrote(0, 1);
     assert_eq!(names(&world), "a b c d");
     world.is_quiet();
+}
+
+#[test]
+fn f33_a_change_that_shifting_pages_skipped_is_seen_in_the_overlap_or_else_by_the_full_scan() {
+    // The third of four changes is as old as this, in seconds; the overlap is two minutes.
+    for (age, seen) in [(40, true), (600, false)] {
+        let world = incremental(TimeFormat::Rfc3339Ms, "rfc3339");
+        world.at("crm", |crm| {
+            let paging = Paging::Offset { offset: "offset".into(), limit: "limit".into() };
+            crm.resource_config_mut("/contacts").unwrap().paging = paging;
+        });
+        let offset = r#"page = { kind = "offset", into = "query.offset", size = { into = "query.limit", value = 2 } }"#;
+        world.change_rules("rules.toml", |rules| rules.replace("page = \"none\"", offset));
+        let then = now();
+        let before = then - Duration::hours(1);
+        let ids: Vec<String> =
+            ["a", "b", "c", "d"].iter().map(|name| world.add_at("crm", &person(name), before)).collect();
+        world.sync().exits(0).wrote(0, 4);
+        let ages = [age + 20, age + 10, age, 30];
+        for (id, age) in ids.iter().zip(ages) {
+            world.edit_at("crm", id, &json!({"phone": "2"}), then - Duration::seconds(age));
+        }
+        // After the first page its first record goes, and all others move up by one: the third stands on no page.
+        let meanwhile = Fault::Meanwhile { resource: "/contacts".into(), removed: ids[0].clone() };
+        world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), meanwhile));
+        let phone = || world.rows("select phone from contacts where name = 'c'").concat().concat();
+        let ran = world.sync().exits(0).report("contacts");
+        assert_eq!((&ran["upstreams"][0]["listed"], phone().as_str()), (&json!(3), "1"), "{ran:#}");
+        world.sync().exits(0);
+        assert_eq!(phone(), if seen { "2" } else { "1" }, "{age} seconds");
+        world.full_sync().exits(0);
+        assert_eq!(phone(), "2");
+        assert_eq!(names(&world), "b c d");
+        world.is_quiet();
+    }
 }
 
 #[test]
