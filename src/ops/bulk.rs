@@ -2,6 +2,7 @@
 //!
 //! Must not know: who asks; what passes do with it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::rules::Ruleset;
@@ -27,7 +28,7 @@ pub struct Bulk {
 }
 
 /// What was written down.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct BulkDone {
     /// So many; the next pass applies them.
     pub decided: u64,

@@ -2,6 +2,7 @@
 //!
 //! Must not know: how they are shown; how one is resolved.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -10,7 +11,7 @@ use crate::store::{ConflictFilter, ConflictRow, HistoryFilter, HistoryRow, Store
 use super::text::{raw, rfc3339};
 
 /// A conflict.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Conflict {
     /// Its number.
     pub id: i64,
@@ -44,7 +45,7 @@ pub struct Conflict {
 }
 
 /// One side's say.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub struct Candidate {
     /// `local` or an upstream.
     pub origin: String,

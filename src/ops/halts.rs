@@ -2,6 +2,7 @@
 //!
 //! Must not know: guards; how a halt is shown.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,7 +14,7 @@ use super::error::OpsError;
 use super::text::{raw, rfc3339};
 
 /// A halt.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Halt {
     /// Its number.
     pub id: i64,
@@ -46,7 +47,7 @@ impl From<&HaltRow> for Halt {
 }
 
 /// A halt with what would be done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct HaltView {
     /// The halt.
     #[serde(flatten)]

@@ -3,6 +3,7 @@
 //! Must not know: how they are asked; how it is shown.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::reconcile::{HOURS_KEPT, MINUTES_KEPT};
@@ -13,7 +14,7 @@ use crate::upstream::Latency;
 use super::text::rfc3339;
 
 /// How an upstream is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Health {
     /// By its last answer.
     pub up: bool,
@@ -34,7 +35,7 @@ pub struct Health {
 }
 
 /// How an upstream answered over a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Replies {
     /// Answers that count.
     pub answered: u64,
@@ -49,7 +50,7 @@ pub struct Replies {
 }
 
 /// How an upstream answered in one minute or hour.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct LatencyPoint {
     /// RFC 3339: when it began.
     pub at: String,

@@ -2,6 +2,7 @@
 //!
 //! Must not know: how it is shown; what ought to be done about it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -13,7 +14,7 @@ use crate::store::{BindingKey, LinkRow, Staged, StagedKind, StoreError, View};
 use super::text::{raw, rfc3339};
 
 /// A record with all its sides.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Sides {
     /// Its collection.
     pub collection: String,
@@ -28,7 +29,7 @@ pub struct Sides {
 }
 
 /// What every side says about one field.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct FieldSides {
     /// The field.
     pub field: String,
@@ -41,7 +42,7 @@ pub struct FieldSides {
 }
 
 /// What one upstream says, and what it and the local side said when they last agreed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct UpstreamSay {
     /// The upstream.
     pub upstream: String,
@@ -54,7 +55,7 @@ pub struct UpstreamSay {
 }
 
 /// A value, nothing at all, or something unreadable.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, JsonSchema, Serialize)]
 pub struct Say {
     /// Absent where the side says nothing about the field.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +66,7 @@ pub struct Say {
 }
 
 /// A tie to an upstream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct LinkSide {
     /// The upstream.
     pub upstream: String,

@@ -3,6 +3,7 @@
 //! Must not know: how it is shown; what a running daemon knows better.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -23,7 +24,7 @@ const ASIDE_MAX: usize = 20;
 /// Beyond this, waiting things are not counted.
 const COUNT_MAX: usize = 1_000;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct RestoredStatus {
     pub reason: String,
     /// RFC 3339; absent where no pass has noticed it yet.
@@ -32,7 +33,7 @@ pub struct RestoredStatus {
     pub waiting: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct CollectionStatus {
     pub collection: String,
     /// `every 300s`, a cron expression with its zone, or absent.
@@ -60,7 +61,7 @@ pub struct CollectionStatus {
 }
 
 /// A write that may have been done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Unknown {
     pub record: String,
     pub upstream: String,
@@ -70,7 +71,7 @@ pub struct Unknown {
     pub note: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct LastPass {
     pub id: i64,
     pub trigger: String,
@@ -83,13 +84,13 @@ pub struct LastPass {
     pub unavailable: Vec<Unavailable>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Unavailable {
     pub upstream: String,
     pub error: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct LinkCount {
     pub upstream: String,
     pub live: u64,
@@ -99,7 +100,7 @@ pub struct LinkCount {
     pub archived: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Aside {
     pub upstream: String,
     /// The local id, or `remote:` and the remote id.
@@ -109,7 +110,7 @@ pub struct Aside {
     pub since: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct UpstreamStatus {
     pub upstream: String,
     /// The engine's own state; absent before the first contact.

@@ -3,6 +3,7 @@
 //! Must not know: how it is counted; how it is shown.
 
 use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::rules::{Quota, QuotaPeriod, Ruleset};
@@ -18,7 +19,7 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 const PACE_DAY_MIN: f64 = 1.0 / 24.0;
 
 /// What was asked of all upstreams.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct UsageReport {
     /// RFC 3339.
     pub as_of: String,
@@ -27,7 +28,7 @@ pub struct UsageReport {
 }
 
 /// What was asked of one upstream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct UpstreamUsage {
     /// The upstream.
     pub upstream: String,
@@ -44,7 +45,7 @@ pub struct UpstreamUsage {
 }
 
 /// What was asked in a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Sum {
     /// Counts.
     #[serde(flatten)]
@@ -54,9 +55,10 @@ pub struct Sum {
 }
 
 /// A day.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Day {
     /// `2023-11-14`
+    #[schemars(with = "String")]
     pub day: NaiveDate,
     /// What was asked.
     #[serde(flatten)]
@@ -64,7 +66,7 @@ pub struct Day {
 }
 
 /// An average day.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Mean {
     /// Whole days that it is taken over; 0: it is today's pace.
     pub days: u32,
@@ -75,7 +77,7 @@ pub struct Mean {
 }
 
 /// How a quota stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct QuotaUsage {
     /// `day` or `month`.
     pub per: &'static str,
@@ -88,7 +90,7 @@ pub struct QuotaUsage {
 }
 
 /// Where a quantity will be at the end of the period, if it goes on as it does.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Forecast {
     /// The most there may be.
     pub limit: f64,

@@ -2,6 +2,7 @@
 //!
 //! Must not know: signatures, HTTP; how passes follow them.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::rules::Ruleset;
@@ -13,7 +14,7 @@ use super::error::OpsError;
 use super::text::rfc3339;
 
 /// A webhook that came in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct HookView {
     /// Its number.
     pub id: i64,
@@ -36,7 +37,7 @@ pub struct HookView {
 }
 
 /// Webhooks that came in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Inbox {
     /// For which a pass is still to look.
     pub waiting: u64,

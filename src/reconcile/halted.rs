@@ -2,6 +2,7 @@
 //!
 //! Must not know: guards; how a plan is shown.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{HaltRow, StoreError, Tx, View};
@@ -12,7 +13,7 @@ use super::report::Change;
 const PLAN_BYTES_MAX: usize = 1 << 20;
 
 /// What a halted pass would have changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HaltedPlan {
     /// The first changes, as `plan` lists them.
     pub changes: Vec<Change>,

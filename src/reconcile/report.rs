@@ -2,6 +2,7 @@
 //!
 //! Must not know: terminals, JSON layouts of commands.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::merge::{ConflictKind, Halt};
@@ -210,7 +211,7 @@ impl UpstreamReport {
 }
 
 /// One planned or made change, for people and programs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The collection.
     pub collection: String,
@@ -237,7 +238,7 @@ pub struct Change {
 }
 
 /// One field of a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// The field.
     pub field: String,

@@ -16,7 +16,7 @@ pub struct Source {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The rules cannot be used.
@@ -26,7 +26,7 @@ pub enum Severity {
 }
 
 /// What sort of mistake it is; stable names for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DiagnosticKind {
     /// The file, or a part of it, could not be read.
@@ -74,7 +74,7 @@ impl Span {
 }
 
 /// A second place that belongs to a diagnostic.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Second {
     /// The file, as shown.
     pub path: String,
@@ -89,7 +89,7 @@ pub struct Second {
 }
 
 /// One thing to tell the author of the rules.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,

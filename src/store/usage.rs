@@ -14,7 +14,7 @@ pub struct UsageRow {
 }
 
 /// Sums over requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct Usage {
     /// Requests that were sent, repeated ones included.
     pub requests: u64,

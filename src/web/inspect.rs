@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ const TROUBLES_MAX: usize = 5;
 pub const CHARTED_MAX: usize = 40;
 
 /// What is known of an upstream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct UpstreamView {
     /// Its name, and the engine's own state.
     #[serde(flatten)]
@@ -36,7 +37,7 @@ pub struct UpstreamView {
 }
 
 /// What is spent of a budget.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct BudgetUse {
     /// In words: `10000 per 86400 s`.
     pub budget: String,
@@ -47,7 +48,7 @@ pub struct BudgetUse {
 }
 
 /// A pass that could not read or write an upstream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Trouble {
     /// The pass.
     pub pass: i64,
@@ -60,7 +61,7 @@ pub struct Trouble {
 }
 
 /// The rules in force, and what is said of their files.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct RulesView {
     /// Names the rules in force.
     pub hash: String,
@@ -77,7 +78,7 @@ pub struct RulesView {
 }
 
 /// What the rules say of a collection.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct CollectionRules {
     /// The collection.
     pub collection: String,
@@ -88,7 +89,7 @@ pub struct CollectionRules {
 }
 
 /// An upstream of a collection.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct BoundTo {
     /// The upstream.
     pub upstream: String,
@@ -99,7 +100,7 @@ pub struct BoundTo {
 }
 
 /// What the rules say of a field.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct FieldRules {
     /// The field.
     pub field: String,

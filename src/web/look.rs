@@ -5,14 +5,16 @@
 use std::collections::BTreeMap;
 
 use chrono::SecondsFormat;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::daemon::{Place, Standing};
+use crate::merge;
 use crate::ops::{
     CollectionStatus, Conflict, Halt, OpsError, Sides, collection_status, gather, list_conflicts, raw, rfc3339,
 };
-use crate::record::{RecordId, Slot};
+use crate::record::{Column, RecordId, Slot, Value};
 use crate::rules::Collection;
 use crate::store::{
     ConflictFilter, HistoryFilter, HistoryRow, OriginRow, PassRow, QuarantineFilter, QuarantineRow, StoreError, View,
@@ -29,7 +31,7 @@ pub const LIST_DEFAULT: usize = 50;
 pub const LIST_MAX: usize = 500;
 
 /// How a collection stands, by store and loop.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct CollectionView {
     /// By the store.
     #[serde(flatten)]
@@ -45,7 +47,7 @@ pub struct CollectionView {
 }
 
 /// A pass.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Pass {
     /// Its number.
     pub id: i64,
@@ -66,7 +68,7 @@ pub struct Pass {
 }
 
 /// A pass with what it did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct PassView {
     /// The pass.
     pub pass: Pass,
@@ -79,7 +81,7 @@ pub struct PassView {
 }
 
 /// A line of history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Line {
     /// The pass.
     pub pass: i64,
@@ -106,7 +108,8 @@ pub struct Line {
 }
 
 /// A record that is set aside, or waits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "SetAside")]
 pub struct Aside {
     /// The collection.
     pub collection: String,
@@ -125,7 +128,7 @@ pub struct Aside {
 }
 
 /// A page of conflicts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ConflictPage {
     /// The conflicts, the oldest first.
     pub conflicts: Vec<Conflict>,
@@ -138,7 +141,7 @@ pub struct ConflictPage {
 }
 
 /// A page of records.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Records {
     /// The collection.
     pub collection: String,
@@ -150,7 +153,7 @@ pub struct Records {
 }
 
 /// A record as it is here.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Row {
     /// Its local id.
     pub id: String,
@@ -159,7 +162,7 @@ pub struct Row {
 }
 
 /// A record as every side has it, with where each value came from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct RecordView {
     /// The sides.
     pub sides: Sides,
@@ -170,7 +173,7 @@ pub struct RecordView {
 }
 
 /// Where a value came from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Provenance {
     /// The field, or `""`.
     pub field: String,
@@ -362,7 +365,8 @@ impl Site {
         Ok(rows.iter().map(Aside::from).collect())
     }
 
-    /// Records of a collection after an id; with `asked` those that have it as their id, here or at an upstream.
+    /// Records of a collection after an id; with `asked` those that have it as their id, here or at an upstream,
+    /// or as what records are matched by.
     pub async fn records(
         &self,
         name: String,
@@ -406,8 +410,12 @@ fn records(
         // The table is not there before the first pass.
         _ if view.collection_key(name)?.is_none() => Vec::new(),
         Some(asked) => {
-            let found = view.find_record(asked)?.into_iter();
-            found.filter(|(of, id)| of == name && id.0.as_str() > after).map(|(_, id)| id).collect()
+            let found = view.find_record(asked)?.into_iter().filter(|(of, _)| of == name).map(|(_, id)| id);
+            let mut found: Vec<RecordId> = found.chain(by_match_key(view, collection, asked)?).collect();
+            found.sort_unstable();
+            found.dedup();
+            found.retain(|id| id.0.as_str() > after);
+            found
         }
         None => view.records_after(collection, after, limit + 1)?,
     };
@@ -421,6 +429,32 @@ fn records(
     }
     let next = rows.last().filter(|_| more).map(|row| row.id.clone());
     Ok(Records { collection: name.clone(), rows, next })
+}
+
+/// Records with this text in a field that alone is a match key, in the form that records are matched by.
+fn by_match_key(view: &dyn View, collection: &Collection, asked: &str) -> Result<Vec<RecordId>, StoreError> {
+    let Some(key) = view.collection_key(&collection.name)? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (at, fields) in collection.match_keys.iter().enumerate() {
+        let &[position] = fields.as_slice() else { continue };
+        let Some(field) = collection.fields.get(position) else { continue };
+        let Ok(value) = Value::from_column(&field.domain.ty, &Column::Text(asked.to_owned())) else { continue };
+        let mut slots = vec![Slot::Absent; collection.fields.len()];
+        if let Some(slot) = slots.get_mut(position) {
+            *slot = Slot::Value(field.domain.canonical(&value));
+        }
+        let asked_for = merge::match_key_texts(collection, &slots);
+        let Some(Some(text)) = asked_for.get(at) else { continue };
+        for id in view.matching(key, at, text)? {
+            // The index knows hashes only.
+            let row = view.row(collection, &id)?.unwrap_or_default();
+            let texts = merge::match_key_texts(collection, &row);
+            if texts.get(at).is_some_and(|known| known.as_ref() == Some(text)) {
+                found.push(id);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The link that the record was inserted from: where everything came from that nobody changed since.

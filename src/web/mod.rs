@@ -15,6 +15,7 @@ mod live;
 mod login;
 mod look;
 mod metrics;
+mod openapi;
 mod pages;
 mod patient;
 mod scrape;

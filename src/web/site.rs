@@ -21,7 +21,7 @@ use super::control::{Front, refuse};
 use super::guard::{self, Hosts};
 use super::listener::Place;
 use super::metrics::Tally;
-use super::{api, health, listener, live, login, pages, scrape};
+use super::{health, listener, live, login, openapi, pages, scrape};
 
 /// The longest body of a question.
 const BODY_MAX: usize = 256 * 1024;
@@ -77,7 +77,7 @@ impl Site {
 pub fn routes(site: &Arc<Site>) -> Router {
     let for_programs = Router::new()
         .route("/metrics", get(scrape::metrics))
-        .nest(api::PATH, api::router())
+        .nest(openapi::PATH, openapi::router())
         .layer(from_fn_with_state(Arc::clone(site), guard::bearer));
     let for_browsers =
         pages::router().route("/events", get(live::events)).layer(from_fn_with_state(Arc::clone(site), guard::session));

@@ -2,6 +2,7 @@
 //!
 //! Must not know: HTML, HTTP; how it is counted.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::ops::{Forecast, Health, LatencyPoint, OpsError, Sum, UpstreamStatus, UsageReport, latency_history, usage};
@@ -22,7 +23,7 @@ impl Site {
 }
 
 /// How an upstream answered over time.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct LatencyView {
     /// The upstream.
     pub upstream: String,

@@ -7,6 +7,7 @@ mod bad_input;
 mod browser;
 mod cli;
 mod daemon;
+mod described;
 mod faults;
 mod hands;
 mod house;

@@ -23,7 +23,7 @@ pub fn listening(world: &World, more: &[(&str, String)]) -> (Daemon, String) {
 }
 
 /// One question on a connection of its own: status and body.
-fn ask(address: &str, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
+pub fn ask(address: &str, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
     let head = format!(
@@ -49,7 +49,7 @@ pub fn status(address: &str, path: &str) -> u16 {
     ask(address, "GET", path, TOKEN, "").0
 }
 
-/// The JSON at a path.
+/// The answer to a question that is answered.
 pub fn get(address: &str, path: &str) -> Value {
     let (status, body) = ask(address, "GET", path, TOKEN, "");
     assert_eq!(status, 200, "{path}: {body}");
@@ -95,6 +95,9 @@ fn a_program_looks_asks_for_passes_and_decides() {
     let remote = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
     let found = get(&address, &format!("/api/v1/records/contacts?q={remote}"));
     let id = found["records"][0]["id"].as_str().unwrap().to_owned();
+    let by_key = get(&address, "/api/v1/records/contacts?q=%20ANN@x.io");
+    assert_eq!((&by_key["records"][0]["id"], by_key["records"].as_array().unwrap().len()), (&json!(id), 1));
+    assert_eq!(get(&address, "/api/v1/records/contacts?q=nobody@x.io")["records"], json!([]));
     world.edit("crm", &remote, &json!({ "phone": "3" }));
     world.sql(&format!("update contacts set phone = '4' where id = '{id}'"));
     daemon.logs("1 conflicts open");

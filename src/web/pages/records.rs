@@ -56,13 +56,14 @@ fn list_page(records: &Records, asked: Option<&str>) -> Markup {
     let header: Vec<&str> = std::iter::once("Id").chain(shown.iter().copied()).collect();
     html! {
         form.search method="get" action={ "/records/" (name) } role="search" {
-            label for="q" { "Local or remote id" }
+            label for="q" { "Local or remote id, or match key" }
             input #q type="search" name="q" value=(asked.unwrap_or_default());
             button type="submit" { "Find" }
         }
         (table(&header, &rows, "No records."))
         @if let Some(next) = &records.next {
-            p { a rel="next" href={ "/records/" (name) "?after=" (segment(next)) } { "Next page" } }
+            @let asked = asked.map_or_else(String::new, |asked| format!("&q={}", segment(asked)));
+            p { a rel="next" href={ "/records/" (name) "?after=" (segment(next)) (asked) } { "Next page" } }
         }
     }
 }
