@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use crate::clock::Clock;
 use crate::merge::IntentState;
 use crate::rules::{Collection, Ruleset};
@@ -107,7 +109,9 @@ impl Engine {
             acknowledged: false,
         };
         let sent = self.requests_sent(rules);
-        let result = run.phases().await;
+        // Every line that is logged meanwhile says of which pass.
+        let span = pass_span(row.id, collection);
+        let result = run.phases().instrument(span).await;
         let (mut report, hooked) = (run.report, run.pass.hooked);
         for ((one, before), after) in report.upstreams.iter_mut().zip(sent).zip(self.requests_sent(rules)) {
             one.requests = after - before;
@@ -239,6 +243,11 @@ impl Engine {
         }
         kept
     }
+}
+
+/// What log lines of a pass carry. Whatever the level, an error has it.
+pub fn pass_span(pass_id: i64, collection: &str) -> tracing::Span {
+    tracing::error_span!("pass", pass_id, collection)
 }
 
 fn outcome_of(report: &PassReport, failed: bool) -> Outcome {

@@ -48,7 +48,7 @@ mod unknown;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
-pub use engine::{Engine, PassError, PassOptions};
+pub use engine::{Engine, PassError, PassOptions, pass_span};
 pub use ledger::{HOURS_KEPT, MINUTES_KEPT};
 pub use report::*;
 pub use restored::{is_restored, waits};
