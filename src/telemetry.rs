@@ -53,7 +53,7 @@ pub fn start(options: &Options) -> Result<Guard, String> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
     // The only failure is that a subscriber is there already.
     if options.json {
-        builder.json().flatten_event(true).try_init().ok();
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init().ok();
     } else {
         builder.with_ansi(options.color).try_init().ok();
     }

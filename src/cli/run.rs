@@ -35,7 +35,12 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
     let rules = rules?;
     let collections = select_collections(&rules, &args.collections)?;
     let store = workspace.store_to_run(&rules)?;
-    let engine = Arc::new(workspace.engine(Arc::clone(&store), &rules, out).await?);
+    let (engine, notices) = workspace.engine_with_notices(Arc::clone(&store), &rules).await?;
+    let engine = Arc::new(engine);
+    for notice in notices {
+        // The daemon speaks through its log, in whichever form that is.
+        if args.once { out.talk(&notice) } else { tracing::info!("{notice}") }
+    }
     let bars = Arc::new(Bars::new(out));
     let progress: Arc<dyn Progress> = if args.once { Arc::clone(&bars) as Arc<dyn Progress> } else { Arc::new(Silent) };
     let all = collections.len();

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what is done next.
 
-use crate::reconcile::{Outcome, PassError, PassReport};
+use crate::reconcile::{Outcome, PassError, PassReport, pass_span};
 use crate::store::StoreError;
 
 use super::decide::Mode;
@@ -66,6 +66,7 @@ fn is_fatal(error: &PassError) -> bool {
 fn log(report: &PassReport) {
     let (collection, pass, ms) = (&report.collection, report.pass, report.elapsed_ms);
     let (local, remote) = (report.local.total(), report.remote_writes());
+    let _of_this_pass = pass_span(pass, collection).entered();
     let words = format!("pass {pass} of {collection}: {local} changes here, {remote} writes upstream, {ms} ms");
     let errors: Vec<String> = report
         .upstreams

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use crate::clock::Clock;
 use crate::merge::IntentState;
 use crate::rules::{Collection, Ruleset};
@@ -155,7 +157,9 @@ impl Engine {
             acknowledged: false,
             targets: targets.map(Arc::new),
         };
-        let result = run.phases().await;
+        // Every line that is logged meanwhile says of which pass.
+        let span = pass_span(row.id, &rules.name);
+        let result = run.phases().instrument(span).await;
         let (mut report, hooked) = (run.report, run.pass.hooked);
         for ((one, before), after) in report.upstreams.iter_mut().zip(sent).zip(self.requests_sent(rules)) {
             one.requests = after - before;
@@ -296,6 +300,11 @@ impl Engine {
         }
         kept
     }
+}
+
+/// What log lines of a pass carry. Whatever the level, an error has it.
+pub fn pass_span(pass_id: i64, collection: &str) -> tracing::Span {
+    tracing::error_span!("pass", pass_id, collection)
 }
 
 fn outcome_of(report: &PassReport, failed: bool) -> Outcome {

@@ -50,7 +50,7 @@ mod unknown;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
-pub use engine::{Engine, PassError, PassOptions};
+pub use engine::{Engine, PassError, PassOptions, pass_span};
 pub use halted::{HaltedPlan, halted_plan};
 pub use ledger::{HOURS_KEPT, MINUTES_KEPT};
 pub use report::*;

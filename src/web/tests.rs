@@ -2,7 +2,7 @@
 //!
 //! Must not know: connections; what passes do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -371,6 +371,40 @@ async fn whatever_upstreams_say_is_text_on_every_page() {
     for path in ["/passes/1", "/passes/x", "/records/contacts", "/records/contacts/1"] {
         assert_eq!(bench.get(path, &[("cookie", &cookie)]).await.status, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+/// The metrics that a text names, and what of their names follows from the type of a histogram.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let ends = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let words = text.split(ends).filter(|word| word.starts_with("reconciled_"));
+    words.map(|word| word.trim_end_matches("_bucket").trim_end_matches("_sum").trim_end_matches("_count")).collect()
+}
+
+#[test]
+fn dashboard_and_alerts_name_metrics_that_there_are() {
+    let documented = include_str!("../../docs/metrics.md");
+    let rows = documented.lines().filter_map(|line| line.strip_prefix("| `reconciled_")?.split('`').next());
+    let known: BTreeSet<String> = rows.map(|name| format!("reconciled_{name}")).collect();
+    assert!(known.len() > 30, "{known:?}");
+    let alerts = include_str!("../../docs/monitoring/alerts.yaml");
+    let dashboard = include_str!("../../docs/monitoring/grafana-dashboard.json");
+    for (file, text, at_least) in [("alerts.yaml", alerts, 12), ("grafana-dashboard.json", dashboard, 18)] {
+        let named = metrics_in(text);
+        let unknown: Vec<_> = named.iter().filter(|name| !known.contains(**name)).collect();
+        assert!(unknown.is_empty() && named.len() >= at_least, "{file}: {unknown:?} of {named:?}");
+    }
+    // Each alert has what a person needs, and each panel asks something.
+    let count = |words: &str| alerts.matches(words).count();
+    assert_eq!(
+        [count("expr: "), count("summary: "), count("description: "), count("severity: ")],
+        [count("- alert: "); 4]
+    );
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() > 10 && panels.iter().all(|panel| panel["targets"][0]["expr"].is_string()));
+    let mut ids: Vec<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), panels.len());
 }
 
 #[tokio::test]

@@ -231,7 +231,8 @@ fn an_edit_here_and_a_decision_of_a_person_reach_the_upstream_at_once() {
     assert!(world.run(&["resolve", &conflict, "--take", "erp"]).exits(2).stderr.contains("erp"));
     assert!(world.run(&["resolve", "99", "--take", "local"]).exits(1).stderr.contains("no conflict 99"));
     let resolved = world.run(&["--json", "resolve", &conflict, "--take", "local"]).exits(0);
-    assert_eq!(resolved.json()[0]["resolution"], json!({ "take": "local" }));
+    let resolved: serde_json::Value = serde_json::from_str(&resolved.stdout).unwrap();
+    assert_eq!(resolved["resolution"], json!({ "take": "local" }));
     let log = daemon.logs("pass 4 of contacts: 0 changes here, 1 writes upstream");
     assert!(log.contains("asks: /v1/resolve"), "{log}");
     assert_eq!(world.contacts("crm")[0]["phone"], "4");
@@ -250,7 +251,8 @@ fn a_halt_is_approved_by_the_running_daemon() {
     world.run(&["sync"]).exits(5);
     let halt = world.rows("select id from sync_halt").concat().concat();
     assert!(world.run(&["approve", "99"]).exits(1).stderr.contains("no halt 99 waits"));
-    let approved = world.run(&["--json", "approve", &halt]).exits(0).json()[0].clone();
+    let approved = world.run(&["--json", "approve", &halt]).exits(0);
+    let approved: serde_json::Value = serde_json::from_str(&approved.stdout).unwrap();
     assert_eq!((&approved["collection"], &approved["halts"][0]["count"]), (&json!("contacts"), &json!(30)));
     let log = daemon.logs("30 changes here");
     assert!(log.contains("asks: /v1/approve"), "{log}");

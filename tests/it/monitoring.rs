@@ -6,7 +6,7 @@ use http::Method;
 use reconciled::sandbox::{Fault, Matcher};
 use serde_json::{Value, json};
 
-use crate::daemon::{add, hourly};
+use crate::daemon::{Daemon, add, hourly};
 use crate::web::{get, listening, metrics};
 use crate::world::World;
 
@@ -157,4 +157,31 @@ fn without_a_probe_the_requests_of_passes_tell_how_an_upstream_is() {
         "{down:#}"
     );
     assert!(down["since"].as_str() > up["since"].as_str());
+}
+
+#[test]
+fn every_log_line_of_a_pass_says_of_which() {
+    let world = hourly();
+    let environment =
+        [("RECONCILED__LOG__FORMAT", "json".to_owned()), ("RECONCILED_LOG", "reconciled=debug".to_owned())];
+    let mut daemon = Daemon::start_with(&world, &environment);
+    let said = daemon.logs("pass 1 of contacts");
+    daemon.stops();
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_pass =
+        |line: &&Value| line["message"] == "answered" || line["message"].as_str().unwrap().starts_with("pass 1");
+    let of_pass: Vec<&Value> = lines.iter().filter(of_pass).collect();
+    assert!(of_pass.len() >= 2, "{said}");
+    for line in of_pass {
+        assert_eq!((&line["span"]["pass_id"], &line["span"]["collection"]), (&json!(1), &json!("contacts")), "{line}");
+    }
+    assert_eq!(world.rows("select id from sync_pass"), [["1"]]);
+    // For people it stands before the line; at whatever level.
+    let world = hourly();
+    world.settings_of_upstreams("retry = { attempts = 1 }");
+    world.at("crm", |crm| crm.push_fault(Matcher::any(), Fault::status(500)));
+    let mut daemon = Daemon::start_with(&world, &[("RECONCILED__LOG__LEVEL", "warn".to_owned())]);
+    let said = daemon.logs("pass 1 of contacts");
+    assert!(said.contains("pass{pass_id=1 collection=\"contacts\"}: pass 1 of contacts"), "{said}");
+    daemon.stops();
 }
