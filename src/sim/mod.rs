@@ -14,13 +14,17 @@ mod check;
 mod clock;
 mod hands;
 mod kin;
+mod late;
 mod net;
+mod reports;
 mod restore;
 mod revived;
 mod rules;
 mod run;
+mod shown;
 mod steps;
 mod store;
+mod swarm;
 mod world;
 
 #[cfg(test)]
