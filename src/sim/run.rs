@@ -337,7 +337,11 @@ impl Simulation {
             Ok((copy, _folder)) => self.live(collection, &self.rules, copy, true, true),
             Err(words) => return self.broken(format!("the database cannot be copied: {words}")),
         };
-        if let Ended::Done(Ok(planned)) = &planned {
+        // One upstream has one order.
+        if let Ended::Done(Ok(planned)) = &planned
+            && self.styles.len() > 1
+            && self.net.swarm.is_asked_in_reverse()
+        {
             self.also_in_reverse(collection, planned);
         }
         let done = self.pass(collection, 0, true);

@@ -54,6 +54,9 @@ const FLAKY_PERCENT: u64 = 40;
 /// So many of a hundred records are shown there without their version, or with one that is made up.
 const FLAKY_RECORDS_PERCENT: u64 = 25;
 
+/// So many of a hundred plans are made in another order as well.
+const REVERSED_PERCENT: u64 = 40;
+
 /// The faults of a world.
 #[derive(Debug)]
 pub struct Swarm {
@@ -103,6 +106,11 @@ impl Swarm {
     /// At which step a pass dies, where `drawn` was drawn for it among the first steps, and passes had so many till now.
     pub fn fuse(&self, drawn: u64, steps: u64) -> u64 {
         if self.is_some && drawn > 0 { 1 + self.chance.below(steps.max(drawn)) } else { drawn }
+    }
+
+    /// Whether a plan is made once more with the upstreams in another order: now and then, for it costs a pass.
+    pub fn is_asked_in_reverse(&self) -> bool {
+        self.chance.percent(REVERSED_PERCENT)
     }
 
     /// What it consists of, for the trace; nothing where it is all.
