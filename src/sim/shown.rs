@@ -77,7 +77,7 @@ impl Shown {
             let resource = if collection == "companies" { COMPANIES } else { PEOPLE };
             let raw: Value = serde_json::from_str(raw).unwrap_or_default();
             let base: Value = serde_json::from_str(base).unwrap_or_default();
-            let kept = raw.as_object().into_iter().flatten().map(|(field, value)| (field, value));
+            let kept = raw.as_object().into_iter().flatten();
             let own = base.as_object().into_iter().flatten();
             let own =
                 own.filter(|(field, _)| !field.is_empty()).filter_map(|(field, list)| Some((field, list.get(0)?)));
