@@ -149,6 +149,31 @@ fn f47_a_clock_that_is_set_back_a_year_delays_nothing_beyond_one_interval() {
     assert_eq!(state.decide(&Event::Tick, now(year + 61)), start("a"));
 }
 
+/// So many seconds later, by a wall clock that was set a year on or back meanwhile.
+fn jumped(seconds: i64, years: i64) -> Moment {
+    Moment { wall: now(seconds + years * 365 * 86_400).wall, ..now(seconds) }
+}
+
+#[test]
+fn f47_a_clock_that_jumps_a_year_moves_no_interval_and_gives_a_fixed_time_one_pass() {
+    for years in [1, -1] {
+        let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
+        assert_eq!(state.begin(now(0)), start("a"));
+        assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+        for seconds in [2, 30, 59] {
+            assert_eq!(state.decide(&Event::Tick, jumped(seconds, years)), NOTHING, "{years} {seconds}");
+        }
+        assert_eq!(state.decide(&Event::Tick, jumped(61, years)), start("a"), "{years}");
+    }
+    let cron = Schedule::Cron { expression: "* * * * *".to_owned(), timezone: chrono_tz::UTC };
+    let mut state = State::new(Mode::Scheduled, false, vec![Job::new("a", Some(cron))]);
+    assert_eq!(state.begin(now(0)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, jumped(2, 1)), start("a"));
+    assert_eq!(state.decide(&ended("a"), jumped(3, 1)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, jumped(4, 1)), NOTHING, "not one for each minute of the year");
+}
+
 #[test]
 fn f47_a_clock_that_is_set_forward_a_year_gives_one_pass() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);

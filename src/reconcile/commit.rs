@@ -85,7 +85,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         digest: Digest256::default(),
         contested: BTreeMap::new(),
     };
-    if pass.only.is_none() {
+    if pass.only.get().is_none() {
         suppose_gone(tx, pass, &order.supposed_gone)?;
         work.look_again_under_new_rules(tx)?;
         work.offer_to_new_bindings(tx)?;
@@ -97,7 +97,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
     if order.guarded {
         work.tally = totals(tx, pass, &order.inserted, guard::count_up_to(&pass.collection, changes))?;
     }
-    if pass.only.is_none() {
+    if pass.only.get().is_none() {
         work.meet_strangers(tx)?;
         work.adopt_created(tx)?;
     }

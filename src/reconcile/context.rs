@@ -3,7 +3,7 @@
 //! Must not know: any phase of the pass.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::xxh3_64;
@@ -43,7 +43,7 @@ pub struct Pass {
     /// The newest webhook about the collection that waited when it began.
     pub hooked: i64,
     /// Nothing is decided about other records, and nothing of others is sent; all are its matter where there are none.
-    pub only: Option<Arc<BTreeSet<RecordId>>>,
+    pub only: OnceLock<Arc<BTreeSet<RecordId>>>,
     /// The database was restored, and nobody has said yet that this collection may go on.
     pub restored: Option<Restored>,
 }
@@ -102,14 +102,14 @@ impl Pass {
             planning: false,
             now,
             hooked: 0,
-            only: None,
+            only: OnceLock::new(),
             restored: None,
         })
     }
 
     /// Whether a record is a matter of this pass.
     pub fn is_about(&self, record: &RecordId) -> bool {
-        self.only.as_ref().is_none_or(|only| only.contains(record))
+        self.only.get().is_none_or(|only| only.contains(record))
     }
 
     /// The rules of a binding by position.

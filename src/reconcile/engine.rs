@@ -22,7 +22,7 @@ use super::report::{Outcome, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::run::Run;
 use super::standing;
-use super::targeted::{self, Targets};
+use super::targeted::{self, Aims};
 
 /// Writes of unknown outcome are counted up to this many.
 const UNKNOWN_MAX: usize = 1000;
@@ -58,7 +58,7 @@ struct Start {
     /// Requests that had been sent by then, by binding position.
     sent: Vec<u64>,
     /// The records that it is about, where it is not about everything.
-    targets: Option<Targets>,
+    aims: Option<Aims>,
 }
 
 /// A workspace at work.
@@ -95,7 +95,7 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<PassReport, PassError> {
         let rules = self.rules_of(collection)?;
-        let start = Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), targets: None };
+        let start = Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), aims: None };
         progress.step(&Step::Began { collection });
         self.remember_upstreams(rules).await?;
         self.pass_over(rules, options, progress, start).await
@@ -110,14 +110,16 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Option<PassReport>, PassError> {
         let rules = self.rules_of(collection)?;
-        let mut start = Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), targets: None };
+        let mut start = Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), aims: None };
         progress.step(&Step::Began { collection });
         self.remember_upstreams(rules).await?;
         let (ruleset, of, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
-        let look = move |tx: &mut dyn store::Tx| Ok((Pass::register(tx, &ruleset, &of, clock)?, false));
-        let pass = Arc::new(store::write_if(self.store.as_ref(), look).await?);
-        start.targets = targeted::find(self.store.as_ref(), &self.clients, &pass).await?;
-        if start.targets.is_none() {
+        let look = move |tx: &mut dyn store::Tx| {
+            let pass = Pass::register(tx, &ruleset, &of, clock)?;
+            Ok((targeted::aims(tx, &pass)?, false))
+        };
+        start.aims = store::write_if(self.store.as_ref(), look).await?;
+        if start.aims.is_none() {
             return Ok(None);
         }
         self.pass_over(rules, options, progress, start).await.map(Some)
@@ -136,9 +138,8 @@ impl Engine {
         progress: &dyn Progress,
         start: Start,
     ) -> Result<PassReport, PassError> {
-        let Start { at: began, sent, targets } = start;
-        let (mut pass, row) = self.begin(rules, options, targets.as_ref().map(|targets| targets.hooked)).await?;
-        pass.only = targets.as_ref().map(|targets| Arc::clone(&targets.records));
+        let Start { at: began, sent, aims } = start;
+        let (pass, row) = self.begin(rules, options, aims.as_ref().map(|aims| aims.hooked)).await?;
         let mut run = Run {
             engine: self,
             options,
@@ -155,7 +156,7 @@ impl Engine {
             inserted: Vec::new(),
             choices: Vec::new(),
             acknowledged: false,
-            targets: targets.map(Arc::new),
+            aims,
         };
         // Every line that is logged meanwhile says of which pass.
         let span = pass_span(row.id, &rules.name);

@@ -78,7 +78,7 @@ pub async fn push(
     }
     let (hindered, again) = (pusher.hindered, pusher.again);
     if report.written.total() > before
-        && pass.only.is_none()
+        && pass.only.get().is_none()
         && hindered::try_hindered_again(store, pass, binding).await?
     {
         report.refused -= hindered;

@@ -21,7 +21,7 @@ use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::set_back::{self, Look, Wins};
 use super::standing::{self, Account};
-use super::targeted::{self, Targets};
+use super::targeted::{self, Aims};
 use super::unknown;
 use crate::merge::Halt;
 use crate::rules::Origin;
@@ -65,8 +65,8 @@ pub struct Run<'a> {
     pub choices: Vec<Option<Origin>>,
     /// A person has said that a restored database may be worked on.
     pub acknowledged: bool,
-    /// The records that it is about, where it reads no listings.
-    pub targets: Option<Arc<Targets>>,
+    /// The records that it is about, where it need not list.
+    pub aims: Option<Aims>,
 }
 
 impl Run<'_> {
@@ -92,10 +92,7 @@ impl Run<'_> {
         if !self.options.dry_run && !self.waits() {
             self.settle_unknown().await?;
         }
-        let pulled = match self.targets.clone() {
-            Some(targets) => self.stage(targets).await?,
-            None => self.pull().await?,
-        };
+        let pulled = if self.reads_targets().await? { Vec::new() } else { self.pull().await? };
         if !self.check_set_back().await? {
             return Ok(());
         }
@@ -239,9 +236,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What was read of the records that the pass is about takes the place of listings; nothing was listed.
-    async fn stage(&mut self, targets: Arc<Targets>) -> Result<Vec<Pulled>, StoreError> {
+    /// Reads the records that the pass is about, in place of listings; false where it is about everything, or a listing has to
+    /// tell how they are.
+    async fn reads_targets(&mut self) -> Result<bool, StoreError> {
+        let Some(aims) = self.aims.take() else { return Ok(false) };
         let pass = Arc::clone(&self.pass);
+        let all_take_part = (0..pass.collection.bindings.len()).all(|at| self.takes_part(at));
+        let found = if all_take_part { targeted::find(&self.engine.clients, &pass, aims).await } else { None };
+        let Some(targets) = found else {
+            let name = pass.collection.name.clone();
+            store::write(self.engine.store.as_ref(), move |tx| targeted::count_anew(tx, &name)).await?;
+            return Ok(false);
+        };
+        // It is set once, by this.
+        pass.only.set(Arc::clone(&targets.records)).ok();
         let found = store::write(self.engine.store.as_ref(), move |tx| targets.stage(tx, &pass)).await?;
         for (at, (read, unchanged, there)) in found.into_iter().enumerate() {
             let Some(report) = self.report.upstreams.get_mut(at) else { continue };
@@ -252,7 +260,7 @@ impl Run<'_> {
                 *listed = Arc::new(there);
             }
         }
-        Ok(Vec::new())
+        Ok(true)
     }
 
     /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts

@@ -412,6 +412,10 @@ fn done(
     if let (true, Some(remote)) = (more, remote) {
         stage(tx, pass, at, &intent.record, Some(remote_id), remote)?;
     }
+    // What the rules have gained since an earlier pass planned it was no part of it (s24).
+    if intent.pass != pass.id {
+        apply::look_again(tx, pass, &intent.record)?;
+    }
     // Whatever was edited here or elsewhere while the write was under way is decided on again, and so is what a create had
     // to leave out, or who waited for this very record; usually that is nothing.
     let follows = op == SendOp::Create && !tx.dirty_after(pass.key, "", 1)?.is_empty();
@@ -484,7 +488,8 @@ fn put_base(
     let update = LinkUpdate {
         state: LinkState::Live,
         version,
-        mapping: pass.mapping_key(at),
+        // A base that other rules made is still to be made anew under these (see `gather`).
+        mapping: former.map_or(pass.mapping_key(at), |link| link.mapping),
         fingerprint: remote.map_or(0, |remote| xxh3_64(&remote.raw)),
         raw,
         base_hub: packed.hub.as_deref(),

@@ -17,8 +17,8 @@ use crate::merge::{Evidence, IntentState, LinkState};
 use crate::record::RecordId;
 use crate::rules::{Binding, OnRemoteDelete};
 use crate::store::{
-    self, ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkRow, Micros, PassRow, Staged, StagedKind,
-    Store, StoreError, Tx, View,
+    ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkRow, Micros, PassRow, Staged, StagedKind,
+    StoreError, Tx, View,
 };
 use crate::upstream::{self, Client, Got};
 
@@ -43,8 +43,6 @@ const DELETES_MAX: u64 = 10;
 pub struct Targets {
     /// The records.
     pub records: Arc<BTreeSet<RecordId>>,
-    /// The newest webhook that these answer.
-    pub hooked: i64,
     /// Deletes among what was found.
     deletes: u64,
     readings: Vec<Reading>,
@@ -64,9 +62,10 @@ struct Reading {
 }
 
 /// What is to be read.
-struct Aims {
+pub struct Aims {
     records: BTreeSet<RecordId>,
-    hooked: i64,
+    /// The newest webhook that these answer.
+    pub hooked: i64,
     /// Those that were changed here.
     edited: BTreeSet<RecordId>,
     /// Deletes made here.
@@ -77,20 +76,14 @@ struct Aims {
     links: Vec<(usize, LinkRow, bool)>,
 }
 
-/// Finds out how the records stand that a pass is wanted for; `None` where that takes a pass that lists.
-pub async fn find(
-    store: &dyn Store,
-    clients: &BTreeMap<String, Arc<Client>>,
-    pass: &Arc<Pass>,
-) -> Result<Option<Targets>, StoreError> {
-    let asking = Arc::clone(pass);
-    let Some(mut aims) = store::read(store, move |view| aims(view, &asking)).await? else { return Ok(None) };
+/// Finds out how the records stand that a pass is wanted for; `None` where a listing has to tell.
+pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut aims: Aims) -> Option<Targets> {
     let mut readings = Vec::with_capacity(aims.links.len());
     for at in 0..pass.collection.bindings.len() {
         let Some(rules) = pass.rules(at) else { continue };
         let (here, rest): (Vec<_>, Vec<_>) = aims.links.into_iter().partition(|(binding, ..)| *binding == at);
         aims.links = rest;
-        let Some(client) = clients.get(&rules.upstream.name) else { return Ok(None) };
+        let client = clients.get(&rules.upstream.name)?;
         let mut asked = stream::iter(here)
             .map(|(_, link, told_gone)| async move {
                 let got = upstream::get(client, rules, &link.remote_id).await.ok()?;
@@ -98,18 +91,17 @@ pub async fn find(
             })
             .buffer_unordered(rules.upstream.concurrency.max(1));
         while let Some(read) = asked.next().await {
-            let Some(reading) = read else { return Ok(None) };
+            let reading = read?;
             aims.deletes += u64::from(reading.is_gone);
             readings.push(reading);
         }
     }
     if aims.deletes > aims.deletes_left || may_be_made_anew(pass, &aims.edited, &readings) {
-        return Ok(None);
+        return None;
     }
     // Answers come in any order; what follows from them must not depend on it.
     readings.sort_by(|one, other| (one.at, &one.link.remote_id).cmp(&(other.at, &other.link.remote_id)));
-    let (records, hooked, deletes) = (Arc::new(aims.records), aims.hooked, aims.deletes);
-    Ok(Some(Targets { records, hooked, deletes, readings }))
+    Some(Targets { records: Arc::new(aims.records), deletes: aims.deletes, readings })
 }
 
 /// What is gone at one upstream and was changed elsewhere is made anew there, unless a listing shows that somebody has.
@@ -154,7 +146,7 @@ fn reading(pass: &Pass, rules: &Binding, at: usize, link: LinkRow, told_gone: bo
 }
 
 /// What is to be read; `None` where something else waits that only a pass that lists can do.
-fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
+pub fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
     if !is_settled(view, pass)? || !is_read(view, pass)? {
         return Ok(None);
     }

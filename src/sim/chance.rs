@@ -14,6 +14,16 @@ impl Chance {
         Self(Arc::new(Mutex::new(seed)))
     }
 
+    /// Where it is, to go on from later.
+    pub fn place(&self) -> u64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on from where it was.
+    pub fn go_back(&self, place: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    }
+
     /// 64 bits.
     pub fn bits(&self) -> u64 {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

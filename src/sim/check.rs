@@ -37,6 +37,7 @@ pub fn all(
         let there = remote(&host, sandbox, hands.kin.as_ref(), &mut broken);
         agree(&host, style, &here, &there, &mut broken);
     }
+    links(store, sandboxes, hands.kin.as_ref(), &mut broken);
     let renewed = renewed(hands, &ledger, undone);
     // What was made after the backup and is gone with it may be gone everywhere.
     let lasting: Vec<Deed> = ledger.iter().filter(|deed| !undone.gone.contains(&deed.key)).cloned().collect();
@@ -148,6 +149,39 @@ fn referred(field: &str, cell: &str, named: &dyn Fn(&str) -> Option<String>) -> 
     }
 }
 
+/// I13: each live link ties a row to the one remote record that is the same, and each of these has one.
+fn links(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, kin: Option<&Kin>, broken: &mut Vec<String>) {
+    for path in paths(kin) {
+        let table = path.trim_start_matches('/');
+        let sql = format!(
+            "SELECT b.upstream || '.example.com', l.remote_id, coalesce(t.key, '') FROM sync_link l \
+             JOIN sync_binding b USING (binding) JOIN sync_collection c ON c.collection = b.collection \
+             LEFT JOIN {table} t ON t.id = l.record OR replace(t.id, '-', '') = lower(hex(l.record)) WHERE l.state = 0 AND c.name = '{table}'"
+        );
+        let mut linked: Vec<[String; 3]> =
+            wait(store.rows_of(&sql)).unwrap_or_default().into_iter().filter_map(|row| row.try_into().ok()).collect();
+        let is = |[host, id, key]: &[String; 3], at: &str, record: &Value| {
+            host == at && record["id"] == id.as_str() && record["key"] == key.as_str()
+        };
+        for (host, sandbox) in sandboxes {
+            for record in kin::live(sandbox, path) {
+                let before = linked.len();
+                linked.retain(|link| !is(link, host, &record));
+                if before - linked.len() != 1 {
+                    broken.push(format!(
+                        "I13: {} of {path} at {host} has {} links",
+                        record["id"],
+                        before - linked.len()
+                    ));
+                }
+            }
+        }
+        broken.extend(
+            linked.iter().map(|[host, id, key]| format!("I13: {key:?} is linked with {id} at {host}, which it is not")),
+        );
+    }
+}
+
 /// Everybody that somebody said someone belongs to is there, or was followed by another word of that side, or is in the history
 /// of that record (of any, where that is gone).
 fn lost_references(
@@ -184,7 +218,7 @@ fn lost_references(
     }
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -193,7 +227,7 @@ fn text(value: &Value) -> String {
 }
 
 /// As the rules compare: digits are digits, sets have no order, and an upstream may trim.
-fn normal(text: &str) -> String {
+pub(super) fn normal(text: &str) -> String {
     if let Ok(Value::Array(items)) = serde_json::from_str(text) {
         let set: BTreeSet<String> = items.iter().map(Value::to_string).collect();
         return set.into_iter().collect::<Vec<_>>().join(" ");

@@ -348,6 +348,15 @@ impl Hands {
         key
     }
 
+    /// Whether the last that was done there is to make what somebody made on another side, too: who does not list it yet cannot
+    /// but have it made a second time.
+    pub fn has_new_twin(&self, host: &str) -> bool {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(last) = ledger.iter().rev().find(|deed| deed.side == host) else { return false };
+        let of_it = || ledger.iter().filter(|deed| deed.key == last.key);
+        of_it().filter(|deed| deed.side == host).count() == 1 && of_it().any(|deed| deed.side != host)
+    }
+
     fn new_value(&self, path: &str) -> (&'static str, String) {
         let number = self.serial.fetch_add(1, Ordering::AcqRel);
         let fields: &[&'static str] = match path {

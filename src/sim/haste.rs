@@ -2,15 +2,16 @@
 //!
 //! Must not know: the engine.
 
-use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 
-use crate::sandbox::Sandbox;
-use crate::store::{HookState, NewHook};
+use crate::store::{HookState, NewHook, SqliteStore, write};
 
 use super::chance::Chance;
+use super::net::Sandboxes;
+use super::steps::wait;
 use super::world::{PEOPLE, Style};
 
 /// Its own numbers of a seed, so that a world without it is what it was; and such that no seed that is kept as a test has it.
@@ -21,6 +22,19 @@ const HASTY_PERCENT: u64 = 60;
 const TARGETED_PERCENT: u64 = 60;
 /// Webhooks between two passes, at most.
 const HOOKS_MAX: u64 = 4;
+
+/// What a pass of the engine reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Nothing is listed, where that does.
+    Targets,
+    /// What changed.
+    Changes,
+    /// Everything.
+    Everything,
+    /// The same, and nothing is written.
+    Plan,
+}
 
 /// Who does not wait for listings.
 #[derive(Debug)]
@@ -42,22 +56,21 @@ impl Haste {
         self.chance.percent(TARGETED_PERCENT)
     }
 
-    /// What upstreams say of some of the records that are tied there (upstream and id). That one is gone is said only where
-    /// it is so.
-    pub fn hooks(
-        &self,
-        tied: &[(String, String)],
-        sandboxes: &BTreeMap<String, Sandbox>,
-        now: DateTime<Utc>,
-    ) -> Vec<NewHook> {
-        let mut hooks = Vec::new();
+    /// Upstreams say something of some of the records that are tied there, and it is taken in; a line each. That one is gone is
+    /// said only where it is so.
+    pub fn come(&self, store: &SqliteStore, sandboxes: &Sandboxes, now: DateTime<Utc>) -> Vec<String> {
+        let tied = "SELECT b.upstream, r.remote_id FROM sync_remote r JOIN sync_binding b USING (binding) \
+                    JOIN sync_collection c USING (collection) WHERE c.name = 'people' ORDER BY 1, 2";
+        let tied = wait(store.rows_of(tied)).unwrap_or_default();
+        let mut lines = Vec::new();
         for _ in 0..self.chance.below(HOOKS_MAX + 1) {
-            let Some((upstream, id)) = self.chance.one(tied) else { break };
+            let Some([upstream, id]) = self.chance.one(&tied).map(Vec::as_slice) else { break };
+            let sandboxes = sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(sandbox) = sandboxes.get(&format!("{upstream}.example.com")) else { continue };
             let event = if sandbox.get(PEOPLE, id).is_none() { "delete" } else { "fetch" };
             // Now and then it is the last one again.
             let serial = self.serial.fetch_add(u64::from(!self.chance.percent(15)), Ordering::AcqRel);
-            hooks.push(NewHook {
+            let hook = NewHook {
                 upstream: upstream.clone(),
                 delivery: format!("h{serial}"),
                 received_at: now.timestamp_micros(),
@@ -66,8 +79,11 @@ impl Haste {
                 remote_id: Some(id.clone()),
                 state: HookState::Waiting,
                 error: None,
-            });
+            };
+            drop(sandboxes);
+            let taken = wait(write(store, move |tx| tx.take_hook(&hook, u64::MAX)));
+            lines.push(format!("* webhook of {upstream}: {event} {id}: {taken:?}"));
         }
-        hooks
+        lines
     }
 }

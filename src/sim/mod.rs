@@ -15,13 +15,17 @@ mod clock;
 mod hands;
 mod haste;
 mod kin;
+mod late;
 mod net;
+mod reports;
 mod restore;
 mod revived;
 mod rules;
 mod run;
+mod shown;
 mod steps;
 mod store;
+mod swarm;
 mod world;
 
 #[cfg(test)]

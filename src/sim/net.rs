@@ -19,33 +19,12 @@ use super::bot::Bot;
 use super::chance::Chance;
 use super::hands::Hands;
 use super::kin::REFERENCES;
+use super::late::{self, LATE_MAX, Late};
 use super::revived::Deleted;
+use super::shown::Shown;
 use super::steps::{Steps, wait};
+use super::swarm::{Swarm, Trouble};
 use super::world::{Deletes, FIELDS, Guarded, PEOPLE, Style, listed};
-
-/// What may go wrong with an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    NotSent,
-    LostRequest,
-    LostAnswer,
-    Failing,
-    Busy,
-    Throttled,
-    Stale,
-    Truncated,
-}
-
-const TROUBLES: [Trouble; 8] = [
-    Trouble::NotSent,
-    Trouble::LostRequest,
-    Trouble::LostAnswer,
-    Trouble::Failing,
-    Trouble::Busy,
-    Trouble::Throttled,
-    Trouble::Stale,
-    Trouble::Truncated,
-];
 
 /// All upstreams, by host.
 pub type Sandboxes = Arc<Mutex<BTreeMap<String, Sandbox>>>;
@@ -93,6 +72,12 @@ pub struct Net {
     pub deleted: Deleted,
     /// A machine that takes a field back.
     pub bot: Option<Bot>,
+    /// Which faults there are.
+    pub swarm: Swarm,
+    /// What was shown.
+    pub shown: Shown,
+    /// What arrives when it has been given up.
+    pub late: Late,
 }
 
 /// How long listings may lag behind writes, in microseconds; the rules allow for a little more.
@@ -107,34 +92,61 @@ impl Net {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
+    /// Nothing else works there that a late write could not be told from.
+    fn may_be_late(&self, request: &Outgoing) -> bool {
+        let style = request.url.host_str().and_then(|host| self.styles.get(host));
+        style.is_some_and(|style| self.is_calm(style) && late::is_told(style, request))
+    }
+
+    /// What was given up reaches its upstream now.
+    pub fn let_late_ones_arrive(&self) {
+        for request in self.late.arrived(self.steps.now_us()) {
+            let host = request.url.host_str().unwrap_or_default().to_owned();
+            let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+            let (Some(sandbox), Ok(built)) = (sandboxes.get_mut(&host), as_received(&request)) else { continue };
+            self.note_former(&host, sandbox, &request);
+            let status = sandbox.handle(self.hands.now(), &built).response.status();
+            self.hands.settle_there(&host, sandbox);
+            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host, self.steps.now_us());
+            self.say(format!("  {} {}: arrives late → {status}", request.method, request.url));
+        }
+    }
+
     async fn through(&self, request: Outgoing) -> Result<Response, TransportError> {
         self.steps.may_die().await;
         let line = format!("{} {}", request.method, request.url);
         self.judge_moment(&request);
         self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
         let trouble = self.chance.percent(self.trouble_percent.load(Ordering::Acquire));
-        let trouble = trouble.then(|| self.chance.one(&TROUBLES).copied()).flatten();
+        let trouble = trouble.then(|| self.chance.one(self.swarm.troubles()).copied()).flatten();
         let trouble = trouble.or_else(|| self.lags_behind_a_delete(&request).then_some(Trouble::Stale));
         match trouble {
             Some(Trouble::NotSent) => {
                 self.say(format!("  {line}: not sent"));
                 return Err(TransportError::NotSent("the simulation says so".into()));
             }
-            Some(Trouble::LostRequest) => {
+            Some(Trouble::LostRequest | Trouble::Late) => {
+                if trouble == Some(Trouble::Late) && self.may_be_late(&request) {
+                    self.judge(&request);
+                    self.late.leave(self.steps.now_us() + self.chance.below(LATE_MAX), &request);
+                }
                 self.steps.sleep(request.timeouts.idle).await;
                 self.say(format!("  {line}: lost on the way there"));
                 return Err(TransportError::TimedOut("the simulation says so".into()));
             }
             _ => {}
         }
+        self.let_late_ones_arrive();
         if self.is_down(&request) {
             self.say(format!("  {line}: down"));
             return Err(TransportError::Broken("the upstream is down".into()));
         }
         self.judge(&request);
         let answer = self.at_the_sandbox(&request, trouble);
-        if answer.as_ref().is_ok_and(|response| response.status < 400) {
+        if let Some(response) = answer.as_ref().ok().filter(|response| response.status < 400) {
             self.note_heard(&request);
+            let host = request.url.host_str().unwrap_or_default();
+            self.shown.note(host, &request, &serde_json::from_slice(&response.body).unwrap_or_default());
         }
         self.steps.may_die().await;
         self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
@@ -210,6 +222,14 @@ impl Net {
         if strangers.is_some_and(|ids| !ids.is_empty()) {
             wrong.push("s55: it refers to what is not there");
         }
+        let told: Vec<String> = if style.whole || !self.is_calm(style) {
+            Vec::new()
+        } else {
+            let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+            let there = request.url.host_str().and_then(|host| sandboxes.get(host)).map(|sandbox| sandbox.all(PEOPLE));
+            self.shown.beside_the_point(style, request, &items, &there.unwrap_or_default())
+        };
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
         if style.pulls_rank && !style.whole && items.iter().any(|item| item.get("rank").is_some()) {
             wrong.push("I9: a field that is only read");
         }
@@ -217,11 +237,18 @@ impl Net {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
     }
 
+    /// Nobody but us and people with new values works there.
+    fn is_calm(&self, style: &Style) -> bool {
+        let host = format!("{}.example.com", style.name);
+        self.shows_nulls.is_none() && self.bot.as_ref().is_none_or(|bot| bot.host() != host)
+    }
+
     /// Listings come from an index or a replica; a point read shows what was written.
     fn may_lag(&self, host: &str, method: &http::Method, path: &str) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let recently = |at: &u64| self.is_recent(*at);
-        *method == http::Method::GET && listed(path).is_some() && written.get(host).is_some_and(recently)
+        let lags = *method == http::Method::GET && listed(path).is_some() && written.get(host).is_some_and(recently);
+        lags && !self.hands.has_new_twin(host)
     }
 
     /// A listing where we deleted something a moment ago: it shows that, more often than not.
@@ -304,6 +331,13 @@ impl Net {
         former.extend(before.map(|before| ((host.to_owned(), place.to_owned()), (self.steps.now_us(), before))));
     }
 
+    /// As an upstream shows it whose versions come and go.
+    fn blurred(&self, host: &str, status: http::StatusCode, body: Bytes) -> Bytes {
+        let answer = serde_json::from_slice(&body).ok().filter(|_| status.is_success());
+        let blurred = answer.and_then(|answer| self.swarm.blurred(host, answer));
+        blurred.map_or(body, |answer| answer.to_string().into())
+    }
+
     fn at_the_sandbox(&self, request: &Outgoing, trouble: Option<Trouble>) -> Result<Response, TransportError> {
         let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let host = request.url.host_str().unwrap_or_default().to_owned();
@@ -320,11 +354,7 @@ impl Net {
         if let Some(fault) = fault {
             sandbox.push_fault(Matcher::any(), fault);
         }
-        let path = &request.url[url::Position::BeforePath..];
-        let mut built = Request::new(request.body.clone().unwrap_or_default());
-        *built.method_mut() = request.method.clone();
-        *built.uri_mut() = path.parse().map_err(|_no_path| TransportError::NotSent(format!("no path: {path}")))?;
-        *built.headers_mut() = request.headers.clone();
+        let built = as_received(request)?;
         let bot = self.bot.as_ref().filter(|bot| bot.is_at(&host)).map(|bot| (bot, Bot::notes(sandbox)));
         self.note_former(&host, sandbox, request);
         let outcome = sandbox.handle(self.hands.now(), &built);
@@ -361,6 +391,7 @@ impl Net {
                     let named = REFERENCES.iter().find(|(resource, _)| path.starts_with(resource));
                     body = with_nulls(body, &named.map(|(_, field)| *field).into_iter().collect::<Vec<_>>());
                 }
+                body = self.blurred(&host, head.status, body);
                 let id = request.url.path().strip_prefix(PEOPLE).and_then(|rest| rest.strip_prefix('/'));
                 if let Some(id) = id.filter(|_| request.method == http::Method::DELETE && head.status.is_success()) {
                     self.deleted.note(&host, id);
@@ -369,6 +400,16 @@ impl Net {
             }
         }
     }
+}
+
+/// A request as the upstream gets it.
+fn as_received(request: &Outgoing) -> Result<Request<Bytes>, TransportError> {
+    let path = &request.url[url::Position::BeforePath..];
+    let mut built = Request::new(request.body.clone().unwrap_or_default());
+    *built.method_mut() = request.method.clone();
+    *built.uri_mut() = path.parse().map_err(|_no_path| TransportError::NotSent(format!("no path: {path}")))?;
+    *built.headers_mut() = request.headers.clone();
+    Ok(built)
 }
 
 fn with_nulls(body: Bytes, fields: &[&str]) -> Bytes {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::rules::{Context, Ruleset, Source, check};
+use crate::rules::{Collection, Context, Ruleset, Source, check};
 
 use super::chance::Chance;
 use super::kin::{COMPANY, PARENT};
@@ -168,6 +168,20 @@ request = "DELETE /{collection}/{{id}}"
 precondition = {delete}
 {batch}"#
     );
+}
+
+/// The same rules, with the upstreams of each collection the other way round.
+pub fn reversed(rules: &Ruleset) -> Ruleset {
+    let reverse = |collection: &Arc<Collection>| {
+        let mut collection = Collection::clone(collection);
+        collection.bindings.reverse();
+        Arc::new(collection)
+    };
+    Ruleset {
+        upstreams: rules.upstreams.clone(),
+        collections: rules.collections.iter().map(|(name, one)| (name.clone(), reverse(one))).collect(),
+        hash: rules.hash.clone(),
+    }
 }
 
 /// Checks them. A mistake here is a mistake of the simulator.

@@ -21,14 +21,18 @@ use super::chance::Chance;
 use super::check;
 use super::clock::SimClock;
 use super::hands::Hands;
-use super::haste::Haste;
-use super::kin::{Kin, PARENT};
+use super::haste::{Haste, Reads};
+use super::kin::Kin;
+use super::late::Late;
 use super::net::{LAG_FORK, Net, Sandboxes};
+use super::reports::{changes, is_quiet, writes};
 use super::restore::Restore;
 use super::revived::Deleted;
 use super::rules;
+use super::shown::Shown;
 use super::steps::{Ended, Steps, wait};
 use super::store::{Disk, SimStore};
+use super::swarm::Swarm;
 use super::world::{self, Guarded, Style};
 
 /// So many of a hundred seeds keep their database in a file, which is all that a crash leaves.
@@ -65,19 +69,6 @@ pub fn simulate(seed: u64) -> Verdict {
         }
         Err(words) => Verdict { broken: vec![format!("the simulation cannot begin: {words}")], ..Verdict::default() },
     }
-}
-
-/// What a pass of the engine is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reads {
-    /// Nothing is listed, where that does.
-    Targets,
-    /// What changed.
-    Changes,
-    /// Everything.
-    Everything,
-    /// The same, and nothing is written.
-    Plan,
 }
 
 struct Simulation {
@@ -151,6 +142,9 @@ impl Simulation {
             deleted: Deleted::default(),
             shows_nulls: restore.as_ref().map(|restore| restore.host().to_owned()),
             bot,
+            swarm: Swarm::drawn(seed, &styles),
+            shown: Shown::default(),
+            late: Late::default(),
         });
         let simulation = Self {
             restore,
@@ -169,6 +163,7 @@ impl Simulation {
             verdict: Verdict::default(),
         };
         simulation.say(text);
+        simulation.net.swarm.told().into_iter().for_each(|line| simulation.say(line));
         Ok(simulation)
     }
 
@@ -191,6 +186,7 @@ impl Simulation {
                 continue;
             }
             let fuse = if self.chance.percent(30) { 1 + self.chance.below(60) } else { 0 };
+            let fuse = self.net.swarm.fuse(fuse, self.steps.most());
             let down = self.chance.one(&self.styles).filter(|_| self.chance.percent(10)).map(|style| style.name);
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) =
                 down.map(|name| (format!("{name}.example.com"), 1 + self.chance.below(5)));
@@ -201,6 +197,7 @@ impl Simulation {
         }
         self.net.trouble_percent.store(0, Ordering::Release);
         self.net.edit_percent.store(0, Ordering::Release);
+        self.net.swarm.set_reliable(true);
         if self.left_out.is_some() {
             self.change_rules(true);
         }
@@ -341,13 +338,22 @@ impl Simulation {
         }
         let (trouble, edits) = (&self.net.trouble_percent, &self.net.edit_percent);
         let before = (trouble.swap(0, Ordering::AcqRel), edits.swap(0, Ordering::AcqRel));
+        self.net.swarm.set_reliable(true);
         let planned = match self.disk.copied() {
-            Ok((copy, _folder)) => self.live(collection, copy, Reads::Plan),
+            Ok((copy, _folder)) => self.live(collection, &self.rules, copy, Reads::Plan),
             Err(words) => return self.broken(format!("the database cannot be copied: {words}")),
         };
+        // One upstream has one order.
+        if let Ended::Done(Ok(planned)) = &planned
+            && self.styles.len() > 1
+            && self.net.swarm.is_asked_in_reverse()
+        {
+            self.also_in_reverse(collection, planned);
+        }
         let done = self.pass(collection, 0, Reads::Everything);
         self.net.trouble_percent.store(before.0, Ordering::Release);
         self.net.edit_percent.store(before.1, Ordering::Release);
+        self.net.swarm.set_reliable(false);
         let (Ended::Done(Ok(planned)), Some(done)) = (planned, done) else { return };
         let (planned, done) = (writes(&planned), writes(&done));
         // An upstream that respells on every write may answer with more than was sent, which others then hear of.
@@ -355,6 +361,26 @@ impl Simulation {
         let has = |one: &String, left: &mut Vec<String>| left.iter().position(|it| it == one).map(|at| left.remove(at));
         if planned.iter().any(|one| has(one, &mut left).is_none()) || (planned.is_empty() && !done.is_empty()) {
             self.broken(format!("I12: planned {planned:#?}, done {done:#?}"));
+        }
+    }
+
+    /// The same is planned where the upstreams stand in another order (I8); and nothing has happened but that it was asked.
+    fn also_in_reverse(&mut self, collection: &str, planned: &PassReport) {
+        let places = (self.chance.place(), self.engine_chance.place(), self.steps.now_us());
+        let reversed = Arc::new(rules::reversed(&self.rules));
+        let also = match self.disk.copied() {
+            Ok((copy, _folder)) => self.live(collection, &reversed, copy, Reads::Plan),
+            Err(words) => return self.broken(format!("the database cannot be copied: {words}")),
+        };
+        self.chance.go_back(places.0);
+        self.engine_chance.go_back(places.1);
+        self.steps.go_back(places.2);
+        let Ended::Done(Ok(also)) = also else {
+            return self.broken("I8: in another order it cannot be planned".into());
+        };
+        let (planned, also) = (changes(planned), changes(&also));
+        if planned != also {
+            self.broken(format!("I8: planned {planned:#?}, in another order {also:#?}"));
         }
     }
 
@@ -396,12 +422,12 @@ impl Simulation {
         let before = sent(&self.net);
         let creates_unknown = self.are_creates_unknown();
         let (rows, local_deeds) = (self.rows(collection), self.hands.local_deeds());
-        let ended = self.live(collection, self.disk.store(), reads);
+        let ended = self.live(collection, &self.rules, self.disk.store(), reads);
         self.steps.set_fuse(0);
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
         drop(sandboxes);
-        for words in revived {
+        for words in revived.into_iter().chain(self.net.shown.untrue(&self.disk.store())) {
             self.broken(words);
         }
         match ended {
@@ -455,11 +481,17 @@ impl Simulation {
         wait(self.disk.store().rows_of(&format!("SELECT * FROM {collection} ORDER BY id"))).unwrap_or_default()
     }
 
-    fn live(&self, collection: &str, store: Arc<SqliteStore>, reads: Reads) -> Ended<Result<PassReport, String>> {
+    fn live(
+        &self,
+        collection: &str,
+        rules: &Arc<Ruleset>,
+        store: Arc<SqliteStore>,
+        reads: Reads,
+    ) -> Ended<Result<PassReport, String>> {
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(Arc::clone(&self.steps), self.engine_chance.clone()));
         let store: Arc<dyn Store> = Arc::new(SimStore::new(store, Arc::clone(&self.steps)));
         let transport: Arc<dyn Transport> = Arc::<Net>::clone(&self.net);
-        let rules = Arc::clone(&self.rules);
+        let rules = Arc::clone(rules);
         self.steps.run(async {
             let mut clients = BTreeMap::new();
             for (name, upstream) in &rules.upstreams {
@@ -484,18 +516,8 @@ impl Simulation {
     /// Webhooks come, and may bring a pass over what they are about.
     fn hooks(&self) -> Reads {
         let Some(haste) = &self.haste else { return Reads::Changes };
-        let tied = "SELECT b.upstream, r.remote_id FROM sync_remote r JOIN sync_binding b USING (binding) \
-                    JOIN sync_collection c USING (collection) WHERE c.name = 'people' ORDER BY 1, 2";
-        let tied = wait(self.disk.store().rows_of(tied)).unwrap_or_default();
-        let pairs = tied.into_iter().filter_map(|row| <[String; 2]>::try_from(row).ok());
-        let tied: Vec<(String, String)> = pairs.map(|[upstream, id]| (upstream, id)).collect();
-        let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        let hooks = haste.hooks(&tied, &sandboxes, self.hands.now());
-        drop(sandboxes);
-        for hook in hooks {
-            self.say(format!("* webhook of {}: {} {:?}", hook.upstream, hook.event, hook.remote_id));
-            let taken = wait(store::write(self.disk.store().as_ref(), move |tx| tx.take_hook(&hook, u64::MAX)));
-            self.must(taken.map(drop));
+        for line in haste.come(&self.disk.store(), &self.sandboxes, self.hands.now()) {
+            self.say(line);
         }
         if haste.is_hasty() { Reads::Targets } else { Reads::Changes }
     }
@@ -569,31 +591,4 @@ fn may_be_overtaken(style: &Style) -> bool {
         Guarded::Header => false,
         Guarded::Reread | Guarded::Body => true,
     }
-}
-
-/// The remote writes of a pass, in words that do not depend on the ids of new records.
-fn writes(report: &PassReport) -> Vec<String> {
-    let remote =
-        report.changes.iter().filter(|change| matches!(change.action.as_str(), "create" | "update" | "delete"));
-    let mut told: Vec<String> = remote
-        .filter(|change| change.target != "local")
-        .map(|change| {
-            let after = |field: &str, after| if field == PARENT { String::new() } else { format!("{after:?}") };
-            let fields = change.fields.iter().map(|one| format!("{}={}", one.field, after(&one.field, &one.after)));
-            format!("{} {} {}", change.action, change.target, fields.collect::<Vec<_>>().join(" "))
-        })
-        .collect();
-    told.sort();
-    told
-}
-
-/// Nothing was written anywhere, and nothing is left to be done or decided, but for so many conflicts. Records may be set aside: a value that an
-/// upstream spells as it had it before looks as if it was not taken, and is named.
-fn is_quiet(report: &PassReport, left_open: u64) -> bool {
-    let settled = match report.outcome {
-        Outcome::Ok => true,
-        Outcome::Conflicts => report.conflicts_open <= left_open,
-        Outcome::Failed | Outcome::Halted | Outcome::Unavailable | Outcome::Pending => false,
-    };
-    settled && report.remote_writes() == 0 && report.local.total() == 0
 }

@@ -22,6 +22,8 @@ pub struct Steps {
     serial: AtomicU64,
     /// Steps until the process dies; 0 is never.
     fuse: AtomicU64,
+    /// Steps taken since the fuse was set, and the most ever.
+    taken: (AtomicU64, AtomicU64),
     /// It died.
     dead: AtomicBool,
 }
@@ -51,6 +53,11 @@ impl Steps {
         self.now.load(Ordering::Acquire)
     }
 
+    /// Nothing of what ran since then has happened.
+    pub fn go_back(&self, us: u64) {
+        self.now.store(us, Ordering::Release);
+    }
+
     /// Lets time pass while nothing runs.
     pub fn pass_time(&self, duration: Duration) {
         self.now.fetch_add(u64::try_from(duration.as_micros()).unwrap_or(0), Ordering::AcqRel);
@@ -58,8 +65,14 @@ impl Steps {
 
     /// The process dies at the so-manieth step from now on; 0: it does not.
     pub fn set_fuse(&self, steps: u64) {
+        self.taken.1.fetch_max(self.taken.0.swap(0, Ordering::AcqRel), Ordering::AcqRel);
         self.fuse.store(steps, Ordering::Release);
         self.dead.store(false, Ordering::Release);
+    }
+
+    /// The most steps that a life has had.
+    pub fn most(&self) -> u64 {
+        self.taken.1.load(Ordering::Acquire)
     }
 
     /// One step at which the process may die. True: it is dead, and whoever asks must never go on.
@@ -67,6 +80,7 @@ impl Steps {
         if self.dead.load(Ordering::Acquire) {
             return true;
         }
+        self.taken.0.fetch_add(1, Ordering::AcqRel);
         let left = self.fuse.load(Ordering::Acquire);
         if left == 0 {
             return false;

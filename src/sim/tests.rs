@@ -59,6 +59,38 @@ fn s52_s53_s55_all_sides_agree_on_who_refers_to_whom() {
     assert!(rest.0 > 5 && rest.1 > 5, "{rest:?}");
 }
 
+/// A write that was given up reaches its upstream later: nothing is there twice, and what it says is one side's word.
+#[test]
+fn f22_a_write_that_arrives_after_it_was_given_up_is_only_an_observation() {
+    let mut arrived = [0, 0];
+    for seed in [58, 143, 176, 200, 208] {
+        let trace = simulate(seed).trace.join("\n");
+        arrived[0] += trace.matches("arrives late → 2").count();
+        arrived[1] += trace.matches("arrives late → 412").count();
+        holds(seed);
+    }
+    assert!(arrived[0] > 5 && arrived[1] > 2, "{arrived:?}");
+}
+
+/// Worlds with a few kinds of faults each, with versions that come and go, and with crashes far into a pass.
+#[test]
+fn some_worlds_have_some_faults_only_and_crashes_come_anywhere() {
+    let mut crashes = Vec::new();
+    let mut some = 0;
+    for seed in 40..60 {
+        let trace = simulate(seed).trace;
+        some += trace.iter().filter(|line| line.starts_with("* faults: ")).count();
+        let fuses = trace.iter().filter_map(|line| line.split_once("dies at step ")?.1.parse::<u64>().ok());
+        crashes.extend(fuses);
+    }
+    assert!((5..=15).contains(&some), "{some} of 20");
+    assert!(crashes.iter().any(|step| *step > 120), "{crashes:?}");
+    for seed in [47, 115, 179] {
+        assert!(simulate(seed).trace.iter().any(|line| line.contains("come and go")), "seed {seed}");
+        holds(seed);
+    }
+}
+
 /// What they found when the simulator was younger: an observation older than an acknowledged write was taken for somebody's
 /// edit (88); a field that stands still was taken for one that ignored a write (310), or for one that was respelt (37); the
 /// tombstone of a record was taken for the end of the one made in its place (3036); a lost create whose row was deleted was

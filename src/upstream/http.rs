@@ -39,13 +39,20 @@ pub struct HttpTransport {
     clients: Mutex<BTreeMap<Duration, reqwest::Client>>,
     idle_connection_age: Duration,
     resolver: Resolver,
+    /// Trusted beside the machine's and the bundled roots.
+    trusted: Vec<reqwest::Certificate>,
 }
 
 impl HttpTransport {
     /// A transport without connections.
     pub fn new() -> Self {
         install_crypto();
-        Self { clients: Mutex::default(), idle_connection_age: IDLE_CONNECTION_AGE, resolver: Resolver::Machine }
+        Self {
+            clients: Mutex::default(),
+            idle_connection_age: IDLE_CONNECTION_AGE,
+            resolver: Resolver::Machine,
+            trusted: Vec::new(),
+        }
     }
 
     /// For tests: connections are kept for another time.
@@ -58,6 +65,12 @@ impl HttpTransport {
     #[cfg(test)]
     pub fn without_names() -> Self {
         Self { resolver: Resolver::Never, ..Self::new() }
+    }
+
+    /// For tests: certificates of this authority are good.
+    #[cfg(test)]
+    pub fn trusting(authority: reqwest::Certificate) -> Self {
+        Self { trusted: vec![authority], ..Self::new() }
     }
 
     fn client(&self, connect: Duration) -> Result<reqwest::Client, TransportError> {
@@ -80,7 +93,7 @@ impl HttpTransport {
             .pool_idle_timeout(self.idle_connection_age)
             .dns_resolver(self.resolver)
             .tls_info(true)
-            .tls_certs_merge(bundled_roots().iter().cloned())
+            .tls_certs_merge(bundled_roots().iter().chain(&self.trusted).cloned())
             .build()
             .map_err(|error| TransportError::NotSent(root_cause(&error.without_url())))?;
         clients.insert(connect, client.clone());

@@ -25,33 +25,50 @@ pub async fn find_by_field(
         return Err(Failure::new(FailureKind::Fatal, words));
     };
     let matches = |raw: &[u8]| {
-        let Ok(mapped) = binding.mapper.read(raw) else { return false };
-        let slot = mapped.slots.get(field);
-        !mapped.deleted && matches!(slot, Some(Slot::Value(other)) if map.domain.same(value, other))
+        let mapped = binding.mapper.read(raw).ok()?;
+        match mapped.slots.get(field) {
+            _ if mapped.deleted => Some(false),
+            Some(Slot::Value(other)) => Some(map.domain.same(value, other)),
+            Some(Slot::Absent) => Some(false),
+            Some(Slot::Bad(_)) | None => None,
+        }
     };
     find(client, binding, &matches).await
 }
 
 /// All records with this text (or number) at a path: the operation id of a create.
 pub async fn find_by_path(client: &Client, binding: &Binding, path: &Path, text: &str) -> Result<Vec<Remote>, Failure> {
-    find(client, binding, &|raw| path_text(raw, path).as_deref() == Some(text)).await
+    find(client, binding, &|raw| Some(path_text(raw, path).as_deref() == Some(text))).await
 }
 
+/// Searches the listing. Of a record that `matches` cannot read nobody knows whether it is the one: that no other one is it
+/// proves nothing then.
 async fn find(
     client: &Client,
     binding: &Binding,
-    matches: &(dyn Fn(&[u8]) -> bool + Send + Sync),
+    matches: &(dyn Fn(&[u8]) -> Option<bool> + Send + Sync),
 ) -> Result<Vec<Remote>, Failure> {
     let mut walk = ListWalk::new(ListQuery::default());
-    let mut found = Vec::new();
+    let (mut found, mut unreadable) = (Vec::new(), false);
     for _ in 0..SEARCH_PAGES_MAX {
-        let Some(page) = walk.page(client, binding).await? else { return Ok(found) };
+        let Some(page) = walk.page(client, binding).await? else {
+            if unreadable && found.is_empty() {
+                let words = format!("the search through {} met a record that cannot be read", binding.collection);
+                return Err(Failure::new(FailureKind::BadAnswer, words));
+            }
+            return Ok(found);
+        };
         if !page.cut_down.is_empty() {
             let words = format!("the search through {} met a record that is too large to be read", binding.collection);
             return Err(Failure::new(FailureKind::TooLarge, words));
         }
         for range in page.records {
-            let Some(raw) = page.body.get(range.clone()).filter(|raw| matches(raw)) else { continue };
+            let Some(raw) = page.body.get(range.clone()) else { continue };
+            let is_it = matches(raw);
+            unreadable |= is_it.is_none();
+            if is_it != Some(true) {
+                continue;
+            }
             let version = version_in(binding, raw);
             found.push(Remote { raw: page.body.slice(range), version, observed_at: page.observed_at });
         }

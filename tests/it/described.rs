@@ -138,6 +138,8 @@ fn every_answer_is_as_it_is_described() {
     said.asks(at, "POST", "/pause/{collection}", "/pause/contacts", &Value::Null);
     said.look(at, "/collections", "/collections");
     said.look(at, "/upstreams", "/upstreams");
+    said.look(at, "/upstreams/{upstream}/latency", "/upstreams/crm/latency?grain=hour");
+    said.look(at, "/usage", "/usage?upstream=crm&days=7");
     said.look(at, "/rules", "/rules");
     said.look(at, "/openapi.json", "/openapi.json");
 

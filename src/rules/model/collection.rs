@@ -9,7 +9,7 @@ use super::Binding;
 use crate::record::Domain;
 
 /// A named set of records; one plain table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Collection {
     /// Its name, and its table's.
     pub name: String,
@@ -97,7 +97,7 @@ impl Origin {
 }
 
 /// A typed field of a collection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Field {
     /// Its name, and its column's.
     pub name: String,

@@ -144,30 +144,57 @@ async fn f37_what_is_no_tls_is_not_sent() {
     assert!(matches!(error, TransportError::NotSent(_)), "{error:?}");
 }
 
-/// A TLS server on loopback with a certificate that nobody vouches for; counts who came.
-fn self_signed_server() -> (String, Arc<AtomicUsize>) {
+/// A TLS server on loopback that says `{}` to everybody who takes its certificate; counts who came.
+fn tls_server(certificate: &'static [u8], key: &'static [u8]) -> (String, Arc<AtomicUsize>) {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-    let certificate = CertificateDer::from(include_bytes!("tls/self-signed.der").to_vec());
-    let key = PrivatePkcs8KeyDer::from(include_bytes!("tls/self-signed.key.der").to_vec());
+    use std::io::{Read as _, Write as _};
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key))
+        .with_single_cert(vec![CertificateDer::from(certificate)], key)
         .unwrap();
     let (config, came) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let count = came.clone();
     std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
+        for stream in listener.incoming().flatten() {
             count.fetch_add(1, Ordering::SeqCst);
-            let mut tls = rustls::ServerConnection::new(config.clone()).unwrap();
-            let _refused_by_the_client = tls.complete_io(&mut stream);
+            let mut tls = rustls::StreamOwned::new(rustls::ServerConnection::new(config.clone()).unwrap(), stream);
+            if tls.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+                let _it_may_be_gone = tls.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+            }
         }
     });
     (url, came)
+}
+
+/// One with a certificate that nobody vouches for.
+fn self_signed_server() -> (String, Arc<AtomicUsize>) {
+    tls_server(include_bytes!("tls/self-signed.der"), include_bytes!("tls/self-signed.key.der"))
+}
+
+/// All of them are signed by an authority that is trusted; the clock and the name are what is wrong.
+#[tokio::test]
+async fn f37_a_certificate_that_has_expired_or_names_another_host_is_refused() {
+    let certificates: [(&[u8], &str); 3] = [
+        (include_bytes!("tls/good.der"), ""),
+        (include_bytes!("tls/expired.der"), "certificate expired"),
+        (include_bytes!("tls/other-name.der"), "not valid for name"),
+    ];
+    for (certificate, words) in certificates {
+        let (url, _) = tls_server(certificate, include_bytes!("tls/leaf.key.der"));
+        let authority = reqwest::Certificate::from_der(include_bytes!("tls/ca.der")).unwrap();
+        let told = HttpTransport::trusting(authority).exchange(outgoing(::http::Method::POST, &url)).await;
+        match told {
+            Ok(response) => assert_eq!((response.status, words), (200, "")),
+            Err(TransportError::Certificate(why)) => assert!(!words.is_empty() && why.contains(words), "{why}"),
+            Err(other) => panic!("{words}: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -259,37 +286,58 @@ async fn f40_an_idle_connection_is_given_up() {
     let transport = HttpTransport::keeping(MILLIS(20));
     assert!(transport.exchange(outgoing(::http::Method::GET, &url)).await.is_ok());
     assert_eq!(told.recv().await.as_deref(), Some("GET / HTTP/1.1"));
-    assert_eq!(told.recv().await.as_deref(), Some("gone"), "while the transport still lives");
+    let told = tokio::time::timeout(Duration::from_secs(20), told.recv()).await.expect("it is closed");
+    assert_eq!(told.as_deref(), Some("gone"), "while the transport still lives");
     drop(transport);
+}
+
+/// The row of the kernel's table for our end of the connection to this address.
+#[cfg(target_os = "linux")]
+fn row_of(address: std::net::SocketAddr) -> Option<Vec<String>> {
+    let remote = format!("0100007F:{:04X}", address.port());
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let rows = table.lines().map(|row| row.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    rows.into_iter().find(|row| row.get(2) == Some(&remote))
+}
+
+/// After how many milliseconds without an acknowledgement the kernel gives this process's socket up, and after how much
+/// silence it asks, first and then again.
+#[cfg(target_os = "linux")]
+fn limits_of(inode: &str) -> (u32, Duration, Duration) {
+    use rustix::net::sockopt::{tcp_keepidle, tcp_keepintvl, tcp_user_timeout};
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let link = format!("socket:[{inode}]");
+    let number = std::fs::read_dir("/proc/self/fd").unwrap().flatten().find_map(|entry| {
+        let is_it = std::fs::read_link(entry.path()).is_ok_and(|target| target.to_str() == Some(link.as_str()));
+        entry.file_name().to_str()?.parse().ok().filter(|_| is_it)
+    });
+    let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let socket = pidfd_getfd(this, number.unwrap(), PidfdGetfdFlags::empty()).unwrap();
+    (tcp_user_timeout(&socket).unwrap(), tcp_keepidle(&socket).unwrap(), tcp_keepintvl(&socket).unwrap())
 }
 
 /// While an answer is awaited the kernel asks a silent peer whether it is there (the timer of the socket says so); one that
 /// acknowledges nothing is then given up after the user timeout.
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn f40_a_silent_peer_is_asked_whether_it_is_there() {
+async fn f40_a_silent_peer_is_asked_whether_it_is_there_and_given_up_after_a_while() {
     const KEEPALIVE_TIMER: &str = "02:";
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let transport = HttpTransport::new();
     let exchange = transport.exchange(outgoing(::http::Method::GET, &format!("http://{address}/")));
-    let remote = format!("0100007F:{:04X}", address.port());
-    let timer = || {
-        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
-        let row = table.lines().find(|row| row.split_whitespace().nth(2) == Some(remote.as_str()))?;
-        row.split_whitespace().nth(5).map(str::to_owned)
-    };
     let watch = async {
         loop {
-            if timer().is_some_and(|timer| timer.starts_with(KEEPALIVE_TIMER)) {
-                return;
+            let row = row_of(address).filter(|row| row[5].starts_with(KEEPALIVE_TIMER));
+            if let Some(row) = row {
+                return limits_of(&row[9]);
             }
             tokio::task::yield_now().await;
         }
     };
     tokio::select! {
         ended = exchange => panic!("nobody answered, and no keep-alive was seen: {ended:?}"),
-        () = watch => {}
+        limits = watch => assert_eq!(limits, (30_000, Duration::from_secs(15), Duration::from_secs(15))),
     }
 }
 

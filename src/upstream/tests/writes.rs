@@ -494,3 +494,22 @@ async fn f28_a_write_whose_answer_ends_too_early_is_unknown() {
     let written = write_one(&client, &rules, &write(SendOp::Update, Some("1"), &[(0, "Ann")])).await;
     assert!(matches!(written, Written::Done { .. }), "{written:?}");
 }
+
+/// That a lost create is not found is proof, some time later; not so where a record that cannot be read may be it.
+#[tokio::test]
+async fn s02_a_search_that_meets_what_cannot_be_read_finds_out_nothing() {
+    let search = async |records: Tree| {
+        let script = Script::new([ok(&json!({ "results": records }))]);
+        let client = client(upstream("https://api.example.com/v1"), script, &TestClock::new());
+        let ours = binding(client.upstream());
+        find_by_field(&client, &ours, 0, &Value::Text("Ann".to_owned())).await.map(|found| found.len())
+    };
+    for none in [json!([]), json!([{"id": "1"}]), json!([{"id": "1", "name": null}, {"id": "2", "name": "Bob"}])] {
+        assert_eq!(search(none.clone()).await, Ok(0), "{none}");
+    }
+    for unread in [json!([{"id": "1", "name": ["Ann"]}]), json!([{"name": "Bob"}, 1]), json!([null])] {
+        let failure = search(unread.clone()).await.expect_err("nobody knows");
+        assert_eq!(failure.kind, FailureKind::BadAnswer, "{unread}: {failure}");
+    }
+    assert_eq!(search(json!([{"id": "1", "name": 7}, {"id": "2", "name": "Ann"}])).await, Ok(1), "this one is it");
+}

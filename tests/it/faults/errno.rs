@@ -38,6 +38,23 @@ fn f14_a_sync_that_fails_ends_the_process_and_nothing_more_is_sent() {
     });
 }
 
+/// What the kernel says of the file system is made up: no mount of such a one is needed.
+#[test]
+fn f20_a_database_on_a_network_file_system_is_refused_at_the_start_with_the_reason() {
+    if is_left_out("strace") {
+        return;
+    }
+    let world = much_to_do();
+    // NFS, in the first field of what statfs(2) fills in.
+    let ran = with_injected(&world, "statfs:poke_exit=@arg2=6969000000000000", &["run", "--once"]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert!(ran.stderr.contains("data.db") && ran.stderr.contains("it is on NFS"), "{ran:#?}");
+    for name in ["crm", "erp"] {
+        assert_eq!(world.lines_at(name), Vec::<String>::new(), "at {name}");
+    }
+    everything_agrees(&world, "on a local disk again");
+}
+
 /// Damages the table of mappings in the database file, which no pass has changed since.
 fn damage(database: &Path, root_page: u64) {
     use std::os::unix::fs::FileExt as _;

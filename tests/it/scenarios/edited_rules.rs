@@ -1,5 +1,7 @@
 //! Rules that are edited between passes, records that leave the scope and come back.
 
+use http::Method;
+use reconciled::sandbox::{Fault, Matcher, Sandbox, Times};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -75,6 +77,73 @@ fn s23_what_was_deleted_here_while_it_was_out_of_scope_comes_back_with_it() {
     world.sync().exits(0);
     assert_eq!(world.rows("select name from contacts"), [["Ann"]]);
     world.is_quiet();
+}
+
+const PHONE: &str = "phone = \".phone\"\n";
+const NO_PHONE: &str = "#phone\n";
+
+/// A contact whose phone the crm's rules do not know for now.
+fn without_phone_at_crm() -> World {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    world.without_retries();
+    world.change_rules("rules.toml", |text| text.replacen(PHONE, NO_PHONE, 1));
+    world
+}
+
+fn gains_phone(world: &World) {
+    world.change_rules("rules.toml", |text| text.replace(NO_PHONE, PHONE));
+}
+
+#[test]
+fn s24_what_the_rules_gained_while_a_create_was_in_doubt_goes_there_too() {
+    let world = without_phone_at_crm();
+    world.sync().exits(0);
+    world.sql("insert into contacts (email, name, phone) values ('ann@x.io', 'Ann', '7')");
+    world.at("crm", |crm| {
+        crm.push_fault(Matcher::exactly(Method::POST, "/contacts"), Fault::LostResponseAfterCommit);
+        // Nor is it listed yet.
+        crm.push_fault_times(Matcher::exactly(Method::GET, "/contacts"), Fault::StaleRead, Times::Forever);
+    });
+    world.sync().exits(6);
+    assert_eq!(world.rows("select state from sync_intent"), [["unknown"]]);
+    assert_eq!(world.contacts("crm")[0].get("phone"), None);
+    gains_phone(&world);
+    world.at("crm", Sandbox::clear_faults);
+    world.sync().exits(0);
+    assert_eq!((&world.contacts("crm")[0]["phone"], world.posts("crm")), (&json!("7"), 1));
+    world.is_quiet();
+}
+
+/// A field that the rules gain meets what is here as on first contact, whether or not a write was in doubt meanwhile.
+#[test]
+fn s24_what_the_rules_gained_while_an_update_was_in_doubt_is_no_local_edit() {
+    for in_doubt in [false, true] {
+        let world = without_phone_at_crm();
+        world.change_rules("rules.toml", |text| text.replacen("phone = \"text\"\n", MANUAL, 1));
+        let ann = world.add("crm", &json!({"email": "ann@x.io", "name": "Ann", "phone": "theirs"}));
+        world.sync().exits(0);
+        world.sql("update contacts set phone = 'ours'");
+        world.sync().exits(0);
+        world.sql("update contacts set name = 'Anna'");
+        if in_doubt {
+            world.at("crm", |crm| {
+                crm.push_fault(Matcher::of(Method::PATCH, "/contacts/"), Fault::LostResponseAfterCommit);
+                crm.push_fault_times(Matcher::of(Method::GET, "/contacts/"), Fault::status(503), Times::Forever);
+            });
+            world.sync();
+            assert_eq!(world.rows("select state from sync_intent"), [["unknown"]]);
+            world.at("crm", Sandbox::clear_faults);
+        } else {
+            world.sync().exits(0);
+        }
+        gains_phone(&world);
+        world.sync().exits(4);
+        let there = world.contact("crm", &ann);
+        assert_eq!((&there["name"], &there["phone"]), (&json!("Anna"), &json!("theirs")), "in doubt: {in_doubt}");
+        assert_eq!(world.rows("select phone from contacts"), [["ours"]], "in doubt: {in_doubt}");
+        let open = world.rows("select fields from sync_conflict where closed_at is null");
+        assert_eq!(open, [["phone"]], "in doubt: {in_doubt}");
+    }
 }
 
 /// An open conflict about the phone of Ann.

@@ -66,6 +66,12 @@ fn f25_an_upstream_that_keeps_failing_is_left_alone_and_status_says_so() {
 #[test]
 fn f27_a_listing_that_is_suddenly_empty_deletes_nothing() {
     let (world, _) = linked(6);
+    // However much the rules let be deleted, it is never all.
+    world.change_rules("rules.toml", |text| {
+        text.replace("[collection.contacts]\n", "[collection.contacts]\nlimits = { delete = 1000 }\n")
+    });
+    world.sync().exits(0);
+    world.forget_requests();
     // The records are there if one asks for them.
     world.at("crm", |crm| crm.push_fault(listing(), Fault::EmptyListing));
     let ran = world.sync().exits(6);
@@ -76,7 +82,8 @@ fn f27_a_listing_that_is_suddenly_empty_deletes_nothing() {
         crm.push_fault(listing(), Fault::EmptyListing);
         crm.push_fault_times(Matcher::containing("/contacts/"), Fault::status(404), Times::Forever);
     });
-    world.sync().exits(5);
+    let ran = world.sync().exits(5);
+    assert_eq!(ran.report("contacts")["halts"][0]["what"], "emptied", "{ran:#?}");
     assert_eq!((count(&world).as_str(), world.writes_at("crm").len()), ("6", 0));
     world.at("crm", Sandbox::clear_faults);
     world.sync().exits(0).wrote(0, 0);

@@ -72,10 +72,7 @@ fn every_interleaving_with_two_upstreams_keeps_the_promises() {
 
 #[test]
 fn every_interleaving_with_three_upstreams_keeps_the_promises() {
-    for (edits, crashes, losses) in [(1, 1, 1), (2, 1, 0), (2, 0, 1)] {
-        let world = World { edits, crashes, losses, ..World::new(3, Policy::SourcePriority, &Idempotency::None) };
-        check(&format!("three upstreams, {edits} edits, {crashes} crashes, {losses} losses"), world, 10_000);
-    }
+    check("three upstreams, by priority", World::new(3, Policy::SourcePriority, &Idempotency::None), 500_000);
 }
 
 #[test]

@@ -1,0 +1,47 @@
+//! Owns: what a pass's report says, in words that two passes can be compared by, and whether it is one of a world at rest.
+//!
+//! Must not know: the world.
+
+use crate::reconcile::{Change, Outcome, PassReport};
+
+use super::kin::PARENT;
+
+/// The remote writes of a pass, in words that do not depend on the ids of new records.
+pub fn writes(report: &PassReport) -> Vec<String> {
+    let remote =
+        report.changes.iter().filter(|change| matches!(change.action.as_str(), "create" | "update" | "delete"));
+    let mut told: Vec<String> = remote
+        .filter(|change| change.target != "local")
+        .map(|change| format!("{} {} {}", change.action, change.target, values(change).join(" ")))
+        .collect();
+    told.sort();
+    told
+}
+
+/// All that a pass changes: beside its writes, each value that comes in, whichever side made the row and whichever added to it.
+pub fn changes(report: &PassReport) -> Vec<String> {
+    let here = report.changes.iter().filter(|change| change.target == "local");
+    let mut told: Vec<String> = here
+        .filter(|change| matches!(change.action.as_str(), "create" | "update" | "delete"))
+        .flat_map(|change| if change.action == "delete" { vec!["deleted".to_owned()] } else { values(change) })
+        .collect();
+    told.sort();
+    [told, writes(report)].concat()
+}
+
+/// The values of a change. Who refers to whom depends on ids.
+fn values(change: &Change) -> Vec<String> {
+    let after = |field: &str, after| if field == PARENT { String::new() } else { format!("{after:?}") };
+    change.fields.iter().map(|one| format!("{}={}", one.field, after(&one.field, &one.after))).collect()
+}
+
+/// Nothing was written anywhere, and nothing is left to be done or decided, but for so many conflicts. Records may be set aside: a value that an
+/// upstream spells as it had it before looks as if it was not taken, and is named.
+pub fn is_quiet(report: &PassReport, left_open: u64) -> bool {
+    let settled = match report.outcome {
+        Outcome::Ok => true,
+        Outcome::Conflicts => report.conflicts_open <= left_open,
+        Outcome::Failed | Outcome::Halted | Outcome::Unavailable | Outcome::Pending => false,
+    };
+    settled && report.remote_writes() == 0 && report.local.total() == 0
+}
