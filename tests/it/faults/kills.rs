@@ -103,7 +103,10 @@ fn f05_killed_in_a_first_load_its_pages_are_whole_and_it_goes_on_after_the_last_
     }
     let resumed = AtomicUsize::new(0);
     for_each(
-        [60, 90, 120, 128, 132, 136, 140, 143, 146, 149, 152, 155, 158, 161, 164, 168, 172, 180, 200, 240, 300],
+        [
+            60, 90, 120, 140, 148, 150, 152, 153, 154, 155, 156, 157, 158, 159, 160, 161, 162, 164, 168, 180, 200, 240,
+            300,
+        ],
         |number| {
             let world = World::with_contacts(&["crm"], by_cursor);
             let cursor = "page = { kind = \"cursor\", next = \".next\", into = \"query.after\" }";
