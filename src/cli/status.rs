@@ -164,7 +164,9 @@ fn text(status: &Status, width: usize) -> String {
         text += &aside_text(one);
     }
     for one in &status.upstreams {
-        text += &one.health.as_ref().map(|health| health_text(&one.upstream, health)).unwrap_or_default();
+        let passes = status.collections.iter().filter_map(|collection| collection.last_pass.as_ref());
+        let told: Vec<&str> = passes.flat_map(|pass| &pass.unavailable).map(|down| down.error.as_str()).collect();
+        text += &one.health.as_ref().map(|health| health_text(&one.upstream, health, &told)).unwrap_or_default();
         let state = one.state.as_ref().and_then(|state| serde_json::from_str::<serde_json::Value>(state.get()).ok());
         if let Some(until) = state.as_ref().and_then(|state| state["asked_until"].as_str()) {
             let (mark, name) = (paint(style::CHANGED, "!"), &one.upstream);
@@ -190,15 +192,16 @@ fn text(status: &Status, width: usize) -> String {
     text
 }
 
-/// Whether an upstream is up, since when, and how it answers.
-fn health_text(name: &str, health: &Health) -> String {
+/// Whether an upstream is up, since when, and how it answers. An error that was told already is not told again.
+fn health_text(name: &str, health: &Health, told: &[&str]) -> String {
     let since = health.since.as_deref().map(style::short).unwrap_or_default();
     let hour = &health.hour;
     let mut text = if health.up {
         format!("{} {name} is up since {since}", paint(style::GOOD, "✓"))
     } else {
-        let why = style::clean(health.last_error.as_deref().unwrap_or("no reason is known"));
-        format!("{} {name} is down since {since}: {why}", paint(style::BAD, "×"))
+        let why = health.last_error.as_deref().filter(|why| !told.contains(why));
+        let why = why.map(|why| format!(": {}", style::clean(why))).unwrap_or_default();
+        format!("{} {name} is down since {since}{why}", paint(style::BAD, "×"))
     };
     if let (Some(half), Some(most), Some(nearly_all)) = (hour.p50_ms, hour.p95_ms, hour.p99_ms) {
         let failed = if hour.failed > 0 { format!(", {} failed", hour.failed) } else { String::new() };

@@ -102,14 +102,17 @@ fn f05_killed_in_a_first_load_its_pages_are_whole_and_it_goes_on_after_the_last_
         return;
     }
     let resumed = AtomicUsize::new(0);
-    // Where the pages come among the writes moves whenever a migration is added.
-    for_each((100..300).step_by(4), |number| {
+    for_each((2..122).step_by(5), |number| {
         let world = World::with_contacts(&["crm"], by_cursor);
         let cursor = "page = { kind = \"cursor\", next = \".next\", into = \"query.after\" }";
         world.change_rules("rules.toml", |rules| rules.replace("page = \"none\"", cursor));
         for at in 0..40 {
             world.add("crm", &contact(&format!("n{at}"), "1"));
         }
+        // The tables are there before: writes are counted by thread, and those that make the tables are another thread's.
+        let down = world.at("crm", |crm| crm.push_fault_times(Matcher::any(), Fault::status(400), Times::Forever));
+        world.sync();
+        world.at("crm", |crm| crm.clear_fault(down));
         // Pages that are there at once would be written at once.
         let slow = Fault::Slow { delay_ms: 20, bytes_per_chunk: 0 };
         world.at("crm", |crm| crm.push_fault_times(Matcher::any(), slow, Times::Forever));
@@ -133,7 +136,7 @@ fn f05_killed_in_a_first_load_its_pages_are_whole_and_it_goes_on_after_the_last_
         world.is_quiet();
     });
     let resumed = resumed.into_inner();
-    assert!(resumed >= 2, "{resumed} of them were killed between two pages");
+    assert!(resumed >= 8, "{resumed} of them were killed between two pages");
 }
 
 #[test]
