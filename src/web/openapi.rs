@@ -62,42 +62,31 @@ pub fn router() -> Router<Arc<Site>> {
 const COLLECTION: (&str, &str) = ("collection", "only this collection");
 const LIMIT: (&str, &str) = ("limit", "at most so many, 50 where nothing is said, 500 at most");
 
+type Text = &'static str;
+type Handler = MethodRouter<Arc<Site>>;
+
+/// A route that only looks.
+fn look(path: Text, summary: Text, query: &'static [(Text, Text)], answer: Answer, handler: Handler) -> Route {
+    Route { method: "get", path, summary, query, body: None, answer, handler }
+}
+
+/// A route that changes something.
+fn act(path: Text, summary: Text, body: Option<Value>, answer: Answer, handler: Handler) -> Route {
+    Route { method: "post", path, summary, query: &[], body, answer, handler }
+}
+
 fn table() -> Vec<Route> {
-    let look = |path, summary, query, answer: Answer, handler| Route {
-        method: "get",
-        path,
-        summary,
-        query,
-        body: None,
-        answer,
-        handler,
-    };
-    let act = |path, summary, body, answer: Answer, handler| Route {
-        method: "post",
-        path,
-        summary,
-        query: &[],
-        body,
-        answer,
-        handler,
-    };
-    let resolution = json!({ "type": "object", "additionalProperties": false, "properties": {
-        "take": { "type": "string", "description": "`local`, `base` or an upstream: its value" },
-        "values": { "type": "array", "description": "one value per field of the conflict" },
-        "delete": { "type": "boolean", "description": "delete the record everywhere" },
-        "keep": { "type": "boolean", "description": "keep the record" } } });
-    let bulk = json!({ "type": "object", "additionalProperties": false, "required": ["take"], "properties": {
-        "take": { "type": "string", "description": "`local`, `base` or an upstream" },
-        "collection": { "type": "string", "description": "only of this collection" },
-        "field": { "type": "string", "description": "only about this field, alone or with others" },
-        "up_to": { "type": "integer", "description": "only numbers up to this" } } });
-    let approval = json!({ "type": "object", "additionalProperties": false, "properties": {
-        "wins": { "type": "string", "description": "where an upstream was set back: `local`, or the upstream" } } });
-    let passes = json!({ "type": "object", "additionalProperties": false, "properties": {
-        "collections": { "type": "array", "items": { "type": "string" }, "description": "all where none is named" },
-        "full": { "type": "boolean", "description": "read everything" } } });
+    let mut all = vec![look("/openapi.json", "This description.", &[], |_| json!({ "type": "object" }), get(openapi))];
+    all.extend(standings());
+    all.extend(decisions());
+    all.extend(lists());
+    all.extend(requests());
+    all
+}
+
+/// How things stand.
+fn standings() -> Vec<Route> {
     vec![
-        look("/openapi.json", "This description.", &[], |_| json!({ "type": "object" }), get(openapi)),
         look(
             "/collections",
             "How each collection stands.",
@@ -113,6 +102,32 @@ fn table() -> Vec<Route> {
             get(api::list_passes),
         ),
         look("/passes/{id}", "A pass, with what it did.", &[], one::<PassView>, get(api::one_pass)),
+        look("/rules", "The rules in force, and what is said of their files.", &[], one::<RulesView>, get(api::rules)),
+        look(
+            "/upstreams",
+            "What is known of each upstream.",
+            &[],
+            |schemas| list::<UpstreamView>(schemas, "upstreams"),
+            get(api::upstreams),
+        ),
+    ]
+}
+
+/// Conflicts and halts.
+fn decisions() -> Vec<Route> {
+    let resolution = json!({ "type": "object", "additionalProperties": false, "properties": {
+        "take": { "type": "string", "description": "`local`, `base` or an upstream: its value" },
+        "values": { "type": "array", "description": "one value per field of the conflict" },
+        "delete": { "type": "boolean", "description": "delete the record everywhere" },
+        "keep": { "type": "boolean", "description": "keep the record" } } });
+    let bulk = json!({ "type": "object", "additionalProperties": false, "required": ["take"], "properties": {
+        "take": { "type": "string", "description": "`local`, `base` or an upstream" },
+        "collection": { "type": "string", "description": "only of this collection" },
+        "field": { "type": "string", "description": "only about this field, alone or with others" },
+        "up_to": { "type": "integer", "description": "only numbers up to this" } } });
+    let approval = json!({ "type": "object", "additionalProperties": false, "properties": {
+        "wins": { "type": "string", "description": "where an upstream was set back: `local`, or the upstream" } } });
+    vec![
         look(
             "/conflicts",
             "What no rule could decide.",
@@ -157,6 +172,12 @@ fn table() -> Vec<Route> {
             one::<Halt>,
             post(api::approve_one),
         ),
+    ]
+}
+
+/// Records, and what is set aside or came in.
+fn lists() -> Vec<Route> {
+    vec![
         look(
             "/quarantine",
             "Records set aside, or waiting for another.",
@@ -164,7 +185,6 @@ fn table() -> Vec<Route> {
             |schemas| list::<Aside>(schemas, "quarantine"),
             get(api::quarantine),
         ),
-        look("/rules", "The rules in force, and what is said of their files.", &[], one::<RulesView>, get(api::rules)),
         look(
             "/webhooks",
             "Webhooks that came in, the newest first.",
@@ -180,13 +200,6 @@ fn table() -> Vec<Route> {
             post(api::retry_hook),
         ),
         act("/webhooks/{id}/drop", "Forgets one that could not be followed.", None, nothing, post(api::drop_hook)),
-        look(
-            "/upstreams",
-            "What is known of each upstream.",
-            &[],
-            |schemas| list::<UpstreamView>(schemas, "upstreams"),
-            get(api::upstreams),
-        ),
         look(
             "/records/{collection}",
             "Records in the order of their ids.",
@@ -208,6 +221,15 @@ fn table() -> Vec<Route> {
             one::<RecordView>,
             get(api::one_record),
         ),
+    ]
+}
+
+/// What passes are asked for.
+fn requests() -> Vec<Route> {
+    let passes = json!({ "type": "object", "additionalProperties": false, "properties": {
+        "collections": { "type": "array", "items": { "type": "string" }, "description": "all where none is named" },
+        "full": { "type": "boolean", "description": "read everything" } } });
+    vec![
         act(
             "/sync",
             "Asks for passes now.",
