@@ -403,7 +403,7 @@ impl State {
             let is_due = |schedule: &Schedule| is_due(schedule, job.last, now, job.delay());
             let cause = if job.schedule.as_ref().is_some_and(is_due) || full_is_due(job, now) {
                 Cause::Schedule
-            } else if job.has_news() && job.has_room(now) {
+            } else if job.has_news() && (job.has_room(now) || job.mark.is_decided_after(job.taken)) {
                 Cause::Edit
             } else if job.mark.is_hooked_after(job.taken) && job.has_room(now) {
                 Cause::Webhook

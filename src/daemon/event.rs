@@ -35,10 +35,14 @@ impl Mark {
         self.hooked > then.hooked
     }
 
+    /// Whether a person decided something since then.
+    pub fn is_decided_after(self, then: Self) -> bool {
+        self.approved > then.approved || (self.resolved != 0 && self.resolved != then.resolved)
+    }
+
     /// Whether an edit or a decision of a person came since then.
     pub fn is_news_after(self, then: Self) -> bool {
-        let is_resolved = self.resolved != 0 && self.resolved != then.resolved;
-        self.edit > then.edit || self.approved > then.approved || is_resolved
+        self.edit > then.edit || self.is_decided_after(then)
     }
 }
 

@@ -273,6 +273,8 @@ fn edits_may_wait_and_cost_more_where_everything_is_read() {
     assert_eq!(state.decide(&ended("a"), now(10)), NOTHING);
     assert_eq!(state.decide(&changed(1, 0), now(99)), NOTHING, "nine times as long as it took");
     assert_eq!(state.decide(&Event::Tick, now(100)), [action("a", false, Cause::Edit)]);
+    assert_eq!(state.decide(&ended("a"), now(110)), NOTHING);
+    assert_eq!(state.decide(&changed(1, 1), now(111)), [action("a", false, Cause::Edit)], "whoever decided looks on");
 }
 
 #[test]

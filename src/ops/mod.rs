@@ -22,7 +22,10 @@ pub use halts::{Approved, Halt, HaltView, approve, open_halt, reject};
 pub use health::{Health, LatencyPoint, latency_history};
 pub use resolve::{Choice, Resolved, resolve};
 pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
-pub use status::{CollectionStatus, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams};
+pub use status::{
+    CollectionStatus, Counted, LinkCount, RestoredStatus, UpstreamStatus, collection_status, count, restored,
+    status_with, upstreams,
+};
 pub use text::{raw, rfc3339};
 pub use usage::{Forecast, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
 pub use webhooks::{HookView, Inbox, drop_hook, inbox, retry_hook};

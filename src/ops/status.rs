@@ -90,7 +90,7 @@ pub struct Unavailable {
     pub error: String,
 }
 
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct LinkCount {
     pub upstream: String,
     pub live: u64,
@@ -117,6 +117,15 @@ pub struct UpstreamStatus {
     pub state: Option<Box<RawValue>>,
     /// Whether it is up, and how it answers; absent before the first contact.
     pub health: Option<Health>,
+}
+
+/// Records and links of a collection.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    pub records: u64,
+    pub links: Vec<LinkCount>,
+    /// False where counting ended before the end.
+    pub is_whole: bool,
 }
 
 /// The restore that collections wait for a person about.
@@ -146,27 +155,54 @@ pub fn upstreams(view: &dyn View, rules: &Ruleset, now: DateTime<Utc>) -> Result
         .collect()
 }
 
-/// How a collection stands.
+/// Counts records and links, no further than `most` of each kind: a million of them take seconds where disks are slow.
+pub fn count(view: &dyn View, collection: &Collection, most: u64) -> Result<Counted, StoreError> {
+    let name = &collection.name;
+    // The table is not there before the first pass.
+    let is_there = view.collection_key(name)?.is_some();
+    let records = match (is_there, most) {
+        (false, _) => 0,
+        (true, u64::MAX) => view.row_count(collection)?,
+        (true, most) => view.rows_up_to(collection, most)?,
+    };
+    let mut counted = Counted { records, links: Vec::new(), is_whole: records < most };
+    for binding in &collection.bindings {
+        let upstream = binding.upstream.name.clone();
+        let Some(key) = view.binding_key(name, &upstream)? else { continue };
+        let counts = view.link_counts(key, most)?;
+        let of = |state| counts.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
+        counted.is_whole &= counts.iter().map(|(_, count)| count).sum::<u64>() < most;
+        counted.links.push(LinkCount {
+            live: of(LinkState::Live),
+            deleted: of(LinkState::Deleted),
+            detached: of(LinkState::Detached),
+            out_of_scope: of(LinkState::OutOfScope),
+            archived: of(LinkState::Archived),
+            upstream,
+        });
+    }
+    Ok(counted)
+}
+
+/// How a collection stands, with all of it counted.
 pub fn collection_status(
     view: &dyn View,
     collection: &Collection,
     now: DateTime<Utc>,
 ) -> Result<CollectionStatus, StoreError> {
+    let counted = count(view, collection, u64::MAX)?;
+    status_with(view, collection, counted, now)
+}
+
+/// How a collection stands, with what was counted of it.
+pub fn status_with(
+    view: &dyn View,
+    collection: &Collection,
+    counted: Counted,
+    now: DateTime<Utc>,
+) -> Result<CollectionStatus, StoreError> {
     let name = &collection.name;
     let key = view.collection_key(name)?;
-    let mut links = Vec::new();
-    for binding in &collection.bindings {
-        let upstream = binding.upstream.name.clone();
-        let Some(key) = view.binding_key(name, &upstream)? else { continue };
-        links.push(LinkCount {
-            live: view.link_count(key, LinkState::Live)?,
-            deleted: view.link_count(key, LinkState::Deleted)?,
-            detached: view.link_count(key, LinkState::Detached)?,
-            out_of_scope: view.link_count(key, LinkState::OutOfScope)?,
-            archived: view.link_count(key, LinkState::Archived)?,
-            upstream,
-        });
-    }
     let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
     let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
     let states = IntentState::OPEN.to_vec();
@@ -183,9 +219,8 @@ pub fn collection_status(
         next_pass: next.filter(|_| !paused).map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)),
         paused,
         last_pass: last.first().map(LastPass::from),
-        // The table is not there before the first pass.
-        records: if key.is_some() { view.row_count(collection)? } else { 0 },
-        links,
+        records: counted.records,
+        links: counted.links,
         edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
         writes_waiting: view.intents(&intents)?.len(),
         unknown: view.intents(&unknown)?.into_iter().map(Unknown::from).collect(),

@@ -134,7 +134,9 @@ pub trait View {
     fn links_of(&self, record: &RecordId) -> Result<Vec<LinkRow>, StoreError>;
     /// Links of a binding in a state.
     fn link_count(&self, binding: BindingKey, state: crate::merge::LinkState) -> Result<u64, StoreError>;
-    /// The same, counted no further than `most`: what is asked is only whether there are so many.
+    /// How many links of each state that is met a binding has, counted no further than `most` links in all.
+    fn link_counts(&self, binding: BindingKey, most: u64) -> Result<Vec<(crate::merge::LinkState, u64)>, StoreError>;
+    /// How many links of a state, counted no further than `most`: what is asked is only whether there are so many.
     fn links_up_to(&self, binding: BindingKey, state: crate::merge::LinkState, most: u64) -> Result<u64, StoreError>;
     /// Live links of a binding with remote ids greater than `after`, in remote id order, narrow.
     fn live_links(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<(String, LinkId)>, StoreError>;

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const QUIET_MS = 300; // Changes within this are shown at once.
-  const FOLLOWED_MS = 1500; // How often a page that shows a running pass is drawn anew.
+  const FOLLOWED_MS = 1500; // How often pages are drawn anew while passes run.
   const AGAIN_MS = 5000; // When a daemon that has gone is asked again.
 
   const steps = new Map();
@@ -84,7 +84,7 @@
     on("step", ({ collection, text }) => {
       steps.set(collection, text);
       showSteps();
-      if (document.querySelector("[data-follows]")) soon(FOLLOWED_MS);
+      soon(FOLLOWED_MS);
     });
     on("ended", ({ collection }) => { steps.delete(collection); soon(QUIET_MS); });
     on("changed", () => soon(QUIET_MS));

@@ -3,6 +3,7 @@
 //! Must not know: HTML, HTTP.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::SecondsFormat;
 use schemars::JsonSchema;
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::daemon::{Place, Standing};
 use crate::merge;
 use crate::ops::{
-    CollectionStatus, Conflict, Halt, OpsError, Sides, collection_status, gather, list_conflicts, raw, rfc3339,
+    CollectionStatus, Conflict, Halt, OpsError, Sides, gather, list_conflicts, raw, rfc3339, status_with,
 };
 use crate::record::{Column, RecordId, Slot, Value};
 use crate::rules::Collection;
@@ -280,11 +281,16 @@ impl Site {
     /// All collections, in the order of passes.
     pub async fn collections(&self) -> Result<Vec<CollectionView>, OpsError> {
         let (standing, now) = (self.front.desk.standing(), self.front.clock.now());
+        let counts = Arc::clone(&self.counts);
         let views = read(self.store.as_ref(), move |view| {
             let one = |place: &Place| {
                 let Some(collection) = standing.rules.collections.get(&place.collection) else { return Ok(None) };
                 let halts = view.halts(Some(&place.collection), true)?.len();
-                Ok(Some(CollectionView::new(collection_status(view, collection, now)?, &standing, halts)))
+                Ok(Some(CollectionView::new(
+                    status_with(view, collection, counts.of(view, collection)?, now)?,
+                    &standing,
+                    halts,
+                )))
             };
             standing
                 .collections

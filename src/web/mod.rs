@@ -6,6 +6,7 @@
 mod access;
 mod api;
 mod control;
+mod counts;
 mod guard;
 mod health;
 pub mod hooks;

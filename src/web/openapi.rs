@@ -22,9 +22,6 @@ use super::watched::LatencyView;
 /// What every path begins with.
 pub const PATH: &str = "/api/v1";
 
-/// Name and meaning of each parameter.
-type Query = &'static [(&'static str, &'static str)];
-type Handler = MethodRouter<Arc<Site>>;
 /// Describes an answer.
 type Answer = fn(&mut SchemaGenerator) -> Value;
 
@@ -49,12 +46,13 @@ struct Route {
     method: &'static str,
     path: &'static str,
     summary: &'static str,
-    query: Query,
+    /// Name and meaning.
+    query: &'static [(&'static str, &'static str)],
     /// The JSON Schema of the body, where it takes one.
     body: Option<Value>,
     /// The JSON Schema of the answer.
     answer: Answer,
-    handler: Handler,
+    handler: MethodRouter<Arc<Site>>,
 }
 
 /// The routes.
@@ -65,25 +63,31 @@ pub fn router() -> Router<Arc<Site>> {
 const COLLECTION: (&str, &str) = ("collection", "only this collection");
 const LIMIT: (&str, &str) = ("limit", "at most so many, 50 where nothing is said, 500 at most");
 
-fn look(path: &'static str, summary: &'static str, query: Query, answer: Answer, handler: Handler) -> Route {
+type Text = &'static str;
+type Handler = MethodRouter<Arc<Site>>;
+
+/// A route that only looks.
+fn look(path: Text, summary: Text, query: &'static [(Text, Text)], answer: Answer, handler: Handler) -> Route {
     Route { method: "get", path, summary, query, body: None, answer, handler }
 }
 
-fn act(path: &'static str, summary: &'static str, body: Option<Value>, answer: Answer, handler: Handler) -> Route {
+/// A route that changes something.
+fn act(path: Text, summary: Text, body: Option<Value>, answer: Answer, handler: Handler) -> Route {
     Route { method: "post", path, summary, query: &[], body, answer, handler }
 }
 
 fn table() -> Vec<Route> {
-    [passes(), decisions(), surroundings(), records()].into_iter().flatten().collect()
+    let mut all = vec![look("/openapi.json", "This description.", &[], |_| json!({ "type": "object" }), get(openapi))];
+    all.extend(standings());
+    all.extend(decisions());
+    all.extend(lists());
+    all.extend(requests());
+    all
 }
 
-/// Collections and their passes.
-fn passes() -> Vec<Route> {
-    let asked = json!({ "type": "object", "additionalProperties": false, "properties": {
-        "collections": { "type": "array", "items": { "type": "string" }, "description": "all where none is named" },
-        "full": { "type": "boolean", "description": "read everything" } } });
+/// How things stand.
+fn standings() -> Vec<Route> {
     vec![
-        look("/openapi.json", "This description.", &[], |_| json!({ "type": "object" }), get(openapi)),
         look(
             "/collections",
             "How each collection stands.",
@@ -99,19 +103,35 @@ fn passes() -> Vec<Route> {
             get(api::list_passes),
         ),
         look("/passes/{id}", "A pass, with what it did.", &[], one::<PassView>, get(api::one_pass)),
-        act(
-            "/sync",
-            "Asks for passes now.",
-            Some(asked),
-            |schemas| list::<String>(schemas, "collections"),
-            post(api::sync),
+        look("/rules", "The rules in force, and what is said of their files.", &[], one::<RulesView>, get(api::rules)),
+        look(
+            "/upstreams",
+            "What is known of each upstream.",
+            &[],
+            |schemas| list::<UpstreamView>(schemas, "upstreams"),
+            get(api::upstreams),
         ),
-        act("/pause/{collection}", "Lets a collection rest.", None, nothing, post(api::pause)),
-        act("/resume/{collection}", "Lets it go on.", None, nothing, post(api::resume)),
+        look(
+            "/upstreams/{upstream}/latency",
+            "How an upstream answered, minute by minute for three hours, or hour by hour for two weeks.",
+            &[("grain", "`minute`, or `hour`; `minute` where nothing is said")],
+            one::<LatencyView>,
+            get(api::latency),
+        ),
+        look(
+            "/usage",
+            "What was asked of each upstream, what it cost, and when a quota would run out.",
+            &[
+                ("upstream", "only this upstream"),
+                ("days", "averages and lists over so many days, 30 where nothing is said"),
+            ],
+            one::<UsageReport>,
+            get(api::usage),
+        ),
     ]
 }
 
-/// What a person decides.
+/// Conflicts and halts.
 fn decisions() -> Vec<Route> {
     let resolution = json!({ "type": "object", "additionalProperties": false, "properties": {
         "take": { "type": "string", "description": "`local`, `base` or an upstream: its value" },
@@ -173,10 +193,16 @@ fn decisions() -> Vec<Route> {
     ]
 }
 
-/// What passes go by, and what they speak to.
-fn surroundings() -> Vec<Route> {
+/// Records, and what is set aside or came in.
+fn lists() -> Vec<Route> {
     vec![
-        look("/rules", "The rules in force, and what is said of their files.", &[], one::<RulesView>, get(api::rules)),
+        look(
+            "/quarantine",
+            "Records set aside, or waiting for another.",
+            &[COLLECTION, LIMIT],
+            |schemas| list::<Aside>(schemas, "quarantine"),
+            get(api::quarantine),
+        ),
         look(
             "/webhooks",
             "Webhooks that came in, the newest first.",
@@ -192,43 +218,6 @@ fn surroundings() -> Vec<Route> {
             post(api::retry_hook),
         ),
         act("/webhooks/{id}/drop", "Forgets one that could not be followed.", None, nothing, post(api::drop_hook)),
-        look(
-            "/upstreams",
-            "What is known of each upstream.",
-            &[],
-            |schemas| list::<UpstreamView>(schemas, "upstreams"),
-            get(api::upstreams),
-        ),
-        look(
-            "/upstreams/{upstream}/latency",
-            "How an upstream answered, minute by minute for three hours, or hour by hour for two weeks.",
-            &[("grain", "`minute`, or `hour`; `minute` where nothing is said")],
-            one::<LatencyView>,
-            get(api::latency),
-        ),
-        look(
-            "/usage",
-            "What was asked of each upstream, what it cost, and when a quota would run out.",
-            &[
-                ("upstream", "only this upstream"),
-                ("days", "averages and lists over so many days, 30 where nothing is said"),
-            ],
-            one::<UsageReport>,
-            get(api::usage),
-        ),
-    ]
-}
-
-/// Records, and those that are set aside.
-fn records() -> Vec<Route> {
-    vec![
-        look(
-            "/quarantine",
-            "Records set aside, or waiting for another.",
-            &[COLLECTION, LIMIT],
-            |schemas| list::<Aside>(schemas, "quarantine"),
-            get(api::quarantine),
-        ),
         look(
             "/records/{collection}",
             "Records in the order of their ids.",
@@ -250,6 +239,24 @@ fn records() -> Vec<Route> {
             one::<RecordView>,
             get(api::one_record),
         ),
+    ]
+}
+
+/// What passes are asked for.
+fn requests() -> Vec<Route> {
+    let passes = json!({ "type": "object", "additionalProperties": false, "properties": {
+        "collections": { "type": "array", "items": { "type": "string" }, "description": "all where none is named" },
+        "full": { "type": "boolean", "description": "read everything" } } });
+    vec![
+        act(
+            "/sync",
+            "Asks for passes now.",
+            Some(passes),
+            |schemas| list::<String>(schemas, "collections"),
+            post(api::sync),
+        ),
+        act("/pause/{collection}", "Lets a collection rest.", None, nothing, post(api::pause)),
+        act("/resume/{collection}", "Lets it go on.", None, nothing, post(api::resume)),
     ]
 }
 

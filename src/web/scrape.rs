@@ -39,14 +39,13 @@ struct Stand {
 /// Metrics for Prometheus.
 pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
     let standing = site.front.desk.standing();
+    let counts = Arc::clone(&site.counts);
     let (places, rules, now) = (standing.collections.clone(), Arc::clone(&standing.rules), site.front.clock.now());
     let found = read(site.store.as_ref(), move |view| {
         let mut stands = Vec::new();
         for place in &places {
             let Some(collection) = rules.collections.get(&place.collection) else { continue };
-            // The table is not there before the first pass.
-            let is_there = view.collection_key(&place.collection)?.is_some();
-            let records = if is_there { view.row_count(collection)? } else { 0 };
+            let records = counts.of(view, collection)?.records;
             stands.push((place.collection.clone(), Stand { records, ..stand(view, &place.collection)? }));
         }
         let names = rules.upstreams.keys();

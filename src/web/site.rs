@@ -18,6 +18,7 @@ use crate::store::Store;
 
 use super::access::{Session, Sessions, TOKEN_CHARS_MIN, Token};
 use super::control::{Front, refuse};
+use super::counts::Counts;
 use super::guard::{self, Hosts};
 use super::listener::Place;
 use super::metrics::Tally;
@@ -42,6 +43,8 @@ pub struct Site {
     pub cookie: String,
     /// What was counted.
     pub tally: Arc<Tally>,
+    /// How many records large collections have.
+    pub counts: Arc<Counts>,
     /// Room for pages that listen.
     pub listeners: Arc<Semaphore>,
     sessions: Mutex<Sessions>,
@@ -57,6 +60,7 @@ impl Site {
             hosts: Hosts::new(address, hosts),
             cookie: format!("reconciled_{}", address.port()),
             tally: Arc::default(),
+            counts: Arc::default(),
             listeners: Arc::new(Semaphore::new(live::LISTENERS_MAX)),
             sessions: Mutex::default(),
         }
@@ -152,8 +156,10 @@ pub async fn open(
 
 async fn serve(listener: TcpListener, router: Router, site: &Site) {
     let counts = site.tally.collect(site.front.desk.listen());
+    let large = Arc::clone(&site.counts).keep(&site.front.desk, site.store.as_ref());
     tokio::select! {
         () = counts => {}
+        () = large => {}
         () = listener::accept(listener, router, Arc::clone(&site.front.clock), site.front.desk.over()) => {}
     }
 }

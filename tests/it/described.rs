@@ -86,20 +86,24 @@ fn every_answer_is_as_it_is_described() {
     let remote = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
     world.edit("crm", &remote, &json!({ "name": "Ann Lee", "phone": "3" }));
     world.sql("update contacts set name = 'Ann Poe', phone = '4' where email = 'ann@x.io'");
+    said.asks(at, "POST", "/sync", "/sync", &json!({}));
     daemon.logs("2 conflicts open");
     said.look(at, "/conflicts", "/conflicts?field=name&limit=1");
     said.look(at, "/conflicts/{id}", "/conflicts/1");
     said.asks(at, "POST", "/conflicts/{id}/resolve", "/conflicts/1/resolve", &json!({ "take": "nobody" }));
     said.asks(at, "POST", "/conflicts/{id}/resolve", "/conflicts/1/resolve", &json!({ "take": "local" }));
+    said.asks(at, "POST", "/sync", "/sync", &json!({}));
     daemon.logs("1 writes upstream");
     let many = json!({ "take": "crm", "field": "phone" });
     let done = said.asks(at, "POST", "/conflicts/resolve", "/conflicts/resolve", &many);
     assert_eq!(done, json!({ "decided": 1, "left": 0, "reasons": [], "more": false }));
+    said.asks(at, "POST", "/sync", "/sync", &json!({}));
     daemon.logs("1 changes here");
     said.look(at, "/conflicts", "/conflicts?all=true");
 
     // A halt.
     world.sql("update contacts set phone = '5'");
+    said.asks(at, "POST", "/sync", "/sync", &json!({}));
     daemon.logs("halted by a guard");
     said.look(at, "/halts", "/halts");
     let halt = said.look(at, "/halts/{id}", "/halts/1");
@@ -107,6 +111,7 @@ fn every_answer_is_as_it_is_described() {
     said.asks(at, "POST", "/halts/{id}/reject", "/halts/1/reject", &Value::Null);
     said.asks(at, "POST", "/resume/{collection}", "/resume/contacts", &Value::Null);
     said.asks(at, "POST", "/halts/{id}/approve", "/halts/1/approve", &json!({}));
+    said.asks(at, "POST", "/sync", "/sync", &json!({}));
     daemon.logs("10 writes upstream");
     said.look(at, "/halts/{id}", "/halts/1");
 

@@ -107,6 +107,11 @@ pub(in crate::store) fn live_links_and_links_under_other_mappings_are_paged(on: 
     for (most, counted) in [(0, 0), (3, 3), (4, 4), (5, 4), (u64::MAX, 4)] {
         assert_eq!(on.read(move |view| view.links_up_to(binding, LinkState::Live, most)), counted, "up to {most}");
     }
+    let mut counts = on.read(move |view| view.link_counts(binding, u64::MAX));
+    counts.sort_unstable();
+    assert_eq!(counts, [(LinkState::Live, 4), (LinkState::Detached, 1)]);
+    let some = on.read(move |view| view.link_counts(binding, 2));
+    assert_eq!(some.iter().map(|(_, count)| count).sum::<u64>(), 2);
 }
 
 pub(in crate::store) fn keys_are_registered_once(on: &Fixture) {

@@ -52,6 +52,13 @@ pub(super) fn link_count(db: &Db, binding: BindingKey, state: LinkState) -> Res<
     db.count(sql, params![binding.0, state_number(state)])
 }
 
+/// One look at all of them, where [`link_count`] takes one for each state.
+pub(super) fn link_counts(db: &Db, binding: BindingKey, most: u64) -> Res<Vec<(LinkState, u64)>> {
+    let sql = "SELECT state, count(*) FROM (SELECT state FROM sync_remote WHERE binding = ?1 LIMIT ?2) GROUP BY state";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    db.all(sql, params![binding.0, most], |row| Ok((state(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs())))
+}
+
 pub(super) fn links_up_to(db: &Db, binding: BindingKey, state: LinkState, most: u64) -> Res<u64> {
     let sql = "SELECT count(*) FROM (SELECT 1 FROM sync_remote WHERE binding = ?1 AND state = ?2 LIMIT ?3)";
     db.count(sql, params![binding.0, state_number(state), i64::try_from(most).unwrap_or(i64::MAX)])

@@ -33,6 +33,10 @@ impl View for Db {
         self.reading(links::link_count(self, binding, state))
     }
 
+    fn link_counts(&self, binding: BindingKey, most: u64) -> Result<Vec<(LinkState, u64)>, StoreError> {
+        self.reading(links::link_counts(self, binding, most))
+    }
+
     fn links_up_to(&self, binding: BindingKey, state: LinkState, most: u64) -> Result<u64, StoreError> {
         self.reading(links::links_up_to(self, binding, state, most))
     }

@@ -71,7 +71,7 @@ impl Driver {
     /// One command; an error as the protocol tells it.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(2 * PATIENCE_MS))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(3 * PATIENCE_MS))).unwrap();
         let body = if method == "POST" { body.to_string() } else { String::new() };
         let (address, length) = (&self.address, body.len());
         let head = format!(
@@ -117,7 +117,7 @@ impl Browser {
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
-            "timeouts": { "script": PATIENCE_MS, "pageLoad": PATIENCE_MS },
+            "timeouts": { "script": 2 * PATIENCE_MS, "pageLoad": PATIENCE_MS },
             "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": { "args": arguments },
         } } });
@@ -153,18 +153,19 @@ impl Browser {
         let script = format!(
             "const done = arguments[arguments.length - 1];
              const look = () => {{ if ({expression}) done(true); else setTimeout(look, 20); }};
+             setTimeout(() => done(false), {PATIENCE_MS});
              look();"
         );
         let mut said = Value::Null;
         for _ in 0..LOADS_MAX {
             match self.try_to("execute/async", &json!({ "script": script, "args": [] })) {
-                Ok(_) => return,
-                // Another page was loaded meanwhile.
-                Err(error) if error["error"] == "javascript error" => said = error,
-                Err(error) => {
-                    said = error;
+                Ok(Value::Bool(true)) => return,
+                Ok(other) => {
+                    said = other;
                     break;
                 }
+                // Another page was loaded meanwhile: the driver calls that an error of the script, or its time-out.
+                Err(error) => said = error,
             }
         }
         panic!("{expression} does not come true at {}: {said:#}\n{}", self.at(), self.text());

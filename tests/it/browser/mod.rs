@@ -68,6 +68,7 @@ fn a_pass_is_watched_while_it_runs() {
     // While the upstream is held here it answers nobody.
     world.at("crm", |_held| {
         world.sql("update contacts set phone = '2'");
+        browser.press("main", "Sync");
         // The overview changes by itself.
         browser.wait("document.querySelector('main .badge').textContent === 'running'");
         browser.picture("overview-running");
@@ -106,14 +107,21 @@ fn undecided(count: usize) -> World {
     world
 }
 
+/// Edits bring a pass by themselves, which waits the longer the longer the last one took; what a person asks for does not.
+fn asks_for_a_pass(browser: &Browser) {
+    browser.go("/");
+    browser.press("main", "Sync");
+}
+
 /// Everybody's name and number change on both sides.
-fn contest(world: &World, daemon: &mut Daemon, words: &str) {
+fn contest(world: &World, daemon: &mut Daemon, browser: &Browser, words: &str) {
     // The daemon sees both edits in one pass.
     let remotes: Vec<String> = world.contacts("crm").iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
     for remote in &remotes {
         world.edit("crm", remote, &json!({ "name": "Ann Lee of the new harbour", "phone": 2 }));
     }
     world.sql("update contacts set name = 'Ann Poe of the old harbour', phone = 3");
+    asks_for_a_pass(browser);
     daemon.logs(words);
 }
 
@@ -122,12 +130,13 @@ fn a_conflict_is_decided_by_a_side_or_by_a_value_of_ones_own() {
     let world = undecided(1);
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts");
-    contest(&world, &mut daemon, "2 conflicts open");
+    contest(&world, &mut daemon, &browser, "2 conflicts open");
     browser.go("/conflicts");
     assert!(browser.text().contains("Ann Lee of the oldnew harbour"), "what differs is marked: {}", browser.text());
     assert_eq!(browser.eval("document.querySelectorAll('article ins').length"), 4);
     browser.press("article:nth-of-type(1)", "Take local");
     browser.wait("location.pathname === '/conflicts'");
+    asks_for_a_pass(&browser);
     daemon.logs("1 writes upstream");
     assert_eq!(world.contacts("crm")[0]["name"], "Ann Poe of the old harbour");
 
@@ -146,6 +155,7 @@ fn a_conflict_is_decided_by_a_side_or_by_a_value_of_ones_own() {
     browser.write("[name=value_0]", "4");
     browser.press("form.own", "Take this value");
     browser.wait("location.pathname === '/conflicts'");
+    asks_for_a_pass(&browser);
     daemon.logs("1 writes upstream");
     assert_eq!(
         (&world.contacts("crm")[0]["phone"], world.rows("select phone from contacts")),
@@ -159,7 +169,7 @@ fn many_conflicts_are_decided_at_once_and_only_those_that_were_looked_at() {
     let world = undecided(60);
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts");
-    contest(&world, &mut daemon, "120 conflicts open");
+    contest(&world, &mut daemon, &browser, "120 conflicts open");
     browser.go("/conflicts");
     assert_eq!(browser.eval("document.querySelectorAll('article').length"), 50, "a page of them");
     browser.press("main", "Next page");
@@ -174,10 +184,13 @@ fn many_conflicts_are_decided_at_once_and_only_those_that_were_looked_at() {
     browser.click("[name=sure]");
     browser.press("form.bulk", "Decide all");
     browser.wait("document.querySelector('[role=status].good')?.textContent.startsWith('60 conflicts are decided')");
-    daemon.logs("60 changes here, 0 writes upstream");
-    assert_eq!(world.rows("select distinct phone, name from contacts"), [["2", "Ann Poe of the old harbour"]]);
     browser.press("main", "Back to the conflicts");
     browser.wait("location.search === '?collection=contacts&field=phone'");
+    assert!(browser.text().contains("the next pass applies it"), "{}", browser.text());
+    asks_for_a_pass(&browser);
+    daemon.logs("60 changes here, 0 writes upstream");
+    assert_eq!(world.rows("select distinct phone, name from contacts"), [["2", "Ann Poe of the old harbour"]]);
+    browser.go("/conflicts?collection=contacts&field=phone");
     assert!(browser.text().contains("No conflicts."), "{}", browser.text());
     closes(daemon, browser);
 }
@@ -192,6 +205,7 @@ fn a_halt_shows_what_would_be_done_and_is_rejected_or_approved() {
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts: 31 changes here");
     world.sql("update contacts set name = 'Ann of ' || name, phone = '2'");
+    asks_for_a_pass(&browser);
     daemon.logs("halted by a guard");
     browser.go("/halts");
     browser.press("article", "Halt 1");
@@ -217,6 +231,7 @@ fn a_halt_shows_what_would_be_done_and_is_rejected_or_approved() {
     assert!(world.contacts("crm").iter().all(|one| one["phone"] == "1"));
     browser.go("/halts");
     browser.press("article", "Approve");
+    asks_for_a_pass(&browser);
     daemon.logs("0 changes here, 31 writes upstream");
     assert!(world.contacts("crm").iter().all(|one| one["phone"] == "2"));
     browser.go("/halts");
@@ -304,6 +319,7 @@ fn every_page_is_usable_by_keyboard_alone_and_readable_light_and_dark() {
     let remote = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
     world.edit("crm", &remote, &json!({ "name": "Ann Lee of the harbour" }));
     world.sql("update contacts set name = 'Ann Poe of the harbour'");
+    asks_for_a_pass(&browser);
     daemon.logs("1 conflicts open");
     let id = world.rows("select id from contacts")[0][0].clone();
     let pages = [
