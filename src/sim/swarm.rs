@@ -49,6 +49,9 @@ pub const TROUBLES: [Trouble; 8] = [
 const FORK: u64 = 0xAE22_9BA5;
 /// So many of a hundred worlds have some faults only.
 const SOME_PERCENT: u64 = 45;
+/// In so many of a hundred of these what was given up may arrive late; by numbers of its own.
+const LATE_PERCENT: u64 = 25;
+const LATE_FORK: u64 = 0x01A7_E000;
 /// So many of a hundred of these have an upstream whose versions come and go.
 const FLAKY_PERCENT: u64 = 40;
 /// So many of a hundred records are shown there without their version, or with one that is made up.
@@ -82,12 +85,16 @@ impl Swarm {
             return Self { troubles: TROUBLES.to_vec(), is_some: false, flaky: None, chance };
         }
         // Half of the kinds on average, and each of them alone now and then.
-        let kinds: Vec<Trouble> = TROUBLES.into_iter().chain([Trouble::Late]).collect();
-        let mut troubles: Vec<Trouble> = kinds.iter().copied().filter(|_| chance.percent(40)).collect();
+        let mut troubles: Vec<Trouble> = TROUBLES.into_iter().filter(|_| chance.percent(40)).collect();
         if chance.percent(20) || troubles.is_empty() {
-            troubles = chance.one(&kinds).copied().into_iter().collect();
+            troubles = chance.one(&TROUBLES).copied().into_iter().collect();
         }
-        let versioned: Vec<&Style> = styles.iter().filter(|style| style.versioned).collect();
+        let late = Chance::new(seed ^ LATE_FORK);
+        if late.percent(LATE_PERCENT) {
+            troubles.push(Trouble::Late);
+        }
+        // Without a version or a point read nothing tells a listing that lags behind a delete of ours.
+        let versioned: Vec<&Style> = styles.iter().filter(|style| style.versioned && style.get).collect();
         let at = chance.one(&versioned).filter(|_| chance.percent(FLAKY_PERCENT));
         let flaky = at.map(|style| Flaky {
             host: format!("{}.example.com", style.name),
