@@ -138,7 +138,7 @@ impl Simulation {
             deleted: Deleted::default(),
             shows_nulls: restore.as_ref().map(|restore| restore.host().to_owned()),
             bot,
-            swarm: Swarm::drawn(seed, &styles),
+            swarm: Swarm::drawn(seed, &styles, restore.is_some()),
             shown: Shown::default(),
             late: Late::default(),
         });
@@ -188,6 +188,7 @@ impl Simulation {
             self.passes(fuse, self.chance.percent(30));
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
+            self.net.let_late_ones_arrive();
         }
         self.net.trouble_percent.store(0, Ordering::Release);
         self.net.edit_percent.store(0, Ordering::Release);

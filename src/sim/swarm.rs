@@ -79,7 +79,7 @@ struct Flaky {
 
 impl Swarm {
     /// The one of a seed.
-    pub fn drawn(seed: u64, styles: &[Style]) -> Self {
+    pub fn drawn(seed: u64, styles: &[Style], is_set_back: bool) -> Self {
         let chance = Chance::new(seed ^ FORK);
         if !chance.percent(SOME_PERCENT) {
             return Self { troubles: TROUBLES.to_vec(), is_some: false, flaky: None, chance };
@@ -90,11 +90,11 @@ impl Swarm {
             troubles = chance.one(&TROUBLES).copied().into_iter().collect();
         }
         let late = Chance::new(seed ^ LATE_FORK);
-        if late.percent(LATE_PERCENT) {
+        // Nobody looks yet whether what comes late and a backup can be told apart.
+        if late.percent(LATE_PERCENT) && !is_set_back {
             troubles.push(Trouble::Late);
         }
-        // Without a version or a point read nothing tells a listing that lags behind a delete of ours.
-        let versioned: Vec<&Style> = styles.iter().filter(|style| style.versioned && style.get).collect();
+        let versioned: Vec<&Style> = styles.iter().filter(|style| style.versioned).collect();
         let at = chance.one(&versioned).filter(|_| chance.percent(FLAKY_PERCENT));
         let flaky = at.map(|style| Flaky {
             host: format!("{}.example.com", style.name),
