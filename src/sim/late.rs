@@ -22,12 +22,12 @@ impl Late {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((at, request.clone()));
     }
 
-    /// Those that arrive by now.
-    pub fn arrived(&self, now: u64) -> Vec<Outgoing> {
+    /// Those that arrive by now, and when each did.
+    pub fn arrived(&self, now: u64) -> Vec<(u64, Outgoing)> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (due, rest) = std::mem::take(&mut *all).into_iter().partition(|(at, _)| *at <= now);
         *all = rest;
-        due.into_iter().map(|(_, request)| request).collect()
+        due
     }
 }
 

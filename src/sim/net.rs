@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use http::Request;
 use serde_json::Value;
@@ -100,14 +101,15 @@ impl Net {
 
     /// What was given up reaches its upstream now.
     pub fn let_late_ones_arrive(&self) {
-        for request in self.late.arrived(self.steps.now_us()) {
+        for (at, request) in self.late.arrived(self.steps.now_us()) {
             let host = request.url.host_str().unwrap_or_default().to_owned();
             let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
             let (Some(sandbox), Ok(built)) = (sandboxes.get_mut(&host), as_received(&request)) else { continue };
             self.note_former(&host, sandbox, &request);
-            let status = sandbox.handle(self.hands.now(), &built).response.status();
+            let ago = i64::try_from(self.steps.now_us().saturating_sub(at)).unwrap_or(0);
+            let status = sandbox.handle(self.hands.now() - TimeDelta::microseconds(ago), &built).response.status();
             self.hands.settle_there(&host, sandbox);
-            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host, self.steps.now_us());
+            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host, at);
             self.say(format!("  {} {}: arrives late → {status}", request.method, request.url));
         }
     }

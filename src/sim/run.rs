@@ -142,7 +142,7 @@ impl Simulation {
             deleted: Deleted::default(),
             shows_nulls: restore.as_ref().map(|restore| restore.host().to_owned()),
             bot,
-            swarm: Swarm::drawn(seed, &styles),
+            swarm: Swarm::drawn(seed, &styles, restore.is_some()),
             shown: Shown::default(),
             late: Late::default(),
         });
@@ -194,6 +194,7 @@ impl Simulation {
             self.passes(fuse, if full { Reads::Everything } else { self.hooks() });
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
+            self.net.let_late_ones_arrive();
         }
         self.net.trouble_percent.store(0, Ordering::Release);
         self.net.edit_percent.store(0, Ordering::Release);
@@ -427,7 +428,9 @@ impl Simulation {
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
         drop(sandboxes);
-        for words in revived.into_iter().chain(self.net.shown.untrue(&self.disk.store())) {
+        for words in
+            revived.into_iter().chain(self.net.shown.untrue(&self.disk.store(), self.net.shows_nulls.as_deref()))
+        {
             self.broken(words);
         }
         match ended {

@@ -49,6 +49,9 @@ pub const TROUBLES: [Trouble; 8] = [
 const FORK: u64 = 0xAE22_9BA5;
 /// So many of a hundred worlds have some faults only.
 const SOME_PERCENT: u64 = 45;
+/// In so many of a hundred of these what was given up may arrive late; by numbers of its own.
+const LATE_PERCENT: u64 = 25;
+const LATE_FORK: u64 = 0x01A7_E000;
 /// So many of a hundred of these have an upstream whose versions come and go.
 const FLAKY_PERCENT: u64 = 40;
 /// So many of a hundred records are shown there without their version, or with one that is made up.
@@ -76,16 +79,20 @@ struct Flaky {
 
 impl Swarm {
     /// The one of a seed.
-    pub fn drawn(seed: u64, styles: &[Style]) -> Self {
+    pub fn drawn(seed: u64, styles: &[Style], is_set_back: bool) -> Self {
         let chance = Chance::new(seed ^ FORK);
         if !chance.percent(SOME_PERCENT) {
             return Self { troubles: TROUBLES.to_vec(), is_some: false, flaky: None, chance };
         }
         // Half of the kinds on average, and each of them alone now and then.
-        let kinds: Vec<Trouble> = TROUBLES.into_iter().chain([Trouble::Late]).collect();
-        let mut troubles: Vec<Trouble> = kinds.iter().copied().filter(|_| chance.percent(40)).collect();
+        let mut troubles: Vec<Trouble> = TROUBLES.into_iter().filter(|_| chance.percent(40)).collect();
         if chance.percent(20) || troubles.is_empty() {
-            troubles = chance.one(&kinds).copied().into_iter().collect();
+            troubles = chance.one(&TROUBLES).copied().into_iter().collect();
+        }
+        let late = Chance::new(seed ^ LATE_FORK);
+        // Nobody looks yet whether what comes late and a backup can be told apart.
+        if late.percent(LATE_PERCENT) && !is_set_back {
+            troubles.push(Trouble::Late);
         }
         let versioned: Vec<&Style> = styles.iter().filter(|style| style.versioned).collect();
         let at = chance.one(&versioned).filter(|_| chance.percent(FLAKY_PERCENT));

@@ -63,7 +63,7 @@ fn s52_s53_s55_all_sides_agree_on_who_refers_to_whom() {
 #[test]
 fn f22_a_write_that_arrives_after_it_was_given_up_is_only_an_observation() {
     let mut arrived = [0, 0];
-    for seed in [58, 143, 176, 200, 208] {
+    for seed in [208, 700, 916, 1341, 1479] {
         let trace = simulate(seed).trace.join("\n");
         arrived[0] += trace.matches("arrives late → 2").count();
         arrived[1] += trace.matches("arrives late → 412").count();
@@ -85,7 +85,7 @@ fn some_worlds_have_some_faults_only_and_crashes_come_anywhere() {
     }
     assert!((5..=15).contains(&some), "{some} of 20");
     assert!(crashes.iter().any(|step| *step > 120), "{crashes:?}");
-    for seed in [47, 115, 179] {
+    for seed in [51, 62, 115] {
         assert!(simulate(seed).trace.iter().any(|line| line.contains("come and go")), "seed {seed}");
         holds(seed);
     }
