@@ -411,8 +411,7 @@ fn each_resolution_brings_a_pass_although_those_before_it_are_followed() {
     assert_eq!(state.decide(&waits(34), now(20)), for_it());
     // The next comes while the pass runs, and is what is left after it.
     state.mark("a", Mark { resolved: 12, ..Mark::default() });
-    assert_eq!(state.decide(&ended("a"), now(21)), NOTHING);
-    assert_eq!(state.decide(&Event::Tick, now(22)), for_it());
+    assert_eq!(state.decide(&ended("a"), now(21)), for_it());
     // One that could not be followed waits for the schedule.
     assert_eq!(state.decide(&ended("a"), now(23)), NOTHING);
     assert_eq!(state.decide(&waits(12), now(30)), NOTHING);
