@@ -153,9 +153,11 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
             | LinkState::Detached
             | LinkState::Archived => merge::judge_age(sighting(&link), seen, written),
         };
-        // Where nothing can be asked, what is earlier than it was waits until no listing lags so far any more.
+        // Where nothing can be asked, what is earlier than it was waits until no listing lags so far any more; so does what may
+        // be from before we deleted it.
         let earlier = || updated_at.zip(link.updated_at.map(time)).is_some_and(|(now, then)| now < then);
-        let age = if age == Age::Unsure && !can_get && earlier() { Age::Older } else { age };
+        let waits = link.state == LinkState::Deleted || earlier();
+        let age = if age == Age::Unsure && !can_get && waits { Age::Older } else { age };
         match age {
             Age::Current => {}
             age @ (Age::Older | Age::Unsure) => doubts.push(Doubt { staged, link, age }),
