@@ -20,6 +20,8 @@
 //!   │         set back? halts until a person says who wins    reconcile::set_back
 //!   │         older than what is known? keep it out           reconcile::floor → merge::judge_age
 //!   │         not listed at all? ask for it one by one        reconcile::absence
+//!   │       or, for edits and webhooks, the records that       reconcile::targeted
+//!   │         they name, by their ids, and nothing is listed
 //!   │
 //! plan      facts of one record → RecordPlan, pure            reconcile::gather → merge::decide
 //! guard     totals → halts; a halt ends the pass here         merge::guard
