@@ -15,12 +15,12 @@ use super::workspace::Workspace;
 
 /// Shows the halt and approves it.
 pub async fn run(args: &ApproveArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let Approved { halt, before } = ask::approve(args.halt, args.wins.as_deref(), workspace).await?;
-    out.show(&halt, |halt, width| text(halt, before, width))?;
+    let (Approved { halt, before }, by_daemon) = ask::approve(args.halt, args.wins.as_deref(), workspace).await?;
+    out.show(&halt, |halt, width| text(halt, before, by_daemon, width))?;
     Ok(Exit::IN_SYNC)
 }
 
-fn text(halt: &Halt, before: bool, width: usize) -> String {
+fn text(halt: &Halt, before: bool, by_daemon: bool, width: usize) -> String {
     let mut text = style::heading(&format!("halt {} of {}, pass {}", halt.id, halt.collection, halt.pass));
     text += &halts_text(halt, width);
     let when = style::short(halt.approved_at.as_deref().unwrap_or("–"));
@@ -30,7 +30,12 @@ fn text(halt: &Halt, before: bool, width: usize) -> String {
     } else {
         "the next pass carries it out, if it would still do exactly this"
     };
-    text + &format!("{words} ({when}); {then}: `reconciled run --once {}`\n", halt.collection)
+    let how = if by_daemon {
+        "the daemon makes it at once".to_owned()
+    } else {
+        format!("`reconciled run --once {}`", halt.collection)
+    };
+    text + &format!("{words} ({when}); {then}: {how}\n")
 }
 
 /// What the guards found too much.
@@ -77,6 +82,6 @@ mod tests {
             approved_at: Some(1_700_000_000_000_000),
             closed_at: None,
         };
-        insta::assert_snapshot!(style::bare(&text(&Halt::from(&row), false, 100)));
+        insta::assert_snapshot!(style::bare(&text(&Halt::from(&row), false, false, 100)));
     }
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::daemon::{Passed, set_paused};
-use crate::ops::{self, Approved, Choice, Resolved};
+use crate::ops::{self, Approved, Choice, Known, Resolved};
 use crate::reconcile::PassReport;
 use crate::upstream::install_crypto;
 use crate::web::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};
@@ -50,9 +50,19 @@ impl Daemon {
 
     /// How it stands.
     pub async fn standing(&self) -> Result<Value, CliError> {
-        let answer = self.send(self.request(Method::GET, "standing").timeout(ANSWER_MAX)).await?;
-        let bytes = answer.bytes().await.map_err(|error| self.silent(&error))?;
-        serde_json::from_slice(&bytes).map_err(|error| self.strange(&error))
+        self.answer(self.request(Method::GET, "standing")).await
+    }
+
+    /// How everything stands, by the rules that it goes by.
+    pub async fn known(&self) -> Result<Known, CliError> {
+        self.answer(self.request(Method::GET, "status")).await
+    }
+
+    /// The names of its collections.
+    async fn collections(&self) -> Result<Vec<String>, CliError> {
+        let standing = self.standing().await?;
+        let places = standing["collections"].as_array().into_iter().flatten();
+        Ok(places.filter_map(|place| place["collection"].as_str()).map(str::to_owned).collect())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -74,10 +84,13 @@ impl Daemon {
         }
     }
 
-    /// Sends a question, and takes the answer.
     async fn ask<A: DeserializeOwned>(&self, path: &str, asked: &impl Serialize) -> Result<A, CliError> {
-        let request = self.request(Method::POST, path).timeout(ANSWER_MAX);
-        let answer = self.send(self.with(request, asked)?).await?;
+        self.answer(self.with(self.request(Method::POST, path), asked)?).await
+    }
+
+    /// Sends a question that is answered at once, and takes the answer.
+    async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, CliError> {
+        let answer = self.send(request.timeout(ANSWER_MAX)).await?;
         let bytes = answer.bytes().await.map_err(|error| self.silent(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| self.strange(&error))
     }
@@ -150,14 +163,15 @@ fn show(report: &PassReport, out: &Out) -> Result<(), CliError> {
     if out.is_json() { out.json_line(report) } else { out.data(&run_text(report, out.width())) }
 }
 
-/// Approves a halt: the running daemon does, or this process in its stead.
-pub async fn approve(halt: i64, wins: Option<&str>, workspace: &Workspace) -> Result<Approved, CliError> {
+/// Approves a halt: the running daemon does (`true`), or this process in its stead.
+pub async fn approve(halt: i64, wins: Option<&str>, workspace: &Workspace) -> Result<(Approved, bool), CliError> {
     if let Some(daemon) = Daemon::find(workspace) {
-        return daemon.ask("approve", &ApproveRequest { halt, wins: wins.map(str::to_owned) }).await;
+        let asked = ApproveRequest { halt, wins: wins.map(str::to_owned) };
+        return Ok((daemon.ask("approve", &asked).await?, true));
     }
     let store = workspace.store_to_edit()?;
     let now = workspace.clock().now().timestamp_micros();
-    Ok(ops::approve(store.as_ref(), halt, wins, now).await?)
+    Ok((ops::approve(store.as_ref(), halt, wins, now).await?, false))
 }
 
 /// Decides a conflict: the running daemon does by the rules in force, or this process by those in the files.
@@ -172,9 +186,13 @@ pub async fn resolve(conflict: i64, choice: Choice, workspace: &Workspace, out: 
 
 /// `pause` and `resume`: by the running daemon, or in the database for the next one.
 pub async fn pause(args: &NamedArgs, paused: bool, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let rules = workspace.rules(SecretsAre::Unused, out)?;
-    let collections = select_collections(&rules, &args.collections)?;
     let daemon = Daemon::find(workspace);
+    let collections = match &daemon {
+        // It goes by rules of its own, and says what it does not know.
+        Some(_) if !args.collections.is_empty() => args.collections.clone(),
+        Some(daemon) => daemon.collections().await?,
+        None => select_collections(&*workspace.rules(SecretsAre::Unused, out)?, &args.collections)?,
+    };
     for collection in &collections {
         if let Some(daemon) = &daemon {
             let what = if paused { "pause" } else { "resume" };

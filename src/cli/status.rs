@@ -6,16 +6,14 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::ops::{
-    CollectionStatus, Halt, Health, LinkCount, RestoredStatus, UpstreamStatus, collection_status, restored, upstreams,
-};
+use crate::ops::{CollectionStatus, Halt, Health, Known, LinkCount, known};
 use crate::reconcile::SET_BACK;
 use crate::store::{read, space};
 
 use super::approve::halts_text;
 use super::ask::{Daemon, daemon_lines};
 use super::exit::{CliError, Exit};
-use super::inbox::{Inbox, inbox, inbox_text};
+use super::inbox::inbox_text;
 use super::out::Out;
 use super::style::{self, count, paint};
 use super::workspace::{SecretsAre, Workspace};
@@ -23,12 +21,8 @@ use super::workspace::{SecretsAre, Workspace};
 /// What `status --json` prints.
 #[derive(Debug, Serialize)]
 struct Status {
-    collections: Vec<CollectionStatus>,
-    halts: Vec<Halt>,
-    upstreams: Vec<UpstreamStatus>,
-    /// The database was restored or copied, and not every collection has gone on since.
-    restored: Option<RestoredStatus>,
-    webhooks: Inbox,
+    #[serde(flatten)]
+    known: Known,
     /// What an operator must look at on the machine.
     alarms: Vec<String>,
     /// What the running daemon says of itself (see `docs/json.md`); absent where none listens.
@@ -37,28 +31,26 @@ struct Status {
 
 /// Prints the status; the exit code says the worst of it.
 pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let rules = workspace.rules(SecretsAre::Unused, out)?;
-    let store = workspace.store_to_look()?;
-    let now = workspace.clock().now();
-    let status = read(store.as_ref(), move |view| {
-        let mut collections = Vec::new();
-        for collection in rules.in_order() {
-            collections.push(collection_status(view, collection, now)?);
-        }
-        let halts = view.halts(None, true)?.iter().map(Halt::from).collect();
-        let (upstreams, restored, webhooks) = (upstreams(view, &rules, now)?, restored(view, &rules)?, inbox(view)?);
-        Ok(Status { collections, halts, upstreams, restored, webhooks, alarms: Vec::new(), daemon: None })
-    })
-    .await?;
-    let database = &workspace.settings().database;
-    let daemon = match Daemon::find(workspace) {
-        // A daemon that is just stopping has nothing to say; what is in the database holds all the same.
-        Some(daemon) => daemon.standing().await.ok(),
+    // A daemon that is just stopping has nothing to say; what is in the database holds all the same.
+    let told = match Daemon::find(workspace) {
+        Some(daemon) => daemon.known().await.ok().zip(daemon.standing().await.ok()),
         None => None,
     };
-    let status = Status { alarms: space(database).alarms(database), daemon, ..status }.told_by_the_daemon();
+    let (known, daemon) = match told {
+        Some((known, standing)) => (known, Some(standing)),
+        None => (look(workspace, out).await?, None),
+    };
+    let database = &workspace.settings().database;
+    let status = Status { known, alarms: space(database).alarms(database), daemon }.told_by_the_daemon();
     out.show(&status, text)?;
     Ok(exit_of(&status))
+}
+
+/// By the rules in the files, where no daemon goes by others.
+async fn look(workspace: &Workspace, out: &Out) -> Result<Known, CliError> {
+    let rules = workspace.rules(SecretsAre::Unused, out)?;
+    let (store, now) = (workspace.store_to_look()?, workspace.clock().now());
+    Ok(read(store.as_ref(), move |view| known(view, &rules, now)).await?)
 }
 
 impl Status {
@@ -68,7 +60,7 @@ impl Status {
             self.daemon.as_ref().and_then(|daemon| daemon.get("collections")?.as_array()).into_iter().flatten();
         for place in places {
             let name = place.get("collection").and_then(serde_json::Value::as_str);
-            let one = self.collections.iter_mut().find(|one| Some(one.collection.as_str()) == name);
+            let one = self.known.collections.iter_mut().find(|one| Some(one.collection.as_str()) == name);
             let next = place.get("next").and_then(serde_json::Value::as_str);
             let next = next.and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
             if let (Some(one), Some(next)) = (one, next) {
@@ -82,15 +74,15 @@ impl Status {
 
 /// The same meaning as the exit code of a pass.
 fn exit_of(status: &Status) -> Exit {
-    let halted = !status.halts.is_empty() || status.restored.is_some();
+    let halted = !status.known.halts.is_empty() || status.known.restored.is_some();
     let mut exit = if halted { Exit::HALTED } else { Exit::IN_SYNC };
     if !status.alarms.is_empty() {
         exit = exit.or_worse(Exit::ERROR);
     }
-    if status.webhooks.waiting > 0 {
+    if status.known.webhooks.waiting > 0 {
         exit = exit.or_worse(Exit::PENDING);
     }
-    for one in &status.collections {
+    for one in &status.known.collections {
         if one.conflicts_open > 0 || one.quarantined > 0 {
             exit = exit.or_worse(Exit::CONFLICTS);
         }
@@ -127,7 +119,7 @@ fn unknown_text(one: &CollectionStatus) -> String {
 }
 
 fn text(status: &Status, width: usize) -> String {
-    let rows = status.collections.iter().map(row).collect();
+    let rows = status.known.collections.iter().map(row).collect();
     let header = ["collection", "records", "linked", "last pass", "outcome", "next", "waiting"];
     let mut text = style::table(width, &header, rows);
     for line in status.daemon.iter().flat_map(daemon_lines) {
@@ -136,7 +128,7 @@ fn text(status: &Status, width: usize) -> String {
     for alarm in &status.alarms {
         writeln!(text, "{} {}", paint(style::BAD, "!"), style::clean(alarm)).ok();
     }
-    if let Some(restored) = &status.restored {
+    if let Some(restored) = &status.known.restored {
         let (mark, reason) = (paint(style::BAD, "!"), style::clean(&restored.reason));
         let waiting = restored.waiting.join(", ");
         writeln!(
@@ -146,7 +138,7 @@ fn text(status: &Status, width: usize) -> String {
         )
         .ok();
     }
-    for one in &status.collections {
+    for one in &status.known.collections {
         // The pass's own error only sums up those of its upstreams, where there are any.
         let own = one.last_pass.as_ref().filter(|pass| pass.unavailable.is_empty());
         if let Some(error) = own.and_then(|pass| pass.error.as_deref()) {
@@ -163,8 +155,8 @@ fn text(status: &Status, width: usize) -> String {
         text += &unknown_text(one);
         text += &aside_text(one);
     }
-    for one in &status.upstreams {
-        let passes = status.collections.iter().filter_map(|collection| collection.last_pass.as_ref());
+    for one in &status.known.upstreams {
+        let passes = status.known.collections.iter().filter_map(|collection| collection.last_pass.as_ref());
         let told: Vec<&str> = passes.flat_map(|pass| &pass.unavailable).map(|down| down.error.as_str()).collect();
         text += &one.health.as_ref().map(|health| health_text(&one.upstream, health, &told)).unwrap_or_default();
         let state = one.state.as_ref().and_then(|state| serde_json::from_str::<serde_json::Value>(state.get()).ok());
@@ -178,8 +170,8 @@ fn text(status: &Status, width: usize) -> String {
             writeln!(text, "{mark} {name} failed too often: it is left alone until {until}, then asked with care").ok();
         }
     }
-    text += &inbox_text(&status.webhooks);
-    for halt in &status.halts {
+    text += &inbox_text(&status.known.webhooks);
+    for halt in &status.known.halts {
         let approval = match &halt.approved_at {
             Some(at) => format!("approved at {}, the next pass carries it out", style::short(at)),
             None if is_set_back(halt) => format!("`reconciled approve {} --wins SIDE` says which side wins", halt.id),
@@ -279,7 +271,9 @@ fn aside_text(one: &CollectionStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Aside, LastPass, Replies, Unknown, raw, unavailable};
+    use crate::ops::{
+        Aside, InboxStatus, LastPass, Replies, RestoredStatus, Unknown, UpstreamStatus, raw, unavailable,
+    };
 
     fn collection(name: &str, outcome: Option<&str>) -> CollectionStatus {
         CollectionStatus {
@@ -321,20 +315,20 @@ mod tests {
         }
     }
 
+    fn nothing() -> Known {
+        let (collections, halts, upstreams) = (Vec::new(), Vec::new(), Vec::new());
+        Known { collections, halts, upstreams, restored: None, webhooks: InboxStatus::default() }
+    }
+
     #[test]
     fn the_exit_code_is_the_worst_of_it() {
         let check = |collections: Vec<CollectionStatus>, code: u8| {
-            let (halts, upstreams, alarms, webhooks) = (Vec::new(), Vec::new(), Vec::new(), Inbox::default());
-            let status = Status { collections, halts, upstreams, restored: None, webhooks, alarms, daemon: None };
+            let status = Status { known: Known { collections, ..nothing() }, alarms: Vec::new(), daemon: None };
             assert_eq!(exit_of(&status).code(), code);
         };
         check(vec![collection("a", Some("ok"))], 0);
         let alarmed = Status {
-            collections: vec![collection("a", Some("ok"))],
-            halts: Vec::new(),
-            upstreams: Vec::new(),
-            restored: None,
-            webhooks: Inbox::default(),
+            known: Known { collections: vec![collection("a", Some("ok"))], ..nothing() },
             alarms: vec!["0 MiB are left".to_owned()],
             daemon: None,
         };
@@ -383,9 +377,8 @@ mod tests {
             reason: "no id at .id".to_owned(),
             since: None,
         }];
-        let status = Status {
+        let known = Known {
             collections: vec![collection("companies", None), trouble],
-            halts: Vec::new(),
             upstreams: vec![
                 UpstreamStatus {
                     upstream: "crm".to_owned(),
@@ -401,10 +394,10 @@ mod tests {
                 noticed_at: None,
                 waiting: vec!["companies".to_owned(), "contacts".to_owned()],
             }),
-            webhooks: Inbox::default(),
-            alarms: vec!["sync.db-wal has grown to 80 MiB".to_owned()],
-            daemon: None,
+            ..nothing()
         };
+        let alarms = vec!["sync.db-wal has grown to 80 MiB".to_owned()];
+        let status = Status { known, alarms, daemon: None };
         insta::assert_snapshot!(style::bare(&text(&status, 120)));
     }
 }

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::reconcile::{HOURS_KEPT, MINUTES_KEPT};
 use crate::rules::Upstream;
@@ -14,7 +14,7 @@ use crate::upstream::Latency;
 use super::text::rfc3339;
 
 /// How an upstream is.
-#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Health {
     /// By its last answer.
     pub up: bool,
@@ -35,7 +35,7 @@ pub struct Health {
 }
 
 /// How an upstream answered over a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Replies {
     /// Answers that count.
     pub answered: u64,

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::daemon::{is_paused, next_due};
@@ -16,15 +16,17 @@ use crate::store::{
     StoreError, View,
 };
 
+use super::halts::Halt;
 use super::health::{Health, health};
 use super::text::{raw, rfc3339};
+use super::webhooks::{InboxStatus, inbox_status};
 
 /// How many records that are set aside are listed per collection.
 const ASIDE_MAX: usize = 20;
 /// Beyond this, waiting things are not counted.
 const COUNT_MAX: usize = 1_000;
 
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct RestoredStatus {
     pub reason: String,
     /// RFC 3339; absent where no pass has noticed it yet.
@@ -33,7 +35,7 @@ pub struct RestoredStatus {
     pub waiting: Vec<String>,
 }
 
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct CollectionStatus {
     pub collection: String,
     /// `every 300s`, a cron expression with its zone, or absent.
@@ -61,7 +63,7 @@ pub struct CollectionStatus {
 }
 
 /// A write that may have been done.
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Unknown {
     pub record: String,
     pub upstream: String,
@@ -71,7 +73,7 @@ pub struct Unknown {
     pub note: Option<String>,
 }
 
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct LastPass {
     pub id: i64,
     pub trigger: String,
@@ -84,13 +86,13 @@ pub struct LastPass {
     pub unavailable: Vec<Unavailable>,
 }
 
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Unavailable {
     pub upstream: String,
     pub error: String,
 }
 
-#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct LinkCount {
     pub upstream: String,
     pub live: u64,
@@ -100,7 +102,7 @@ pub struct LinkCount {
     pub archived: u64,
 }
 
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Aside {
     pub upstream: String,
     /// The local id, or `remote:` and the remote id.
@@ -110,13 +112,37 @@ pub struct Aside {
     pub since: Option<String>,
 }
 
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct UpstreamStatus {
     pub upstream: String,
     /// The engine's own state; absent before the first contact.
     pub state: Option<Box<RawValue>>,
     /// Whether it is up, and how it answers; absent before the first contact.
     pub health: Option<Health>,
+}
+
+/// How everything stands.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Known {
+    pub collections: Vec<CollectionStatus>,
+    /// Those that wait for a person.
+    pub halts: Vec<Halt>,
+    pub upstreams: Vec<UpstreamStatus>,
+    /// The database was restored or copied, and not every collection has gone on since.
+    pub restored: Option<RestoredStatus>,
+    pub webhooks: InboxStatus,
+}
+
+/// How everything stands, with all of it counted.
+pub fn known(view: &dyn View, rules: &Ruleset, now: DateTime<Utc>) -> Result<Known, StoreError> {
+    let collections = rules.in_order().into_iter().map(|one| status_with(view, one, count(view, one, u64::MAX)?, now));
+    Ok(Known {
+        collections: collections.collect::<Result<_, _>>()?,
+        halts: view.halts(None, true)?.iter().map(Halt::from).collect(),
+        upstreams: upstreams(view, rules, now)?,
+        restored: restored(view, rules)?,
+        webhooks: inbox_status(view)?,
+    })
 }
 
 /// Records and links of a collection.
@@ -129,7 +155,7 @@ pub struct Counted {
 }
 
 /// The restore that collections wait for a person about.
-pub fn restored(view: &dyn View, rules: &Ruleset) -> Result<Option<RestoredStatus>, StoreError> {
+fn restored(view: &dyn View, rules: &Ruleset) -> Result<Option<RestoredStatus>, StoreError> {
     let mut found: Option<RestoredStatus> = None;
     for name in rules.collections.keys() {
         let Some(restored) = waits(view, name)? else { continue };
@@ -182,16 +208,6 @@ pub fn count(view: &dyn View, collection: &Collection, most: u64) -> Result<Coun
         });
     }
     Ok(counted)
-}
-
-/// How a collection stands, with all of it counted.
-pub fn collection_status(
-    view: &dyn View,
-    collection: &Collection,
-    now: DateTime<Utc>,
-) -> Result<CollectionStatus, StoreError> {
-    let counted = count(view, collection, u64::MAX)?;
-    status_with(view, collection, counted, now)
 }
 
 /// How a collection stands, with what was counted of it.

@@ -3,7 +3,7 @@
 //! Must not know: signatures, HTTP; how passes follow them.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::rules::Ruleset;
 use crate::store::{
@@ -13,13 +13,16 @@ use crate::store::{
 use super::error::OpsError;
 use super::text::rfc3339;
 
+/// How many that could not be followed are listed with the rest of a status.
+const DEAD_LISTED_MAX: usize = 20;
+
 /// A webhook that came in.
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct HookView {
     /// Its number.
     pub id: i64,
     /// `waiting`, `done`, `replaced`, `ignored`, `dead`.
-    pub state: &'static str,
+    pub state: String,
     /// Who sent it.
     pub upstream: String,
     /// What tells a repeat of it.
@@ -51,7 +54,7 @@ impl From<HookRow> for HookView {
     fn from(HookRow { id, hook }: HookRow) -> Self {
         Self {
             id,
-            state: state_name(hook.state),
+            state: hook.state.name().to_owned(),
             upstream: hook.upstream,
             delivery: hook.delivery,
             received_at: rfc3339(hook.received_at),
@@ -63,14 +66,21 @@ impl From<HookRow> for HookView {
     }
 }
 
-fn state_name(state: HookState) -> &'static str {
-    match state {
-        HookState::Waiting => "waiting",
-        HookState::Done => "done",
-        HookState::Replaced => "replaced",
-        HookState::Ignored => "ignored",
-        HookState::Dead => "dead",
-    }
+/// How many wait, and the newest that could not be followed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct InboxStatus {
+    /// For which a pass is still to look.
+    pub waiting: u64,
+    /// That could not be followed within the last 30 days.
+    pub dead: u64,
+    /// The newest of these.
+    pub dead_letters: Vec<HookView>,
+}
+
+/// Looks it up.
+pub fn inbox_status(view: &dyn View) -> Result<InboxStatus, StoreError> {
+    let Inbox { waiting, dead, webhooks } = inbox(view, Some(HookState::Dead), DEAD_LISTED_MAX)?;
+    Ok(InboxStatus { waiting, dead, dead_letters: webhooks })
 }
 
 /// The newest, of one state or of all.

@@ -22,6 +22,27 @@ pub enum HookState {
     Dead,
 }
 
+impl HookState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Done, Self::Replaced, Self::Ignored, Self::Dead];
+
+    /// As it is kept and told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Done => "done",
+            Self::Replaced => "replaced",
+            Self::Ignored => "ignored",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
 /// A webhook to be taken in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHook {

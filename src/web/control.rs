@@ -22,7 +22,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::clock::Clock;
 use crate::daemon::{Accepted, Desk, Heard};
 use crate::ops::{self, OpsError};
-use crate::store::Store;
+use crate::store::{Store, read};
 
 use super::wire::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};
 
@@ -42,9 +42,9 @@ pub struct Front {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What decisions are written to as well.
+/// The same, with what is known and decided.
 #[derive(Clone)]
-struct Decisions {
+struct WithStore {
     front: Front,
     store: Arc<dyn Store>,
 }
@@ -52,17 +52,18 @@ struct Decisions {
 /// The control socket's routes.
 pub fn router(front: Front, store: Arc<dyn Store>) -> Router {
     let clock = Arc::clone(&front.clock);
-    let decisions = Router::new()
+    let with_store = Router::new()
+        .route("/status", get(status))
         .route("/approve", post(approve))
         .route("/resolve", post(resolve))
-        .with_state(Decisions { front: front.clone(), store });
+        .with_state(WithStore { front: front.clone(), store });
     let routes = Router::new()
         .route("/standing", get(standing))
         .route("/sync", post(sync))
         .route("/pause/{collection}", post(pause))
         .route("/resume/{collection}", post(resume))
         .with_state(front)
-        .merge(decisions)
+        .merge(with_store)
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no such question"))
         .method_not_allowed_fallback(async || refuse(StatusCode::METHOD_NOT_ALLOWED, "not by this method"));
     Router::new()
@@ -100,26 +101,31 @@ async fn resume(State(front): State<Front>, Path(collection): Path<String>) -> R
     answer(front.desk.pause(collection, false).await)
 }
 
-async fn approve(State(to): State<Decisions>, asked: Result<Json<ApproveRequest>, JsonRejection>) -> Response {
+async fn status(State(of): State<WithStore>) -> Response {
+    let (rules, now) = (of.front.desk.standing().rules, of.front.clock.now());
+    answered(read(of.store.as_ref(), move |view| ops::known(view, &rules, now)).await.map_err(OpsError::from))
+}
+
+async fn approve(State(to): State<WithStore>, asked: Result<Json<ApproveRequest>, JsonRejection>) -> Response {
     let asked = match asked {
         Ok(Json(asked)) => asked,
         Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
     };
     let now = to.front.clock.now().timestamp_micros();
-    decided(ops::approve(to.store.as_ref(), asked.halt, asked.wins.as_deref(), now).await)
+    // What is decided starts a pass by itself, as it does wherever it is written down.
+    answered(ops::approve(to.store.as_ref(), asked.halt, asked.wins.as_deref(), now).await)
 }
 
-async fn resolve(State(to): State<Decisions>, asked: Result<Json<ResolveRequest>, JsonRejection>) -> Response {
+async fn resolve(State(to): State<WithStore>, asked: Result<Json<ResolveRequest>, JsonRejection>) -> Response {
     let asked = match asked {
         Ok(Json(asked)) => asked,
         Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
     };
     let rules = to.front.desk.standing().rules;
-    decided(ops::resolve(to.store.as_ref(), &rules, asked.conflict, asked.choice).await)
+    answered(ops::resolve(to.store.as_ref(), &rules, asked.conflict, asked.choice).await)
 }
 
-/// That something was decided starts a pass by itself, as it does wherever it is written down.
-fn decided(done: Result<impl Serialize, OpsError>) -> Response {
+fn answered(done: Result<impl Serialize, OpsError>) -> Response {
     match done {
         Ok(done) => Json(done).into_response(),
         Err(OpsError::NotFound(words)) => refuse(StatusCode::NOT_FOUND, &words),

@@ -139,6 +139,14 @@ fn rules_are_read_anew_on_a_signal_and_those_that_are_wrong_never_come_into_forc
     for words in ["those from before stay in force", &format!("rules.toml:{line}:"), "evry"] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    // Whoever asks is answered by the rules in force, and told that the others are refused.
+    let status = world.run(&["status"]).exits(0);
+    assert!(status.stdout.contains("contacts") && status.stdout.contains("evry"), "{status:?}");
+    for what in ["pause", "resume"] {
+        world.run(&[what]).exits(0);
+        world.run(&[what, "contacts"]).exits(0);
+        assert!(world.run(&[what, "deals"]).exits(2).stderr.contains("no collection `deals`"));
+    }
     add(&world, "bob@x.io");
     daemon.signal("USR1");
     daemon.logs("pass 2 of contacts: 1 changes here");

@@ -23,7 +23,7 @@ pub(super) fn hooks(db: &Db, filter: &HookFilter) -> Res<Vec<HookRow>> {
         "SELECT id, upstream, delivery, received_at, event, collection, remote_id, state, error FROM sync_hook",
     );
     clauses.is("id", filter.id);
-    clauses.is("state", filter.state.map(state_name));
+    clauses.is("state", filter.state.map(HookState::name));
     clauses.is("collection", filter.collection.as_deref());
     clauses.all(db, "ORDER BY id DESC", filter.limit, hook_row)
 }
@@ -32,7 +32,7 @@ pub(super) fn count(db: &Db, state: HookState) -> Res<u64> {
     match state {
         // The small index of what waits knows.
         HookState::Waiting => db.count("SELECT count(*) FROM sync_hook WHERE state = 'waiting'", []),
-        other => db.count("SELECT count(*) FROM sync_hook WHERE state = ?1", params![state_name(other)]),
+        other => db.count("SELECT count(*) FROM sync_hook WHERE state = ?1", params![other.name()]),
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn take(db: &Db, hook: &NewHook, waiting_max: u64) -> Res<HookTaken> 
             hook.event,
             hook.collection,
             hook.remote_id,
-            state_name(hook.state),
+            hook.state.name(),
             hook.error
         ],
     )?;
@@ -116,9 +116,9 @@ pub(super) fn prune(db: &Db, ages: &HookAges, reason: &str) -> Res<()> {
         "DELETE FROM sync_hook WHERE id IN (SELECT id FROM sync_hook WHERE state = ?1 AND received_at < ?2 LIMIT {FORGOTTEN_MAX})"
     );
     for state in [HookState::Done, HookState::Replaced, HookState::Ignored] {
-        db.exec(&old, params![state_name(state), ages.settled_before])?;
+        db.exec(&old, params![state.name(), ages.settled_before])?;
     }
-    db.exec(&old, params![state_name(HookState::Dead), ages.dead_before])?;
+    db.exec(&old, params![HookState::Dead.name(), ages.dead_before])?;
     let many = format!(
         "DELETE FROM sync_hook WHERE id IN (SELECT id FROM sync_hook WHERE id <= (SELECT max(id) FROM sync_hook) - ?1 \
          AND state <> 'waiting' ORDER BY id LIMIT {FORGOTTEN_MAX})"
@@ -143,20 +143,8 @@ fn hook_row(row: &Row<'_>) -> rusqlite::Result<HookRow> {
 
 fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<HookState> {
     let text: String = row.get(at)?;
-    let all = [HookState::Waiting, HookState::Done, HookState::Replaced, HookState::Ignored, HookState::Dead];
-    let known = all.into_iter().find(|state| state_name(*state) == text);
-    known.ok_or_else(|| {
+    HookState::named(&text).ok_or_else(|| {
         let error = format!("no state of a webhook: {text}");
         rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, error.into())
     })
-}
-
-fn state_name(state: HookState) -> &'static str {
-    match state {
-        HookState::Waiting => "waiting",
-        HookState::Done => "done",
-        HookState::Replaced => "replaced",
-        HookState::Ignored => "ignored",
-        HookState::Dead => "dead",
-    }
 }

@@ -45,7 +45,7 @@ pub async fn inbox(State(site): State<Arc<Site>>, Extension(session): Extension<
 }
 
 fn row(session: &Session, one: &HookView) -> Markup {
-    let kind = match one.state {
+    let kind = match one.state.as_str() {
         "dead" => "bad",
         "waiting" => "news",
         _ => "good",
