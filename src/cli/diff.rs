@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use similar::{ChangeTag, TextDiff};
 
+use crate::ops::word_changes;
+
 use super::style::{self, paint};
 
 /// Values longer than this (or of several lines) are shown as a diff.
@@ -70,7 +72,7 @@ pub fn inline(old: &str, new: &str, width: usize) -> String {
 /// One line against another, by words, with unchanged stretches shortened.
 fn words(old: &str, new: &str, width: usize) -> String {
     let mut line = String::new();
-    for change in merged(&TextDiff::from_words(old, new)) {
+    for change in word_changes(old, new) {
         let part = style::clean(&change.1);
         let room = (width / 2).max(SHORT_MAX);
         match change.0 {
@@ -80,18 +82,6 @@ fn words(old: &str, new: &str, width: usize) -> String {
         }
     }
     line
-}
-
-/// Neighbouring changes of one kind, joined.
-fn merged(diff: &TextDiff<'_, '_, str>) -> Vec<(ChangeTag, String)> {
-    let mut all: Vec<(ChangeTag, String)> = Vec::new();
-    for change in diff.iter_all_changes() {
-        match all.last_mut() {
-            Some((tag, text)) if *tag == change.tag() => text.push_str(change.value()),
-            _ => all.push((change.tag(), change.value().to_owned())),
-        }
-    }
-    all
 }
 
 fn shortened(text: &str) -> String {

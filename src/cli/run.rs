@@ -186,14 +186,13 @@ impl Installed<'_> {
         for place in places {
             let (router, clock) = (router.clone(), Arc::clone(&clock));
             self.served.spawn(async move {
-                let served = async {
-                    let door = hooks::listen(place, clock).await.map_err(|error| error.to_string())?;
-                    let at = door.address().map_err(|error| error.to_string())?;
-                    tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
-                    hooks::serve(door, router).await.map_err(|error| error.to_string())
-                };
-                if let Err(words) = served.await {
-                    tracing::error!("no webhook can come: {words}");
+                let shown = place.to_string();
+                match place.listen().await {
+                    Ok((listener, at)) => {
+                        tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
+                        web::accept(listener, router, clock, std::future::pending()).await;
+                    }
+                    Err(error) => tracing::error!("no webhook can come: {shown}: {error}"),
                 }
             });
         }

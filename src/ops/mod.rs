@@ -19,16 +19,14 @@ pub use bulk::{Bulk, BulkDone, resolve_all};
 pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
 pub use error::OpsError;
 pub use halts::{Approved, Halt, HaltView, approve, open_halt, reject};
-pub use health::{Health, LatencyPoint, latency_history};
+pub use health::{Health, LatencyPoint, Replies, latency_history};
 pub use resolve::{Choice, Resolved, resolve};
 pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
 pub use status::{CollectionStatus, Counted, Known, LinkCount, UpstreamStatus, count, known, status_with, upstreams};
-pub use text::{raw, rfc3339};
+pub use text::{raw, rfc3339, word_changes};
 pub use usage::{Forecast, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
 pub use webhooks::{HookView, Inbox, InboxStatus, drop_hook, inbox, retry_hook};
 
-#[cfg(test)]
-pub use health::Replies;
 #[cfg(test)]
 pub use status::{Aside, LastPass, RestoredStatus, Unknown, unavailable};
 #[cfg(test)]

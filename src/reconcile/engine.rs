@@ -156,6 +156,7 @@ impl Engine {
             inserted: Vec::new(),
             choices: Vec::new(),
             acknowledged: false,
+            approved: None,
             aims,
         };
         // Every line that is logged meanwhile says of which pass.

@@ -65,6 +65,8 @@ pub struct Run<'a> {
     pub choices: Vec<Option<Origin>>,
     /// A person has said that a restored database may be worked on.
     pub acknowledged: bool,
+    /// The fingerprint of the plan that had been approved when it began.
+    pub approved: Option<String>,
     /// The records that it is about, where it need not list.
     pub aims: Option<Aims>,
 }
@@ -85,6 +87,7 @@ impl Run<'_> {
             .map(|at| UpstreamReport { upstream: self.pass.upstream(at).to_owned(), ..UpstreamReport::default() })
             .collect();
         let approved = self.approval().await?;
+        self.approved.clone_from(&approved);
         if !self.check_accounts(approved.as_deref()).await? {
             return Ok(());
         }
@@ -471,7 +474,7 @@ impl Run<'_> {
 
     async fn halt(&mut self, halts: Vec<Halt>, fingerprint: String) -> Result<(), StoreError> {
         let text = serde_json::to_string(&halts).unwrap_or_default();
-        let row = HaltRow {
+        let mut row = HaltRow {
             id: 0,
             collection: self.pass.collection.name.clone(),
             pass: self.pass.id,
@@ -489,9 +492,16 @@ impl Run<'_> {
         }
         let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
         let plan = HaltedPlan::of(&self.report.changes, self.report.changes_omitted);
+        let is_known = self.approved.as_deref() == Some(row.fingerprint.as_str());
         let stored = store::write(self.engine.store.as_ref(), move |tx| {
             if let Some(restored) = &gone_on {
                 restored::go_on(tx, &row.collection, restored)?;
+            }
+            // An approval of this very plan that came meanwhile is for the next pass.
+            if !is_known {
+                let open = tx.halts(Some(&row.collection), true)?;
+                let same = open.into_iter().find(|open| open.fingerprint == row.fingerprint);
+                row.approved_at = same.and_then(|open| open.approved_at);
             }
             halted::keep(tx, &row, plan)?;
             tx.put_halt(&row)

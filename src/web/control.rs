@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -24,6 +24,7 @@ use crate::daemon::{Accepted, Desk, Heard};
 use crate::ops::{self, OpsError};
 use crate::store::{Store, read};
 
+use super::listener;
 use super::wire::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};
 
 /// The longest body of a question.
@@ -79,13 +80,10 @@ pub fn router(front: Front, store: Arc<dyn Store>) -> Router {
 /// Takes in a question before it is answered: nobody is waited for longer, and nothing larger is kept.
 async fn whole(State(clock): State<Arc<dyn Clock>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = tokio::select! {
-        body = to_bytes(body, BODY_MAX) => body,
-        () = clock.sleep(BODY_TIME_MAX) => return refuse(StatusCode::REQUEST_TIMEOUT, "the question did not come in time"),
-    };
-    match body {
+    match listener::whole(body, BODY_MAX, BODY_TIME_MAX, clock.as_ref()).await {
         Ok(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
-        Err(_too_large_or_broken) => refuse(StatusCode::PAYLOAD_TOO_LARGE, "a question has at most 64 KiB"),
+        Err(StatusCode::REQUEST_TIMEOUT) => refuse(StatusCode::REQUEST_TIMEOUT, "the question did not come in time"),
+        Err(status) => refuse(status, "a question has at most 64 KiB"),
     }
 }
 

@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -19,6 +21,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+
+use super::patient::Patient;
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
@@ -33,6 +37,8 @@ const CONNECTION_MAX: Duration = Duration::from_mins(2);
 const LAST_MAX: Duration = Duration::from_mins(1);
 /// How long answers may take that are under way at the end.
 const CLOSING_MAX: Duration = Duration::from_secs(1);
+/// How long an answer may wait to be taken.
+const TAKEN_MAX: Duration = Duration::from_secs(30);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -55,12 +61,14 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// Listens there.
-    pub async fn listen(self) -> std::io::Result<TcpListener> {
-        match self {
-            Self::Address(address) => TcpListener::bind(address).await,
-            Self::Passed(listener) => TcpListener::from_std(listener),
-        }
+    /// Listens there; with the address that it came to be.
+    pub async fn listen(self) -> std::io::Result<(TcpListener, SocketAddr)> {
+        let listener = match self {
+            Self::Address(address) => TcpListener::bind(address).await?,
+            Self::Passed(listener) => TcpListener::from_std(listener)?,
+        };
+        let address = listener.local_addr()?;
+        Ok((listener, address))
     }
 }
 
@@ -70,7 +78,7 @@ pub async fn accept(listener: TcpListener, router: Router, clock: Arc<dyn Clock>
     let mut connections = JoinSet::new();
     let serve = |stream| {
         let (router, clock, closed) = (router.clone(), Arc::clone(&clock), closed.clone());
-        async move { serve(stream, router, clock.as_ref(), closed).await }
+        async move { serve(stream, router, &clock, closed).await }
     };
     let next = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
     tokio::select! {
@@ -128,10 +136,24 @@ pub fn limits() -> http1::Builder {
     limits
 }
 
+/// A connection that breaks where nobody takes its answers.
+pub fn patient<S>(stream: S, clock: &Arc<dyn Clock>) -> TokioIo<Patient<S>> {
+    TokioIo::new(Patient::new(stream, Arc::clone(clock), TAKEN_MAX))
+}
+
+/// A whole body; else why not: 413 for one that is longer than `most` bytes or breaks off, 408 for one that takes longer than
+/// `within`.
+pub async fn whole(body: Body, most: usize, within: Duration, clock: &dyn Clock) -> Result<Bytes, StatusCode> {
+    tokio::select! {
+        body = to_bytes(body, most) => body.map_err(|_too_long_or_broken| StatusCode::PAYLOAD_TOO_LARGE),
+        () = clock.sleep(within) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
 /// Serves one connection; whatever ends it is the other side's matter.
-async fn serve(stream: TcpStream, router: Router, clock: &dyn Clock, mut closed: watch::Receiver<()>) {
+async fn serve(stream: TcpStream, router: Router, clock: &Arc<dyn Clock>, mut closed: watch::Receiver<()>) {
     let service = TowerToHyperService::new(router);
-    let connection = limits().serve_connection(TokioIo::new(stream), service);
+    let connection = limits().serve_connection(patient(stream, clock), service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
@@ -143,5 +165,28 @@ async fn serve(stream: TcpStream, router: Router, clock: &dyn Clock, mut closed:
     tokio::select! {
         _ = connection => {}
         () = clock.sleep(LAST_MAX) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use futures_util::stream;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn f53_a_body_that_is_too_long_breaks_off_or_does_not_come_is_not_waited_for() {
+        let clock = SystemClock::new();
+        let takes = |body: Body, within| whole(body, 5, within, &clock);
+        let (long, short) = (Duration::from_hours(1), Duration::from_millis(20));
+        assert_eq!(takes(Body::from("hello"), long).await, Ok(Bytes::from("hello")));
+        assert_eq!(takes(Body::from("hello!"), long).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+        let breaks = Body::from_stream(stream::iter([Ok("he"), Err(io::Error::other("broken"))]));
+        assert_eq!(takes(breaks, long).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+        let never = Body::from_stream(stream::pending::<io::Result<&str>>());
+        assert_eq!(takes(never, short).await, Err(StatusCode::REQUEST_TIMEOUT));
     }
 }

@@ -29,7 +29,7 @@ mod wire;
 mod tests;
 
 pub use control::{Front, router};
-pub use listener::Place;
+pub use listener::{Place, accept};
 pub use site::{TOKEN_NAME, open};
 pub use socket::{listen, serve};
 pub use wire::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};

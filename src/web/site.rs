@@ -118,11 +118,7 @@ pub async fn open(
     store: Arc<dyn Store>,
 ) {
     let shown = place.to_string();
-    let bound = match place.listen().await {
-        Ok(listener) => listener.local_addr().map(|address| (listener, address)),
-        Err(error) => Err(error),
-    };
-    let (listener, address) = match bound {
+    let (listener, address) = match place.listen().await {
         Ok(bound) => bound,
         Err(error) => {
             tracing::warn!("no pages and no metrics: {shown} (`web.listen`): {error}");

@@ -7,14 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Context;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http::Method;
-use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
@@ -22,12 +20,9 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 
 use super::listener;
-use super::patient::Patient;
 
 /// Owner and group; nobody else.
 const MODE: u32 = 0o660;
-/// How long somebody may leave his answer untaken once the system keeps no more of it for him.
-const TAKEN_MAX: Duration = Duration::from_secs(30);
 
 /// Why nothing listens.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +75,8 @@ pub async fn serve(listener: UnixListener, router: Router, clock: Arc<dyn Clock>
     let serve = |stream: UnixStream| {
         let peer = Peer::of(&stream);
         let router = router.clone().layer(from_fn(move |request, next| named(peer, request, next)));
-        let stream = Patient::new(stream, Arc::clone(&clock), TAKEN_MAX);
-        let connection = listener::limits().serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        let stream = listener::patient(stream, &clock);
+        let connection = listener::limits().serve_connection(stream, TowerToHyperService::new(router));
         // Whatever ends it is the other side's matter.
         async move { connection.await.unwrap_or(()) }
     };

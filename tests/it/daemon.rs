@@ -268,6 +268,28 @@ fn a_halt_is_approved_by_the_running_daemon() {
 }
 
 #[test]
+fn an_approval_that_comes_while_a_pass_halts_over_the_same_plan_is_followed() {
+    let world = hourly();
+    (0..30).for_each(|number| add(&world, &format!("{number}@x.io")));
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts: 31 changes here");
+    for contact in world.contacts("crm").iter().skip(1) {
+        world.remove("crm", contact["id"].as_str().unwrap());
+    }
+    world.run(&["sync"]).exits(5);
+    let halt = world.rows("select id from sync_halt").concat().concat();
+    // While the upstream is held here the next pass waits for its listing.
+    world.at("crm", |_held| {
+        daemon.signal("USR1");
+        while world.status()["daemon"]["collections"][0]["running"] != true {}
+        world.run(&["approve", &halt]).exits(0);
+    });
+    daemon.logs("pass 3 of contacts: 0 changes here, 0 writes upstream");
+    daemon.logs("pass 4 of contacts: 30 changes here");
+    daemon.stops();
+}
+
+#[test]
 fn an_edit_from_while_no_daemon_ran_reaches_the_upstream_when_one_starts() {
     let world = hourly();
     let mut daemon = Daemon::start(&world);

@@ -210,6 +210,28 @@ fn f49_a_webhook_brings_a_pass_at_once_and_a_repeat_of_it_none() {
 }
 
 #[test]
+fn f53_who_never_ends_a_request_is_let_go_and_his_place_is_free_again() {
+    let world = world();
+    let mut one = Listening::start(&world);
+    // As many as may be connected at once, and none of them says all that it has to say.
+    let slow: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(one.at).unwrap();
+            stream.write_all(b"POST /webhooks/crm HTTP/1.1\r\nhost: x\r\n").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(one.send(&Hook::new("m1")), 200);
+    one.until("pass 2 of contacts");
+    for mut stream in slow {
+        let mut nothing = Vec::new();
+        let _reset_or_closed = stream.read_to_end(&mut nothing);
+        assert!(!String::from_utf8_lossy(&nothing).contains("200"), "it got no answer");
+    }
+    one.stops_without(&[]);
+}
+
+#[test]
 fn f51_what_is_forged_stale_doubled_too_large_or_for_nobody_is_refused_and_leaves_nothing() {
     let world = world();
     let one = Listening::start(&world);

@@ -2,7 +2,6 @@
 //!
 //! Must not know: when passes are made, what they do.
 
-mod listen;
 mod mac;
 mod meaning;
 mod secrets;
@@ -12,5 +11,4 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use listen::{listen, serve};
 pub use serve::{HookFront, LookUp, router};

@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -19,13 +18,16 @@ use crate::daemon::Desk;
 use crate::rules::Webhook;
 use crate::store::{HOOKS_WAITING_MAX, HookAges, HookTaken, Micros, NewHook, Store, StoreError, write_small};
 
+use super::super::listener;
 use super::meaning::{Meaning, read};
 use super::secrets::Keys;
 pub use super::secrets::LookUp;
 use super::verify::verify;
 
 /// The longest body, in bytes.
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a body may take to come.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// What the sender waits before it tries again where too many wait, in seconds.
 const RETRY_AFTER_S: u16 = 60;
 /// How often, at most, a refusal of one upstream's webhooks is a warning in the log.
@@ -111,23 +113,19 @@ impl HookFront {
 
 /// The only route.
 pub fn router(front: HookFront) -> Router {
-    Router::new()
-        .route("/webhooks/{upstream}", post(take))
-        .fallback(async || StatusCode::NOT_FOUND)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(front)
+    Router::new().route("/webhooks/{upstream}", post(take)).fallback(async || StatusCode::NOT_FOUND).with_state(front)
 }
 
 async fn take(
     State(front): State<HookFront>,
     Path(upstream): Path<String>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
     let Some(webhook) = front.webhook(&upstream) else { return StatusCode::NOT_FOUND.into_response() };
-    let body = match body {
+    let body = match listener::whole(body, BODY_BYTES_MAX, BODY_TIME_MAX, front.clock.as_ref()).await {
         Ok(body) => body,
-        Err(rejection) => return refuse(&front, &upstream, rejection.status(), "its body is too long or breaks off"),
+        Err(status) => return refuse(&front, &upstream, status, "its body is too long, breaks off or does not come"),
     };
     let keys = match Keys::of(&webhook, front.look_up.as_ref()) {
         Ok(keys) => keys,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 use maud::{Markup, html};
@@ -21,6 +21,7 @@ use super::super::api::{conflict_filter, query, refusal};
 use super::super::look::ConflictPage;
 use super::super::site::Site;
 use super::diff::difference;
+use super::form::Number;
 use super::layout::{button, page, plain, record_link, segment, show, table, time};
 
 /// What all pages of conflicts are drawn with.
@@ -56,12 +57,9 @@ pub async fn list(State(site): State<Arc<Site>>, Extension(session): Extension<S
 pub async fn one(
     State(site): State<Arc<Site>>,
     Extension(session): Extension<Session>,
-    Path(id): Path<String>,
+    Number(id): Number,
 ) -> Response {
-    let found = match id.parse() {
-        Ok(id) => site.conflict(id).await,
-        Err(_) => Err(OpsError::NotFound("no such conflict".to_owned())),
-    };
+    let found = site.conflict(id).await;
     let rules = site.front.desk.standing().rules;
     let draw = Draw { session: &session, rules: &rules, back: "/conflicts".to_owned(), typed: BTreeMap::new() };
     show(&session, "/conflicts", "Conflict", found, |found| draw.conflict(&found))

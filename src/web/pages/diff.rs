@@ -3,7 +3,9 @@
 //! Must not know: whose texts they are.
 
 use maud::{Markup, html};
-use similar::{ChangeTag, TextDiff};
+use similar::ChangeTag;
+
+use crate::ops::word_changes;
 
 /// Longer texts are shown without their difference.
 const DIFF_CHARS_MAX: usize = 20_000;
@@ -13,10 +15,9 @@ pub fn difference(before: Option<&str>, after: &str) -> Markup {
     let Some(before) = before.filter(|before| before.len() + after.len() <= DIFF_CHARS_MAX) else {
         return html! { span.long { (after) } };
     };
-    let diff = TextDiff::from_words(before, after);
     html! {
         span.long {
-            @for (tag, text) in joined(&diff) {
+            @for (tag, text) in word_changes(before, after) {
                 @match tag {
                     ChangeTag::Equal => (text),
                     ChangeTag::Delete => del { (text) },
@@ -25,18 +26,6 @@ pub fn difference(before: Option<&str>, after: &str) -> Markup {
             }
         }
     }
-}
-
-/// Neighbouring changes of one kind, joined.
-fn joined(diff: &TextDiff<'_, '_, str>) -> Vec<(ChangeTag, String)> {
-    let mut all: Vec<(ChangeTag, String)> = Vec::new();
-    for change in diff.iter_all_changes() {
-        match all.last_mut() {
-            Some((tag, text)) if *tag == change.tag() => text.push_str(change.value()),
-            _ => all.push((change.tag(), change.value().to_owned())),
-        }
-    }
-    all
 }
 
 #[cfg(test)]

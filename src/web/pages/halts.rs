@@ -5,17 +5,18 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::ops::{Halt, OpsError};
+use crate::ops::Halt;
 use crate::reconcile::{Change, FieldChange, HaltedPlan, SET_BACK};
 
 use super::super::access::Session;
 use super::super::site::Site;
 use super::diff::difference;
+use super::form::Number;
 use super::layout::{button, plain, record_link, segment, show, table, time};
 
 /// Halts with what guards counted.
@@ -33,12 +34,9 @@ pub async fn list(State(site): State<Arc<Site>>, Extension(session): Extension<S
 pub async fn one(
     State(site): State<Arc<Site>>,
     Extension(session): Extension<Session>,
-    Path(id): Path<String>,
+    Number(id): Number,
 ) -> Response {
-    let found = match id.parse() {
-        Ok(id) => site.halt(id).await,
-        Err(_) => Err(OpsError::NotFound("no such halt".to_owned())),
-    };
+    let found = site.halt(id).await;
     show(&session, "/halts", &format!("Halt {id}"), found, |view| {
         html! {
             (halt(&site, &session, &view.halt, false))

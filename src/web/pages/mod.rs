@@ -6,6 +6,7 @@ mod act;
 mod chart;
 mod conflicts;
 mod diff;
+mod form;
 mod halts;
 mod layout;
 mod overview;

@@ -5,17 +5,16 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use maud::{Markup, html};
-
-use crate::ops::OpsError;
 
 use super::super::access::Session;
 use super::super::api::{limit, query};
 use super::super::look::{Line, Pass, PassView};
 use super::super::site::Site;
+use super::form::Number;
 use super::layout::{record_link, show, show_moving, table, time, value};
 
 const HEADER: [&str; 6] = ["Pass", "Collection", "Trigger", "Began", "Ended", "Outcome"];
@@ -45,12 +44,9 @@ fn row(pass: &Pass) -> Markup {
 pub async fn one(
     State(site): State<Arc<Site>>,
     Extension(session): Extension<Session>,
-    Path(id): Path<String>,
+    Number(id): Number,
 ) -> Response {
-    let found = match id.parse() {
-        Ok(id) => site.pass(id).await,
-        Err(_) => Err(OpsError::NotFound("no such pass".to_owned())),
-    };
+    let found = site.pass(id).await;
     let runs = |view: &PassView| view.doing.is_some();
     show_moving(&session, "/passes", &format!("Pass {id}"), found, runs, |view| {
         html! {

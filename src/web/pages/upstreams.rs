@@ -1,4 +1,4 @@
-//! Owns: the page of upstreams: whether they are asked at all, what is spent, what went wrong.
+//! Owns: the page of upstreams: whether they are asked and how they answer, what is spent, what went wrong.
 //!
 //! Must not know: where it comes from.
 
@@ -9,6 +9,8 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
+
+use crate::ops::{Health, Replies};
 
 use super::super::access::Session;
 use super::super::inspect::{BudgetUse, UpstreamView};
@@ -39,6 +41,7 @@ fn upstream(one: &UpstreamView) -> Markup {
                 @if breaker == "open" { span.badge.bad { "left alone" } } @else { span.badge.good { "asked" } }
             }
             dl {
+                @if let Some(health) = &one.status.health { (health_of(health)) }
                 dt { "Breaker" }
                 dd {
                     (breaker)
@@ -54,6 +57,30 @@ fn upstream(one: &UpstreamView) -> Markup {
             h3 { "What went wrong of late" }
             (troubles(one))
         }
+    }
+}
+
+/// Whether it is up, since when, and how it answers.
+fn health_of(health: &Health) -> Markup {
+    let millis = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value} ms"));
+    let answers = |told: &Replies| {
+        html! {
+            (told.answered) " answers: p50 " (millis(told.p50_ms)) ", p95 " (millis(told.p95_ms)) ", p99 " (millis(told.p99_ms))
+            @if told.failed > 0 { ", " span.bad { (told.failed) " failed" } }
+        }
+    };
+    html! {
+        dt { "Health" }
+        dd {
+            @if health.up { span.badge.good { "up" } } @else { span.badge.bad { "down" } }
+            " since " (time(health.since.as_ref()))
+            @if let Some(probe) = &health.probe { ", asked by " code { (probe) } }
+        }
+        @if let Some(error) = &health.last_error {
+            dt { "Last failure" } dd { (time(health.last_error_at.as_ref())) ": " (error) }
+        }
+        dt { "In the last hour" } dd { (answers(&health.hour)) }
+        dt { "In the last day" } dd { (answers(&health.day)) }
     }
 }
 
