@@ -59,6 +59,7 @@
 //!   metrics for the others; webhooks, at an address of their own.
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes.
 //! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
+//! - [`vault`]: tokens and secrets that outlive a process, sealed, in a file of their own.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.
 //! - [`sim`]: the engine on virtual time against sandboxes, faults and crashes, all from one seed (`reconciled sim SEED`).
 //!
@@ -113,6 +114,8 @@ mod config;
 
 mod clock;
 mod telemetry;
+
+mod vault;
 
 pub mod sandbox;
 mod sim;

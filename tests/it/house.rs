@@ -19,6 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("clock", &[]),
     ("telemetry", &[]),
+    ("vault", &[]),
     // I/O.
     ("store", &["record", "rules", "merge", "config", "clock", "telemetry"]),
     ("upstream", &["record", "rules", "merge", "config", "clock", "telemetry"]),
