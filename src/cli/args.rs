@@ -117,6 +117,12 @@ pub enum Command {
     Settle(SettleArgs),
     /// Approve a plan that a guard halted; the next pass carries it out
     Approve(ApproveArgs),
+    /// Sign in to upstreams with OAuth, see how that stands, give tokens up
+    Auth(AuthArgs),
+    /// Keep secrets sealed beside the database
+    Secret(SecretArgs),
+    /// Make or replace the master key that seals tokens and secrets
+    Key(KeyArgs),
     /// Put the program, its units, its user and folders on this machine, or take them away
     Install(InstallArgs),
     /// Print the JSON Schema of the rules language
@@ -313,6 +319,85 @@ pub struct ApproveArgs {
     /// Of an upstream that was set back (restored from a backup): whose state counts, `local` or the upstream
     #[arg(long, value_name = "SIDE")]
     pub wins: Option<String>,
+}
+
+/// `auth`
+#[derive(Debug, Args)]
+pub struct AuthArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: AuthCommand,
+}
+
+/// The commands of `auth`.
+#[derive(Debug, Subcommand)]
+pub enum AuthCommand {
+    /// Sign in to an upstream: in a browser, or by a code that is typed on another device
+    Login(LoginArgs),
+    /// Show which upstreams are signed in to
+    Status,
+    /// Give the tokens of an upstream up, there and here
+    Revoke(RevokeArgs),
+}
+
+/// `auth login`
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// The upstream
+    pub upstream: String,
+    /// Sign in with a browser elsewhere, and paste the address that it ends at
+    #[arg(long)]
+    pub paste: bool,
+}
+
+/// `auth revoke`
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// The upstream
+    pub upstream: String,
+}
+
+/// `secret`
+#[derive(Debug, Args)]
+pub struct SecretArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: SecretCommand,
+}
+
+/// The commands of `secret`.
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Set a secret; its value is read from stdin, never from the command line
+    Set(SecretName),
+    /// List secrets that the rules name or that are kept, and where each is; never their values
+    List,
+    /// Remove a secret that is kept
+    Rm(SecretName),
+}
+
+/// Which secret.
+#[derive(Debug, Args)]
+pub struct SecretName {
+    /// Its name, as in ${secret.NAME}
+    pub name: String,
+}
+
+/// `key`
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+/// The commands of `key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a master key, where there is none
+    Create,
+    /// Seal everything with a new master key, and replace the old one
+    Rotate,
 }
 
 /// `install`

@@ -15,8 +15,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, check, completions, conflicts, demo, doctor, explain, history, install, plan, print_config, resolve,
-    run as run_command, schema, settle, show, sim, status, usage,
+    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, plan, print_config, resolve,
+    run as run_command, schema, secret, settle, show, sim, status, usage,
 };
 
 /// Runs the command that the process was started with.
@@ -118,6 +118,9 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Conflicts(args) => wait(conflicts::run(args, &workspace, &out)),
         Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
+        Command::Auth(args) => wait(auth::run(args, &workspace, &out)),
+        Command::Secret(args) => secret::run(args, &workspace, &out),
+        Command::Key(args) => key::run(args, &workspace, &out),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
         Command::Completions(_)

@@ -17,6 +17,7 @@ use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, Upstream, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, HttpTransport, Meters, Transport};
+use crate::vault::{Kind, KeyPlaces, MASTER_KEY, Vault};
 use crate::web::hooks::LookUp;
 
 use super::args::Global;
@@ -28,6 +29,7 @@ use super::out::Out;
 pub struct Workspace {
     settings: Settings,
     secrets: Arc<Secrets>,
+    vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
     meters: Meters,
 }
@@ -104,7 +106,18 @@ impl Workspace {
     pub fn from_settings(settings: Settings) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let secrets = Secrets::new(credentials, settings.secrets_dir.clone(), |name| std::env::var(name).ok());
-        Self { settings, secrets: Arc::new(secrets), clock: Arc::new(SystemClock::new()), meters: Meters::default() }
+        // The master key is looked for like any secret, but for the vault that it opens.
+        let outside = secrets.clone();
+        let find_key = move |name: &str| outside.look_up(name).map_err(|missing| missing.to_string());
+        let vault =
+            Arc::new(Vault::beside(&settings.database, KeyPlaces::new(settings.secrets_dir.clone(), find_key)));
+        let opened = Arc::clone(&vault);
+        let secrets = secrets.with_kept(format!("vault {}", vault.path().display()), move |name| match name {
+            MASTER_KEY => Ok(None),
+            name => opened.get(Kind::Secret, name).map_err(|error| error.to_string()),
+        });
+        let (clock, meters) = (Arc::new(SystemClock::new()), Meters::default());
+        Self { settings, secrets: Arc::new(secrets), vault, clock, meters }
     }
 
     /// The settings.
@@ -120,6 +133,11 @@ impl Workspace {
     /// A secret of the installation itself, by name.
     pub fn secret(&self, name: &str) -> Result<SecretString, MissingSecret> {
         self.secrets.find(name)
+    }
+
+    /// What is kept sealed.
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// Looks up secrets by name, as they are at that moment.
@@ -283,7 +301,7 @@ impl Workspace {
         let secret = |name: &str| self.secrets.find(name).ok();
         Client::new(Arc::clone(upstream), &secret, Arc::clone(transport), self.clock())
             .and_then(|client| client.knowing(requests_to(rules, name), &secret))
-            .map(|client| client.metered_by(self.meters.of(name)))
+            .map(|client| client.metered_by(self.meters.of(name)).keeping_tokens_in(&self.vault))
             .map_err(|failure| CliError::Upstream { upstream: name.to_owned(), reason: failure.to_string() })
     }
 

@@ -11,4 +11,4 @@ mod secrets;
 
 pub use layers::{ConfigError, Environment, Overrides, Settings, Source};
 pub use rule_files::{files_stamp, load_rule_files, rules_stamp};
-pub use secrets::{MissingSecret, Secrets};
+pub use secrets::{MissingSecret, Secrets, is_name as is_secret_name};

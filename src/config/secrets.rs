@@ -1,10 +1,11 @@
-//! Owns: secrets by name: systemd credential, then file, then environment.
+//! Owns: secrets by name: systemd credential, then file, then environment, then what the program itself keeps.
 //!
 //! Must not know: what a secret is for; settings and their layers (a secret is never one of them).
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
@@ -12,13 +13,18 @@ use secrecy::SecretString;
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads an environment variable.
-type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Reads what the program keeps itself: nothing, a secret, or why it cannot be read.
+type Kept = dyn Fn(&str) -> Result<Option<SecretString>, String> + Send + Sync;
 
 /// Where secrets are looked for.
+#[derive(Clone)]
 pub struct Secrets {
     credentials_dir: Option<PathBuf>,
     folder: PathBuf,
     variable: Lookup,
+    kept: Option<(String, Arc<Kept>)>,
 }
 
 /// A secret that is not to be had.
@@ -59,7 +65,17 @@ impl Secrets {
         folder: PathBuf,
         variable: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        Self { credentials_dir, folder, variable: Box::new(variable) }
+        Self { credentials_dir, folder, variable: Arc::new(variable), kept: None }
+    }
+
+    /// The same, and last what is kept at `place`.
+    pub fn with_kept(
+        mut self,
+        place: String,
+        kept: impl Fn(&str) -> Result<Option<SecretString>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.kept = Some((place, Arc::new(kept)));
+        self
     }
 
     /// The secret of this name, or which places were looked at.
@@ -72,7 +88,8 @@ impl Secrets {
         self.look_up(name).map(|(_secret, place)| place)
     }
 
-    fn look_up(&self, name: &str) -> Result<(SecretString, String), MissingSecret> {
+    /// The secret and where it is, or which places were looked at.
+    pub fn look_up(&self, name: &str) -> Result<(SecretString, String), MissingSecret> {
         let mut looked = Vec::new();
         if !is_name(name) {
             looked.push(
@@ -86,7 +103,8 @@ impl Secrets {
         });
         let file = std::iter::once_with(|| from_file(&self.folder.join(name), "file", true));
         let environment = std::iter::once_with(|| self.in_environment(name));
-        for place in credential.chain(file).chain(environment) {
+        let kept = self.kept.iter().map(|(place, kept)| in_keeping(place, kept(name)));
+        for place in credential.chain(file).chain(environment).chain(kept) {
             match place {
                 Place::Found(secret, place) => return Ok((secret, place)),
                 Place::Not(what) => looked.push(what),
@@ -108,7 +126,16 @@ impl Secrets {
     }
 }
 
-fn is_name(name: &str) -> bool {
+fn in_keeping(place: &str, found: Result<Option<SecretString>, String>) -> Place {
+    match found {
+        Ok(Some(secret)) => Place::Found(secret, place.to_owned()),
+        Ok(None) => Place::Not(format!("{place} (not set)")),
+        Err(words) => Place::Refused(words),
+    }
+}
+
+/// What may be the name of a secret.
+pub fn is_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }

@@ -3,15 +3,17 @@
 //! Must not know: whether a request may have them (`hosts` decides before).
 
 use base64::Engine as _;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Built, Failure, Filled, Holes, Secrets};
-use crate::rules::{Auth, Place, Template};
+use super::{Built, Failure, Filled, Holes, Secrets, Tokens};
+use crate::rules::{Auth, Grant, OAuth, Place, Template};
 
 /// What every request gets.
 #[derive(Debug)]
 pub struct Credentials {
     at: Option<(Place, Filled)>,
+    /// Where a token goes, and what stands before it there.
+    token: Option<(Place, String)>,
 }
 
 impl Credentials {
@@ -23,7 +25,12 @@ impl Credentials {
     ) -> Result<Self, Failure> {
         let authorization = || Place::Header("authorization".to_owned());
         let (place, text) = match auth {
-            Auth::None => return Ok(Self { at: None }),
+            Auth::None => return Ok(Self { at: None, token: None }),
+            Auth::OAuth(oauth) => {
+                secrets.learn(templates(oauth), lookup)?;
+                let token = Some((Place::Header(oauth.header.clone()), oauth.prefix.clone()));
+                return Ok(Self { at: None, token });
+            }
             Auth::ApiKey { place, value } => (place.clone(), resolve(value, secrets, lookup)?),
             Auth::Bearer { token } => (authorization(), format!("Bearer {}", resolve(token, secrets, lookup)?)),
             Auth::Basic { username, password } => {
@@ -33,11 +40,15 @@ impl Credentials {
                 (authorization(), format!("Basic {token}"))
             }
         };
-        Ok(Self { at: Some((place, Filled { text, sensitive: true })) })
+        Ok(Self { at: Some((place, Filled { text, sensitive: true })), token: None })
     }
 
-    /// Puts the credentials where they go.
-    pub fn apply(&self, request: &mut Built) -> Result<(), Failure> {
+    /// Puts the credentials where they go; `tokens` are those of the upstream, where it has any.
+    pub fn apply(&self, request: &mut Built, tokens: Option<&Tokens>) -> Result<(), Failure> {
+        if let (Some((place, prefix)), Some(tokens)) = (&self.token, tokens) {
+            let text = format!("{prefix}{}", tokens.access.expose_secret());
+            return request.set_filled(place, &Filled { text, sensitive: true });
+        }
         match &self.at {
             // A read without a body does not get one for the sake of a key.
             Some((Place::Body(_), _)) if request.body.is_none() && request.method.is_safe() => Ok(()),
@@ -66,6 +77,22 @@ impl Credentials {
         }
         stripped
     }
+}
+
+/// All texts of a grant that may name secrets.
+fn templates(oauth: &OAuth) -> impl Iterator<Item = &Template> {
+    let client = oauth.client.iter().flat_map(|client| std::iter::once(&client.id).chain(&client.secret));
+    let params = oauth.token_params.iter().map(|(_, template)| template);
+    let own: Vec<&Template> = match &oauth.grant {
+        Grant::ClientCredentials => Vec::new(),
+        Grant::RefreshToken(first) => vec![first],
+        Grant::AuthorizationCode(sign_in) => sign_in.params.iter().map(|(_, template)| template).collect(),
+        Grant::DeviceCode { params, .. } => params.iter().map(|(_, template)| template).collect(),
+        Grant::JwtBearer(rules) => {
+            [&rules.issuer, &rules.key].into_iter().chain(&rules.subject).chain(&rules.key_id).collect()
+        }
+    };
+    client.chain(params).chain(own)
 }
 
 fn resolve(

@@ -28,6 +28,8 @@ pub struct Call {
     pub asked_too_much: Option<Duration>,
     /// An attempt before the last one may have been done.
     pub ambiguous: bool,
+    /// Its tokens were refused once, and others asked for.
+    pub renewed: bool,
     /// What the first such attempt met, in words.
     pub met: Option<String>,
 }

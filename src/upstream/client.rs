@@ -9,21 +9,21 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method};
 use secrecy::SecretString;
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
+use super::account::Known;
 use super::auth::Credentials;
-use super::breaker::Leave;
 use super::call::{Call, Next, REDIRECTS_MAX, is_failing, redirected, refused_redirect};
 use super::classify::{Pace, Verdict, classify};
 use super::meter::{Exchange, Meter};
 use super::state::State;
 use super::{
-    Built, Failure, FailureKind, Filled, Holes, Kept, Outgoing, Response, Safety, Secrets, Transport, TransportError,
-    backoff, build_request, check_url, header, path_below, ratelimit, retry_after, words,
+    Built, Failure, FailureKind, Filled, Holes, Keeper, Kept, Outgoing, Response, Safety, Secrets, Tokens, Transport,
+    TransportError, backoff, build_request, check_url, header, path_below, ratelimit, retry_after, words,
 };
 use crate::clock::Clock;
-use crate::record::Json;
-use crate::rules::{Request, Upstream};
+use crate::rules::{Auth, Request, Upstream};
+use crate::vault::Vault;
 
 /// What has to wait longer than this is left for a later pass, whatever the rules allow.
 const PARK_BEYOND: Duration = Duration::from_hours(1);
@@ -43,7 +43,9 @@ pub struct Client {
     sent: AtomicU64,
     pub(super) meter: Arc<Meter>,
     /// The account that answered, once it was asked for.
-    account: tokio::sync::OnceCell<Option<String>>,
+    pub(super) account: AsyncMutex<Option<Known>>,
+    /// Whose tokens go into requests, where tokens do.
+    keeper: Option<Keeper>,
 }
 
 /// Tells of an answer that it ends too early, and how.
@@ -58,6 +60,16 @@ pub(super) struct Manner {
     pub repeats: bool,
     /// It may take no longer, whatever other requests may.
     pub within: Option<Duration>,
+}
+
+/// What came of an attempt.
+pub(super) struct Attempted {
+    /// The answer.
+    pub outcome: Result<Response, TransportError>,
+    /// The wait of an exhausted limit.
+    pub throttled: Option<Duration>,
+    /// What it was sent with.
+    tokens: Option<Arc<Tokens>>,
 }
 
 /// What a call that succeeded came to.
@@ -94,7 +106,12 @@ impl Client {
         let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
         let (state, probing) = (Mutex::new(state), AsyncMutex::new(()));
         let (sent, meter) = (AtomicU64::new(0), Arc::default());
-        let account = tokio::sync::OnceCell::new();
+        let keeper = match &upstream.auth {
+            Auth::OAuth(rules) => {
+                Some(Keeper::new(&upstream, rules, secrets.clone(), Arc::clone(&transport), Arc::clone(&clock)))
+            }
+            Auth::None | Auth::ApiKey { .. } | Auth::Basic { .. } | Auth::Bearer { .. } => None,
+        };
         Ok(Self {
             upstream,
             secrets,
@@ -107,8 +124,20 @@ impl Client {
             state,
             sent,
             meter,
-            account,
+            account: AsyncMutex::default(),
+            keeper,
         })
+    }
+
+    /// Keeps tokens in a vault, where the upstream has tokens.
+    pub fn keeping_tokens_in(mut self, vault: &Arc<Vault>) -> Self {
+        self.keeper = self.keeper.map(|keeper| keeper.keeping_in(Arc::clone(vault)));
+        self
+    }
+
+    /// The tokens of this upstream, where it has any.
+    pub fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_ref()
     }
 
     /// Resolves the secrets that requests of bindings name, too.
@@ -173,29 +202,6 @@ impl Client {
         self.credentials.strip(url)
     }
 
-    /// The health probe. Returns the account's identity where the rules say where it is.
-    pub async fn check(&self) -> Result<Option<String>, Failure> {
-        let Some(check) = &self.upstream.check else { return Ok(None) };
-        let request = self.build(&check.request, &Holes::default())?;
-        let response = self.send(request.clone(), Safety::Read).await?;
-        let Some(path) = &check.account else { return Ok(None) };
-        let json = Json::parse(&response.body).ok();
-        match json.as_ref().and_then(|json| path.get(json)) {
-            Some(Json::String(text)) => Ok(Some(text.clone())),
-            Some(Json::Number(token)) => Ok(Some(token.clone())),
-            _ => Err(self.bad_answer(&request, &response, &format!("no account identity at {path}"))),
-        }
-    }
-
-    /// Whose account the credentials lead to, where the rules say how to find out. Asked once: what the credentials lead to
-    /// does not change while the client holds the same ones.
-    pub async fn check_account(&self) -> Result<Option<String>, Failure> {
-        if self.upstream.check.as_ref().is_none_or(|check| check.account.is_none()) {
-            return Ok(None);
-        }
-        self.account.get_or_try_init(|| self.check()).await.cloned()
-    }
-
     /// Sends a request within budgets and concurrency, with credentials, and again where that is safe and may help.
     pub async fn send(&self, request: Built, safety: Safety) -> Result<Response, Failure> {
         self.send_noting(request, safety).await.map(|(response, _repeated)| response)
@@ -236,9 +242,10 @@ impl Client {
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
             self.wait_for_turn(&request, &mut call).await?;
-            let (outcome, throttled) = self
-                .attempt(&request, Manner { probe: admitted.is_some(), repeats: call.attempts > 0, within: None })
-                .await?;
+            let manner = Manner { probe: admitted.is_some(), repeats: call.attempts > 0, within: None };
+            let sent = self.attempt(&request, manner).await;
+            let Attempted { outcome, throttled, tokens } =
+                sent.map_err(|failure| Failure { kind: call.settle(failure.kind, safety), ..failure })?;
             drop(admitted);
             call.attempts += 1;
             if let Ok(response) = &outcome
@@ -261,6 +268,12 @@ impl Client {
                 if cut.is_some() {
                     verdict = Verdict::Retry { pace: Pace::Transient, spent: FailureKind::BadAnswer };
                 }
+            }
+            if verdict == Verdict::Fail(FailureKind::Auth)
+                && let Some(refused) = tokens
+                && self.have_others(&refused, safety, &mut call).await?
+            {
+                continue;
             }
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
@@ -289,69 +302,37 @@ impl Client {
         }
     }
 
+    /// Whether there are other tokens than those that were refused: asked for once a call. A refusal of that kind did nothing.
+    async fn have_others(&self, refused: &Tokens, safety: Safety, call: &mut Call) -> Result<bool, Failure> {
+        let Some(keeper) = self.keeper.as_ref().filter(|_| !std::mem::replace(&mut call.renewed, true)) else {
+            return Ok(false);
+        };
+        let others = keeper.others_than(refused).await;
+        let others = others.map_err(|failure| Failure { kind: call.settle(failure.kind, safety), ..failure })?;
+        let differ = !others.are_the_same(refused);
+        call.attempts -= u32::from(differ);
+        Ok(differ)
+    }
+
     /// Why a request is not sent (again), in words. Where it may have been done, what it met tells more.
-    fn not_sent(&self, request: &Built, why: &str, call: &Call) -> String {
+    pub(super) fn not_sent(&self, request: &Built, why: &str, call: &Call) -> String {
         match &call.met {
             Some(met) => format!("{met}; not tried again: {why}"),
             None => words::describe(&self.upstream.base_url, request, None, why, call.attempts),
         }
     }
 
-    /// Asks the breaker. In the result is what the one call holds that probes; other calls wait until it is over.
-    ///
-    /// Reads probe. A write that is the first to meet an upstream that may be back has a read probe for it; where none is
-    /// known it goes itself.
-    async fn admit(
-        &self,
-        request: &Built,
-        safety: Safety,
-        call: &Call,
-    ) -> Result<Option<AsyncMutexGuard<'_, ()>>, Failure> {
-        let ask = || self.state().breaker.ask(self.clock.monotonic());
-        if ask() == Leave::Free {
-            return Ok(None);
-        }
-        let probing = self.probing.lock().await;
-        loop {
-            match ask() {
-                Leave::Free => return Ok(None),
-                Leave::Refused(wait) => return Err(self.left_alone(request, safety, call, wait)),
-                Leave::Probe if safety == Safety::Read => return Ok(Some(probing)),
-                Leave::Probe => match self.probe()? {
-                    None => return Ok(Some(probing)),
-                    Some(probe) => {
-                        self.wait_for_turn(&probe, &mut Call::default()).await?;
-                        let (_its_end_is_noted, _) =
-                            self.attempt(&probe, Manner { probe: true, ..Manner::default() }).await?;
-                    }
-                },
-            }
-        }
-    }
-
-    /// The health check of the rules, else the read that succeeded last.
-    fn probe(&self) -> Result<Option<Built>, Failure> {
-        match &self.upstream.check {
-            Some(check) => self.build(&check.request, &Holes::default()).map(Some),
-            None => Ok(self.state().last_read.clone()),
-        }
-    }
-
-    fn left_alone(&self, request: &Built, safety: Safety, call: &Call, wait: Duration) -> Failure {
-        let kind = call.settle(FailureKind::Unavailable, safety);
-        let (name, wait_words) = (&self.upstream.name, words::duration(wait));
-        let why = format!("{name} failed too often, it is left alone for {wait_words} (the breaker is open)");
-        let words = self.not_sent(request, &why, call);
-        Failure { kind, status: None, words, retry_at: self.at(wait) }
-    }
-
-    /// One exchange, and what is learnt from it; in the result also the wait of an exhausted limit.
+    /// One exchange, and what is learnt from it.
     pub(super) async fn attempt(
         &self,
         request: &Built,
         Manner { probe, repeats, within }: Manner,
-    ) -> Result<(Result<Response, TransportError>, Option<Duration>), Failure> {
-        let mut outgoing = self.outgoing(request)?;
+    ) -> Result<Attempted, Failure> {
+        let tokens = match &self.keeper {
+            Some(keeper) => Some(keeper.tokens().await?),
+            None => None,
+        };
+        let mut outgoing = self.outgoing(request, tokens.as_deref())?;
         outgoing.timeouts.total = within.unwrap_or(outgoing.timeouts.total);
         let sent_bytes = outgoing.body.as_ref().map_or(0, |body| body.len() as u64);
         let began = self.clock.monotonic();
@@ -375,7 +356,7 @@ impl Client {
             tracing::warn!(upstream, seconds, "the upstream fails too often and is left alone");
         }
         drop(state);
-        Ok((outcome, throttled))
+        Ok(Attempted { outcome, throttled, tokens })
     }
 
     fn count(&self, request: &Built, repeats: bool, sent_bytes: u64, outcome: &Result<Response, TransportError>) {
@@ -440,7 +421,7 @@ impl Client {
     }
 
     /// Waits until every budget that covers the request lets it go, and debits them.
-    async fn wait_for_turn(&self, request: &Built, call: &mut Call) -> Result<(), Failure> {
+    pub(super) async fn wait_for_turn(&self, request: &Built, call: &mut Call) -> Result<(), Failure> {
         loop {
             let path = path_below(&self.upstream.base_url, &request.url);
             let taken = self.state().budgets.take(request.method.as_str(), path, self.clock.monotonic());
@@ -492,7 +473,7 @@ impl Client {
     }
 
     /// Checks where the request goes, then adds headers, credentials and body.
-    fn outgoing(&self, request: &Built) -> Result<Outgoing, Failure> {
+    fn outgoing(&self, request: &Built, tokens: Option<&Tokens>) -> Result<Outgoing, Failure> {
         check_url(&self.upstream, &request.url)?;
         let mut request = request.clone();
         let mut headers = HeaderMap::new();
@@ -501,7 +482,7 @@ impl Client {
             headers.insert(name, value.clone());
         }
         request.headers = headers;
-        self.credentials.apply(&mut request)?;
+        self.credentials.apply(&mut request, tokens)?;
         let body = request.body.map(|json| json.to_string());
         if body.is_some() {
             let json = http::HeaderValue::from_static("application/json");
@@ -520,7 +501,7 @@ impl Client {
 
     /// How long the body of a request is as it is sent, in bytes; credentials may be in it.
     pub fn body_bytes(&self, request: &Built) -> Result<u64, Failure> {
-        let length = self.outgoing(request)?.body.map_or(0, |body| body.len());
+        let length = self.outgoing(request, None)?.body.map_or(0, |body| body.len());
         Ok(u64::try_from(length).unwrap_or(u64::MAX))
     }
 
@@ -573,7 +554,7 @@ impl Client {
         }
     }
 
-    fn at(&self, wait: Duration) -> Option<DateTime<Utc>> {
+    pub(super) fn at(&self, wait: Duration) -> Option<DateTime<Utc>> {
         self.clock.now().checked_add_signed(chrono::TimeDelta::from_std(wait).ok()?)
     }
 

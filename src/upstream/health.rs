@@ -9,7 +9,7 @@ use tokio::sync::SemaphorePermit;
 use super::breaker::Leave;
 use super::call::Call;
 use super::classify::{Pace, Verdict, classify};
-use super::client::Manner;
+use super::client::{Attempted, Manner};
 use super::{Built, Client, Failure, FailureKind, Holes, Response, Safety, TransportError, path_below};
 use crate::rules::Health;
 
@@ -80,7 +80,11 @@ impl Client {
         }
         let began = self.clock.monotonic();
         let manner = Manner { probe: probing.is_some(), within: Some(health.timeout), ..Manner::default() };
-        let (outcome, throttled) = self.attempt(&request, manner).await?;
+        let Attempted { outcome, throttled, .. } = match self.attempt(&request, manner).await {
+            Ok(attempted) => attempted,
+            // No token: nobody gets in.
+            Err(failure) => return Ok(Probed::Down(failure.words)),
+        };
         let took = self.clock.monotonic().saturating_sub(began);
         let verdict = classify(outcome.as_ref(), Safety::Read, false, throttled.is_some(), &self.upstream.errors);
         Ok(match verdict {

@@ -23,9 +23,19 @@ pub fn check_url(upstream: &Upstream, url: &Url) -> Result<(), Failure> {
     if !url.username().is_empty() || url.password().is_some() {
         return refuse(format!("a URL at {name} carries credentials of its own"));
     }
+    is_reachable(url, upstream.insecure_http)
+}
+
+/// Checks that a URL is asked in a way that nobody can listen to, and leads to no address of the machine's own network.
+pub fn is_reachable(url: &Url, insecure_http: bool) -> Result<(), Failure> {
+    let refuse = |words: String| Err(Failure::new(FailureKind::Fatal, words));
+    let Some(host) = url.host() else {
+        return refuse(format!("`{}` is no web address", url.scheme()));
+    };
+    let name = host.to_string();
     match url.scheme() {
         "https" => {}
-        "http" if upstream.insecure_http || is_loopback(&host) => {}
+        "http" if insecure_http || is_loopback(&host) => {}
         "http" => return refuse(format!("{name} is asked by plain http; use https, or set insecure_http = true")),
         other => return refuse(format!("`{other}` is not https")),
     }

@@ -2,7 +2,8 @@
 //!
 //! Must not know: where secrets come from, what a request is for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,11 +13,15 @@ use crate::rules::{Part, Template};
 
 /// Shorter values are not masked: they would blot out ordinary words and protect nothing.
 const MASK_CHARS_MIN: usize = 3;
+/// Of values that come and go, so many are masked: those of several renewals.
+const HIDDEN_MAX: usize = 32;
 
 /// Resolved secrets by name. Prints names only.
 #[derive(Clone, Default)]
 pub struct Secrets {
     values: BTreeMap<String, SecretString>,
+    /// Tokens and the like that came later, the newest last; shared by all copies.
+    hidden: Arc<RwLock<VecDeque<SecretString>>>,
 }
 
 /// What a template became.
@@ -100,7 +105,8 @@ impl Secrets {
 
     /// The text with every secret value replaced by `•••`, also where it is percent- or base64-encoded.
     pub fn mask(&self, text: &str) -> String {
-        let mut values: Vec<&str> = self.values.values().map(SecretString::expose_secret).collect();
+        let hidden = self.hidden.read().unwrap_or_else(PoisonError::into_inner);
+        let mut values: Vec<&str> = self.values.values().chain(&*hidden).map(SecretString::expose_secret).collect();
         // Longest first, so that a secret inside another one leaves nothing behind.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         let mut masked = text.to_owned();
@@ -119,6 +125,17 @@ impl Secrets {
     /// True where a secret can be read out of the text.
     pub fn show_in(&self, text: &str) -> bool {
         self.mask(text) != text
+    }
+
+    /// Masks a value that came while this is shared, such as a token.
+    pub fn hide(&self, value: SecretString) {
+        let mut hidden = self.hidden.write().unwrap_or_else(PoisonError::into_inner);
+        if hidden.iter().all(|known| known.expose_secret() != value.expose_secret()) {
+            hidden.push_back(value);
+        }
+        if hidden.len() > HIDDEN_MAX {
+            hidden.pop_front();
+        }
     }
 
     /// Remembers a value that is made of secrets (the token of Basic authentication), to be masked as well.

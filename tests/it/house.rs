@@ -22,7 +22,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("vault", &[]),
     // I/O.
     ("store", &["record", "rules", "merge", "config", "clock", "telemetry"]),
-    ("upstream", &["record", "rules", "merge", "config", "clock", "telemetry"]),
+    ("upstream", &["record", "rules", "merge", "config", "clock", "telemetry", "vault"]),
     ("reconcile", &["record", "rules", "merge", "store", "upstream", "config", "clock", "telemetry"]),
     ("effects", &["record", "rules", "merge", "store", "upstream", "reconcile", "config", "clock", "telemetry"]),
     ("daemon", &["record", "rules", "merge", "store", "upstream", "reconcile", "config", "clock", "telemetry"]),
@@ -64,6 +64,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "config",
             "clock",
             "telemetry",
+            "vault",
             "sandbox",
             "sim",
         ],

@@ -14,6 +14,7 @@ mod hash;
 mod inert;
 mod map;
 mod names;
+mod oauth;
 mod owner;
 mod passes;
 mod read;

@@ -145,7 +145,8 @@ pub fn headers(
     templates(named, Allowed { holes, secrets: true }, cx)
 }
 
-fn templates(named: &Key<Named<Text>>, allowed: Allowed, cx: &mut Cx<'_>) -> Option<Vec<(String, Template)>> {
+/// Named templates.
+pub fn templates(named: &Key<Named<Text>>, allowed: Allowed, cx: &mut Cx<'_>) -> Option<Vec<(String, Template)>> {
     let mut list = Vec::new();
     let mut complete = !matches!(named, Key::Bad);
     for (name, _, value) in named.get().map(|at| at.members.as_slice()).unwrap_or_default() {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::context::Cx;
-use super::request;
+use super::{oauth, request};
 use super::text::Allowed;
 use super::{watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
@@ -100,7 +100,8 @@ fn base_url(at: &At<Text>, insecure: &Key<bool>, cx: &mut Cx<'_>) -> Option<url:
     Some(url)
 }
 
-fn is_loopback(url: &url::Url) -> bool {
+/// True where nobody else can listen.
+pub fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -181,6 +182,8 @@ fn auth(raw: &Key<grammar::Auth>, cx: &mut Cx<'_>) -> Option<Auth> {
             let place = api_key_place(at, api_key, cx);
             Some(Auth::ApiKey { place: place?, value: value? })
         }
+        grammar::Auth::OAuth2(raw) => oauth::oauth2(at.key, raw, cx),
+        grammar::Auth::JwtBearer(raw) => oauth::jwt_bearer(raw, cx),
     }
 }
 

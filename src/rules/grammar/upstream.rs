@@ -2,7 +2,7 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::{Health, Quota, Webhook};
+use super::{AuthJwtBearer, AuthOAuth2, Health, Quota, Webhook};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
 use crate::rules::units::{Jq, Period, Size, Text, Usd};
@@ -129,10 +129,10 @@ kinds! {
         "basic" => Basic(AuthBasic),
         /// A token (RFC 6750).
         "bearer" => Bearer(AuthBearer),
-    }
-    later {
-        "oauth2": "OAuth 2.0",
-        "jwt_bearer": "JWT bearer tokens",
+        /// OAuth 2.0 (RFC 6749).
+        "oauth2" => OAuth2(AuthOAuth2),
+        /// A service account (RFC 7523).
+        "jwt_bearer" => JwtBearer(AuthJwtBearer),
     }
 }
 

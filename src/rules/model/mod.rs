@@ -4,6 +4,7 @@
 
 mod binding;
 mod collection;
+mod oauth;
 mod ruleset;
 mod upstream;
 mod watch;
@@ -11,6 +12,7 @@ mod webhook;
 
 pub use binding::*;
 pub use collection::*;
+pub use oauth::*;
 pub use ruleset::*;
 pub use upstream::*;
 pub use watch::*;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Health, Quota, Webhook};
+use super::{Health, OAuth, Quota, Webhook};
 use crate::record::{Filter, Path};
 
 /// An external system.
@@ -88,6 +88,8 @@ pub enum Auth {
         /// The token.
         token: Template,
     },
+    /// RFC 6749 and what builds on it.
+    OAuth(Box<OAuth>),
 }
 
 /// A named place in a request.

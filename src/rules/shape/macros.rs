@@ -24,7 +24,7 @@ macro_rules! table {
             /// Keys of the language that are refused as not supported yet, with the reason.
             pub const LATER: &[(&str, &str)] = &[$($( ($late, $why), )*)?];
 
-            fn read_skipping(
+            pub(in crate::rules) fn read_skipping(
                 node: $crate::rules::shape::Node<'_>,
                 tag: Option<$crate::rules::shape::Tag<'_>>,
                 notes: &mut $crate::rules::diagnostic::Notes<'_>,

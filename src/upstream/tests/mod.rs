@@ -36,11 +36,11 @@ use crate::sandbox;
 pub struct TestClock(Mutex<Duration>, u64);
 
 impl TestClock {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(Duration::from_secs(1000)), u64::MAX / 2))
     }
 
-    fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.0.lock().unwrap().saturating_sub(Duration::from_secs(1000))
     }
 }
@@ -69,15 +69,15 @@ pub struct Script {
 }
 
 impl Script {
-    fn new(answers: impl IntoIterator<Item = Result<Response, TransportError>>) -> Arc<Self> {
+    pub fn new(answers: impl IntoIterator<Item = Result<Response, TransportError>>) -> Arc<Self> {
         Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), asked: Mutex::default() })
     }
 
-    fn asked(&self) -> Vec<Outgoing> {
+    pub fn asked(&self) -> Vec<Outgoing> {
         self.asked.lock().unwrap().clone()
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let line = |request: &Outgoing| {
             let query = request.url.query().map(|query| format!("?{query}")).unwrap_or_default();
             format!("{} {}{query}", request.method, request.url.path())
@@ -85,11 +85,11 @@ impl Script {
         self.asked().iter().map(line).collect()
     }
 
-    fn body(&self, at: usize) -> Tree {
+    pub fn body(&self, at: usize) -> Tree {
         serde_json::from_slice(self.asked()[at].body.as_deref().unwrap_or(b"null")).unwrap()
     }
 
-    fn header(&self, at: usize, name: &str) -> Option<String> {
+    pub fn header(&self, at: usize, name: &str) -> Option<String> {
         Some(self.asked()[at].headers.get(name)?.to_str().unwrap().to_owned())
     }
 }

@@ -1,0 +1,18 @@
+//! Owns: credentials that are tokens: how they are asked for, kept, renewed and given up.
+//!
+//! Must not know: requests to the upstream's API; how a person is shown an address.
+
+mod assertion;
+mod device;
+mod keeper;
+mod server;
+mod signin;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+pub use device::{Device, Waiting};
+pub use keeper::{Keeper, Standing};
+pub use signin::{Back, SignIn, read_back_url};
+pub use tokens::Tokens;

@@ -1,0 +1,258 @@
+//! Owns: one question to an authorization server: a form out of rules, and what its answer says (RFC 6749, 5).
+//!
+//! Must not know: which tokens are there, when they are renewed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::Method;
+use secrecy::SecretString;
+use serde_json::Value as Tree;
+use url::Url;
+use url::form_urlencoded::{Serializer, byte_serialize};
+
+use super::tokens::Granted;
+use crate::clock::Clock;
+use crate::rules::{ClientAuth, OAuth, OAuthClient, Template, Timeouts, Upstream};
+use crate::upstream::hosts::is_reachable;
+use crate::upstream::{
+    Failure, FailureKind, Holes, Outgoing, Response, Secrets, Transport, TransportError, backoff, retry_after,
+};
+
+/// Questions are asked so often before the call fails.
+const ATTEMPTS_MAX: u32 = 3;
+/// From beginning to end; a token is small, and everything waits for it.
+const TOTAL: Duration = Duration::from_secs(30);
+/// A wait that a server asks for is borne up to this.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+const BODY_BYTES_MAX: u64 = 1 << 20;
+/// Of a server's own words, in characters.
+const WORDS_MAX: usize = 200;
+
+/// The authorization server of one upstream.
+pub(super) struct Server {
+    /// Whose it is.
+    pub upstream: Arc<Upstream>,
+    /// How it is asked.
+    pub rules: OAuth,
+    /// The secrets that the rules name, and tokens that must not be shown.
+    pub secrets: Secrets,
+    /// The way out.
+    pub transport: Arc<dyn Transport>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What became of a question.
+pub(super) enum Answer {
+    /// Tokens.
+    Granted(Granted),
+    /// `error` of the answer, and a line for people.
+    Refused(Refusal),
+    /// No answer, or none that could be understood: it may be asked again later.
+    Failed(Failure),
+}
+
+/// An error of the protocol (RFC 6749, 5.2; RFC 8628, 3.5).
+pub(super) struct Refusal {
+    /// `error`.
+    pub code: String,
+    /// A line for people.
+    pub words: String,
+}
+
+impl Refusal {
+    /// As a failure: credentials that are refused.
+    pub fn into_failure(self) -> Failure {
+        Failure::new(FailureKind::Auth, self.words)
+    }
+}
+
+impl Server {
+    /// A text of the rules with its secrets.
+    pub fn fill(&self, template: &Template) -> Result<String, Failure> {
+        self.secrets.fill(template, &Holes::default(), &|text| Ok(text.to_owned())).map(|filled| filled.text)
+    }
+
+    /// The client's id.
+    pub fn client_id(&self) -> Result<String, Failure> {
+        self.rules.client.as_ref().map_or_else(|| Ok(String::new()), |client| self.fill(&client.id))
+    }
+
+    /// What is asked for, as one text.
+    pub fn scope(&self) -> Option<String> {
+        (!self.rules.scopes.is_empty()).then(|| self.rules.scopes.join(" "))
+    }
+
+    /// Asks for tokens. Asked again where nobody answered: a refresh token that may have been used up is all there is.
+    pub async fn ask_for_tokens(&self, own: &[(&str, &str)]) -> Answer {
+        let mut form: Vec<(&str, String)> = own.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        for (name, template) in &self.rules.token_params {
+            match self.fill(template) {
+                Ok(text) => form.push((name, text)),
+                Err(failure) => return Answer::Failed(failure),
+            }
+        }
+        match self.post(&self.rules.token_url, form).await {
+            Ok(response) => self.read(&response),
+            Err(failure) => Answer::Failed(failure),
+        }
+    }
+
+    /// Sends a form with the client's credentials; an answer may be a refusal.
+    pub async fn post(&self, url: &Url, form: Vec<(&str, String)>) -> Result<Response, Failure> {
+        is_reachable(url, false)?;
+        let outgoing = self.outgoing(url, form)?;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let outcome = self.transport.exchange(outgoing.clone()).await;
+            let (wait, failure) = match outcome {
+                Ok(response) if response.status == 429 || response.status >= 500 => {
+                    let asked = retry_after::parse_retry_after(&response.headers, self.clock.now());
+                    (asked, self.failed(url, &format!("answered {}", response.status)))
+                }
+                Ok(response) => return Ok(response),
+                Err(TransportError::Certificate(words)) => {
+                    return Err(Failure { kind: FailureKind::Fatal, ..self.failed(url, &words) });
+                }
+                Err(error) => (None, self.failed(url, &error.to_string())),
+            };
+            let wait = wait.unwrap_or_else(|| backoff::transient_wait(attempts, self.clock.random()));
+            if attempts >= ATTEMPTS_MAX || wait > WAIT_MAX {
+                let later = chrono::TimeDelta::from_std(wait).ok();
+                let retry_at = later.and_then(|later| self.clock.now().checked_add_signed(later));
+                return Err(Failure { retry_at, ..failure });
+            }
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    fn outgoing(&self, url: &Url, mut form: Vec<(&str, String)>) -> Result<Outgoing, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some(client) = &self.rules.client {
+            self.identify(client, &mut headers, &mut form)?;
+        }
+        let mut body = Serializer::new(String::new());
+        body.extend_pairs(&form);
+        let timeout = self.upstream.timeout;
+        Ok(Outgoing {
+            method: Method::POST,
+            url: url.clone(),
+            headers,
+            body: Some(Bytes::from(body.finish())),
+            timeouts: Timeouts { total: timeout.total.min(TOTAL), ..timeout },
+            body_bytes_max: BODY_BYTES_MAX,
+            records: None,
+        })
+    }
+
+    /// Says who asks. In a header both parts are encoded as in a form (RFC 6749, 2.3.1).
+    fn identify(
+        &self,
+        client: &OAuthClient,
+        headers: &mut HeaderMap,
+        form: &mut Vec<(&str, String)>,
+    ) -> Result<(), Failure> {
+        let id = self.fill(&client.id)?;
+        let secret = client.secret.as_ref().map(|secret| self.fill(secret)).transpose()?;
+        match (client.auth, secret) {
+            (ClientAuth::Basic, Some(secret)) => {
+                let part = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+                let token = STANDARD.encode(format!("{}:{}", part(&id), part(&secret)));
+                let mut value = HeaderValue::try_from(format!("Basic {token}"))
+                    .map_err(|_| Failure::new(FailureKind::Fatal, "the client's credentials do not fit into a header"))?;
+                value.set_sensitive(true);
+                self.secrets.hide(token.into());
+                headers.insert(AUTHORIZATION, value);
+            }
+            (_, secret) => {
+                form.push(("client_id", id));
+                form.extend(secret.map(|secret| ("client_secret", secret)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What an answer to a question for tokens says. Some servers refuse with 200.
+    fn read(&self, response: &Response) -> Answer {
+        let url = &self.rules.token_url;
+        let Ok(tree) = serde_json::from_slice::<Tree>(&response.body) else {
+            return Answer::Failed(Failure {
+                kind: FailureKind::BadAnswer,
+                ..self.failed(url, &format!("answered {} without JSON", response.status))
+            });
+        };
+        if let Some(refusal) = self.refusal(url, response.status, &tree) {
+            return Answer::Refused(refusal);
+        }
+        let text = |name: &str| tree.get(name).and_then(Tree::as_str).filter(|text| !text.is_empty());
+        let (Some(access), 200..=299) = (text("access_token"), response.status) else {
+            return Answer::Failed(Failure {
+                kind: FailureKind::BadAnswer,
+                ..self.failed(url, &format!("answered {} without a token and without an error", response.status))
+            });
+        };
+        let kind = text("token_type").unwrap_or("bearer");
+        if !kind.eq_ignore_ascii_case("bearer") && self.rules.prefix == "Bearer " {
+            let words = format!("gave a token of type `{}`, which is sent otherwise: see `prefix`", clip(kind));
+            return Answer::Failed(Failure { kind: FailureKind::BadAnswer, ..self.failed(url, &words) });
+        }
+        let refresh = text("refresh_token").map(SecretString::from);
+        // Some servers write the number as text.
+        let expires_in = tree.get("expires_in").and_then(|value| match value {
+            Tree::String(text) => text.trim().parse().ok(),
+            value => value.as_f64().filter(|seconds| seconds.abs() < 1e12).map(whole),
+        });
+        let granted = Granted {
+            access: access.into(),
+            refresh,
+            expires_in,
+            scope: text("scope").map(str::to_owned),
+        };
+        for secret in std::iter::once(&granted.access).chain(&granted.refresh) {
+            self.secrets.hide(secret.clone());
+        }
+        Answer::Granted(granted)
+    }
+
+    /// The error that an answer holds, if it holds one.
+    pub fn refusal(&self, url: &Url, status: u16, tree: &Tree) -> Option<Refusal> {
+        let error = tree.get("error")?;
+        // A few servers nest it.
+        let code = error.as_str().or_else(|| error.get("code").and_then(Tree::as_str)).unwrap_or("error");
+        let described = tree.get("error_description").or_else(|| error.get("message")).and_then(Tree::as_str);
+        let code = clip(code);
+        let said = described.map(|words| format!(": {}", clip(words))).unwrap_or_default();
+        let remedy = match code.as_str() {
+            "invalid_client" | "unauthorized_client" => "; are `client_id`, `client_secret` and `client_auth` right?",
+            "invalid_scope" => "; are `scopes` right?",
+            "unsupported_grant_type" => "; does this server know this `grant`?",
+            _ => "",
+        };
+        let words = self.failed(url, &format!("answered {status} {code}{said}{remedy}")).words;
+        Some(Refusal { code, words })
+    }
+
+    /// A failure that says where; nothing is known to have been done.
+    pub fn failed(&self, url: &Url, what: &str) -> Failure {
+        let at = format!("{}{}", url.origin().ascii_serialization(), url.path());
+        Failure::new(FailureKind::NotDone, self.secrets.mask(&format!("token request to {at}: {what}")))
+    }
+}
+
+/// A server's words, on one line and not too long.
+fn clip(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "checked to be within bounds; parts of a second do not count")]
+fn whole(seconds: f64) -> i64 {
+    seconds as i64
+}
