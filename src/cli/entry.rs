@@ -15,8 +15,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, plan, print_config, resolve,
-    run as run_command, schema, secret, settle, show, sim, status, usage,
+    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, plan,
+    print_config, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
 };
 
 /// Runs the command that the process was started with.
@@ -73,6 +73,7 @@ fn error_text(error: &CliError) -> String {
         | CliError::Store(_)
         | CliError::Pass(_)
         | CliError::Upstream { .. }
+        | CliError::Vault(_)
         | CliError::NotFound(_)
         | CliError::Other(_) => super::style::paint(super::style::BAD, "error: ") + &error.to_string(),
     }

@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::ops::OpsError;
 use crate::reconcile::{Outcome, PassError};
 use crate::store::StoreError;
+use crate::vault::VaultError;
 
 /// An exit code; ordered by how bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,9 @@ pub enum CliError {
         /// Why.
         reason: String,
     },
+    /// What is kept sealed cannot be had.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// There is no such record, conflict or halt.
     #[error("{0}")]
     NotFound(String),
@@ -108,9 +112,11 @@ pub fn exit_of_error(error: &CliError) -> Exit {
             Exit::LOCKED
         }
         CliError::Upstream { .. } => Exit::UNAVAILABLE,
-        CliError::Store(_) | CliError::Pass(PassError::Store(_)) | CliError::NotFound(_) | CliError::Other(_) => {
-            Exit::ERROR
-        }
+        CliError::Store(_)
+        | CliError::Pass(PassError::Store(_))
+        | CliError::Vault(_)
+        | CliError::NotFound(_)
+        | CliError::Other(_) => Exit::ERROR,
     }
 }
 

@@ -5,7 +5,6 @@
 use super::args::{KeyArgs, KeyCommand};
 use super::exit::{CliError, Exit};
 use super::out::Out;
-use super::secret::vault_failed;
 use super::workspace::Workspace;
 
 /// Does what was asked.
@@ -13,14 +12,14 @@ pub fn run(args: &KeyArgs, workspace: &Workspace, out: &Out) -> Result<Exit, Cli
     let vault = workspace.vault();
     match args.command {
         KeyCommand::Create => {
-            let file = vault.create_key().map_err(vault_failed)?;
+            let file = vault.create_key()?;
             out.talk(&format!(
                 "a new master key is in {}: keep a copy of it elsewhere; without it what is sealed with it is lost",
                 file.display()
             ));
         }
         KeyCommand::Rotate => {
-            let rotated = vault.rotate().map_err(vault_failed)?;
+            let rotated = vault.rotate()?;
             let entries = if rotated.entries == 1 { "entry is" } else { "entries are" };
             out.talk(&format!(
                 "{} {entries} sealed with a new master key (id {}) in {}; copies of the old one open nothing any more",

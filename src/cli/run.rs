@@ -30,6 +30,8 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
         let args = PlanArgs { all: false, full: args.full, collections: args.collections.clone() };
         return plan::run(&args, workspace, out).await;
     }
+    // With the wrong key neither secrets nor tokens are to be had: better told now than in the midst of it.
+    workspace.vault().check()?;
     let stamp = workspace.rules_stamp();
     let (rules, said) = workspace.rules_to_run(out);
     let rules = rules?;

@@ -8,7 +8,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use secrecy::SecretString;
 
 use crate::config::is_secret_name;
-use crate::vault::{Kind, MASTER_KEY, VaultError};
+use crate::vault::{Kind, MASTER_KEY};
 
 use super::args::{SecretArgs, SecretCommand};
 use super::exit::{CliError, Exit};
@@ -34,15 +34,20 @@ fn set(name: &str, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
         return Err(CliError::Usage(format!("`{name}` cannot be the name of a secret: {words}")));
     }
     if name == MASTER_KEY {
-        return Err(CliError::Usage(format!("{MASTER_KEY} opens the vault and cannot be in it: `reconciled key create`")));
+        return Err(CliError::Usage(format!(
+            "{MASTER_KEY} opens the vault and cannot be in it: `reconciled key create`"
+        )));
     }
     let value = read_value(name, out)?;
     let vault = workspace.vault();
-    let made = vault.put(Kind::Secret, name, &value, workspace.clock().now()).map_err(vault_failed)?;
+    let made = vault.put(Kind::Secret, name, &value, workspace.clock().now())?;
     if let Some(file) = made {
         out.insist(&format!("sealed with a new master key in {}: keep a copy of it elsewhere", file.display()));
     }
-    out.talk(&format!("the secret `{name}` is in {}; a running daemon takes it at its next reload", vault.path().display()));
+    out.talk(&format!(
+        "the secret `{name}` is in {}; a running daemon takes it at its next reload",
+        vault.path().display()
+    ));
     // What stands in an earlier place counts, and would hide this one.
     if let Ok(place) = workspace.secret_place(name)
         && !place.starts_with("vault ")
@@ -101,7 +106,7 @@ struct Row {
 
 fn list(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let named = workspace.examine(SecretsAre::Unused).map(|examined| examined.named).unwrap_or_default();
-    let kept = workspace.vault().entries(Kind::Secret).map_err(vault_failed)?;
+    let kept = workspace.vault().entries(Kind::Secret)?;
     let mut names: Vec<String> = named.iter().cloned().chain(kept.into_iter().map(|entry| entry.name)).collect();
     names.sort_unstable();
     names.dedup();
@@ -123,14 +128,9 @@ fn list(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
 }
 
 fn remove(name: &str, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    if !workspace.vault().remove(Kind::Secret, name).map_err(vault_failed)? {
+    if !workspace.vault().remove(Kind::Secret, name)? {
         return Err(CliError::NotFound(format!("{} has no secret `{name}`", workspace.vault().path().display())));
     }
     out.talk(&format!("the secret `{name}` is gone"));
     Ok(Exit::IN_SYNC)
-}
-
-/// What is wrong with the vault is for the operator to mend.
-pub fn vault_failed(error: VaultError) -> CliError {
-    CliError::Other(error.to_string())
 }

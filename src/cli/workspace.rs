@@ -17,7 +17,7 @@ use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, Upstream, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, HttpTransport, Meters, Transport};
-use crate::vault::{Kind, KeyPlaces, MASTER_KEY, Vault};
+use crate::vault::{KeyPlaces, Kind, MASTER_KEY, Vault};
 use crate::web::hooks::LookUp;
 
 use super::args::Global;
@@ -109,8 +109,7 @@ impl Workspace {
         // The master key is looked for like any secret, but for the vault that it opens.
         let outside = secrets.clone();
         let find_key = move |name: &str| outside.look_up(name).map_err(|missing| missing.to_string());
-        let vault =
-            Arc::new(Vault::beside(&settings.database, KeyPlaces::new(settings.secrets_dir.clone(), find_key)));
+        let vault = Arc::new(Vault::beside(&settings.database, KeyPlaces::new(settings.secrets_dir.clone(), find_key)));
         let opened = Arc::clone(&vault);
         let secrets = secrets.with_kept(format!("vault {}", vault.path().display()), move |name| match name {
             MASTER_KEY => Ok(None),

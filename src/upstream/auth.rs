@@ -26,7 +26,7 @@ impl Credentials {
         let authorization = || Place::Header("authorization".to_owned());
         let (place, text) = match auth {
             Auth::None => return Ok(Self { at: None, token: None }),
-            Auth::OAuth(oauth) => {
+            Auth::Tokens(oauth) => {
                 secrets.learn(templates(oauth), lookup)?;
                 let token = Some((Place::Header(oauth.header.clone()), oauth.prefix.clone()));
                 return Ok(Self { at: None, token });

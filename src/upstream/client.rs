@@ -107,7 +107,7 @@ impl Client {
         let (state, probing) = (Mutex::new(state), AsyncMutex::new(()));
         let (sent, meter) = (AtomicU64::new(0), Arc::default());
         let keeper = match &upstream.auth {
-            Auth::OAuth(rules) => {
+            Auth::Tokens(rules) => {
                 Some(Keeper::new(&upstream, rules, secrets.clone(), Arc::clone(&transport), Arc::clone(&clock)))
             }
             Auth::None | Auth::ApiKey { .. } | Auth::Basic { .. } | Auth::Bearer { .. } => None,

@@ -201,10 +201,8 @@ impl Vault {
         if self.keys.next()?.is_some() {
             // Of a rotation that was interrupted before anything was sealed with it: the vault still has the old key.
             let next = self.keys.next_file();
-            std::fs::remove_file(&next).map_err(|error| VaultError::File {
-                path: next.display().to_string(),
-                reason: error.to_string(),
-            })?;
+            std::fs::remove_file(&next)
+                .map_err(|error| VaultError::File { path: next.display().to_string(), reason: error.to_string() })?;
         }
         let new = MasterKey::generate(&format!("file {}", file.display()))?;
         self.keys.write(&self.keys.next_file(), &new)?;
@@ -259,10 +257,7 @@ impl Vault {
 
     fn create(&self) -> Result<Connection, VaultError> {
         let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&self.path);
-        made.map_err(|error| VaultError::File {
-            path: self.path.display().to_string(),
-            reason: error.to_string(),
-        })?;
+        made.map_err(|error| VaultError::File { path: self.path.display().to_string(), reason: error.to_string() })?;
         let mut db = self.connect()?;
         let tx = self.begin(&mut db)?;
         let version: i64 = self.said(tx.pragma_query_value(None, "user_version", |row| row.get(0)))?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::{Digest as _, Sha256};
 
@@ -19,6 +19,8 @@ use super::VaultError;
 pub const MASTER_KEY: &str = "master_key";
 /// A key of XChaCha20-Poly1305, in bytes.
 pub(super) const KEY_BYTES: usize = 32;
+/// Of what tells keys apart, in bytes.
+const ID_BYTES: usize = 9;
 
 /// A master key.
 pub(super) struct MasterKey {
@@ -64,7 +66,7 @@ impl MasterKey {
         let mut hash = Sha256::new();
         hash.update(b"reconciled master key id\0");
         hash.update(self.bytes.expose_secret());
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        URL_SAFE_NO_PAD.encode(&hash.finalize()[..ID_BYTES])
     }
 }
 
@@ -135,9 +137,7 @@ impl KeyPlaces {
     /// Puts the key that waits in its place.
     pub(super) fn install_next(&self) -> Result<(), VaultError> {
         let next = self.next_file();
-        std::fs::rename(&next, self.file())
-            .and_then(|()| sync_folder(&self.folder))
-            .map_err(|error| at(&next, &error))
+        std::fs::rename(&next, self.file()).and_then(|()| sync_folder(&self.folder)).map_err(|error| at(&next, &error))
     }
 }
 

@@ -13,7 +13,7 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
-pub use file::{Entry, Guard, Kind, Rotated, Vault};
+pub use file::{Guard, Kind, Vault};
 pub use key::{KeyPlaces, MASTER_KEY};
 
 /// What goes wrong with a vault. No message holds a secret.

@@ -1,3 +1,7 @@
+//! Owns: the proof that what is sealed opens only where it should, and that keys can be replaced.
+//!
+//! Must not know: ciphers.
+
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -65,7 +69,7 @@ fn what_is_put_is_what_is_got_and_stands_nowhere_in_clear() {
     assert_eq!(vault.put(Kind::Secret, "crm", &"other".into(), at(2)).unwrap(), None);
     assert_eq!(shown(bench.vault().get(Kind::Token, "crm").unwrap()).as_deref(), Some(CANARY));
     assert_eq!(shown(bench.vault().get(Kind::Secret, "crm").unwrap()).as_deref(), Some("other"));
-    assert_eq!(vault.entries(Kind::Token).unwrap(), [Entry { name: "crm".into(), changed_at: at(1) }]);
+    assert_eq!(vault.entries(Kind::Token).unwrap(), [file::Entry { name: "crm".into(), changed_at: at(1) }]);
 
     for (file, mode) in [("data.db.vault", 0o600), ("secrets/master_key", 0o600), ("secrets", 0o700)] {
         use std::os::unix::fs::PermissionsExt as _;
@@ -111,7 +115,10 @@ fn another_key_no_key_and_what_is_no_key_are_told_apart() {
     let wanted = vault.check().unwrap().unwrap();
     let other = bench.vault_with(Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="));
     let words = bench.words(&other.get(Kind::Secret, "key").unwrap_err());
-    assert!(words.starts_with("the master key (environment) is not the one that DIR/data.db.vault is sealed with"), "{words}");
+    assert!(
+        words.starts_with("the master key (environment) is not the one that DIR/data.db.vault is sealed with"),
+        "{words}"
+    );
     assert!(words.contains(&wanted), "{words}");
     assert!(matches!(other.put(Kind::Secret, "more", &"x".into(), at(2)), Err(VaultError::WrongKey { .. })));
     assert_eq!(

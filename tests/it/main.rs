@@ -12,6 +12,7 @@ mod faults;
 mod hands;
 mod house;
 mod monitoring;
+mod oauth;
 mod places;
 mod scenarios;
 mod service;

@@ -5,7 +5,7 @@
 use std::io::BufRead as _;
 use std::path::PathBuf;
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::rules::Grant;
 use crate::upstream::{Keeper, SignIn, read_back_url};
@@ -28,6 +28,12 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
     let keeper = keeper_of(name, &client)?;
     let made = match keeper.grant() {
         Grant::AuthorizationCode(rules) if args.paste => paste(name, keeper, rules.redirect_url.as_ref(), out).await?,
+        Grant::AuthorizationCode(rules) if rules.redirect_url.as_ref().is_some_and(|url| !is_here(url)) => {
+            let url = rules.redirect_url.as_ref().map(Url::as_str).unwrap_or_default();
+            return Err(CliError::Usage(format!(
+                "{url} is not on this machine: sign in with --paste, and paste the address that the browser ends at"
+            )));
+        }
         Grant::AuthorizationCode(rules) => browse(name, keeper, rules.redirect_url.as_ref(), workspace, out).await?,
         Grant::DeviceCode { .. } => device(name, keeper, out).await?,
         other @ (Grant::ClientCredentials | Grant::RefreshToken(_) | Grant::JwtBearer(_)) => {
@@ -93,6 +99,17 @@ async fn paste(name: &str, keeper: &Keeper, fixed: Option<&Url>, out: &Out) -> R
     let line = line.map_err(|error| CliError::Other(format!("stdin cannot be read: {error}")))?;
     let query = query_of(line.trim(), &sign_in)?;
     keeper.signed_in(&sign_in, &read_back_url(&query)).await.map_err(|failure| failed(name, &failure.words))
+}
+
+/// A browser on this machine can come back to it, by plain http.
+fn is_here(url: &Url) -> bool {
+    url.scheme() == "http"
+        && match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
 }
 
 /// The query of the address, if it is the one that was waited for.

@@ -2,8 +2,8 @@
 //!
 //! Must not know: how tokens are asked for and kept.
 
-mod login;
 mod listen;
+mod login;
 
 use chrono::{DateTime, Utc};
 
@@ -107,7 +107,7 @@ async fn revoke(name: &str, workspace: &Workspace, out: &Out) -> Result<Exit, Cl
     let rules = workspace.rules(SecretsAre::Needed, out)?;
     let client = client_of(name, &rules, workspace)?;
     let keeper = keeper_of(name, &client)?;
-    let there = matches!(&rules.upstreams[name].auth, Auth::OAuth(rules) if rules.revoke_url.is_some());
+    let there = matches!(&rules.upstreams[name].auth, Auth::Tokens(rules) if rules.revoke_url.is_some());
     let had = keeper.revoke().await.map_err(|failure| failed(name, &failure.words))?;
     match (had, there) {
         (false, _) => out.talk(&format!("nothing is kept for {name}")),
@@ -120,7 +120,7 @@ async fn revoke(name: &str, workspace: &Workspace, out: &Out) -> Result<Exit, Cl
 }
 
 fn has_tokens(upstream: &Upstream) -> bool {
-    matches!(upstream.auth, Auth::OAuth(_))
+    matches!(upstream.auth, Auth::Tokens(_))
 }
 
 fn client_of(name: &str, rules: &Ruleset, workspace: &Workspace) -> Result<Client, CliError> {

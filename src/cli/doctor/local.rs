@@ -99,6 +99,16 @@ pub fn secrets(workspace: &Workspace, named: &[String]) -> Vec<Finding> {
     findings
 }
 
+/// The vault: whether the master key opens it.
+pub fn vault(workspace: &Workspace) -> Option<Finding> {
+    let vault = workspace.vault();
+    match vault.check() {
+        Ok(None) => None,
+        Ok(Some(id)) => Some(Finding::good("vault", format!("{} is sealed with the key {id}", vault.path().display()))),
+        Err(error) => Some(Finding::error("vault", error.to_string(), "see README, Secrets")),
+    }
+}
+
 /// The database: who may read and write it, whether it is whole.
 pub fn database(workspace: &Workspace) -> (Vec<Finding>, Option<Exam>) {
     let path = &workspace.settings().database;

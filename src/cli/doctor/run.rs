@@ -36,6 +36,7 @@ pub async fn run(args: &DoctorArgs, global: &Global, plain: &Out) -> Result<Exit
             let (of_rules, rules, named) = local::rules(&workspace);
             findings.extend(of_rules);
             findings.extend(local::secrets(&workspace, &named));
+            findings.extend(local::vault(&workspace));
             let (of_database, exam) = local::database(&workspace);
             findings.extend(of_database);
             findings.push(local::disk(&workspace));

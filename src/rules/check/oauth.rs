@@ -58,7 +58,7 @@ pub fn oauth2(table: Span, raw: &grammar::AuthOAuth2, cx: &mut Cx<'_>) -> Option
     }
     let grant = word.and_then(|word| grant(table, word, raw, cx));
     let client = OAuthClient { id: id?, secret: client_secret?, auth: client_auth };
-    Some(Auth::OAuth(Box::new(OAuth {
+    Some(Auth::Tokens(Box::new(OAuth {
         grant: grant?,
         token_url: token_url?,
         revoke_url: revoke_url?,
@@ -99,7 +99,7 @@ pub fn jwt_bearer(raw: &grammar::AuthJwtBearer, cx: &mut Cx<'_>) -> Option<Auth>
         algorithm: raw.algorithm.get().map_or(JwtAlgorithm::Rs256, |at| at.value),
         lifetime,
     };
-    Some(Auth::OAuth(Box::new(OAuth {
+    Some(Auth::Tokens(Box::new(OAuth {
         grant: Grant::JwtBearer(assertion),
         token_url,
         revoke_url: None,
@@ -172,7 +172,11 @@ fn client_auth(raw: &grammar::AuthOAuth2, has_secret: bool, cx: &mut Cx<'_>) -> 
         Some(at) => {
             if at.value == ClientAuth::Basic && !has_secret {
                 cx.notes
-                    .error(DiagnosticKind::Invalid, at.span, "without a client secret there is nothing to put into a header")
+                    .error(
+                        DiagnosticKind::Invalid,
+                        at.span,
+                        "without a client secret there is nothing to put into a header",
+                    )
                     .help("write client_secret = \"${secret.NAME}\", or leave `client_auth` out");
             }
             at.value
@@ -206,19 +210,13 @@ fn url(at: &At<Text>, cx: &mut Cx<'_>) -> Option<Url> {
     }
 }
 
-/// Where the browser comes back to: here, or the address of the pages.
+/// Where the browser comes back to: here, or anywhere if a person pastes the address.
 fn redirect(at: &At<Text>, cx: &mut Cx<'_>) -> Option<Url> {
     let url = url(at, cx)?;
-    if is_loopback(&url) && url.scheme() == "http" && url.port().is_none() {
+    if is_loopback(&url) && url.port().is_none() {
         cx.notes
             .error(DiagnosticKind::Invalid, at.span, "a port is missing: nobody listens at port 80")
             .help("write \"http://127.0.0.1:8765/callback\", as it is registered; without `redirect_url` a free port is taken");
-        return None;
-    }
-    if !is_loopback(&url) {
-        cx.notes
-            .error(DiagnosticKind::Invalid, at.span, "the person is sent back to this machine")
-            .help("write \"http://127.0.0.1:8765/callback\"; elsewhere `reconciled auth login --paste` takes the address by hand");
         return None;
     }
     Some(url)
@@ -240,6 +238,7 @@ fn never_in_clear(at: &At<Text>, cx: &mut Cx<'_>) -> Option<Template> {
     None
 }
 
+#[expect(clippy::option_option, reason = "absent, bad, and what was read")]
 fn optional<T>(key: &Key<Text>, read: impl FnOnce(&At<Text>) -> Option<T>) -> Option<Option<T>> {
     match key {
         Key::Absent => Some(None),

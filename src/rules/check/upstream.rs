@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::context::Cx;
-use super::{oauth, request};
 use super::text::Allowed;
+use super::{oauth, request};
 use super::{watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};

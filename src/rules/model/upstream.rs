@@ -89,7 +89,7 @@ pub enum Auth {
         token: Template,
     },
     /// RFC 6749 and what builds on it.
-    OAuth(Box<OAuth>),
+    Tokens(Box<OAuth>),
 }
 
 /// A named place in a request.

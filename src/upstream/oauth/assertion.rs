@@ -63,7 +63,7 @@ pub(super) fn sign(algorithm: JwtAlgorithm, key: &[u8], signed: &[u8]) -> Result
     };
     match algorithm {
         JwtAlgorithm::Hs256 => {
-            let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| "it cannot be used".to_owned())?;
+            let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_no_words| "it cannot be used".to_owned())?;
             mac.update(signed);
             Ok(mac.finalize().into_bytes().to_vec())
         }
@@ -73,14 +73,14 @@ pub(super) fn sign(algorithm: JwtAlgorithm, key: &[u8], signed: &[u8]) -> Result
                 .map_err(|error| format!("it is no RSA key that may be used ({error})"))?;
             let mut signature = vec![0; pair.public().modulus_len()];
             pair.sign(&RSA_PKCS1_SHA256, &random, signed, &mut signature)
-                .map_err(|_| "signing failed".to_owned())?;
+                .map_err(|_no_words| "signing failed".to_owned())?;
             Ok(signature)
         }
         JwtAlgorithm::Es256 => {
             let key = pkcs8()?;
             let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.secret_pkcs8_der(), &random)
                 .map_err(|error| format!("it is no P-256 key ({error})"))?;
-            let signature = pair.sign(&random, signed).map_err(|_| "signing failed".to_owned())?;
+            let signature = pair.sign(&random, signed).map_err(|_no_words| "signing failed".to_owned())?;
             Ok(signature.as_ref().to_vec())
         }
     }

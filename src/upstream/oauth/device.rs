@@ -61,12 +61,13 @@ impl Device {
     fn read(server: &Server, url: &Url, response: &Response) -> Result<Self, Failure> {
         let bad = |what: &str| Failure { kind: FailureKind::BadAnswer, ..server.failed(url, what) };
         let tree: Tree = serde_json::from_slice(&response.body)
-            .map_err(|_| bad(&format!("answered {} without JSON", response.status)))?;
+            .map_err(|_its_words_quote_it| bad(&format!("answered {} without JSON", response.status)))?;
         if let Some(refusal) = server.refusal(url, response.status, &tree) {
             return Err(refusal.into_failure());
         }
         let text = |name: &str| tree.get(name).and_then(Tree::as_str).map(str::to_owned);
-        let seconds = |name: &str| tree.get(name).and_then(Tree::as_i64).filter(|seconds| (1..86_400).contains(seconds));
+        let seconds =
+            |name: &str| tree.get(name).and_then(Tree::as_i64).filter(|seconds| (1..86_400).contains(seconds));
         let (Some(code), Some(user_code)) = (text("device_code"), text("user_code")) else {
             return Err(bad("gave no device code"));
         };

@@ -242,20 +242,15 @@ impl Keeper {
 
     async fn for_itself(&self) -> Result<Tokens, Failure> {
         let (clock, scope) = (&self.server.clock, self.server.scope());
-        let answer = match self.grant() {
-            Grant::JwtBearer(rules) => {
-                let signed = assertion(&self.server, rules, &new_id(clock.as_ref()), clock.now())?;
-                let form = [
-                    ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
-                    ("assertion", signed.expose_secret()),
-                ];
-                self.server.ask_for_tokens(&form).await
-            }
-            _ => {
-                let mut form = vec![("grant_type", "client_credentials")];
-                form.extend(scope.as_deref().map(|scope| ("scope", scope)));
-                self.server.ask_for_tokens(&form).await
-            }
+        let answer = if let Grant::JwtBearer(rules) = self.grant() {
+            let signed = assertion(&self.server, rules, &new_id(clock.as_ref()), clock.now())?;
+            let form =
+                [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", signed.expose_secret())];
+            self.server.ask_for_tokens(&form).await
+        } else {
+            let mut form = vec![("grant_type", "client_credentials")];
+            form.extend(scope.as_deref().map(|scope| ("scope", scope)));
+            self.server.ask_for_tokens(&form).await
         };
         match answer {
             // It comes from the client's own credentials, whenever it is asked for.
@@ -287,7 +282,9 @@ impl Keeper {
                 self.keep(&vault, &renewed).await?;
                 Ok(renewed)
             }
-            Answer::Refused(refusal) if refusal.code == "invalid_grant" => self.refused(&vault, kept, refusal, good).await,
+            Answer::Refused(refusal) if refusal.code == "invalid_grant" => {
+                self.refused(&vault, kept, refusal, good).await
+            }
             Answer::Refused(refusal) => Err(refusal.into_failure()),
             Answer::Failed(failure) => {
                 if kept.are_valid(self.server.clock.now()) {
@@ -306,9 +303,8 @@ impl Keeper {
         refusal: Refusal,
         good: &(dyn Fn(&Tokens) -> bool + Sync),
     ) -> Result<Tokens, Failure> {
-        match self.kept().await? {
-            Some(now) if now.login != kept.login && good(&now) => return Ok(now),
-            _ => {}
+        if let Some(now) = self.kept().await?.filter(|now| now.login != kept.login && good(now)) {
+            return Ok(now);
         }
         self.keep(vault, &Tokens { refused: Some(refusal.words.clone()), ..kept }).await?;
         Err(self.sign_in_first(&refusal.words))
@@ -322,13 +318,11 @@ impl Keeper {
         };
         let first = SecretString::from(self.server.fill(first)?);
         // Another first token than last time was set by a person: it replaces what came of the old one.
-        match kept.filter(|kept| kept.seed.as_deref() == Some(&fingerprint(&first))) {
-            Some(kept) => Ok(kept),
-            None => {
-                let clock = self.server.clock.as_ref();
-                Ok(Tokens::of_refresh_token(first, new_id(clock), clock.now()))
-            }
+        if let Some(kept) = kept.filter(|kept| kept.seed.as_deref() == Some(&fingerprint(&first))) {
+            return Ok(kept);
         }
+        let clock = self.server.clock.as_ref();
+        Ok(Tokens::of_refresh_token(first, new_id(clock), clock.now()))
     }
 
     async fn kept(&self) -> Result<Option<Tokens>, Failure> {

@@ -12,7 +12,6 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use device::{Device, Waiting};
 pub use keeper::{Keeper, Standing};
 pub use signin::{Back, SignIn, read_back_url};
 pub use tokens::Tokens;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::Method;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde_json::Value as Tree;
 use url::Url;
@@ -166,8 +166,9 @@ impl Server {
             (ClientAuth::Basic, Some(secret)) => {
                 let part = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
                 let token = STANDARD.encode(format!("{}:{}", part(&id), part(&secret)));
-                let mut value = HeaderValue::try_from(format!("Basic {token}"))
-                    .map_err(|_| Failure::new(FailureKind::Fatal, "the client's credentials do not fit into a header"))?;
+                let mut value = HeaderValue::try_from(format!("Basic {token}")).map_err(|_no_words| {
+                    Failure::new(FailureKind::Fatal, "the client's credentials do not fit into a header")
+                })?;
                 value.set_sensitive(true);
                 self.secrets.hide(token.into());
                 headers.insert(AUTHORIZATION, value);
@@ -210,12 +211,7 @@ impl Server {
             Tree::String(text) => text.trim().parse().ok(),
             value => value.as_f64().filter(|seconds| seconds.abs() < 1e12).map(whole),
         });
-        let granted = Granted {
-            access: access.into(),
-            refresh,
-            expires_in,
-            scope: text("scope").map(str::to_owned),
-        };
+        let granted = Granted { access: access.into(), refresh, expires_in, scope: text("scope").map(str::to_owned) };
         for secret in std::iter::once(&granted.access).chain(&granted.refresh) {
             self.secrets.hide(secret.clone());
         }

@@ -2,6 +2,8 @@
 //!
 //! Must not know: where they are kept; how they are asked for.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -161,11 +163,14 @@ pub fn fingerprint(refresh: &SecretString) -> String {
     let mut hash = Sha256::new();
     hash.update(b"reconciled refresh token\0");
     hash.update(refresh.expose_secret());
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(hash.finalize())
 }
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("login", &self.login).field("expires_at", &self.expires_at).finish_non_exhaustive()
+        f.debug_struct("Tokens")
+            .field("login", &self.login)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }

@@ -105,6 +105,8 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::AuthApiKey::KEYS,
         g::AuthBasic::KEYS,
         g::AuthBearer::KEYS,
+        g::AuthOAuth2::KEYS,
+        g::AuthJwtBearer::KEYS,
         g::Budget::KEYS,
         g::RequestMatch::KEYS,
         g::ErrorRule::KEYS,

@@ -87,7 +87,11 @@ async fn answers_that_cannot_be_understood() {
         (200, "<html>", "answered 200 without JSON"),
         (200, "{}", "answered 200 without a token and without an error"),
         (302, r#"{"access_token":"a"}"#, "answered 302 without a token and without an error"),
-        (200, r#"{"access_token":"a","token_type":"mac"}"#, "gave a token of type `mac`, which is sent otherwise: see `prefix`"),
+        (
+            200,
+            r#"{"access_token":"a","token_type":"mac"}"#,
+            "gave a token of type `mac`, which is sent otherwise: see `prefix`",
+        ),
     ] {
         let failure = failed(asked(status, body).await);
         assert_eq!(failure.kind, FailureKind::BadAnswer, "{body}");

@@ -151,7 +151,8 @@ async fn many_requests_at_once_renew_once() {
 #[tokio::test]
 async fn two_processes_renew_once() {
     let (bench, clock) = (Bench::new(), TestClock::new());
-    let (one, first) = bench.client(refresh_token(), vec![granted("one", Some("second"), 3600), ok(&json!([]))], &clock);
+    let (one, first) =
+        bench.client(refresh_token(), vec![granted("one", Some("second"), 3600), ok(&json!([]))], &clock);
     let (two, second) = bench.client(refresh_token(), vec![ok(&json!([]))], &clock);
     read(&one).await.unwrap();
     read(&two).await.unwrap();
@@ -295,7 +296,7 @@ async fn a_person_signs_in_and_what_is_not_the_answer_is_refused() {
     assert_eq!(field(&script, 0, "code").as_deref(), Some("c"));
     assert_eq!(field(&script, 0, "redirect_uri").as_deref(), Some("http://127.0.0.1:7777/callback"));
     let verifier = SecretString::from(field(&script, 0, "code_verifier").unwrap());
-    assert_eq!(crate::upstream::oauth::signin::challenge(&verifier), query["code_challenge"]);
+    assert_eq!(signin::challenge(&verifier), query["code_challenge"]);
     read(&client).await.unwrap();
     assert_eq!(bearers(&script), ["Bearer one"]);
     let Ok(Standing::In { renewable: true, expires_at: Some(_), .. }) = keeper.standing().await else { panic!() };
@@ -338,7 +339,10 @@ async fn a_person_signs_in_on_another_device() {
     let (client, script) = bench.client(rules.clone(), answers, &clock);
     let keeper = client.keeper().unwrap();
     let mut device = keeper.device().await.unwrap();
-    assert_eq!((device.user_code.as_str(), device.verification_url.as_str()), ("WDJB-MJHT", "https://id.test/activate"));
+    assert_eq!(
+        (device.user_code.as_str(), device.verification_url.as_str()),
+        ("WDJB-MJHT", "https://id.test/activate")
+    );
     let mut rounds = 1;
     while keeper.asked_device(&mut device).await.unwrap().is_err() {
         rounds += 1;
@@ -348,7 +352,9 @@ async fn a_person_signs_in_on_another_device() {
     assert!(clock.elapsed() >= Duration::from_secs(5 + 5 + 10 + 10), "as slowly as asked: {:?}", clock.elapsed());
     assert!(bench.kept().is_some());
 
-    for (code, words) in [("access_denied", "refused there"), ("expired_token", "in time"), ("invalid_client", "client_id")] {
+    for (code, words) in
+        [("access_denied", "refused there"), ("expired_token", "in time"), ("invalid_client", "client_id")]
+    {
         let (client, _) = bench.client(rules.clone(), vec![ok(&begun), pending(code)], &clock);
         let mut device = client.keeper().unwrap().device().await.unwrap();
         let failure = client.keeper().unwrap().asked_device(&mut device).await.unwrap_err();
@@ -361,8 +367,11 @@ async fn tokens_are_given_up_there_and_here() {
     let (bench, clock) = (Bench::new(), TestClock::new());
     let mut rules = refresh_token();
     rules.revoke_url = Some(Url::parse("https://id.test/revoke").unwrap());
-    let answers =
-        vec![granted("one", Some("second"), 3600), answer(400, &[], r#"{"error":"unsupported_token_type"}"#), status(200)];
+    let answers = vec![
+        granted("one", Some("second"), 3600),
+        answer(400, &[], r#"{"error":"unsupported_token_type"}"#),
+        status(200),
+    ];
     let (client, script) = bench.client(rules, answers, &clock);
     let keeper = client.keeper().unwrap();
     keeper.tokens().await.unwrap();

@@ -39,7 +39,7 @@ fn oauth(grant: Grant) -> OAuth {
 }
 
 fn upstream_with(oauth: OAuth) -> Upstream {
-    Upstream { name: "crm".into(), auth: Auth::OAuth(Box::new(oauth)), ..upstream("https://up.test") }
+    Upstream { name: "crm".into(), auth: Auth::Tokens(Box::new(oauth)), ..upstream("https://up.test") }
 }
 
 /// A folder with a vault, as several processes see it.
