@@ -15,8 +15,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, check, completions, conflicts, demo, doctor, explain, history, install, plan, print_config, resolve,
-    run as run_command, schema, settle, show, sim, status, usage,
+    approve, ask, check, completions, conflicts, demo, doctor, explain, history, install, manual, plan, print_config,
+    resolve, run as run_command, schema, settle, show, sim, status, usage,
 };
 
 /// Runs the command that the process was started with.
@@ -87,6 +87,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
     };
     match command {
         Command::Completions(args) => return completions::run(args, plain),
+        Command::Man(args) => return manual::run(args, plain),
         Command::Schema => return schema::run(plain),
         Command::Install(args) => return install::run(args, plain),
         Command::Demo(args) => return wait(demo::run(args, plain)),
@@ -121,6 +122,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
         Command::Completions(_)
+        | Command::Man(_)
         | Command::Schema
         | Command::Install(_)
         | Command::Demo(_)

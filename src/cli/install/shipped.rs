@@ -3,6 +3,13 @@
 //! Must not know: what is there already.
 
 use std::borrow::Cow;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::super::completions;
+use super::super::manual;
 
 /// Where the program and its units are unless somebody says otherwise; the texts of `systemd/` are written for it.
 const PREFIX_OF_TEXTS: &str = "/usr";
@@ -59,7 +66,31 @@ pub fn files(prefix: &str, program: Vec<u8>) -> Vec<Shipped> {
     let units = UNITS.into_iter().map(|(name, unit)| text(format!("{prefix}/lib/systemd/system/{name}"), unit));
     let others = OTHERS.into_iter().map(|(path, other)| text(format!("{prefix}/{path}"), other));
     let settings = Shipped { path: SETTINGS.0.to_owned(), mode: 0o644, bytes: Cow::Borrowed(SETTINGS.1.as_bytes()) };
-    std::iter::once(program).chain(units).chain(others).chain([settings]).collect()
+    let generated = generated().into_iter().map(|(path, bytes)| {
+        let path = format!("{prefix}/{path}");
+        Shipped { path, mode: 0o644, bytes: Cow::Owned(bytes) }
+    });
+    std::iter::once(program).chain(units).chain(others).chain(generated).chain([settings]).collect()
+}
+
+/// Man pages and completions, by their paths below the prefix.
+fn generated() -> Vec<(String, Vec<u8>)> {
+    let pages = manual::pages().into_iter().map(|page| {
+        let path = format!("share/man/man{}/{}.gz", page.section, page.file());
+        (path, packed(page.text.as_bytes()))
+    });
+    let scripts = completions::INSTALLED
+        .into_iter()
+        .map(|(shell, name, folder)| (format!("{folder}/{name}"), completions::script(shell).into_bytes()));
+    pages.chain(scripts).collect()
+}
+
+/// As `gzip -9n` does: without name and time, so that the same page has the same hash.
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    // A vector takes everything.
+    packer.write_all(bytes).ok();
+    packer.finish().unwrap_or_default()
 }
 
 /// A text that names the program and its documentation where they are.
