@@ -40,10 +40,23 @@ pub const UNITS: [(&str, &str); 6] = [
 ];
 
 /// Everything else below the prefix.
-const OTHERS: [(&str, &str); 5] = [
+const OTHERS: [(&str, &str); 15] = [
     ("lib/sysusers.d/reconciled.conf", include_str!("../../../systemd/reconciled.sysusers.conf")),
     ("lib/tmpfiles.d/reconciled.conf", include_str!("../../../systemd/reconciled.tmpfiles.conf")),
     ("share/doc/reconciled/README.md", include_str!("../../../README.md")),
+    ("share/doc/reconciled/CHANGELOG.md", include_str!("../../../CHANGELOG.md")),
+    ("share/doc/reconciled/docs/guide.md", include_str!("../../../docs/guide.md")),
+    ("share/doc/reconciled/docs/commands.md", include_str!("../../../docs/commands.md")),
+    ("share/doc/reconciled/docs/settings.md", include_str!("../../../docs/settings.md")),
+    ("share/doc/reconciled/docs/rules.md", include_str!("../../../docs/rules.md")),
+    ("share/doc/reconciled/docs/rules.schema.json", include_str!("../../../docs/rules.schema.json")),
+    ("share/doc/reconciled/docs/json.md", include_str!("../../../docs/json.md")),
+    ("share/doc/reconciled/docs/metrics.md", include_str!("../../../docs/metrics.md")),
+    ("share/doc/reconciled/docs/monitoring/alerts.yaml", include_str!("../../../docs/monitoring/alerts.yaml")),
+    (
+        "share/doc/reconciled/docs/monitoring/grafana-dashboard.json",
+        include_str!("../../../docs/monitoring/grafana-dashboard.json"),
+    ),
     (
         "share/doc/reconciled/examples/notify-reload.conf",
         include_str!("../../../systemd/reconciled.service.d/notify-reload.conf"),
