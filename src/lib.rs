@@ -57,7 +57,8 @@
 //! - [`ops`]: what people look at and decide, whichever way they ask: standing, sides, conflicts, halts.
 //! - [`web`]: what the daemon serves: the control socket of its own command line; pages, an API and
 //!   metrics for the others; webhooks, at an address of their own.
-//! - [`cli`]: arguments, one file per command, what is printed, exit codes.
+//! - [`cli`]: arguments, one file per command, what is printed, exit codes. Its `manual` makes man pages, docs/commands.md and
+//!   docs/settings.md of the grammar and the table of settings.
 //! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
 //! - [`vault`]: tokens and secrets that outlive a process, sealed, in a file of their own.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.

@@ -9,9 +9,18 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Overrides;
 use crate::ops::{USAGE_DAYS, USAGE_DAYS_MAX};
 
+use super::examples;
+
 const EXIT_CODES: &str = "\
+Examples:
+  reconciled demo      see it work, in a minute
+  reconciled check     are rules, settings and secrets right?
+  reconciled plan      what would a pass change?
+  reconciled run       keep in sync until stopped
+  reconciled status    how do things stand?
+
 Exit codes:
-  0  in sync                     4  conflicts are open
+  0  in sync, or done            4  conflicts are open
   1  error                       5  halted by a guard
   2  usage, rules or settings    6  an upstream is unavailable
   3  changes are pending         7  another reconciled holds the database
@@ -21,8 +30,8 @@ Data goes to stdout, everything else to stderr.";
 
 /// Keeps a local SQLite database and HTTP/JSON systems in agreement, in both directions.
 #[derive(Debug, Parser)]
-#[command(name = "reconciled", version, about, after_help = EXIT_CODES, subcommand_required = false, arg_required_else_help = true)]
-#[command(infer_subcommands = false, disable_help_subcommand = true)]
+#[command(name = "reconciled", version, after_help = EXIT_CODES, subcommand_required = false, arg_required_else_help = true)]
+#[command(infer_subcommands = false, disable_help_subcommand = true, subcommand_value_name = "COMMAND")]
 pub struct CommandLine {
     /// Flags of every command.
     #[command(flatten)]
@@ -36,32 +45,36 @@ pub struct CommandLine {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]
+    ///
+    /// Only this file is read, then. Without it the first of the two that is there.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
-    /// Database file [default: reconciled.db]
+    /// Database file (setting `database`) [default: reconciled.db]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub db: Option<String>,
-    /// Folder of rules [default: sync-rules]
+    /// Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub rules: Option<String>,
     /// Print data as JSON
+    ///
+    /// One document, or one a line where a command reports pass by pass; docs/json.md describes the layouts.
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
-    /// Colour: auto, always, never [default: auto]
+    /// Colour: auto, always, never (setting `color`) [default: auto]
     #[arg(long, global = true, value_name = "WHEN", value_parser = ["auto", "always", "never"], hide_possible_values = true)]
     #[arg(help_heading = "Global options")]
     pub color: Option<String>,
-    /// Log level: off, error, warn, info, debug, trace
+    /// Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]
     #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true, help_heading = "Global options")]
     #[arg(value_parser = ["off", "error", "warn", "info", "debug", "trace"])]
     pub log_level: Option<String>,
     /// Log errors only, show no progress
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
-    /// Log more; twice for everything
+    /// Log more: once for `debug`, twice for `trace`
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// Print every setting with its source, and stop
+    /// Print every setting with where it comes from, and stop
     #[arg(long, global = true, help_heading = "Global options")]
     pub print_config: bool,
 }
@@ -86,36 +99,90 @@ impl Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Keep in sync: passes on schedule until stopped, or one pass with --once
+    ///
+    /// Without --once this is the daemon: it makes a pass of each collection by its `every` or `schedule`, when rows are edited here, when
+    /// webhooks come and when it is asked, until SIGTERM or SIGINT. It serves pages, API and metrics where `web.listen` says, and
+    /// takes webhooks where `webhooks.listen` says. A daemon that is stopped ends with 0.
+    ///
+    /// With --once each collection has one pass, those first that others refer to. The exit code is the worst of them.
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Sync now: ask the running daemon, or make one pass where none runs
+    ///
+    /// The daemon shows what its passes are at, and this ends with their exit code. Where no daemon runs this is `run --once`.
+    #[command(after_help = examples::SYNC)]
     Sync(SyncArgs),
     /// Let collections rest: no passes until they are resumed
+    ///
+    /// Also over a restart of the daemon. A pass that runs is finished. Edits, webhooks and decisions wait. `run --once` and
+    /// `plan`, which are no daemon, go on regardless.
+    #[command(after_help = examples::PAUSE)]
     Pause(NamedArgs),
     /// Let paused collections go on
+    ///
+    /// What became due while they rested is done at once, in one pass.
+    #[command(after_help = examples::RESUME)]
     Resume(NamedArgs),
     /// Show what a pass would change, and change nothing
+    ///
+    /// The pass is made on a copy of the database, which is thrown away; upstreams are read and not written to. Ends with 3
+    /// where something would change, with 5 where a guard would halt the pass.
+    #[command(after_help = examples::PLAN)]
     Plan(PlanArgs),
     /// Check rules, settings and secrets; with --online ask the upstreams as well
+    ///
+    /// All mistakes are shown at once, each in its file with its remedy. Changes nothing. Ends with 2 where something is wrong.
+    #[command(after_help = examples::CHECK)]
     Check(CheckArgs),
     /// Show passes, links, and what waits for a person
+    ///
+    /// Asks the running daemon where there is one. The exit code says how things stand (0, or 3 to 6), so that this can be monitored.
+    #[command(after_help = examples::STATUS)]
     Status,
     /// Show what was asked of upstreams, what it cost, and when a quota would run out
+    ///
+    /// Counted over all passes, whoever made them. `cost_usd` of a `budget` and the `quota` of an upstream are set in the rules.
+    #[command(after_help = examples::USAGE)]
     Usage(UsageArgs),
-    /// Look for what is wrong around the program: files, secrets, disk, clock, unit, upstreams; changes nothing
+    /// Look for what is wrong around the program, and change nothing
+    ///
+    /// Looks at settings, rules, secrets, who may read and write files, the database and its disk, the clock, the unit, the daemon, and
+    /// asks each upstream. Each finding has its remedy. Ends with 1 where something must be put right.
+    #[command(after_help = examples::DOCTOR)]
     Doctor(DoctorArgs),
     /// Show a record: its values here, at the base and at each upstream
+    ///
+    /// The base is what all sides agreed on last. Upstreams are shown as they were read last; they are not asked.
+    #[command(after_help = examples::SHOW)]
     Show(ShowArgs),
     /// Explain why a record (or one field) is as it is
+    ///
+    /// For every field: who set it, which rule decided, which were tried before, what lost, and its history.
+    #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
     /// List what changed, newest first
+    #[command(after_help = examples::HISTORY)]
     History(HistoryArgs),
     /// List open conflicts
+    ///
+    /// Each with every side's value and the commands that decide it. Ends with 4 where any is open.
+    #[command(after_help = examples::CONFLICTS)]
     Conflicts(ConflictsArgs),
     /// Decide a conflict; the next pass applies it
+    ///
+    /// A conflict about fields takes --take or --value, one about whether a record exists --delete or --keep. A running daemon makes
+    /// that pass at once.
+    #[command(after_help = examples::RESOLVE)]
     Resolve(ResolveArgs),
     /// Say what became of a write whose outcome nobody knows
+    ///
+    /// A write whose answer was lost, and of which no evidence is found, waits: `status` lists it. Look at the upstream, and say.
+    #[command(after_help = examples::SETTLE)]
     Settle(SettleArgs),
     /// Approve a plan that a guard halted; the next pass carries it out
+    ///
+    /// Once, and only if the pass would still do exactly that. A running daemon makes it at once.
+    #[command(after_help = examples::APPROVE)]
     Approve(ApproveArgs),
     /// Sign in to upstreams with OAuth, see how that stands, give tokens up
     Auth(AuthArgs),
@@ -124,16 +191,34 @@ pub enum Command {
     /// Make or replace the master key that seals tokens and secrets
     Key(KeyArgs),
     /// Put the program, its units, its user and folders on this machine, or take them away
+    ///
+    /// With man pages and completions. A second run brings them up to date. What you edited is never overwritten: a new version
+    /// is put beside it as `.new`. Prints what is left to do.
+    #[command(after_help = examples::INSTALL)]
     Install(InstallArgs),
     /// Print the JSON Schema of the rules language
+    ///
+    /// For editors that complete and check TOML files by it.
+    #[command(after_help = examples::SCHEMA)]
     Schema,
     /// Show two-way sync between two made-up upstreams and a database, in a minute
+    ///
+    /// The upstreams run on loopback and end with it. Nothing is left behind unless --keep says so.
+    #[command(after_help = examples::DEMO)]
     Demo(DemoArgs),
     /// Run the simulator's seeds; one seed shows its trace.
     #[command(hide = true)]
     Sim(SimArgs),
     /// Print the completion script of a shell
+    ///
+    /// The package and `reconciled install` put those of bash, zsh and fish in their places.
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
+    /// Print a man page, or write all of them into a folder
+    ///
+    /// The package and `reconciled install` put them in their places.
+    #[command(after_help = examples::MAN)]
+    Man(ManArgs),
 }
 
 /// `run`
@@ -142,13 +227,13 @@ pub struct RunArgs {
     /// One pass of each collection, then stop
     #[arg(long)]
     pub once: bool,
-    /// Show what a pass would change (like `plan`)
+    /// Show what a pass would change, like `plan`
     #[arg(long)]
     pub dry_run: bool,
-    /// Read everything, even where reading changes would do
+    /// Read everything, even where reading what changed would do
     #[arg(long)]
     pub full: bool,
-    /// Only these collections
+    /// Only these collections [default: all]
     #[arg(value_name = "COLLECTION")]
     pub collections: Vec<String>,
 }
@@ -156,10 +241,10 @@ pub struct RunArgs {
 /// `sync`
 #[derive(Debug, Args)]
 pub struct SyncArgs {
-    /// Read everything, even where reading changes would do
+    /// Read everything, even where reading what changed would do
     #[arg(long)]
     pub full: bool,
-    /// Only these collections
+    /// Only these collections [default: all]
     #[arg(value_name = "COLLECTION")]
     pub collections: Vec<String>,
 }
@@ -167,7 +252,7 @@ pub struct SyncArgs {
 /// `pause`, `resume`
 #[derive(Debug, Args)]
 pub struct NamedArgs {
-    /// Only these collections
+    /// Only these collections [default: all]
     #[arg(value_name = "COLLECTION")]
     pub collections: Vec<String>,
 }
@@ -175,13 +260,13 @@ pub struct NamedArgs {
 /// `plan`
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// List every change, however many
+    /// List every change, also where there are more than 200, which are summed up else
     #[arg(long)]
     pub all: bool,
-    /// Read everything, even where reading changes would do
+    /// Read everything, even where reading what changed would do
     #[arg(long)]
     pub full: bool,
-    /// Only these collections
+    /// Only these collections [default: all]
     #[arg(value_name = "COLLECTION")]
     pub collections: Vec<String>,
 }
@@ -198,8 +283,9 @@ pub struct CheckArgs {
 #[derive(Debug, Args)]
 pub struct UsageArgs {
     /// Only this upstream, day by day
+    #[arg(value_name = "UPSTREAM")]
     pub upstream: Option<String>,
-    /// Averages, and what is listed, over so many days
+    /// Over how many days averages are taken, and how many are listed, up to 800
     #[arg(long, default_value_t = USAGE_DAYS, value_parser = clap::value_parser!(u16).range(1..=i64::from(USAGE_DAYS_MAX)))]
     pub days: u16,
 }
@@ -207,7 +293,7 @@ pub struct UsageArgs {
 /// `doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Leave out what needs the network
+    /// Leave out what asks upstreams
     #[arg(long)]
     pub offline: bool,
 }
@@ -215,14 +301,14 @@ pub struct DoctorArgs {
 /// `show`
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A local id, COLLECTION/ID, or a remote id
+    /// The record: a local id, COLLECTION/ID, or a remote id
     pub record: String,
 }
 
 /// `explain`
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A local id, COLLECTION/ID, or a remote id
+    /// The record: a local id, COLLECTION/ID, or a remote id
     pub record: String,
     /// Only this field
     pub field: Option<String>,
@@ -237,13 +323,13 @@ pub struct HistoryArgs {
     /// Only this field
     #[arg(long)]
     pub field: Option<String>,
-    /// Only this pass
+    /// Only this pass, by its number
     #[arg(long)]
     pub pass: Option<i64>,
     /// Only this collection
     #[arg(long)]
     pub collection: Option<String>,
-    /// At most so many lines
+    /// At most so many entries, up to 100000
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
 }
@@ -273,10 +359,10 @@ pub struct ResolveArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Choice {
-    /// Take this side's value: local, an upstream, or base
+    /// Take this side's value: `local`, `base`, or the name of an upstream
     #[arg(long, value_name = "SIDE")]
     pub take: Option<String>,
-    /// Set this value, as JSON; one per field of the conflict
+    /// Set this value, as JSON; one for each field of the conflict, in their order
     #[arg(long, value_name = "JSON", num_args = 1..)]
     pub value: Vec<String>,
     /// Delete the record everywhere
@@ -316,7 +402,9 @@ pub struct Settled {
 pub struct ApproveArgs {
     /// The halt's number, as `status` shows it
     pub halt: i64,
-    /// Of an upstream that was set back (restored from a backup): whose state counts, `local` or the upstream
+    /// Of an upstream that was set back (restored from a backup): whose state counts, `local` or its name
+    ///
+    /// `local` sends what is here there again; the name of the upstream takes what is there for edits.
     #[arg(long, value_name = "SIDE")]
     pub wins: Option<String>,
 }
@@ -333,10 +421,20 @@ pub struct AuthArgs {
 #[derive(Debug, Subcommand)]
 pub enum AuthCommand {
     /// Sign in to an upstream: in a browser, or by a code that is typed on another device
+    ///
+    /// Which of the two is said by the `grant` in the rules. The tokens are kept sealed beside the database, renewed before they
+    /// end, and used by every process; a daemon that runs goes on with its next pass.
+    #[command(after_help = examples::AUTH_LOGIN)]
     Login(LoginArgs),
     /// Show which upstreams are signed in to
+    ///
+    /// Asks nobody. Ends with 6 where somebody has to sign in.
+    #[command(after_help = examples::AUTH_STATUS)]
     Status,
     /// Give the tokens of an upstream up, there and here
+    ///
+    /// There only where the rules have a `revoke_url`; without it they count until they end.
+    #[command(after_help = examples::AUTH_REVOKE)]
     Revoke(RevokeArgs),
 }
 
@@ -368,11 +466,17 @@ pub struct SecretArgs {
 /// The commands of `secret`.
 #[derive(Debug, Subcommand)]
 pub enum SecretCommand {
-    /// Set a secret; its value is read from stdin, never from the command line
+    /// Keep a secret sealed; its value is read from stdin, never from the command line
+    ///
+    /// A terminal does not show what is typed. It is found by rules as `${secret.NAME}`, after credentials of systemd, files in
+    /// `secrets_dir` and the environment. A daemon takes it at its next reload.
+    #[command(after_help = examples::SECRET_SET)]
     Set(SecretName),
     /// List secrets that the rules name or that are kept, and where each is; never their values
+    #[command(after_help = examples::SECRET_LIST)]
     List,
     /// Remove a secret that is kept
+    #[command(after_help = examples::SECRET_RM)]
     Rm(SecretName),
 }
 
@@ -395,18 +499,25 @@ pub struct KeyArgs {
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
     /// Make a master key, where there is none
+    ///
+    /// The first secret or token makes one as well. It is the file `master_key` in `secrets_dir`. Without it nothing that is sealed
+    /// can be opened again: keep a copy elsewhere.
+    #[command(after_help = examples::KEY_CREATE)]
     Create,
     /// Seal everything with a new master key, and replace the old one
+    ///
+    /// In one transaction; a process that dies in the midst of it leaves a key that fits.
+    #[command(after_help = examples::KEY_ROTATE)]
     Rotate,
 }
 
 /// `install`
 #[derive(Debug, Args)]
 pub struct InstallArgs {
-    /// Below this folder, as for the image of another machine
+    /// Do it below this folder, as for the image of another machine
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
-    /// Where the program and its units go
+    /// Where the program, its units, man pages and completions go
     #[arg(long, value_name = "DIR", default_value = "/usr/local")]
     pub prefix: String,
     /// Tell what would be done, and do nothing
@@ -439,6 +550,17 @@ pub struct DemoArgs {
     /// Leave the database and rules of the demo in this (new or empty) folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The page of this command, or `reconciled.toml` [default: that of reconciled itself]
+    #[arg(value_name = "PAGE")]
+    pub page: Option<String>,
+    /// Write all pages into this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub out: Option<PathBuf>,
 }
 
 /// `completions`

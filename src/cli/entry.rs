@@ -15,7 +15,7 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, plan,
+    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, manual, plan,
     print_config, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
 };
 
@@ -88,6 +88,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
     };
     match command {
         Command::Completions(args) => return completions::run(args, plain),
+        Command::Man(args) => return manual::run(args, plain),
         Command::Schema => return schema::run(plain),
         Command::Install(args) => return install::run(args, plain),
         Command::Demo(args) => return wait(demo::run(args, plain)),
@@ -125,6 +126,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
         Command::Completions(_)
+        | Command::Man(_)
         | Command::Schema
         | Command::Install(_)
         | Command::Demo(_)

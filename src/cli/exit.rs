@@ -54,6 +54,22 @@ impl Exit {
     }
 }
 
+/// What each code means, for the manual.
+pub const MEANINGS: [(Exit, &str); 8] = [
+    (Exit::IN_SYNC, "in sync, or done"),
+    (Exit::ERROR, "error"),
+    (Exit::USAGE, "wrong usage, invalid rules or settings, a missing secret"),
+    (
+        Exit::PENDING,
+        "changes are pending (a plan that would change something, writes, deletes or edits that wait, a `run --once` that was stopped \
+         before its last collection)",
+    ),
+    (Exit::CONFLICTS, "conflicts are open, or records are set aside"),
+    (Exit::HALTED, "halted by a guard"),
+    (Exit::UNAVAILABLE, "an upstream is unavailable"),
+    (Exit::LOCKED, "another `reconciled` works on the database"),
+];
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {

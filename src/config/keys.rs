@@ -18,6 +18,19 @@ pub struct Key {
     pub default: &'static str,
     /// The flag that sets it, where there is one.
     pub flag: Option<&'static str>,
+    /// What it is for and what it brings about, in Markdown; the reference is made of it.
+    pub about: &'static str,
+    /// A value that somebody might choose.
+    pub example: &'static str,
+}
+
+/// An environment variable that is heeded besides settings and secrets.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name; NAME in it stands for any.
+    pub name: &'static str,
+    /// What it brings about, in Markdown.
+    pub about: &'static str,
 }
 
 /// What a setting may hold; in TOML all of them are strings.
@@ -37,23 +50,168 @@ pub enum Kind {
 
 /// All settings, by name.
 pub const KEYS: &[Key] = &[
-    Key { name: "busy_timeout", kind: Kind::Duration, default: "5s", flag: None },
-    Key { name: "color", kind: Kind::OneOf(&["auto", "always", "never"]), default: "auto", flag: Some("--color") },
-    Key { name: "database", kind: Kind::Path, default: "reconciled.db", flag: Some("--db") },
-    Key { name: "drain_timeout", kind: Kind::Duration, default: "20s", flag: None },
-    Key { name: "log.format", kind: Kind::OneOf(&["human", "json"]), default: "human", flag: None },
+    Key {
+        name: "busy_timeout",
+        kind: Kind::Duration,
+        default: "5s",
+        flag: None,
+        about: "How long a lock that another program holds on the database is waited for. After that the command, or the pass of \
+                the daemon, fails; the daemon tries again at its next tick. Raise it where other programs write in long transactions.",
+        example: "30s",
+    },
+    Key {
+        name: "color",
+        kind: Kind::OneOf(&["auto", "always", "never"]),
+        default: "auto",
+        flag: Some("--color"),
+        about: "Whether output is coloured. `auto` colours what goes to a terminal, unless `NO_COLOR` is set.",
+        example: "never",
+    },
+    Key {
+        name: "database",
+        kind: Kind::Path,
+        default: "reconciled.db",
+        flag: Some("--db"),
+        about: "The SQLite file: your tables, and what `reconciled` knows about them. It is made by the first pass. Beside it stand \
+                `DATABASE-wal` and `DATABASE-shm` (SQLite's own), `DATABASE.epoch` (how far it had got, by which a restored backup \
+                is noticed) and `DATABASE.sock` (where a running daemon is asked). It has to be on a local file system: NFS, SMB and \
+                FUSE are refused.",
+        example: "/var/lib/reconciled/reconciled.db",
+    },
+    Key {
+        name: "drain_timeout",
+        kind: Kind::Duration,
+        default: "20s",
+        flag: None,
+        about: "How long a stop waits for the running pass to end by itself, before it is cut short. Either way nothing is lost: the \
+                next pass takes up what was under way.",
+        example: "2m",
+    },
+    Key {
+        name: "log.format",
+        kind: Kind::OneOf(&["human", "json"]),
+        default: "human",
+        flag: None,
+        about: "How log lines look, on stderr. `json` writes one object per line, in which a pass is the object `span`.",
+        example: "json",
+    },
     Key {
         name: "log.level",
         kind: Kind::OneOf(&["off", "error", "warn", "info", "debug", "trace"]),
         default: "info",
         flag: Some("--log-level"),
+        about: "The least that is logged. `info` is a line per pass, `debug` a line per request. Commands other than the daemon log from \
+                `warn` on unless this is set. `--quiet` and `--verbose` go before it, `RECONCILED_LOG` before both.",
+        example: "debug",
     },
-    Key { name: "rules_dir", kind: Kind::Path, default: "sync-rules", flag: Some("--rules") },
-    Key { name: "secrets_dir", kind: Kind::Path, default: "secrets", flag: None },
-    Key { name: "web.hosts", kind: Kind::Hosts, default: "", flag: None },
-    Key { name: "web.listen", kind: Kind::Listen, default: "", flag: None },
-    Key { name: "webhooks.listen", kind: Kind::Listen, default: "", flag: None },
+    Key {
+        name: "rules_dir",
+        kind: Kind::Path,
+        default: "sync-rules",
+        flag: Some("--rules"),
+        about: "The folder of rules: every `*.toml` in it and below, except below folders named `examples`. A running daemon notices \
+                edits by itself.",
+        example: "/etc/reconciled/sync-rules",
+    },
+    Key {
+        name: "secrets_dir",
+        kind: Kind::Path,
+        default: "secrets",
+        flag: None,
+        about: "A folder with one file per secret, named like the secret, that nobody else may read (mode 600). Systemd credentials go \
+                before it. This setting is no secret; the files are.",
+        example: "/etc/reconciled/secrets",
+    },
+    Key {
+        name: "web.hosts",
+        kind: Kind::Hosts,
+        default: "",
+        flag: None,
+        about: "Names by which the pages and the API may be asked besides their own address and `localhost`, between commas: those that \
+                a proxy passes on as `Host`. Any other host is answered with 421, so that no foreign page can ask through a browser.",
+        example: "sync.example.com",
+    },
+    Key {
+        name: "web.listen",
+        kind: Kind::Listen,
+        default: "",
+        flag: None,
+        about: "Where the daemon serves its pages, API, metrics and health, over plain HTTP; nowhere where it is empty. Needs the secret \
+                `web_token`; without it only `/healthz` is answered. Port 0 takes any free one, which the log tells. Not needed \
+                where systemd opens the socket (`reconciled-web.socket`).",
+        example: "127.0.0.1:8480",
+    },
+    Key {
+        name: "webhooks.listen",
+        kind: Kind::Listen,
+        default: "",
+        flag: None,
+        about: "Where webhooks of upstreams come to, as `POST /webhooks/UPSTREAM`, and nothing else is served; nowhere where it is empty. \
+                Each webhook is checked by the secrets that the rules name for its upstream. Not needed where systemd opens the \
+                socket (`reconciled-webhooks.socket`).",
+        example: "127.0.0.1:8481",
+    },
 ];
+
+/// Variables of the environment that are neither settings nor secrets.
+pub const VARIABLES: &[Variable] = &[
+    Variable {
+        name: "RECONCILED_LOG",
+        about: "Finer log directives than `log.level` has, like `info,reconciled::upstream=debug`.",
+    },
+    Variable { name: "NO_COLOR", about: "Set to anything: no colour, unless `color` is `always`." },
+    Variable {
+        name: "COLUMNS",
+        about: "How wide tables may be where the output is no terminal (100 where it is not set).",
+    },
+    Variable {
+        name: "TMPDIR",
+        about: "Where `plan` puts its copy of the database where it cannot write beside the database.",
+    },
+    Variable {
+        name: "CREDENTIALS_DIRECTORY",
+        about: "Set by systemd (`LoadCredential=`): the first place where secrets are looked for.",
+    },
+    Variable {
+        name: "NOTIFY_SOCKET, WATCHDOG_USEC",
+        about: "Set by systemd: the daemon says there when it is ready, reloads and stops, what it is at, and that it lives.",
+    },
+    Variable {
+        name: "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES",
+        about: "Set by systemd: sockets that it opened, `web` and `webhooks`.",
+    },
+];
+
+impl Kind {
+    /// What it may hold, for the reference.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Path => "a path; in a file relative to that file, elsewhere to the current folder".to_owned(),
+            Self::OneOf(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::Duration => "a number with its unit: `ms`, `s`, `m` or `h`; at most `24h`".to_owned(),
+            Self::Listen => "an IP address with a port, or nothing".to_owned(),
+            Self::Hosts => "host names, with or without a port, between commas; or nothing".to_owned(),
+        }
+    }
+}
+
+impl Key {
+    /// Its name in the environment: `RECONCILED__LOG__LEVEL`.
+    pub fn variable(&self) -> String {
+        variable(self.name)
+    }
+}
+
+/// The environment variable of a setting: of `log.level` it is `RECONCILED__LOG__LEVEL`.
+pub fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase().replace('.', "__"))
+}
+
+/// What the environment's settings begin with.
+pub const PREFIX: &str = "RECONCILED__";
 
 /// The table of free variables (`${var.NAME}` in rules).
 pub const VARS: &str = "vars";
@@ -116,9 +274,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_default_is_valid() {
+    fn every_default_and_example_is_valid() {
         for key in KEYS {
             assert_eq!(check_value(key, key.default), Ok(()), "{}", key.name);
+            assert_eq!(check_value(key, key.example), Ok(()), "{}", key.name);
+            assert_ne!(key.example, key.default, "{}", key.name);
         }
         let listen = key("web.listen").unwrap();
         assert_eq!(check_value(listen, "127.0.0.1:8480"), Ok(()));

@@ -10,12 +10,10 @@ use std::time::Duration;
 
 use super::duration::parse_duration;
 use super::file::{Problem, parse_file};
-use super::keys::{KEYS, VARS, check_value, check_variable_name, hosts, key, suggestion};
+use super::keys::{KEYS, PREFIX, VARS, check_value, check_variable_name, hosts, key, suggestion, variable};
 
 /// Where a settings file is looked for when no flag names one.
 const FILES: [&str; 2] = ["reconciled.toml", "/etc/reconciled/config.toml"];
-/// What the environment's settings begin with.
-const PREFIX: &str = "RECONCILED__";
 
 /// Environment variables by name, as far as they are text.
 pub type Environment = BTreeMap<String, String>;
@@ -242,10 +240,6 @@ fn find_file(named: Option<&Path>, here: &Path) -> Result<Option<(PathBuf, Strin
 /// `RECONCILED__LOG__LEVEL` → `log.level`.
 fn dotted(variable: &str) -> String {
     variable.strip_prefix(PREFIX).unwrap_or(variable).to_ascii_lowercase().replace("__", ".")
-}
-
-fn variable(name: &str) -> String {
-    format!("{PREFIX}{}", name.to_ascii_uppercase().replace('.', "__"))
 }
 
 fn environment_problem(name: &str, value: &str) -> Option<Problem> {

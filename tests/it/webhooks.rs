@@ -47,7 +47,7 @@ fn now() -> i64 {
 
 impl Hook {
     /// One that is signed as Standard Webhooks say.
-    fn signed(id: &str, at: i64, key: &[u8], body: &str) -> Self {
+    pub fn signed(id: &str, at: i64, key: &[u8], body: &str) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
         mac.update(format!("{id}.{at}.{body}").as_bytes());
         let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));

@@ -99,6 +99,11 @@ impl World {
         self.upstreams.insert(name.to_owned(), served);
     }
 
+    /// Its address.
+    pub fn url(&self, name: &str) -> String {
+        self.upstreams[name].base_url().to_owned()
+    }
+
     /// Stops an upstream: its port refuses connections.
     pub fn kill(&mut self, name: &str) {
         self.upstreams.remove(name);

@@ -111,7 +111,13 @@ fn remove(args: &InstallArgs, root: &Root, prefix: &str) -> Result<Vec<Step>, Cl
         carry_out(step, None, root).map_err(|error| failed(&step.path, &error))?;
     }
     root.remove(&noted_at).map_err(|error| failed(&noted_at, &error))?;
-    let doc = ["/share/doc/reconciled/examples", "/share/doc/reconciled", "/share/reconciled"];
+    let doc = [
+        "/share/doc/reconciled/docs/monitoring",
+        "/share/doc/reconciled/docs",
+        "/share/doc/reconciled/examples",
+        "/share/doc/reconciled",
+        "/share/reconciled",
+    ];
     let doc = doc.into_iter().map(|folder| format!("{prefix}{folder}"));
     for folder in doc.chain(FOLDERS.iter().rev().map(|(folder, _)| (*folder).to_owned())) {
         match root.look(&folder).map_err(|error| failed(&folder, &error))? {

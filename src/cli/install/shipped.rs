@@ -3,6 +3,13 @@
 //! Must not know: what is there already.
 
 use std::borrow::Cow;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::super::completions;
+use super::super::manual;
 
 /// Where the program and its units are unless somebody says otherwise; the texts of `systemd/` are written for it.
 const PREFIX_OF_TEXTS: &str = "/usr";
@@ -33,10 +40,23 @@ pub const UNITS: [(&str, &str); 6] = [
 ];
 
 /// Everything else below the prefix.
-const OTHERS: [(&str, &str); 5] = [
+const OTHERS: [(&str, &str); 15] = [
     ("lib/sysusers.d/reconciled.conf", include_str!("../../../systemd/reconciled.sysusers.conf")),
     ("lib/tmpfiles.d/reconciled.conf", include_str!("../../../systemd/reconciled.tmpfiles.conf")),
     ("share/doc/reconciled/README.md", include_str!("../../../README.md")),
+    ("share/doc/reconciled/CHANGELOG.md", include_str!("../../../CHANGELOG.md")),
+    ("share/doc/reconciled/docs/guide.md", include_str!("../../../docs/guide.md")),
+    ("share/doc/reconciled/docs/commands.md", include_str!("../../../docs/commands.md")),
+    ("share/doc/reconciled/docs/settings.md", include_str!("../../../docs/settings.md")),
+    ("share/doc/reconciled/docs/rules.md", include_str!("../../../docs/rules.md")),
+    ("share/doc/reconciled/docs/rules.schema.json", include_str!("../../../docs/rules.schema.json")),
+    ("share/doc/reconciled/docs/json.md", include_str!("../../../docs/json.md")),
+    ("share/doc/reconciled/docs/metrics.md", include_str!("../../../docs/metrics.md")),
+    ("share/doc/reconciled/docs/monitoring/alerts.yaml", include_str!("../../../docs/monitoring/alerts.yaml")),
+    (
+        "share/doc/reconciled/docs/monitoring/grafana-dashboard.json",
+        include_str!("../../../docs/monitoring/grafana-dashboard.json"),
+    ),
     (
         "share/doc/reconciled/examples/notify-reload.conf",
         include_str!("../../../systemd/reconciled.service.d/notify-reload.conf"),
@@ -59,7 +79,31 @@ pub fn files(prefix: &str, program: Vec<u8>) -> Vec<Shipped> {
     let units = UNITS.into_iter().map(|(name, unit)| text(format!("{prefix}/lib/systemd/system/{name}"), unit));
     let others = OTHERS.into_iter().map(|(path, other)| text(format!("{prefix}/{path}"), other));
     let settings = Shipped { path: SETTINGS.0.to_owned(), mode: 0o644, bytes: Cow::Borrowed(SETTINGS.1.as_bytes()) };
-    std::iter::once(program).chain(units).chain(others).chain([settings]).collect()
+    let generated = generated().into_iter().map(|(path, bytes)| {
+        let path = format!("{prefix}/{path}");
+        Shipped { path, mode: 0o644, bytes: Cow::Owned(bytes) }
+    });
+    std::iter::once(program).chain(units).chain(others).chain(generated).chain([settings]).collect()
+}
+
+/// Man pages and completions, by their paths below the prefix.
+fn generated() -> Vec<(String, Vec<u8>)> {
+    let pages = manual::pages().into_iter().map(|page| {
+        let path = format!("share/man/man{}/{}.gz", page.section, page.file());
+        (path, packed(page.text.as_bytes()))
+    });
+    let scripts = completions::INSTALLED
+        .into_iter()
+        .map(|(shell, name, folder)| (format!("{folder}/{name}"), completions::script(shell).into_bytes()));
+    pages.chain(scripts).collect()
+}
+
+/// As `gzip -9n` does: without name and time, so that the same page has the same hash.
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    // A vector takes everything.
+    packer.write_all(bytes).ok();
+    packer.finish().unwrap_or_default()
 }
 
 /// A text that names the program and its documentation where they are.

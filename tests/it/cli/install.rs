@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -78,8 +79,39 @@ fn it_puts_everything_in_its_place_and_a_second_time_changes_nothing() {
     assert!(fs::read(root.join("opt/sync/bin/reconciled")).unwrap() == program, "it is the program");
     assert!(read(&bench, UNIT).contains("ExecStart=/opt/sync/bin/reconciled run"));
     let again = install(&bench, &[]).out;
-    assert!(again.starts_with("13 files are as they are shipped"), "{again}");
+    assert!(again.starts_with("57 files are as they are shipped"), "{again}");
     assert_eq!(tree(&root), first);
+}
+
+#[test]
+fn man_pages_and_completions_are_where_they_are_looked_for_and_as_they_are_published() {
+    let bench = Bench::empty();
+    install(&bench, &[]);
+    let share = bench.path().join("root/opt/sync/share");
+    let published = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = 0;
+    for page in fs::read_dir(published.join("docs/man")).unwrap().map(|entry| entry.unwrap().path()) {
+        let (name, section) =
+            (page.file_name().unwrap().to_str().unwrap(), page.extension().unwrap().to_str().unwrap());
+        let packed = fs::File::open(share.join(format!("man/man{section}/{name}.gz"))).unwrap();
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+        assert_eq!(text, fs::read_to_string(&page).unwrap(), "{name}");
+        pages += 1;
+    }
+    assert!(pages > 20, "{pages}");
+    let scripts = [
+        ("reconciled", "bash-completion/completions/reconciled"),
+        ("_reconciled", "zsh/site-functions/_reconciled"),
+        ("reconciled.fish", "fish/vendor_completions.d/reconciled.fish"),
+    ];
+    for (name, installed) in scripts {
+        let text = fs::read_to_string(share.join(installed)).unwrap();
+        assert_eq!(text, fs::read_to_string(published.join("completions").join(name)).unwrap(), "{name}");
+    }
+    install(&bench, &["--remove"]);
+    let left = tree(&share).into_keys().filter(|path| share.join(path).is_file()).collect::<Vec<_>>();
+    assert_eq!(left, Vec::<String>::new());
 }
 
 #[test]

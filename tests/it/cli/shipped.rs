@@ -35,6 +35,19 @@ fn every_command_in_the_readme_is_one() {
 }
 
 #[test]
+fn the_package_says_its_version_and_maintainer_in_one_way() {
+    let (changelog, manifest) = (shipped("systemd/debian/changelog"), shipped("Cargo.toml"));
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        changelog.starts_with(&format!("reconciled ({version}-1) ")),
+        "systemd/debian/changelog begins with {version}"
+    );
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let maintainer = manifest["package"]["metadata"]["deb"]["maintainer"].as_str().unwrap();
+    assert!(changelog.lines().last().unwrap().starts_with(&format!(" -- {maintainer}  ")), "{maintainer}");
+}
+
+#[test]
 fn the_unit_runs_commands_that_exist() {
     let unit = shipped("systemd/reconciled.service");
     let commands = unit.lines().filter(|line| line.starts_with("Exec")).filter_map(|line| line.split_once('='));

@@ -52,6 +52,29 @@ fn completions_are_made_for_every_shell_without_settings() {
 }
 
 #[test]
+fn man_pages_are_printed_one_by_one_or_written_all_at_once_without_settings() {
+    let bench = Bench::empty();
+    bench.put("reconciled.toml", "this is no TOML");
+    let page = |args: &[&str]| {
+        let ran = bench.run(&[&["man"], args].concat());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
+        ran.out
+    };
+    assert!(page(&[]).contains(".TH reconciled 1 "));
+    assert!(page(&["check"]).contains(".TH reconciled-check 1 "));
+    assert!(page(&["reconciled.toml"]).contains(".TH reconciled.toml 5 "));
+    let ran = bench.run(&["man", "chekc"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("did you mean `check`?"), "{}", ran.err);
+    bench.run(&["man", "--out", "pages"]);
+    let written = std::fs::read_to_string(bench.path().join("pages/reconciled-check.1")).unwrap();
+    assert_eq!(written, page(&["check"]));
+    let refused = bench.run(&["man", "--out", "reconciled.toml"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("error: reconciled.toml: "), "{}", refused.err);
+}
+
+#[test]
 fn the_schema_is_the_published_one() {
     let ran = Bench::empty().run(&["schema"]);
     let published = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.schema.json")).unwrap();
