@@ -49,6 +49,7 @@ fn request(method: &str) -> Request {
         path: Template { parts: Vec::new() },
         query: Vec::new(),
         headers: Vec::new(),
+        body: None,
         record: None,
     }
 }

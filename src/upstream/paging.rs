@@ -57,6 +57,12 @@ pub fn page_request(
                 built.set(into, &token.at)?;
             }
         }
+        Paging::Keyset { into, size, .. } => {
+            set_size(&mut built, size.as_ref())?;
+            if let Some(token) = token {
+                set_key(&mut built, into, &token.at)?;
+            }
+        }
         Paging::LinkHeader | Paging::NextUrl { .. } => {
             if let Some(token) = token {
                 built.url = Url::parse(&token.at).map_err(|error| {
@@ -126,7 +132,7 @@ fn was_full(token: Option<&PageToken>) -> bool {
 
 fn fills(page: &Paging, records: usize) -> bool {
     let size = match page {
-        Paging::Page { size, .. } | Paging::Offset { size, .. } => size.as_ref(),
+        Paging::Page { size, .. } | Paging::Offset { size, .. } | Paging::Keyset { size, .. } => size.as_ref(),
         Paging::None | Paging::Cursor { .. } | Paging::LinkHeader | Paging::NextUrl { .. } => None,
     };
     size.is_some_and(|(_, size)| u64::try_from(records).is_ok_and(|records| records >= *size))
@@ -149,7 +155,11 @@ fn decide_next(
     match &read.page {
         Paging::Page { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + 1).to_string())),
         Paging::Offset { size, .. } if !is_last(size.as_ref()) => Ok(Some((here(0)? + count).to_string())),
-        Paging::None | Paging::Page { .. } | Paging::Offset { .. } => Ok(None),
+        Paging::Keyset { key, size, .. } if !is_last(size.as_ref()) => {
+            let last = split.records.last().and_then(|range| response.body.get(range.clone())).unwrap_or_default();
+            last_key(last, key).map(Some)
+        }
+        Paging::None | Paging::Page { .. } | Paging::Offset { .. } | Paging::Keyset { .. } => Ok(None),
         Paging::Cursor { next, more, .. } => {
             let next = match next {
                 NextAt::Body(_) => in_body(),
@@ -168,6 +178,23 @@ fn decide_next(
         Paging::LinkHeader => absolute(requested, next_link(&response.headers)?),
         Paging::NextUrl { next: NextAt::Header(name) } => absolute(requested, next_header(&response.headers, name)?),
         Paging::NextUrl { next: NextAt::Body(_) } => absolute(requested, in_body()?),
+    }
+}
+
+/// A record's key as a JSON token: a number stays one where it goes into a body.
+fn last_key(record: &[u8], key: &Path) -> Result<String, String> {
+    let json = Json::parse(record).map_err(|error| format!("the last record is not JSON: {error}"))?;
+    match key.get(&json) {
+        Some(found @ (Json::String(_) | Json::Number(_))) => Ok(found.to_string()),
+        _ => Err(format!("the last record has no key at {key}: neither a text nor a number")),
+    }
+}
+
+fn set_key(built: &mut Built, into: &Place, token: &str) -> Result<(), Failure> {
+    match (Json::parse(token.as_bytes()), into) {
+        (Ok(key), Place::Body(path)) => built.set_body(path, key),
+        (Ok(Json::String(text) | Json::Number(text)), _) => built.set(into, &text),
+        _ => Err(Failure::new(FailureKind::BadAnswer, "the saved place in the listing is no key")),
     }
 }
 

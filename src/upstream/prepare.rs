@@ -160,6 +160,8 @@ fn make_body(
                 ("record".to_owned(), record),
                 ("changed".to_owned(), changed),
                 ("remote".to_owned(), remote.unwrap_or(Json::Null)),
+                ("id".to_owned(), write.remote_id.clone().map_or(Json::Null, Json::String)),
+                ("key".to_owned(), Json::String(write.key.clone())),
             ]);
             match filter.run(&input, &[], 1) {
                 Ok(outputs) => {

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Failure, FailureKind, Filled, Holes, Secrets};
 use crate::record::{Json, Path};
-use crate::rules::{Place, Request, Template};
+use crate::rules::{JsonTemplate, Place, Request, Template};
 
 /// A request that can be sent: absolute, but without credentials and without the upstream's own headers.
 #[derive(Clone)]
@@ -40,6 +40,9 @@ pub fn build_request(base: &Url, secrets: &Secrets, request: &Request, holes: &H
     let path = secrets.fill(&request.path, holes, &path_segment)?.text;
     let url = join(base, &path);
     let mut built = Built { method, url, headers: HeaderMap::new(), body: None, conditional: false, records: None };
+    if let Some(body) = &request.body {
+        built.body = Some(fill_json(secrets, body, holes)?);
+    }
     for (name, template) in &request.query {
         let filled = secrets.fill(template, holes, &as_it_is)?;
         built.set_query(name, &filled.text);
@@ -49,6 +52,20 @@ pub fn build_request(base: &Url, secrets: &Secrets, request: &Request, holes: &H
         built.set_header(name, &filled)?;
     }
     Ok(built)
+}
+
+fn fill_json(secrets: &Secrets, template: &JsonTemplate, holes: &Holes<'_>) -> Result<Json, Failure> {
+    Ok(match template {
+        JsonTemplate::Fixed(json) => json.clone(),
+        JsonTemplate::Text(text) => Json::String(secrets.fill(text, holes, &as_it_is)?.text),
+        JsonTemplate::List(items) => {
+            Json::Array(items.iter().map(|item| fill_json(secrets, item, holes)).collect::<Result<_, _>>()?)
+        }
+        JsonTemplate::Object(members) => {
+            let member = |(name, value): &(String, JsonTemplate)| Ok((name.clone(), fill_json(secrets, value, holes)?));
+            Json::Object(members.iter().map(member).collect::<Result<_, Failure>>()?)
+        }
+    })
 }
 
 impl Built {

@@ -144,6 +144,12 @@ fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
             let more = transpose(raw.more.get().map(|at| cx.filter(at, &[])));
             Paging::Cursor { next: next?, into: into?, more: more? }
         }
+        grammar::Page::Keyset(raw) => {
+            let key = raw.key.get().and_then(|at| cx.path(at));
+            let into = raw.into.get().and_then(|at| cx.place(at, places));
+            let size = size(&raw.size, cx);
+            Paging::Keyset { key: key?, into: into?, size: size? }
+        }
         grammar::Page::NextUrl(raw) => Paging::NextUrl { next: raw.next.get().and_then(|at| cx.next_at(at))? },
     })
 }

@@ -4,9 +4,10 @@
 
 use super::context::Cx;
 use super::text::{Allowed, has_hole};
+use crate::record::Json;
 use crate::rules::diagnostic::{DiagnosticKind, Span};
-use crate::rules::grammar::{Request as RawRequest, RequestShape};
-use crate::rules::model::{Part, Request, Template};
+use crate::rules::grammar::{RawBody, Request as RawRequest, RequestShape};
+use crate::rules::model::{JsonTemplate, Part, Request, Template};
 use crate::rules::shape::{At, Either, Key, Named};
 use crate::rules::units::Text;
 
@@ -19,12 +20,12 @@ pub struct Purpose {
     pub methods: &'static [&'static str],
     /// Whether the first method may be left out.
     pub default_method: bool,
-    /// Known holes.
+    /// Known holes. Where `{id}` is one, it must be in it.
     pub holes: &'static [&'static str],
-    /// Whether `{id}` must be in it.
-    pub needs_id: bool,
     /// Whether the answer holds one record.
     pub answers_record: bool,
+    /// Whether the rules say what its body is; that of other writes is made of the record.
+    pub fixed_body: bool,
 }
 
 /// A health probe.
@@ -33,47 +34,53 @@ pub const PROBE: Purpose = Purpose {
     methods: &["GET", "POST", "HEAD"],
     default_method: true,
     holes: &[],
-    needs_id: false,
     answers_record: false,
+    fixed_body: true,
 };
 /// A listing.
 pub const LISTING: Purpose = Purpose { what: "a listing", methods: &["GET", "POST"], ..PROBE };
 /// A point read.
-pub const POINT_READ: Purpose =
-    Purpose { what: "a point read", holes: &["id"], needs_id: true, answers_record: true, ..LISTING };
+pub const POINT_READ: Purpose = Purpose { what: "a point read", holes: &["id"], answers_record: true, ..LISTING };
 /// A create.
 pub const CREATE: Purpose = Purpose {
     what: "a create",
     methods: &["POST", "PUT", "PATCH"],
     default_method: false,
     answers_record: true,
+    fixed_body: false,
     ..PROBE
 };
 /// A create under an id that we choose.
-pub const CREATE_WITH_ID: Purpose = Purpose { holes: &["id"], needs_id: true, ..CREATE };
+pub const CREATE_WITH_ID: Purpose = Purpose { holes: &["id"], ..CREATE };
 /// An update.
-pub const UPDATE: Purpose = Purpose {
-    what: "an update",
-    methods: &["PATCH", "PUT", "POST"],
-    holes: &["id", "version"],
-    needs_id: true,
-    ..CREATE
-};
+pub const UPDATE: Purpose =
+    Purpose { what: "an update", methods: &["PATCH", "PUT", "POST"], holes: &["id", "version"], ..CREATE };
 /// A delete.
-pub const DELETE: Purpose =
-    Purpose { what: "a delete", methods: &["DELETE", "POST", "PUT", "PATCH"], answers_record: false, ..UPDATE };
+pub const DELETE: Purpose = Purpose {
+    what: "a delete",
+    methods: &["DELETE", "POST", "PUT", "PATCH"],
+    answers_record: false,
+    fixed_body: true,
+    ..UPDATE
+};
 /// A batch.
 pub const BATCH: Purpose =
     Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, ..CREATE };
 
 /// Reads a request.
 pub fn lower(at: &At<RequestShape>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {
+    lower_naming(at, purpose, false, cx)
+}
+
+/// The same; something else may say already which record is meant.
+pub fn lower_naming(at: &At<RequestShape>, purpose: Purpose, names_it: bool, cx: &mut Cx<'_>) -> Option<Request> {
     let request = match &at.value {
         Either::Short(text) => short(&text.0, at.span, purpose, cx),
         Either::Table(table) => long(table, purpose, cx),
     }?;
     let in_query = request.query.iter().any(|(_, value)| has_hole(value, "id"));
-    if purpose.needs_id && !has_hole(&request.path, "id") && !in_query {
+    let in_body = request.body.as_ref().is_some_and(|body| body.has_hole("id"));
+    if purpose.holes.contains(&"id") && !names_it && !has_hole(&request.path, "id") && !in_query && !in_body {
         cx.notes
             .error(
                 DiagnosticKind::Missing,
@@ -96,7 +103,7 @@ fn short(text: &str, span: Span, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Re
     let path = path.trim();
     let method = check_method(method, cx.notes.inside(span, text, find(text, method)), purpose, cx);
     let path = read_path(path, cx.notes.inside(span, text, find(text, path)), purpose, cx);
-    Some(Request { method: method?, path: path?, query: Vec::new(), headers: Vec::new(), record: None })
+    Some(Request { method: method?, path: path?, query: Vec::new(), headers: Vec::new(), body: None, record: None })
 }
 
 fn find(text: &str, part: &str) -> std::ops::Range<usize> {
@@ -130,7 +137,42 @@ fn long(table: &RawRequest, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request
     if matches!(table.record, Key::Bad) {
         return None;
     }
-    Some(Request { method: method?, path: path?, query: query?, headers: headers?, record })
+    let body = body(table, method.as_deref(), purpose, cx);
+    Some(Request { method: method?, path: path?, query: query?, headers: headers?, body: body?, record })
+}
+
+/// The fixed body of a read or delete.
+#[expect(clippy::option_option, reason = "not given, refused, and read are three things")]
+fn body(table: &RawRequest, method: Option<&str>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Option<JsonTemplate>> {
+    let Some(at) = table.body.get() else { return table.body.is_absent().then_some(None) };
+    if !purpose.fixed_body {
+        cx.notes
+            .error(DiagnosticKind::Conflict, at.key, format!("the body of {} is made of the record", purpose.what))
+            .help("write body = '{…}', a jq filter over record, changed and remote, beside `request`");
+        return None;
+    }
+    if method.is_some_and(|method| !["POST", "PUT", "PATCH"].contains(&method)) {
+        cx.notes.inert(at.key, "body", "only POST has a body here").help("write method = \"POST\"");
+        return None;
+    }
+    json(&at.value.0, Allowed { holes: purpose.holes, secrets: false }, cx).map(Some)
+}
+
+fn json(raw: &RawBody, allowed: Allowed, cx: &mut Cx<'_>) -> Option<JsonTemplate> {
+    match raw {
+        RawBody::Text(at) => cx.template(at, allowed).map(JsonTemplate::Text),
+        RawBody::Number(number) => Some(JsonTemplate::Fixed(Json::Number(number.clone()))),
+        RawBody::Boolean(flag) => Some(JsonTemplate::Fixed(Json::Bool(*flag))),
+        RawBody::List(items) => {
+            let read: Vec<Option<JsonTemplate>> = items.iter().map(|item| json(item, allowed, cx)).collect();
+            read.into_iter().collect::<Option<Vec<JsonTemplate>>>().map(JsonTemplate::List)
+        }
+        RawBody::Table(members) => {
+            let read: Vec<Option<(String, JsonTemplate)>> =
+                members.iter().map(|(name, value)| Some((name.clone(), json(value, allowed, cx)?))).collect();
+            read.into_iter().collect::<Option<Vec<(String, JsonTemplate)>>>().map(JsonTemplate::Object)
+        }
+    }
 }
 
 /// Reads headers: names checked, secrets allowed.

@@ -199,8 +199,11 @@ fn body(key: &Key<Jq>, creates: bool, cx: &mut Cx<'_>) -> Option<Body> {
 type PreconditionKey = Key<Either<PreconditionWord, grammar::Precondition>>;
 
 fn update(at: &At<grammar::Update>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Update> {
-    let request = at.request.get().and_then(|at| request::lower(at, UPDATE, cx));
     let body = body(&at.body, false, cx);
+    // A body that is shaped from the id says which record is meant.
+    let names_it =
+        matches!(&body, Some(Body::Filter(filter)) if [".id", "remote"].iter().any(|it| filter.source().contains(it)));
+    let request = at.request.get().and_then(|at| request::lower_naming(at, UPDATE, names_it, cx));
     let in_request = request.as_ref().is_some_and(sends_version);
     if in_request {
         check_version_known(at.request.get().map_or(at.key, |at| at.span), raw, cx);
@@ -221,7 +224,8 @@ fn delete(at: &At<grammar::Delete>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> 
 
 fn sends_version(request: &crate::rules::model::Request) -> bool {
     let named = request.query.iter().chain(&request.headers).any(|(_, value)| has_hole(value, "version"));
-    named || has_hole(&request.path, "version")
+    let in_body = request.body.as_ref().is_some_and(|body| body.has_hole("version"));
+    named || in_body || has_hole(&request.path, "version")
 }
 
 fn precondition(

@@ -98,8 +98,9 @@ kinds! {
         "link_header" => LinkHeader(PageNone) = bare,
         /// The answer holds the next page's URL.
         "next_url" => NextUrl(PageNextUrl),
+        /// After the last record's key; ends with an empty page, or a short one after a full one.
+        "keyset" => Keyset(PageKeyset),
     }
-    later { "keyset": "paging by the last record's key" }
 }
 
 table! {
@@ -148,6 +149,18 @@ table! {
         into: Text = required,
         /// jq condition over the answer that says that there is more; false ends even where a token is given.
         more: Jq,
+    }
+}
+
+table! {
+    /// After the last record's key.
+    PageKeyset, "a keyset table" {
+        /// Plain path of the key in a record, e.g. `.id`. The listing must be sorted by it, upwards.
+        key: Jq = required,
+        /// Where the last one goes: `query.NAME`, `header.NAME` or `body.PATH`.
+        into: Text = required,
+        /// The page size.
+        size: PageSize,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Must not know: what keys mean together (that is `check`).
 
 mod binding;
+mod body;
 mod collection;
 mod examples;
 mod homes;
@@ -15,6 +16,7 @@ mod words;
 mod write;
 
 pub use binding::*;
+pub use body::{BodyShape, RawBody};
 pub use collection::*;
 pub use examples::example;
 pub use homes::home_of;

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::{AuthJwtBearer, AuthOAuth2, Health, Quota, Webhook};
+use super::{AuthJwtBearer, AuthOAuth2, BodyShape, Health, Quota, Webhook};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
 use crate::rules::units::{Jq, Period, Size, Text, Usd};
@@ -112,10 +112,11 @@ table! {
         query: Named<Text>,
         /// Headers of this request.
         headers: Named<Text>,
+        /// What is sent as JSON by a listing, point read, probe or delete with POST: search filters, a GraphQL query. Texts may hold `${var.NAME}`, and `{id}` where one is known; a brace that means itself is followed by a space.
+        body: BodyShape,
         /// Plain path of the record in the answer, e.g. `.data`. Default: the answer is the record.
         record: Jq,
     }
-    later { "body": "fixed request bodies" }
 }
 
 kinds! {

@@ -25,7 +25,7 @@ table! {
     Create, "a create table" {
         /// The request, e.g. `POST /contacts`.
         request: RequestShape = required,
-        /// full (all mapped fields, the default), or a jq filter over `{record, changed, remote}`.
+        /// full (all mapped fields, the default), or a jq filter over `{record, changed, remote, id, key}`.
         body: Jq,
         /// Where the answer holds id and version. Default: where records have them.
         capture: Capture,
@@ -65,7 +65,7 @@ table! {
     Update, "an update table" {
         /// The request, e.g. `PATCH /contacts/{id}`.
         request: RequestShape = required,
-        /// changed (the default), full (the remote record with our values put in), or a jq filter over `{record, changed, remote}`.
+        /// changed (the default), full (the remote record with our values put in), or a jq filter over `{record, changed, remote, id, key}`.
         body: Jq,
         /// What makes the write conditional: a place for the version, reread, or none. Default reread where there is `read.get`.
         precondition: Either<PreconditionWord, Precondition>,

@@ -99,6 +99,15 @@ pub enum Paging {
     },
     /// RFC 8288 `Link: <…>; rel="next"`.
     LinkHeader,
+    /// The key of the last record goes into the next request; ends with an empty page, or a short one after a full one.
+    Keyset {
+        /// Where a record has its key: a text or a number.
+        key: Path,
+        /// Where it goes.
+        into: Place,
+        /// Where the page size goes, and the size.
+        size: Option<(Place, u64)>,
+    },
     /// The answer holds the next page's URL, absolute or relative.
     NextUrl {
         /// Where the URL is.
@@ -219,7 +228,7 @@ pub enum Body {
     Changed,
     /// Everything: for a create all mapped fields; for an update the remote record with ours put in (read-modify-write).
     Full,
-    /// A jq filter over `{record, changed, remote}`, all in the upstream's own shape.
+    /// A jq filter over `{record, changed, remote, id, key}`, all in the upstream's own shape.
     Filter(Filter),
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Health, OAuth, Quota, Webhook};
-use crate::record::{Filter, Path};
+use crate::record::{Filter, Json, Path};
 
 /// An external system.
 #[derive(Debug)]
@@ -188,6 +188,37 @@ pub enum Part {
     Hole(String),
 }
 
+/// JSON whose texts are filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonTemplate {
+    /// What is always the same.
+    Fixed(Json),
+    /// A text.
+    Text(Template),
+    /// A list.
+    List(Vec<JsonTemplate>),
+    /// An object.
+    Object(Vec<(String, JsonTemplate)>),
+}
+
+impl JsonTemplate {
+    /// All texts.
+    pub fn texts(&self) -> Vec<&Template> {
+        match self {
+            Self::Fixed(_) => Vec::new(),
+            Self::Text(template) => vec![template],
+            Self::List(items) => items.iter().flat_map(Self::texts).collect(),
+            Self::Object(members) => members.iter().flat_map(|(_, value)| value.texts()).collect(),
+        }
+    }
+
+    /// Whether the hole is in one of its texts.
+    pub fn has_hole(&self, name: &str) -> bool {
+        let is_it = |part: &Part| matches!(part, Part::Hole(hole) if hole == name);
+        self.texts().into_iter().any(|template| template.parts.iter().any(is_it))
+    }
+}
+
 /// A request as the rules describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -199,6 +230,8 @@ pub struct Request {
     pub query: Vec<(String, Template)>,
     /// Headers.
     pub headers: Vec<(String, Template)>,
+    /// The JSON body of a read or delete, before a page's place is put into it.
+    pub body: Option<JsonTemplate>,
     /// Where the record stands in the answer (`record = ".data"`); `None`: the answer is the record.
     pub record: Option<Path>,
 }

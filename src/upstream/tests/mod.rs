@@ -10,6 +10,7 @@ mod decisions;
 mod health;
 mod lists;
 mod pages;
+mod searches;
 mod sockets;
 mod writes;
 
@@ -198,6 +199,7 @@ pub fn request(line: &str) -> Request {
         path: template(path),
         query: pairs.map(|(name, value)| (name.to_owned(), template(value))).collect(),
         headers: Vec::new(),
+        body: None,
         record: None,
     }
 }

@@ -129,6 +129,7 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::PageSize::KEYS,
         g::PageCursor::KEYS,
         g::PageNextUrl::KEYS,
+        g::PageKeyset::KEYS,
         g::Since::KEYS,
         g::Tombstone::KEYS,
         g::MapEntry::KEYS,
