@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::daemon::Passed;
-use crate::telemetry;
+use crate::telemetry::{self, Form, is_journal};
 
 use super::args::{Command, CommandLine, Global};
 use super::exit::{CliError, Exit, exit_of_error};
@@ -163,6 +163,13 @@ fn start_log(
         _ => format!("warn,reconciled={level}"),
     };
     let filter = directives.clone().unwrap_or(filter);
-    let options = telemetry::Options { filter, json: settings.log_json, color: out.colors_talk() };
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    let form = match settings.log_format.as_str() {
+        "json" => Form::Json,
+        "journal" => Form::Journal(settings.journal_socket.clone()),
+        "auto" if is_journal(stream.as_deref(), std::io::stderr()) => Form::Journal(settings.journal_socket.clone()),
+        _ => Form::Text,
+    };
+    let options = telemetry::Options { filter, form, color: out.colors_talk() };
     telemetry::start(&options).map_err(|why| CliError::Usage(format!("RECONCILED_LOG {why}")))
 }

@@ -174,7 +174,7 @@ mod tests {
             &[
                 "a.toml:1:1: unknown key `databse`; did you mean `database`?",
                 "a.toml:3:1: unknown key `levle`; did you mean `level`?",
-                "a.toml:4:10: `log.format` is not a word that it knows; write one of human, json",
+                "a.toml:4:10: `log.format` is not a word that it knows; write one of auto, text, json, journal, human",
             ],
         );
         check(

@@ -41,7 +41,14 @@ pub const KEYS: &[Key] = &[
     Key { name: "color", kind: Kind::OneOf(&["auto", "always", "never"]), default: "auto", flag: Some("--color") },
     Key { name: "database", kind: Kind::Path, default: "reconciled.db", flag: Some("--db") },
     Key { name: "drain_timeout", kind: Kind::Duration, default: "20s", flag: None },
-    Key { name: "log.format", kind: Kind::OneOf(&["human", "json"]), default: "human", flag: None },
+    Key {
+        name: "log.format",
+        // `human` is what `text` was called at first.
+        kind: Kind::OneOf(&["auto", "text", "json", "journal", "human"]),
+        default: "auto",
+        flag: None,
+    },
+    Key { name: "log.journal_socket", kind: Kind::Path, default: "/run/systemd/journal/socket", flag: None },
     Key {
         name: "log.level",
         kind: Kind::OneOf(&["off", "error", "warn", "info", "debug", "trace"]),

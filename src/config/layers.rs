@@ -64,8 +64,10 @@ pub struct Settings {
     pub secrets_dir: PathBuf,
     /// `off` … `trace`.
     pub log_level: String,
-    /// True for one JSON object per line.
-    pub log_json: bool,
+    /// `auto`, `text`, `json`, `journal`, or `human` for `text`.
+    pub log_format: String,
+    /// The socket of the journal.
+    pub journal_socket: PathBuf,
     /// `auto`, `always`, `never`.
     pub color: String,
     /// How long a lock that another program holds on the database is waited for.
@@ -126,6 +128,7 @@ struct RawWebhooks {
 #[serde(deny_unknown_fields)]
 struct RawLog {
     format: String,
+    journal_socket: String,
     level: String,
 }
 
@@ -177,6 +180,7 @@ impl Raw {
             _ => PathBuf::from(text),
         };
         let database = path("database", &self.database);
+        let journal_socket = path("log.journal_socket", &self.log.journal_socket);
         let rules_dir = path("rules_dir", &self.rules_dir);
         let secrets_dir = path("secrets_dir", &self.secrets_dir);
         let mut shown: Vec<(String, String, Source)> = [
@@ -185,6 +189,7 @@ impl Raw {
             ("database", database.display().to_string()),
             ("drain_timeout", self.drain_timeout.clone()),
             ("log.format", self.log.format.clone()),
+            ("log.journal_socket", journal_socket.display().to_string()),
             ("log.level", self.log.level.clone()),
             ("rules_dir", rules_dir.display().to_string()),
             ("secrets_dir", secrets_dir.display().to_string()),
@@ -205,7 +210,8 @@ impl Raw {
             rules_dir,
             secrets_dir,
             log_level: self.log.level,
-            log_json: self.log.format == "json",
+            log_format: self.log.format,
+            journal_socket,
             color: self.color,
             // Checked before layering; the defaults stand in for what cannot happen.
             busy_timeout: parse_duration(&self.busy_timeout).unwrap_or(Duration::from_secs(5)),
@@ -374,7 +380,7 @@ mod tests {
         );
         assert_eq!(
             problems(&[("RECONCILED__LOG__FORMAT", "xml")]),
-            "RECONCILED__LOG__FORMAT: not a word that it knows; write one of human, json"
+            "RECONCILED__LOG__FORMAT: not a word that it knows; write one of auto, text, json, journal, human"
         );
         assert!(problems(&[("RECONCILED__VARS__A__B", "x")]).contains("no variable name"));
         assert!(problems(&[("RECONCILED__database", "x")]).contains("write RECONCILED__DATABASE"));

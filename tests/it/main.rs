@@ -11,6 +11,7 @@ mod described;
 mod faults;
 mod hands;
 mod house;
+mod journal;
 mod monitoring;
 mod places;
 mod scenarios;

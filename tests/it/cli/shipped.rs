@@ -35,6 +35,23 @@ fn every_command_in_the_readme_is_one() {
 }
 
 #[test]
+fn every_setting_is_in_the_readme_with_its_default_and_no_other_is() {
+    let readme = shipped("README.md");
+    let table = readme.split("| key | default | flag | |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let cell = |text: &str| text.trim().trim_matches('`').to_owned();
+    let rows = table.lines().filter(|line| line.starts_with("| `")).map(|line| {
+        let mut cells = line.split('|').skip(1);
+        (cell(cells.next().unwrap()), cell(cells.next().unwrap()))
+    });
+    let mut told: Vec<(String, String)> = rows.filter(|(name, _)| name != "vars.NAME").collect();
+    told.sort();
+    let shown = Bench::empty().run(&["--print-config", "--json"]).json();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let shown = shown["settings"].as_array().unwrap().iter().map(|one| (text(&one["key"]), text(&one["value"])));
+    assert_eq!(told, shown.collect::<Vec<_>>());
+}
+
+#[test]
 fn the_unit_runs_commands_that_exist() {
     let unit = shipped("systemd/reconciled.service");
     let commands = unit.lines().filter(|line| line.starts_with("Exec")).filter_map(|line| line.split_once('='));
