@@ -117,6 +117,8 @@ pub enum Command {
     Settle(SettleArgs),
     /// Approve a plan that a guard halted; the next pass carries it out
     Approve(ApproveArgs),
+    /// Reject a plan that a guard halted: nothing of it is done, and its collection rests
+    Reject(RejectArgs),
     /// Put the program, its units, its user and folders on this machine, or take them away
     Install(InstallArgs),
     /// Print the JSON Schema of the rules language
@@ -313,6 +315,13 @@ pub struct ApproveArgs {
     /// Of an upstream that was set back (restored from a backup): whose state counts, `local` or the upstream
     #[arg(long, value_name = "SIDE")]
     pub wins: Option<String>,
+}
+
+/// `reject`
+#[derive(Debug, Args)]
+pub struct RejectArgs {
+    /// The halt's number, as `status` shows it
+    pub halt: i64,
 }
 
 /// `install`

@@ -15,8 +15,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, check, completions, conflicts, demo, doctor, explain, history, install, plan, print_config, resolve,
-    run as run_command, schema, settle, show, sim, status, usage,
+    approve, ask, check, completions, conflicts, demo, doctor, explain, history, install, plan, print_config, reject,
+    resolve, run as run_command, schema, settle, show, sim, status, usage,
 };
 
 /// Runs the command that the process was started with.
@@ -74,6 +74,7 @@ fn error_text(error: &CliError) -> String {
         | CliError::Pass(_)
         | CliError::Upstream { .. }
         | CliError::NotFound(_)
+        | CliError::OtherRules(_)
         | CliError::Other(_) => super::style::paint(super::style::BAD, "error: ") + &error.to_string(),
     }
 }
@@ -118,6 +119,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Conflicts(args) => wait(conflicts::run(args, &workspace, &out)),
         Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
+        Command::Reject(args) => wait(reject::run(args, &workspace, &out)),
         Command::Approve(args) => wait(approve::run(args, &workspace, &out)),
         // Done above, before anything was loaded.
         Command::Completions(_)

@@ -18,7 +18,7 @@ use crate::web::{self, Front, Place};
 use super::args::{PlanArgs, RunArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
 use super::out::Out;
-use super::plan;
+use super::plan::{self, Plans};
 use super::progress::Bars;
 use super::report::run_text;
 use super::style::count;
@@ -55,6 +55,7 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
         store: Arc::clone(&store),
         named: &args.collections,
         reports,
+        plans: Arc::new(Plans::new(workspace, &engine)),
         passed,
         pages: JoinSet::new(),
         served: JoinSet::new(),
@@ -102,6 +103,8 @@ struct Installed<'a> {
     /// The collections that were asked for; all where none is named.
     named: &'a [String],
     reports: Reports<'a>,
+    /// Makes plans for those who ask.
+    plans: Arc<Plans>,
     /// What the service manager opened.
     passed: Passed,
     /// Pages for browsers; they end with the loop.
@@ -129,7 +132,9 @@ impl Host for Installed<'_> {
                 for notice in notices {
                     tracing::info!("{notice}");
                 }
-                Ok(Loaded { engine: Arc::new(engine), rules, said: loaded, collections })
+                let engine = Arc::new(engine);
+                self.plans.comes_into_force(&engine);
+                Ok(Loaded { engine, rules, said: loaded, collections })
             };
             fresh.await.map_err(|error: CliError| Refused { text: error.to_string(), said })
         })
@@ -151,10 +156,10 @@ impl Host for Installed<'_> {
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
         let front = Front { desk, clock: Arc::clone(&clock) };
         self.show_pages(&front);
-        let store = Arc::clone(&self.store);
+        let (store, plans) = (Arc::clone(&self.store), Arc::clone(&self.plans));
         self.served.spawn(async move {
             match web::listen(&path).await {
-                Ok(listener) => web::serve(listener, web::router(front, store), clock).await,
+                Ok(listener) => web::serve(listener, web::router(front, store, plans), clock).await,
                 Err(error) => {
                     tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
                 }

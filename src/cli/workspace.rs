@@ -25,11 +25,12 @@ use super::find::nearest;
 use super::out::Out;
 
 /// One installation, as its settings describe it.
+#[derive(Clone)]
 pub struct Workspace {
     settings: Settings,
     secrets: Arc<Secrets>,
     clock: Arc<dyn Clock>,
-    meters: Meters,
+    meters: Arc<Meters>,
 }
 
 /// Rules as they were found: usable or not.
@@ -49,10 +50,15 @@ pub struct Examined {
 /// A store in a temporary folder of nobody else's, gone when this is dropped.
 pub struct Scratch {
     store: Arc<dyn Store>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scratch {
+    /// The folder that it is gone with.
+    pub fn into_folder(self) -> tempfile::TempDir {
+        self.folder
+    }
+
     /// The store.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
@@ -104,7 +110,7 @@ impl Workspace {
     pub fn from_settings(settings: Settings) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let secrets = Secrets::new(credentials, settings.secrets_dir.clone(), |name| std::env::var(name).ok());
-        Self { settings, secrets: Arc::new(secrets), clock: Arc::new(SystemClock::new()), meters: Meters::default() }
+        Self { settings, secrets: Arc::new(secrets), clock: Arc::new(SystemClock::new()), meters: Arc::default() }
     }
 
     /// The settings.
@@ -254,7 +260,7 @@ impl Workspace {
         let epoch = if there { Epoch::Of(database.clone()) } else { Epoch::Unwatched };
         let options = OpenOptions { lock: false, epoch, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
         let store = SqliteStore::open(&options).map_err(|error| of_original(error, database))?;
-        Ok(Scratch { store: Arc::new(store), _folder: folder })
+        Ok(Scratch { store: Arc::new(store), folder })
     }
 
     /// Clients of all upstreams in the rules.

@@ -14,6 +14,7 @@ mod house;
 mod journal;
 mod monitoring;
 mod places;
+mod planning;
 mod scenarios;
 mod service;
 mod soak;
