@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
 use crate::web::hooks::{self, HookFront};
-use crate::web::{self, Front, Place};
+use crate::web::{self, Found, Front, Place, Proxies, Reached};
 
 use super::args::{PlanArgs, RunArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
@@ -56,6 +57,7 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
         named: &args.collections,
         reports,
         plans: Arc::new(Plans::new(workspace, &engine)),
+        tokens: watch::Sender::new(token(workspace)),
         passed,
         pages: JoinSet::new(),
         served: JoinSet::new(),
@@ -105,6 +107,8 @@ struct Installed<'a> {
     reports: Reports<'a>,
     /// Makes plans for those who ask.
     plans: Arc<Plans>,
+    /// The token of the pages, as it was last found.
+    tokens: watch::Sender<Found>,
     /// What the service manager opened.
     passed: Passed,
     /// Pages for browsers; they end with the loop.
@@ -123,6 +127,10 @@ impl Host for Installed<'_> {
 
     fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>> {
         Box::pin(async {
+            if self.tokens.receiver_count() > 0 {
+                let found = token(self.workspace);
+                self.tokens.send_modify(|now| *now = found);
+            }
             let (rules, said) = self.workspace.rules_anew(self.reports.out);
             let loaded = Arc::clone(&said);
             let fresh = async {
@@ -169,12 +177,16 @@ impl Host for Installed<'_> {
 }
 
 impl Installed<'_> {
+    fn proxies(&self) -> Proxies {
+        Proxies::new(self.workspace.settings().trusted_proxies.clone())
+    }
+
     fn show_pages(&mut self, front: &Front) {
         let settings = self.workspace.settings();
         for place in places(std::mem::take(&mut self.passed.web), settings.web_listen, "web.listen") {
-            let token = self.workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string());
-            let (hosts, store) = (settings.web_hosts.clone(), Arc::clone(&self.store));
-            self.pages.spawn(web::open(place, hosts, token, front.clone(), store));
+            let reached = Reached { hosts: settings.web_hosts.clone(), proxies: self.proxies() };
+            let (tokens, store) = (self.tokens.subscribe(), Arc::clone(&self.store));
+            self.pages.spawn(web::open(place, reached, tokens, front.clone(), store));
         }
     }
 
@@ -187,7 +199,8 @@ impl Installed<'_> {
         }
         let clock = self.workspace.clock();
         let secrets = self.workspace.secret_look_up();
-        let router = hooks::router(HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), secrets));
+        let router = HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), secrets);
+        let router = hooks::router(router.behind(self.proxies()));
         for place in places {
             let (router, clock) = (router.clone(), Arc::clone(&clock));
             self.served.spawn(async move {
@@ -202,6 +215,10 @@ impl Installed<'_> {
             });
         }
     }
+}
+
+fn token(workspace: &Workspace) -> Found {
+    workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string())
 }
 
 /// Where to listen: on the sockets that were passed, else at the address that is set.

@@ -2,7 +2,9 @@
 //!
 //! Must not know: where a value comes from.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
 
 use super::duration::parse_duration;
 
@@ -33,6 +35,8 @@ pub enum Kind {
     Listen,
     /// Names of hosts, with or without a port, between commas; or nothing.
     Hosts,
+    /// Addresses and networks, between commas; or nothing.
+    Networks,
 }
 
 /// All settings, by name.
@@ -57,6 +61,7 @@ pub const KEYS: &[Key] = &[
     },
     Key { name: "rules_dir", kind: Kind::Path, default: "sync-rules", flag: Some("--rules") },
     Key { name: "secrets_dir", kind: Kind::Path, default: "secrets", flag: None },
+    Key { name: "trusted_proxies", kind: Kind::Networks, default: "", flag: None },
     Key { name: "web.hosts", kind: Kind::Hosts, default: "", flag: None },
     Key { name: "web.listen", kind: Kind::Listen, default: "", flag: None },
     Key { name: "webhooks.listen", kind: Kind::Listen, default: "", flag: None },
@@ -81,6 +86,7 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
         Kind::Listen => Err("no address; write an IP address with a port, like 127.0.0.1:8480".to_owned()),
         Kind::Hosts if hosts(text).all(|host| is_host(&host)) => Ok(()),
         Kind::Hosts => Err("no list of hosts; write names with or without a port, between commas".to_owned()),
+        Kind::Networks => networks(text).map(|_fine| ()),
         Kind::Duration => parse_duration(text).map(|_fine| ()).map_err(|hint| format!("no duration; {hint}")),
     }
 }
@@ -88,6 +94,19 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
 /// The hosts of a list, in lower case.
 pub fn hosts(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty())
+}
+
+/// The networks of a list; an address alone is a network of one.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let one = |entry: &str| entry.parse().or_else(|_no_network| entry.parse::<IpAddr>().map(IpNet::from));
+    let networks: Vec<IpNet> = entries.map(one).collect::<Result<_, _>>().map_err(|_neither| {
+        "no list of addresses; write IP addresses or networks, like 127.0.0.1 or 10.0.0.0/24, between commas".to_owned()
+    })?;
+    if networks.iter().any(|network| network.prefix_len() == 0) {
+        return Err("a network that is everybody; name the addresses of your proxies".to_owned());
+    }
+    Ok(networks)
 }
 
 fn is_host(host: &str) -> bool {
@@ -133,6 +152,11 @@ mod tests {
         let hosts = key("web.hosts").unwrap();
         assert_eq!(check_value(hosts, "sync.example.com, other.example.com:8443"), Ok(()));
         assert!(check_value(hosts, "https://sync.example.com").is_err());
+        let proxies = key("trusted_proxies").unwrap();
+        assert_eq!(check_value(proxies, "127.0.0.1, 10.0.0.0/24,::1, 2001:db8::/32"), Ok(()));
+        for wrong in ["localhost", "10.0.0.0/33", "10.0.0.0/", "0.0.0.0/0", "::/0", "10.0.0.1 10.0.0.2"] {
+            assert!(check_value(proxies, wrong).is_err(), "{wrong}");
+        }
         assert!(KEYS.is_sorted_by_key(|key| key.name), "the table is sorted by name");
     }
 }

@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::duration::parse_duration;
 use super::file::{Problem, parse_file};
-use super::keys::{KEYS, VARS, check_value, check_variable_name, hosts, key, suggestion};
+use super::keys::{KEYS, VARS, check_value, check_variable_name, hosts, key, networks, suggestion};
 
 /// Where a settings file is looked for when no flag names one.
 const FILES: [&str; 2] = ["reconciled.toml", "/etc/reconciled/config.toml"];
@@ -78,6 +80,8 @@ pub struct Settings {
     pub web_listen: Option<SocketAddr>,
     /// The hosts, in lower case, by which it may be asked besides its address and names of this machine.
     pub web_hosts: Vec<String>,
+    /// The proxies that say who asks.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where webhooks come to; `None`: nowhere.
     pub webhooks_listen: Option<SocketAddr>,
     /// Values of `${var.NAME}`.
@@ -112,6 +116,7 @@ struct Raw {
     log: RawLog,
     rules_dir: String,
     secrets_dir: String,
+    trusted_proxies: String,
     web: RawWeb,
     #[serde(default)]
     vars: BTreeMap<String, String>,
@@ -193,6 +198,7 @@ impl Raw {
             ("log.level", self.log.level.clone()),
             ("rules_dir", rules_dir.display().to_string()),
             ("secrets_dir", secrets_dir.display().to_string()),
+            ("trusted_proxies", self.trusted_proxies.clone()),
             ("web.hosts", self.web.hosts.clone()),
             ("web.listen", self.web.listen.clone()),
             ("webhooks.listen", self.webhooks.listen.clone()),
@@ -218,6 +224,7 @@ impl Raw {
             drain_timeout: parse_duration(&self.drain_timeout).unwrap_or(Duration::from_secs(20)),
             web_listen: self.web.listen.parse().ok(),
             web_hosts: hosts(&self.web.hosts).collect(),
+            trusted_proxies: networks(&self.trusted_proxies).unwrap_or_default(),
             webhooks_listen: self.webhooks.listen.parse().ok(),
             vars: self.vars,
             shown,

@@ -20,6 +20,7 @@ mod openapi;
 mod pages;
 mod patient;
 mod plans;
+mod proxy;
 mod scrape;
 mod site;
 mod socket;
@@ -32,7 +33,8 @@ mod tests;
 pub use control::{Front, router};
 pub use listener::{Place, accept};
 pub use plans::{Copied, Planner, whole_path};
-pub use site::{TOKEN_NAME, open};
+pub use proxy::Proxies;
+pub use site::{Found, Reached, TOKEN_NAME, open};
 pub use socket::{listen, serve};
 pub use wire::{
     ApproveRequest, Line, PlanRequest, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH,

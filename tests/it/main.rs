@@ -15,6 +15,7 @@ mod journal;
 mod monitoring;
 mod places;
 mod planning;
+mod proxied;
 mod scenarios;
 mod service;
 mod soak;
