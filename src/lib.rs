@@ -58,7 +58,8 @@
 //! - [`web`]: what the daemon serves: the control socket of its own command line; pages, an API and
 //!   metrics for the others; webhooks, at an address of their own.
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes.
-//! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
+//! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines (to the
+//!   journal as well) and spans.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.
 //! - [`sim`]: the engine on virtual time against sandboxes, faults and crashes, all from one seed (`reconciled sim SEED`).
 //!

@@ -204,7 +204,7 @@ pub async fn approve(halt: i64, wins: Option<&str>, workspace: &Workspace) -> Re
 pub async fn reject(halt: i64, workspace: &Workspace) -> Result<String, CliError> {
     if let Some(daemon) = Daemon::find(workspace) {
         let rejected: Result<Rejected, CliError> = daemon.ask("reject", &RejectRequest { halt }).await;
-        return Ok(rejected.map_err(|error| halt_hint(error))?.collection);
+        return Ok(rejected.map_err(halt_hint)?.collection);
     }
     let store = workspace.store_to_edit()?;
     let rejected = ops::reject(store.as_ref(), halt).await;

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::daemon::Passed;
-use crate::telemetry::{self, Form, is_journal};
+use crate::telemetry::{self, Form, Traced, is_journal};
+#[cfg(feature = "otlp")]
+use crate::upstream::HttpTransport;
 
 use super::args::{Command, CommandLine, Global};
 use super::exit::{CliError, Exit, exit_of_error};
@@ -172,6 +174,20 @@ fn start_log(
         "auto" if is_journal(stream.as_deref(), std::io::stderr()) => Form::Journal(settings.journal_socket.clone()),
         _ => Form::Text,
     };
-    let options = telemetry::Options { filter, form, color: out.colors_talk() };
+    let makes_passes = matches!(command, Command::Run(_) | Command::Sync(_) | Command::Plan(_));
+    let traced = if makes_passes { traced(&settings.otlp_endpoint) } else { None };
+    let options = telemetry::Options { filter, form, color: out.colors_talk(), traced };
     telemetry::start(&options).map_err(|why| CliError::Usage(format!("RECONCILED_LOG {why}")))
+}
+
+/// Where traces go.
+fn traced(endpoint: &str) -> Option<Traced> {
+    let endpoint = Some(endpoint).filter(|endpoint| !endpoint.is_empty())?.to_owned();
+    #[cfg(feature = "otlp")]
+    let client = HttpTransport::new().plain_client().map_err(|error| error.to_string());
+    Some(Traced {
+        endpoint,
+        #[cfg(feature = "otlp")]
+        client,
+    })
 }

@@ -199,7 +199,7 @@ mod tests {
         check(
             "wholly_different = 1\n",
             &[
-                "a.toml:1:1: unknown key `wholly_different`; known here: `busy_timeout`, `color`, `database`, `drain_timeout`, `log`, `rules_dir`, `secrets_dir`, `trusted_proxies`, `vars`, `web`, `webhooks`",
+                "a.toml:1:1: unknown key `wholly_different`; known here: `busy_timeout`, `color`, `database`, `drain_timeout`, `log`, `otlp`, `rules_dir`, `secrets_dir`, `trusted_proxies`, `vars`, `web`, `webhooks`",
             ],
         );
     }

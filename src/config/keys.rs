@@ -37,6 +37,8 @@ pub enum Kind {
     Hosts,
     /// Addresses and networks, between commas; or nothing.
     Networks,
+    /// An address of HTTP, or nothing.
+    Endpoint,
 }
 
 /// All settings, by name.
@@ -59,6 +61,7 @@ pub const KEYS: &[Key] = &[
         default: "info",
         flag: Some("--log-level"),
     },
+    Key { name: "otlp.endpoint", kind: Kind::Endpoint, default: "", flag: None },
     Key { name: "rules_dir", kind: Kind::Path, default: "sync-rules", flag: Some("--rules") },
     Key { name: "secrets_dir", kind: Kind::Path, default: "secrets", flag: None },
     Key { name: "trusted_proxies", kind: Kind::Networks, default: "", flag: None },
@@ -86,6 +89,8 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
         Kind::Listen => Err("no address; write an IP address with a port, like 127.0.0.1:8480".to_owned()),
         Kind::Hosts if hosts(text).all(|host| is_host(&host)) => Ok(()),
         Kind::Hosts => Err("no list of hosts; write names with or without a port, between commas".to_owned()),
+        Kind::Endpoint if text.is_empty() || is_endpoint(text) => Ok(()),
+        Kind::Endpoint => Err("no address of HTTP; write one like http://127.0.0.1:4318".to_owned()),
         Kind::Networks => networks(text).map(|_fine| ()),
         Kind::Duration => parse_duration(text).map(|_fine| ()).map_err(|hint| format!("no duration; {hint}")),
     }
@@ -94,6 +99,10 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
 /// The hosts of a list, in lower case.
 pub fn hosts(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty())
+}
+
+fn is_endpoint(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty())
 }
 
 /// The networks of a list; an address alone is a network of one.
@@ -157,6 +166,9 @@ mod tests {
         for wrong in ["localhost", "10.0.0.0/33", "10.0.0.0/", "0.0.0.0/0", "::/0", "10.0.0.1 10.0.0.2"] {
             assert!(check_value(proxies, wrong).is_err(), "{wrong}");
         }
+        let endpoint = key("otlp.endpoint").unwrap();
+        assert_eq!(check_value(endpoint, "http://127.0.0.1:4318"), Ok(()));
+        assert!(check_value(endpoint, "127.0.0.1:4318").is_err() && check_value(endpoint, "https://a:b@x.io").is_err());
         assert!(KEYS.is_sorted_by_key(|key| key.name), "the table is sorted by name");
     }
 }

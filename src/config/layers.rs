@@ -70,6 +70,8 @@ pub struct Settings {
     pub log_format: String,
     /// The socket of the journal.
     pub journal_socket: PathBuf,
+    /// Where traces go; nowhere where it is empty.
+    pub otlp_endpoint: String,
     /// `auto`, `always`, `never`.
     pub color: String,
     /// How long a lock that another program holds on the database is waited for.
@@ -114,6 +116,7 @@ struct Raw {
     database: String,
     drain_timeout: String,
     log: RawLog,
+    otlp: RawOtlp,
     rules_dir: String,
     secrets_dir: String,
     trusted_proxies: String,
@@ -127,6 +130,12 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawWebhooks {
     listen: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOtlp {
+    endpoint: String,
 }
 
 #[derive(serde::Deserialize)]
@@ -196,6 +205,7 @@ impl Raw {
             ("log.format", self.log.format.clone()),
             ("log.journal_socket", journal_socket.display().to_string()),
             ("log.level", self.log.level.clone()),
+            ("otlp.endpoint", self.otlp.endpoint.clone()),
             ("rules_dir", rules_dir.display().to_string()),
             ("secrets_dir", secrets_dir.display().to_string()),
             ("trusted_proxies", self.trusted_proxies.clone()),
@@ -218,6 +228,7 @@ impl Raw {
             log_level: self.log.level,
             log_format: self.log.format,
             journal_socket,
+            otlp_endpoint: self.otlp.endpoint,
             color: self.color,
             // Checked before layering; the defaults stand in for what cannot happen.
             busy_timeout: parse_duration(&self.busy_timeout).unwrap_or(Duration::from_secs(5)),

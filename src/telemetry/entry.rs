@@ -12,7 +12,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::queue::Writer;
 
@@ -143,7 +143,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Entries {
         event.record(&mut said);
         let mut message = String::new();
         let mut fields = Vec::new();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(of_span) = span.extensions().get::<Said>() {
                 write!(message, "{}{{{}}}: ", span.name(), of_span.pairs()).ok();
                 fields.extend(of_span.fields.iter().map(|(name, value)| (name_of(name), value.clone())));

@@ -20,7 +20,7 @@ const FLUSH_WAIT: Duration = Duration::from_millis(500);
 
 /// Keeps the log's thread; waits a moment for its last lines when dropped.
 #[derive(Debug)]
-pub struct Guard {
+pub struct Lines {
     queue: SyncSender<Line>,
 }
 
@@ -32,7 +32,7 @@ enum Line {
 }
 
 /// Opens one; text goes to stderr, entries to the journal.
-pub fn open(journal: Option<Journal>) -> Result<(Guard, Writer), String> {
+pub fn open(journal: Option<Journal>) -> Result<(Lines, Writer), String> {
     let (queue, lines) = sync_channel(QUEUE_LINES_MAX);
     let writer = Writer { queue: queue.clone(), dropped: Arc::default() };
     let mut out = Out { journal, stderr: io::stderr(), is_told: false };
@@ -41,10 +41,10 @@ pub fn open(journal: Option<Journal>) -> Result<(Guard, Writer), String> {
         .name("log".to_owned())
         .spawn(move || out.write_lines(&lines, &dropped))
         .map_err(|error| format!("no thread for the log: {error}"))?;
-    Ok((Guard { queue }, writer))
+    Ok((Lines { queue }, writer))
 }
 
-impl Drop for Guard {
+impl Drop for Lines {
     fn drop(&mut self) {
         let (done, wait) = sync_channel(1);
         if self.queue.try_send(Line::Flush(done)).is_ok() {

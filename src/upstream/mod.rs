@@ -23,6 +23,7 @@ mod words;
 mod body;
 mod call;
 mod client;
+mod exchange;
 mod health;
 mod http;
 mod latency;

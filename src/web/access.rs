@@ -199,7 +199,7 @@ mod tests {
             assert!(matches!(tries(from, "the right one"), Login::In(_)), "{from}");
         }
         // Those who fail are remembered within bounds.
-        for number in 0..2 * FAILING_MAX as u32 {
+        for number in 0..2 * u32::try_from(FAILING_MAX).unwrap() {
             assert_eq!(
                 sessions.login(&token, "a wrong one", Some(IpAddr::from(number.to_be_bytes())), NOW),
                 Login::Wrong

@@ -161,7 +161,7 @@ impl Making {
         let mut meanwhile = BTreeSet::new();
         for name in &self.collections {
             let steps = Steps(self.lines.clone());
-            let pass = copied.engine.pass(name, &options, &steps);
+            let pass = Box::pin(copied.engine.pass(name, &options, &steps));
             let report = self.hearing(&mut heard, &mut meanwhile, pass).await.map_err(|error| error.to_string())?;
             self.say(Line::Report(Box::new(report))).await;
         }
@@ -203,34 +203,35 @@ impl Making {
         work: impl Future<Output = T>,
     ) -> T {
         let mut work = std::pin::pin!(work);
-        let mut done = None;
-        loop {
-            // What was told before the end counts as well.
-            let told = match &done {
-                Some(_) => heard.try_recv().map_err(|error| matches!(error, TryRecvError::Lagged(_))),
-                None => tokio::select! {
-                    biased;
-                    told = heard.recv() => told.map_err(|error| matches!(error, RecvError::Lagged(_))),
-                    result = work.as_mut() => {
-                        done = Some(result);
-                        continue;
-                    }
+        let done = loop {
+            tokio::select! {
+                biased;
+                told = heard.recv() => match told {
+                    Ok(told) => self.count(names, Some(&told)),
+                    Err(RecvError::Lagged(_)) => self.count(names, None),
+                    // The loop is over.
+                    Err(RecvError::Closed) => break work.await,
                 },
-            };
-            match (told, done) {
-                (Ok(Heard::Step { collection, .. } | Heard::Ended { collection, .. }), still) => {
-                    names.extend(self.collections.contains(&collection).then_some(collection));
-                    done = still;
-                }
-                // So much was told at once that one of these may be among it.
-                (Err(true), still) => {
-                    names.extend(self.collections.iter().cloned());
-                    done = still;
-                }
-                (Err(false), Some(result)) => return result,
-                // The loop is over.
-                (Err(false), None) => return work.await,
+                done = work.as_mut() => break done,
             }
+        };
+        // What was told before the end counts as well.
+        loop {
+            match heard.try_recv() {
+                Ok(told) => self.count(names, Some(&told)),
+                Err(TryRecvError::Lagged(_)) => self.count(names, None),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return done,
+            }
+        }
+    }
+
+    /// `None`: so much was told at once that one of these may be among it.
+    fn count(&self, names: &mut BTreeSet<String>, told: Option<&Heard>) {
+        match told {
+            Some(Heard::Step { collection, .. } | Heard::Ended { collection, .. }) => {
+                names.extend(self.collections.contains(collection).then(|| collection.clone()));
+            }
+            None => names.extend(self.collections.iter().cloned()),
         }
     }
 

@@ -207,12 +207,11 @@ fn pair(text: &str) -> Option<(Option<(String, String)>, &str)> {
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
         return None;
     }
-    let (value, rest) = match rest.strip_prefix('"') {
-        Some(quoted) => until_quote(quoted)?,
-        None => {
-            let end = rest.find([',', ';', ' ', '\t', '"']).unwrap_or(rest.len());
-            (rest[..end].to_owned(), &rest[end..])
-        }
+    let (value, rest) = if let Some(quoted) = rest.strip_prefix('"') {
+        until_quote(quoted)?
+    } else {
+        let end = rest.find([',', ';', ' ', '\t', '"']).unwrap_or(rest.len());
+        (rest[..end].to_owned(), &rest[end..])
     };
     Some((Some((name.to_ascii_lowercase(), value)), rest))
 }

@@ -21,6 +21,7 @@ mod service;
 mod soak;
 mod stopping;
 mod targeted;
+mod traces;
 mod web;
 mod webhooks;
 mod world;

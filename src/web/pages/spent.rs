@@ -124,7 +124,9 @@ mod tests {
         };
         let says = |quota: Option<QuotaUsage>, words: &[&str]| {
             let text = spent(&one(quota)).into_string();
-            words.iter().for_each(|words| assert!(text.contains(words), "{words}: {text}"));
+            for words in words {
+                assert!(text.contains(words), "{words}: {text}");
+            }
             text
         };
         let plain = says(
