@@ -59,7 +59,8 @@
 //!   metrics for the others; webhooks, at an address of their own.
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes. Its `manual` makes man pages, docs/commands.md and
 //!   docs/settings.md of the grammar and the table of settings.
-//! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines.
+//! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines (to the
+//!   journal as well) and spans.
 //! - [`vault`]: tokens and secrets that outlive a process, sealed, in a file of their own.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.
 //! - [`sim`]: the engine on virtual time against sandboxes, faults and crashes, all from one seed (`reconciled sim SEED`).

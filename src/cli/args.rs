@@ -184,6 +184,11 @@ pub enum Command {
     /// Once, and only if the pass would still do exactly that. A running daemon makes it at once.
     #[command(after_help = examples::APPROVE)]
     Approve(ApproveArgs),
+    /// Reject a plan that a guard halted: nothing of it is done, and its collection rests
+    ///
+    /// An approval that was given is taken back. `resume` lets the collection go on, which halts again if nothing has changed.
+    #[command(after_help = examples::REJECT)]
+    Reject(RejectArgs),
     /// Sign in to upstreams with OAuth, see how that stands, give tokens up
     Auth(AuthArgs),
     /// Keep secrets sealed beside the database
@@ -407,6 +412,13 @@ pub struct ApproveArgs {
     /// `local` sends what is here there again; the name of the upstream takes what is there for edits.
     #[arg(long, value_name = "SIDE")]
     pub wins: Option<String>,
+}
+
+/// `reject`
+#[derive(Debug, Args)]
+pub struct RejectArgs {
+    /// The halt's number, as `status` shows it
+    pub halt: i64,
 }
 
 /// `auth`

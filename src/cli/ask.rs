@@ -1,5 +1,5 @@
-//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, `approve`, `resolve`, and how it stands for
-//! `status`; doing it here where none runs.
+//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, `approve`, `reject`, `resolve`, and how it
+//! stands for `status`; doing it here where none runs.
 //!
 //! Must not know: how the daemon answers; what passes do.
 
@@ -16,7 +16,7 @@ use crate::daemon::{Passed, set_paused};
 use crate::ops::{self, Approved, Choice, Known, Resolved};
 use crate::reconcile::PassReport;
 use crate::upstream::install_crypto;
-use crate::web::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};
+use crate::web::{ApproveRequest, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH};
 
 use super::args::{NamedArgs, RunArgs, SyncArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
@@ -28,8 +28,8 @@ use super::workspace::{SecretsAre, Workspace, select_collections};
 
 /// How long a daemon may take to answer a question that it answers at once.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
-/// One line of an answer is a report with its changes at most.
-const LINE_MAX: usize = 64 << 20;
+/// One line of an answer is a report with its changes at most; a plan of a first load lists every record.
+const LINE_MAX: usize = 2 << 30;
 
 /// A daemon that listens.
 pub struct Daemon {
@@ -80,6 +80,8 @@ impl Daemon {
             serde_json::from_slice::<Refusal>(&bytes).map_or_else(|_| status.to_string(), |refusal| refusal.error);
         match status {
             StatusCode::NOT_FOUND => Err(CliError::NotFound(words)),
+            StatusCode::PRECONDITION_FAILED => Err(CliError::OtherRules(words)),
+            StatusCode::SERVICE_UNAVAILABLE => Err(CliError::Other(format!("the daemon cannot do it: {words}"))),
             _ => Err(CliError::Usage(format!("the daemon refuses: {words}"))),
         }
     }
@@ -93,6 +95,31 @@ impl Daemon {
         let answer = self.send(request.timeout(ANSWER_MAX)).await?;
         let bytes = answer.bytes().await.map_err(|error| self.silent(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| self.strange(&error))
+    }
+
+    /// Sends a question that is answered line by line, and hands on each line.
+    pub async fn follow(
+        &self,
+        path: &str,
+        asked: &impl Serialize,
+        mut take: impl FnMut(Line) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let request = self.with(self.request(Method::POST, path), asked)?;
+        let mut answer = self.send(request).await?.bytes_stream();
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(bytes) = answer.next().await {
+            let mut looked = rest.len();
+            rest.extend_from_slice(&bytes.map_err(|error| self.silent(&error))?);
+            while let Some(end) = rest[looked..].iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=looked + end).collect();
+                take(serde_json::from_slice(&line).map_err(|error| self.strange(&error))?)?;
+                looked = 0;
+            }
+            if rest.len() > LINE_MAX {
+                return Err(CliError::Other("the daemon answers without end".to_owned()));
+            }
+        }
+        Ok(())
     }
 
     fn with(&self, request: RequestBuilder, asked: &impl Serialize) -> Result<RequestBuilder, CliError> {
@@ -117,20 +144,13 @@ pub async fn sync(args: &SyncArgs, workspace: &Workspace, out: &Out) -> Result<E
         return run::run(&args, Passed::default(), workspace, out).await;
     };
     let asked = SyncRequest { collections: args.collections.clone(), full: args.full };
-    let request = daemon.with(daemon.request(Method::POST, "sync"), &asked)?;
-    let mut answer = daemon.send(request).await?.bytes_stream();
-    let (mut exit, mut rest) = (Exit::IN_SYNC, Vec::new());
-    while let Some(bytes) = answer.next().await {
-        rest.extend_from_slice(&bytes.map_err(|error| daemon.silent(&error))?);
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            let line = serde_json::from_slice(&line).map_err(|error| daemon.strange(&error))?;
+    let mut exit = Exit::IN_SYNC;
+    daemon
+        .follow("sync", &asked, |line| {
             exit = exit.or_worse(take(line, out)?);
-        }
-        if rest.len() > LINE_MAX {
-            return Err(CliError::Other("the daemon answers without end".to_owned()));
-        }
-    }
+            Ok(())
+        })
+        .await?;
     Ok(exit)
 }
 
@@ -142,6 +162,10 @@ fn take(line: Line, out: &Out) -> Result<Exit, CliError> {
             Ok(Exit::PENDING)
         }
         Line::Accepted(_) => Ok(Exit::IN_SYNC),
+        Line::Note(words) => {
+            out.talk(&style::clean(&words));
+            Ok(Exit::IN_SYNC)
+        }
         Line::Step { collection, text } => {
             if out.shows_progress() {
                 out.talk(&format!("{}: {}", style::clean(&collection), style::clean(&text)));
@@ -167,21 +191,64 @@ fn show(report: &PassReport, out: &Out) -> Result<(), CliError> {
 pub async fn approve(halt: i64, wins: Option<&str>, workspace: &Workspace) -> Result<(Approved, bool), CliError> {
     if let Some(daemon) = Daemon::find(workspace) {
         let asked = ApproveRequest { halt, wins: wins.map(str::to_owned) };
-        return Ok((daemon.ask("approve", &asked).await?, true));
+        let approved = daemon.ask("approve", &asked).await;
+        return Ok((approved.map_err(|error| wins_hint(error, halt, wins))?, true));
     }
     let store = workspace.store_to_edit()?;
     let now = workspace.clock().now().timestamp_micros();
-    Ok((ops::approve(store.as_ref(), halt, wins, now).await?, false))
+    let approved = ops::approve(store.as_ref(), halt, wins, now).await;
+    Ok((approved.map_err(|error| wins_hint(error.into(), halt, wins))?, false))
+}
+
+/// Rejects a halt: the running daemon does, or this process in its stead. Its collection, which rests now.
+pub async fn reject(halt: i64, workspace: &Workspace) -> Result<String, CliError> {
+    if let Some(daemon) = Daemon::find(workspace) {
+        let rejected: Result<Rejected, CliError> = daemon.ask("reject", &RejectRequest { halt }).await;
+        return Ok(rejected.map_err(halt_hint)?.collection);
+    }
+    let store = workspace.store_to_edit()?;
+    let rejected = ops::reject(store.as_ref(), halt).await;
+    let collection = rejected.map_err(|error| halt_hint(error.into()))?;
+    set_paused(store.as_ref(), &collection, true).await?;
+    Ok(collection)
 }
 
 /// Decides a conflict: the running daemon does by the rules in force, or this process by those in the files.
 pub async fn resolve(conflict: i64, choice: Choice, workspace: &Workspace, out: &Out) -> Result<Resolved, CliError> {
     if let Some(daemon) = Daemon::find(workspace) {
-        return daemon.ask("resolve", &ResolveRequest { conflict, choice }).await;
+        return daemon.ask("resolve", &ResolveRequest { conflict, choice }).await.map_err(conflict_hint);
     }
     let rules = workspace.rules(SecretsAre::Unused, out)?;
     let store = workspace.store_to_edit()?;
-    Ok(ops::resolve(store.as_ref(), &rules, conflict, choice).await?)
+    ops::resolve(store.as_ref(), &rules, conflict, choice).await.map_err(|error| conflict_hint(error.into()))
+}
+
+/// Which command helps.
+fn halt_hint(error: CliError) -> CliError {
+    match error {
+        CliError::NotFound(words) => CliError::NotFound(format!("{words}; `reconciled status` lists those that do")),
+        other => other,
+    }
+}
+
+/// As above. Where no side was named, all there is to refuse is that one is missing.
+fn wins_hint(error: CliError, halt: i64, wins: Option<&str>) -> CliError {
+    match error {
+        CliError::Usage(words) if wins.is_none() => {
+            CliError::Usage(format!("{words}; `reconciled approve {halt} --wins local` says the first"))
+        }
+        other => halt_hint(other),
+    }
+}
+
+/// As above.
+fn conflict_hint(error: CliError) -> CliError {
+    match error {
+        CliError::NotFound(words) => {
+            CliError::NotFound(format!("{words}; `reconciled conflicts` lists those that are open"))
+        }
+        other => other,
+    }
 }
 
 /// `pause` and `resume`: by the running daemon, or in the database for the next one.

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::daemon::Passed;
-use crate::telemetry;
+use crate::telemetry::{self, Form, Traced, is_journal};
+#[cfg(feature = "otlp")]
+use crate::upstream::HttpTransport;
 
 use super::args::{Command, CommandLine, Global};
 use super::exit::{CliError, Exit, exit_of_error};
@@ -16,7 +18,7 @@ use super::out::Out;
 use super::workspace::Workspace;
 use super::{
     approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, manual, plan,
-    print_config, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
+    print_config, reject, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
 };
 
 /// Runs the command that the process was started with.
@@ -75,6 +77,7 @@ fn error_text(error: &CliError) -> String {
         | CliError::Upstream { .. }
         | CliError::Vault(_)
         | CliError::NotFound(_)
+        | CliError::OtherRules(_)
         | CliError::Other(_) => super::style::paint(super::style::BAD, "error: ") + &error.to_string(),
     }
 }
@@ -120,6 +123,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Conflicts(args) => wait(conflicts::run(args, &workspace, &out)),
         Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
+        Command::Reject(args) => wait(reject::run(args, &workspace, &out)),
         Command::Auth(args) => wait(auth::run(args, &workspace, &out)),
         Command::Secret(args) => secret::run(args, &workspace, &out),
         Command::Key(args) => key::run(args, &workspace, &out),
@@ -169,6 +173,27 @@ fn start_log(
         _ => format!("warn,reconciled={level}"),
     };
     let filter = directives.clone().unwrap_or(filter);
-    let options = telemetry::Options { filter, json: settings.log_json, color: out.colors_talk() };
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    let form = match settings.log_format.as_str() {
+        "json" => Form::Json,
+        "journal" => Form::Journal(settings.journal_socket.clone()),
+        "auto" if is_journal(stream.as_deref(), std::io::stderr()) => Form::Journal(settings.journal_socket.clone()),
+        _ => Form::Text,
+    };
+    let makes_passes = matches!(command, Command::Run(_) | Command::Sync(_) | Command::Plan(_));
+    let traced = if makes_passes { traced(&settings.otlp_endpoint) } else { None };
+    let options = telemetry::Options { filter, form, color: out.colors_talk(), traced };
     telemetry::start(&options).map_err(|why| CliError::Usage(format!("RECONCILED_LOG {why}")))
+}
+
+/// Where traces go.
+fn traced(endpoint: &str) -> Option<Traced> {
+    let endpoint = Some(endpoint).filter(|endpoint| !endpoint.is_empty())?.to_owned();
+    #[cfg(feature = "otlp")]
+    let client = HttpTransport::new().plain_client().map_err(|error| error.to_string());
+    Some(Traced {
+        endpoint,
+        #[cfg(feature = "otlp")]
+        client,
+    })
 }

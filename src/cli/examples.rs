@@ -106,6 +106,11 @@ Examples:
   reconciled approve 3               yes, do that
   reconciled approve 4 --wins local  the CRM was restored from a backup: send it again what it lost";
 
+/// `reject`
+pub const REJECT: &str = "\
+Examples:
+  reconciled reject 3  no: nothing of it is done";
+
 /// `auth login`
 pub const AUTH_LOGIN: &str = "\
 Examples:

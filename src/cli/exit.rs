@@ -102,6 +102,9 @@ pub enum CliError {
     /// There is no such record, conflict or halt.
     #[error("{0}")]
     NotFound(String),
+    /// The running daemon goes by other rules than those that were named.
+    #[error("{0}")]
+    OtherRules(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -123,6 +126,7 @@ pub fn exit_of_error(error: &CliError) -> Exit {
         CliError::Config(_)
         | CliError::Rules(_)
         | CliError::Usage(_)
+        | CliError::OtherRules(_)
         | CliError::Pass(PassError::UnknownCollection(_)) => Exit::USAGE,
         CliError::Store(StoreError::Locked { .. }) | CliError::Pass(PassError::Store(StoreError::Locked { .. })) => {
             Exit::LOCKED

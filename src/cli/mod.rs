@@ -28,6 +28,7 @@ mod out;
 mod plan;
 mod print_config;
 mod progress;
+mod reject;
 mod report;
 mod resolve;
 mod run;

@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
 use crate::web::hooks::{self, HookFront};
-use crate::web::{self, Front, Place};
+use crate::web::{self, Found, Front, Place, Proxies, Reached};
 
 use super::args::{PlanArgs, RunArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
 use super::out::Out;
-use super::plan;
+use super::plan::{self, Plans};
 use super::progress::Bars;
 use super::report::run_text;
 use super::style::count;
@@ -57,6 +58,8 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
         store: Arc::clone(&store),
         named: &args.collections,
         reports,
+        plans: Arc::new(Plans::new(workspace, &engine)),
+        tokens: watch::Sender::new(token(workspace)),
         passed,
         pages: JoinSet::new(),
         served: JoinSet::new(),
@@ -104,6 +107,10 @@ struct Installed<'a> {
     /// The collections that were asked for; all where none is named.
     named: &'a [String],
     reports: Reports<'a>,
+    /// Makes plans for those who ask.
+    plans: Arc<Plans>,
+    /// The token of the pages, as it was last found.
+    tokens: watch::Sender<Found>,
     /// What the service manager opened.
     passed: Passed,
     /// Pages for browsers; they end with the loop.
@@ -122,6 +129,10 @@ impl Host for Installed<'_> {
 
     fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>> {
         Box::pin(async {
+            if self.tokens.receiver_count() > 0 {
+                let found = token(self.workspace);
+                self.tokens.send_modify(|now| *now = found);
+            }
             let (rules, said) = self.workspace.rules_anew(self.reports.out);
             let loaded = Arc::clone(&said);
             let fresh = async {
@@ -131,7 +142,9 @@ impl Host for Installed<'_> {
                 for notice in notices {
                     tracing::info!("{notice}");
                 }
-                Ok(Loaded { engine: Arc::new(engine), rules, said: loaded, collections })
+                let engine = Arc::new(engine);
+                self.plans.comes_into_force(&engine);
+                Ok(Loaded { engine, rules, said: loaded, collections })
             };
             fresh.await.map_err(|error: CliError| Refused { text: error.to_string(), said })
         })
@@ -153,10 +166,10 @@ impl Host for Installed<'_> {
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
         let front = Front { desk, clock: Arc::clone(&clock) };
         self.show_pages(&front);
-        let store = Arc::clone(&self.store);
+        let (store, plans) = (Arc::clone(&self.store), Arc::clone(&self.plans));
         self.served.spawn(async move {
             match web::listen(&path).await {
-                Ok(listener) => web::serve(listener, web::router(front, store), clock).await,
+                Ok(listener) => web::serve(listener, web::router(front, store, plans), clock).await,
                 Err(error) => {
                     tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
                 }
@@ -166,12 +179,16 @@ impl Host for Installed<'_> {
 }
 
 impl Installed<'_> {
+    fn proxies(&self) -> Proxies {
+        Proxies::new(self.workspace.settings().trusted_proxies.clone())
+    }
+
     fn show_pages(&mut self, front: &Front) {
         let settings = self.workspace.settings();
         for place in places(std::mem::take(&mut self.passed.web), settings.web_listen, "web.listen") {
-            let token = self.workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string());
-            let (hosts, store) = (settings.web_hosts.clone(), Arc::clone(&self.store));
-            self.pages.spawn(web::open(place, hosts, token, front.clone(), store));
+            let reached = Reached { hosts: settings.web_hosts.clone(), proxies: self.proxies() };
+            let (tokens, store) = (self.tokens.subscribe(), Arc::clone(&self.store));
+            self.pages.spawn(web::open(place, reached, tokens, front.clone(), store));
         }
     }
 
@@ -184,7 +201,8 @@ impl Installed<'_> {
         }
         let clock = self.workspace.clock();
         let secrets = self.workspace.secret_look_up();
-        let router = hooks::router(HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), secrets));
+        let router = HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), secrets);
+        let router = hooks::router(router.behind(self.proxies()));
         for place in places {
             let (router, clock) = (router.clone(), Arc::clone(&clock));
             self.served.spawn(async move {
@@ -199,6 +217,10 @@ impl Installed<'_> {
             });
         }
     }
+}
+
+fn token(workspace: &Workspace) -> Found {
+    workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string())
 }
 
 /// Where to listen: on the sockets that were passed, else at the address that is set.

@@ -2,7 +2,7 @@
 //!
 //! Must not know: how any of it is counted.
 
-use crate::ops::{Forecast, Sum, UpstreamUsage, UsageReport, usage};
+use crate::ops::{Forecast, Sum, UpstreamUsage, UsageReport, bytes, dollars, rounded, usage, whole};
 use crate::store::read;
 
 use super::args::UsageArgs;
@@ -48,7 +48,7 @@ fn text(report: &UsageReport, lists_days: bool, width: usize) -> String {
 /// One row per upstream, and a second one where cost has a limit as well.
 fn rows(one: &UpstreamUsage, costs: bool) -> Vec<Vec<String>> {
     // Before a whole day is known that is today's pace.
-    let mean = format!("{}{}", if one.mean.days == 0 { "~" } else { "" }, number(one.mean.requests));
+    let mean = format!("{}{}", if one.mean.days == 0 { "~" } else { "" }, rounded(one.mean.requests));
     let mut head = vec![one.upstream.clone(), whole(one.today.usage.requests), whole(one.month.usage.requests), mean];
     if costs {
         head.push(dollars(one.month.cost_usd));
@@ -78,7 +78,7 @@ type Limit<'a> = (&'a Forecast, &'static str, fn(f64) -> String);
 
 fn limits(one: &UpstreamUsage) -> Vec<Limit<'_>> {
     let Some(quota) = &one.quota else { return Vec::new() };
-    let requests = quota.requests.as_ref().map(|of| (of, quota.per, number as fn(f64) -> String));
+    let requests = quota.requests.as_ref().map(|of| (of, quota.per, rounded as fn(f64) -> String));
     let cost = quota.cost_usd.as_ref().map(|of| (of, quota.per, dollars as fn(f64) -> String));
     requests.into_iter().chain(cost).collect()
 }
@@ -113,59 +113,11 @@ fn days_text(one: &UpstreamUsage, width: usize) -> String {
     if table.is_empty() { format!("{}: nothing was asked yet\n", one.upstream) } else { format!("\n{table}") }
 }
 
-/// With commas between thousands.
-fn whole(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are neither negative nor huge")]
-fn number(number: f64) -> String {
-    whole(number.round() as u64)
-}
-
-fn dollars(amount: f64) -> String {
-    match amount {
-        0.0 => "$0".to_owned(),
-        ..0.01 => format!("${amount:.6}").trim_end_matches('0').to_owned(),
-        1000.0.. => format!("${}", number(amount)),
-        _ => format!("${amount:.2}"),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn bytes(count: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB"];
-    let mut amount = count as f64;
-    let mut unit = "B";
-    for next in units {
-        if amount < 1000.0 {
-            break;
-        }
-        (amount, unit) = (amount / 1000.0, next);
-    }
-    if unit == "B" { format!("{count} B") } else { format!("{amount:.1} {unit}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ops::{Day, Mean, QuotaUsage};
     use crate::store::Usage;
-
-    #[test]
-    fn amounts_are_shown_as_people_read_them() {
-        assert_eq!([0, 7, 999, 1_000, 1_234_567].map(whole), ["0", "7", "999", "1,000", "1,234,567"]);
-        assert_eq!([0.0, 0.0001, 0.5, 12.345, 20_000.0].map(dollars), ["$0", "$0.0001", "$0.50", "$12.35", "$20,000"]);
-        assert_eq!([5, 1_500, 2_500_000, 7_000_000_000].map(bytes), ["5 B", "1.5 kB", "2.5 MB", "7.0 GB"]);
-    }
 
     #[test]
     fn usage_is_told_with_its_forecast_and_day_by_day() {

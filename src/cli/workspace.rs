@@ -26,12 +26,13 @@ use super::find::nearest;
 use super::out::Out;
 
 /// One installation, as its settings describe it.
+#[derive(Clone)]
 pub struct Workspace {
     settings: Settings,
     secrets: Arc<Secrets>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
-    meters: Meters,
+    meters: Arc<Meters>,
 }
 
 /// Rules as they were found: usable or not.
@@ -51,10 +52,15 @@ pub struct Examined {
 /// A store in a temporary folder of nobody else's, gone when this is dropped.
 pub struct Scratch {
     store: Arc<dyn Store>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scratch {
+    /// The folder that it is gone with.
+    pub fn into_folder(self) -> tempfile::TempDir {
+        self.folder
+    }
+
     /// The store.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
@@ -115,7 +121,7 @@ impl Workspace {
             MASTER_KEY => Ok(None),
             name => opened.get(Kind::Secret, name).map_err(|error| error.to_string()),
         });
-        let (clock, meters) = (Arc::new(SystemClock::new()), Meters::default());
+        let (clock, meters) = (Arc::new(SystemClock::new()), Arc::default());
         Self { settings, secrets: Arc::new(secrets), vault, clock, meters }
     }
 
@@ -271,7 +277,7 @@ impl Workspace {
         let epoch = if there { Epoch::Of(database.clone()) } else { Epoch::Unwatched };
         let options = OpenOptions { lock: false, epoch, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
         let store = SqliteStore::open(&options).map_err(|error| of_original(error, database))?;
-        Ok(Scratch { store: Arc::new(store), _folder: folder })
+        Ok(Scratch { store: Arc::new(store), folder })
     }
 
     /// Clients of all upstreams in the rules.

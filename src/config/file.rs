@@ -174,7 +174,7 @@ mod tests {
             &[
                 "a.toml:1:1: unknown key `databse`; did you mean `database`?",
                 "a.toml:3:1: unknown key `levle`; did you mean `level`?",
-                "a.toml:4:10: `log.format` is not a word that it knows; write one of human, json",
+                "a.toml:4:10: `log.format` is not a word that it knows; write one of auto, text, json, journal, human",
             ],
         );
         check(
@@ -199,7 +199,7 @@ mod tests {
         check(
             "wholly_different = 1\n",
             &[
-                "a.toml:1:1: unknown key `wholly_different`; known here: `busy_timeout`, `color`, `database`, `drain_timeout`, `log`, `rules_dir`, `secrets_dir`, `vars`, `web`, `webhooks`",
+                "a.toml:1:1: unknown key `wholly_different`; known here: `busy_timeout`, `color`, `database`, `drain_timeout`, `log`, `otlp`, `rules_dir`, `secrets_dir`, `trusted_proxies`, `vars`, `web`, `webhooks`",
             ],
         );
     }

@@ -2,7 +2,9 @@
 //!
 //! Must not know: where a value comes from.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
 
 use super::duration::parse_duration;
 
@@ -46,6 +48,10 @@ pub enum Kind {
     Listen,
     /// Names of hosts, with or without a port, between commas; or nothing.
     Hosts,
+    /// Addresses and networks, between commas; or nothing.
+    Networks,
+    /// An address of HTTP, or nothing.
+    Endpoint,
 }
 
 /// All settings, by name.
@@ -89,11 +95,22 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "log.format",
-        kind: Kind::OneOf(&["human", "json"]),
-        default: "human",
+        // `human` is what `text` was called at first.
+        kind: Kind::OneOf(&["auto", "text", "json", "journal", "human"]),
+        default: "auto",
         flag: None,
-        about: "How log lines look, on stderr. `json` writes one object per line, in which a pass is the object `span`.",
+        about: "How log lines look. `text` is for people and `json` writes one object per line, in which a pass is the object `span`, both on \
+                stderr; `journal` sends entries with priorities and fields to journald. `auto` is `journal` where systemd connected stderr \
+                with it (`JOURNAL_STREAM`), else `text`. `human` is another word for `text`.",
         example: "json",
+    },
+    Key {
+        name: "log.journal_socket",
+        kind: Kind::Path,
+        default: "/run/systemd/journal/socket",
+        flag: None,
+        about: "Where journald listens. Where nobody does, lines go to stderr, with their priorities.",
+        example: "/run/host/journal/socket",
     },
     Key {
         name: "log.level",
@@ -103,6 +120,15 @@ pub const KEYS: &[Key] = &[
         about: "The least that is logged. `info` is a line per pass, `debug` a line per request. Commands other than the daemon log from \
                 `warn` on unless this is set. `--quiet` and `--verbose` go before it, `RECONCILED_LOG` before both.",
         example: "debug",
+    },
+    Key {
+        name: "otlp.endpoint",
+        kind: Kind::Endpoint,
+        default: "",
+        flag: None,
+        about: "The OpenTelemetry collector that traces go to, over HTTP; nowhere where it is empty. Needs a program that was built with \
+                the feature `otlp`.",
+        example: "http://127.0.0.1:4318",
     },
     Key {
         name: "rules_dir",
@@ -121,6 +147,15 @@ pub const KEYS: &[Key] = &[
         about: "A folder with one file per secret, named like the secret, that nobody else may read (mode 600). Systemd credentials go \
                 before it. This setting is no secret; the files are.",
         example: "/etc/reconciled/secrets",
+    },
+    Key {
+        name: "trusted_proxies",
+        kind: Kind::Networks,
+        default: "",
+        flag: None,
+        about: "Addresses and networks, between commas, of proxies whose word counts about who asks: `X-Forwarded-For`, `X-Forwarded-Proto` and \
+                `X-Forwarded-Host`, or `Forwarded`. From everybody else these headers are ignored.",
+        example: "127.0.0.1, 10.0.0.0/24",
     },
     Key {
         name: "web.hosts",
@@ -194,6 +229,8 @@ impl Kind {
             Self::Duration => "a number with its unit: `ms`, `s`, `m` or `h`; at most `24h`".to_owned(),
             Self::Listen => "an IP address with a port, or nothing".to_owned(),
             Self::Hosts => "host names, with or without a port, between commas; or nothing".to_owned(),
+            Self::Networks => "IP addresses and networks such as `10.0.0.0/24`, between commas; or nothing".to_owned(),
+            Self::Endpoint => "an http or https URL, or nothing".to_owned(),
         }
     }
 }
@@ -232,6 +269,9 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
         Kind::Listen => Err("no address; write an IP address with a port, like 127.0.0.1:8480".to_owned()),
         Kind::Hosts if hosts(text).all(|host| is_host(&host)) => Ok(()),
         Kind::Hosts => Err("no list of hosts; write names with or without a port, between commas".to_owned()),
+        Kind::Endpoint if text.is_empty() || is_endpoint(text) => Ok(()),
+        Kind::Endpoint => Err("no address of HTTP; write one like http://127.0.0.1:4318".to_owned()),
+        Kind::Networks => networks(text).map(|_fine| ()),
         Kind::Duration => parse_duration(text).map(|_fine| ()).map_err(|hint| format!("no duration; {hint}")),
     }
 }
@@ -239,6 +279,23 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
 /// The hosts of a list, in lower case.
 pub fn hosts(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty())
+}
+
+fn is_endpoint(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty())
+}
+
+/// The networks of a list; an address alone is a network of one.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let one = |entry: &str| entry.parse().or_else(|_no_network| entry.parse::<IpAddr>().map(IpNet::from));
+    let networks: Vec<IpNet> = entries.map(one).collect::<Result<_, _>>().map_err(|_neither| {
+        "no list of addresses; write IP addresses or networks, like 127.0.0.1 or 10.0.0.0/24, between commas".to_owned()
+    })?;
+    if networks.iter().any(|network| network.prefix_len() == 0) {
+        return Err("a network that is everybody; name the addresses of your proxies".to_owned());
+    }
+    Ok(networks)
 }
 
 fn is_host(host: &str) -> bool {
@@ -286,6 +343,14 @@ mod tests {
         let hosts = key("web.hosts").unwrap();
         assert_eq!(check_value(hosts, "sync.example.com, other.example.com:8443"), Ok(()));
         assert!(check_value(hosts, "https://sync.example.com").is_err());
+        let proxies = key("trusted_proxies").unwrap();
+        assert_eq!(check_value(proxies, "127.0.0.1, 10.0.0.0/24,::1, 2001:db8::/32"), Ok(()));
+        for wrong in ["localhost", "10.0.0.0/33", "10.0.0.0/", "0.0.0.0/0", "::/0", "10.0.0.1 10.0.0.2"] {
+            assert!(check_value(proxies, wrong).is_err(), "{wrong}");
+        }
+        let endpoint = key("otlp.endpoint").unwrap();
+        assert_eq!(check_value(endpoint, "http://127.0.0.1:4318"), Ok(()));
+        assert!(check_value(endpoint, "127.0.0.1:4318").is_err() && check_value(endpoint, "https://a:b@x.io").is_err());
         assert!(KEYS.is_sorted_by_key(|key| key.name), "the table is sorted by name");
     }
 }

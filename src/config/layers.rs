@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::duration::parse_duration;
 use super::file::{Problem, parse_file};
-use super::keys::{KEYS, PREFIX, VARS, check_value, check_variable_name, hosts, key, suggestion, variable};
+use super::keys::{KEYS, PREFIX, VARS, check_value, check_variable_name, hosts, key, networks, suggestion, variable};
 
 /// Where a settings file is looked for when no flag names one.
 const FILES: [&str; 2] = ["reconciled.toml", "/etc/reconciled/config.toml"];
@@ -62,8 +64,12 @@ pub struct Settings {
     pub secrets_dir: PathBuf,
     /// `off` … `trace`.
     pub log_level: String,
-    /// True for one JSON object per line.
-    pub log_json: bool,
+    /// `auto`, `text`, `json`, `journal`, or `human` for `text`.
+    pub log_format: String,
+    /// The socket of the journal.
+    pub journal_socket: PathBuf,
+    /// Where traces go; nowhere where it is empty.
+    pub otlp_endpoint: String,
     /// `auto`, `always`, `never`.
     pub color: String,
     /// How long a lock that another program holds on the database is waited for.
@@ -74,6 +80,8 @@ pub struct Settings {
     pub web_listen: Option<SocketAddr>,
     /// The hosts, in lower case, by which it may be asked besides its address and names of this machine.
     pub web_hosts: Vec<String>,
+    /// The proxies that say who asks.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where webhooks come to; `None`: nowhere.
     pub webhooks_listen: Option<SocketAddr>,
     /// Values of `${var.NAME}`.
@@ -106,8 +114,10 @@ struct Raw {
     database: String,
     drain_timeout: String,
     log: RawLog,
+    otlp: RawOtlp,
     rules_dir: String,
     secrets_dir: String,
+    trusted_proxies: String,
     web: RawWeb,
     #[serde(default)]
     vars: BTreeMap<String, String>,
@@ -122,8 +132,15 @@ struct RawWebhooks {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawOtlp {
+    endpoint: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawLog {
     format: String,
+    journal_socket: String,
     level: String,
 }
 
@@ -175,6 +192,7 @@ impl Raw {
             _ => PathBuf::from(text),
         };
         let database = path("database", &self.database);
+        let journal_socket = path("log.journal_socket", &self.log.journal_socket);
         let rules_dir = path("rules_dir", &self.rules_dir);
         let secrets_dir = path("secrets_dir", &self.secrets_dir);
         let mut shown: Vec<(String, String, Source)> = [
@@ -183,9 +201,12 @@ impl Raw {
             ("database", database.display().to_string()),
             ("drain_timeout", self.drain_timeout.clone()),
             ("log.format", self.log.format.clone()),
+            ("log.journal_socket", journal_socket.display().to_string()),
             ("log.level", self.log.level.clone()),
+            ("otlp.endpoint", self.otlp.endpoint.clone()),
             ("rules_dir", rules_dir.display().to_string()),
             ("secrets_dir", secrets_dir.display().to_string()),
+            ("trusted_proxies", self.trusted_proxies.clone()),
             ("web.hosts", self.web.hosts.clone()),
             ("web.listen", self.web.listen.clone()),
             ("webhooks.listen", self.webhooks.listen.clone()),
@@ -203,13 +224,16 @@ impl Raw {
             rules_dir,
             secrets_dir,
             log_level: self.log.level,
-            log_json: self.log.format == "json",
+            log_format: self.log.format,
+            journal_socket,
+            otlp_endpoint: self.otlp.endpoint,
             color: self.color,
             // Checked before layering; the defaults stand in for what cannot happen.
             busy_timeout: parse_duration(&self.busy_timeout).unwrap_or(Duration::from_secs(5)),
             drain_timeout: parse_duration(&self.drain_timeout).unwrap_or(Duration::from_secs(20)),
             web_listen: self.web.listen.parse().ok(),
             web_hosts: hosts(&self.web.hosts).collect(),
+            trusted_proxies: networks(&self.trusted_proxies).unwrap_or_default(),
             webhooks_listen: self.webhooks.listen.parse().ok(),
             vars: self.vars,
             shown,
@@ -368,7 +392,7 @@ mod tests {
         );
         assert_eq!(
             problems(&[("RECONCILED__LOG__FORMAT", "xml")]),
-            "RECONCILED__LOG__FORMAT: not a word that it knows; write one of human, json"
+            "RECONCILED__LOG__FORMAT: not a word that it knows; write one of auto, text, json, journal, human"
         );
         assert!(problems(&[("RECONCILED__VARS__A__B", "x")]).contains("no variable name"));
         assert!(problems(&[("RECONCILED__database", "x")]).contains("write RECONCILED__DATABASE"));

@@ -81,7 +81,7 @@ impl Doing {
     }
 
     fn note(&self, step: &Step<'_>) {
-        let Some((collection, text)) = words(step) else { return };
+        let Some((collection, text)) = step_words(step) else { return };
         let said = format!("{collection}: {text}");
         self.now().insert(collection.to_owned(), said);
         self.listeners.send(Heard::Step { collection: collection.to_owned(), text }).ok();
@@ -99,7 +99,8 @@ impl Progress for Doing {
     }
 }
 
-fn words<'a>(step: &Step<'a>) -> Option<(&'a str, String)> {
+/// The collection of a step, and what it is, for people; `None` for the end.
+pub fn step_words<'a>(step: &Step<'a>) -> Option<(&'a str, String)> {
     Some(match step {
         Step::Began { collection } => (collection, "a pass begins".to_owned()),
         Step::Pulled { collection, upstream, records, expected: Some(expected), .. } if expected >= records => {

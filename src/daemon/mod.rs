@@ -24,7 +24,7 @@ mod tests;
 pub use activation::Passed;
 pub use decide::Mode;
 pub use desk::{Accepted, Desk, Place, Refused, RulesSaid, Standing};
-pub use doing::Heard;
+pub use doing::{Heard, step_words};
 pub use run::{Ended, Host, Loaded, Plan, Setup, Told, run};
 pub use schedule::next_due;
 pub use wake::{is_paused, set_paused};

@@ -108,7 +108,7 @@ pub async fn reject(store: &dyn Store, id: i64) -> Result<String, OpsError> {
 }
 
 fn no_such(id: i64) -> OpsError {
-    OpsError::NotFound(format!("no halt {id} waits for approval; `reconciled status` lists those that do"))
+    OpsError::NotFound(format!("no halt {id} waits for approval"))
 }
 
 /// The upstreams that were set back.
@@ -121,25 +121,23 @@ fn set_back(row: &HaltRow) -> Vec<String> {
 /// What a person says about upstreams that were set back, by note; a mistake where that is missing or makes no sense.
 fn choices(row: &HaltRow, wins: Option<&str>) -> Result<Vec<(String, String)>, OpsError> {
     let back = set_back(row);
-    let names = back.join(" or --wins ");
+    let names = back.join(" or ");
     match wins {
         None if back.is_empty() => Ok(Vec::new()),
         None => Err(OpsError::Refused(format!(
-            "{} was set back: say which side wins, `reconciled approve {} --wins local` (what is here goes there again) or \
-             `--wins {names}` (what is there is taken for edits)",
-            back.join(", "),
-            row.id
+            "{} was set back: say which side wins, local (what is here goes there again) or {names} (what is there is taken \
+             for edits)",
+            back.join(", ")
         ))),
         Some(_) if back.is_empty() => Err(OpsError::Refused(
-            "--wins is for upstreams that were set back, and this halt is about something else".to_owned(),
+            "no upstream was set back: this halt is about something else, and no side of it wins".to_owned(),
         )),
         Some(side) if side == "local" || back.iter().any(|name| name == side) => {
             let chosen = back.iter().map(|name| (choice_note(&row.collection, name), side.to_owned()));
             Ok(chosen.collect())
         }
-        Some(side) => Err(OpsError::Refused(format!(
-            "{} is no side of this halt: --wins local or --wins {names}",
-            side.escape_debug()
-        ))),
+        Some(side) => {
+            Err(OpsError::Refused(format!("{} is no side of this halt: local or {names} wins", side.escape_debug())))
+        }
     }
 }

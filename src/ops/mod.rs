@@ -3,6 +3,7 @@
 //!
 //! Must not know: terminals, HTTP; what passes do with a decision.
 
+mod amounts;
 mod bulk;
 mod conflicts;
 mod error;
@@ -15,6 +16,7 @@ mod text;
 mod usage;
 mod webhooks;
 
+pub use amounts::{bytes, dollars, rounded, whole};
 pub use bulk::{Bulk, BulkDone, resolve_all};
 pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
 pub use error::OpsError;
@@ -24,10 +26,10 @@ pub use resolve::{Choice, Resolved, resolve};
 pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
 pub use status::{CollectionStatus, Counted, Known, LinkCount, UpstreamStatus, count, known, status_with, upstreams};
 pub use text::{raw, rfc3339, word_changes};
-pub use usage::{Forecast, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
+pub use usage::{Forecast, QuotaUsage, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
 pub use webhooks::{HookView, Inbox, InboxStatus, drop_hook, inbox, retry_hook};
 
 #[cfg(test)]
 pub use status::{Aside, LastPass, RestoredStatus, Unknown, unavailable};
 #[cfg(test)]
-pub use usage::{Day, Mean, QuotaUsage};
+pub use usage::{Day, Mean};

@@ -43,7 +43,7 @@ pub async fn resolve(store: &dyn Store, rules: &Ruleset, id: i64, choice: Choice
     let filter = ConflictFilter { id: Some(id), closed_too: true, ..ConflictFilter::default() };
     let rows = read(store, move |view| view.conflicts(&filter)).await?;
     let Some(row) = rows.first() else {
-        return Err(OpsError::NotFound(format!("no conflict {id}; `reconciled conflicts` lists them")));
+        return Err(OpsError::NotFound(format!("there is no conflict {id}")));
     };
     if let Some((_, how)) = &row.closed {
         return Err(OpsError::NotFound(format!("conflict {id} is closed already: {how}")));
@@ -69,7 +69,7 @@ pub(super) fn resolution(collection: &Collection, row: &ConflictRow, choice: &Ch
     if choice.delete || choice.keep {
         if !is_existence {
             return Err(OpsError::Refused(format!(
-                "conflict {id} is about {}, not about the record's existence; use --take or --value",
+                "conflict {id} is about {}, not about the record's existence: say which side counts, or give values",
                 row.fields
             )));
         }
@@ -77,7 +77,7 @@ pub(super) fn resolution(collection: &Collection, row: &ConflictRow, choice: &Ch
     }
     if is_existence {
         return Err(OpsError::Refused(format!(
-            "conflict {id} is about the record's existence; use --delete or --keep"
+            "conflict {id} is about the record's existence: say whether it is deleted or kept"
         )));
     }
     let Some(side) = &choice.take else {

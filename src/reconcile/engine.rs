@@ -87,6 +87,16 @@ impl Engine {
         Ok((Self { store, rules, clients, clock }, notices))
     }
 
+    /// The same workspace over a copy of its store, for plans: by the same rules, within the same budgets.
+    pub async fn over_copy(&self, store: Arc<dyn Store>) -> Result<(Self, Vec<String>), PassError> {
+        Self::open(store, Arc::clone(&self.rules), self.clients.clone(), Arc::clone(&self.clock)).await
+    }
+
+    /// Its rules.
+    pub fn rules(&self) -> &Arc<Ruleset> {
+        &self.rules
+    }
+
     /// One pass of one collection. Failures of upstreams and records are in the report; only a failing store is an error.
     pub async fn pass(
         &self,
@@ -160,7 +170,7 @@ impl Engine {
             aims,
         };
         // Every line that is logged meanwhile says of which pass.
-        let span = pass_span(row.id, &rules.name);
+        let span = if options.dry_run { plan_span(&rules.name) } else { pass_span(row.id, &rules.name) };
         let result = run.phases().instrument(span).await;
         let (mut report, hooked) = (run.report, run.pass.hooked);
         for ((one, before), after) in report.upstreams.iter_mut().zip(sent).zip(self.requests_sent(rules)) {
@@ -307,6 +317,11 @@ impl Engine {
 /// What log lines of a pass carry. Whatever the level, an error has it.
 pub fn pass_span(pass_id: i64, collection: &str) -> tracing::Span {
     tracing::error_span!("pass", pass_id, collection)
+}
+
+/// What log lines of a plan carry: the number of its pass is the copy's only, and another pass's in the database.
+fn plan_span(collection: &str) -> tracing::Span {
+    tracing::error_span!("plan", collection)
 }
 
 fn outcome_of(report: &PassReport, failed: bool) -> Outcome {

@@ -26,10 +26,12 @@ use super::unknown;
 use crate::merge::Halt;
 use crate::rules::Origin;
 use crate::store::{self, HaltRow, LinkId, StoreError};
+use crate::telemetry::spans;
 use crate::upstream::Client;
 use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 /// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
 const ROUNDS_MAX: usize = 4;
@@ -278,7 +280,14 @@ impl Run<'_> {
         let pulls = (0..pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).filter_map(|at| {
             let client = self.client(at)?.clone();
             let (full, progress) = (self.options.full || self.pass.restored.is_some(), self.progress);
-            Some(async move { pull::pull(store, &client, pass, at, full, progress).await })
+            let span = spans::fetch(pass.upstream(at));
+            let told = span.clone();
+            let fetched = async move {
+                let pulled = pull::pull(store, &client, pass, at, full, progress).await?;
+                pulled.report.error.iter().for_each(|words| spans::failed(&told, words));
+                Ok(pulled)
+            };
+            Some(fetched.instrument(span))
         });
         let all: Vec<Result<Pulled, StoreError>> = if first {
             futures_util::stream::iter(pulls).then(|one| one).collect().await
@@ -380,7 +389,9 @@ impl Run<'_> {
         };
         let pass = Arc::clone(&self.pass);
         let result =
-            store::write_if(self.engine.store.as_ref(), move |tx| commit::decide_and_commit(tx, &pass, &order)).await?;
+            store::write_if(self.engine.store.as_ref(), move |tx| commit::decide_and_commit(tx, &pass, &order))
+                .instrument(spans::decide(round))
+                .await?;
         self.progress.step(&Step::Decided { collection: &self.pass.collection.name, records: result.decided });
         if result.halts.is_empty() {
             return Ok(Some(result));
@@ -420,7 +431,9 @@ impl Run<'_> {
             let client = engine.clients.get(pass.upstream(at)).cloned();
             let blocked = self.barrier.blocked.get(at).is_some_and(Option::is_some);
             let listed = self.listed.get(at).cloned().unwrap_or_default();
-            async move {
+            let span = spans::push(pass.upstream(at));
+            let told = span.clone();
+            let pushed = async move {
                 let (Some(client), false) = (client, blocked) else { return Ok(false) };
                 let store = engine.store.as_ref();
                 let mut again = push::push(store, &client, pass, at, &listed, report, progress).await?;
@@ -429,8 +442,10 @@ impl Run<'_> {
                     again |= unknown::settle_unknown(store, &client, pass, at, report).await?;
                 }
                 report.deferred += u64::from(again && last);
+                report.error.iter().for_each(|words| spans::failed(&told, words));
                 Ok(again)
-            }
+            };
+            pushed.instrument(span)
         });
         let results: Vec<Result<bool, StoreError>> = futures_util::future::join_all(pushes).await;
         let mut again = false;

@@ -192,7 +192,7 @@ pub async fn halt(store: &dyn Store, pass: &Pass, at: usize, count: u64) -> Resu
     let key = pass.binding_key(at);
     let total = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
     let target = Origin::Upstream(pass.upstream(at).to_owned());
-    let limit = format!("say --wins local or --wins {}", pass.upstream(at));
+    let limit = format!("say which side wins, local or {}", pass.upstream(at));
     Ok(Halt { target, what: SET_BACK.into(), count, total, limit })
 }
 

@@ -34,7 +34,7 @@ pub struct Client {
     secrets: Secrets,
     credentials: Credentials,
     headers: HeaderMap,
-    transport: Arc<dyn Transport>,
+    pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) permits: Semaphore,
     /// Held by the one call that probes whether the upstream is back.
@@ -337,7 +337,7 @@ impl Client {
         let sent_bytes = outgoing.body.as_ref().map_or(0, |body| body.len() as u64);
         let began = self.clock.monotonic();
         self.sent.fetch_add(1, Ordering::Relaxed);
-        let outcome = self.transport.exchange(outgoing).await;
+        let outcome = self.exchange(request, outgoing).await;
         self.count(request, repeats, sent_bytes, &outcome);
         // Where probes tell whether the upstream is up, other requests do not.
         if self.upstream.health.is_none() {
@@ -345,7 +345,6 @@ impl Client {
             let failed = is_failing(&outcome) || outcome.is_err();
             self.note_answer(request, if failed { Err(&outcome) } else { Ok(took) });
         }
-        self.log(request, &outcome, began);
         let throttled = self.observe(&outcome);
         let (failed, now, random) = (is_failing(&outcome), self.clock.monotonic(), self.clock.random());
         let mut state = self.state();
@@ -542,15 +541,6 @@ impl Client {
             status: Some(response.status),
             words: self.secrets.mask(&words),
             retry_at: None,
-        }
-    }
-
-    fn log(&self, request: &Built, outcome: &Result<Response, TransportError>, began: Duration) {
-        let ms = self.clock.monotonic().saturating_sub(began).as_millis();
-        let (upstream, method, path) = (self.upstream.name.as_str(), request.method.as_str(), request.url.path());
-        match outcome {
-            Ok(response) => tracing::debug!(upstream, method, path, status = response.status, ms, "answered"),
-            Err(error) => tracing::debug!(upstream, method, path, %error, ms, "not answered"),
         }
     }
 

@@ -27,6 +27,10 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A silent connection is asked whether the peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How long a collector of traces may take to answer.
+#[cfg(feature = "otlp")]
+const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Every client of reqwest needs it, one that never speaks TLS as well.
 pub fn install_crypto() {
     // The first one wins; that somebody else installed one before is fine.
@@ -73,12 +77,11 @@ impl HttpTransport {
         Self { trusted: vec![authority], ..Self::new() }
     }
 
-    fn client(&self, connect: Duration) -> Result<reqwest::Client, TransportError> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&connect) {
-            return Ok(client.clone());
-        }
-        let client = reqwest::Client::builder()
+    fn build(
+        &self,
+        more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<reqwest::Client, TransportError> {
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("reconciled/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -88,14 +91,20 @@ impl HttpTransport {
             .tcp_keepalive(KEEP_ALIVE)
             .tcp_keepalive_interval(KEEP_ALIVE)
             .tcp_user_timeout(USER_TIMEOUT)
-            .connect_timeout(connect)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .pool_idle_timeout(self.idle_connection_age)
             .dns_resolver(self.resolver)
             .tls_info(true)
-            .tls_certs_merge(bundled_roots().iter().chain(&self.trusted).cloned())
-            .build()
-            .map_err(|error| TransportError::NotSent(root_cause(&error.without_url())))?;
+            .tls_certs_merge(bundled_roots().iter().chain(&self.trusted).cloned());
+        more(builder).build().map_err(|error| TransportError::NotSent(root_cause(&error.without_url())))
+    }
+
+    fn client(&self, connect: Duration) -> Result<reqwest::Client, TransportError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&connect) {
+            return Ok(client.clone());
+        }
+        let client = self.build(|builder| builder.connect_timeout(connect))?;
         clients.insert(connect, client.clone());
         Ok(client)
     }
@@ -114,6 +123,14 @@ impl HttpTransport {
             date: date.and_then(parse_http_date),
             certificate_until: tls.and_then(reqwest::tls::TlsInfo::peer_certificate).and_then(not_after),
         })
+    }
+}
+
+#[cfg(feature = "otlp")]
+impl HttpTransport {
+    /// A client for what is no upstream, by the same rules; nobody keeps it waiting, and it keeps no connection.
+    pub fn plain_client(&self) -> Result<reqwest::Client, TransportError> {
+        self.build(|builder| builder.timeout(COLLECTOR_TIMEOUT).pool_max_idle_per_host(0))
     }
 }
 

@@ -26,6 +26,7 @@ mod admission;
 mod body;
 mod call;
 mod client;
+mod exchange;
 mod health;
 mod http;
 mod latency;

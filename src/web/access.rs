@@ -3,6 +3,7 @@
 //! Must not know: HTTP, clocks, where the token is kept. Times come in as arguments.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,12 +17,14 @@ pub const TOKEN_CHARS_MIN: usize = 16;
 pub const SESSION_MAX: Duration = Duration::from_hours(12);
 /// Sessions that are remembered; beyond, the oldest ends.
 const SESSIONS_MAX: usize = 64;
-/// Logins that may fail within [`FAILURES_WITHIN`]; then none is looked at.
+/// Logins that may fail within [`FAILURES_WITHIN`] from one address; then none from there is looked at.
 const FAILURES_MAX: usize = 5;
 const FAILURES_WITHIN: Duration = Duration::from_mins(1);
+/// Addresses whose failures are remembered; beyond, the one that failed longest ago is forgotten.
+const FAILING_MAX: usize = 1_000;
 
 /// What is kept of the token: enough to know it again.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; 32]);
 
 impl Token {
@@ -45,7 +48,7 @@ fn digest(text: &str) -> [u8; 32] {
 pub struct Sessions {
     /// By the digest of their id: what is looked up tells nothing about an id by the time that it takes.
     open: BTreeMap<[u8; 32], Session>,
-    failures: VecDeque<Duration>,
+    failures: BTreeMap<Option<IpAddr>, VecDeque<Duration>>,
 }
 
 /// One browser.
@@ -63,23 +66,22 @@ pub enum Login {
     In(String),
     /// Another token.
     Wrong,
-    /// Too many were wrong lately.
+    /// Too many from there were wrong lately.
     TooMany,
     /// The system has no random numbers.
     NoRandom,
 }
 
 impl Sessions {
-    /// Tries to log in.
-    pub fn login(&mut self, token: &Token, given: &str, now: Duration) -> Login {
-        while self.failures.front().is_some_and(|at| now.saturating_sub(*at) >= FAILURES_WITHIN) {
-            self.failures.pop_front();
-        }
-        if self.failures.len() >= FAILURES_MAX {
+    /// Tries to log in, from this address as far as that is known.
+    pub fn login(&mut self, token: &Token, given: &str, from: Option<IpAddr>, now: Duration) -> Login {
+        let from = from.map(household);
+        self.forget_failures(now);
+        if self.failures.get(&from).is_some_and(|failures| failures.len() >= FAILURES_MAX) {
             return Login::TooMany;
         }
         if !token.is(given) {
-            self.failures.push_back(now);
+            self.failures.entry(from).or_default().push_back(now);
             return Login::Wrong;
         }
         let (Some(id), Some(form_token)) = (random(), random()) else { return Login::NoRandom };
@@ -92,6 +94,19 @@ impl Sessions {
         Login::In(id)
     }
 
+    fn forget_failures(&mut self, now: Duration) {
+        for failures in self.failures.values_mut() {
+            failures.retain(|at| now.saturating_sub(*at) < FAILURES_WITHIN);
+        }
+        self.failures.retain(|_, failures| !failures.is_empty());
+        if self.failures.len() >= FAILING_MAX {
+            let longest_ago = self.failures.iter().min_by_key(|(_, failures)| failures.back().copied());
+            if let Some(from) = longest_ago.map(|(from, _)| *from) {
+                self.failures.remove(&from);
+            }
+        }
+    }
+
     /// The session of this id, while it lasts.
     pub fn find(&self, id: &str, now: Duration) -> Option<&Session> {
         self.open.get(&digest(id)).filter(|session| session.until > now)
@@ -101,12 +116,25 @@ impl Sessions {
     pub fn logout(&mut self, id: &str) {
         self.open.remove(&digest(id));
     }
+
+    /// Ends all.
+    pub fn end_all(&mut self) {
+        self.open.clear();
+    }
 }
 
 impl Session {
     /// Whether a form is one of this session.
     pub fn made(&self, form_token: &str) -> bool {
         self.form_token.as_bytes().ct_eq(form_token.as_bytes()).into()
+    }
+}
+
+/// Whoever has one address of a network of IPv6 has 2^64 of them.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 
@@ -124,7 +152,7 @@ mod tests {
     const NOW: Duration = Duration::from_hours(1);
 
     fn enter(sessions: &mut Sessions, token: &Token, now: Duration) -> String {
-        match sessions.login(token, "the right one", now) {
+        match sessions.login(token, "the right one", None, now) {
             Login::In(id) => id,
             other => panic!("{other:?}"),
         }
@@ -149,10 +177,35 @@ mod tests {
     fn after_a_few_wrong_tokens_not_even_the_right_one_is_looked_at_for_a_minute() {
         let (token, mut sessions) = (Token::of("the right one"), Sessions::default());
         for _ in 0..FAILURES_MAX {
-            assert_eq!(sessions.login(&token, "a wrong one", NOW), Login::Wrong);
+            assert_eq!(sessions.login(&token, "a wrong one", None, NOW), Login::Wrong);
         }
-        assert_eq!(sessions.login(&token, "the right one", NOW), Login::TooMany);
+        assert_eq!(sessions.login(&token, "the right one", None, NOW), Login::TooMany);
         enter(&mut sessions, &token, NOW + FAILURES_WITHIN);
+    }
+
+    #[test]
+    fn who_fails_at_one_address_keeps_nobody_at_another_out() {
+        let (token, mut sessions) = (Token::of("the right one"), Sessions::default());
+        let mut tries = |from: &str, given: &str| sessions.login(&token, given, Some(from.parse().unwrap()), NOW);
+        for _ in 0..FAILURES_MAX {
+            assert_eq!(tries("203.0.113.7", "a wrong one"), Login::Wrong);
+            assert_eq!(tries("2001:db8::1", "a wrong one"), Login::Wrong);
+        }
+        // The same address, written otherwise; another one of the same network.
+        for from in ["203.0.113.7", "::ffff:203.0.113.7", "2001:db8::1", "2001:db8::ffff:1"] {
+            assert_eq!(tries(from, "the right one"), Login::TooMany, "{from}");
+        }
+        for from in ["203.0.113.8", "2001:db8:0:1::1"] {
+            assert!(matches!(tries(from, "the right one"), Login::In(_)), "{from}");
+        }
+        // Those who fail are remembered within bounds.
+        for number in 0..2 * u32::try_from(FAILING_MAX).unwrap() {
+            assert_eq!(
+                sessions.login(&token, "a wrong one", Some(IpAddr::from(number.to_be_bytes())), NOW),
+                Login::Wrong
+            );
+        }
+        assert_eq!(sessions.failures.len(), FAILING_MAX);
     }
 
     #[test]

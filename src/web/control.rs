@@ -25,7 +25,8 @@ use crate::ops::{self, OpsError};
 use crate::store::{Store, read};
 
 use super::listener;
-use super::wire::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};
+use super::plans::{self, Planner, Plans};
+use super::wire::{ApproveRequest, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH};
 
 /// The longest body of a question.
 const BODY_MAX: usize = 64 * 1024;
@@ -43,6 +44,15 @@ pub struct Front {
     pub clock: Arc<dyn Clock>,
 }
 
+impl Front {
+    /// Rejects a halt: nothing of it is done, and its collection rests until somebody lets it go on. Returns that.
+    pub async fn reject(&self, store: &dyn Store, halt: i64) -> Result<String, OpsError> {
+        let collection = ops::reject(store, halt).await?;
+        self.desk.pause(collection.clone(), true).await.map_err(OpsError::Refused)?;
+        Ok(collection)
+    }
+}
+
 /// The same, with what is known and decided.
 #[derive(Clone)]
 struct WithStore {
@@ -51,11 +61,13 @@ struct WithStore {
 }
 
 /// The control socket's routes.
-pub fn router(front: Front, store: Arc<dyn Store>) -> Router {
+pub fn router(front: Front, store: Arc<dyn Store>, planner: Arc<dyn Planner>) -> Router {
     let clock = Arc::clone(&front.clock);
+    let planning = Router::new().route("/plan", post(plans::plan)).with_state(Plans::new(front.desk.clone(), planner));
     let with_store = Router::new()
         .route("/status", get(status))
         .route("/approve", post(approve))
+        .route("/reject", post(reject))
         .route("/resolve", post(resolve))
         .with_state(WithStore { front: front.clone(), store });
     let routes = Router::new()
@@ -65,6 +77,7 @@ pub fn router(front: Front, store: Arc<dyn Store>) -> Router {
         .route("/resume/{collection}", post(resume))
         .with_state(front)
         .merge(with_store)
+        .merge(planning)
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no such question"))
         .method_not_allowed_fallback(async || refuse(StatusCode::METHOD_NOT_ALLOWED, "not by this method"));
     Router::new()
@@ -112,6 +125,14 @@ async fn approve(State(to): State<WithStore>, asked: Result<Json<ApproveRequest>
     let now = to.front.clock.now().timestamp_micros();
     // What is decided starts a pass by itself, as it does wherever it is written down.
     answered(ops::approve(to.store.as_ref(), asked.halt, asked.wins.as_deref(), now).await)
+}
+
+async fn reject(State(to): State<WithStore>, asked: Result<Json<RejectRequest>, JsonRejection>) -> Response {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
+    };
+    answered(to.front.reject(to.store.as_ref(), asked.halt).await.map(|collection| Rejected { collection }))
 }
 
 async fn resolve(State(to): State<WithStore>, asked: Result<Json<ResolveRequest>, JsonRejection>) -> Response {

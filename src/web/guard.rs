@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::control::refuse;
+use super::proxy::{Asked, Peer};
 use super::site::Site;
 
 /// The longest that an answer may take.
@@ -65,19 +66,22 @@ impl Hosts {
     }
 }
 
-/// Around everything: known hosts only, in time, with the headers.
-pub async fn around(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let mut answer = match host(request.headers()) {
-        Some(host) if site.hosts.knows(host) => {
+/// Around everything: known hosts only, in time, with the headers. Within it is known who asks ([`Asked`]).
+pub async fn around(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().copied();
+    let mut answer = match site.proxies.asked(request.headers(), peer) {
+        Ok(asked) if asked.host.as_ref().is_some_and(|host| site.hosts.knows(host)) => {
+            request.extensions_mut().insert(asked);
             tokio::select! {
                 answer = next.run(request) => answer,
                 () = site.front.clock.sleep(ANSWER_MAX) => refuse(StatusCode::SERVICE_UNAVAILABLE, "it took too long"),
             }
         }
-        Some(_) | None => {
+        Ok(_) => {
             let words = "not a name that this daemon is known by; the setting `web.hosts` takes more";
             refuse(StatusCode::MISDIRECTED_REQUEST, words)
         }
+        Err(unclear) => refuse(StatusCode::BAD_REQUEST, &unclear.to_string()),
     };
     for (name, value) in HEADERS {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -85,11 +89,21 @@ pub async fn around(State(site): State<Arc<Site>>, request: Request, next: Next)
     answer
 }
 
+/// Nothing but whether it lives, as long as there is no token.
+pub async fn has_token(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    if site.token().is_some() || request.uri().path() == "/healthz" {
+        return next.run(request).await;
+    }
+    let words = "this daemon has no secret `web_token`, so that it shows nothing; its log says how to make one";
+    refuse(StatusCode::SERVICE_UNAVAILABLE, words)
+}
+
 /// For programs: the token, at each request.
 pub async fn bearer(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if given.is_some_and(|(_, token)| site.token.is(token.trim())) {
+    let token = site.token();
+    if given.is_some_and(|(_, given)| token.is_some_and(|token| token.is(given.trim()))) {
         return next.run(request).await;
     }
     let words = "the secret `web_token` is needed, as `Authorization: Bearer …`";
@@ -115,31 +129,27 @@ pub async fn session(State(site): State<Arc<Site>>, mut request: Request, next: 
 /// Under `no-referrer` browsers send `Origin: null` with the forms of these pages as well; that it is the same origin is
 /// then said by `Sec-Fetch-Site` only, which they send over https and to this machine, and not over plain http to others.
 pub async fn same_site(request: Request, next: Next) -> Response {
-    if request.method() == Method::GET || request.method() == Method::HEAD || is_of_here(request.headers()) {
+    let asked = request.extensions().get::<Asked>().cloned().unwrap_or_default();
+    if request.method() == Method::GET || request.method() == Method::HEAD || is_of_here(request.headers(), &asked) {
         return next.run(request).await;
     }
     refuse(StatusCode::FORBIDDEN, "sent by another site, or over plain http from another machine: use https there")
 }
 
-fn is_of_here(headers: &HeaderMap) -> bool {
+fn is_of_here(headers: &HeaderMap, asked: &Asked) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     match (text("sec-fetch-site"), text("origin")) {
         (Some(site), None | Some("null")) => site == "same-origin",
         // No browser: the form's token or the bearer's must do.
         (None, None) => true,
         (site, Some(origin)) => {
-            let authority = origin.split_once("://").map(|(_, authority)| authority.to_ascii_lowercase());
-            let here = host(headers).map(str::to_ascii_lowercase);
-            site.is_none_or(|site| site == "same-origin") && authority.is_some() && authority == here
+            let origin = origin.to_ascii_lowercase();
+            let Some((scheme, authority)) = origin.split_once("://") else { return false };
+            let is_scheme = asked.https.is_none_or(|https| scheme == if https { "https" } else { "http" });
+            let is_host = asked.host.as_deref() == Some(authority);
+            site.is_none_or(|site| site == "same-origin") && is_scheme && is_host
         }
     }
-}
-
-/// The one host that is asked for.
-fn host(headers: &HeaderMap) -> Option<&str> {
-    let mut all = headers.get_all(header::HOST).iter();
-    let first = all.next()?.to_str().ok()?;
-    all.next().is_none().then_some(first)
 }
 
 /// A cookie of this name.
@@ -180,11 +190,11 @@ mod tests {
     fn another_site_is_told_by_what_browsers_say() {
         let check = |pairs: &[(&'static str, &'static str)], of_here: bool| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static("localhost:8480"));
             for (name, value) in pairs {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(is_of_here(&headers), of_here, "{pairs:?}");
+            let here = Asked { host: Some("localhost:8480".to_owned()), ..Asked::default() };
+            assert_eq!(is_of_here(&headers, &here), of_here, "{pairs:?}");
         };
         check(&[], true);
         check(&[("sec-fetch-site", "same-origin")], true);
@@ -196,5 +206,14 @@ mod tests {
         check(&[("origin", "https://evil.example")], false);
         check(&[("sec-fetch-site", "cross-site"), ("origin", "null")], false);
         check(&[("sec-fetch-site", "same-site"), ("origin", "http://localhost:8480")], false);
+        // Behind a proxy that says so the scheme counts as well.
+        let https = |origin: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("origin", HeaderValue::from_static(origin));
+            let asked = Asked { host: Some("sync.example.com".to_owned()), https: Some(true), address: None };
+            is_of_here(&headers, &asked)
+        };
+        assert!(https("https://sync.example.com"));
+        assert!(!https("http://sync.example.com") && !https("https://sync.example.com:8480"));
     }
 }

@@ -143,10 +143,9 @@ impl Site {
         found.ok_or_else(|| OpsError::NotFound(format!("no halt {id} waits for approval")))
     }
 
-    /// Rejects a halt: nothing of it is done, and its collection rests until somebody lets it go on.
+    /// Rejects a halt.
     pub async fn reject(&self, id: i64) -> Result<String, OpsError> {
-        let collection = ops::reject(self.store.as_ref(), id).await?;
-        self.pause(collection.clone(), true).await?;
+        let collection = self.front.reject(self.store.as_ref(), id).await?;
         tracing::info!("web: halt {id} of {collection} is rejected");
         Ok(collection)
     }

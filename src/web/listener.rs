@@ -13,7 +13,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use http::StatusCode;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +25,7 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 
 use super::patient::Patient;
+use super::proxy::Peer;
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
@@ -152,7 +155,13 @@ pub async fn whole(body: Body, most: usize, within: Duration, clock: &dyn Clock)
 
 /// Serves one connection; whatever ends it is the other side's matter.
 async fn serve(stream: TcpStream, router: Router, clock: &Arc<dyn Clock>, mut closed: watch::Receiver<()>) {
-    let service = TowerToHyperService::new(router);
+    let (peer, router) = (stream.peer_addr().ok().map(Peer), TowerToHyperService::new(router));
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        router.call(request)
+    });
     let connection = limits().serve_connection(patient(stream, clock), service);
     let mut connection = pin!(connection);
     tokio::select! {

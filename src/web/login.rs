@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,6 +17,7 @@ use super::access::{Login, SESSION_MAX};
 use super::api::parameters;
 use super::guard::cookie;
 use super::pages::bare;
+use super::proxy::Asked;
 use super::site::Site;
 
 const STYLE: &str = include_str!("style.css");
@@ -46,19 +48,22 @@ fn form(status: StatusCode, wrong: Option<&str>) -> Response {
     (status, page).into_response()
 }
 
-async fn login(State(site): State<Arc<Site>>, body: Bytes) -> Response {
+async fn login(State(site): State<Arc<Site>>, Extension(asked): Extension<Asked>, body: Bytes) -> Response {
+    let Some(token) = site.token() else { return form(StatusCode::SERVICE_UNAVAILABLE, Some("There is no token.")) };
+    let from = asked.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
     let given = parameters(&body).remove("token").unwrap_or_default();
     let now = site.front.clock.monotonic();
-    let came_of = site.sessions().login(&site.token, given.trim(), now);
+    let came_of = site.sessions().login(&token, given.trim(), asked.address, now);
     match came_of {
         Login::In(id) => {
-            tracing::info!("web: a browser logged in");
+            tracing::info!("web: a browser logged in from {from}");
             let seconds = SESSION_MAX.as_secs();
-            let cookie = format!("{}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}", site.cookie);
+            let secure = secure(&asked);
+            let cookie = format!("{}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}", site.cookie);
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
         Login::Wrong => {
-            tracing::warn!("web: a login failed: not the token");
+            tracing::warn!("web: a login from {from} failed: not the token");
             form(StatusCode::FORBIDDEN, Some("That is not the token."))
         }
         Login::TooMany => {
@@ -70,12 +75,22 @@ async fn login(State(site): State<Arc<Site>>, body: Bytes) -> Response {
     }
 }
 
-async fn logout(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Response {
+/// Over TLS a cookie goes nowhere else.
+fn secure(asked: &Asked) -> &'static str {
+    if asked.https == Some(true) { "; Secure" } else { "" }
+}
+
+async fn logout(
+    State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let given = parameters(&body).remove("form_token").unwrap_or_default();
     let id = cookie(&headers, &site.cookie).unwrap_or_default();
     if site.session(id).is_some_and(|session| session.made(&given)) {
         site.sessions().logout(id);
     }
-    let gone = format!("{}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0", site.cookie);
+    let gone = format!("{}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0{}", site.cookie, secure(&asked));
     ([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
 }

@@ -19,6 +19,8 @@ mod metrics;
 mod openapi;
 mod pages;
 mod patient;
+mod plans;
+mod proxy;
 mod scrape;
 mod site;
 mod socket;
@@ -30,6 +32,10 @@ mod tests;
 
 pub use control::{Front, router};
 pub use listener::{Place, accept};
-pub use site::{TOKEN_NAME, open};
+pub use plans::{Copied, Planner, whole_path};
+pub use proxy::Proxies;
+pub use site::{Found, Reached, TOKEN_NAME, open};
 pub use socket::{listen, serve};
-pub use wire::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};
+pub use wire::{
+    ApproveRequest, Line, PlanRequest, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH,
+};

@@ -12,7 +12,7 @@ use axum::routing::get;
 use http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::store::Store;
 
@@ -22,6 +22,7 @@ use super::counts::Counts;
 use super::guard::{self, Hosts};
 use super::listener::Place;
 use super::metrics::Tally;
+use super::proxy::Proxies;
 use super::{health, listener, live, login, openapi, pages, scrape};
 
 /// The longest body of a question.
@@ -29,16 +30,28 @@ const BODY_MAX: usize = 256 * 1024;
 /// The name of the secret that lets in.
 pub const TOKEN_NAME: &str = "web_token";
 
+/// What was found where the token should be, or why there is none.
+pub type Found = Result<SecretString, String>;
+
+/// How it is reached besides its own address.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    /// By these names.
+    pub hosts: Vec<String>,
+    /// Through these proxies.
+    pub proxies: Proxies,
+}
+
 /// What answers are made of.
 pub struct Site {
     /// The loop, and time.
     pub front: Front,
     /// The database.
     pub store: Arc<dyn Store>,
-    /// Who may ask.
-    pub token: Token,
-    /// By which names.
+    /// By which names it may be asked.
     pub hosts: Hosts,
+    /// Whose word counts about who asks.
+    pub proxies: Proxies,
     /// The name of the cookie; browsers share cookies between the ports of a machine.
     pub cookie: String,
     /// What was counted.
@@ -47,22 +60,55 @@ pub struct Site {
     pub counts: Arc<Counts>,
     /// Room for pages that listen.
     pub listeners: Arc<Semaphore>,
+    /// Who may ask; nobody where there is none.
+    token: Mutex<Option<Token>>,
     sessions: Mutex<Sessions>,
 }
 
 impl Site {
-    /// A site at this address.
-    pub fn new(front: Front, store: Arc<dyn Store>, token: Token, address: SocketAddr, hosts: &[String]) -> Self {
+    /// A site at this address, without a token as yet.
+    pub fn new(front: Front, store: Arc<dyn Store>, address: SocketAddr, reached: &Reached) -> Self {
         Self {
             front,
             store,
-            token,
-            hosts: Hosts::new(address, hosts),
+            hosts: Hosts::new(address, &reached.hosts),
+            proxies: reached.proxies.clone(),
             cookie: format!("reconciled_{}", address.port()),
             tally: Arc::default(),
             counts: Arc::default(),
             listeners: Arc::new(Semaphore::new(live::LISTENERS_MAX)),
+            token: Mutex::default(),
             sessions: Mutex::default(),
+        }
+    }
+
+    /// The token.
+    pub fn token(&self) -> Option<Token> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on this is the token; with another one whoever was logged in is not any more. One that cannot be used changes
+    /// nothing.
+    pub fn renew(&self, found: &Found) {
+        let found = found.as_ref().map_err(Clone::clone).and_then(|token| match token.expose_secret() {
+            text if text.chars().count() >= TOKEN_CHARS_MIN => Ok(Token::of(text)),
+            _ => Err(format!("secret `{TOKEN_NAME}` is shorter than {TOKEN_CHARS_MIN} characters")),
+        });
+        let mut now = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        match (found, now.as_ref()) {
+            (Ok(token), Some(before)) if token == *before => {}
+            (Ok(token), before) => {
+                if before.is_some() {
+                    tracing::info!("web: there is another token: browsers have to log in again");
+                }
+                *now = Some(token);
+                self.sessions().end_all();
+            }
+            (Err(words), Some(_)) => tracing::error!("web: the token from before stays in force: {words}"),
+            (Err(words), None) => tracing::error!(
+                "web: nothing but /healthz is served: {words}; make a token with `openssl rand -hex 32`, keep it as one of these, \
+                 and reload (or start again)"
+            ),
         }
     }
 
@@ -95,28 +141,13 @@ pub fn routes(site: &Arc<Site>) -> Router {
         .method_not_allowed_fallback(async || refuse(StatusCode::METHOD_NOT_ALLOWED, "not by this method"))
         .layer(from_fn(guard::same_site))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn_with_state(Arc::clone(site), guard::around))
-        .with_state(Arc::clone(site))
-}
-
-/// What is left where there is no token.
-pub fn routes_without_token(site: &Arc<Site>) -> Router {
-    let words = "this daemon has no secret `web_token`, so that it shows nothing; its log says how to make one";
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .fallback(async move || refuse(StatusCode::SERVICE_UNAVAILABLE, words))
+        .layer(from_fn_with_state(Arc::clone(site), guard::has_token))
         .layer(from_fn_with_state(Arc::clone(site), guard::around))
         .with_state(Arc::clone(site))
 }
 
 /// Serves there until the loop is over (or the future is dropped). What stands in the way is said in the log, and the daemon goes on.
-pub async fn open(
-    place: Place,
-    hosts: Vec<String>,
-    token: Result<SecretString, String>,
-    front: Front,
-    store: Arc<dyn Store>,
-) {
+pub async fn open(place: Place, reached: Reached, tokens: watch::Receiver<Found>, front: Front, store: Arc<dyn Store>) {
     let shown = place.to_string();
     let (listener, address) = match place.listen().await {
         Ok(bound) => bound,
@@ -128,34 +159,27 @@ pub async fn open(
     if !address.ip().is_loopback() {
         tracing::warn!("web: {address} is open to other machines, without TLS: let a proxy with TLS stand before it");
     }
-    let token = token.and_then(|token| match token.expose_secret().chars().count() {
-        TOKEN_CHARS_MIN.. => Ok(Token::of(token.expose_secret())),
-        _ => Err(format!("secret `{TOKEN_NAME}` is shorter than {TOKEN_CHARS_MIN} characters")),
-    });
-    let refused = token.as_ref().err().cloned();
-    // Where there is none, no route asks for it.
-    let token = token.unwrap_or_else(|_none| Token::of(""));
-    let site = Arc::new(Site::new(front, store, token, address, &hosts));
-    let router = match refused {
-        None => routes(&site),
-        Some(words) => {
-            tracing::error!(
-                "web: nothing but /healthz is served: {words}; make a token with `openssl rand -hex 32`, keep it as one of these, \
-                 and start again"
-            );
-            routes_without_token(&site)
-        }
-    };
+    let site = Arc::new(Site::new(front, store, address, &reached));
+    site.renew(&tokens.borrow());
     tracing::info!("web: http://{address}");
-    serve(listener, router, &site).await;
+    serve(listener, &site, tokens).await;
 }
 
-async fn serve(listener: TcpListener, router: Router, site: &Site) {
+async fn serve(listener: TcpListener, site: &Arc<Site>, mut tokens: watch::Receiver<Found>) {
     let counts = site.tally.collect(site.front.desk.listen());
     let large = Arc::clone(&site.counts).keep(&site.front.desk, site.store.as_ref());
+    let renewed = async {
+        while tokens.changed().await.is_ok() {
+            site.renew(&tokens.borrow_and_update());
+        }
+        // Nobody reads it anew any more.
+        std::future::pending::<()>().await;
+    };
+    let router = routes(site);
     tokio::select! {
         () = counts => {}
         () = large => {}
+        () = renewed => {}
         () = listener::accept(listener, router, Arc::clone(&site.front.clock), site.front.desk.over()) => {}
     }
 }

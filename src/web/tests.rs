@@ -22,9 +22,9 @@ use crate::record::RecordId;
 use crate::rules::Ruleset;
 use crate::store::{ConflictRow, OpenOptions, QuarantineRow, SqliteStore, Store, write};
 
-use super::access::Token;
 use super::control::Front;
-use super::site::{Site, routes, routes_without_token};
+use super::proxy::{Peer, Proxies};
+use super::site::{Reached, Site, routes};
 
 const TOKEN: &str = "a token that is long enough";
 const HOST: &str = "127.0.0.1:8480";
@@ -93,7 +93,12 @@ impl Bench {
         let (desk, clerk) = open_desk(standing, Arc::new(Doing::new(Arc::new(Silent))));
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&OpenOptions::memory()).unwrap());
         let front = Front { desk, clock: Arc::clone(&clock) as Arc<dyn Clock> };
-        let site = Arc::new(Site::new(front, store, Token::of(TOKEN), HOST.parse().unwrap(), &[]));
+        let reached = Reached {
+            hosts: vec!["sync.example.com".to_owned()],
+            proxies: Proxies::new(vec!["10.0.0.1/32".parse().unwrap()]),
+        };
+        let site = Arc::new(Site::new(front, store, HOST.parse().unwrap(), &reached));
+        site.renew(&Ok(TOKEN.into()));
         Self { router: routes(&site), site, clock, clerk }
     }
 
@@ -158,7 +163,10 @@ async fn health_follows_the_loop() {
 #[tokio::test]
 async fn without_a_token_nothing_but_health_is_served() {
     let bench = Bench::new();
-    let router = routes_without_token(&bench.site);
+    let site =
+        Site::new(bench.site.front.clone(), Arc::clone(&bench.site.store), HOST.parse().unwrap(), &Reached::default());
+    let site = Arc::new(site);
+    let router = routes(&site);
     for (path, status) in [
         ("/healthz", StatusCode::OK),
         ("/", StatusCode::SERVICE_UNAVAILABLE),
@@ -169,6 +177,90 @@ async fn without_a_token_nothing_but_health_is_served() {
         let request = Request::builder().uri(path).header("host", HOST).header("authorization", "Bearer ");
         assert_eq!(answer(&router, request.body(Body::empty()).unwrap()).await.status, status, "{path}");
     }
+    // Neither does one that is too short.
+    site.renew(&Ok("short".into()));
+    assert!(site.token().is_none());
+}
+
+#[tokio::test]
+async fn another_token_ends_all_sessions_and_one_that_cannot_be_used_changes_nothing() {
+    let bench = Bench::new();
+    let (cookie, _) = bench.login().await;
+    let home = async || bench.get("/rules", &[("cookie", &cookie)]).await.status;
+    let by_bearer =
+        async |token: &str| bench.get("/metrics", &[("authorization", &format!("Bearer {token}"))]).await.status;
+    for found in [Ok(TOKEN.into()), Err("it is gone".to_owned()), Ok("short".into())] {
+        bench.site.renew(&found);
+        assert_eq!((home().await, by_bearer(TOKEN).await), (StatusCode::OK, StatusCode::OK), "{found:?}");
+    }
+    bench.site.renew(&Ok("another one that is long enough".into()));
+    assert_eq!((home().await, by_bearer(TOKEN).await), (StatusCode::SEE_OTHER, StatusCode::UNAUTHORIZED));
+    assert_eq!(by_bearer("another one that is long enough").await, StatusCode::OK);
+}
+
+impl Bench {
+    /// Tries to log in with this token from the other end of a connection; the status, and the cookie.
+    async fn knocks(&self, peer: &str, headers: &[(&str, &str)], token: &str) -> (StatusCode, String) {
+        let mut request = Request::builder().method("POST").uri("/login");
+        for (name, value) in
+            headers.iter().chain(&[("host", HOST)][..usize::from(!headers.iter().any(|one| one.0 == "host"))])
+        {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Body::from(format!("token={}", token.replace(' ', "+")))).unwrap();
+        request.extensions_mut().insert(Peer(format!("{peer}:40000").parse().unwrap()));
+        let answer = answer(&self.router, request).await;
+        let cookie = answer.headers.get(header::SET_COOKIE).map(|value| value.to_str().unwrap().to_owned());
+        (answer.status, cookie.unwrap_or_default())
+    }
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_cookies_are_secure_and_names_and_origins_are_those_of_the_browser() {
+    let bench = Bench::new();
+    let through = [
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "sync.example.com"),
+        ("host", "10.0.0.2:8480"),
+    ];
+    let with = |origin| [&through[..], &[("origin", origin)]].concat();
+    let (proxy, other) = ("10.0.0.1", "10.0.0.3");
+    let (status, cookie) = bench.knocks(proxy, &with("https://sync.example.com"), TOKEN).await;
+    assert!(status == StatusCode::SEE_OTHER && cookie.ends_with("; Secure"), "{status} {cookie}");
+    for origin in ["http://sync.example.com", "https://evil.example", "http://10.0.0.2:8480"] {
+        assert_eq!(bench.knocks(proxy, &with(origin), TOKEN).await.0, StatusCode::FORBIDDEN, "{origin}");
+    }
+    // Nobody else says by which name he came: the one that he asks for is not known.
+    assert_eq!(bench.knocks(other, &through, TOKEN).await.0, StatusCode::MISDIRECTED_REQUEST);
+    let (status, cookie) = bench.knocks(other, &through[..3], TOKEN).await;
+    assert!(status == StatusCode::SEE_OTHER && !cookie.contains("Secure"), "{status} {cookie}");
+    let evil = [("x-forwarded-host", "evil.example")];
+    assert_eq!(bench.knocks(proxy, &evil, TOKEN).await.0, StatusCode::MISDIRECTED_REQUEST);
+    let both = [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7;proto=https")];
+    assert_eq!(bench.knocks(proxy, &both, TOKEN).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn logins_are_counted_by_the_address_that_really_asks() {
+    let bench = Bench::new();
+    let (proxy, guess) = ("10.0.0.1", "a guess of somebody");
+    for number in 0..5 {
+        // What he says of himself stands left of what the proxy says of him.
+        let spoofed = format!("198.51.100.{number}, 203.0.113.7");
+        assert_eq!(bench.knocks(proxy, &[("x-forwarded-for", &spoofed)], guess).await.0, StatusCode::FORBIDDEN);
+        // And without a proxy it says nothing at all.
+        let spoofed = format!("198.51.100.{number}");
+        assert_eq!(bench.knocks("192.0.2.9", &[("x-forwarded-for", &spoofed)], guess).await.0, StatusCode::FORBIDDEN);
+    }
+    let by_proxy = [("x-forwarded-for", "198.51.100.1, 203.0.113.7")];
+    assert_eq!(bench.knocks(proxy, &by_proxy, TOKEN).await.0, StatusCode::TOO_MANY_REQUESTS);
+    let spoofed = [("x-forwarded-for", "198.51.100.77")];
+    assert_eq!(bench.knocks("192.0.2.9", &spoofed, TOKEN).await.0, StatusCode::TOO_MANY_REQUESTS);
+    // Nobody else is kept out.
+    assert_eq!(bench.knocks(proxy, &spoofed, TOKEN).await.0, StatusCode::SEE_OTHER);
+    assert_eq!(bench.knocks(proxy, &[], TOKEN).await.0, StatusCode::SEE_OTHER);
+    assert_eq!(bench.knocks("192.0.2.10", &[], TOKEN).await.0, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]

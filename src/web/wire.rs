@@ -2,9 +2,11 @@
 //!
 //! Must not know: who serves it, who asks.
 //!
-//! Version 1: `GET /v1/standing`, `GET /v1/status` (answered by [`Known`](crate::ops::Known)), `POST /v1/sync` (answered by one [`Line`] of JSON after the other), `POST /v1/pause/NAME`,
-//! `POST /v1/resume/NAME`, `POST /v1/approve` (answered by [`Approved`](crate::ops::Approved)), `POST /v1/resolve` (answered by
-//! [`Resolved`](crate::ops::Resolved)). What is refused answers 4xx with a [`Refusal`].
+//! Version 1: `GET /v1/standing`, `GET /v1/status` (answered by [`Known`](crate::ops::Known)), `POST /v1/sync` and `POST /v1/plan` (answered by one [`Line`] of JSON after the other), `POST /v1/pause/NAME`,
+//! `POST /v1/resume/NAME`, `POST /v1/approve` (answered by [`Approved`](crate::ops::Approved)), `POST /v1/reject`
+//! (answered by [`Rejected`]), `POST /v1/resolve` (answered by [`Resolved`](crate::ops::Resolved)). What is refused answers 4xx with a [`Refusal`].
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,39 @@ pub struct SyncRequest {
     /// Complete generations are read.
     #[serde(default)]
     pub full: bool,
+}
+
+/// Asks for a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanRequest {
+    /// Of these collections; of all where none is named.
+    #[serde(default)]
+    pub collections: Vec<String>,
+    /// Complete generations are read.
+    #[serde(default)]
+    pub full: bool,
+    /// Every change is listed.
+    #[serde(default)]
+    pub all: bool,
+    /// It is to be by the rules of this folder, and by no other; a daemon that goes by others answers 412.
+    #[serde(default)]
+    pub rules_dir: Option<PathBuf>,
+}
+
+/// Rejects a halt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectRequest {
+    /// The halt's number.
+    pub halt: i64,
+}
+
+/// A halt that was rejected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Its collection, which rests now.
+    pub collection: String,
 }
 
 /// Approves a halt.
@@ -53,6 +88,8 @@ pub struct ResolveRequest {
 pub enum Line {
     /// Passes of these are made.
     Accepted(Vec<String>),
+    /// Something that people should know.
+    Note(String),
     /// A pass is at something else.
     Step {
         /// Of this collection.

@@ -125,6 +125,11 @@ fn no_tracked_file_names_a_folder_of_one_machine() {
 }
 
 #[test]
+fn operations_are_worded_for_every_front() {
+    assert_none(&sources("src/ops").iter().flat_map(|(file, text)| worded_for_one(file, text)).collect::<Vec<_>>());
+}
+
+#[test]
 fn every_direct_dependency_is_used() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let code: Vec<String> = ["src", "tests", "benches"].iter().flat_map(|dir| sources(dir).into_values()).collect();
@@ -191,6 +196,15 @@ fn the_waiver_check_sees_attributes_only() {
     let found =
         waived("a.rs", "#[test]\n    #[ignore = \"slow\"]\n#[expect(dead_code)]\n// #[ignore]\n#![allow(unused)]\n");
     assert_eq!(found, ["a.rs:2: #[ignore = \"slow\"]", "a.rs:5: #![allow(unused)]"]);
+}
+
+#[test]
+fn the_wording_check_sees_flags_and_commands_in_texts_only() {
+    let found = worded_for_one(
+        "a.rs",
+        "a(\"use --take\")\n/// `reconciled status`\nb(\"`reconciled status` lists\"); // --x\nc(\"one -- two\", x--y)\n",
+    );
+    assert_eq!(found, ["a.rs:1: names a flag", "a.rs:3: names a command"]);
 }
 
 #[test]
@@ -324,6 +338,23 @@ fn waived(file: &str, text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim_start).enumerate();
     let waives = |line: &str| ["#[ignore", "#[allow", "#![allow"].iter().any(|start| line.starts_with(start));
     lines.filter(|(_, line)| waives(line)).map(|(at, line)| format!("{file}:{}: {line}", at + 1)).collect()
+}
+
+/// Words of the command line, where pages and programs read as well.
+fn worded_for_one(file: &str, text: &str) -> Vec<String> {
+    let code = without_comments(text);
+    let is_flag = |line: &str| {
+        line.match_indices(" --").any(|(at, _)| line[at + 3..].starts_with(|symbol: char| symbol.is_ascii_lowercase()))
+    };
+    let lines = code.lines().enumerate().filter_map(|(at, line)| {
+        let what = match () {
+            () if line.contains("`reconciled ") => "a command",
+            () if is_flag(line) => "a flag",
+            () => return None,
+        };
+        Some(format!("{file}:{}: names {what}", at + 1))
+    });
+    lines.collect()
 }
 
 fn machine_paths(file: &str, text: &str) -> Vec<String> {

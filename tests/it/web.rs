@@ -175,6 +175,11 @@ fn a_person_logs_in_looks_at_a_conflict_and_decides_it() {
     assert!(record.contains("differs") && record.contains(&remote), "{record}");
     assert!(look("/records/contacts").contains("Ann Poe"));
     assert!(look("/passes/2").contains("<td>conflicts</td>"));
+    // The ledger: each pass listed once.
+    let upstreams = look("/upstreams");
+    let asked = world.at("crm", |crm| crm.requests().count());
+    assert!(upstreams.contains(&format!("<dt>Asked today</dt><dd>{asked} requests</dd>")), "{upstreams}");
+    assert!(upstreams.contains("Requests per day: 30 days"), "{upstreams}");
     let form_token = between(&conflicts, "name=\"form_token\" value=\"", "\"");
     let action = format!("/conflicts/{}/resolve", between(&conflicts, "Conflict ", "<"));
     assert_eq!(browse(&address, &cookie, &action, Some("take=local")).0, 403, "a form without its token");

@@ -3,14 +3,16 @@
 //! Must not know: how connections are made; how signatures are made.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::clock::Clock;
@@ -19,6 +21,7 @@ use crate::rules::Webhook;
 use crate::store::{HOOKS_WAITING_MAX, HookAges, HookTaken, Micros, NewHook, Store, StoreError, write_small};
 
 use super::super::listener;
+use super::super::proxy::{Peer, Proxies};
 use super::meaning::{Meaning, read};
 use super::secrets::Keys;
 pub use super::secrets::LookUp;
@@ -52,6 +55,7 @@ pub struct HookFront {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     look_up: Arc<LookUp>,
+    proxies: Proxies,
     refusals: Arc<Mutex<BTreeMap<String, Refusals>>>,
 }
 
@@ -65,7 +69,12 @@ struct Refusals {
 impl HookFront {
     /// Secrets are looked up whenever a webhook comes, so that a changed one counts at once.
     pub fn new(desk: Desk, store: Arc<dyn Store>, clock: Arc<dyn Clock>, look_up: Arc<LookUp>) -> Self {
-        Self { desk, store, clock, look_up, refusals: Arc::default() }
+        Self { desk, store, clock, look_up, proxies: Proxies::default(), refusals: Arc::default() }
+    }
+
+    /// What these proxies say of who sends a webhook counts.
+    pub fn behind(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
     }
 
     fn webhook(&self, upstream: &str) -> Option<Webhook> {
@@ -119,13 +128,20 @@ pub fn router(front: HookFront) -> Router {
 async fn take(
     State(front): State<HookFront>,
     Path(upstream): Path<String>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let Some(webhook) = front.webhook(&upstream) else { return StatusCode::NOT_FOUND.into_response() };
+    let asked = front.proxies.asked(&headers, peer.map(|Extension(peer)| peer));
+    let from = asked.as_ref().ok().and_then(|asked| asked.address);
+    let sender = Sender { upstream: &upstream, from };
+    if let Err(unclear) = asked {
+        return refuse(&front, sender, StatusCode::BAD_REQUEST, &unclear.to_string());
+    }
     let body = match listener::whole(body, BODY_BYTES_MAX, BODY_TIME_MAX, front.clock.as_ref()).await {
         Ok(body) => body,
-        Err(status) => return refuse(&front, &upstream, status, "its body is too long, breaks off or does not come"),
+        Err(status) => return refuse(&front, sender, status, "its body is too long, breaks off or does not come"),
     };
     let keys = match Keys::of(&webhook, front.look_up.as_ref()) {
         Ok(keys) => keys,
@@ -138,7 +154,7 @@ async fn take(
     };
     let genuine = match verify(&webhook, &keys, &headers, &body, front.clock.now()) {
         Ok(genuine) => genuine,
-        Err(refused) => return refuse(&front, &upstream, refused.status(), &refused.to_string()),
+        Err(refused) => return refuse(&front, sender, refused.status(), &refused.to_string()),
     };
     let meaning = read(&webhook, &genuine, &body);
     let (echo, about) = (meaning.echo.clone(), meaning.collection.clone());
@@ -167,13 +183,27 @@ async fn take(
     }
 }
 
-fn refuse(front: &HookFront, upstream: &str, status: StatusCode, words: &str) -> Response {
-    match front.warns(upstream) {
-        Some(0) => tracing::warn!("a webhook of {upstream} was refused: {words}"),
+/// Who sends, by his own words and by his address.
+#[derive(Clone, Copy)]
+struct Sender<'a> {
+    upstream: &'a str,
+    from: Option<IpAddr>,
+}
+
+impl fmt::Display for Sender<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.upstream)?;
+        self.from.map_or(Ok(()), |from| write!(f, " from {from}"))
+    }
+}
+
+fn refuse(front: &HookFront, sender: Sender<'_>, status: StatusCode, words: &str) -> Response {
+    match front.warns(sender.upstream) {
+        Some(0) => tracing::warn!("a webhook of {sender} was refused: {words}"),
         Some(untold) => tracing::warn!(
-            "a webhook of {upstream} was refused: {words} ({untold} more were refused since the last such line)"
+            "a webhook of {sender} was refused: {words} ({untold} more were refused since the last such line)"
         ),
-        None => tracing::debug!("a webhook of {upstream} was refused: {words}"),
+        None => tracing::debug!("a webhook of {sender} was refused: {words}"),
     }
     status.into_response()
 }

@@ -18,11 +18,12 @@ pub struct Bar {
     pub is_bad: bool,
 }
 
-/// Bars side by side, the oldest first, as high as the highest allows. `unit` is said of the highest value.
-pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> Markup {
+/// Bars side by side, the oldest first, as high as the highest allows. `of` is what they stand for, `unit` is said of
+/// the highest value.
+pub fn bars(title: &str, of: &str, unit: &str, bars: &[Bar]) -> Markup {
     let most = bars.iter().map(|bar| bar.value).max().unwrap_or_default();
     let width = (BAR + GAP) * bars.len() as u64;
-    let label = format!("{title}: {} passes, {most} {unit} at most", bars.len());
+    let label = format!("{title}: {} {of}, {most} {unit} at most", bars.len());
     html! {
         figure.chart {
             svg role="img" aria-label=(label) width=(width) height=(HEIGHT) viewBox={ "0 0 " (width) " " (HEIGHT) } {
@@ -63,7 +64,7 @@ mod tests {
     #[test]
     fn what_a_bar_says_is_text() {
         let bar = Bar { value: 3, says: "<b>".to_owned(), is_bad: true };
-        let text = bars("Written", "records", &[bar]).into_string();
+        let text = bars("Written", "passes", "records", &[bar]).into_string();
         assert!(text.contains("aria-label=\"Written: 1 passes, 3 records at most\""), "{text}");
         assert!(text.contains("<title>&lt;b&gt;</title>") && text.contains("class=\"bar bad\""), "{text}");
     }

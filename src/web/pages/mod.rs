@@ -14,6 +14,7 @@ mod passes;
 mod records;
 mod router;
 mod rules;
+mod spent;
 mod upstreams;
 mod webhooks;
 

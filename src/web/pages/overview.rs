@@ -65,8 +65,8 @@ fn charted(chart: &Chart) -> Markup {
     html! {
         section.card {
             h2 { (chart.collection) }
-            (bars("Written per pass", "records", &written))
-            (bars("Duration of passes", "ms", &took))
+            (bars("Written per pass", "passes", "records", &written))
+            (bars("Duration of passes", "passes", "ms", &took))
         }
     }
 }

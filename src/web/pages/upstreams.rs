@@ -1,4 +1,4 @@
-//! Owns: the page of upstreams: whether they are asked and how they answer, what is spent, what went wrong.
+//! Owns: the page of upstreams: whether they are asked and how they answer, what is asked and spent, what went wrong.
 //!
 //! Must not know: where it comes from.
 
@@ -7,29 +7,34 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use chrono::NaiveDate;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::ops::{Health, Replies};
+use crate::ops::{Health, Replies, USAGE_DAYS, UpstreamUsage};
 
 use super::super::access::Session;
 use super::super::inspect::{BudgetUse, UpstreamView};
 use super::super::site::Site;
 use super::layout::{show, table, time};
+use super::spent::{charted, spent};
 
 /// What is known of each upstream.
 pub async fn upstreams(State(site): State<Arc<Site>>, Extension(session): Extension<Session>) -> Response {
-    show(&session, "/upstreams", "Upstreams", site.upstreams().await, |upstreams| {
+    let today = site.front.clock.now().date_naive();
+    let found = async { Ok((site.upstreams().await?, site.usage(None, USAGE_DAYS).await?)) };
+    show(&session, "/upstreams", "Upstreams", found.await, |(upstreams, usage)| {
+        let used = |one: &UpstreamView| usage.upstreams.iter().find(|used| used.upstream == one.status.upstream);
         html! {
             div data-live="upstreams" {
                 @if upstreams.is_empty() { p.quiet { "There are no upstreams." } }
-                @for one in &upstreams { (upstream(one)) }
+                @for one in &upstreams { (upstream(one, used(one), today)) }
             }
         }
     })
 }
 
-fn upstream(one: &UpstreamView) -> Markup {
+fn upstream(one: &UpstreamView, used: Option<&UpstreamUsage>, today: NaiveDate) -> Markup {
     let state: Value =
         one.status.state.as_ref().and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
     let breaker = state["breaker"]["state"].as_str().unwrap_or("closed");
@@ -53,7 +58,9 @@ fn upstream(one: &UpstreamView) -> Markup {
                 }
                 @if let Some(account) = state["account"].as_str() { dt { "Account" } dd { (account) } }
                 @for budget in &one.budgets { dt { "Budget of " (budget.budget) } dd { (meter(budget)) } }
+                @if let Some(used) = used { (spent(used)) }
             }
+            @if let Some(used) = used { (charted(used, today)) }
             h3 { "What went wrong of late" }
             (troubles(one))
         }
