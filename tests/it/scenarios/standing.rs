@@ -243,6 +243,34 @@ fn s59_a_record_that_comes_back_under_the_id_from_before_is_no_second_one() {
 }
 
 #[test]
+fn s59_what_is_from_before_is_no_edit_where_a_pass_cannot_tell_that_the_upstream_was_set_back() {
+    let newer = json!({"id": "", "etag": "99", "email": "p3@x.io", "name": "P3", "phone": "9"});
+    for answer in [Fault::status(500), Fault::ErrorBody200 { body: newer }] {
+        let (world, id) = set_back();
+        world.without_retries();
+        world.sql("update sync_link set observed_at = observed_at - 11 * 60 * 1000000");
+        world.sql("update sync_history set at = at - 11 * 60 * 1000000");
+        world.forget_requests();
+        // Its listing shows it older than it was, and the first who is asked does not confirm that.
+        let body = |id: &str| match answer.clone() {
+            Fault::ErrorBody200 { mut body } => {
+                body["id"] = json!(id);
+                Fault::ErrorBody200 { body }
+            }
+            other => other,
+        };
+        world.at("crm", |crm| crm.push_fault(Matcher::containing(&format!("/contacts/{id}")), body(&id)));
+        let ran = world.sync();
+        assert_ne!(ran.code, 5, "{ran:#?}");
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]], "{answer:?}");
+        assert_eq!((world.written("crm"), world.written("erp")), (Vec::new(), Vec::new()), "{answer:?}");
+        let ran = world.sync().exits(5);
+        assert_eq!(ran.report("contacts")["halts"][0]["what"], "set_back", "{ran:#?}");
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]], "{answer:?}");
+    }
+}
+
+#[test]
 fn s59_a_listing_that_only_lags_halts_nothing() {
     let world = World::with_contacts(&["crm"], |_, _| {});
     let id = world.add_ann("crm");
