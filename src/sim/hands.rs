@@ -314,6 +314,8 @@ impl Hands {
         // Hints are stamped by SQLite, which reads the machine's clock.
         let now = self.now().timestamp_micros();
         let text = format!("{text}; UPDATE sync_dirty SET at = {now} WHERE at > {now}");
+        // One may go that came in meanwhile, and was not known yet.
+        self.meet_here();
         if let Err(error) = wait(self.disk.store().as_another_program(&text)) {
             self.say(format!("! {text}: {error}"));
         }
