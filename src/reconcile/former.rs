@@ -22,9 +22,11 @@ pub fn give_up(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), Store
     remember(tx, pass, link)
 }
 
-/// Remembers the remote id of a link that leads to another one from now on.
+/// Remembers the remote id of a link that leads to another one from now on: not since the pass began, for as long as listings
+/// need not show the other one, they may show this.
 pub fn remember(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
-    tx.set_note(&note(link.binding, &link.remote_id), &pass.micros().to_string())
+    let now = pass.clock.now().timestamp_micros();
+    tx.set_note(&note(link.binding, &link.remote_id), &now.to_string())
 }
 
 fn note(binding: BindingKey, remote_id: &str) -> String {
