@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::store::{self, BindingKey, LinkRow, Micros, Staged, StagedKind, Store, StoreError, Tx, View};
+use crate::store::{self, BindingKey, LinkRow, Micros, OriginRow, Staged, StagedKind, Store, StoreError, Tx, View};
 use crate::upstream::{self, Client, FailureKind, Got};
 
 use super::context::{Pass, time};
@@ -16,8 +16,23 @@ use super::floor;
 /// Strangers looked at between two awaits.
 const CHUNK: usize = 1000;
 
-/// Gives up a link whose record is tied to another remote record from now on, and remembers the remote id that was its.
+/// Gives up a link whose record is tied to another remote record from now on, and remembers the remote id that was its; and, where
+/// the record came in with it, that: else what nobody edited here would pass for a local edit of now.
 pub fn give_up(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
+    let made = link.made.zip(pass.position(link.binding));
+    if let Some((made, at)) = made
+        && tx.origins(pass.key, &link.record)?.iter().all(|row| !row.field.is_empty())
+    {
+        let row = OriginRow {
+            field: String::new(),
+            origin: pass.upstream(at).to_owned(),
+            source_time: made.source_time,
+            observed_at: made.observed_at,
+            pass: made.pass,
+            rule: "first_contact".into(),
+        };
+        tx.set_origins(pass.key, &link.record, &[row])?;
+    }
     tx.drop_link(link.link)?;
     remember(tx, pass, link)
 }
@@ -27,6 +42,11 @@ pub fn give_up(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), Store
 pub fn remember(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
     let now = pass.clock.now().timestamp_micros();
     tx.set_note(&note(link.binding, &link.remote_id), &now.to_string())
+}
+
+/// Whether a remote id was a record's before, and was given up.
+pub fn is_one(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<bool, StoreError> {
+    Ok(view.note(&note(binding, remote_id))?.is_some())
 }
 
 fn note(binding: BindingKey, remote_id: &str) -> String {

@@ -242,6 +242,50 @@ fn s59_a_record_that_comes_back_under_the_id_from_before_is_no_second_one() {
     }
 }
 
+/// One of two contacts was deleted at its upstream and edited here, so it was made there anew; then that was set back, and somebody
+/// edited the record from before, which hides that it is from before.
+fn came_back(merge: &str) -> (World, String) {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    let rule = format!("[collection.contacts]\nmerge = {merge}\n");
+    world.change_rules("rules.toml", |text| text.replace("[collection.contacts]\n", &rule));
+    let id = world.put("crm", "/contacts", &json!({"email": "a@x.io", "name": "Ann", "phone": "1"}));
+    world.put("crm", "/contacts", &json!({"email": "c@x.io", "name": "Cy", "phone": "1"}));
+    world.sync().exits(0);
+    let backup = world.at("crm", |crm| crm.clone());
+    world.remove("crm", &id);
+    world.sql("update contacts set phone = '7' where email = 'a@x.io'");
+    world.sync().exits(0);
+    world.at("crm", |crm| *crm = backup);
+    world.edit("crm", &id, &json!({"name": "Anna"}));
+    world.forget_requests();
+    (world, id)
+}
+
+#[test]
+fn s59_what_a_record_that_came_back_says_is_no_edit_of_the_one_that_was_made_in_its_place() {
+    let (world, id) = came_back("[\"manual\"]");
+    let ran = world.sync().exits(4);
+    assert_eq!(ran.report("contacts")["conflicts_open"], 2, "{ran:#?}");
+    assert_eq!(world.rows("select name, phone from contacts where email = 'a@x.io'"), [["Ann", "7"]]);
+    assert!(world.contacts("erp").iter().any(|one| one["email"] == "a@x.io" && one["phone"] == "7"));
+    assert_eq!((world.contacts("crm").len(), world.contact("crm", &id)["phone"].clone()), (2, json!("1")));
+}
+
+#[test]
+fn what_came_from_an_upstream_is_no_local_edit_once_its_record_was_made_there_anew() {
+    let (world, id) = came_back("[\"latest\", \"manual\"]");
+    let from =
+        "select origin from sync_origin where field = '' and record = (select id from contacts where name = 'Ann')";
+    assert_eq!(world.rows(from), [["crm"]]);
+    world.sync().exits(0);
+    // What nobody edited here since is no newer than an edit there.
+    assert_eq!(
+        (world.rows("select name from contacts where email = 'a@x.io'"), world.written("crm").len()),
+        (vec![vec!["Anna".to_owned()]], 0)
+    );
+    assert_eq!(world.contact("crm", &id)["name"], "Anna");
+}
+
 #[test]
 fn s59_what_is_from_before_is_no_edit_where_a_pass_cannot_tell_that_the_upstream_was_set_back() {
     let newer = json!({"id": "", "etag": "99", "email": "p3@x.io", "name": "P3", "phone": "9"});
