@@ -303,7 +303,7 @@ fn s59_what_is_from_before_is_no_edit_where_a_pass_cannot_tell_that_the_upstream
             }
             other => other,
         };
-        world.at("crm", |crm| crm.push_fault(Matcher::containing(&format!("/contacts/{id}")), body(&id)));
+        world.at("crm", |crm| crm.push_fault(Matcher::containing(format!("/contacts/{id}")), body(&id)));
         let ran = world.sync();
         assert_ne!(ran.code, 5, "{ran:#?}");
         assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]], "{answer:?}");
