@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::StreamExt as _;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, Age, LinkState, Sighting};
@@ -46,23 +46,16 @@ pub async fn keep_out_what_is_older(
     at: usize,
 ) -> Result<Option<String>, StoreError> {
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
-    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     let mut after = String::new();
     loop {
         let (job_pass, from) = (Arc::clone(pass), after.clone());
         let (last, doubts) = store::read(store, move |view| doubts(view, &job_pass, at, &from)).await?;
         let Some(last) = last else { return Ok(None) };
         after = last;
-        let rules = &rules;
-        let mut looked = stream::iter(doubts)
-            .map(|doubt| async move {
-                let answer = match doubt.age {
-                    Age::Unsure if can_get => Some(upstream::get(client, rules, &doubt.staged.remote_id).await),
-                    Age::Unsure | Age::Older | Age::Current => None,
-                };
-                (doubt, answer)
-            })
-            .buffer_unordered(rules.upstream.concurrency.max(1));
+        let mut looked = upstream::get_each(client, &rules, doubts, |doubt| match doubt.age {
+            Age::Unsure => Some(&doubt.staged.remote_id),
+            Age::Older | Age::Current => None,
+        });
         while let Some((doubt, answer)) = looked.next().await {
             let now = match answer {
                 None if doubt.age == Age::Older => None,

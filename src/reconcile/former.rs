@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::StreamExt as _;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::store::{self, BindingKey, LinkRow, Micros, OriginRow, Staged, StagedKind, Store, StoreError, Tx, View};
@@ -63,20 +63,13 @@ pub async fn keep_out(
     at: usize,
 ) -> Result<Option<String>, StoreError> {
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
-    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     let mut after = String::new();
     loop {
         let (job_pass, from) = (Arc::clone(pass), after.clone());
         let (last, strangers) = store::read(store, move |view| strangers(view, &job_pass, at, &from)).await?;
         let Some(last) = last else { return Ok(None) };
         after = last;
-        let rules = &rules;
-        let mut asked = stream::iter(strangers)
-            .map(|staged| async move {
-                let answer = if can_get { Some(upstream::get(client, rules, &staged.remote_id).await) } else { None };
-                (staged, answer)
-            })
-            .buffer_unordered(rules.upstream.concurrency.max(1));
+        let mut asked = upstream::get_each(client, &rules, strangers, |staged| Some(&staged.remote_id));
         while let Some((staged, answer)) = asked.next().await {
             let now = match answer {
                 None | Some(Ok(Got::Missing | Got::Merged(_))) => None,
