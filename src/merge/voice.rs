@@ -42,8 +42,22 @@ impl Scene<'_> {
             // Edited here while no rule spoke of the field; when, nobody knows.
             Some(known) if self.is_disowned(field, known) => Provenance { origin: Origin::Local, ..known.clone() },
             Some(known) => known.clone(),
+            // Nobody ever said anything here: that is not as young as the pass that looks at it.
+            None if self.is_silence(field) => Provenance { source_time: None, ..self.local_now() },
             None => self.local_now(),
         }
+    }
+
+    /// Whether the hub has no value that any upstream was agreed with to have either: nothing was taken away here.
+    fn is_silence(&self, field: usize) -> bool {
+        let mut bases = (0..self.facts.spokes.len()).filter_map(|binding| self.base_hub(binding, field));
+        self.hub[field].is_null() && bases.all(Value::is_null)
+    }
+
+    /// The hub half of the base at an upstream that has the record.
+    fn base_hub(&self, binding: usize, field: usize) -> Option<&Value> {
+        let link = self.facts.spokes[binding].link.as_ref().filter(|link| link.state == LinkState::Live)?;
+        link.base_hub.get(field)?.as_ref()
     }
 
     /// Whether the upstream that the value is told to come from says something else without ever having agreed on it: a
@@ -71,11 +85,8 @@ impl Scene<'_> {
     /// so a hub that differs from that half was edited here since. A value that was set here and differs from some base
     /// is new again if the row's hint is newer than the provenance.
     fn is_local_news(&self, field: usize, known: &Provenance) -> bool {
-        let differs = |binding: usize| {
-            let link = self.facts.spokes[binding].link.as_ref().filter(|link| link.state == LinkState::Live);
-            let base = link.and_then(|link| link.base_hub.get(field)).and_then(Option::as_ref);
-            base.map(|base| !self.same(field, base, &self.hub[field]))
-        };
+        let differs =
+            |binding: usize| self.base_hub(binding, field).map(|base| !self.same(field, base, &self.hub[field]));
         match &known.origin {
             Origin::Upstream(name) => {
                 let binding = self.collection.bindings.iter().position(|binding| &binding.upstream.name == name);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -158,15 +158,8 @@ async fn confirm(
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Ok(0)) };
     let mut gone = 0;
     let (asked_for, mut forbidden) = (missing.len(), Vec::new());
-    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
-    let rules = &rules;
-    let mut asked = stream::iter(missing)
-        .map(|(remote_id, link)| async move {
-            let answer = if can_get { Some(upstream::get(client, rules, &remote_id).await) } else { None };
-            (remote_id, link, answer)
-        })
-        .buffer_unordered(rules.upstream.concurrency.max(1));
-    while let Some((remote_id, link, answer)) = asked.next().await {
+    let mut asked = upstream::get_each(client, &rules, missing, |(remote_id, _)| Some(remote_id));
+    while let Some(((remote_id, link), answer)) = asked.next().await {
         if let Some(Err(failure)) = &answer
             && failure.kind == FailureKind::Forbidden
         {

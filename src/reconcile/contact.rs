@@ -17,6 +17,9 @@ use super::context::{Pass, time};
 use super::gather::Gathered;
 use super::observe::{self, Read};
 
+/// Of what is listed, so many are looked at for what they show.
+const LISTED_MAX: usize = 1000;
+
 /// How first contact went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contact {
@@ -164,6 +167,32 @@ pub fn lost_creates(view: &dyn View, pass: &Pass, binding: usize) -> Result<Vec<
         filter.after = Some(last.key.clone());
         lost.extend(intents.into_iter().filter(|intent| SendOp::of(&intent.op) == SendOp::Create));
     }
+}
+
+/// Whether what is listed at a binding shows what records are known by, or nothing is listed. Where it does not, that nobody there is
+/// the record of a lost create proves nothing. Asked between pull and plan.
+pub fn shows_match_keys(view: &dyn View, pass: &Pass, binding: usize) -> Result<bool, StoreError> {
+    let (key, mut is_any) = (pass.binding_key(binding), false);
+    let Some(rules) = pass.rules(binding) else { return Ok(false) };
+    let mut shows = |raw: &[u8]| {
+        is_any = true;
+        let slots = rules.mapper.read(raw).map(|mapped| mapped.slots).unwrap_or_default();
+        let is_shown = |field: &usize| slots.get(*field).is_some_and(|slot| *slot != Slot::Absent);
+        pass.collection.match_keys.iter().any(|key| key.iter().all(is_shown))
+    };
+    for rows in [view.staged_unmatched(key, "", LISTED_MAX)?, view.staged_matched(key, "", LISTED_MAX)?] {
+        if rows.iter().any(|row| row.kind == StagedKind::Record && shows(&row.raw)) {
+            return Ok(true);
+        }
+    }
+    for (remote_id, link) in view.live_links(key, "", LISTED_MAX)? {
+        // What is staged is how it is listed now.
+        let link = if view.staged(key, &remote_id)?.is_none() { view.link(link)? } else { None };
+        if link.is_some_and(|link| !link.raw.is_empty() && shows(&link.raw)) {
+            return Ok(true);
+        }
+    }
+    Ok(!is_any)
 }
 
 /// Who else is there when an observation is met.

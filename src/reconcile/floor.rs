@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::StreamExt as _;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, Age, LinkState, Sighting};
@@ -15,6 +15,7 @@ use crate::upstream::{self, Client, FailureKind, Got, Remote};
 
 use super::context::{Pass, time};
 use super::gather::lag;
+use super::set_back;
 
 /// How far a list or cache may lag. What a record was longer ago is no reason for doubt: an upstream that shows older
 /// versions after that was set back.
@@ -45,23 +46,16 @@ pub async fn keep_out_what_is_older(
     at: usize,
 ) -> Result<Option<String>, StoreError> {
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
-    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     let mut after = String::new();
     loop {
         let (job_pass, from) = (Arc::clone(pass), after.clone());
         let (last, doubts) = store::read(store, move |view| doubts(view, &job_pass, at, &from)).await?;
         let Some(last) = last else { return Ok(None) };
         after = last;
-        let rules = &rules;
-        let mut looked = stream::iter(doubts)
-            .map(|doubt| async move {
-                let answer = match doubt.age {
-                    Age::Unsure if can_get => Some(upstream::get(client, rules, &doubt.staged.remote_id).await),
-                    Age::Unsure | Age::Older | Age::Current => None,
-                };
-                (doubt, answer)
-            })
-            .buffer_unordered(rules.upstream.concurrency.max(1));
+        let mut looked = upstream::get_each(client, &rules, doubts, |doubt| match doubt.age {
+            Age::Unsure => Some(&doubt.staged.remote_id),
+            Age::Older | Age::Current => None,
+        });
         while let Some((doubt, answer)) = looked.next().await {
             let now = match answer {
                 None if doubt.age == Age::Older => None,
@@ -123,19 +117,23 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
             let alive = matches!(link.state, LinkState::Live | LinkState::Deleted);
             alive && link.binding == staged.binding && link.remote_id == staged.remote_id
         });
-        // It may have waited since an earlier pass: it is as old as when it was read.
-        let since = since(pass, at, time(staged.observed_at));
-        let Some(link) = link.filter(|link| link.observed_at > since) else { continue };
+        let Some(link) = link else { continue };
+        let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&staged.raw).ok());
+        let version = staged.version.clone().or_else(|| mapped.as_ref()?.version.clone());
+        let is_deleted = mapped.as_ref().is_some_and(|mapped| mapped.deleted);
+        let updated_at = mapped.and_then(|mapped| mapped.updated_at);
+        // It may have waited since an earlier pass: it is as old as when it was read. However long ago: what is older than it
+        // was is no edit. Whether the upstream was set back a person is asked, and nobody was, or this would not be decided on.
+        let is_recent = link.observed_at > since(pass, at, time(staged.observed_at));
+        if !is_recent && !set_back::is_backwards(&link, version.as_deref(), updated_at) {
+            continue;
+        }
         // Without an answer that showed the record, what is listed next is what tells how the write went.
         let is_live = link.state == LinkState::Live;
         if is_live && link.is_outdated() && xxh3_64(&link.raw) != staged.fingerprint {
             continue;
         }
         let written = was_written_lately(view, pass, at, record, time(staged.observed_at))?;
-        let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&staged.raw).ok());
-        let version = staged.version.clone().or_else(|| mapped.as_ref()?.version.clone());
-        let is_deleted = mapped.as_ref().is_some_and(|mapped| mapped.deleted);
-        let updated_at = mapped.and_then(|mapped| mapped.updated_at);
         let seen = Sighting { version: version.as_deref(), updated_at };
         let age = match link.state {
             // It was found gone a moment ago, and this is not its tombstone: a listing from before shows that, and so does one

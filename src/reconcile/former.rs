@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::StreamExt as _;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::store::{self, BindingKey, LinkRow, Micros, Staged, StagedKind, Store, StoreError, Tx, View};
+use crate::store::{self, BindingKey, LinkRow, Micros, OriginRow, Staged, StagedKind, Store, StoreError, Tx, View};
 use crate::upstream::{self, Client, FailureKind, Got};
 
 use super::context::{Pass, time};
@@ -16,15 +16,37 @@ use super::floor;
 /// Strangers looked at between two awaits.
 const CHUNK: usize = 1000;
 
-/// Gives up a link whose record is tied to another remote record from now on, and remembers the remote id that was its.
+/// Gives up a link whose record is tied to another remote record from now on, and remembers the remote id that was its; and, where
+/// the record came in with it, that: else what nobody edited here would pass for a local edit of now.
 pub fn give_up(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
+    let made = link.made.zip(pass.position(link.binding));
+    if let Some((made, at)) = made
+        && tx.origins(pass.key, &link.record)?.iter().all(|row| !row.field.is_empty())
+    {
+        let row = OriginRow {
+            field: String::new(),
+            origin: pass.upstream(at).to_owned(),
+            source_time: made.source_time,
+            observed_at: made.observed_at,
+            pass: made.pass,
+            rule: "first_contact".into(),
+        };
+        tx.set_origins(pass.key, &link.record, &[row])?;
+    }
     tx.drop_link(link.link)?;
     remember(tx, pass, link)
 }
 
-/// Remembers the remote id of a link that leads to another one from now on.
+/// Remembers the remote id of a link that leads to another one from now on: not since the pass began, for as long as listings
+/// need not show the other one, they may show this.
 pub fn remember(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
-    tx.set_note(&note(link.binding, &link.remote_id), &pass.micros().to_string())
+    let now = pass.clock.now().timestamp_micros();
+    tx.set_note(&note(link.binding, &link.remote_id), &now.to_string())
+}
+
+/// Whether a remote id was a record's before, and was given up.
+pub fn is_one(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<bool, StoreError> {
+    Ok(view.note(&note(binding, remote_id))?.is_some())
 }
 
 fn note(binding: BindingKey, remote_id: &str) -> String {
@@ -41,20 +63,13 @@ pub async fn keep_out(
     at: usize,
 ) -> Result<Option<String>, StoreError> {
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
-    let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     let mut after = String::new();
     loop {
         let (job_pass, from) = (Arc::clone(pass), after.clone());
         let (last, strangers) = store::read(store, move |view| strangers(view, &job_pass, at, &from)).await?;
         let Some(last) = last else { return Ok(None) };
         after = last;
-        let rules = &rules;
-        let mut asked = stream::iter(strangers)
-            .map(|staged| async move {
-                let answer = if can_get { Some(upstream::get(client, rules, &staged.remote_id).await) } else { None };
-                (staged, answer)
-            })
-            .buffer_unordered(rules.upstream.concurrency.max(1));
+        let mut asked = upstream::get_each(client, &rules, strangers, |staged| Some(&staged.remote_id));
         while let Some((staged, answer)) = asked.next().await {
             let now = match answer {
                 None | Some(Ok(Got::Missing | Got::Merged(_))) => None,

@@ -159,11 +159,12 @@ fn follow_one(
     Ok(())
 }
 
-/// What a link led to is gone, and this is there in its place. Where it is older than what was known, the link knows nothing
-/// of it: both sides say what they say.
+/// What a link led to is gone, and this is there in its place. Where it is older than what was known, or comes back under an id
+/// from before (then it is, whatever was edited there since), the link knows nothing of it: both sides say what they say.
 pub fn replace(tx: &mut dyn Tx, pass: &Pass, at: usize, own: &LinkRow, by: &Staged) -> Result<(), StoreError> {
     let updated_at = pass.rules(at).and_then(|rules| rules.mapper.read(&by.raw).ok()?.updated_at);
-    if updated_at.zip(own.updated_at.map(time)).is_some_and(|(now, then)| now < then) {
+    let is_older = updated_at.zip(own.updated_at.map(time)).is_some_and(|(now, then)| now < then);
+    if is_older || former::is_one(tx, own.binding, &by.remote_id)? {
         let slots = observe::base_slots(tx, pass, at, &own.raw)?;
         let nothing = Pair { hub: vec![None; slots.len()], remote: vec![Slot::Absent; slots.len()] };
         let packed = base::pack(&pass.collection, &slots, &nothing);

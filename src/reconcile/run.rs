@@ -8,6 +8,7 @@
 
 use super::absence;
 use super::commit::{self, Order, Round};
+use super::contact;
 use super::context::Pass;
 use super::engine::{Engine, PassOptions};
 use super::floor;
@@ -101,6 +102,7 @@ impl Run<'_> {
         if !self.check_set_back().await? {
             return Ok(());
         }
+        self.listed_without_keys().await?;
         self.floor().await?;
         let absent = self.absence(&pulled, approved.is_some()).await?;
         let mut through = self.barrier.blocked.iter().all(Option::is_none);
@@ -340,6 +342,18 @@ impl Run<'_> {
                 }
                 blocked.get_or_insert(reason);
             }
+        }
+        Ok(())
+    }
+
+    /// Where a create was lost, and no record that is listed shows what it is known by, the listing does not say that it is not there.
+    async fn listed_without_keys(&mut self) -> Result<(), StoreError> {
+        for (at, complete) in self.barrier.complete.iter_mut().enumerate().filter(|(_, complete)| **complete) {
+            let pass = Arc::clone(&self.pass);
+            *complete = store::read(self.engine.store.as_ref(), move |view| {
+                Ok(contact::lost_creates(view, &pass, at)?.is_empty() || contact::shows_match_keys(view, &pass, at)?)
+            })
+            .await?;
         }
         Ok(())
     }

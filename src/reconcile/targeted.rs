@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -84,14 +84,9 @@ pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut
         let (here, rest): (Vec<_>, Vec<_>) = aims.links.into_iter().partition(|(binding, ..)| *binding == at);
         aims.links = rest;
         let client = clients.get(&rules.upstream.name)?;
-        let mut asked = stream::iter(here)
-            .map(|(_, link, told_gone)| async move {
-                let got = upstream::get(client, rules, &link.remote_id).await.ok()?;
-                reading(pass, rules, at, link, told_gone, got)
-            })
-            .buffer_unordered(rules.upstream.concurrency.max(1));
-        while let Some(read) = asked.next().await {
-            let reading = read?;
+        let mut asked = upstream::get_each(client, rules, here, |(_, link, _)| Some(&link.remote_id));
+        while let Some(((_, link, told_gone), answer)) = asked.next().await {
+            let reading = reading(pass, rules, at, link, told_gone, answer?.ok()?)?;
             aims.deletes += u64::from(reading.is_gone);
             readings.push(reading);
         }

@@ -64,7 +64,8 @@ pub fn all(
         !unheard && !believed && !renewed.contains(&deed.key)
     };
     let own: Vec<Deed> = own.into_iter().filter(heard).collect();
-    taken_back(store, &here, &own, &unheard, &mut broken);
+    let trims = styles.iter().any(|style| style.trims);
+    taken_back(store, &here, (&own, trims), &unheard, &mut broken);
     // An upstream that was set back does say again what it said before.
     believed::twice(store, &undone.host, &mut broken);
     broken
@@ -82,22 +83,28 @@ fn renewed(hands: &Hands, ledger: &[Deed], undone: &Undone) -> BTreeSet<String> 
 fn taken_back(
     store: &SqliteStore,
     here: &BTreeMap<String, Record>,
-    ledger: &[Deed],
+    (ledger, trims): (&[Deed], bool),
     unheard: &BTreeSet<(String, &'static str)>,
     broken: &mut Vec<String>,
 ) {
+    let lost = wait(store.rows_of("SELECT detail FROM sync_history WHERE rule LIKE 'policy%'"));
+    let lost: String = lost.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n");
     let asked = wait(store.rows_of("SELECT candidates || coalesce(base, '') FROM sync_conflict"));
     let asked: String = asked.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n");
     for (at, deed) in ledger.iter().enumerate() {
         let later = ledger.iter().skip(at + 1).filter(|later| later.key == deed.key);
-        let replaced = later.clone().any(|later| later.side == deed.side && later.field == deed.field);
+        let mut by_itself = later.filter(|later| later.side == deed.side && later.field == deed.field);
+        // The echo of a create whose answer was lost, in an upstream's own spelling, is not to be told from an edit there: the
+        // rules decide, and the history tells who lost.
+        let respelt = trims && deed.is_padded && by_itself.clone().any(|later| lost.contains(&later.value));
+        let replaced = by_itself.next().is_some();
         // One that was deleted may be restored; what was not mapped meanwhile is met anew; the greatest rank and all tags
         // count; an address is taken as a whole.
         let deleted = ledger.iter().any(|one| one.key == deed.key && one.field.is_empty());
         let met_anew = unheard.iter().any(|(_, field)| *field == deed.field);
         let by_rule = matches!(deed.field, "rank" | "tags" | "street" | "city") || asked.contains(&deed.value);
         let stands = here.get(&deed.key).and_then(|record| record.get(deed.field)) == Some(&deed.value);
-        if stands && replaced && !deleted && !met_anew && !by_rule {
+        if stands && replaced && !deleted && !met_anew && !by_rule && !respelt {
             broken.push(format!(
                 "I3: {} of {} is {} again, which {} had replaced",
                 deed.field, deed.key, deed.value, deed.side

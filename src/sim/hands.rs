@@ -31,6 +31,8 @@ pub struct Deed {
     pub field: &'static str,
     /// The value, which nobody else ever writes; the key of a company, where the field is a reference.
     pub value: String,
+    /// It was said with white space around it, which some upstreams take off.
+    pub is_padded: bool,
 }
 
 impl Deed {
@@ -314,6 +316,8 @@ impl Hands {
         // Hints are stamped by SQLite, which reads the machine's clock.
         let now = self.now().timestamp_micros();
         let text = format!("{text}; UPDATE sync_dirty SET at = {now} WHERE at > {now}");
+        // One may go that came in meanwhile, and was not known yet.
+        self.meet_here();
         if let Err(error) = wait(self.disk.store().as_another_program(&text)) {
             self.say(format!("! {text}: {error}"));
         }
@@ -380,7 +384,8 @@ impl Hands {
             "* {side}: {key} {}",
             if field.is_empty() { "deleted".into() } else { format!("{field} = {value}") }
         ));
-        let deed = Deed { side: side.to_owned(), key: key.to_owned(), field, value: value.trim().to_owned() };
+        let (side, key, is_padded) = (side.to_owned(), key.to_owned(), value.trim() != value);
+        let deed = Deed { side, key, field, value: value.trim().to_owned(), is_padded };
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).push(deed);
     }
 

@@ -93,10 +93,10 @@ impl Net {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
-    /// Nothing else works there that a late write could not be told from.
+    /// No machine works there that a late write could not be told from.
     fn may_be_late(&self, request: &Outgoing) -> bool {
         let style = request.url.host_str().and_then(|host| self.styles.get(host));
-        style.is_some_and(|style| self.is_calm(style) && late::is_told(style, request))
+        style.is_some_and(|style| self.is_without_bot(style) && late::is_told(style, request))
     }
 
     /// What was given up reaches its upstream now.
@@ -241,8 +241,12 @@ impl Net {
 
     /// Nobody but us and people with new values works there.
     fn is_calm(&self, style: &Style) -> bool {
+        self.shows_nulls.is_none() && self.is_without_bot(style)
+    }
+
+    fn is_without_bot(&self, style: &Style) -> bool {
         let host = format!("{}.example.com", style.name);
-        self.shows_nulls.is_none() && self.bot.as_ref().is_none_or(|bot| bot.host() != host)
+        self.bot.as_ref().is_none_or(|bot| bot.host() != host)
     }
 
     /// Listings come from an index or a replica; a point read shows what was written.

@@ -428,9 +428,7 @@ impl Simulation {
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
         drop(sandboxes);
-        for words in
-            revived.into_iter().chain(self.net.shown.untrue(&self.disk.store(), self.net.shows_nulls.as_deref()))
-        {
+        for words in revived.into_iter().chain(self.net.shown.untrue(&self.disk.store())) {
             self.broken(words);
         }
         match ended {

@@ -67,15 +67,11 @@ impl Shown {
     }
 
     /// I7: after a pass, every value in the remote half of a base was shown or acknowledged.
-    /// But for a host that was set back: what was made there anew is the record from before again, with the base that it had.
-    pub fn untrue(&self, store: &SqliteStore, but_for: Option<&str>) -> Vec<String> {
+    pub fn untrue(&self, store: &SqliteStore) -> Vec<String> {
         let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut broken = Vec::new();
         for row in wait(store.rows_of(BASES)).unwrap_or_default() {
             let [host, collection, id, raw, base] = row.as_slice() else { continue };
-            if but_for == Some(host.as_str()) {
-                continue;
-            }
             // An id that names something else by now is kept with the time of its first bearer.
             let id = id.split(" (").next().unwrap_or(id).to_owned();
             let resource = if collection == "companies" { COMPANIES } else { PEOPLE };

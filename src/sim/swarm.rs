@@ -52,6 +52,9 @@ const SOME_PERCENT: u64 = 45;
 /// In so many of a hundred of these what was given up may arrive late; by numbers of its own.
 const LATE_PERCENT: u64 = 25;
 const LATE_FORK: u64 = 0x01A7_E000;
+/// Where an upstream is set back as well: there are not many of these.
+const LATE_AND_SET_BACK_PERCENT: u64 = 60;
+const LATE_AND_SET_BACK_FORK: u64 = 0x01A7_E0BA;
 /// So many of a hundred of these have an upstream whose versions come and go.
 const FLAKY_PERCENT: u64 = 40;
 /// So many of a hundred records are shown there without their version, or with one that is made up.
@@ -89,9 +92,9 @@ impl Swarm {
         if chance.percent(20) || troubles.is_empty() {
             troubles = chance.one(&TROUBLES).copied().into_iter().collect();
         }
-        let late = Chance::new(seed ^ LATE_FORK);
-        // Nobody looks yet whether what comes late and a backup can be told apart.
-        if late.percent(LATE_PERCENT) && !is_set_back {
+        let (fork, percent) =
+            if is_set_back { (LATE_AND_SET_BACK_FORK, LATE_AND_SET_BACK_PERCENT) } else { (LATE_FORK, LATE_PERCENT) };
+        if Chance::new(seed ^ fork).percent(percent) {
             troubles.push(Trouble::Late);
         }
         let versioned: Vec<&Style> = styles.iter().filter(|style| style.versioned).collect();

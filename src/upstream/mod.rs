@@ -59,7 +59,7 @@ pub use listing::Lister;
 pub use meter::{Answers, Asked, Health, Meter, Metered, Meters};
 pub use oauth::{Back, Keeper, SignIn, Standing, Tokens, read_back_url};
 pub use outcome::*;
-pub use point::get;
+pub use point::{get, get_each};
 pub use probe::{find_by_field, find_by_path};
 pub use reach::{Reached, earliest, offset};
 pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use http::HeaderMap;
 
 use super::split::{cut_short, find_values, token_text};
@@ -38,6 +39,28 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
     }
     let version = version_of(binding, &response.headers, &raw);
     Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
+}
+
+/// Reads several records side by side, as many at once as the upstream takes, each by the remote id that `id` says; in the order in
+/// which they are answered. Without an answer where `id` says none, or the binding has no point read.
+pub fn get_each<'a, T: Send + 'a>(
+    client: &'a Client,
+    binding: &'a Binding,
+    items: Vec<T>,
+    id: impl Fn(&T) -> Option<&str>,
+) -> impl Stream<Item = (T, Option<Result<Got, Failure>>)> + Send + Unpin + 'a {
+    let can_get = has_point_read(binding);
+    let asked = |item: &T| id(item).filter(|_| can_get).map(str::to_owned);
+    let all: Vec<(Option<String>, T)> = items.into_iter().map(|item| (asked(&item), item)).collect();
+    stream::iter(all)
+        .map(move |(remote_id, item)| async move {
+            let answer = match remote_id {
+                Some(remote_id) => Some(get(client, binding, &remote_id).await),
+                None => None,
+            };
+            (item, answer)
+        })
+        .buffer_unordered(binding.upstream.concurrency.max(1))
 }
 
 /// A record that names another id (after a redirect for the time being, or from a careless server) says nothing

@@ -24,39 +24,58 @@ pub async fn find_by_field(
         let words = format!("a field of {} that is not mapped cannot be searched for", binding.collection);
         return Err(Failure::new(FailureKind::Fatal, words));
     };
-    let matches = |raw: &[u8]| {
-        let mapped = binding.mapper.read(raw).ok()?;
+    let look = |raw: &[u8]| {
+        let Ok(mapped) = binding.mapper.read(raw) else { return Sight::Unreadable };
         match mapped.slots.get(field) {
-            _ if mapped.deleted => Some(false),
-            Some(Slot::Value(other)) => Some(map.domain.same(value, other)),
-            Some(Slot::Absent) => Some(false),
-            Some(Slot::Bad(_)) | None => None,
+            _ if mapped.deleted => Sight::Deleted,
+            Some(Slot::Value(other)) if map.domain.same(value, other) => Sight::It,
+            Some(Slot::Value(_)) => Sight::Other,
+            Some(Slot::Absent) => Sight::Silent,
+            Some(Slot::Bad(_)) | None => Sight::Unreadable,
         }
     };
-    find(client, binding, &matches).await
+    find(client, binding, &map.name, &look).await
 }
 
-/// All records with this text (or number) at a path: the operation id of a create.
+/// All records with this text (or number) at a path: the operation id of a create. Others need not have one.
 pub async fn find_by_path(client: &Client, binding: &Binding, path: &Path, text: &str) -> Result<Vec<Remote>, Failure> {
-    find(client, binding, &|raw| Some(path_text(raw, path).as_deref() == Some(text))).await
+    let look = |raw: &[u8]| if path_text(raw, path).as_deref() == Some(text) { Sight::It } else { Sight::Other };
+    find(client, binding, &path.to_string(), &look).await
 }
 
-/// Searches the listing. Of a record that `matches` cannot read nobody knows whether it is the one: that no other one is it
-/// proves nothing then.
+/// What a listed record says to a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// It is one that is searched for.
+    It,
+    /// It is none.
+    Other,
+    /// It is none any more.
+    Deleted,
+    /// It does not show what it is known by.
+    Silent,
+    /// It cannot be read.
+    Unreadable,
+}
+
+/// Searches the listing. Of a record that cannot be read nobody knows whether it is the one: that no other one is it proves
+/// nothing then. Nor does it where no record shows at all what it is known by: a summary, or a field that is not there any more. (That
+/// some do not is how many an upstream says that they have none.)
 async fn find(
     client: &Client,
     binding: &Binding,
-    matches: &(dyn Fn(&[u8]) -> Option<bool> + Send + Sync),
+    name: &str,
+    look: &(dyn Fn(&[u8]) -> Sight + Send + Sync),
 ) -> Result<Vec<Remote>, Failure> {
     let mut walk = ListWalk::new(ListQuery::default());
-    let (mut found, mut unreadable) = (Vec::new(), false);
+    let (mut found, mut met) = (Vec::new(), Vec::new());
     for _ in 0..SEARCH_PAGES_MAX {
         let Some(page) = walk.page(client, binding).await? else {
-            if unreadable && found.is_empty() {
-                let words = format!("the search through {} met a record that cannot be read", binding.collection);
-                return Err(Failure::new(FailureKind::BadAnswer, words));
-            }
-            return Ok(found);
+            let in_vain = found.is_empty().then(|| proves_nothing(&met, name)).flatten();
+            return in_vain.map_or(Ok(found), |why| {
+                let words = format!("the search through {} {why}", binding.collection);
+                Err(Failure::new(FailureKind::BadAnswer, words))
+            });
         };
         if !page.cut_down.is_empty() {
             let words = format!("the search through {} met a record that is too large to be read", binding.collection);
@@ -64,9 +83,11 @@ async fn find(
         }
         for range in page.records {
             let Some(raw) = page.body.get(range.clone()) else { continue };
-            let is_it = matches(raw);
-            unreadable |= is_it.is_none();
-            if is_it != Some(true) {
+            let sight = look(raw);
+            if !met.contains(&sight) {
+                met.push(sight);
+            }
+            if sight != Sight::It {
                 continue;
             }
             let version = version_in(binding, raw);
@@ -75,4 +96,15 @@ async fn find(
     }
     let words = format!("the search through {} was given up after {SEARCH_PAGES_MAX} pages", binding.collection);
     Err(Failure::new(FailureKind::BadAnswer, words))
+}
+
+/// Why a search that met such records and found nothing proves nothing.
+fn proves_nothing(met: &[Sight], name: &str) -> Option<String> {
+    if met.contains(&Sight::Unreadable) {
+        Some("met a record that cannot be read".into())
+    } else if met.contains(&Sight::Silent) && !met.contains(&Sight::Other) {
+        Some(format!("proves nothing: what is listed shows no {name}"))
+    } else {
+        None
+    }
 }

@@ -132,3 +132,26 @@ fn a_side_that_was_read_in_an_earlier_pass_is_as_old_as_the_latest_that_it_said(
     let why = reasons(&rules, &decide(&rules, &known));
     assert_eq!(why[0], "f: latest by crm over local=x", "{why:?}");
 }
+
+/// A member of a group that nobody ever set does not make the others as young as the pass that looks at them.
+#[test]
+fn what_was_never_said_here_has_no_time() {
+    let mut rules = grouped();
+    for field in &mut rules.fields {
+        field.chain = vec![Policy::Latest, Policy::Manual];
+    }
+    // `f` was set here at minute 5, which the upstream has not got yet; there, `g` was set at minute 10.
+    for edited in ["x ~", "x ~ *"] {
+        let mut known = facts(&rules, edited, &["~ ~ > ~ c", "x ~"]);
+        known.origins[0] = Some(said("local", if edited == "x ~" { 5 } else { 20 }));
+        let why = reasons(&rules, &decide(&rules, &known));
+        let expected =
+            if edited == "x ~" { "f+g: latest by crm over local=x ~" } else { "f+g: latest by local over crm=~ c" };
+        assert_eq!(why[0], expected, "{edited}: {why:?}");
+    }
+    // What is taken away here is said.
+    let mut known = facts(&rules, "x ~ *", &["x b > x c", "x b"]);
+    known.origins[0] = Some(said("local", 5));
+    let why = reasons(&rules, &decide(&rules, &known));
+    assert_eq!(why[0], "f+g: latest by local over crm=x c", "{why:?}");
+}

@@ -504,8 +504,14 @@ async fn s02_a_search_that_meets_what_cannot_be_read_finds_out_nothing() {
         let ours = binding(client.upstream());
         find_by_field(&client, &ours, 0, &Value::Text("Ann".to_owned())).await.map(|found| found.len())
     };
-    for none in [json!([]), json!([{"id": "1"}]), json!([{"id": "1", "name": null}, {"id": "2", "name": "Bob"}])] {
+    let bob = || json!({"id": "2", "name": "Bob"});
+    for none in [json!([]), json!([{"id": "1", "name": null}]), json!([bob(), {"id": "1"}])] {
         assert_eq!(search(none.clone()).await, Ok(0), "{none}");
+    }
+    // Where no record shows the field at all, it is not for the search to find.
+    for silent in [json!([{"id": "1"}]), json!([{"id": "1"}, {"id": "2", "phone": "1"}])] {
+        let failure = search(silent.clone()).await.expect_err("nobody knows");
+        assert!(failure.words.contains("shows no name"), "{silent}: {failure}");
     }
     for unread in [json!([{"id": "1", "name": ["Ann"]}]), json!([{"name": "Bob"}, 1]), json!([null])] {
         let failure = search(unread.clone()).await.expect_err("nobody knows");

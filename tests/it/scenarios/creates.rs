@@ -434,6 +434,41 @@ fn s02_a_create_that_never_shows_is_sent_again_after_the_lag_has_passed() {
     world.is_settled();
 }
 
+/// A summary in place of records, or an upstream that left the field away: that a key is not found there proves nothing, whether
+/// it is looked up or the listing tells.
+#[test]
+fn s02_a_create_is_not_sent_again_where_what_is_listed_shows_no_match_key_at_all() {
+    for lookup in [true, false] {
+        for others in [true, false] {
+            let world = World::with_contacts(&["crm"], |_, _| {});
+            world.without_retries();
+            if !lookup {
+                world.change_rules("rules.toml", |text| text.replace("idempotency = { match = \"email\" }\n", ""));
+            }
+            if others {
+                world.add("crm", &json!({"email": "bob@x.io", "name": "Bob"}));
+            }
+            world.sync().exits(0);
+            world.sql("insert into contacts (id, email, name) values ('r1', 'ann@x.io', 'Ann')");
+            world.at("crm", |crm| {
+                crm.push_fault(post(), Fault::LostResponseAfterCommit);
+                let keyless = |one: Value| json!({"id": one["id"], "etag": one["etag"], "phone": "5"});
+                let mut results: Vec<Value> = crm.all("/contacts").into_iter().map(keyless).collect();
+                results.push(json!({"id": "77", "etag": "1", "phone": "5"}));
+                let list = Matcher::exactly(Method::GET, "/contacts");
+                crm.push_fault_times(list, Fault::ErrorBody200 { body: json!({ "results": results }) }, Times::Forever);
+            });
+            world.sync();
+            minutes_pass(&world, 60);
+            for _ in 0..3 {
+                world.sync();
+            }
+            let waits = world.rows("select state from sync_intent where record = 'r1'");
+            assert_eq!((world.posts("crm"), waits), (1, vec![vec!["unknown".to_owned()]]), "{lookup} {others}");
+        }
+    }
+}
+
 #[test]
 fn s02_a_create_is_never_sent_again_after_one_look_alone() {
     let world = lost("5m", false);

@@ -242,6 +242,78 @@ fn s59_a_record_that_comes_back_under_the_id_from_before_is_no_second_one() {
     }
 }
 
+/// One of two contacts was deleted at its upstream and edited here, so it was made there anew; then that was set back, and somebody
+/// edited the record from before, which hides that it is from before.
+fn came_back(merge: &str) -> (World, String) {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    let rule = format!("[collection.contacts]\nmerge = {merge}\n");
+    world.change_rules("rules.toml", |text| text.replace("[collection.contacts]\n", &rule));
+    let id = world.put("crm", "/contacts", &json!({"email": "a@x.io", "name": "Ann", "phone": "1"}));
+    world.put("crm", "/contacts", &json!({"email": "c@x.io", "name": "Cy", "phone": "1"}));
+    world.sync().exits(0);
+    let backup = world.at("crm", |crm| crm.clone());
+    world.remove("crm", &id);
+    world.sql("update contacts set phone = '7' where email = 'a@x.io'");
+    world.sync().exits(0);
+    world.at("crm", |crm| *crm = backup);
+    world.edit("crm", &id, &json!({"name": "Anna"}));
+    world.forget_requests();
+    (world, id)
+}
+
+#[test]
+fn s59_what_a_record_that_came_back_says_is_no_edit_of_the_one_that_was_made_in_its_place() {
+    let (world, id) = came_back("[\"manual\"]");
+    let ran = world.sync().exits(4);
+    assert_eq!(ran.report("contacts")["conflicts_open"], 2, "{ran:#?}");
+    assert_eq!(world.rows("select name, phone from contacts where email = 'a@x.io'"), [["Ann", "7"]]);
+    assert!(world.contacts("erp").iter().any(|one| one["email"] == "a@x.io" && one["phone"] == "7"));
+    assert_eq!((world.contacts("crm").len(), world.contact("crm", &id)["phone"].clone()), (2, json!("1")));
+}
+
+#[test]
+fn what_came_from_an_upstream_is_no_local_edit_once_its_record_was_made_there_anew() {
+    let (world, id) = came_back("[\"latest\", \"manual\"]");
+    let from =
+        "select origin from sync_origin where field = '' and record = (select id from contacts where name = 'Ann')";
+    assert_eq!(world.rows(from), [["crm"]]);
+    world.sync().exits(0);
+    // What nobody edited here since is no newer than an edit there.
+    assert_eq!(
+        (world.rows("select name from contacts where email = 'a@x.io'"), world.written("crm").len()),
+        (vec![vec!["Anna".to_owned()]], 0)
+    );
+    assert_eq!(world.contact("crm", &id)["name"], "Anna");
+}
+
+#[test]
+fn s59_what_is_from_before_is_no_edit_where_a_pass_cannot_tell_that_the_upstream_was_set_back() {
+    let newer = json!({"id": "", "etag": "99", "email": "p3@x.io", "name": "P3", "phone": "9"});
+    for answer in [Fault::status(500), Fault::ErrorBody200 { body: newer }] {
+        let (world, id) = set_back();
+        world.without_retries();
+        world.sql("update sync_link set observed_at = observed_at - 11 * 60 * 1000000");
+        world.sql("update sync_history set at = at - 11 * 60 * 1000000");
+        world.forget_requests();
+        // Its listing shows it older than it was, and the first who is asked does not confirm that.
+        let body = |id: &str| match answer.clone() {
+            Fault::ErrorBody200 { mut body } => {
+                body["id"] = json!(id);
+                Fault::ErrorBody200 { body }
+            }
+            other => other,
+        };
+        world.at("crm", |crm| crm.push_fault(Matcher::containing(format!("/contacts/{id}")), body(&id)));
+        let ran = world.sync();
+        assert_ne!(ran.code, 5, "{ran:#?}");
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]], "{answer:?}");
+        assert_eq!((world.written("crm"), world.written("erp")), (Vec::new(), Vec::new()), "{answer:?}");
+        let ran = world.sync().exits(5);
+        assert_eq!(ran.report("contacts")["halts"][0]["what"], "set_back", "{ran:#?}");
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]], "{answer:?}");
+    }
+}
+
 #[test]
 fn s59_a_listing_that_only_lags_halts_nothing() {
     let world = World::with_contacts(&["crm"], |_, _| {});
