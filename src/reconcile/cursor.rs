@@ -75,6 +75,10 @@ impl Cursor {
                 Some(etag) => (ListQuery { etag: Some(etag.clone()), ..ListQuery::default() }, true),
                 None => complete,
             },
+            Incremental::Token { .. } => match &self.mark {
+                Some(token) => (ListQuery { since: Some(token.clone()), ..ListQuery::default() }, false),
+                None => complete,
+            },
             Incremental::Since { from, format, lookback, .. } => {
                 let since = match from {
                     SinceFrom::UpdatedAt => self.high.and_then(DateTime::from_timestamp_micros).map(|high| {

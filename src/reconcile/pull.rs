@@ -340,6 +340,10 @@ impl Puller<'_> {
                 self.started_at = cut.page.requested_at.timestamp_micros();
                 self.mark.clone_from(&cut.page.mark);
             }
+            // A token for what changes from now on is on the last page.
+            if let Some(mark) = together.iter().rev().find_map(|cut| cut.page.mark.as_ref()) {
+                self.mark = Some(mark.clone());
+            }
             if together.iter().any(|cut| cut.page.not_modified) {
                 "not_modified".clone_into(&mut self.out.report.read);
                 self.out.report.unchanged += self.links().await?;

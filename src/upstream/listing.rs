@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::paging::{LoopGuard, is_extra, page_request, parse_page};
 use super::split::cut_short;
 use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response};
-use crate::rules::{Binding, Paging, Read};
+use crate::rules::{Binding, Incremental, Paging, Read};
 
 /// A listing under way, for a task of its own. After an error it stands where it was.
 #[derive(Debug)]
@@ -97,6 +97,9 @@ impl ListWalk {
         let mut parsed = parsed.map_err(&bad)?;
         if let Some(next) = parsed.next.as_mut().filter(|_| by_url) {
             next.at = client.without_credentials(&next.at);
+        }
+        if matches!(read.incremental, Incremental::Token { into: None, .. }) {
+            parsed.mark = parsed.mark.map(|link| client.without_credentials(&link));
         }
         self.guard.check(&parsed, &response.body).map_err(&bad)?;
         self.done = parsed.next.is_none();

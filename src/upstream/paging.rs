@@ -42,6 +42,13 @@ pub fn page_request(
         // Asked as a condition, nothing new is 304. A later page has no such answer.
         built.conditional = token.is_none() && matches!(into, Place::Header(_));
     }
+    if let (Incremental::Token { into, .. }, Some(since)) = (&read.incremental, &query.since) {
+        match into {
+            Some(into) if !(by_url && token.is_some() && matches!(into, Place::Query(_))) => built.set(into, since)?,
+            None if token.is_none() => built.url = next_url(since)?,
+            Some(_) | None => {}
+        }
+    }
     match &read.page {
         Paging::None => {}
         Paging::Page { into, start, size } => {
@@ -65,9 +72,7 @@ pub fn page_request(
         }
         Paging::LinkHeader | Paging::NextUrl { .. } => {
             if let Some(token) = token {
-                built.url = Url::parse(&token.at).map_err(|error| {
-                    Failure::new(FailureKind::BadAnswer, format!("the next page's URL cannot be read: {error}"))
-                })?;
+                built.url = next_url(&token.at)?;
             }
         }
     }
@@ -91,6 +96,7 @@ pub fn parse_page(
     };
     let mark_path = match &read.incremental {
         Incremental::Since { from: SinceFrom::Body(path), .. } if token.is_none() => Some(path),
+        Incremental::Token { next: NextAt::Body(path), .. } => Some(path),
         _ => None,
     };
     let others: Vec<&Path> = next_path.into_iter().chain(mark_path).collect();
@@ -99,14 +105,28 @@ pub fn parse_page(
         Some(_) => next_text(&response.body, split.found.first().and_then(Option::as_ref)),
         None => Ok(None),
     };
-    let mark = match &read.incremental {
+    let found_mark = || next_text(&response.body, split.found.last().and_then(Option::as_ref));
+    let first_mark = match &read.incremental {
         _ if token.is_some() => None,
+        Incremental::Token { .. } => None,
         Incremental::Since { from: SinceFrom::Header(name), .. } => header_text(&response.headers, name),
         Incremental::Conditional => header_text(&response.headers, "etag"),
         _ if mark_path.is_some() => token_text(&response.body, split.found.last().and_then(Option::as_ref)),
         _ => None,
     };
     let at = decide_next(read, response, requested, token, &split, &in_body)?;
+    let mark = match &read.incremental {
+        Incremental::Token { next, into } if at.is_none() => {
+            let last = match next {
+                NextAt::Body(_) => found_mark()?,
+                NextAt::Header(name) => next_header(&response.headers, name)?,
+            };
+            let last = if into.is_none() { absolute(requested, last)? } else { last };
+            // Without it every listing would be one of everything, and nobody would know why.
+            Some(last.ok_or("the listing ends without the token that the next one begins with (`incremental.next`)")?)
+        }
+        _ => first_mark,
+    };
     let pages = token.map_or(0, |token| token.pages) + 1;
     let records = token.map_or(0, |token| token.records) + u64::try_from(split.records.len()).unwrap_or(0);
     if at.is_some() && pages >= PAGES_MAX {
@@ -196,6 +216,11 @@ fn set_key(built: &mut Built, into: &Place, token: &str) -> Result<(), Failure> 
         (Ok(Json::String(text) | Json::Number(text)), _) => built.set(into, &text),
         _ => Err(Failure::new(FailureKind::BadAnswer, "the saved place in the listing is no key")),
     }
+}
+
+fn next_url(text: &str) -> Result<Url, Failure> {
+    Url::parse(text)
+        .map_err(|error| Failure::new(FailureKind::BadAnswer, format!("the next page's URL cannot be read: {error}")))
 }
 
 fn absolute(requested: &Url, next: Option<String>) -> Result<Option<String>, String> {

@@ -23,6 +23,7 @@ mod scenarios;
 mod service;
 mod soak;
 mod stopping;
+mod sync_token;
 mod targeted;
 mod traces;
 mod web;

@@ -173,6 +173,11 @@ fn incremental(key: &Key<grammar::Incremental>, raw: &grammar::Binding, cx: &mut
     match &at.value {
         grammar::Incremental::None(_) => Some(Incremental::None),
         grammar::Incremental::Conditional(_) => Some(Incremental::Conditional),
+        grammar::Incremental::Token(token) => {
+            let next = token.next.get().and_then(|at| cx.next_at(at));
+            let into = transpose(token.into.get().map(|at| cx.place(at, &["query", "header", "body"])));
+            Some(Incremental::Token { next: next?, into: into? })
+        }
         grammar::Incremental::Since(since) => {
             let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
             match &since.from {

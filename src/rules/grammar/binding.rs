@@ -182,9 +182,10 @@ kinds! {
         "since" => Since(Since),
         /// `If-None-Match` with the listing's `ETag`; 304 means that nothing changed.
         "conditional" => Conditional(PageNone) = bare,
+        /// A token that the last page of a listing gives leads to what changed since: sync tokens, delta links.
+        "token" => Token(SyncToken),
     }
     later {
-        "token": "sync tokens",
         "event_feed": "event feeds",
     }
 }
@@ -200,6 +201,16 @@ table! {
         format: TimeFormat,
         /// Overlap with the time before. Default 2m.
         lookback: Period,
+    }
+}
+
+table! {
+    /// A token for what changed since.
+    SyncToken, "a token table" {
+        /// Where the last page of a listing has it: a path, or `{ header = "…" }`.
+        next: PathOrHeader = required,
+        /// Where it goes in the next listing: `query.NAME`, `header.NAME` or `body.PATH`. Default: it is the URL to ask (a delta link).
+        into: Text,
     }
 }
 

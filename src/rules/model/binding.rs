@@ -142,6 +142,13 @@ pub enum Incremental {
     },
     /// `If-None-Match` with the listing's `ETag`; 304 means nothing changed.
     Conditional,
+    /// A token that the last page of a listing gives leads to what changed since.
+    Token {
+        /// Where it is.
+        next: NextAt,
+        /// Where it goes; `None`: it is the URL to ask.
+        into: Option<Place>,
+    },
 }
 
 /// Where the next since-value comes from.

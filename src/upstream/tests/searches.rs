@@ -132,3 +132,72 @@ async fn a_point_read_names_its_record_in_a_body() {
     assert!(matches!(super::super::get(&client, &rules, "7").await, Ok(Got::Found(_))));
     assert_eq!(script.body(0), json!({ "ids": ["7"], "all": true }));
 }
+
+fn by_token(script: &Arc<Script>, into: Option<Place>, page: Paging) -> (Arc<Client>, Binding) {
+    let (client, mut rules) = search(page, ".items", None, script);
+    rules.read.as_mut().unwrap().incremental = Incremental::Token { next: NextAt::Body(path(".sync")), into };
+    (client, rules)
+}
+
+async fn marks(client: &Arc<Client>, rules: Binding, since: Option<&str>) -> Result<Vec<Option<String>>, Failure> {
+    let query = ListQuery { since: since.map(str::to_owned), ..ListQuery::default() };
+    let mut lister = Lister::new(client.clone(), Arc::new(rules), query);
+    let mut marks = Vec::new();
+    while let Some(page) = lister.page().await? {
+        marks.push(page.mark);
+    }
+    Ok(marks)
+}
+
+fn by_cursor() -> Paging {
+    Paging::Cursor { next: NextAt::Body(path(".next")), into: Place::Query("page".to_owned()), more: None }
+}
+
+#[tokio::test]
+async fn a_sync_token_is_on_the_last_page_and_goes_into_every_request() {
+    let answers =
+        || [ok(&json!({ "items": [{ "id": "1" }], "next": "p2" })), ok(&json!({ "items": [], "sync": "t2" }))];
+    let into = || Some(Place::Query("token".to_owned()));
+    let script = Script::new(answers());
+    let (client, rules) = by_token(&script, into(), by_cursor());
+    assert_eq!(marks(&client, rules, None).await, Ok(vec![None, Some("t2".to_owned())]));
+    assert_eq!(script.lines(), ["GET /c", "GET /c?page=p2"]);
+    let script = Script::new(answers());
+    let (client, rules) = by_token(&script, into(), by_cursor());
+    assert_eq!(marks(&client, rules, Some("t1")).await, Ok(vec![None, Some("t2".to_owned())]));
+    assert_eq!(script.lines(), ["GET /c?token=t1", "GET /c?token=t1&page=p2"]);
+}
+
+#[tokio::test]
+async fn a_delta_link_is_asked_as_it_is_and_pages_follow_it() {
+    let script = Script::new([
+        ok(&json!({ "items": [{ "id": "1" }], "next": "/c/delta?skip=2" })),
+        ok(&json!({ "items": [], "sync": "https://up.test/c/delta?token=t2" })),
+    ]);
+    let (client, rules) = by_token(&script, None, Paging::NextUrl { next: NextAt::Body(path(".next")) });
+    let found = marks(&client, rules, Some("https://up.test/c/delta?token=t1")).await;
+    assert_eq!(found, Ok(vec![None, Some("https://up.test/c/delta?token=t2".to_owned())]));
+    assert_eq!(script.lines(), ["GET /c/delta?token=t1", "GET /c/delta?skip=2"]);
+
+    // One that leads elsewhere gets no request, whoever gave it.
+    let script = Script::new([]);
+    let (client, rules) = by_token(&script, None, Paging::None);
+    let failure = marks(&client, rules, Some("https://evil.test/c?token=t1")).await.unwrap_err();
+    assert!(failure.words.contains("evil.test is not in allowed_hosts"), "{}", failure.words);
+}
+
+#[tokio::test]
+async fn a_listing_without_its_next_token_is_not_the_whole_answer_and_an_expired_one_begins_anew() {
+    let into = || Some(Place::Query("token".to_owned()));
+    let script = Script::new([ok(&json!({ "items": [] }))]);
+    let (client, rules) = by_token(&script, into(), Paging::None);
+    let failure = marks(&client, rules, None).await.unwrap_err();
+    assert!(
+        failure.kind == FailureKind::BadAnswer && failure.words.contains("`incremental.next`"),
+        "{}",
+        failure.words
+    );
+    let script = Script::new([status(410)]);
+    let (client, rules) = by_token(&script, into(), Paging::None);
+    assert_eq!(marks(&client, rules, Some("t1")).await.unwrap_err().kind, FailureKind::CursorExpired);
+}

@@ -131,6 +131,7 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::PageNextUrl::KEYS,
         g::PageKeyset::KEYS,
         g::Since::KEYS,
+        g::SyncToken::KEYS,
         g::Tombstone::KEYS,
         g::MapEntry::KEYS,
         g::Codec::KEYS,

@@ -1,0 +1,143 @@
+//! An upstream that tells what changed by sync tokens, which expire (s62).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+const RULES: &str = r#"
+[upstream.cal]
+base_url = "URL"
+[collection.events]
+on_remote_delete = "propagate"
+[collection.events.fields]
+title = "text"
+[binding.events.cal]
+id = ".id"
+version = ".etag"
+map = { title = ".title" }
+[binding.events.cal.read]
+request = "GET /events"
+records = ".items[]"
+page = { kind = "cursor", next = ".nextPageToken", into = "query.pageToken" }
+incremental = { kind = "token", next = ".nextSyncToken", into = "query.syncToken" }
+deletes = { kind = "tombstone", when = '.status == "cancelled"' }
+get = "GET /events/{id}"
+[binding.events.cal.write]
+update = { request = "PATCH /events/{id}", precondition = { header = "If-Match", value = "{version}" } }
+"#;
+
+#[derive(Default)]
+struct Server {
+    /// Each event as it is, and the change that made it so.
+    events: BTreeMap<String, (u64, Value)>,
+    change: u64,
+    /// Tokens of earlier changes are gone.
+    oldest: u64,
+    asked: Vec<String>,
+}
+
+type Shared = Arc<Mutex<Server>>;
+
+impl Server {
+    fn set(&mut self, id: &str, title: Option<&str>) {
+        self.change += 1;
+        let event = match title {
+            Some(title) => json!({ "id": id, "etag": self.change.to_string(), "title": title, "status": "confirmed" }),
+            None => json!({ "id": id, "status": "cancelled" }),
+        };
+        self.events.insert(id.to_owned(), (self.change, event));
+    }
+}
+
+/// Two events a page. Without a token all that are there; with one all that changed after it, also those that are gone.
+async fn list(State(server): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let mut server = server.lock().unwrap();
+    server.asked.push(query.clone());
+    let query: BTreeMap<String, String> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let since: Option<u64> = query.get("syncToken").map(|token| token.parse().unwrap());
+    if since.is_some_and(|since| since < server.oldest) {
+        return (StatusCode::GONE, json!({ "error": "sync token expired" }).to_string()).into_response();
+    }
+    let from: usize = query.get("pageToken").map_or(0, |token| token.parse().unwrap());
+    let wanted = |(change, event): &&(u64, Value)| match since {
+        Some(since) => *change > since,
+        None => event["status"] != "cancelled",
+    };
+    let all: Vec<Value> = server.events.values().filter(wanted).map(|(_, event)| event.clone()).collect();
+    let items: Vec<Value> = all.iter().skip(from).take(2).cloned().collect();
+    let mut answer = json!({ "items": items });
+    if from + 2 < all.len() {
+        answer["nextPageToken"] = json!((from + 2).to_string());
+    } else {
+        answer["nextSyncToken"] = json!(server.change.to_string());
+    }
+    answer.to_string().into_response()
+}
+
+async fn one(State(server): State<Shared>, Path(id): Path<String>) -> Response {
+    match server.lock().unwrap().events.get(&id) {
+        Some((_, event)) if event["status"] != "cancelled" => event.to_string().into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn patch(State(server): State<Shared>, Path(id): Path<String>, body: Bytes) -> String {
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let mut server = server.lock().unwrap();
+    server.set(&id, body["title"].as_str());
+    server.events[&id].1.to_string()
+}
+
+#[test]
+fn s62_changes_are_read_by_token_and_an_expired_one_means_a_full_listing_that_deletes_nothing() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = Shared::default();
+    for n in 1..=5 {
+        server.lock().unwrap().set(&format!("e{n}"), Some(&format!("Event {n}")));
+    }
+    let router = Router::new()
+        .route("/events", get(list))
+        .route("/events/{id}", get(one).patch(patch))
+        .with_state(server.clone());
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    let world = World::new();
+    world.rules("rules.toml", &RULES.replace("URL", &url));
+    let asked = || std::mem::take(&mut server.lock().unwrap().asked);
+    let titles = || world.rows("select title from events order by title").concat();
+
+    world.sync().exits(0);
+    assert_eq!(asked(), ["", "pageToken=2", "pageToken=4"]);
+    // Only what changed is read, both ways.
+    server.lock().unwrap().set("e1", Some("Moved"));
+    server.lock().unwrap().set("e2", None);
+    world.sql("update events set title = 'Ours' where title = 'Event 3'");
+    assert_eq!(world.sync().exits(0).writes(), (1, 2));
+    assert_eq!(asked(), ["syncToken=5"]);
+    assert_eq!(titles(), ["Event 4", "Event 5", "Moved", "Ours"]);
+    assert_eq!(server.lock().unwrap().events["e3"].1["title"], "Ours");
+    // What we wrote ourselves comes back as a change, and is none.
+    assert_eq!(world.sync().exits(0).writes(), (0, 0));
+    assert_eq!(asked(), ["syncToken=7"]);
+
+    // Two are deleted there, and the token has expired when we ask: the gap says nothing about what is gone.
+    server.lock().unwrap().events.remove("e4");
+    server.lock().unwrap().set("e5", Some("Late"));
+    server.lock().unwrap().oldest = 9;
+    assert_eq!(world.sync().exits(0).writes(), (0, 1));
+    assert_eq!(asked(), ["syncToken=8", "", "pageToken=2"]);
+    assert_eq!(titles(), ["Event 4", "Late", "Moved", "Ours"], "nothing is deleted on a guess");
+    assert_eq!(world.sync().exits(0).writes(), (0, 0));
+    assert_eq!(asked(), ["syncToken=9"]);
+}
