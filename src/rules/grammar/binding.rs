@@ -174,7 +174,6 @@ table! {
 
 kinds! {
     /// How to read only what changed.
-    #[expect(clippy::large_enum_variant, reason = "read once, and short-lived")]
     Incremental, "an incremental table such as { kind = \"since\", into = \"query.since\" }" {
         /// Every pass reads everything.
         "none" => None(PageNone) = bare,
