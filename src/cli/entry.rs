@@ -4,11 +4,13 @@
 
 use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
 use crate::daemon::Passed;
 use crate::telemetry;
+use crate::upstream;
 
 use super::args::{Command, CommandLine, Global};
 use super::exit::{CliError, Exit, exit_of_error};
@@ -18,6 +20,9 @@ use super::{
     approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, manual, plan,
     print_config, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
 };
+
+/// So long the end of the process waits for renewals of tokens that are under way.
+const RENEWALS_MAX: Duration = Duration::from_secs(10);
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -141,7 +146,12 @@ fn wait<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliErro
         .enable_all()
         .build()
         .map_err(|error| CliError::Other(format!("no threads to work with: {error}")))?;
-    let result = runtime.block_on(work);
+    let result = runtime.block_on(async {
+        let result = work.await;
+        // A token that is being renewed would be lost with the answer.
+        let _too_slow = tokio::time::timeout(RENEWALS_MAX, upstream::renewals_are_over()).await;
+        result
+    });
     // What still runs in the background (a read of a slow pipe, a query) must not hold up the end of the process.
     runtime.shutdown_background();
     result
