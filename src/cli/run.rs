@@ -171,7 +171,7 @@ impl Installed<'_> {
         for place in places(std::mem::take(&mut self.passed.web), settings.web_listen, "web.listen") {
             let token = self.workspace.secret(web::TOKEN_NAME).map_err(|missing| missing.to_string());
             let (hosts, store) = (settings.web_hosts.clone(), Arc::clone(&self.store));
-            self.pages.spawn(web::open(place, hosts, token, front.clone(), store));
+            self.pages.spawn(web::open(place, hosts, token, front.clone(), (store, self.workspace.client_of())));
         }
     }
 

@@ -20,6 +20,7 @@ mod openapi;
 mod pages;
 mod patient;
 mod scrape;
+mod signin;
 mod site;
 mod socket;
 mod watched;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use control::{Front, router};
 pub use listener::{Place, accept};
+pub use signin::ClientOf;
 pub use site::{TOKEN_NAME, open};
 pub use socket::{listen, serve};
 pub use wire::{ApproveRequest, Line, Refusal, ResolveRequest, SyncRequest, VERSION_PATH};

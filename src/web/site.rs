@@ -22,7 +22,8 @@ use super::counts::Counts;
 use super::guard::{self, Hosts};
 use super::listener::Place;
 use super::metrics::Tally;
-use super::{health, listener, live, login, openapi, pages, scrape};
+use super::signin::{ClientOf, SignIns};
+use super::{health, listener, live, login, openapi, pages, scrape, signin};
 
 /// The longest body of a question.
 const BODY_MAX: usize = 256 * 1024;
@@ -45,6 +46,8 @@ pub struct Site {
     pub tally: Arc<Tally>,
     /// How many records large collections have.
     pub counts: Arc<Counts>,
+    /// Sign-ins to upstreams that were begun here.
+    pub sign_ins: SignIns,
     /// Room for pages that listen.
     pub listeners: Arc<Semaphore>,
     sessions: Mutex<Sessions>,
@@ -61,9 +64,16 @@ impl Site {
             cookie: format!("reconciled_{}", address.port()),
             tally: Arc::default(),
             counts: Arc::default(),
+            sign_ins: SignIns::default(),
             listeners: Arc::new(Semaphore::new(live::LISTENERS_MAX)),
             sessions: Mutex::default(),
         }
+    }
+
+    /// Lets people sign in to upstreams by its pages.
+    pub fn making_clients(mut self, client_of: Arc<ClientOf>) -> Self {
+        self.sign_ins = SignIns::of(client_of);
+        self
     }
 
     /// Browsers that are logged in.
@@ -83,12 +93,15 @@ pub fn routes(site: &Arc<Site>) -> Router {
         .route("/metrics", get(scrape::metrics))
         .nest(openapi::PATH, openapi::router())
         .layer(from_fn_with_state(Arc::clone(site), guard::bearer));
-    let for_browsers =
-        pages::router().route("/events", get(live::events)).layer(from_fn_with_state(Arc::clone(site), guard::session));
+    let for_browsers = pages::router()
+        .merge(signin::router())
+        .route("/events", get(live::events))
+        .layer(from_fn_with_state(Arc::clone(site), guard::session));
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .merge(login::router())
+        .merge(signin::open_router())
         .merge(for_programs)
         .merge(for_browsers)
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no such page"))
@@ -115,7 +128,7 @@ pub async fn open(
     hosts: Vec<String>,
     token: Result<SecretString, String>,
     front: Front,
-    store: Arc<dyn Store>,
+    (store, client_of): (Arc<dyn Store>, Arc<ClientOf>),
 ) {
     let shown = place.to_string();
     let (listener, address) = match place.listen().await {
@@ -135,7 +148,7 @@ pub async fn open(
     let refused = token.as_ref().err().cloned();
     // Where there is none, no route asks for it.
     let token = token.unwrap_or_else(|_none| Token::of(""));
-    let site = Arc::new(Site::new(front, store, token, address, &hosts));
+    let site = Arc::new(Site::new(front, store, token, address, &hosts).making_clients(client_of));
     let router = match refused {
         None => routes(&site),
         Some(words) => {

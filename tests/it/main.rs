@@ -14,6 +14,7 @@ mod hands;
 mod house;
 mod monitoring;
 mod oauth;
+mod oauth_pages;
 mod places;
 mod scenarios;
 mod service;

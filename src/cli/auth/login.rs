@@ -31,7 +31,8 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
         Grant::AuthorizationCode(rules) if rules.redirect_url.as_ref().is_some_and(|url| !is_here(url)) => {
             let url = rules.redirect_url.as_ref().map(Url::as_str).unwrap_or_default();
             return Err(CliError::Usage(format!(
-                "{url} is not on this machine: sign in with --paste, and paste the address that the browser ends at"
+                "{url} is not on this machine: sign in with --paste, and paste the address that the browser ends at; or, where \
+                 that is the daemon's own /oauth/callback, by its page of upstreams"
             )));
         }
         Grant::AuthorizationCode(rules) => browse(name, keeper, rules.redirect_url.as_ref(), workspace, out).await?,

@@ -48,6 +48,19 @@ struct Held {
     tokens: Option<Arc<Tokens>>,
     /// The vault's stamp when they were in it. Another one: somebody may have signed in, or given them up.
     stamp: Option<(u64, u32)>,
+    reauth: Reauth,
+}
+
+/// Whether a person has to sign in.
+#[derive(Default)]
+enum Reauth {
+    /// The tokens were not looked for yet.
+    #[default]
+    Unknown,
+    /// There are tokens.
+    No,
+    /// Yes, and why.
+    Required(String),
 }
 
 /// What the one task knows that renews.
@@ -162,6 +175,22 @@ impl Keeper {
         .await
     }
 
+    /// Why a person has to sign in, as far as that is known.
+    pub fn reauth(&self) -> Option<String> {
+        match &self.held.read().unwrap_or_else(PoisonError::into_inner).reauth {
+            Reauth::Required(why) => Some(why.clone()),
+            Reauth::No | Reauth::Unknown => None,
+        }
+    }
+
+    /// What an earlier process knew of that, as long as this one knows nothing.
+    pub fn remember(&self, reauth: Option<&str>) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if let (Reauth::Unknown, Some(why)) = (&held.reauth, reauth) {
+            held.reauth = Reauth::Required(why.to_owned());
+        }
+    }
+
     /// Begins a sign-in in a browser that comes back to `redirect_url`.
     pub fn sign_in(&self, redirect_url: String) -> Result<SignIn, Failure> {
         match self.grant() {
@@ -269,7 +298,9 @@ impl Keeper {
 
     fn hold(&self, tokens: Option<Arc<Tokens>>) {
         let stamp = self.stamp();
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held { tokens, stamp };
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let reauth = if tokens.is_some() { Reauth::No } else { std::mem::take(&mut held.reauth) };
+        *held = Held { tokens, stamp, reauth };
     }
 
     fn stamp(&self) -> Option<(u64, u32)> {
@@ -476,7 +507,10 @@ impl Keeper {
             Grant::RefreshToken(_) => "set a new `refresh_token` secret and reload".to_owned(),
             _ => format!("sign in with `reconciled auth login {name}`"),
         };
-        Failure::new(FailureKind::Auth, format!("{name}: reauth required: {why}; {remedy}"))
+        let words = format!("{why}; {remedy}");
+        let failure = Failure::new(FailureKind::Auth, format!("{name}: reauth required: {words}"));
+        self.held.write().unwrap_or_else(PoisonError::into_inner).reauth = Reauth::Required(words);
+        failure
     }
 }
 

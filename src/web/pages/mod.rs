@@ -17,5 +17,6 @@ mod rules;
 mod upstreams;
 mod webhooks;
 
-pub use layout::bare;
+pub use form::Form;
+pub use layout::{bare, trouble};
 pub use router::router;

@@ -14,22 +14,25 @@ use crate::ops::{Health, Replies};
 
 use super::super::access::Session;
 use super::super::inspect::{BudgetUse, UpstreamView};
+use super::super::signin;
 use super::super::site::Site;
-use super::layout::{show, table, time};
+use super::layout::{button, show, table, time};
 
 /// What is known of each upstream.
 pub async fn upstreams(State(site): State<Arc<Site>>, Extension(session): Extension<Session>) -> Response {
+    let signing_in = site.signing_in();
     show(&session, "/upstreams", "Upstreams", site.upstreams().await, |upstreams| {
         html! {
             div data-live="upstreams" {
                 @if upstreams.is_empty() { p.quiet { "There are no upstreams." } }
-                @for one in &upstreams { (upstream(one)) }
+                @for one in &upstreams { (upstream(one, signing_in.contains(&one.status.upstream).then_some(&session))) }
             }
         }
     })
 }
 
-fn upstream(one: &UpstreamView) -> Markup {
+/// `signs_in`: whose form it is, where a person can sign in there by these pages.
+fn upstream(one: &UpstreamView, signs_in: Option<&Session>) -> Markup {
     let state: Value =
         one.status.state.as_ref().and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
     let breaker = state["breaker"]["state"].as_str().unwrap_or("closed");
@@ -38,9 +41,16 @@ fn upstream(one: &UpstreamView) -> Markup {
         article.card {
             h2 {
                 (one.status.upstream) " "
-                @if breaker == "open" { span.badge.bad { "left alone" } } @else { span.badge.good { "asked" } }
+                @if state["reauth"].is_string() { span.badge.bad { "reauth required" } }
+                @else if breaker == "open" { span.badge.bad { "left alone" } } @else { span.badge.good { "asked" } }
+            }
+            @if let Some(session) = signs_in {
+                (button(session, &signin::action(&one.status.upstream), "Sign in", &html! {}))
             }
             dl {
+                @if let Some(why) = state["reauth"].as_str() {
+                    dt { "Reauth required" } dd.bad { (why) ". Nothing is asked there until then; what is to be written waits." }
+                }
                 @if let Some(health) = &one.status.health { (health_of(health)) }
                 dt { "Breaker" }
                 dd {
