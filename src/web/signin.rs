@@ -219,3 +219,86 @@ fn name_of(site: &Site) -> String {
 fn host_of(address: &str) -> String {
     Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use secrecy::SecretString;
+
+    use crate::clock::SystemClock;
+    use crate::rules::{Context, Source, check};
+    use crate::upstream::HttpTransport;
+
+    use super::*;
+
+    const RULES: &str = r#"
+[upstream.crm]
+base_url = "https://crm.test"
+[upstream.crm.auth]
+kind = "oauth2"
+grant = "authorization_code"
+authorize_url = "https://id.test/authorize"
+token_url = "https://id.test/token"
+client_id = "client"
+"#;
+
+    /// A sign-in that a browser began at that moment, and the `state` that it will bring back.
+    fn begun(browser: &str, now: Duration) -> (Begun, String) {
+        let source = Source { path: "rules.toml".into(), text: RULES.into(), defect: None };
+        let none = |_: &str| Ok(());
+        let checked = check(&[source], &Context { vars: &BTreeMap::new(), find_secret: &none });
+        let upstream = Arc::clone(&checked.ruleset.unwrap().upstreams["crm"]);
+        let secret = |_: &str| None::<SecretString>;
+        let client =
+            Client::new(upstream, &secret, Arc::new(HttpTransport::new()), Arc::new(SystemClock::new())).unwrap();
+        let sign_in = client.keeper().unwrap().sign_in("https://pages.test/oauth/callback".into()).unwrap();
+        let state = sign_in.url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let (browser, until) = (Token::of(browser), now + SIGN_IN_MAX);
+        let begun = Begun {
+            browser,
+            session: "session".into(),
+            until,
+            upstream: "crm".into(),
+            client: Arc::new(client),
+            sign_in,
+        };
+        (begun, state)
+    }
+
+    fn answer(state: &str) -> Back {
+        read_back_url(&format!("code=c&state={state}"))
+    }
+
+    #[test]
+    fn an_answer_counts_once_for_the_browser_that_went_and_for_ten_minutes() {
+        let (all, now) = (SignIns::default(), Duration::from_hours(1));
+        let (first, first_state) = begun("first", now);
+        let (second, second_state) = begun("second", now);
+        all.remember(first, now);
+        all.remember(second, now);
+        let soon = now + Duration::from_secs(599);
+        assert!(all.take("second", &answer(&first_state), soon).is_none(), "another browser's");
+        assert!(all.take("", &answer(&first_state), soon).is_none(), "no browser's");
+        assert!(all.take("first", &answer("guessed"), soon).is_none(), "no state of ours");
+        assert_eq!(all.take("first", &answer(&first_state), soon).unwrap().upstream, "crm");
+        assert!(all.take("first", &answer(&first_state), soon).is_none(), "it counted");
+        assert!(all.take("second", &answer(&second_state), now + SIGN_IN_MAX).is_none(), "too late");
+        assert!(all.begun().is_empty());
+    }
+
+    #[test]
+    fn the_number_of_sign_ins_is_bounded_and_the_oldest_counts_no_more() {
+        let (all, now) = (SignIns::default(), Duration::from_hours(1));
+        let states: Vec<String> = (0..=BEGUN_MAX)
+            .map(|at| {
+                let (one, state) = begun(&at.to_string(), now);
+                all.remember(one, now);
+                state
+            })
+            .collect();
+        assert!(all.take("0", &answer(&states[0]), now).is_none());
+        assert!(all.take("1", &answer(&states[1]), now).is_some());
+        assert_eq!(all.begun().len(), BEGUN_MAX - 1);
+    }
+}
