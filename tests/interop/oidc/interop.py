@@ -4,12 +4,14 @@ Standard library only. Every step says what it claims; the first claim that does
 """
 
 import argparse
+import html
 import html.parser
 import http.cookiejar
 import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -175,8 +177,9 @@ class World:
                                     scopes=json.dumps(list(scopes)), own=own.format(issuer=provider.issuer)))
         self.said = []
 
-    def start(self, *arguments, log="warn", **more):
+    def start(self, *arguments, log="warn", settings=None, **more):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RECONCILED")}
+        environment.update(settings or {})
         command = [self.binary, "--db", "data.db", "--rules", "rules", "--log-level", log, *arguments]
         return subprocess.Popen(command, cwd=self.folder, env=environment, text=True,
                                 **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more})
@@ -348,6 +351,49 @@ def device(options, folder, provider):
     return world
 
 
+def by_the_pages(options, folder, provider):
+    """The daemon's own callback: a person presses the button on the page of upstreams, in a browser that is logged in there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        pages = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    world = World(options, folder, provider, "pages", "authorization_code", "pages", CODE + f'redirect_url = "{pages}/oauth/callback"\n')
+    world.run("secret", "set", "client", feed=SECRET)
+    token = "interop-token-of-the-pages"
+    log = open(os.path.join(folder, "daemon.log"), "w+")
+    daemon = world.start("run", log="trace", stdout=subprocess.DEVNULL, stderr=log,
+                         settings={"RECONCILED__WEB__LISTEN": pages.removeprefix("http://"), "RECONCILED_SECRET_WEB_TOKEN": token})
+    try:
+        browser = Browser("ann")
+        deadline = time.monotonic() + PATIENCE_S
+        page = ""
+        while "reauth required" not in page and time.monotonic() < deadline:
+            try:
+                browser.get(f"{pages}/login", f"token={token}".encode())
+                page = browser.get(f"{pages}/upstreams")[2]
+            except OSError:
+                time.sleep(0.1)
+        claim("the page of upstreams says that somebody has to sign in", "reauth required" in page, page)
+        form_token = re.search(r'name="form_token" value="([^"]+)"', page)[1]
+        _, _, page = browser.get(f"{pages}/upstreams/crm/sign-in", f"form_token={form_token}".encode())
+        there = html.unescape(re.search(r'href="([^"]+/auth[^"]+)"', page)[1])
+        status, url, page = browser.walk(there)
+        claim("a person signs in by it, and the browser comes back to the daemon", status == 200 and "Signed in to crm" in page, (url, page))
+        claim("that counts once", browser.get(url)[0] == 400)
+        rows = []
+        while rows != [("Ann",)] and time.monotonic() < deadline:
+            time.sleep(0.1)
+            rows = world.sql("select name from contacts")
+        claim("and the daemon goes on", rows == [("Ann",)])
+        claim("the page has nothing to say of it any more", "Reauth required" not in browser.get(f"{pages}/upstreams")[2])
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait(timeout=PATIENCE_S)
+        log.seek(0)
+        world.said.append(log.read())
+        log.close()
+    return world
+
+
 def for_itself(options, folder, provider):
     own = 'client_secret = "${{secret.client}}"\nclient_auth = "body"\n'
     world = World(options, folder, provider, "service", "client_credentials", "service", own, scopes=["contacts"])
@@ -384,6 +430,8 @@ def main():
     clients = [
         {"client_id": "web", "client_secret": SECRET, "application_type": "native", "grant_types": all_grants,
          "redirect_uris": ["http://127.0.0.1/callback"], "response_types": ["code"]},
+        {"client_id": "pages", "client_secret": SECRET, "application_type": "native", "grant_types": all_grants,
+         "redirect_uris": ["http://127.0.0.1/oauth/callback"], "response_types": ["code"]},
         {"client_id": "native", "application_type": "native", "grant_types": all_grants, "token_endpoint_auth_method": "none",
          "redirect_uris": ["http://127.0.0.1/callback"], "response_types": ["code"]},
         {"client_id": "service", "client_secret": SECRET, "grant_types": ["client_credentials"], "redirect_uris": [],
@@ -398,7 +446,7 @@ def main():
             given_up(world, provider)
             refuses(options, folder, provider)
             public(options, folder, provider)
-            worlds = [world, device(options, folder, provider), for_itself(options, folder, provider)]
+            worlds = [world, by_the_pages(options, folder, provider), device(options, folder, provider), for_itself(options, folder, provider)]
             nothing_in_clear(folder, provider, worlds)
             claim("the provider met no error of its own", not provider.since(0, event="server_error"), provider.words)
         finally:
