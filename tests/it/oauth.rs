@@ -355,6 +355,10 @@ fn secrets_are_kept_sealed_listed_by_name_and_sealed_anew() {
     let doctor = world.run(&["doctor", "--offline"]).exits(1);
     assert!(doctor.stdout.contains("vault") && doctor.stdout.contains("is not the one that"), "{}", doctor.stdout);
     std::fs::write(&key, right).unwrap();
+    let vault = world.path("data.db.vault");
+    std::fs::set_permissions(&vault, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = world.run(&["doctor", "--offline"]).stdout;
+    assert!(open.contains("others than its owner may open") && open.contains("chmod 600"), "{open}");
 
     for (name, value, words) in [
         ("master_key", "x", "master_key opens the vault and cannot be in it"),

@@ -13,6 +13,7 @@ use crate::upstream::{Keeper, SignIn, read_back_url};
 use super::super::args::LoginArgs;
 use super::super::exit::{CliError, Exit};
 use super::super::out::Out;
+use super::super::style;
 use super::super::workspace::{SecretsAre, Workspace};
 use super::listen::{Listener, Reply};
 use super::{client_of, failed, keeper_of};
@@ -51,7 +52,7 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
         ));
     }
     let account = client.check_account().await.map_err(|failure| failed(name, &failure.words))?;
-    let account = account.map(|account| format!(" as {account}")).unwrap_or_default();
+    let account = account.map(|account| format!(" as {}", style::clean(&account))).unwrap_or_default();
     out.talk(&format!("signed in to {name}{account}; a running daemon goes on with its next pass"));
     Ok(Exit::IN_SYNC)
 }

@@ -179,7 +179,7 @@ class World:
 
     def start(self, *arguments, log="warn", settings=None, **more):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RECONCILED")}
-        environment.update(settings or {})
+        environment.update({"RECONCILED_LOG": "trace"} if log == "trace" else {}, **(settings or {}))
         command = [self.binary, "--db", "data.db", "--rules", "rules", "--log-level", log, *arguments]
         return subprocess.Popen(command, cwd=self.folder, env=environment, text=True,
                                 **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more})
@@ -409,6 +409,7 @@ def for_itself(options, folder, provider):
 def nothing_in_clear(folder, provider, worlds):
     """No token, code or secret in what was said at any level, or in any file but the key's."""
     shape = re.compile(r"\b[A-Za-z0-9_-]{43}\b")
+    claim("what was said is said at trace", all(any("TRACE" in text for text in world.said) for world in worlds if world.said))
     for world in worlds:
         found = [word for text in world.said for word in shape.findall(re.sub(r"(state|code_challenge)=\S+", "", text))]
         claim(f"{os.path.basename(world.folder)}: no token in what was said at trace", not found and not any(SECRET in text for text in world.said),
