@@ -4,11 +4,13 @@
 
 use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
 use crate::daemon::Passed;
 use crate::telemetry::{self, Form, Traced, is_journal};
+use crate::upstream;
 #[cfg(feature = "otlp")]
 use crate::upstream::HttpTransport;
 
@@ -20,6 +22,9 @@ use super::{
     approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, manual, plan,
     print_config, reject, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
 };
+
+/// So long the end of the process waits for renewals of tokens that are under way.
+const RENEWALS_MAX: Duration = Duration::from_secs(10);
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -145,7 +150,12 @@ fn wait<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliErro
         .enable_all()
         .build()
         .map_err(|error| CliError::Other(format!("no threads to work with: {error}")))?;
-    let result = runtime.block_on(work);
+    let result = runtime.block_on(async {
+        let result = work.await;
+        // A token that is being renewed would be lost with the answer.
+        let _too_slow = tokio::time::timeout(RENEWALS_MAX, upstream::renewals_are_over()).await;
+        result
+    });
     // What still runs in the background (a read of a slow pipe, a query) must not hold up the end of the process.
     runtime.shutdown_background();
     result

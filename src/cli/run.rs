@@ -188,7 +188,7 @@ impl Installed<'_> {
         for place in places(std::mem::take(&mut self.passed.web), settings.web_listen, "web.listen") {
             let reached = Reached { hosts: settings.web_hosts.clone(), proxies: self.proxies() };
             let (tokens, store) = (self.tokens.subscribe(), Arc::clone(&self.store));
-            self.pages.spawn(web::open(place, reached, tokens, front.clone(), store));
+            self.pages.spawn(web::open(place, reached, tokens, front.clone(), (store, self.workspace.client_of())));
         }
     }
 

@@ -164,6 +164,11 @@ fn text(status: &Status, width: usize) -> String {
             let (mark, name) = (paint(style::CHANGED, "!"), &one.upstream);
             writeln!(text, "{mark} {name} asked to be left alone until {}", style::short(until)).ok();
         }
+        let reauth = state.as_ref().and_then(|state| state["reauth"].as_str());
+        if let Some(why) = reauth.filter(|why| !told.iter().any(|told| told.contains(why))) {
+            let (mark, name) = (paint(style::BAD, "!"), &one.upstream);
+            writeln!(text, "{mark} {name}: reauth required: {}", style::clean(why)).ok();
+        }
         let breaker = state.as_ref().map(|state| &state["breaker"]).filter(|breaker| breaker["state"] == "open");
         if let Some(until) = breaker.and_then(|breaker| breaker["until"].as_str()) {
             let (mark, name, until) = (paint(style::BAD, "!"), &one.upstream, style::short(until));

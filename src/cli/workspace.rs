@@ -18,6 +18,7 @@ use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, Upst
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, HttpTransport, Meters, Transport};
 use crate::vault::{KeyPlaces, Kind, MASTER_KEY, Vault};
+use crate::web::ClientOf;
 use crate::web::hooks::LookUp;
 
 use super::args::Global;
@@ -29,6 +30,15 @@ use super::out::Out;
 #[derive(Clone)]
 pub struct Workspace {
     settings: Settings,
+    secrets: Arc<Secrets>,
+    vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
+    maker: Maker,
+}
+
+/// Makes clients.
+#[derive(Clone)]
+struct Maker {
     secrets: Arc<Secrets>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
@@ -121,8 +131,14 @@ impl Workspace {
             MASTER_KEY => Ok(None),
             name => opened.get(Kind::Secret, name).map_err(|error| error.to_string()),
         });
-        let (clock, meters) = (Arc::new(SystemClock::new()), Arc::default());
-        Self { settings, secrets: Arc::new(secrets), vault, clock, meters }
+        let (secrets, clock): (_, Arc<dyn Clock>) = (Arc::new(secrets), Arc::new(SystemClock::new()));
+        let maker = Maker {
+            secrets: Arc::clone(&secrets),
+            vault: Arc::clone(&vault),
+            clock: Arc::clone(&clock),
+            meters: Arc::default(),
+        };
+        Self { settings, secrets, vault, clock, maker }
     }
 
     /// The settings.
@@ -284,30 +300,20 @@ impl Workspace {
     pub fn clients(&self, rules: &Ruleset) -> Result<BTreeMap<String, Arc<Client>>, CliError> {
         let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
         let client = |(name, upstream): (&String, &Arc<Upstream>)| {
-            Ok((name.clone(), Arc::new(self.client_over(&transport, rules, name, upstream)?)))
+            Ok((name.clone(), Arc::new(self.maker.client_over(&transport, rules, name, upstream)?)))
         };
         rules.upstreams.iter().map(client).collect()
     }
 
     /// The client of one upstream.
     pub fn client(&self, rules: &Ruleset, name: &str) -> Result<Client, CliError> {
-        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
-        let upstream = rules.upstreams.get(name).ok_or_else(|| CliError::NotFound(format!("no upstream {name}")))?;
-        self.client_over(&transport, rules, name, upstream)
+        self.maker.client(rules, name)
     }
 
-    fn client_over(
-        &self,
-        transport: &Arc<dyn Transport>,
-        rules: &Ruleset,
-        name: &str,
-        upstream: &Arc<Upstream>,
-    ) -> Result<Client, CliError> {
-        let secret = |name: &str| self.secrets.find(name).ok();
-        Client::new(Arc::clone(upstream), &secret, Arc::clone(transport), self.clock())
-            .and_then(|client| client.knowing(requests_to(rules, name), &secret))
-            .map(|client| client.metered_by(self.meters.of(name)).keeping_tokens_in(&self.vault))
-            .map_err(|failure| CliError::Upstream { upstream: name.to_owned(), reason: failure.to_string() })
+    /// Makes clients as they are made here, wherever it is needed.
+    pub fn client_of(&self) -> Arc<ClientOf> {
+        let maker = self.maker.clone();
+        Arc::new(move |rules, name| maker.client(rules, name).map_err(|error| error.to_string()))
     }
 
     /// The engine over a store; says what was done to the tables.
@@ -337,6 +343,28 @@ impl Workspace {
             CliError::Pass(PassError::Store(error)) => CliError::Pass(PassError::Store(of_original(error, database))),
             other => other,
         }
+    }
+}
+
+impl Maker {
+    fn client(&self, rules: &Ruleset, name: &str) -> Result<Client, CliError> {
+        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
+        let upstream = rules.upstreams.get(name).ok_or_else(|| CliError::NotFound(format!("no upstream {name}")))?;
+        self.client_over(&transport, rules, name, upstream)
+    }
+
+    fn client_over(
+        &self,
+        transport: &Arc<dyn Transport>,
+        rules: &Ruleset,
+        name: &str,
+        upstream: &Arc<Upstream>,
+    ) -> Result<Client, CliError> {
+        let secret = |name: &str| self.secrets.find(name).ok();
+        Client::new(Arc::clone(upstream), &secret, Arc::clone(transport), Arc::clone(&self.clock))
+            .and_then(|client| client.knowing(requests_to(rules, name), &secret))
+            .map(|client| client.metered_by(self.meters.of(name)).keeping_tokens_in(&self.vault))
+            .map_err(|failure| CliError::Upstream { upstream: name.to_owned(), reason: failure.to_string() })
     }
 }
 

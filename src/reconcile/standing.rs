@@ -69,6 +69,13 @@ pub fn breaker_is_open(view: &dyn View, upstream: &str) -> Result<bool, StoreErr
     Ok(state.kept.breaker.is_some_and(|breaker| breaker.state == BreakerState::Open))
 }
 
+/// Why a person has to sign in at an upstream (again), as of the last pass that wanted to speak to it.
+pub fn reauth_required(view: &dyn View, upstream: &str) -> Result<Option<String>, StoreError> {
+    let text = view.upstream_state(upstream)?;
+    let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok(state.kept.reauth)
+}
+
 async fn save(store: &dyn Store, name: &str, state: &UpstreamState) -> Result<(), StoreError> {
     let (name, text) = (name.to_owned(), serde_json::to_string(state).unwrap_or_default());
     store::write(store, move |tx| tx.set_upstream_state(&name, &text)).await

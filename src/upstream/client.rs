@@ -184,12 +184,16 @@ impl Client {
 
     /// What the next process should know of this upstream; kept by the caller.
     pub fn kept(&self) -> Kept {
-        self.state().kept(self.clock.now(), self.clock.monotonic())
+        let reauth = self.keeper.as_ref().and_then(Keeper::reauth);
+        Kept { reauth, ..self.state().kept(self.clock.now(), self.clock.monotonic()) }
     }
 
     /// Goes on as an earlier process left off. Only the first word counts; later this client knows better.
     pub fn remember(&self, kept: &Kept) {
         self.state().remember(kept, self.clock.now(), self.clock.monotonic());
+        if let Some(keeper) = &self.keeper {
+            keeper.remember(kept.reauth.as_deref());
+        }
     }
 
     /// The resolved secrets, to fill templates with.

@@ -16,6 +16,9 @@ pub struct Kept {
     /// What was spent of long budgets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<KeptBudget>,
+    /// Why a person has to sign in (again) before anything is asked there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reauth: Option<String>,
 }
 
 /// The breaker of an upstream that fails.
@@ -58,6 +61,7 @@ impl Kept {
     pub fn is_over(&self, now: DateTime<Utc>) -> bool {
         self.asked_until.is_none_or(|until| until <= now)
             && self.breaker.is_none()
+            && self.reauth.is_none()
             && self.budgets.iter().flat_map(|budget| &budget.spent).all(|(until, _)| *until <= now)
     }
 }

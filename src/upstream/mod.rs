@@ -57,7 +57,7 @@ pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
 pub use latency::Latency;
 pub use listing::Lister;
 pub use meter::{Answers, Asked, Health, Meter, Metered, Meters};
-pub use oauth::{Back, Keeper, SignIn, Standing, Tokens, read_back_url};
+pub use oauth::{Back, Keeper, SignIn, Standing, Tokens, are_over as renewals_are_over, read_back_url};
 pub use outcome::*;
 pub use point::{get, get_each};
 pub use probe::{find_by_field, find_by_path};

@@ -86,7 +86,7 @@ impl State {
             KeptBudget { budget, spent }
         });
         let asked_until = if asked.is_zero() { None } else { at(asked) };
-        Kept { asked_until, breaker, budgets: spent.collect() }
+        Kept { asked_until, breaker, budgets: spent.collect(), reauth: None }
     }
 
     /// Goes on as an earlier process left off. Only the first word counts; later this process knows better.

@@ -4,8 +4,9 @@
 //!
 //! The file is opened for each use: uses are rare, and so another process's change of the key is met at once.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ use super::seal::{self, Place};
 /// How long another process's change is waited for.
 const BUSY: Duration = Duration::from_secs(5);
 const VERSION: i64 = 1;
+/// So often is looked for a key while another process may be putting it in its place.
+const LOOKS_MAX: u32 = 3;
+/// Where the change counter is in the file.
+const CHANGES_AT: usize = 24;
 const TABLES: &str = "
 create table meta (key_id text not null) strict;
 create table entries (
@@ -102,7 +107,7 @@ impl Vault {
     /// The value of an entry. The key is asked for only where there is one.
     pub fn get(&self, kind: Kind, name: &str) -> Result<Option<SecretString>, VaultError> {
         let Some(mut db) = self.open()? else { return Ok(None) };
-        let tx = self.begin(&mut db)?;
+        let tx = self.begin_reading(&mut db)?;
         match self.sealed(&tx, kind, name)? {
             Some(sealed) => self.unseal(&self.key_of(&tx)?, kind, name, &sealed).map(Some),
             None => Ok(None),
@@ -157,7 +162,7 @@ impl Vault {
     /// Whether the key that is found is the vault's; the key's id, `None` where nothing is sealed yet.
     pub fn check(&self) -> Result<Option<String>, VaultError> {
         let Some(mut db) = self.open()? else { return Ok(None) };
-        let tx = self.begin(&mut db)?;
+        let tx = self.begin_reading(&mut db)?;
         match self.key_id(&tx)? {
             Some(_) => self.key_of(&tx).map(|key| Some(key.id())),
             None => Ok(None),
@@ -179,12 +184,19 @@ impl Vault {
     }
 
     /// Seals everything with a new key, in one transaction. The new key waits in a file of its own until that is done, so that
-    /// at every moment one of the two files opens the vault.
+    /// at every moment one of the two files opens the vault. Waits for renewals of tokens that are under way: a process that has
+    /// only the old key must not learn of it with new tokens in its hands.
     pub fn rotate(&self) -> Result<Rotated, VaultError> {
         let nothing = || VaultError::File {
             path: self.path.display().to_string(),
             reason: "there is nothing to seal anew: no vault yet".into(),
         };
+        let mut guards = Vec::new();
+        for entry in self.entries(Kind::Token)? {
+            let (file, path) = self.lock_file(&entry.name)?;
+            file.lock().map_err(|error| at(&path, &error))?;
+            guards.push(file);
+        }
         let mut db = self.open()?.ok_or_else(nothing)?;
         let tx = self.begin(&mut db)?;
         let old = self.key_of(&tx)?;
@@ -215,24 +227,36 @@ impl Vault {
         }
         self.said(tx.execute("update meta set key_id = ?1", [new.id()]))?;
         self.said(tx.commit())?;
-        self.keys.install_next()?;
+        self.keys.install_next(&new)?;
         Ok(Rotated { entries: entries.len(), key_id: new.id(), file })
     }
 
-    /// Waits until no other process holds the name. Blocks the thread.
-    pub fn lock(&self, name: &str) -> Result<Guard, VaultError> {
+    /// Keeps other processes from changing an entry, unless one of them does.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Guard>, VaultError> {
+        let (file, path) = self.lock_file(name)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Guard { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(at(&path, &error)),
+        }
+    }
+
+    /// Where the lock of an entry is.
+    pub fn lock_path(&self, name: &str) -> PathBuf {
         let mut path = self.path.as_os_str().to_owned();
         path.push(format!(".{name}.lock"));
-        let path = PathBuf::from(path);
-        let lock = || {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-            file.lock()?;
-            Ok(Guard { _file: file })
-        };
-        lock().map_err(|error: std::io::Error| VaultError::File {
-            path: path.display().to_string(),
-            reason: error.to_string(),
-        })
+        path.into()
+    }
+
+    /// Another number after every change of anything in the vault by anybody; `None` where there is none.
+    ///
+    /// The file's change counter (SQLite file format, 1.3.7): unlike its time it does not stand still.
+    pub fn stamp(&self) -> Option<(u64, u32)> {
+        let mut head = [0; CHANGES_AT + size_of::<u32>()];
+        let mut file = File::open(&self.path).ok()?;
+        file.read_exact(&mut head).ok()?;
+        let changes = head.last_chunk().map(|bytes| u32::from_be_bytes(*bytes))?;
+        Some((file.metadata().ok()?.ino(), changes))
     }
 }
 
@@ -281,7 +305,12 @@ impl Vault {
         self.said(connect())
     }
 
-    /// Every use is a transaction that may write: what is read is of one key.
+    /// What is read together is of one key. A disk that cannot be written can be read.
+    fn begin_reading<'a>(&self, db: &'a mut Connection) -> Result<Transaction<'a>, VaultError> {
+        self.said(db.transaction_with_behavior(TransactionBehavior::Deferred))
+    }
+
+    /// The same for what writes: it waits for other writers before it reads.
     fn begin<'a>(&self, db: &'a mut Connection) -> Result<Transaction<'a>, VaultError> {
         self.said(db.transaction_with_behavior(TransactionBehavior::Immediate))
     }
@@ -294,33 +323,41 @@ impl Vault {
         self.said(db.query_row("select key_id from meta", [], |row| row.get(0)).optional())
     }
 
-    /// The key that the vault is sealed with.
+    /// The key that the vault is sealed with. Another process may put a new one in its place while this one looks.
     fn key_of(&self, db: &Connection) -> Result<MasterKey, VaultError> {
         let wanted = self.key_id(db)?.unwrap_or_default();
-        let found = self.keys.find()?;
-        if let Ok(key) = found.as_ref().map_err(String::as_str)
-            && key.id() != wanted
-            && let Some(next) = self.keys.next()?
-            && next.id() == wanted
-        {
-            // A rotation ended before it could put the new key in its place.
-            self.keys.install_next()?;
-            return Ok(next);
-        }
-        match found {
-            Ok(key) if key.id() == wanted => Ok(key),
-            Ok(key) => Err(VaultError::WrongKey {
-                given: key.id(),
-                place: key.place,
-                vault: self.path.display().to_string(),
-                wanted,
-            }),
-            Err(looked) => Err(VaultError::NoKey {
-                words: format!(
-                    "{} is sealed, and its master key (id {wanted}) is missing: {looked}",
-                    self.path.display()
-                ),
-            }),
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let found = self.keys.find()?;
+            if let Ok(key) = found.as_ref().map_err(String::as_str)
+                && key.id() != wanted
+            {
+                match self.keys.next()? {
+                    Some(next) if next.id() == wanted => {
+                        // A rotation that has not put the new key in its place yet, or never could.
+                        self.keys.install_next(&next)?;
+                        return Ok(next);
+                    }
+                    _ if looks < LOOKS_MAX => continue,
+                    _ => {}
+                }
+            }
+            return match found {
+                Ok(key) if key.id() == wanted => Ok(key),
+                Ok(key) => Err(VaultError::WrongKey {
+                    given: key.id(),
+                    place: key.place,
+                    vault: self.path.display().to_string(),
+                    wanted,
+                }),
+                Err(looked) => Err(VaultError::NoKey {
+                    words: format!(
+                        "{} is sealed, and its master key (id {wanted}) is missing: {looked}",
+                        self.path.display()
+                    ),
+                }),
+            };
         }
     }
 
@@ -347,11 +384,17 @@ impl Vault {
     /// A vault that is sealed with a key that is nowhere must not get another one.
     fn check_sealed_without_key(&self) -> Result<Option<VaultError>, VaultError> {
         let Some(mut db) = self.open()? else { return Ok(None) };
-        let tx = self.begin(&mut db)?;
+        let tx = self.begin_reading(&mut db)?;
         match self.key_id(&tx)? {
             Some(_) => Ok(self.key_of(&tx).err()),
             None => Ok(None),
         }
+    }
+
+    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), VaultError> {
+        let path = self.lock_path(name);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        Ok((file.map_err(|error| at(&path, &error))?, path))
     }
 
     fn sealed(&self, db: &Connection, kind: Kind, name: &str) -> Result<Option<Vec<u8>>, VaultError> {
@@ -380,6 +423,10 @@ impl Vault {
             remedy: kind.remedy(),
         })
     }
+}
+
+fn at(path: &Path, error: &std::io::Error) -> VaultError {
+    VaultError::File { path: path.display().to_string(), reason: error.to_string() }
 }
 
 fn place(kind: Kind, name: &str) -> Place<'_> {

@@ -134,10 +134,17 @@ impl KeyPlaces {
         write().map_err(|error| at(path, &error))
     }
 
-    /// Puts the key that waits in its place.
-    pub(super) fn install_next(&self) -> Result<(), VaultError> {
+    /// Puts the key that waits in its place. Another process that needed it may have done so.
+    pub(super) fn install_next(&self, key: &MasterKey) -> Result<(), VaultError> {
         let next = self.next_file();
-        std::fs::rename(&next, self.file()).and_then(|()| sync_folder(&self.folder)).map_err(|error| at(&next, &error))
+        match std::fs::rename(&next, self.file()) {
+            Ok(()) => sync_folder(&self.folder).map_err(|error| at(&next, &error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => match self.find()? {
+                Ok(there) if there.id() == key.id() => Ok(()),
+                _ => Err(at(&next, &error)),
+            },
+            Err(error) => Err(at(&next, &error)),
+        }
     }
 }
 

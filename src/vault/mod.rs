@@ -36,7 +36,8 @@ pub enum VaultError {
     /// It is another key than the one that the vault was sealed with.
     #[error(
         "the master key ({place}) is not the one that {vault} is sealed with: its id is {given}, that of the vault {wanted}; \
-         bring the right key back, or remove the vault, then set its secrets and sign in again"
+         bring the right key back (a service that was handed the key at its start needs a restart after `key rotate`), or remove \
+         the vault, then set its secrets and sign in again"
     )]
     WrongKey {
         /// Where the key is.

@@ -2,7 +2,7 @@
 //!
 //! Must not know: ciphers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -211,22 +211,82 @@ fn a_rotation_that_was_killed_leaves_a_key_that_fits() {
 fn one_process_at_a_time_holds_a_name() {
     let bench = Bench::new();
     let (vault, other) = (bench.vault(), bench.vault());
-    let guard = vault.lock("crm").unwrap();
-    let _another_name = other.lock("shop").unwrap();
-    let (said, told) = std::sync::mpsc::channel();
-    let waits = std::thread::spawn(move || {
-        said.send("waits").unwrap();
-        let _guard = other.lock("crm").unwrap();
-        said.send("holds").unwrap();
-    });
-    assert_eq!(told.recv().unwrap(), "waits");
-    assert!(is_locked(&bench.path("data.db.vault.crm.lock")));
-    assert!(told.try_recv().is_err());
+    let guard = vault.try_lock("crm").unwrap().unwrap();
+    assert!(other.try_lock("crm").unwrap().is_none());
+    assert!(other.try_lock("shop").unwrap().is_some(), "another name");
     drop(guard);
-    assert_eq!(told.recv().unwrap(), "holds");
-    waits.join().unwrap();
+    assert!(other.try_lock("crm").unwrap().is_some());
 }
 
-fn is_locked(path: &Path) -> bool {
-    std::fs::File::open(path).unwrap().try_lock().is_err()
+#[test]
+fn every_change_of_anybody_is_seen_without_a_key() {
+    let bench = Bench::new();
+    let vault = bench.vault();
+    assert_eq!(vault.stamp(), None);
+    let mut seen = Vec::new();
+    let changes: [&dyn Fn(&Vault); 4] = [
+        &|vault| drop(vault.put(Kind::Token, "crm", &CANARY.into(), at(1)).unwrap()),
+        &|vault| drop(vault.put(Kind::Token, "crm", &CANARY.into(), at(1)).unwrap()),
+        &|vault| drop(vault.rotate().unwrap()),
+        &|vault| assert!(vault.remove(Kind::Token, "crm").unwrap()),
+    ];
+    for change in changes {
+        change(&bench.vault());
+        seen.push(vault.stamp());
+        vault.get(Kind::Token, "crm").unwrap();
+        assert_eq!(vault.stamp(), *seen.last().unwrap(), "looking changes nothing");
+    }
+    let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
+    assert_eq!((distinct.len(), seen.contains(&None)), (4, false), "{seen:?}");
+}
+
+#[test]
+fn a_new_key_waits_for_a_renewal_that_is_under_way() {
+    let bench = Bench::new();
+    let vault = bench.vault();
+    vault.put(Kind::Token, "crm", &CANARY.into(), at(1)).unwrap();
+    let id = vault.check().unwrap();
+    let renews = vault.try_lock("crm").unwrap().unwrap();
+    let (other, (said, told)) = (bench.vault(), std::sync::mpsc::channel());
+    let rotates = std::thread::spawn(move || said.send(other.rotate().unwrap()).unwrap());
+    vault.put(Kind::Token, "crm", &"renewed".into(), at(2)).unwrap();
+    assert!((vault.check().unwrap() == id) && told.try_recv().is_err());
+    drop(renews);
+    rotates.join().unwrap();
+    assert_ne!(vault.check().unwrap(), id);
+    assert_eq!(shown(vault.get(Kind::Token, "crm").unwrap()).as_deref(), Some("renewed"));
+}
+
+#[test]
+fn keys_are_replaced_while_others_read_and_write() {
+    let bench = Bench::new();
+    bench.vault().put(Kind::Token, "crm", &CANARY.into(), at(1)).unwrap();
+    let over = &std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let vault = bench.vault();
+            scope.spawn(move || {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert_eq!(shown(vault.get(Kind::Token, "crm").unwrap()).as_deref(), Some(CANARY));
+                    vault.put(Kind::Secret, "key", &"value".into(), at(2)).unwrap();
+                }
+            });
+        }
+        let rotated: Vec<_> = (0..5).map(|_| bench.vault().rotate()).collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        for one in rotated {
+            one.unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_written_now_can_be_read() {
+    let bench = Bench::new();
+    bench.vault().put(Kind::Token, "crm", &CANARY.into(), at(1)).unwrap();
+    let mut other = rusqlite::Connection::open(bench.vault().path()).unwrap();
+    let writes = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    assert_eq!(shown(bench.vault().get(Kind::Token, "crm").unwrap()).as_deref(), Some(CANARY));
+    assert!(bench.vault().check().unwrap().is_some());
+    drop(writes);
 }

@@ -112,6 +112,11 @@ impl Sessions {
         self.open.get(&digest(id)).filter(|session| session.until > now)
     }
 
+    /// Whether the session whose forms carry this lasts.
+    pub fn holds(&self, form_token: &str, now: Duration) -> bool {
+        self.open.values().any(|session| session.until > now && session.made(form_token))
+    }
+
     /// Ends it.
     pub fn logout(&mut self, id: &str) {
         self.open.remove(&digest(id));
@@ -139,7 +144,7 @@ fn household(address: IpAddr) -> IpAddr {
 }
 
 /// 256 bits from the system, as text for cookies and forms.
-fn random() -> Option<String> {
+pub fn random() -> Option<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).ok()?;
     Some(URL_SAFE_NO_PAD.encode(bytes))

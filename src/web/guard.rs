@@ -61,7 +61,8 @@ impl Hosts {
         Self(all)
     }
 
-    fn knows(&self, name: &str) -> bool {
+    /// Whether this is one of them.
+    pub fn knows(&self, name: &str) -> bool {
         self.0.contains(&name.to_ascii_lowercase())
     }
 }

@@ -22,6 +22,7 @@ mod patient;
 mod plans;
 mod proxy;
 mod scrape;
+mod signin;
 mod site;
 mod socket;
 mod watched;
@@ -34,6 +35,7 @@ pub use control::{Front, router};
 pub use listener::{Place, accept};
 pub use plans::{Copied, Planner, whole_path};
 pub use proxy::Proxies;
+pub use signin::ClientOf;
 pub use site::{Found, Reached, TOKEN_NAME, open};
 pub use socket::{listen, serve};
 pub use wire::{

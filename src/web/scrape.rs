@@ -10,7 +10,8 @@ use http::{StatusCode, header};
 
 use crate::daemon::{Place, Standing};
 use crate::ops::{USAGE_DAYS, upstreams, usage};
-use crate::reconcile::breaker_is_open;
+use crate::reconcile::{breaker_is_open, reauth_required};
+use crate::rules::Auth;
 use crate::store::{ConflictFilter, IntentFilter, Micros, PassRow, QuarantineFilter, StoreError, View, read};
 
 use super::control::refuse;
@@ -51,11 +52,14 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
         let names = rules.upstreams.keys();
         let breakers = names.map(|name| Ok((name.clone(), breaker_is_open(view, name)?)));
         let breakers = breakers.collect::<Result<Vec<_>, StoreError>>()?;
+        let signed_in = rules.upstreams.iter().filter(|(_, upstream)| matches!(upstream.auth, Auth::Tokens(_)));
+        let reauth = signed_in.map(|(name, _)| Ok((name.clone(), reauth_required(view, name)?.is_some())));
+        let flags = (breakers, reauth.collect::<Result<Vec<_>, StoreError>>()?);
         let health = upstreams(view, &rules, now)?;
-        Ok((stands, breakers, usage(view, &rules, None, USAGE_DAYS, now)?, health))
+        Ok((stands, flags, usage(view, &rules, None, USAGE_DAYS, now)?, health))
     })
     .await;
-    let (stands, breakers, usage, health) = match found {
+    let (stands, (breakers, reauth), usage, health) = match found {
         Ok(found) => found,
         Err(error) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     };
@@ -70,6 +74,11 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
     text.family("reconciled_breaker_open", "gauge", "1 while the circuit breaker of an upstream lets nothing through.");
     for (upstream, open) in &breakers {
         text.sample("reconciled_breaker_open", &[("upstream", upstream)], u8::from(*open));
+    }
+    let name = "reconciled_upstream_reauth_required";
+    text.family(name, "gauge", "1 while a person has to sign in at an upstream before it is asked anything.");
+    for (upstream, required) in &reauth {
+        text.sample(name, &[("upstream", upstream)], u8::from(*required));
     }
     write_usage(&usage, &mut text);
     write_health(&health, &mut text);

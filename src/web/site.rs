@@ -23,7 +23,8 @@ use super::guard::{self, Hosts};
 use super::listener::Place;
 use super::metrics::Tally;
 use super::proxy::Proxies;
-use super::{health, listener, live, login, openapi, pages, scrape};
+use super::signin::{ClientOf, SignIns};
+use super::{health, listener, live, login, openapi, pages, scrape, signin};
 
 /// The longest body of a question.
 const BODY_MAX: usize = 256 * 1024;
@@ -58,6 +59,8 @@ pub struct Site {
     pub tally: Arc<Tally>,
     /// How many records large collections have.
     pub counts: Arc<Counts>,
+    /// Sign-ins to upstreams that were begun here.
+    pub sign_ins: SignIns,
     /// Room for pages that listen.
     pub listeners: Arc<Semaphore>,
     /// Who may ask; nobody where there is none.
@@ -76,10 +79,17 @@ impl Site {
             cookie: format!("reconciled_{}", address.port()),
             tally: Arc::default(),
             counts: Arc::default(),
+            sign_ins: SignIns::default(),
             listeners: Arc::new(Semaphore::new(live::LISTENERS_MAX)),
             token: Mutex::default(),
             sessions: Mutex::default(),
         }
+    }
+
+    /// Lets people sign in to upstreams by its pages.
+    pub fn making_clients(mut self, client_of: Arc<ClientOf>) -> Self {
+        self.sign_ins = SignIns::of(client_of);
+        self
     }
 
     /// The token.
@@ -129,12 +139,15 @@ pub fn routes(site: &Arc<Site>) -> Router {
         .route("/metrics", get(scrape::metrics))
         .nest(openapi::PATH, openapi::router())
         .layer(from_fn_with_state(Arc::clone(site), guard::bearer));
-    let for_browsers =
-        pages::router().route("/events", get(live::events)).layer(from_fn_with_state(Arc::clone(site), guard::session));
+    let for_browsers = pages::router()
+        .merge(signin::router())
+        .route("/events", get(live::events))
+        .layer(from_fn_with_state(Arc::clone(site), guard::session));
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .merge(login::router())
+        .merge(signin::open_router())
         .merge(for_programs)
         .merge(for_browsers)
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no such page"))
@@ -147,7 +160,13 @@ pub fn routes(site: &Arc<Site>) -> Router {
 }
 
 /// Serves there until the loop is over (or the future is dropped). What stands in the way is said in the log, and the daemon goes on.
-pub async fn open(place: Place, reached: Reached, tokens: watch::Receiver<Found>, front: Front, store: Arc<dyn Store>) {
+pub async fn open(
+    place: Place,
+    reached: Reached,
+    tokens: watch::Receiver<Found>,
+    front: Front,
+    (store, client_of): (Arc<dyn Store>, Arc<ClientOf>),
+) {
     let shown = place.to_string();
     let (listener, address) = match place.listen().await {
         Ok(bound) => bound,
@@ -159,7 +178,7 @@ pub async fn open(place: Place, reached: Reached, tokens: watch::Receiver<Found>
     if !address.ip().is_loopback() {
         tracing::warn!("web: {address} is open to other machines, without TLS: let a proxy with TLS stand before it");
     }
-    let site = Arc::new(Site::new(front, store, address, &reached));
+    let site = Arc::new(Site::new(front, store, address, &reached).making_clients(client_of));
     site.renew(&tokens.borrow());
     tracing::info!("web: http://{address}");
     serve(listener, &site, tokens).await;

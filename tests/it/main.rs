@@ -16,6 +16,7 @@ mod house;
 mod journal;
 mod monitoring;
 mod oauth;
+mod oauth_pages;
 mod places;
 mod planning;
 mod proxied;

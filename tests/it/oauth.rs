@@ -19,16 +19,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::world::{Ran, World};
 
-const SECRET: &str = "canary-client-secret";
+pub const SECRET: &str = "canary-client-secret";
 
 /// An authorization server: codes count once and only with their verifier, refresh tokens count once.
 #[derive(Default)]
-struct Server {
+pub struct Server {
     challenge: String,
     redirect: String,
     /// How often tokens were given.
     given: u32,
-    refresh: String,
+    pub refresh: String,
     /// What it was asked.
     asked: Vec<BTreeMap<String, String>>,
     /// How often a device asks before somebody signed in.
@@ -38,7 +38,7 @@ struct Server {
 
 type Shared = Arc<Mutex<Server>>;
 
-fn pairs(text: &[u8]) -> BTreeMap<String, String> {
+pub fn pairs(text: &[u8]) -> BTreeMap<String, String> {
     url::form_urlencoded::parse(text).into_owned().collect()
 }
 
@@ -99,14 +99,14 @@ async fn revoke(State(server): State<Shared>, body: Bytes) -> StatusCode {
 }
 
 /// A world with `/contacts` at an upstream that wants tokens, and the server that gives them.
-struct Signed {
-    world: World,
+pub struct Signed {
+    pub world: World,
     server: Shared,
-    runtime: tokio::runtime::Runtime,
+    pub runtime: tokio::runtime::Runtime,
 }
 
 impl Signed {
-    fn new(grant: &str) -> Self {
+    pub fn new(grant: &str) -> Self {
         // Whoever comes second finds it installed.
         rustls::crypto::ring::default_provider().install_default().ok();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -141,7 +141,7 @@ impl Signed {
         signed
     }
 
-    fn secret(&self, name: &str, value: &str) {
+    pub fn secret(&self, name: &str, value: &str) {
         let ran = self.fed(&["secret", "set", name], value);
         ran.exits(0);
     }
@@ -161,12 +161,12 @@ impl Signed {
     }
 
     /// The upstream takes the access token with this number and no other.
-    fn takes(&self, number: u32) {
+    pub fn takes(&self, number: u32) {
         let token = format!("canary-access-{number}");
         self.world.at("crm", |crm| crm.config_mut().auth = Auth::Bearer { token });
     }
 
-    fn server<R>(&self, look: impl FnOnce(&mut Server) -> R) -> R {
+    pub fn server<R>(&self, look: impl FnOnce(&mut Server) -> R) -> R {
         look(&mut self.server.lock().unwrap())
     }
 
@@ -179,7 +179,7 @@ impl Signed {
     }
 
     /// Nothing secret stands in what was said or in any file that outlives a process, but for the key.
-    fn nothing_in_clear(&self, said: &[&Ran]) {
+    pub fn nothing_in_clear(&self, said: &[&Ran]) {
         for ran in said {
             assert!(!ran.stdout.contains("canary") && !ran.stderr.contains("canary"), "{ran:#?}");
         }
@@ -194,7 +194,7 @@ impl Signed {
     }
 }
 
-const SIGN_IN: &str = "grant = \"authorization_code\"\nauthorize_url = \"URL/authorize\"\n";
+pub const SIGN_IN: &str = "grant = \"authorization_code\"\nauthorize_url = \"URL/authorize\"\n";
 
 /// Begins `auth login` and reads the address that it tells.
 fn begun(signed: &Signed) -> (std::process::Child, BufReader<std::process::ChildStderr>, String) {
@@ -355,6 +355,10 @@ fn secrets_are_kept_sealed_listed_by_name_and_sealed_anew() {
     let doctor = world.run(&["doctor", "--offline"]).exits(1);
     assert!(doctor.stdout.contains("vault") && doctor.stdout.contains("is not the one that"), "{}", doctor.stdout);
     std::fs::write(&key, right).unwrap();
+    let vault = world.path("data.db.vault");
+    std::fs::set_permissions(&vault, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = world.run(&["doctor", "--offline"]).stdout;
+    assert!(open.contains("others than its owner may open") && open.contains("chmod 600"), "{open}");
 
     for (name, value, words) in [
         ("master_key", "x", "master_key opens the vault and cannot be in it"),

@@ -126,7 +126,7 @@ fn a_program_looks_asks_for_passes_and_decides() {
 }
 
 /// One question of a browser: status, head and body.
-fn browse(address: &str, cookie: &str, path: &str, form: Option<&str>) -> (u16, String, String) {
+pub fn browse(address: &str, cookie: &str, path: &str, form: Option<&str>) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let (method, body) = form.map_or(("GET", ""), |form| ("POST", form));
     let length = body.len();
@@ -142,7 +142,7 @@ fn browse(address: &str, cookie: &str, path: &str, form: Option<&str>) -> (u16, 
 }
 
 /// What stands between two texts.
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let rest = text.split_once(before).unwrap_or_else(|| panic!("no {before:?} in {text}")).1;
     rest.split_once(after).unwrap().0
 }

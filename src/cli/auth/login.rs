@@ -13,6 +13,7 @@ use crate::upstream::{Keeper, SignIn, read_back_url};
 use super::super::args::LoginArgs;
 use super::super::exit::{CliError, Exit};
 use super::super::out::Out;
+use super::super::style;
 use super::super::workspace::{SecretsAre, Workspace};
 use super::listen::{Listener, Reply};
 use super::{client_of, failed, keeper_of};
@@ -31,7 +32,8 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
         Grant::AuthorizationCode(rules) if rules.redirect_url.as_ref().is_some_and(|url| !is_here(url)) => {
             let url = rules.redirect_url.as_ref().map(Url::as_str).unwrap_or_default();
             return Err(CliError::Usage(format!(
-                "{url} is not on this machine: sign in with --paste, and paste the address that the browser ends at"
+                "{url} is not on this machine: sign in with --paste, and paste the address that the browser ends at; or, where \
+                 that is the daemon's own /oauth/callback, by its page of upstreams"
             )));
         }
         Grant::AuthorizationCode(rules) => browse(name, keeper, rules.redirect_url.as_ref(), workspace, out).await?,
@@ -50,7 +52,7 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
         ));
     }
     let account = client.check_account().await.map_err(|failure| failed(name, &failure.words))?;
-    let account = account.map(|account| format!(" as {account}")).unwrap_or_default();
+    let account = account.map(|account| format!(" as {}", style::clean(&account))).unwrap_or_default();
     out.talk(&format!("signed in to {name}{account}; a running daemon goes on with its next pass"));
     Ok(Exit::IN_SYNC)
 }

@@ -104,7 +104,20 @@ pub fn vault(workspace: &Workspace) -> Option<Finding> {
     let vault = workspace.vault();
     match vault.check() {
         Ok(None) => None,
-        Ok(Some(id)) => Some(Finding::good("vault", format!("{} is sealed with the key {id}", vault.path().display()))),
+        Ok(Some(id)) => {
+            let shown = vault.path().display();
+            let mode = std::fs::metadata(vault.path()).map_or(0, |meta| meta.permissions().mode() & 0o777);
+            Some(if mode & 0o077 != 0 {
+                // What is in it is sealed; whoever has a copy waits for the key.
+                Finding::warning(
+                    "vault",
+                    format!("others than its owner may open {shown} (mode {mode:03o})"),
+                    format!("chmod 600 {shown}"),
+                )
+            } else {
+                Finding::good("vault", format!("{shown} is sealed with the key {id}"))
+            })
+        }
         Err(error) => Some(Finding::error("vault", error.to_string(), "see README, Secrets")),
     }
 }

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Tree;
 use url::Url;
 
-use super::server::{Answer, Server};
+use super::server::{Answer, Server, clip, plain};
 use super::tokens::Granted;
 use crate::upstream::{Failure, FailureKind, Response};
 
@@ -77,13 +77,15 @@ impl Device {
         };
         let code = SecretString::from(code);
         server.secrets.hide(code.clone());
+        // They are shown on a terminal, which obeys some characters.
         Ok(Self {
-            user_code,
-            verification_url,
-            complete_url: text("verification_uri_complete"),
+            user_code: clip(&user_code),
+            verification_url: plain(&verification_url),
+            complete_url: text("verification_uri_complete").map(|url| plain(&url)),
             expires_at: server.clock.now() + TimeDelta::seconds(seconds("expires_in").unwrap_or(EXPIRES_IN_S)),
             code,
-            interval: seconds("interval").map_or(INTERVAL, |seconds| Duration::from_secs(seconds.unsigned_abs())),
+            interval: seconds("interval")
+                .map_or(INTERVAL, |seconds| Duration::from_secs(seconds.unsigned_abs()).min(INTERVAL_MAX)),
         })
     }
 

@@ -6,6 +6,7 @@
 //! process has done it, and keeps what came durably before it is used. Tokens that the client gets for itself (no person, no
 //! refresh token) are asked for anew by every process, and not kept.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,24 +16,70 @@ use tokio::sync::Mutex;
 
 use super::assertion::assertion;
 use super::device::{Device, Waiting};
+use super::ending::to_its_end;
 use super::server::{Answer, Refusal, Server};
 use super::signin::{Back, SignIn};
 use super::tokens::{Granted, Tokens, fingerprint};
 use crate::clock::{Clock, new_id};
 use crate::rules::{Grant, OAuth, Upstream};
 use crate::upstream::{Failure, FailureKind, Secrets, Transport};
-use crate::vault::{Kind, Vault, VaultError};
+use crate::vault::{Guard, Kind, Vault, VaultError};
 
 /// After a renewal that failed, tokens that have not ended are used for so long before the next try.
 const TRY_AGAIN_IN: Duration = Duration::from_secs(30);
 
-/// The tokens of one upstream.
+/// For so long another process that renews is waited for: longer than one that lives takes.
+const LOCK_MAX: Duration = Duration::from_mins(3);
+const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// The tokens of one upstream. A copy is the same keeper.
+#[derive(Clone)]
 pub struct Keeper {
-    server: Server,
+    server: Arc<Server>,
     vault: Option<Arc<Vault>>,
-    held: RwLock<Option<Arc<Tokens>>>,
-    /// Held by the one task that renews; when the next try is due.
-    turn: Mutex<Option<Duration>>,
+    held: Arc<RwLock<Held>>,
+    /// Held by the one task that renews.
+    turn: Arc<Mutex<Turn>>,
+}
+
+/// What is in use.
+#[derive(Default)]
+struct Held {
+    tokens: Option<Arc<Tokens>>,
+    /// The vault's stamp when they were in it. Another one: somebody may have signed in, or given them up.
+    stamp: Option<(u64, u32)>,
+    reauth: Reauth,
+}
+
+/// Whether a person has to sign in.
+#[derive(Default)]
+enum Reauth {
+    /// The tokens were not looked for yet.
+    #[default]
+    Unknown,
+    /// There are tokens.
+    No,
+    /// Yes, and why.
+    Required(String),
+}
+
+/// What the one task knows that renews.
+#[derive(Default)]
+struct Turn {
+    /// When the next try is due.
+    again_at: Option<Duration>,
+    /// Tokens that came and could not be kept yet; nobody else has them.
+    unkept: Option<Tokens>,
+}
+
+/// Which tokens will do.
+enum Wanted {
+    /// Those that need not be renewed yet.
+    Fresh,
+    /// Those that have not ended.
+    Valid,
+    /// Valid ones, and others than these.
+    OtherThan(Tokens),
 }
 
 /// How it stands with the tokens of an upstream, for people.
@@ -67,7 +114,7 @@ impl Keeper {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let server = Server { upstream: Arc::clone(upstream), rules: rules.clone(), secrets, transport, clock };
-        Self { server, vault: None, held: RwLock::default(), turn: Mutex::default() }
+        Self { server: Arc::new(server), vault: None, held: Arc::default(), turn: Arc::default() }
     }
 
     /// Keeps tokens in a vault.
@@ -83,26 +130,31 @@ impl Keeper {
 
     /// Tokens that may be used now.
     pub async fn tokens(&self) -> Result<Arc<Tokens>, Failure> {
-        if let Some(held) = self.held().filter(|held| self.are_fresh(held)) {
+        if let Some(held) = self.held_that(&Wanted::Fresh) {
             return Ok(held);
         }
-        let mut again_at = self.turn.lock().await;
+        let keeper = self.clone();
+        to_its_end(async move { keeper.tokens_in_turn().await }).await
+    }
+
+    async fn tokens_in_turn(&self) -> Result<Arc<Tokens>, Failure> {
+        let mut turn = self.turn.lock().await;
         let clock = &self.server.clock;
-        let waits = again_at.is_some_and(|at| clock.monotonic() < at);
-        let usable = |tokens: &Tokens| self.are_fresh(tokens) || (waits && tokens.are_valid(clock.now()));
-        if let Some(held) = self.held().filter(|held| usable(held)) {
+        let waits = turn.again_at.is_some_and(|at| clock.monotonic() < at);
+        let wanted = if waits { Wanted::Valid } else { Wanted::Fresh };
+        if let Some(held) = self.held_that(&wanted) {
             return Ok(held);
         }
-        match self.renew_by(&usable).await {
+        match self.renew_by(&wanted, &mut turn).await {
             Ok(tokens) => {
-                *again_at = None;
+                turn.again_at = None;
                 Ok(tokens)
             }
-            // A server that is away for a moment stops nothing while the old token still counts.
-            Err(failure) => match self.held().filter(|held| held.are_valid(clock.now())) {
-                Some(held) if failure.kind == FailureKind::NotDone => {
+            // What is away or broken for a moment stops nothing while the old token still counts.
+            Err(failure) => match self.held_that(&Wanted::Valid) {
+                Some(held) if failure.kind != FailureKind::Auth => {
                     tracing::warn!(upstream = self.name(), error = %failure, "the token could not be renewed yet");
-                    *again_at = Some(clock.monotonic() + TRY_AGAIN_IN);
+                    turn.again_at = Some(clock.monotonic() + TRY_AGAIN_IN);
                     Ok(held)
                 }
                 _ => Err(failure),
@@ -112,11 +164,30 @@ impl Keeper {
 
     /// Others than these, which the upstream refused. The same ones where nothing else is to be had.
     pub async fn others_than(&self, refused: &Tokens) -> Result<Arc<Tokens>, Failure> {
-        let _turn = self.turn.lock().await;
-        let is_another = |tokens: &Tokens| !tokens.are_the_same(refused) && tokens.are_valid(self.server.clock.now());
-        match self.held().filter(|held| is_another(held)) {
-            Some(held) => Ok(held),
-            None => self.renew_by(&is_another).await,
+        let (keeper, wanted) = (self.clone(), Wanted::OtherThan(refused.clone()));
+        to_its_end(async move {
+            let mut turn = keeper.turn.lock().await;
+            match keeper.held_that(&wanted) {
+                Some(held) => Ok(held),
+                None => keeper.renew_by(&wanted, &mut turn).await,
+            }
+        })
+        .await
+    }
+
+    /// Why a person has to sign in, as far as that is known.
+    pub fn reauth(&self) -> Option<String> {
+        match &self.held.read().unwrap_or_else(PoisonError::into_inner).reauth {
+            Reauth::Required(why) => Some(why.clone()),
+            Reauth::No | Reauth::Unknown => None,
+        }
+    }
+
+    /// What an earlier process knew of that, as long as this one knows nothing.
+    pub fn remember(&self, reauth: Option<&str>) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if let (Reauth::Unknown, Some(why)) = (&held.reauth, reauth) {
+            held.reauth = Reauth::Required(why.to_owned());
         }
     }
 
@@ -131,17 +202,22 @@ impl Keeper {
     /// Ends it: the code becomes tokens, which are kept. Says where a master key was made for that.
     pub async fn signed_in(&self, sign_in: &SignIn, back: &Back) -> Result<Option<std::path::PathBuf>, Failure> {
         let code = sign_in.code(back)?;
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", code.expose_secret()),
-            ("redirect_uri", &sign_in.redirect_url),
-            ("code_verifier", sign_in.verifier.expose_secret()),
-        ];
-        match self.server.ask_for_tokens(&form).await {
-            Answer::Granted(granted) => self.begin_with(granted).await,
-            Answer::Refused(refusal) => Err(refusal.into_failure()),
-            Answer::Failed(failure) => Err(failure),
-        }
+        let (keeper, redirect_url, verifier) = (self.clone(), sign_in.redirect_url.clone(), sign_in.verifier.clone());
+        // The browser may be gone before the server answers.
+        to_its_end(async move {
+            let form = [
+                ("grant_type", "authorization_code"),
+                ("code", code.expose_secret()),
+                ("redirect_uri", &redirect_url),
+                ("code_verifier", verifier.expose_secret()),
+            ];
+            match keeper.server.ask_for_tokens(&form).await {
+                Answer::Granted(granted) => keeper.begin_with(granted).await,
+                Answer::Refused(refusal) => Err(refusal.into_failure()),
+                Answer::Failed(failure) => Err(failure),
+            }
+        })
+        .await
     }
 
     /// Begins a sign-in on another device.
@@ -185,7 +261,7 @@ impl Keeper {
     /// Gives tokens up, there (where the rules say where) and here. False where there were none.
     pub async fn revoke(&self) -> Result<bool, Failure> {
         let Some(vault) = self.vault.clone() else { return Ok(false) };
-        let _turn = self.turn.lock().await;
+        let mut turn = self.turn.lock().await;
         let _guard = self.lock(&vault).await?;
         if let (Some(kept), Some(url)) = (self.kept().await?, &self.server.rules.revoke_url) {
             let (hint, token) = match kept.refresh {
@@ -201,6 +277,7 @@ impl Keeper {
                 return Err(refusal.map_or_else(plain, Refusal::into_failure));
             }
         }
+        (turn.unkept, turn.again_at) = (None, None);
         self.hold(None);
         let name = self.name().to_owned();
         blocking(move || vault.remove(Kind::Token, &name)).await
@@ -212,17 +289,32 @@ impl Keeper {
         &self.server.upstream.name
     }
 
-    fn held(&self) -> Option<Arc<Tokens>> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What is in use, where it will do and is still what counts.
+    fn held_that(&self, wanted: &Wanted) -> Option<Arc<Tokens>> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let tokens = held.tokens.as_ref().filter(|tokens| self.will_do(tokens, wanted))?;
+        (self.is_for_itself() || held.stamp == self.stamp()).then(|| Arc::clone(tokens))
     }
 
     fn hold(&self, tokens: Option<Arc<Tokens>>) {
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+        let stamp = self.stamp();
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let reauth = if tokens.is_some() { Reauth::No } else { std::mem::take(&mut held.reauth) };
+        *held = Held { tokens, stamp, reauth };
     }
 
-    fn are_fresh(&self, tokens: &Tokens) -> bool {
+    fn stamp(&self) -> Option<(u64, u32)> {
+        self.vault.as_ref().and_then(|vault| vault.stamp())
+    }
+
+    fn will_do(&self, tokens: &Tokens, wanted: &Wanted) -> bool {
+        let now = self.server.clock.now();
         let before = TimeDelta::from_std(self.server.rules.refresh_before).unwrap_or(TimeDelta::MAX);
-        tokens.are_fresh(before, self.server.clock.now())
+        match wanted {
+            Wanted::Fresh => tokens.are_fresh(before, now),
+            Wanted::Valid => tokens.are_valid(now),
+            Wanted::OtherThan(refused) => !tokens.are_the_same(refused) && tokens.are_valid(now),
+        }
     }
 
     /// No person and no refresh token: the client asks for itself.
@@ -230,14 +322,14 @@ impl Keeper {
         matches!(self.grant(), Grant::ClientCredentials | Grant::JwtBearer(_))
     }
 
-    /// Tokens that are `good`: those that are kept, else new ones.
-    async fn renew_by(&self, good: &(dyn Fn(&Tokens) -> bool + Sync)) -> Result<Arc<Tokens>, Failure> {
-        let tokens = if self.is_for_itself() { self.for_itself().await } else { self.of_kept(good).await };
-        tokens.map(|tokens| {
-            let tokens = Arc::new(tokens);
-            self.hold(Some(Arc::clone(&tokens)));
-            tokens
-        })
+    /// Tokens that are wanted: those that are kept, else new ones.
+    async fn renew_by(&self, wanted: &Wanted, turn: &mut Turn) -> Result<Arc<Tokens>, Failure> {
+        if !self.is_for_itself() {
+            return self.of_kept(wanted, turn).await;
+        }
+        let tokens = Arc::new(self.for_itself().await?);
+        self.hold(Some(Arc::clone(&tokens)));
+        Ok(tokens)
     }
 
     async fn for_itself(&self) -> Result<Tokens, Failure> {
@@ -260,13 +352,23 @@ impl Keeper {
         }
     }
 
-    async fn of_kept(&self, good: &(dyn Fn(&Tokens) -> bool + Sync)) -> Result<Tokens, Failure> {
+    async fn of_kept(&self, wanted: &Wanted, turn: &mut Turn) -> Result<Arc<Tokens>, Failure> {
         let Some(vault) = self.vault.clone() else {
             return Err(self.sign_in_first("there is no place to keep tokens in"));
         };
         let _guard = self.lock(&vault).await?;
-        let kept = self.current().await?;
-        if good(&kept) {
+        self.keep_what_came(&vault, turn).await?;
+        let kept = match self.current().await {
+            Ok(kept) => Arc::new(kept),
+            Err(failure) => {
+                if failure.kind == FailureKind::Auth {
+                    self.hold(None);
+                }
+                return Err(failure);
+            }
+        };
+        self.hold(Some(Arc::clone(&kept)));
+        if self.will_do(&kept, wanted) {
             return Ok(kept);
         }
         if let Some(words) = &kept.refused {
@@ -275,39 +377,55 @@ impl Keeper {
         let Some(refresh) = &kept.refresh else {
             return Err(self.sign_in_first("the token has ended, and the server gave none to renew it with"));
         };
+        // From the moment on that it is sent the refresh token may be used up. That is on disk first: whoever comes after a
+        // process that died here can say why, and where nothing can be kept nothing is asked for.
+        let asked_at = kept.asked_at.or(Some(self.server.clock.now()));
+        self.keep(&vault, &Tokens { asked_at, ..Tokens::clone(&kept) }).await?;
+        self.hold(Some(Arc::clone(&kept)));
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
         match self.server.ask_for_tokens(&form).await {
             Answer::Granted(granted) => {
-                let renewed = kept.renewed(granted, self.server.clock.now());
-                self.keep(&vault, &renewed).await?;
-                Ok(renewed)
+                turn.unkept = Some(kept.renewed(granted, self.server.clock.now()));
+                self.keep_what_came(&vault, turn).await?;
+                self.current().await.map(Arc::new).inspect(|renewed| self.hold(Some(Arc::clone(renewed))))
             }
-            Answer::Refused(refusal) if refusal.code == "invalid_grant" => {
-                self.refused(&vault, kept, refusal, good).await
-            }
-            Answer::Refused(refusal) => Err(refusal.into_failure()),
-            Answer::Failed(failure) => {
-                if kept.are_valid(self.server.clock.now()) {
-                    self.hold(Some(Arc::new(kept)));
-                }
-                Err(failure)
-            }
+            Answer::Refused(refusal) => Err(self.refused(&vault, &kept, refusal).await),
+            Answer::Failed(failure) => Err(failure),
         }
     }
 
-    /// The refresh token counts no more. Where somebody signed in anew meanwhile that is what counts.
-    async fn refused(
-        &self,
-        vault: &Arc<Vault>,
-        kept: Tokens,
-        refusal: Refusal,
-        good: &(dyn Fn(&Tokens) -> bool + Sync),
-    ) -> Result<Tokens, Failure> {
-        if let Some(now) = self.kept().await?.filter(|now| now.login != kept.login && good(now)) {
-            return Ok(now);
+    /// Keeps tokens that came before and could not be kept then, unless somebody signed in anew since.
+    async fn keep_what_came(&self, vault: &Arc<Vault>, turn: &mut Turn) -> Result<(), Failure> {
+        let Some(unkept) = &turn.unkept else { return Ok(()) };
+        // Tokens that begin with a secret of the rules may be the first ones.
+        let known = self.kept().await?;
+        if known.is_some_and(|known| known.login == unkept.login) {
+            self.keep(vault, unkept).await?;
         }
-        self.keep(vault, &Tokens { refused: Some(refusal.words.clone()), ..kept }).await?;
-        Err(self.sign_in_first(&refusal.words))
+        turn.unkept = None;
+        Ok(())
+    }
+
+    /// The server does not take the refresh token, or does not take it from this client.
+    async fn refused(&self, vault: &Arc<Vault>, kept: &Tokens, refusal: Refusal) -> Failure {
+        if refusal.code != "invalid_grant" {
+            // It was heard, and used nothing up.
+            let as_before = self.keep(vault, kept).await;
+            return as_before.err().unwrap_or_else(|| refusal.into_failure());
+        }
+        let mut words = refusal.words;
+        if let Some(asked_at) = kept.asked_at.or_else(|| refusal.repeated.then(|| self.server.clock.now())) {
+            let time = asked_at.format("%Y-%m-%d %H:%M:%S");
+            let _never_fails = write!(
+                words,
+                "; the answer to a renewal at {time} UTC was not heard, by which the server may have replaced the token"
+            );
+        }
+        let (refused, asked_at) = (Some(words.clone()), None);
+        match self.keep(vault, &Tokens { refused, asked_at, ..kept.clone() }).await {
+            Ok(_) => self.sign_in_first(&words),
+            Err(failure) => failure,
+        }
     }
 
     /// What is kept, or what the rules begin with.
@@ -349,18 +467,37 @@ impl Keeper {
         let Some(vault) = self.vault.clone() else {
             return Err(Failure::new(FailureKind::Fatal, "there is no place to keep tokens in"));
         };
-        let _turn = self.turn.lock().await;
+        let mut turn = self.turn.lock().await;
         let _guard = self.lock(&vault).await?;
         let clock = self.server.clock.as_ref();
         let tokens = Tokens::granted(granted, new_id(clock), clock.now());
+        (turn.unkept, turn.again_at) = (None, None);
         let made = self.keep(&vault, &tokens).await?;
         self.hold(Some(Arc::new(tokens)));
         Ok(made)
     }
 
-    async fn lock(&self, vault: &Arc<Vault>) -> Result<crate::vault::Guard, Failure> {
-        let (vault, name) = (Arc::clone(vault), self.name().to_owned());
-        blocking(move || vault.lock(&name)).await
+    /// Waits for its turn among processes. A thread that waited would hold up the end of this one.
+    async fn lock(&self, vault: &Arc<Vault>) -> Result<Guard, Failure> {
+        let clock = &self.server.clock;
+        let until = clock.monotonic() + LOCK_MAX;
+        loop {
+            let (held, name) = (Arc::clone(vault), self.name().to_owned());
+            if let Some(guard) = blocking(move || held.try_lock(&name)).await? {
+                return Ok(guard);
+            }
+            if clock.monotonic() >= until {
+                let path = vault.lock_path(self.name());
+                let words = format!(
+                    "{}: another process has been renewing the token for {} minutes (it holds {})",
+                    self.name(),
+                    LOCK_MAX.as_secs() / 60,
+                    path.display()
+                );
+                return Err(Failure::new(FailureKind::NotDone, words));
+            }
+            clock.sleep(LOCK_POLL).await;
+        }
     }
 
     /// The upstream pauses until a person did something.
@@ -370,7 +507,10 @@ impl Keeper {
             Grant::RefreshToken(_) => "set a new `refresh_token` secret and reload".to_owned(),
             _ => format!("sign in with `reconciled auth login {name}`"),
         };
-        Failure::new(FailureKind::Auth, format!("{name}: reauth required: {why}; {remedy}"))
+        let words = format!("{why}; {remedy}");
+        let failure = Failure::new(FailureKind::Auth, format!("{name}: reauth required: {words}"));
+        self.held.write().unwrap_or_else(PoisonError::into_inner).reauth = Reauth::Required(words);
+        failure
     }
 }
 

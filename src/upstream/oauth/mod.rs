@@ -4,6 +4,7 @@
 
 mod assertion;
 mod device;
+mod ending;
 mod keeper;
 mod server;
 mod signin;
@@ -12,6 +13,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+pub use ending::are_over;
 pub use keeper::{Keeper, Standing};
 pub use signin::{Back, SignIn, read_back_url};
 pub use tokens::Tokens;

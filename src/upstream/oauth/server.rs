@@ -63,6 +63,8 @@ pub(super) struct Refusal {
     pub code: String,
     /// A line for people.
     pub words: String,
+    /// The question was asked before, and what was answered is not known.
+    pub repeated: bool,
 }
 
 impl Refusal {
@@ -97,14 +99,22 @@ impl Server {
                 Err(failure) => return Answer::Failed(failure),
             }
         }
-        match self.post(&self.rules.token_url, form).await {
-            Ok(response) => self.read(&response),
+        match self.post_noting(&self.rules.token_url, form).await {
+            Ok((response, repeated)) => match self.read(&response) {
+                Answer::Refused(refusal) => Answer::Refused(Refusal { repeated, ..refusal }),
+                other => other,
+            },
             Err(failure) => Answer::Failed(failure),
         }
     }
 
     /// Sends a form with the client's credentials; an answer may be a refusal.
     pub async fn post(&self, url: &Url, form: Vec<(&str, String)>) -> Result<Response, Failure> {
+        self.post_noting(url, form).await.map(|(response, _repeated)| response)
+    }
+
+    /// The same; the second value says that it was sent before, without an answer.
+    async fn post_noting(&self, url: &Url, form: Vec<(&str, String)>) -> Result<(Response, bool), Failure> {
         is_reachable(url, false)?;
         let outgoing = self.outgoing(url, form)?;
         let mut attempts = 0;
@@ -116,9 +126,13 @@ impl Server {
                     let asked = retry_after::parse_retry_after(&response.headers, self.clock.now());
                     (asked, self.failed(url, &format!("answered {}", response.status)))
                 }
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok((response, attempts > 1)),
                 Err(TransportError::Certificate(words)) => {
                     return Err(Failure { kind: FailureKind::Fatal, ..self.failed(url, &words) });
+                }
+                // It would be so again, and a refresh token would be sent twice for it.
+                Err(error @ (TransportError::TooLarge { .. } | TransportError::Bomb { .. })) => {
+                    return Err(Failure { kind: FailureKind::BadAnswer, ..self.failed(url, &error.to_string()) });
                 }
                 Err(error) => (None, self.failed(url, &error.to_string())),
             };
@@ -220,7 +234,8 @@ impl Server {
 
     /// The error that an answer holds, if it holds one.
     pub fn refusal(&self, url: &Url, status: u16, tree: &Tree) -> Option<Refusal> {
-        let error = tree.get("error")?;
+        // Some servers always have the key.
+        let error = tree.get("error").filter(|error| !matches!(error, Tree::Null) && error.as_str() != Some(""))?;
         // A few servers nest it.
         let code = error.as_str().or_else(|| error.get("code").and_then(Tree::as_str)).unwrap_or("error");
         let described = tree.get("error_description").or_else(|| error.get("message")).and_then(Tree::as_str);
@@ -233,7 +248,7 @@ impl Server {
             _ => "",
         };
         let words = self.failed(url, &format!("answered {status} {code}{said}{remedy}")).words;
-        Some(Refusal { code, words })
+        Some(Refusal { code, words, repeated: false })
     }
 
     /// A failure that says where; nothing is known to have been done.
@@ -244,8 +259,13 @@ impl Server {
 }
 
 /// A server's words, on one line and not too long.
-fn clip(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect()
+pub(super) fn clip(words: &str) -> String {
+    plain(words).chars().take(WORDS_MAX).collect()
+}
+
+/// On one line: no character that a terminal obeys.
+pub(super) fn plain(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "checked to be within bounds; parts of a second do not count")]

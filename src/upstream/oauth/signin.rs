@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use super::server::Server;
+use super::server::{Server, plain};
 use crate::rules;
 use crate::upstream::{Failure, FailureKind};
 
@@ -101,9 +101,9 @@ pub fn read_back_url(query: &str) -> Back {
         match name.as_ref() {
             "code" => back.code = Some(value.into()),
             "state" => back.state = Some(value.into()),
-            "iss" => back.issuer = Some(value),
-            "error" => back.error = Some(value),
-            "error_description" => back.description = Some(value),
+            "iss" => back.issuer = Some(plain(&value)),
+            "error" => back.error = Some(plain(&value)),
+            "error_description" => back.description = Some(plain(&value)),
             _ => {}
         }
     }

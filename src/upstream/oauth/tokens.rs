@@ -9,6 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+/// By so much the next tokens may be longer than these.
+const ROOM_BYTES: usize = 8 * 1024;
+
 /// Tokens of one sign-in.
 #[derive(Clone)]
 pub struct Tokens {
@@ -28,6 +31,8 @@ pub struct Tokens {
     pub refused: Option<String>,
     /// Fingerprint of the first refresh token, where that is a secret of the rules.
     pub seed: Option<String>,
+    /// When the refresh token was sent last, where no answer to that was heard: it may be used up.
+    pub asked_at: Option<DateTime<Utc>>,
 }
 
 /// As they are kept; the vault seals it.
@@ -46,6 +51,11 @@ struct Kept {
     refused: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_at: Option<DateTime<Utc>>,
+    /// Room for the answer, so that a full disk is met before the server is asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    room: String,
 }
 
 /// A successful answer (RFC 6749, 5.1).
@@ -72,6 +82,7 @@ impl Tokens {
             login,
             refused: None,
             seed: None,
+            asked_at: None,
         }
     }
 
@@ -87,6 +98,7 @@ impl Tokens {
             login,
             refused: None,
             seed,
+            asked_at: None,
         }
     }
 
@@ -101,6 +113,7 @@ impl Tokens {
             login: self.login.clone(),
             refused: None,
             seed: self.seed.clone(),
+            asked_at: None,
         }
     }
 
@@ -134,6 +147,8 @@ impl Tokens {
             login: self.login.clone(),
             refused: self.refused.clone(),
             seed: self.seed.clone(),
+            asked_at: self.asked_at,
+            room: self.asked_at.map(|_| " ".repeat(ROOM_BYTES)).unwrap_or_default(),
         };
         serde_json::to_string(&kept).unwrap_or_default().into()
     }
@@ -150,6 +165,7 @@ impl Tokens {
             login: kept.login,
             refused: kept.refused,
             seed: kept.seed,
+            asked_at: kept.asked_at,
         })
     }
 }

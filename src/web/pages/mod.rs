@@ -18,5 +18,6 @@ mod spent;
 mod upstreams;
 mod webhooks;
 
-pub use layout::bare;
+pub use form::Form;
+pub use layout::{bare, trouble};
 pub use router::router;

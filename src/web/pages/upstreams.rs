@@ -15,12 +15,14 @@ use crate::ops::{Health, Replies, USAGE_DAYS, UpstreamUsage};
 
 use super::super::access::Session;
 use super::super::inspect::{BudgetUse, UpstreamView};
+use super::super::signin;
 use super::super::site::Site;
-use super::layout::{show, table, time};
+use super::layout::{button, show, table, time};
 use super::spent::{charted, spent};
 
 /// What is known of each upstream.
 pub async fn upstreams(State(site): State<Arc<Site>>, Extension(session): Extension<Session>) -> Response {
+    let signing_in = site.signing_in();
     let today = site.front.clock.now().date_naive();
     let found = async { Ok((site.upstreams().await?, site.usage(None, USAGE_DAYS).await?)) };
     show(&session, "/upstreams", "Upstreams", found.await, |(upstreams, usage)| {
@@ -28,13 +30,20 @@ pub async fn upstreams(State(site): State<Arc<Site>>, Extension(session): Extens
         html! {
             div data-live="upstreams" {
                 @if upstreams.is_empty() { p.quiet { "There are no upstreams." } }
-                @for one in &upstreams { (upstream(one, used(one), today)) }
+                @for one in &upstreams {
+                    (upstream(one, (used(one), today), signing_in.contains(&one.status.upstream).then_some(&session)))
+                }
             }
         }
     })
 }
 
-fn upstream(one: &UpstreamView, used: Option<&UpstreamUsage>, today: NaiveDate) -> Markup {
+/// `signs_in`: whose form it is, where a person can sign in there by these pages.
+fn upstream(
+    one: &UpstreamView,
+    (used, today): (Option<&UpstreamUsage>, NaiveDate),
+    signs_in: Option<&Session>,
+) -> Markup {
     let state: Value =
         one.status.state.as_ref().and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
     let breaker = state["breaker"]["state"].as_str().unwrap_or("closed");
@@ -43,9 +52,16 @@ fn upstream(one: &UpstreamView, used: Option<&UpstreamUsage>, today: NaiveDate) 
         article.card {
             h2 {
                 (one.status.upstream) " "
-                @if breaker == "open" { span.badge.bad { "left alone" } } @else { span.badge.good { "asked" } }
+                @if state["reauth"].is_string() { span.badge.bad { "reauth required" } }
+                @else if breaker == "open" { span.badge.bad { "left alone" } } @else { span.badge.good { "asked" } }
+            }
+            @if let Some(session) = signs_in {
+                (button(session, &signin::action(&one.status.upstream), "Sign in", &html! {}))
             }
             dl {
+                @if let Some(why) = state["reauth"].as_str() {
+                    dt { "Reauth required" } dd.bad { (why) ". Nothing is asked there until then; what is to be written waits." }
+                }
                 @if let Some(health) = &one.status.health { (health_of(health)) }
                 dt { "Breaker" }
                 dd {

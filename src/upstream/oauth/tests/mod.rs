@@ -4,6 +4,7 @@
 
 mod answers;
 mod flows;
+mod losses;
 mod signatures;
 
 use std::path::PathBuf;
@@ -63,6 +64,11 @@ impl Bench {
         Arc::new(Vault::beside(&self.path("data.db"), KeyPlaces::new(self.path("secrets"), find)))
     }
 
+    /// Nothing can be written to the vault, as on a full disk.
+    fn lock_the_disk(&self, locked: bool) {
+        lock_the_disk(&self.path("data.db.vault"), locked);
+    }
+
     fn kept(&self) -> Option<Tokens> {
         let text = self.vault().get(crate::vault::Kind::Token, "crm").unwrap();
         text.map(|text| Tokens::of_kept(&text).unwrap())
@@ -79,6 +85,16 @@ impl Bench {
         let client = Client::new(Arc::new(upstream_with(rules)), &lookup, script.clone(), clock.clone()).unwrap();
         (client.keeping_tokens_in(&self.vault()), script)
     }
+}
+
+fn lock_the_disk(vault: &std::path::Path, locked: bool) {
+    let db = rusqlite::Connection::open(vault).unwrap();
+    db.execute_batch(if locked {
+        "create trigger full before insert on entries begin select raise(fail, 'database or disk is full'); end"
+    } else {
+        "drop trigger full"
+    })
+    .unwrap();
 }
 
 /// The form that was sent.
