@@ -1,5 +1,9 @@
 //! Disks that are small, full, read-only; a log that cannot shrink.
 
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::world::World;
@@ -119,4 +123,29 @@ fn f17_a_log_that_a_long_reader_keeps_from_shrinking_is_an_alarm() {
     assert_eq!(world.run(&["run", "--once"]).exits(0).stderr, "");
     assert!(!alarm(0).contains(large));
     world.is_quiet();
+}
+
+/// While an upstream is waited for, nothing of ours reads on: a log of any length can be cut back.
+#[test]
+fn f17_our_own_readers_do_not_wait_for_an_upstream() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.add_ann("crm");
+    world.run(&["run", "--once"]).exits(0);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for arguments in [&["run", "--once", "--full"][..], &["plan"]] {
+        let mut command = world.command();
+        command.args(arguments).env("RECONCILED__VARS__CRM_URL", &url).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // It has asked, and waits for an answer that never comes.
+        let (mut asked, _) = silent.accept().unwrap();
+        assert!(asked.read(&mut [0; 1]).unwrap() > 0);
+        world.sql("update contacts set phone = phone || '1'");
+        let cut_back = world.db().query_row("pragma wal_checkpoint(truncate)", [], |row| row.get::<_, i64>(0)).unwrap();
+        let log = std::fs::metadata(world.path("data.db-wal")).map_or(0, |meta| meta.len());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((cut_back, log), (0, 0), "{arguments:?}: somebody reads on");
+    }
+    world.run(&["run", "--once"]).exits(0);
 }
