@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::{Failure, FailureKind};
-use crate::rules::Upstream;
+use crate::rules::{Upstream, is_loopback};
 
 /// Checks a URL before anything, credentials above all, is sent there.
 pub fn check_url(upstream: &Upstream, url: &Url) -> Result<(), Failure> {
@@ -35,7 +35,7 @@ pub fn is_reachable(url: &Url, insecure_http: bool) -> Result<(), Failure> {
     let name = host.to_string();
     match url.scheme() {
         "https" => {}
-        "http" if insecure_http || is_loopback(&host) => {}
+        "http" if insecure_http || is_loopback(url) => {}
         "http" => return refuse(format!("{name} is asked by plain http; use https, or set insecure_http = true")),
         other => return refuse(format!("`{other}` is not https")),
     }
@@ -92,13 +92,5 @@ fn matches_host(pattern: &str, name: &str) -> bool {
     match pattern.strip_prefix("*.") {
         Some(domain) => name.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
         None => name == pattern || name.trim_matches(['[', ']']) == pattern,
-    }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-        Host::Domain(name) => name.eq_ignore_ascii_case("localhost") || name.ends_with(".localhost"),
     }
 }

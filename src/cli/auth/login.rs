@@ -5,9 +5,9 @@
 use std::io::BufRead as _;
 use std::path::PathBuf;
 
-use url::{Host, Url};
+use url::Url;
 
-use crate::rules::Grant;
+use crate::rules::{Grant, is_loopback};
 use crate::upstream::{Keeper, SignIn, read_back_url};
 
 use super::super::args::LoginArgs;
@@ -105,13 +105,7 @@ async fn paste(name: &str, keeper: &Keeper, fixed: Option<&Url>, out: &Out) -> R
 
 /// A browser on this machine can come back to it, by plain http.
 fn is_here(url: &Url) -> bool {
-    url.scheme() == "http"
-        && match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
+    url.scheme() == "http" && is_loopback(url)
 }
 
 /// The query of the address, if it is the one that was waited for.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::binding::transpose;
 use super::context::Cx;
 use super::request;
 use super::text::Allowed;
-use super::upstream::is_loopback;
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, GrantWord};
 use crate::rules::model::{
-    Assertion, Auth, ClientAuth, Grant, JwtAlgorithm, OAuth, OAuthClient, Part, SignIn, Template,
+    Assertion, Auth, ClientAuth, Grant, JwtAlgorithm, OAuth, OAuthClient, SignIn, Template, is_loopback,
 };
 use crate::rules::shape::{At, Key, List, Named};
 use crate::rules::units::{Period, Text};
@@ -44,10 +44,10 @@ const OWN_PARAMS: &[&str] = &[
 pub fn oauth2(table: Span, raw: &grammar::AuthOAuth2, cx: &mut Cx<'_>) -> Option<Auth> {
     let word = raw.grant.get().map(|at| at.value);
     let token_url = raw.token_url.get().and_then(|at| url(at, cx));
-    let revoke_url = optional(&raw.revoke_url, |at| url(at, cx));
+    let revoke_url = transpose(raw.revoke_url.get().map(|at| url(at, cx)));
     let id = secret(&raw.client_id, cx);
     let secret_given = raw.client_secret.get().is_some();
-    let client_secret = optional(&raw.client_secret, |at| never_in_clear(at, cx));
+    let client_secret = transpose(raw.client_secret.get().map(|at| cx.secret(at)));
     let client_auth = client_auth(raw, secret_given, cx);
     let scopes = scopes(&raw.scopes, cx);
     let token_params = params(&raw.token_params, cx);
@@ -75,10 +75,10 @@ pub fn oauth2(table: Span, raw: &grammar::AuthOAuth2, cx: &mut Cx<'_>) -> Option
 pub fn jwt_bearer(raw: &grammar::AuthJwtBearer, cx: &mut Cx<'_>) -> Option<Auth> {
     let token_url = raw.token_url.get().and_then(|at| url(at, cx));
     let issuer = secret(&raw.issuer, cx);
-    let subject = optional(&raw.subject, |at| cx.template(at, Allowed::SECRETS));
-    let audience = optional(&raw.audience, |at| cx.plain(at));
-    let key = raw.key.get().and_then(|at| never_in_clear(at, cx));
-    let key_id = optional(&raw.key_id, |at| cx.template(at, Allowed::SECRETS));
+    let subject = transpose(raw.subject.get().map(|at| cx.template(at, Allowed::SECRETS)));
+    let audience = transpose(raw.audience.get().map(|at| cx.plain(at)));
+    let key = raw.key.get().and_then(|at| cx.secret(at));
+    let key_id = transpose(raw.key_id.get().map(|at| cx.template(at, Allowed::SECRETS)));
     let scopes = scopes(&raw.scopes, cx);
     let token_params = params(&raw.token_params, cx);
     let refresh_before = refresh_before(&raw.refresh_before);
@@ -125,7 +125,7 @@ fn grant(table: Span, word: GrantWord, raw: &grammar::AuthOAuth2, cx: &mut Cx<'_
         GrantWord::ClientCredentials => Some(Grant::ClientCredentials),
         GrantWord::RefreshToken => {
             let at = needed(&raw.refresh_token, "refresh_token", "\"${secret.NAME}\"")?;
-            never_in_clear(&at, cx).map(Grant::RefreshToken)
+            cx.secret(&at).map(Grant::RefreshToken)
         }
         GrantWord::DeviceCode => {
             let at = needed(&raw.device_url, "device_url", "\"https://id.example.com/device\"");
@@ -136,8 +136,8 @@ fn grant(table: Span, word: GrantWord, raw: &grammar::AuthOAuth2, cx: &mut Cx<'_
             let at = needed(&raw.authorize_url, "authorize_url", "\"https://id.example.com/authorize\"");
             let authorize_url = at.and_then(|at| url(&at, cx));
             let params = params(&raw.authorize_params, cx);
-            let issuer = optional(&raw.issuer, |at| cx.plain(at));
-            let redirect_url = optional(&raw.redirect_url, |at| redirect(at, cx));
+            let issuer = transpose(raw.issuer.get().map(|at| cx.plain(at)));
+            let redirect_url = transpose(raw.redirect_url.get().map(|at| redirect(at, cx)));
             Some(Grant::AuthorizationCode(SignIn {
                 authorize_url: authorize_url?,
                 params: params?,
@@ -224,27 +224,6 @@ fn redirect(at: &At<Text>, cx: &mut Cx<'_>) -> Option<Url> {
 
 fn secret(key: &Key<Text>, cx: &mut Cx<'_>) -> Option<Template> {
     key.get().and_then(|at| cx.template(at, Allowed::SECRETS))
-}
-
-/// What must not stand in rules.
-fn never_in_clear(at: &At<Text>, cx: &mut Cx<'_>) -> Option<Template> {
-    let template = cx.template(at, Allowed::SECRETS)?;
-    if template.parts.iter().any(|part| matches!(part, Part::Secret(_))) {
-        return Some(template);
-    }
-    cx.notes
-        .error(DiagnosticKind::Invalid, at.span, "a secret cannot be written into rules")
-        .help("write \"${secret.NAME}\" and put it where secrets are looked for");
-    None
-}
-
-#[expect(clippy::option_option, reason = "absent, bad, and what was read")]
-fn optional<T>(key: &Key<Text>, read: impl FnOnce(&At<Text>) -> Option<T>) -> Option<Option<T>> {
-    match key {
-        Key::Absent => Some(None),
-        Key::Bad => None,
-        Key::Given(at) => read(at).map(Some),
-    }
 }
 
 fn scopes(key: &Key<List<Text>>, cx: &mut Cx<'_>) -> Option<Vec<String>> {

@@ -64,6 +64,18 @@ impl Cx<'_> {
         (self.notes.count() == before).then_some(Template { parts })
     }
 
+    /// Reads a template that names a secret: what would be one in clear is refused.
+    pub fn secret(&mut self, at: &At<Text>) -> Option<Template> {
+        let template = self.template(at, Allowed::SECRETS)?;
+        if template.parts.iter().any(|part| matches!(part, Part::Secret(_))) {
+            return Some(template);
+        }
+        self.notes
+            .error(DiagnosticKind::Invalid, at.span, "a secret cannot be written into rules")
+            .help("write \"${secret.NAME}\" and put it where secrets are looked for");
+        None
+    }
+
     /// Looks at what a text refers to that stands in something which was refused: a missing secret is missing anyway.
     pub fn check_orphan(&mut self, span: Span, text: &str) {
         for (start, _) in text.match_indices("${") {

@@ -10,7 +10,9 @@ use super::{oauth, request};
 use super::{watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};
-use crate::rules::model::{Auth, Budget, Check, ErrorRule, Place, RequestMatch, Retry, Timeouts, Upstream};
+use crate::rules::model::{
+    Auth, Budget, Check, ErrorRule, Place, RequestMatch, Retry, Timeouts, Upstream, is_loopback,
+};
 use crate::rules::shape::{At, Key};
 use crate::rules::units::{Period, Text};
 
@@ -98,16 +100,6 @@ fn base_url(at: &At<Text>, insecure: &Key<bool>, cx: &mut Cx<'_>) -> Option<url:
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Some(url)
-}
-
-/// True where nobody else can listen.
-pub fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 fn allowed_hosts(raw: &grammar::Upstream, base: Option<&url::Url>, cx: &mut Cx<'_>) -> Vec<String> {

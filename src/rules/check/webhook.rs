@@ -42,17 +42,7 @@ fn secrets(key: &Key<Vec<At<Text>>>, cx: &mut Cx<'_>) -> Option<Vec<Template>> {
             .error(DiagnosticKind::Missing, at.span, "without a secret nobody could tell who sent a webhook")
             .help("write secrets = [\"${secret.NAME}\"]");
     }
-    let secret = |at: &At<Text>| {
-        let template = cx.template(at, Allowed::SECRETS)?;
-        if template.parts.iter().any(|part| matches!(part, Part::Secret(_))) {
-            return Some(template);
-        }
-        cx.notes
-            .error(DiagnosticKind::Invalid, at.span, "a secret cannot be written into rules")
-            .help("write \"${secret.NAME}\" and put it where secrets are looked for");
-        None
-    };
-    let all: Vec<Option<Template>> = at.value.iter().map(secret).collect();
+    let all: Vec<Option<Template>> = at.value.iter().map(|at| cx.secret(at)).collect();
     all.into_iter().collect()
 }
 

@@ -235,3 +235,13 @@ pub struct Request {
     /// Where the record stands in the answer (`record = ".data"`); `None`: the answer is the record.
     pub record: Option<Path>,
 }
+
+/// True where nobody else can listen: an address of this machine, or a name that always is one (RFC 6761, 6.3).
+pub fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
