@@ -26,7 +26,9 @@ pub enum VaultError {
         words: String,
     },
     /// What is called a master key is none.
-    #[error("the master key ({place}) is no key: {reason}; `reconciled key create` makes one")]
+    #[error(
+        "the master key ({place}) is no key: {reason}; bring the right one back, or where nothing is sealed yet remove it: `reconciled key create` makes one"
+    )]
     BadKey {
         /// Where it is.
         place: String,

@@ -123,7 +123,8 @@ fn another_key_no_key_and_what_is_no_key_are_told_apart() {
     assert!(matches!(other.put(Kind::Secret, "more", &"x".into(), at(2)), Err(VaultError::WrongKey { .. })));
     assert_eq!(
         bench.words(&bench.vault_with(Some("c2hvcnQ=")).get(Kind::Secret, "key").unwrap_err()),
-        "the master key (environment) is no key: it has 5 bytes and must have 32, in base64; `reconciled key create` makes one"
+        "the master key (environment) is no key: it has 5 bytes and must have 32, in base64; bring the right one back, or where \
+         nothing is sealed yet remove it: `reconciled key create` makes one"
     );
     let words = bench.words(&bench.vault_with(Some("canary!")).check().unwrap_err());
     assert!(!words.contains("canary"), "{words}");

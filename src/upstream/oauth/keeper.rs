@@ -508,7 +508,7 @@ impl Keeper {
             _ => format!("sign in with `reconciled auth login {name}`"),
         };
         let words = format!("{why}; {remedy}");
-        let failure = Failure::new(FailureKind::Auth, format!("{name}: reauth required: {words}"));
+        let failure = Failure::new(FailureKind::Auth, format!("reauth required: {words}"));
         self.held.write().unwrap_or_else(PoisonError::into_inner).reauth = Reauth::Required(words);
         failure
     }

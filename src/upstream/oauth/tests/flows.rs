@@ -195,7 +195,7 @@ async fn a_refresh_token_that_counts_no_more_pauses_the_upstream_until_there_is_
     let (bench, clock) = (Bench::new(), TestClock::new());
     let no = || answer(400, &[], r#"{"error":"invalid_grant","error_description":"revoked"}"#);
     let (client, script) = bench.client(refresh_token(), vec![no()], &clock);
-    let expected = "crm: reauth required: token request to https://id.test/token: answered 400 invalid_grant: revoked; set a \
+    let expected = "reauth required: token request to https://id.test/token: answered 400 invalid_grant: revoked; set a \
                     new `refresh_token` secret and reload";
     for _ in 0..3 {
         assert_eq!(read(&client).await, Err((FailureKind::Auth, expected.to_owned())));
@@ -253,7 +253,7 @@ async fn a_person_signs_in_and_what_is_not_the_answer_is_refused() {
         read(&client).await,
         Err((
             FailureKind::Auth,
-            "crm: reauth required: nobody is signed in; sign in with `reconciled auth login crm`".to_owned()
+            "reauth required: nobody is signed in; sign in with `reconciled auth login crm`".to_owned()
         ))
     );
     let (client, script) = bench.client(rules(), vec![granted("one", Some("r"), 3600), ok(&json!([]))], &clock);
