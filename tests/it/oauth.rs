@@ -217,7 +217,7 @@ fn a_person_signs_in_once_and_the_tokens_are_renewed_and_rotated_from_then_on() 
     let signed = Signed::new(SIGN_IN);
     let before = signed.world.sync().exits(6);
     assert!(
-        before.stdout.contains("crm: reauth required: nobody is signed in; sign in with `reconciled auth login crm`"),
+        before.stdout.contains("reauth required: nobody is signed in; sign in with `reconciled auth login crm`"),
         "{before:#?}"
     );
     let status = signed.world.run(&["auth", "status"]).exits(6);
