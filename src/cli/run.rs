@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -162,10 +163,10 @@ impl Host for Installed<'_> {
         for words in std::mem::take(&mut self.passed.refused) {
             tracing::warn!("{words}");
         }
-        self.take_webhooks(desk.clone());
+        let beside = self.take_webhooks(desk.clone());
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
         let front = Front { desk, clock: Arc::clone(&clock) };
-        self.show_pages(&front);
+        self.show_pages(&front, beside.as_ref());
         let (store, plans) = (Arc::clone(&self.store), Arc::clone(&self.plans));
         self.served.spawn(async move {
             match web::listen(&path).await {
@@ -183,20 +184,30 @@ impl Installed<'_> {
         Proxies::new(self.workspace.settings().trusted_proxies.clone())
     }
 
-    fn show_pages(&mut self, front: &Front) {
+    fn show_pages(&mut self, front: &Front, beside: Option<&Router>) {
         let settings = self.workspace.settings();
-        for place in places(std::mem::take(&mut self.passed.web), settings.web_listen, "web.listen") {
+        let places = places(std::mem::take(&mut self.passed.web), settings.web_listen, "web.listen");
+        if places.is_empty() && beside.is_some() {
+            tracing::warn!("no webhook can come: `webhooks.listen` is `web`, and `web.listen` is not set");
+        }
+        for place in places {
             let reached = Reached { hosts: settings.web_hosts.clone(), proxies: self.proxies() };
             let (tokens, store) = (self.tokens.subscribe(), Arc::clone(&self.store));
-            self.pages.spawn(web::open(place, reached, tokens, front.clone(), (store, self.workspace.client_of())));
+            let clients = self.workspace.client_of();
+            self.pages.spawn(web::open(place, reached, tokens, front.clone(), (store, clients), beside.cloned()));
         }
     }
 
-    /// Webhooks come to an address of their own: nothing else can be reached there.
-    fn take_webhooks(&mut self, desk: Desk) {
-        let address = self.workspace.settings().webhooks_listen;
+    /// Webhooks come to an address of their own, so that nothing else can be reached there; or they are served beside the
+    /// pages, by the router that this returns.
+    fn take_webhooks(&mut self, desk: Desk) -> Option<Router> {
+        let settings = self.workspace.settings();
+        let (address, is_beside) = (settings.webhooks_listen, settings.webhooks_beside);
         let places = places(std::mem::take(&mut self.passed.webhooks), address, "webhooks.listen");
-        if places.is_empty() && desk.standing().rules.upstreams.values().any(|upstream| upstream.webhook.is_some()) {
+        if places.is_empty()
+            && !is_beside
+            && desk.standing().rules.upstreams.values().any(|upstream| upstream.webhook.is_some())
+        {
             tracing::warn!("the rules take webhooks, and none can come: set `webhooks.listen` to an address");
         }
         let clock = self.workspace.clock();
@@ -216,6 +227,7 @@ impl Installed<'_> {
                 }
             });
         }
+        is_beside.then_some(router)
     }
 }
 

@@ -194,7 +194,9 @@ mod tests {
         check("[webhooks]\nlisten = \"127.0.0.1:8481\"\n", &[]);
         check(
             "[webhooks]\nlisten = \"localhost\"\n",
-            &["a.toml:2:10: `webhooks.listen` is no address; write an IP address with a port, like 127.0.0.1:8480"],
+            &[
+                "a.toml:2:10: `webhooks.listen` is no address; write an IP address with a port, like 127.0.0.1:8481, or `web`",
+            ],
         );
         check(
             "wholly_different = 1\n",

@@ -46,6 +46,8 @@ pub enum Kind {
     Duration,
     /// An address with a port, or nothing.
     Listen,
+    /// The same, or `web`: where pages are served.
+    ListenBeside,
     /// Names of hosts, with or without a port, between commas; or nothing.
     Hosts,
     /// Addresses and networks, between commas; or nothing.
@@ -178,15 +180,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "webhooks.listen",
-        kind: Kind::Listen,
+        kind: Kind::ListenBeside,
         default: "",
         flag: None,
-        about: "Where webhooks of upstreams come to, as `POST /webhooks/UPSTREAM`, and nothing else is served; nowhere where it is empty. \
+        about: "Where webhooks of upstreams come to, as `POST /webhooks/UPSTREAM`, and nothing else is served; `web`: they come to the \
+                listener of the pages (`web.listen`) as well; nowhere where it is empty. \
                 Each webhook is checked by the secrets that the rules name for its upstream. Not needed where systemd opens the \
                 socket (`reconciled-webhooks.socket`).",
         example: "127.0.0.1:8481",
     },
 ];
+
+/// The value of `webhooks.listen` that names the listener of the pages.
+pub const BESIDE: &str = "web";
 
 /// Variables of the environment that are neither settings nor secrets.
 pub const VARIABLES: &[Variable] = &[
@@ -228,6 +234,7 @@ impl Kind {
             }
             Self::Duration => "a number with its unit: `ms`, `s`, `m` or `h`; at most `24h`".to_owned(),
             Self::Listen => "an IP address with a port, or nothing".to_owned(),
+            Self::ListenBeside => "an IP address with a port, `web`, or nothing".to_owned(),
             Self::Hosts => "host names, with or without a port, between commas; or nothing".to_owned(),
             Self::Networks => "IP addresses and networks such as `10.0.0.0/24`, between commas; or nothing".to_owned(),
             Self::Endpoint => "an http or https URL, or nothing".to_owned(),
@@ -265,7 +272,11 @@ pub fn check_value(key: &Key, text: &str) -> Result<(), String> {
         Kind::Path => Ok(()),
         Kind::OneOf(words) if words.contains(&text) => Ok(()),
         Kind::OneOf(words) => Err(format!("not a word that it knows; write one of {}", words.join(", "))),
-        Kind::Listen if text.is_empty() || text.parse::<SocketAddr>().is_ok() => Ok(()),
+        Kind::ListenBeside if text == BESIDE => Ok(()),
+        Kind::Listen | Kind::ListenBeside if text.is_empty() || text.parse::<SocketAddr>().is_ok() => Ok(()),
+        Kind::ListenBeside => {
+            Err("no address; write an IP address with a port, like 127.0.0.1:8481, or `web`".to_owned())
+        }
         Kind::Listen => Err("no address; write an IP address with a port, like 127.0.0.1:8480".to_owned()),
         Kind::Hosts if hosts(text).all(|host| is_host(&host)) => Ok(()),
         Kind::Hosts => Err("no list of hosts; write names with or without a port, between commas".to_owned()),

@@ -12,7 +12,9 @@ use ipnet::IpNet;
 
 use super::duration::parse_duration;
 use super::file::{Problem, parse_file};
-use super::keys::{KEYS, PREFIX, VARS, check_value, check_variable_name, hosts, key, networks, suggestion, variable};
+use super::keys::{
+    BESIDE, KEYS, PREFIX, VARS, check_value, check_variable_name, hosts, key, networks, suggestion, variable,
+};
 
 /// Where a settings file is looked for when no flag names one.
 const FILES: [&str; 2] = ["reconciled.toml", "/etc/reconciled/config.toml"];
@@ -82,8 +84,10 @@ pub struct Settings {
     pub web_hosts: Vec<String>,
     /// The proxies that say who asks.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where webhooks come to; `None`: nowhere.
+    /// The address of their own that webhooks come to, where they have one.
     pub webhooks_listen: Option<SocketAddr>,
+    /// Webhooks come to where the pages are served.
+    pub webhooks_beside: bool,
     /// Values of `${var.NAME}`.
     pub vars: BTreeMap<String, String>,
     /// Every value as text and its source, by dotted name.
@@ -235,6 +239,7 @@ impl Raw {
             web_hosts: hosts(&self.web.hosts).collect(),
             trusted_proxies: networks(&self.trusted_proxies).unwrap_or_default(),
             webhooks_listen: self.webhooks.listen.parse().ok(),
+            webhooks_beside: self.webhooks.listen == BESIDE,
             vars: self.vars,
             shown,
         }

@@ -546,7 +546,7 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
             jitter: collection.jitter,
             edits: collection.on_edit == OnEdit::Sync,
             reads_whole: collection.is_read_whole(),
-            for_few: if collection.has_point_reads() { ForFew::Records } else { ForFew::Listings },
+            for_few: if collection.has_single_reads() { ForFew::Records } else { ForFew::Listings },
             last: began,
             last_full: full.and_then(|pass| last(pass.started_at)),
             paused: paused && mode == Mode::Scheduled,

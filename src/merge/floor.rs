@@ -50,11 +50,49 @@ pub fn judge_age(known: Sighting<'_>, seen: Sighting<'_>, written: bool) -> Age 
     }
 }
 
+/// Whether what is seen is surely newer than what is known: by numbers that count versions, else by times of change.
+pub fn is_newer(known: Sighting<'_>, seen: Sighting<'_>) -> bool {
+    let number = |of: Sighting<'_>| of.version.and_then(version_number);
+    match (number(known), number(seen)) {
+        (Some(known), Some(seen)) => seen > known,
+        (Some(_) | None, Some(_) | None) => {
+            known.updated_at.zip(seen.updated_at).is_some_and(|(known, seen)| seen > known)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+
+    #[test]
+    fn only_what_is_surely_newer_is() {
+        let sighting = |(version, minutes): (&'static str, i64)| Sighting {
+            version: (!version.is_empty()).then_some(version),
+            updated_at: (minutes > 0).then(|| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::minutes(minutes)),
+        };
+        for (known, seen, expected) in [
+            (("9", 0), ("10", 0), true),
+            (("10", 0), ("10", 0), false),
+            (("10", 0), ("9", 0), false),
+            // The version has the word, whatever the times say.
+            (("10", 1), ("9", 2), false),
+            (("10", 2), ("11", 1), true),
+            // Texts have no order.
+            (("a", 0), ("b", 0), false),
+            (("a", 1), ("b", 2), true),
+            (("", 1), ("", 2), true),
+            (("", 2), ("", 2), false),
+            (("", 2), ("", 1), false),
+            (("", 0), ("", 1), false),
+            (("", 1), ("", 0), false),
+            (("5", 0), ("", 1), false),
+        ] {
+            assert_eq!(is_newer(sighting(known), sighting(seen)), expected, "{known:?} {seen:?}");
+        }
+    }
 
     #[test]
     fn s37_numbers_order_times_hint_and_after_a_write_everything_else_is_doubted() {

@@ -34,7 +34,7 @@ pub use decide::decide;
 pub use evidence::{Found, Verdict, holds, judge_unknown};
 pub use facts::*;
 pub use first::{First, first_contact, is_plain};
-pub use floor::{Age, Sighting, judge_age, version_number};
+pub use floor::{Age, Sighting, is_newer, judge_age, version_number};
 pub use identity::{Identity, match_identity, match_key_texts};
 pub use intent::{Answer, Ask, IntentState, accept, after, ask_of_create, is_echo, never_happened, renew};
 pub use oscillation::{Turn, ring};

@@ -1,4 +1,5 @@
-//! Owns: passes over the few records that edits here and webhooks name: each is read by its id instead of by listings.
+//! Owns: passes over the few records that edits here and webhooks name: each is read by its id instead of by listings, or
+//! taken as a webhook shows it.
 //!
 //! Must not know: when such a pass is made; what is decided about an observation.
 //!
@@ -13,16 +14,16 @@ use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::merge::{Evidence, IntentState, LinkState};
-use crate::record::RecordId;
+use crate::merge::{self, Evidence, IntentState, LinkState, Sighting};
+use crate::record::{RecordId, Slot};
 use crate::rules::{Binding, OnRemoteDelete};
 use crate::store::{
     ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkRow, Micros, PassRow, Staged, StagedKind,
     StoreError, Tx, View,
 };
-use crate::upstream::{self, Client, Got};
+use crate::upstream::{self, Client, Got, Remote};
 
-use super::context::Pass;
+use super::context::{Pass, time};
 use super::cursor::Cursor;
 use super::pull;
 use super::restored;
@@ -72,9 +73,22 @@ pub struct Aims {
     deletes: u64,
     /// Deletes that may still be followed.
     deletes_left: u64,
-    /// Links by binding position; with `true` those that a webhook says are gone.
-    links: Vec<(usize, LinkRow, bool)>,
+    /// Links by binding position, and what a webhook says of each.
+    links: Vec<(usize, LinkRow, Told)>,
 }
+
+/// What a webhook says of a remote record.
+enum Told {
+    /// Nothing, or that it has changed.
+    Nothing,
+    /// It is gone.
+    Gone,
+    /// It is like this, since before the moment.
+    Shown(Vec<u8>, Micros),
+}
+
+/// By binding and remote id.
+type AllTold = BTreeMap<(i64, String), Told>;
 
 /// Finds out how the records stand that a pass is wanted for; `None` where a listing has to tell.
 pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut aims: Aims) -> Option<Targets> {
@@ -84,19 +98,37 @@ pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut
         let (here, rest): (Vec<_>, Vec<_>) = aims.links.into_iter().partition(|(binding, ..)| *binding == at);
         aims.links = rest;
         let client = clients.get(&rules.upstream.name)?;
-        let mut asked = upstream::get_each(client, rules, here, |(_, link, _)| Some(&link.remote_id));
-        while let Some(((_, link, told_gone), answer)) = asked.next().await {
-            let reading = reading(pass, rules, at, link, told_gone, answer?.ok()?)?;
-            aims.deletes += u64::from(reading.is_gone);
-            readings.push(reading);
+        let (shown, unsure): (Vec<_>, Vec<_>) =
+            here.into_iter().partition(|(_, link, told)| is_news(rules, link, told));
+        for (_, link, told) in shown {
+            let Told::Shown(raw, observed_at) = told else { continue };
+            let observed_at = time(observed_at);
+            let found = Got::Found(Remote { version: upstream::version_in(rules, &raw), raw: raw.into(), observed_at });
+            readings.push(reading(pass, rules, at, link, false, found)?);
+        }
+        let mut asked = upstream::get_each(client, rules, unsure, |(_, link, _)| Some(&link.remote_id));
+        while let Some(((_, link, told), answer)) = asked.next().await {
+            readings.push(reading(pass, rules, at, link, matches!(told, Told::Gone), answer?.ok()?)?);
         }
     }
+    aims.deletes += readings.iter().filter(|reading| reading.is_gone).count() as u64;
     if aims.deletes > aims.deletes_left || may_be_made_anew(pass, &aims.edited, &readings) {
         return None;
     }
     // Answers come in any order; what follows from them must not depend on it.
     readings.sort_by(|one, other| (one.at, &one.link.remote_id).cmp(&(other.at, &other.link.remote_id)));
     Some(Targets { records: Arc::new(aims.records), deletes: aims.deletes, readings })
+}
+
+/// Whether what a webhook shows is newer than what is known, and shows whatever was there: webhooks come late, twice and in
+/// another order, and some show a part only. Else the record is to be asked for.
+fn is_news(rules: &Binding, link: &LinkRow, told: &Told) -> bool {
+    let Told::Shown(raw, _) = told else { return false };
+    let (Ok(now), Ok(then)) = (rules.mapper.read(raw), rules.mapper.read(&link.raw)) else { return false };
+    let known = Sighting { version: link.version.as_deref(), updated_at: link.updated_at.map(time) };
+    let shown = Sighting { version: now.version.as_deref(), updated_at: now.updated_at };
+    let shows_all = then.slots.iter().zip(&now.slots).all(|(then, now)| *now != Slot::Absent || *then == Slot::Absent);
+    now.id == link.remote_id && shows_all && !link.is_outdated() && merge::is_newer(known, shown)
 }
 
 /// What is gone at one upstream and was changed elsewhere is made anew there, unless a listing shows that somebody has.
@@ -168,17 +200,20 @@ pub fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
         }
         aims.records.insert(record);
     }
-    let Some(told_gone) = hooked(view, pass, &mut aims.records)? else { return Ok(None) };
+    let Some(mut told) = hooked(view, pass, &mut aims.records)? else { return Ok(None) };
     if aims.records.is_empty() || aims.records.len() > RECORDS_MAX {
         return Ok(None);
     }
     for record in &aims.records {
         let Some(links) = links_to_read(view, pass, record)? else { return Ok(None) };
-        let gone = |link: &LinkRow| told_gone.contains(&(link.binding.0, link.remote_id.clone()));
-        aims.links.extend(links.into_iter().map(|(at, link)| {
-            let is_gone = gone(&link);
-            (at, link, is_gone)
-        }));
+        for (at, link) in links {
+            let told = told.remove(&(link.binding.0, link.remote_id.clone())).unwrap_or(Told::Nothing);
+            let can_get = pass.rules(at).is_some_and(|rules| upstream::has_point_read(rules));
+            if !can_get && !matches!(told, Told::Shown(..)) {
+                return Ok(None);
+            }
+            aims.links.push((at, link, told));
+        }
     }
     Ok(Some(aims))
 }
@@ -209,29 +244,25 @@ fn is_settled(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
     Ok(last.is_some_and(|row| row.rules_hash == pass.ruleset.hash && went_well(&row.outcome)))
 }
 
-/// Every binding was read to its end, under these rules, and can be asked for single records.
+/// Every binding was read to its end, under these rules.
 fn is_read(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
     for at in 0..pass.collection.bindings.len() {
         let key = pass.binding_key(at);
         if !view.links_not_under(key, pass.mapping_key(at), 0, 1)?.is_empty() {
             return Ok(false);
         }
-        let Some((read, way)) = pull::way(pass, at) else { continue };
+        let Some((_, way)) = pull::way(pass, at) else { continue };
         let cursor = Cursor::load(view.cursor(key)?.as_deref(), &way)?;
-        if read.get.is_none() || cursor.full_at.is_none() || cursor.scan.is_some() {
+        if cursor.full_at.is_none() || cursor.scan.is_some() {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Adds the records that webhooks name, and returns the remote records that they say are gone. `None` where one is about
-/// something else than a record that is tied here.
-fn hooked(
-    view: &dyn View,
-    pass: &Pass,
-    records: &mut BTreeSet<RecordId>,
-) -> Result<Option<BTreeSet<(i64, String)>>, StoreError> {
+/// Adds the records that webhooks name, and returns what they say of them. `None` where one is about something else than a
+/// record that is tied here.
+fn hooked(view: &dyn View, pass: &Pass, records: &mut BTreeSet<RecordId>) -> Result<Option<AllTold>, StoreError> {
     let waiting = HookFilter {
         state: Some(HookState::Waiting),
         collection: Some(pass.collection.name.clone()),
@@ -242,7 +273,7 @@ fn hooked(
     if waiting.len() > RECORDS_MAX {
         return Ok(None);
     }
-    let mut gone = BTreeSet::new();
+    let mut told = AllTold::new();
     for hook in waiting.into_iter().map(|row| row.hook) {
         let bindings = &pass.collection.bindings;
         let at = bindings.iter().position(|binding| binding.upstream.name == hook.upstream && binding.pull);
@@ -252,11 +283,13 @@ fn hooked(
         let Some(known) = known.filter(|known| known.state == LinkState::Live) else { return Ok(None) };
         let Some(link) = view.link(known.link)? else { return Ok(None) };
         records.insert(link.record);
-        if hook.event == "delete" {
-            gone.insert((key.0, remote_id));
-        }
+        match (hook.event.as_str(), hook.record) {
+            ("delete", _) => told.insert((key.0, remote_id), Told::Gone),
+            ("apply", Some(raw)) => told.insert((key.0, remote_id), Told::Shown(raw, hook.received_at)),
+            _ => None,
+        };
     }
-    Ok(Some(gone))
+    Ok(Some(told))
 }
 
 /// The links of a record, to be read; `None` where it is not tied at every upstream that could have it, or something of it

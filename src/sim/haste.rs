@@ -2,8 +2,9 @@
 //!
 //! Must not know: the engine.
 
-use std::sync::PoisonError;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
@@ -22,6 +23,10 @@ const HASTY_PERCENT: u64 = 60;
 const TARGETED_PERCENT: u64 = 60;
 /// Webhooks between two passes, at most.
 const HOOKS_MAX: u64 = 4;
+/// So many of a hundred webhooks about what is there show it.
+const SHOWN_PERCENT: u64 = 50;
+/// So many of a hundred of these were on their way for long: they show what was there when one was sent before.
+const LATE_PERCENT: u64 = 30;
 
 /// What a pass of the engine reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub enum Reads {
 pub struct Haste {
     chance: Chance,
     serial: AtomicU64,
+    /// What webhooks showed last, by upstream and remote id.
+    shown: Mutex<BTreeMap<(String, String), Vec<u8>>>,
 }
 
 impl Haste {
@@ -48,7 +55,7 @@ impl Haste {
     pub fn drawn(seed: u64, styles: &[Style]) -> Option<Self> {
         let chance = Chance::new(seed ^ FORK);
         let is_able = styles.iter().all(|style| style.get) && chance.percent(HASTY_PERCENT);
-        is_able.then(|| Self { chance, serial: AtomicU64::new(0) })
+        is_able.then(|| Self { chance, serial: AtomicU64::new(0), shown: Mutex::default() })
     }
 
     /// Whether the next pass is over single records.
@@ -67,7 +74,11 @@ impl Haste {
             let Some([upstream, id]) = self.chance.one(&tied).map(Vec::as_slice) else { break };
             let sandboxes = sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(sandbox) = sandboxes.get(&format!("{upstream}.example.com")) else { continue };
-            let event = if sandbox.get(PEOPLE, id).is_none() { "delete" } else { "fetch" };
+            let (event, record) = match sandbox.get(PEOPLE, id) {
+                None => ("delete", None),
+                Some(_) if !self.chance.percent(SHOWN_PERCENT) => ("fetch", None),
+                Some(now) => ("apply", Some(self.shows(upstream, id, now.to_string().into_bytes()))),
+            };
             // Now and then it is the last one again.
             let serial = self.serial.fetch_add(u64::from(!self.chance.percent(15)), Ordering::AcqRel);
             let hook = NewHook {
@@ -79,11 +90,19 @@ impl Haste {
                 remote_id: Some(id.clone()),
                 state: HookState::Waiting,
                 error: None,
+                record,
             };
             drop(sandboxes);
             let taken = wait(write(store, move |tx| tx.take_hook(&hook, u64::MAX)));
             lines.push(format!("* webhook of {upstream}: {event} {id}: {taken:?}"));
         }
         lines
+    }
+
+    /// The record as a webhook shows it: as it is now, or late.
+    fn shows(&self, upstream: &str, id: &str, now: Vec<u8>) -> Vec<u8> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = shown.insert((upstream.to_owned(), id.to_owned()), now.clone());
+        before.filter(|_| self.chance.percent(LATE_PERCENT)).unwrap_or(now)
     }
 }

@@ -14,6 +14,7 @@ use http::Request;
 use serde_json::Value;
 
 use crate::sandbox::{Deliver, Fault, Matcher, Sandbox};
+use crate::store::SqliteStore;
 use crate::upstream::{Outgoing, Response, Transport, TransportError};
 
 use super::bot::Bot;
@@ -182,6 +183,20 @@ impl Net {
             heard.insert(host.to_owned());
         } else if self.is_targeted.load(Ordering::Acquire) {
             heard.insert(format!("{host}{}", request.url.path()));
+        }
+    }
+
+    /// What webhooks that wait show a pass may know without asking.
+    pub fn note_hooks(&self, store: &SqliteStore) {
+        let waiting = "SELECT upstream || '.example.com', remote_id, CAST(record AS TEXT) FROM sync_hook \
+                       WHERE state = 'waiting' AND record IS NOT NULL";
+        for row in wait(store.rows_of(waiting)).unwrap_or_default() {
+            let [host, id, record] = row.as_slice() else { continue };
+            self.shown.note_hook(host, &serde_json::from_str(record).unwrap_or_default());
+            if self.is_targeted.load(Ordering::Acquire) {
+                let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.insert(format!("{host}{PEOPLE}/{id}"));
+            }
         }
     }
 

@@ -419,6 +419,7 @@ impl Simulation {
         self.steps.set_fuse(fuse);
         self.net.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.net.is_targeted.store(reads == Reads::Targets, Ordering::Release);
+        self.net.note_hooks(&self.disk.store());
         let sent = |net: &Net| (net.writes.load(Ordering::Acquire), net.creates.load(Ordering::Acquire));
         let before = sent(&self.net);
         let creates_unknown = self.are_creates_unknown();

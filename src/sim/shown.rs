@@ -66,6 +66,16 @@ impl Shown {
         items.iter().zip(results).for_each(|(item, result)| take(&result["id"], item, false));
     }
 
+    /// A webhook shows a record.
+    pub fn note_hook(&self, host: &str, record: &Value) {
+        let (Some(id), Some(members)) = (record["id"].as_str(), record.as_object()) else { return };
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (field, value) in members {
+            let place = (host.to_owned(), PEOPLE, id.to_owned(), field.clone());
+            shown.entry(place).or_default().ever.insert(normal(&text(value)));
+        }
+    }
+
     /// I7: after a pass, every value in the remote half of a base was shown or acknowledged.
     pub fn untrue(&self, store: &SqliteStore) -> Vec<String> {
         let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -62,6 +62,8 @@ pub struct NewHook {
     pub state: HookState,
     /// Why it cannot be followed.
     pub error: Option<String>,
+    /// The record as it shows it, while it waits and nothing else about this record does.
+    pub record: Option<Vec<u8>>,
 }
 
 /// A webhook that was taken in.

@@ -159,13 +159,14 @@ pub fn routes(site: &Arc<Site>) -> Router {
         .with_state(Arc::clone(site))
 }
 
-/// Serves there until the loop is over (or the future is dropped). What stands in the way is said in the log, and the daemon goes on.
+/// Serves there until the loop is over (or the future is dropped); `beside` is served without a token. What stands in the way is said in the log, and the daemon goes on.
 pub async fn open(
     place: Place,
     reached: Reached,
     tokens: watch::Receiver<Found>,
     front: Front,
     (store, client_of): (Arc<dyn Store>, Arc<ClientOf>),
+    beside: Option<Router>,
 ) {
     let shown = place.to_string();
     let (listener, address) = match place.listen().await {
@@ -181,10 +182,13 @@ pub async fn open(
     let site = Arc::new(Site::new(front, store, address, &reached).making_clients(client_of));
     site.renew(&tokens.borrow());
     tracing::info!("web: http://{address}");
-    serve(listener, &site, tokens).await;
+    if beside.is_some() {
+        tracing::info!("webhooks come to http://{address}/webhooks/UPSTREAM");
+    }
+    serve(listener, &site, tokens, beside).await;
 }
 
-async fn serve(listener: TcpListener, site: &Arc<Site>, mut tokens: watch::Receiver<Found>) {
+async fn serve(listener: TcpListener, site: &Arc<Site>, mut tokens: watch::Receiver<Found>, beside: Option<Router>) {
     let counts = site.tally.collect(site.front.desk.listen());
     let large = Arc::clone(&site.counts).keep(&site.front.desk, site.store.as_ref());
     let renewed = async {
@@ -194,7 +198,7 @@ async fn serve(listener: TcpListener, site: &Arc<Site>, mut tokens: watch::Recei
         // Nobody reads it anew any more.
         std::future::pending::<()>().await;
     };
-    let router = routes(site);
+    let router = beside.unwrap_or_default().merge(routes(site));
     tokio::select! {
         () = counts => {}
         () = large => {}

@@ -116,6 +116,83 @@ fn f50_a_webhook_is_a_hint_about_a_record_that_is_read_as_it_is_now() {
 }
 
 #[test]
+fn f50_what_a_webhook_shows_counts_where_it_is_newer_whole_and_the_only_one() {
+    let (world, ann) = two_upstreams();
+    with_hooks(&world);
+    let before = world.contact("crm", &ann);
+    let mut one = Listening::start(&world);
+    let ann_there = id_at(&world, "erp", "ann@x.io");
+    let asked = [format!("GET /contacts/{ann}")];
+    // What it shows is taken as it is: crm is not even asked.
+    world.forget_requests();
+    world.edit("crm", &ann, &json!({ "phone": "2" }));
+    assert_eq!(one.send(&Hook::showing("m1", &world.contact("crm", &ann))), 200);
+    one.until("pass 2 of contacts: 1 changes here");
+    assert_eq!(world.lines_at("crm"), [""; 0]);
+    assert_eq!(phone_at(&world, "erp", &ann_there), "2");
+    // One that was on its way for long: she is read as she is now.
+    assert_eq!(one.send(&Hook::showing("m2", &before)), 200);
+    one.until("pass 3 of contacts: 0 changes here");
+    assert_eq!(world.lines_at("crm"), asked);
+    // One that shows what has changed and nothing else: her name is not taken for emptied.
+    world.forget_requests();
+    world.edit("crm", &ann, &json!({ "phone": "3" }));
+    let mut part = world.contact("crm", &ann);
+    part.as_object_mut().unwrap().remove("name");
+    assert_eq!(one.send(&Hook::showing("m3", &part)), 200);
+    one.until("pass 4 of contacts: 1 changes here");
+    assert_eq!(world.lines_at("crm"), asked);
+    assert_eq!(world.rows("select name, phone from contacts where email = 'ann@x.io'"), [["Ann", "3"]]);
+    // One that names another record than it shows.
+    world.forget_requests();
+    world.edit("crm", &ann, &json!({ "phone": "4" }));
+    let bob = world.contact("crm", &id_at(&world, "crm", "bob@x.io"));
+    let mut mixed = world.contact("crm", &ann);
+    mixed["email"] = bob["email"].clone();
+    // Of several that wait for a pass nobody knows which was sent last.
+    world.run(&["pause", "contacts"]).exits(0);
+    for (id, contact) in [("m4", &world.contact("crm", &ann)), ("m5", &mixed)] {
+        assert_eq!(one.send(&Hook::showing(id, contact)), 200);
+    }
+    let kept = "select delivery, state, record is not null from sync_hook where id > 3 order by id";
+    assert_eq!(world.rows(kept), [["m4", "replaced", "0"], ["m5", "waiting", "0"]]);
+    world.run(&["resume", "contacts"]).exits(0);
+    one.until("pass 5 of contacts: 1 changes here");
+    assert_eq!(world.lines_at("crm"), asked);
+    assert_eq!(phone_at(&world, "erp", &ann_there), "4");
+    let read = [["schedule full"].as_slice(), &["webhook targeted"; 4]].concat();
+    assert_eq!(readings(&world), read);
+    assert_eq!(world.rows("select count(*) from sync_hook where record is not null"), [["0"]]);
+    one.stops_without(&[]);
+    world.is_quiet();
+}
+
+#[test]
+fn what_a_webhook_shows_is_taken_where_no_record_can_be_read_alone() {
+    let (world, ann) = two_upstreams();
+    world.change_rules("rules.toml", |rules| {
+        let (crm, erp) = rules.split_once("[binding.contacts.erp]").unwrap();
+        let crm: Vec<&str> = crm.lines().filter(|line| !line.starts_with("get = ")).collect();
+        let crm = crm.join("\n");
+        format!("{crm}\n[binding.contacts.erp]{erp}")
+    });
+    with_hooks(&world);
+    let mut one = Listening::start(&world);
+    world.forget_requests();
+    world.edit("crm", &ann, &json!({ "phone": "2" }));
+    assert_eq!(one.send(&Hook::showing("m1", &world.contact("crm", &ann))), 200);
+    one.until("pass 2 of contacts: 1 changes here");
+    assert_eq!(world.lines_at("crm"), [""; 0]);
+    // What it does not show is to be listed.
+    world.edit("crm", &ann, &json!({ "phone": "3" }));
+    assert_eq!(one.send(&Hook::about("m2", &ann)), 200);
+    one.until("pass 3 of contacts: 1 changes here");
+    assert_eq!(readings(&world), ["schedule full", "webhook targeted", "webhook full"]);
+    one.stops_without(&[]);
+    world.is_quiet();
+}
+
+#[test]
 fn only_few_deletes_are_followed_between_two_listings() {
     let world = World::with_contacts(&["crm"], |_, _| {});
     world.change_rules("rules.toml", |rules| {

@@ -28,6 +28,12 @@ collection = "contacts"
 id = ".data.id"
 action = "delete"
 [[upstream.crm.webhook.event]]
+when = '.type == "contact.shown"'
+collection = "contacts"
+id = ".data.id"
+action = "apply"
+record = ".data"
+[[upstream.crm.webhook.event]]
 when = '.type | startswith("contact.")'
 collection = "contacts"
 id = ".data.id"
@@ -65,6 +71,11 @@ impl Hook {
         Self::signed(id, now(), NEW, &json!({ "type": "contact.updated", "data": { "id": remote_id } }).to_string())
     }
 
+    /// One that shows a contact.
+    pub fn showing(id: &str, contact: &Value) -> Self {
+        Self::signed(id, now(), NEW, &json!({ "type": "contact.shown", "data": contact }).to_string())
+    }
+
     /// One that says that a contact is gone.
     pub fn gone(id: &str, remote_id: &str) -> Self {
         Self::signed(id, now(), NEW, &json!({ "type": "contact.deleted", "data": { "id": remote_id } }).to_string())
@@ -92,10 +103,11 @@ impl Listening {
     }
 
     fn open(world: &World) -> Self {
-        let environment = [
-            ("RECONCILED__WEBHOOKS__LISTEN", "127.0.0.1:0".to_owned()),
-            ("RECONCILED__LOG__LEVEL", "trace".to_owned()),
-        ];
+        Self::open_with(world, &[("RECONCILED__WEBHOOKS__LISTEN", "127.0.0.1:0".to_owned())])
+    }
+
+    fn open_with(world: &World, environment: &[(&'static str, String)]) -> Self {
+        let environment = [environment, &[("RECONCILED__LOG__LEVEL", "trace".to_owned())]].concat();
         let mut daemon = Daemon::start_with(world, &environment);
         let log = daemon.logs("webhooks come to http://");
         let (_, rest) = log.split_once("webhooks come to http://").unwrap();
@@ -207,6 +219,33 @@ fn f49_a_webhook_brings_a_pass_at_once_and_a_repeat_of_it_none() {
     assert_eq!(triggers(&world), ["schedule", "webhook", "webhook"]);
     assert_eq!(states(&world), ["m1 done", "m2 ignored", "m3 done"]);
     one.stops_without(&[]);
+}
+
+#[test]
+fn webhooks_may_come_to_the_listener_of_the_pages_and_need_no_token_there() {
+    let world = world();
+    let beside = ("RECONCILED__WEBHOOKS__LISTEN", "web".to_owned());
+    let pages = [
+        ("RECONCILED__WEB__LISTEN", "127.0.0.1:0".to_owned()),
+        ("RECONCILED_SECRET_WEB_TOKEN", "0123456789abcdef".to_owned()),
+        beside.clone(),
+    ];
+    let mut one = Listening::open_with(&world, &pages);
+    one.until("pass 1 of contacts");
+    add(&world, "bob@x.io");
+    assert_eq!(one.send(&Hook::new("m1")), 200);
+    one.until("pass 2 of contacts: 1 changes here");
+    let forged = Hook::signed("m2", now(), b"guessed", "{}");
+    assert_eq!(one.send(&forged), 401);
+    // The pages are what they were: by their own names and for those who are logged in.
+    let nothing = Hook { headers: Vec::new(), body: String::new() };
+    for (line, expected) in [("GET /webhooks", 421), ("GET /", 421), ("POST /webhooks/1/retry", 421)] {
+        assert_eq!(one.ask(line, &nothing).0, expected, "{line}");
+    }
+    one.stops_without(&["0123456789abcdef"]);
+    let mut daemon = Daemon::start_with(&world, &[beside]);
+    daemon.logs("no webhook can come: `webhooks.listen` is `web`, and `web.listen` is not set");
+    assert_eq!(daemon.stops().0, Some(0));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::rules::grammar::{self, HookSchemeWord};
 use crate::rules::model::{
     HmacScheme, HookAction, HookEncoding, HookEvent, HookScheme, NextAt, Part, Template, Webhook,
 };
-use crate::rules::shape::{At, Key};
+use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Period, Text};
 
 /// How far the time of signing may lie from now by default.
@@ -201,7 +201,45 @@ fn event(upstream: &str, at: &At<grammar::HookEvent>, cx: &mut Cx<'_>) -> Option
         check_collection(upstream, &name, at.span, cx);
         name
     });
-    Some(HookEvent { when: when?, collection: collection?, id: id?, action: at.action.or(HookAction::Fetch) })
+    let action = at.action.or(HookAction::Fetch);
+    let is_sound = check_record(upstream, at, collection.as_deref(), cx);
+    let record = at.record.get().and_then(|at| cx.path(at));
+    let event = HookEvent { when: when?, collection: collection?, id: id?, action, record };
+    (is_sound && event.record.is_some() == (action == HookAction::Apply)).then_some(event)
+}
+
+/// What a webhook shows of a record counts only where it tells that it is newer than what is known.
+fn check_record(upstream: &str, at: &At<grammar::HookEvent>, collection: Option<&str>, cx: &mut Cx<'_>) -> bool {
+    let Some(action) = at.action.get().filter(|action| action.value == HookAction::Apply) else {
+        if let Some(at) = at.record.get() {
+            cx.notes.inert(at.key, "record", "only the action `apply` takes the record from the body");
+        }
+        return at.record.is_absent();
+    };
+    if at.record.is_absent() {
+        cx.notes
+            .error(
+                DiagnosticKind::Missing,
+                action.key,
+                "`apply` takes the record from the body, and `record` is missing",
+            )
+            .help("write record = \".data\": where the whole record is, as listings show it; else action = \"fetch\"");
+        return false;
+    }
+    let binding = collection.and_then(|name| cx.definitions.bindings.get(&(name.to_owned(), upstream.to_owned())));
+    let Some(binding) = binding.and_then(|one| one.value.get()) else { return true };
+    let has_version = matches!(binding.value.version.get().map(|at| &at.value), Some(Either::Short(_)));
+    let is_ordered = has_version || !binding.value.updated_at.is_absent();
+    if !is_ordered {
+        cx.notes
+            .error(
+                DiagnosticKind::Missing,
+                action.key,
+                "`apply` needs to know which of two webhooks is newer: they come late, twice and in another order",
+            )
+            .help("name `updated_at` or `version` (a path) in the binding, or write action = \"fetch\"");
+    }
+    is_ordered
 }
 
 fn check_collection(upstream: &str, name: &str, span: Span, cx: &mut Cx<'_>) {

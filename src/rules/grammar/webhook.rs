@@ -8,8 +8,7 @@ use crate::rules::shape::{List, table};
 use crate::rules::units::{Jq, Period, Text};
 
 table! {
-    /// Webhooks that an upstream sends to `/webhooks/NAME`: how they are signed, and what each is about. None is believed
-    /// but as a hint that a pass should look soon.
+    /// Webhooks that an upstream sends to `/webhooks/NAME`: how they are signed, and what each is about.
     Webhook, "a webhook table" {
         /// How they are signed: standard, github, stripe, slack, shopify or hmac.
         scheme: HookSchemeWord = required,
@@ -43,8 +42,10 @@ table! {
         collection: Text = required,
         /// Plain path of the record's remote id in the body. Default: it is about the collection as a whole.
         id: Jq,
-        /// What it says: fetch (something is new or changed), apply (the record is in the body) or delete. Each is a hint only:
-        /// the pass reads what is there now. Default fetch.
+        /// What it says: fetch (something is new or changed), apply (it is now as the body shows it) or delete. Default fetch.
         action: HookAction,
+        /// Action apply: plain path of the record in the body, all of it, as listings show it. It counts where it is newer than
+        /// what is known; else the record is read from the upstream.
+        record: Jq,
     }
 }

@@ -54,10 +54,15 @@ impl Collection {
         self.bindings.iter().any(whole)
     }
 
-    /// Whether single records can be asked for at every upstream that is read.
-    pub fn has_point_reads(&self) -> bool {
+    /// Whether single records are to be had at every upstream that is read: each can be asked for them, or shows them by its
+    /// webhooks.
+    pub fn has_single_reads(&self) -> bool {
+        let shows = |binding: &Binding| {
+            let events = binding.upstream.webhook.iter().flat_map(|webhook| &webhook.events);
+            events.into_iter().any(|event| event.collection == self.name && event.record.is_some())
+        };
         let read = |binding: &Arc<Binding>| {
-            binding.read.as_ref().filter(|_| binding.pull).is_none_or(|read| read.get.is_some())
+            binding.read.as_ref().filter(|_| binding.pull).is_none_or(|read| read.get.is_some() || shows(binding))
         };
         self.bindings.iter().all(read)
     }

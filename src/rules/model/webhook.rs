@@ -74,14 +74,16 @@ pub struct HookEvent {
     pub id: Option<Path>,
     /// What it says.
     pub action: HookAction,
+    /// Where the whole record is; for [`HookAction::Apply`].
+    pub record: Option<Path>,
 }
 
-/// What a webhook says about a record. A hint in any case: what is true is read from the upstream.
+/// What a webhook says about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookAction {
     /// It is new or has changed.
     Fetch,
-    /// It has changed to what is in the body.
+    /// It has changed to what is in the body: so it is, where that is newer than what is known.
     Apply,
     /// It is gone.
     Delete,

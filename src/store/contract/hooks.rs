@@ -15,11 +15,35 @@ fn hook(delivery: &str, remote_id: &str) -> NewHook {
         remote_id: (!remote_id.is_empty()).then(|| remote_id.to_owned()),
         state: HookState::Waiting,
         error: None,
+        record: None,
     }
 }
 
 fn take(on: &Fixture, hook: NewHook) -> HookTaken {
     on.write(move |tx| tx.take_hook(&hook, 3)).expect("a verdict")
+}
+
+pub(in crate::store) fn a_record_is_kept_while_its_webhook_waits_alone(on: &Fixture) {
+    let kept = |on: &Fixture| {
+        let rows = on.read(|view| view.hooks(&HookFilter::default()));
+        let shown: Vec<_> = rows.into_iter().rev().map(|row| row.hook.record.unwrap_or_default()).collect();
+        shown
+    };
+    let showing = |delivery: &str, raw: &[u8]| NewHook { record: Some(raw.to_vec()), ..hook(delivery, "c1") };
+    take(on, showing("d1", b"one"));
+    assert_eq!(kept(on), [b"one"]);
+    take(on, showing("d2", b"two"));
+    assert_eq!(kept(on), [b"", b""], "nobody can tell which was sent last");
+    take(on, showing("d3", b"three"));
+    assert_eq!(kept(on), [b"", b"", b""]);
+    on.write(|tx| tx.settle_hooks("contacts", "crm", i64::MAX)).expect("settled");
+    take(on, showing("d4", b"four"));
+    assert_eq!(kept(on), [b"".as_slice(), b"", b"", b"four"]);
+    on.write(|tx| tx.settle_hooks("contacts", "crm", i64::MAX)).expect("settled");
+    assert_eq!(kept(on), [b"", b"", b"", b""]);
+    take(on, showing("d5", b"five"));
+    on.write(|tx| tx.bury_hooks("contacts", "crm", "unbound")).expect("buried");
+    assert_eq!(kept(on), [b"", b"", b"", b"", b""]);
 }
 
 /// `delivery state`, oldest first.

@@ -40,6 +40,7 @@ macro_rules! suite {
             hints::every_row_and_every_link_without_one_can_be_marked
             hints::a_note_is_kept_and_replaced
             hooks::a_delivery_is_taken_once_and_the_newest_of_a_record_waits
+            hooks::a_record_is_kept_while_its_webhook_waits_alone
             hooks::too_many_that_wait_are_refused_and_a_record_that_waits_already_is_not
             hooks::a_pass_settles_what_came_before_it_at_its_upstream
             hooks::what_could_not_be_followed_waits_again_or_is_forgotten

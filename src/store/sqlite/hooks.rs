@@ -20,7 +20,7 @@ pub(super) fn newest(db: &Db, collection: &str) -> Res<i64> {
 
 pub(super) fn hooks(db: &Db, filter: &HookFilter) -> Res<Vec<HookRow>> {
     let mut clauses = Clauses::new(
-        "SELECT id, upstream, delivery, received_at, event, collection, remote_id, state, error FROM sync_hook",
+        "SELECT id, upstream, delivery, received_at, event, collection, remote_id, state, error, record FROM sync_hook",
     );
     clauses.is("id", filter.id);
     clauses.is("state", filter.state.map(HookState::name));
@@ -42,25 +42,28 @@ pub(super) fn places(db: &Db) -> Res<Vec<(String, String)>> {
     db.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// The newest of a record waits: a pass that is under way may have read the record before it changed again.
+/// The newest of a record waits: a pass that is under way may have read the record before it changed again. Of several that
+/// wait nobody can tell which was sent last, so that none shows the record.
 pub(super) fn take(db: &Db, hook: &NewHook, waiting_max: u64) -> Res<HookTaken> {
     let known = "SELECT 1 FROM sync_hook WHERE upstream = ?1 AND delivery = ?2";
     if db.one(known, params![hook.upstream, hook.delivery], |_row| Ok(()))?.is_some() {
         return Ok(HookTaken::Duplicate);
     }
+    let mut record = hook.record.as_deref();
     if hook.state == HookState::Waiting {
         let replaced = db.exec(
-            "UPDATE sync_hook SET state = 'replaced' WHERE collection = ?1 AND upstream = ?2 AND remote_id IS ?3 \
+            "UPDATE sync_hook SET state = 'replaced', record = NULL WHERE collection = ?1 AND upstream = ?2 AND remote_id IS ?3 \
              AND state = 'waiting'",
             params![hook.collection, hook.upstream, hook.remote_id],
         )?;
         if replaced == 0 && count(db, HookState::Waiting)? >= waiting_max {
             return Ok(HookTaken::Full);
         }
+        record = record.filter(|_| replaced == 0);
     }
     db.exec(
-        "INSERT INTO sync_hook (upstream, delivery, received_at, event, collection, remote_id, state, error) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO sync_hook (upstream, delivery, received_at, event, collection, remote_id, state, error, record) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             hook.upstream,
             hook.delivery,
@@ -69,7 +72,8 @@ pub(super) fn take(db: &Db, hook: &NewHook, waiting_max: u64) -> Res<HookTaken> 
             hook.collection,
             hook.remote_id,
             hook.state.name(),
-            hook.error
+            hook.error,
+            record
         ],
     )?;
     Ok(HookTaken::New)
@@ -77,7 +81,7 @@ pub(super) fn take(db: &Db, hook: &NewHook, waiting_max: u64) -> Res<HookTaken> 
 
 pub(super) fn settle(db: &Db, collection: &str, upstream: &str, up_to: i64) -> Res<()> {
     db.exec(
-        "UPDATE sync_hook SET state = 'done' WHERE collection = ?1 AND upstream = ?2 AND id <= ?3 AND state = 'waiting'",
+        "UPDATE sync_hook SET state = 'done', record = NULL WHERE collection = ?1 AND upstream = ?2 AND id <= ?3 AND state = 'waiting'",
         params![collection, upstream, up_to],
     )?;
     Ok(())
@@ -85,7 +89,8 @@ pub(super) fn settle(db: &Db, collection: &str, upstream: &str, up_to: i64) -> R
 
 pub(super) fn bury(db: &Db, collection: &str, upstream: &str, reason: &str) -> Res<usize> {
     db.exec(
-        "UPDATE sync_hook SET state = 'dead', error = ?3 WHERE collection = ?1 AND upstream = ?2 AND state = 'waiting'",
+        "UPDATE sync_hook SET state = 'dead', error = ?3, record = NULL WHERE collection = ?1 AND upstream = ?2 \
+         AND state = 'waiting'",
         params![collection, upstream, reason],
     )
 }
@@ -109,7 +114,7 @@ pub(super) fn forget(db: &Db, id: i64) -> Res<bool> {
 
 pub(super) fn prune(db: &Db, ages: &HookAges, reason: &str) -> Res<()> {
     db.exec(
-        "UPDATE sync_hook SET state = 'dead', error = ?2 WHERE state = 'waiting' AND received_at < ?1",
+        "UPDATE sync_hook SET state = 'dead', error = ?2, record = NULL WHERE state = 'waiting' AND received_at < ?1",
         params![ages.waiting_before, reason],
     )?;
     let old = format!(
@@ -137,6 +142,7 @@ fn hook_row(row: &Row<'_>) -> rusqlite::Result<HookRow> {
         remote_id: row.get(6)?,
         state: state(row, 7)?,
         error: row.get(8)?,
+        record: row.get(9)?,
     };
     Ok(HookRow { id: row.get(0)?, hook })
 }

@@ -2,14 +2,19 @@
 //!
 //! Must not know: signatures, stores; what follows.
 
+use bytes::Bytes;
+
 use crate::record::{Json, Path};
 use crate::rules::{HookEvent, HookScheme, NextAt, Webhook};
 use crate::store::HookState;
+use crate::upstream::cut_record;
 
 use super::verify::Genuine;
 
 /// The longest remote id, in bytes.
 const ID_BYTES_MAX: usize = 1024;
+/// The longest record that is kept while it waits, in bytes; a longer one is read from the upstream.
+const RECORD_BYTES_MAX: usize = 64 * 1024;
 
 /// What a webhook is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +31,15 @@ pub struct Meaning {
     pub state: HookState,
     /// Why it cannot be followed; it holds nothing of the body.
     pub error: Option<String>,
+    /// The record as it shows it.
+    pub record: Option<Vec<u8>>,
     /// What the sender wants to hear back.
     pub echo: Option<String>,
 }
 
 /// Reads the body.
-pub fn read(webhook: &Webhook, genuine: &Genuine, body: &[u8]) -> Meaning {
-    let json = Json::parse(body);
+pub fn read(webhook: &Webhook, genuine: &Genuine, body: &Bytes) -> Meaning {
+    let json = Json::parse(body.as_ref());
     let in_body = |path: &Path| json.as_ref().ok().and_then(|json| text_at(path, json));
     let usual = match webhook.scheme {
         HookScheme::Stripe => Path::parse(".id"),
@@ -52,22 +59,23 @@ pub fn read(webhook: &Webhook, genuine: &Genuine, body: &[u8]) -> Meaning {
         remote_id: None,
         state: HookState::Ignored,
         error: None,
+        record: None,
         echo: None,
     };
     match json {
         Ok(json) => match challenge(&webhook.scheme, &json) {
             Some(echo) => Meaning { echo: Some(echo), ..nothing },
-            None => about(webhook, &json, nothing),
+            None => about(webhook, &json, body, nothing),
         },
         Err(_not_said) => Meaning { state: HookState::Dead, error: Some("the body is no JSON".to_owned()), ..nothing },
     }
 }
 
-fn about(webhook: &Webhook, json: &Json, nothing: Meaning) -> Meaning {
+fn about(webhook: &Webhook, json: &Json, body: &Bytes, nothing: Meaning) -> Meaning {
     let mut failed = None;
     for event in &webhook.events {
         match event.when.as_ref().map(|when| when.test(json)) {
-            None | Some(Ok(true)) => return followed(event, json, nothing),
+            None | Some(Ok(true)) => return followed(event, json, body, nothing),
             Some(Ok(false)) => {}
             // jq's own words hold values of the body.
             Some(Err(_not_said)) => {
@@ -82,11 +90,15 @@ fn about(webhook: &Webhook, json: &Json, nothing: Meaning) -> Meaning {
     }
 }
 
-fn followed(event: &HookEvent, json: &Json, nothing: Meaning) -> Meaning {
+fn followed(event: &HookEvent, json: &Json, body: &Bytes, nothing: Meaning) -> Meaning {
     let about = Meaning { event: event.action.name(), collection: Some(event.collection.clone()), ..nothing };
     let Some(path) = &event.id else { return Meaning { state: HookState::Waiting, ..about } };
     match text_at(path, json) {
-        Some(id) => Meaning { remote_id: Some(id), state: HookState::Waiting, ..about },
+        Some(id) => {
+            let record = event.record.as_ref().and_then(|path| cut_record(body, Some(path)).ok());
+            let record = record.filter(|record| record.len() <= RECORD_BYTES_MAX).map(|record| record.to_vec());
+            Meaning { remote_id: Some(id), state: HookState::Waiting, record, ..about }
+        }
         None => Meaning { state: HookState::Dead, error: Some(format!("no id at {path}")), ..about },
     }
 }

@@ -105,6 +105,7 @@ impl HookFront {
             remote_id: meaning.remote_id,
             state: meaning.state,
             error: meaning.error,
+            record: meaning.record,
         };
         let ages = HookAges {
             settled_before: now - SETTLED_KEPT,
@@ -120,9 +121,9 @@ impl HookFront {
     }
 }
 
-/// The only route.
+/// The only route; whatever else is asked for is not found, but where the router is merged into another.
 pub fn router(front: HookFront) -> Router {
-    Router::new().route("/webhooks/{upstream}", post(take)).fallback(async || StatusCode::NOT_FOUND).with_state(front)
+    Router::new().route("/webhooks/{upstream}", post(take)).with_state(front)
 }
 
 async fn take(

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
@@ -285,6 +286,7 @@ fn event(when: Option<&str>, id: Option<&str>, collection: &str, action: HookAct
         collection: collection.to_owned(),
         id: id.map(|text| Path::parse(text).unwrap()),
         action,
+        record: None,
     }
 }
 
@@ -296,7 +298,7 @@ fn meaning(scheme: HookScheme, delivery: Option<&str>, body: &str) -> Meaning {
         event(Some(".type == \"bulk\""), None, "companies", HookAction::Fetch),
     ];
     let genuine = Genuine { delivery: delivery.map(str::to_owned), digest: "d1".to_owned() };
-    read(&rules, &genuine, body.as_bytes())
+    read(&rules, &genuine, &Bytes::copy_from_slice(body.as_bytes()))
 }
 
 #[test]
@@ -336,6 +338,22 @@ fn the_first_event_that_matches_says_what_a_webhook_is_about() {
 }
 
 #[test]
+fn the_record_is_kept_as_it_is_written() {
+    let shown = |body: &str| {
+        let mut rules = webhook(HookScheme::Github, &["x"]);
+        let record = Path::parse(".data");
+        rules.events = vec![HookEvent { record, ..event(None, Some(".data.id"), "contacts", HookAction::Apply) }];
+        let genuine = Genuine { delivery: Some("m1".to_owned()), digest: "d1".to_owned() };
+        let Meaning { event, record, .. } = read(&rules, &genuine, &Bytes::copy_from_slice(body.as_bytes()));
+        assert_eq!(event, "apply");
+        record.map(|raw| String::from_utf8(raw).unwrap())
+    };
+    let exact = r#"{"id": "c1",  "n": 1.10}"#;
+    assert_eq!(shown(&format!(r#"{{"type": "x", "data": {exact}}}"#)).as_deref(), Some(exact));
+    assert_eq!(shown(&format!(r#"{{"data": {{"id": "c1", "n": "{}"}}}}"#, "x".repeat(64 * 1024))), None, "too long");
+}
+
+#[test]
 fn what_tells_a_repeat_is_a_header_else_the_body_else_what_was_signed() {
     let cases = [
         (HookScheme::Standard, Some("m1"), r#"{"id": "e1"}"#, "m1"),
@@ -350,7 +368,7 @@ fn what_tells_a_repeat_is_a_header_else_the_body_else_what_was_signed() {
     let mut rules = webhook(HookScheme::Github, &["x"]);
     rules.delivery = Some(NextAt::Body(Path::parse(".n").unwrap()));
     let genuine = Genuine { delivery: None, digest: "d1".to_owned() };
-    assert_eq!(read(&rules, &genuine, br#"{"n": 5}"#).delivery, "5");
+    assert_eq!(read(&rules, &genuine, &Bytes::from_static(br#"{"n": 5}"#)).delivery, "5");
 }
 
 #[test]
