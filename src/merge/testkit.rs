@@ -12,8 +12,8 @@ use crate::record::{
     Codec, Domain, FieldError, FieldMap, FieldType, Lens, Mapper, Path, Probe, RecordId, Slot, Step, Value,
 };
 use crate::rules::{
-    Auth, Binding, Body, Collection, Create, Delete, Field, Idempotency, Limits, OnLocalDelete, OnRemoteDelete, Origin,
-    Policy, Precondition, Request, Retry, Template, Timeouts, Update, UpdateVsDelete, Upstream,
+    Auth, Binding, Body, BreakerRules, Collection, Create, Delete, Field, Idempotency, Limits, OnLocalDelete,
+    OnRemoteDelete, Origin, Policy, Precondition, Request, Retry, Template, Timeouts, Update, UpdateVsDelete, Upstream,
 };
 
 use super::*;
@@ -71,6 +71,7 @@ fn upstream(name: &str) -> Arc<Upstream> {
         budgets: Vec::new(),
         errors: Vec::new(),
         retry: Retry { attempts: 1, max_wait: seconds(1) },
+        breaker: BreakerRules::default(),
         quota: None,
         webhook: None,
     })

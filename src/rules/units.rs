@@ -33,6 +33,10 @@ pub struct Size(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usd(pub u64);
 
+/// A share above 0, at most 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio(pub f64);
+
 /// A JSON scalar as an upstream writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
@@ -148,6 +152,7 @@ scalar_schema!(Period, "Duration", { "type": "string", "pattern": "^( *[0-9]+ *(
 scalar_schema!(Size, "Size", { "type": "string", "pattern": "^ *[0-9]+ *(B|kB|KB|MB|GB|KiB|MiB|GiB) *$" });
 scalar_schema!(Token, "Token", { "type": ["string", "number", "boolean"] });
 scalar_schema!(Usd, "Usd", { "type": "number", "minimum": 0 });
+scalar_schema!(Ratio, "Ratio", { "type": "number", "exclusiveMinimum": 0, "maximum": 1 });
 scalar_schema!(Limit, "Limit", {
     "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^ *[0-9]+(\\.[0-9]+)? *% *$" }]
 });
@@ -222,6 +227,28 @@ impl Shape for Usd {
                 .help("write an amount with at most nine places, such as 0.0001");
         }
         nano.map(Self)
+    }
+}
+
+impl Shape for Ratio {
+    const WANTED: &'static str = "a share such as 0.5";
+
+    fn read(node: Node<'_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let text = match node.value {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => {
+                node.wrong(Self::WANTED, notes);
+                return None;
+            }
+        };
+        let ratio = text.replace('_', "").parse().ok().filter(|ratio: &f64| *ratio > 0.0 && *ratio <= 1.0);
+        if ratio.is_none() {
+            notes
+                .error(DiagnosticKind::Invalid, node.span, format!("{text} is no share"))
+                .help("write a share above 0, up to 1, such as 0.5");
+        }
+        ratio.map(Self)
     }
 }
 

@@ -7,18 +7,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// So many of the latest calls count, however long ago they were.
+use crate::rules::BreakerRules;
+
+/// So many of the latest calls count at least, however long ago they were.
 const RECENT_CALLS: usize = 20;
 /// All calls of so long count, too.
 const RECENT: Duration = Duration::from_mins(1);
 /// Never more calls than this are remembered.
 const CALLS_MAX: usize = 1000;
-/// Fewer calls prove nothing.
-const CALLS_MIN: usize = 10;
-/// The first time, it stays open so long; then twice as long each time that the probes fail.
-const OPEN_FIRST: Duration = Duration::from_secs(30);
-/// It is never open for longer, but for a tenth of jitter.
-pub const OPEN_MAX: Duration = Duration::from_mins(10);
 /// Probes that have to succeed one after the other: one, then three.
 const PROBES: u32 = 1 + 3;
 
@@ -34,8 +30,9 @@ pub enum Leave {
 }
 
 /// What the breaker knows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Breaker {
+    rules: BreakerRules,
     state: State,
     /// How often it opened since it was last closed.
     openings: u32,
@@ -70,17 +67,22 @@ pub enum Remembered {
 }
 
 impl Breaker {
+    /// Closed, and nothing is known.
+    pub fn new(rules: BreakerRules) -> Self {
+        Self { rules, state: State::Closed, openings: 0, calls: VecDeque::new() }
+    }
+
     /// Goes on where an earlier process stopped.
-    pub fn remember(remembered: Remembered, now: Duration) -> Self {
+    pub fn remember(rules: BreakerRules, remembered: Remembered, now: Duration) -> Self {
         match remembered {
             Remembered::Open { left, openings } => {
-                let until = now + left.min(OPEN_MAX + OPEN_MAX / 10);
-                Self { state: State::Open { until }, openings: openings.max(1), calls: VecDeque::new() }
+                let until = now + left.min(rules.open_max + rules.open_max / 10);
+                Self { rules, state: State::Open { until }, openings: openings.max(1), calls: VecDeque::new() }
             }
             Remembered::Closed(calls) => {
-                let skip = calls.len().saturating_sub(RECENT_CALLS);
+                let skip = calls.len().saturating_sub(recent_calls(rules));
                 let calls = calls.into_iter().skip(skip).map(|failed| (Duration::ZERO, failed)).collect();
-                Self { state: State::Closed, openings: 0, calls }
+                Self { rules, state: State::Closed, openings: 0, calls }
             }
         }
     }
@@ -93,7 +95,7 @@ impl Breaker {
             }
             State::HalfOpen { .. } => Some(Remembered::Open { left: Duration::ZERO, openings: self.openings }),
             State::Closed => {
-                let skip = self.calls.len().saturating_sub(RECENT_CALLS);
+                let skip = self.calls.len().saturating_sub(recent_calls(self.rules));
                 let calls: Vec<bool> = self.calls.iter().skip(skip).map(|(_, failed)| *failed).collect();
                 calls.contains(&true).then_some(Remembered::Closed(calls))
             }
@@ -134,7 +136,7 @@ impl Breaker {
             // What left before it opened says nothing new.
             (State::Open { .. }, _, _) | (State::HalfOpen { .. }, false, _) => {}
             (State::HalfOpen { .. }, true, true) => self.open(now, random),
-            (State::HalfOpen { probes_left: 0 | 1 }, true, false) => *self = Self::default(),
+            (State::HalfOpen { probes_left: 0 | 1 }, true, false) => *self = Self::new(self.rules),
             (State::HalfOpen { probes_left }, true, false) => {
                 self.state = State::HalfOpen { probes_left: probes_left - 1 };
             }
@@ -144,7 +146,7 @@ impl Breaker {
     fn forget_old(&mut self, now: Duration) {
         let is_old = |(at, _): &(Duration, bool)| *at + RECENT <= now;
         while self.calls.len() > CALLS_MAX
-            || (self.calls.len() > RECENT_CALLS && self.calls.front().is_some_and(is_old))
+            || (self.calls.len() > recent_calls(self.rules) && self.calls.front().is_some_and(is_old))
         {
             self.calls.pop_front();
         }
@@ -152,14 +154,21 @@ impl Breaker {
 
     fn is_too_much(&self) -> bool {
         let failed = self.calls.iter().filter(|(_, failed)| *failed).count();
-        self.calls.len() >= CALLS_MIN && failed * 2 >= self.calls.len()
+        #[expect(clippy::cast_precision_loss, reason = "a thousand calls at most")]
+        let share = failed as f64 / self.calls.len().max(1) as f64;
+        self.calls.len() >= self.rules.calls_min && share >= self.rules.failure_ratio
     }
 
     fn open(&mut self, now: Duration, random: u64) {
-        let doublings = self.openings.min(8);
-        let open = OPEN_FIRST.saturating_mul(1 << doublings).min(OPEN_MAX);
+        let doublings = self.openings.min(16);
+        let open = self.rules.open.saturating_mul(1 << doublings).min(self.rules.open_max);
         self.openings = self.openings.saturating_add(1);
         self.state = State::Open { until: now + open + super::uniform(open / 10, random) };
         self.calls.clear();
     }
+}
+
+/// So many of the latest calls count, however long ago they were.
+fn recent_calls(rules: BreakerRules) -> usize {
+    RECENT_CALLS.max(rules.calls_min)
 }

@@ -7,9 +7,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::rules::{Budget, RequestMatch};
+use super::Response;
+use super::ratelimit::{Now, told_cost, told_limit};
+use crate::rules::{Budget, Cost, RequestMatch, Signals};
 
-/// Above this many requests per window, requests share entries of the log.
+/// Above this many units per window, requests share entries of the log.
 const ENTRIES_MAX: u64 = 4096;
 /// Windows of at least this length outlive the process.
 const LONG: Duration = Duration::from_hours(1);
@@ -17,6 +19,8 @@ const LONG: Duration = Duration::from_hours(1);
 const PORTIONS_MAX: usize = 48;
 /// Requests may reach the upstream closer together than they left: windows are longer by a twentieth, at most by this.
 const MARGIN_MAX: Duration = Duration::from_millis(250);
+/// What others draw is remembered in so many portions.
+const OTHERS_MAX: usize = 64;
 
 /// All budgets of an upstream, with what was spent, and its gate.
 #[derive(Debug)]
@@ -28,15 +32,22 @@ pub struct Budgets {
 #[derive(Debug)]
 struct Window {
     matches: RequestMatch,
+    /// As the rules have it.
     limit: u64,
+    /// As the upstream said last, where that is less.
+    limit_now: u64,
     per: Duration,
+    cost: Cost,
     cost_nano_usd: u64,
-    /// Requests that are still in the window.
+    signals: Option<Signals>,
+    /// Units that are still in the window.
     spent: u64,
     log: VecDeque<Entry>,
+    /// Units that others draw on the same limit, as answers say, and when they leave the window; the first to leave first.
+    others: Vec<(Duration, u64)>,
 }
 
-/// Requests between two moments; they leave the window together, with the last of them.
+/// Units of requests between two moments; they leave the window together, with the last of them.
 #[derive(Debug)]
 struct Entry {
     first: Duration,
@@ -54,10 +65,14 @@ impl Budgets {
         let window = |budget: &Budget| Window {
             matches: budget.matches.clone(),
             limit: budget.limit.max(1),
+            limit_now: budget.limit.max(1),
             per: budget.per + (budget.per / 20).min(MARGIN_MAX),
+            cost: budget.cost.clone(),
             cost_nano_usd: budget.cost_nano_usd,
+            signals: budget.signals.clone(),
             spent: 0,
             log: VecDeque::new(),
+            others: Vec::new(),
         };
         Self { windows: budgets.iter().map(window).collect(), gate_until: Duration::ZERO }
     }
@@ -77,6 +92,20 @@ impl Budgets {
             window.debit(now);
         }
         Ok(())
+    }
+
+    /// Learns from the answer to a request that left at `began`: what it really took, and what is left. `wall` is now as well.
+    pub fn learn(&mut self, (method, path): (&str, &str), answer: &Response, began: Duration, now: Now) {
+        for window in self.windows.iter_mut().filter(|window| covers(&window.matches, method, path)) {
+            if let Some(units) = window.cost.answer.as_ref().and_then(|at| told_cost(at, answer)) {
+                window.settle(units, began, now.steady);
+            }
+            let Some(signals) = &window.signals else { continue };
+            if let Some(told) = told_limit(signals, answer, now.wall) {
+                window.limit_now = told.limit.map_or(window.limit, |limit| limit.clamp(1, window.limit));
+                window.share(told.remaining, told.reset, now.steady);
+            }
+        }
     }
 
     /// What a request costs, in billionths of a US dollar.
@@ -112,26 +141,97 @@ impl Budgets {
 }
 
 impl Window {
+    /// How long until a request may leave.
     fn wait(&mut self, now: Duration) -> Duration {
         while let Some(entry) = self.log.front().filter(|entry| entry.until <= now) {
             self.spent -= entry.count;
             self.log.pop_front();
         }
-        match self.log.front() {
-            Some(oldest) if self.spent >= self.limit => oldest.until.saturating_sub(now),
-            _ => Duration::ZERO,
+        self.others.retain(|(until, _)| *until > now);
+        let needed = self.units();
+        let mut over = (self.taken() + needed).saturating_sub(self.limit_now);
+        let mut own = self.log.iter().map(|entry| (entry.until, entry.count)).peekable();
+        let mut others = self.others.iter().copied().peekable();
+        let mut wait = Duration::ZERO;
+        while over > 0 {
+            let own_is_next = match (own.peek(), others.peek()) {
+                (Some((own, _)), Some((other, _))) => own <= other,
+                (Some(_), None) => true,
+                (None, _) => false,
+            };
+            let Some((until, count)) = (if own_is_next { own.next() } else { others.next() }) else { break };
+            over = over.saturating_sub(count);
+            wait = until.saturating_sub(now);
         }
+        wait
+    }
+
+    /// What the next request takes; never more than could ever be there.
+    fn units(&self) -> u64 {
+        self.cost.units.min(self.limit_now)
+    }
+
+    /// Units that are in the window, whoever took them.
+    fn taken(&self) -> u64 {
+        self.spent + self.others.iter().map(|(_, count)| count).sum::<u64>()
     }
 
     fn debit(&mut self, now: Duration) {
-        self.spent += 1;
+        self.add(self.units(), now);
+    }
+
+    fn add(&mut self, units: u64, now: Duration) {
+        self.spent += units;
         let grain = if self.limit > ENTRIES_MAX { self.per / 1024 } else { Duration::ZERO };
         match self.log.back_mut() {
             Some(entry) if now.saturating_sub(entry.first) < grain => {
                 entry.until = entry.until.max(now + self.per);
-                entry.count += 1;
+                entry.count += units;
             }
-            _ => self.log.push_back(Entry { first: now, until: now + self.per, count: 1 }),
+            _ => self.log.push_back(Entry { first: now, until: now + self.per, count: units }),
+        }
+    }
+
+    /// A request that left at `began` really took so much. What it took more counts from now on; what it took less is given
+    /// back by the units that leave first, whoever took them: so none counts for too short a time.
+    fn settle(&mut self, units: u64, began: Duration, now: Duration) {
+        let reserved = self.units();
+        if units > reserved {
+            self.add(units - reserved, now);
+            return;
+        }
+        if began + self.per <= now {
+            return;
+        }
+        let mut back = reserved - units;
+        for entry in &mut self.log {
+            let given = entry.count.min(back);
+            entry.count -= given;
+            self.spent -= given;
+            back -= given;
+        }
+    }
+
+    /// Others draw on the same limit: no more is left than the upstream says. Without a time, what is missing comes back
+    /// evenly over the window.
+    fn share(&mut self, remaining: u64, reset: Option<Duration>, now: Duration) {
+        self.others.retain(|(until, _)| *until > now);
+        let missing = self.limit_now.saturating_sub(self.taken()).saturating_sub(remaining);
+        if missing == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a billion at most")]
+        let evenly = || self.per.mul_f64(missing as f64 / self.limit_now as f64);
+        let until = now + reset.unwrap_or_else(evenly);
+        let place = self.others.partition_point(|(other, _)| *other <= until);
+        self.others.insert(place, (until, missing));
+        if self.others.len() > OTHERS_MAX
+            && let Some((_, count)) = self.others.first().copied()
+        {
+            self.others.remove(0);
+            if let Some(next) = self.others.first_mut() {
+                next.1 += count;
+            }
         }
     }
 

@@ -73,6 +73,21 @@ pub fn is_failing(outcome: &Result<Response, TransportError>) -> bool {
     }
 }
 
+/// What shows that an upstream bears less than it is asked: 429, 503, no answer in time.
+pub fn is_throttling(outcome: &Result<Response, TransportError>) -> bool {
+    match outcome {
+        Ok(response) => matches!(response.status, 429 | 503),
+        Err(TransportError::TimedOut(_)) => true,
+        Err(
+            TransportError::NotSent(_)
+            | TransportError::Broken(_)
+            | TransportError::Certificate(_)
+            | TransportError::TooLarge { .. }
+            | TransportError::Bomb { .. },
+        ) => false,
+    }
+}
+
 /// Where a read is sent on to.
 pub fn redirected(request: &Built, response: &Response, safety: Safety) -> Option<Url> {
     let follow = matches!(response.status, 301 | 302 | 303 | 307 | 308);

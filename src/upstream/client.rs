@@ -9,12 +9,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method};
 use secrecy::SecretString;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::account::Known;
 use super::auth::Credentials;
-use super::call::{Call, Next, REDIRECTS_MAX, is_failing, redirected, refused_redirect};
+use super::call::{Call, Next, REDIRECTS_MAX, is_failing, is_throttling, redirected, refused_redirect};
 use super::classify::{Pace, Verdict, classify};
+use super::flow::{Exchanged, Flow};
 use super::meter::{Exchange, Meter};
 use super::state::State;
 use super::{
@@ -36,7 +37,7 @@ pub struct Client {
     headers: HeaderMap,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) permits: Semaphore,
+    pub(super) flow: Flow,
     /// Held by the one call that probes whether the upstream is back.
     pub(super) probing: AsyncMutex<()>,
     state: Mutex<State>,
@@ -102,8 +103,8 @@ impl Client {
             let (name, value) = header(name, &filled)?;
             headers.insert(name, value);
         }
-        let state = State::new(&upstream.budgets);
-        let permits = Semaphore::new(upstream.concurrency.clamp(1, Semaphore::MAX_PERMITS));
+        let state = State::new(&upstream.budgets, upstream.breaker);
+        let flow = Flow::new(upstream.concurrency);
         let (state, probing) = (Mutex::new(state), AsyncMutex::new(()));
         let (sent, meter) = (AtomicU64::new(0), Arc::default());
         let keeper = match &upstream.auth {
@@ -119,7 +120,7 @@ impl Client {
             headers,
             transport,
             clock,
-            permits,
+            flow,
             probing,
             state,
             sent,
@@ -239,7 +240,7 @@ impl Client {
         safety: Safety,
         cut_short: &mut CutShort<'_>,
     ) -> Result<Answered, Failure> {
-        let Ok(_permit) = self.permits.acquire().await else {
+        let Some(_place) = self.flow.enter().await else {
             return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
         };
         let mut call = Call::default();
@@ -349,8 +350,11 @@ impl Client {
             let failed = is_failing(&outcome) || outcome.is_err();
             self.note_answer(request, if failed { Err(&outcome) } else { Ok(took) });
         }
-        let throttled = self.observe(&outcome);
+        let throttled = self.observe(request, &outcome, began);
         let (failed, now, random) = (is_failing(&outcome), self.clock.monotonic(), self.clock.random());
+        if let Some(at_once) = self.flow.learn(Exchanged { began, ended: now, throttled: is_throttling(&outcome) }) {
+            tracing::debug!(upstream = self.upstream.name.as_str(), at_once, "requests at once");
+        }
         let mut state = self.state();
         let before = state.breaker.open_for(now).is_some();
         state.breaker.note(probe, failed, now, random);
@@ -509,8 +513,17 @@ impl Client {
     }
 
     /// Learns from an answer's headers; returns the wait of an exhausted limit.
-    fn observe(&self, outcome: &Result<Response, TransportError>) -> Option<Duration> {
-        let headers = &outcome.as_ref().ok()?.headers;
+    fn observe(
+        &self,
+        request: &Built,
+        outcome: &Result<Response, TransportError>,
+        began: Duration,
+    ) -> Option<Duration> {
+        let answer = outcome.as_ref().ok()?;
+        let path = path_below(&self.upstream.base_url, &request.url);
+        let now = ratelimit::Now { wall: self.clock.now(), steady: self.clock.monotonic() };
+        self.state().budgets.learn((request.method.as_str(), path), answer, began, now);
+        let headers = &answer.headers;
         let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(headers, self.clock.now()));
         let wait = exhausted.max(retry_after::parse_backoff(headers));
         if let Some(wait) = wait {

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
-
 use super::breaker::Leave;
 use super::call::Call;
 use super::classify::{Pace, Verdict, classify};
 use super::client::{Attempted, Manner};
+use super::flow::Place;
 use super::{Built, Client, Failure, FailureKind, Holes, Response, Safety, TransportError, path_below};
 use crate::rules::Health;
 
@@ -63,7 +62,7 @@ impl Client {
 
     async fn ask_whether_well(&self, health: &Health) -> Result<Probed, Failure> {
         let request = self.build(&health.request, &Holes::default())?;
-        let Some(_permit) = self.permit_within(health.timeout).await else { return Ok(Probed::LeftOut(Pass::Busy)) };
+        let Some(_place) = self.place_within(health.timeout).await else { return Ok(Probed::LeftOut(Pass::Busy)) };
         let leave = self.state().breaker.ask(self.clock.monotonic());
         let probing = match leave {
             Leave::Free => None,
@@ -101,13 +100,13 @@ impl Client {
         })
     }
 
-    async fn permit_within(&self, patience: Duration) -> Option<SemaphorePermit<'_>> {
-        if let Ok(permit) = self.permits.try_acquire() {
-            return Some(permit);
+    async fn place_within(&self, patience: Duration) -> Option<Place<'_>> {
+        if let Ok(place) = self.flow.try_enter() {
+            return Some(place);
         }
         tokio::select! {
             biased;
-            permit = self.permits.acquire() => permit.ok(),
+            place = self.flow.enter() => place,
             () = self.clock.sleep(patience) => None,
         }
     }

@@ -27,6 +27,7 @@ mod body;
 mod call;
 mod client;
 mod exchange;
+mod flow;
 mod health;
 mod http;
 mod latency;

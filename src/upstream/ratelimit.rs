@@ -10,6 +10,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
+use super::point::path_text;
+use super::{Response, retry_after};
+use crate::record::Path;
+use crate::rules::{NextAt, ResetUnit, Signals};
+
 /// What one group of headers says about one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observed {
@@ -39,6 +44,51 @@ pub fn parse_rate_limits(headers: &HeaderMap, now: DateTime<Utc>) -> Vec<Observe
 /// The wait that the headers ask for: the longest reset among limits with nothing left.
 pub fn exhausted_for(observed: &[Observed]) -> Option<Duration> {
     observed.iter().filter(|limit| limit.remaining == 0).filter_map(|limit| limit.reset).max()
+}
+
+/// Now, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Wall time: what dates mean.
+    pub wall: DateTime<Utc>,
+    /// Time that only goes forward.
+    pub steady: Duration,
+}
+
+/// What the answer says that the request took, in units of its budget; part of one counts as one.
+pub fn told_cost(at: &Path, answer: &Response) -> Option<u64> {
+    whole(path_text(&answer.body, at)?.parse::<f64>().ok()?.ceil())
+}
+
+/// What the answer says where the rules say that it does; `None` where it does not say what is left.
+pub fn told_limit(signals: &Signals, answer: &Response, now: DateTime<Utc>) -> Option<Observed> {
+    let number = |at: &NextAt| text_at(at, answer)?.parse::<f64>().ok().filter(|number| number.is_finite());
+    let reset = signals.reset.as_ref().and_then(|(at, unit)| reset_of(&text_at(at, answer)?, *unit, now));
+    let limit = signals.limit.as_ref().and_then(number).and_then(whole);
+    Some(Observed { limit, remaining: whole(number(&signals.remaining)?.floor())?, reset })
+}
+
+fn text_at(at: &NextAt, answer: &Response) -> Option<String> {
+    match at {
+        NextAt::Body(path) => path_text(&answer.body, path),
+        NextAt::Header(name) => answer.headers.get(name)?.to_str().ok().map(|text| text.trim().to_owned()),
+    }
+}
+
+/// How long until then.
+fn reset_of(text: &str, unit: ResetUnit, now: DateTime<Utc>) -> Option<Duration> {
+    let number = || text.parse::<f64>().ok().filter(|number| number.is_finite());
+    let until = |then: DateTime<Utc>| Some((then - now).to_std().unwrap_or_default().min(super::WAIT_MAX));
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double exactly")]
+    let now_s = now.timestamp_millis() as f64 / 1000.0;
+    match unit {
+        ResetUnit::Seconds => seconds(number()?),
+        ResetUnit::Milliseconds => seconds(number()? / 1000.0),
+        ResetUnit::EpochSeconds => seconds(number()? - now_s),
+        ResetUnit::EpochMilliseconds => seconds(number()? / 1000.0 - now_s),
+        ResetUnit::HttpDate => until(retry_after::parse_http_date(text)?),
+        ResetUnit::Rfc3339 => until(DateTime::parse_from_rfc3339(text).ok()?.to_utc()),
+    }
 }
 
 /// `RateLimit: "default";r=50;t=30`, several by commas. Early drafts wrote `limit=100, remaining=50, reset=30`.

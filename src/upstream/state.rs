@@ -9,7 +9,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use super::breaker::{Breaker, Remembered};
 use super::budget::Budgets;
 use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget};
-use crate::rules::Budget;
+use crate::rules::{BreakerRules, Budget};
 
 /// The retry budget of an upstream, in tokens. A call that succeeds at once earns one.
 const RETRY_TOKENS_MAX: u32 = 500;
@@ -26,6 +26,7 @@ pub struct State {
     pub asked_until: Duration,
     /// The read that succeeded last: asked again to probe, where a write would be the first to meet an upstream that failed.
     pub last_read: Option<Built>,
+    rules: BreakerRules,
     retry_tokens: u32,
     /// What an earlier process left was taken over.
     remembered: bool,
@@ -33,10 +34,11 @@ pub struct State {
 
 impl State {
     /// Nothing is known yet.
-    pub fn new(budgets: &[Budget]) -> Self {
+    pub fn new(budgets: &[Budget], breaker: BreakerRules) -> Self {
         Self {
             budgets: Budgets::new(budgets),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(breaker),
+            rules: breaker,
             asked_until: Duration::ZERO,
             last_read: None,
             retry_tokens: RETRY_TOKENS_MAX,
@@ -106,7 +108,7 @@ impl State {
                 }
                 BreakerState::Closed => Remembered::Closed(kept.recent.bytes().map(|call| call == b'x').collect()),
             };
-            self.breaker = Breaker::remember(remembered, now);
+            self.breaker = Breaker::remember(self.rules, remembered, now);
         }
         let portions = |budget: &KeptBudget| budget.spent.iter().map(|(until, count)| (left(*until), *count)).collect();
         let spent = kept.budgets.iter().map(|budget| (budget.budget.clone(), portions(budget))).collect();

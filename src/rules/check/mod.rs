@@ -12,6 +12,7 @@ mod field;
 mod files;
 mod hash;
 mod inert;
+mod limits;
 mod map;
 mod names;
 mod oauth;

@@ -6,19 +6,16 @@ use std::time::Duration;
 
 use super::context::Cx;
 use super::text::Allowed;
+use super::{limits, watch, webhook};
 use super::{oauth, request};
-use super::{watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};
-use crate::rules::model::{
-    Auth, Budget, Check, ErrorRule, Place, RequestMatch, Retry, Timeouts, Upstream, is_loopback,
-};
+use crate::rules::model::{Auth, Check, ErrorRule, Place, Retry, Timeouts, Upstream, is_loopback};
 use crate::rules::shape::{At, Key};
 use crate::rules::units::{Period, Text};
 
 /// Largest decoded body by default.
 const BODY_BYTES_MAX: u64 = 64_000_000;
-const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 
 /// Checks an upstream.
 pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Upstream> {
@@ -30,9 +27,10 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
     let check = raw.check.get().map(|at| check(at, cx));
     let health = raw.health.get().map(|at| watch::health(at, &raw.check, cx));
     let auth = auth(&raw.auth, cx);
-    let budgets = budgets(raw, cx);
+    let budgets = limits::budgets(raw, cx);
     let errors = errors(raw, cx);
     let retry = retry(raw, cx);
+    let breaker = limits::breaker(&raw.breaker, cx);
     let webhook = raw.webhook.get().map(|at| webhook::lower(name, at, cx));
     let quota = watch::quota(&raw.quota, &budgets, cx);
     Some(Upstream {
@@ -56,6 +54,7 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
         budgets,
         errors,
         retry,
+        breaker,
         quota,
         webhook: match webhook {
             Some(webhook) => Some(webhook?),
@@ -197,48 +196,6 @@ fn api_key_place(at: &At<grammar::Auth>, raw: &AuthApiKey, cx: &mut Cx<'_>) -> O
         }
         _ => None,
     }
-}
-
-fn budgets(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<Budget> {
-    let mut budgets = Vec::new();
-    for at in raw.budget.get().map(|at| at.value.as_slice()).unwrap_or_default() {
-        let limit = within(&at.limit, 1, 1..=1_000_000_000, "limit", cx);
-        let Some(per) = at.per.get() else { continue };
-        if per.value.0.is_zero() {
-            cx.notes.error(DiagnosticKind::Invalid, per.span, "a window of no length").help("write per = \"1s\"");
-        }
-        let cost_nano_usd = at.cost_usd.get().map_or(0, |at| at.value.0);
-        if let Some(at) = at.cost_usd.get().filter(|at| at.value.0 == 0) {
-            cx.notes.inert(at.key, "cost_usd", "nothing is what a request costs anyway");
-        }
-        let matches = request_match(&at.r#match, cx);
-        budgets.push(Budget { matches, limit, per: per.value.0, cost_nano_usd });
-    }
-    budgets
-}
-
-fn request_match(key: &Key<grammar::RequestMatch>, cx: &mut Cx<'_>) -> RequestMatch {
-    let Some(at) = key.get() else { return RequestMatch::default() };
-    if at.path.is_absent() && at.method.is_absent() {
-        cx.notes.inert(at.key, "match", "it is empty, and a budget covers all requests anyway");
-    }
-    let method = at.method.get().map(|at| {
-        let method = at.value.0.clone();
-        if !METHODS.contains(&method.as_str()) {
-            cx.notes.unknown(at.span, format!("\"{method}\" is no method"), &method.to_ascii_uppercase(), METHODS);
-        }
-        method
-    });
-    let path = at.path.get().and_then(|at| {
-        let path = cx.plain(at)?;
-        if !path.starts_with(['/', '*']) {
-            cx.notes
-                .error(DiagnosticKind::Invalid, at.span, format!("the pattern \"{path}\" does not begin with `/`"))
-                .help("write \"/search*\"");
-        }
-        Some(path)
-    });
-    RequestMatch { path, method }
 }
 
 fn errors(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<ErrorRule> {

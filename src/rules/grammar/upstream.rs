@@ -2,10 +2,10 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::{AuthJwtBearer, AuthOAuth2, BodyShape, Health, Quota, Webhook};
+use super::{AuthJwtBearer, AuthOAuth2, BodyShape, Breaker, Budget, Health, Quota, Webhook};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
-use crate::rules::units::{Jq, Period, Size, Text, Usd};
+use crate::rules::units::{Jq, Period, Size, Text};
 
 table! {
     /// An external system: where it is, how to log in, what it allows.
@@ -36,13 +36,12 @@ table! {
         error: List<ErrorRule>,
         /// Retries.
         retry: Retry,
+        /// When an upstream that keeps failing is left alone.
+        breaker: Breaker,
         /// What may be asked of it in a day or a month; the forecast of `reconciled usage` is told against it.
         quota: Quota,
         /// Webhooks that it sends here. Default none.
         webhook: Webhook,
-    }
-    later {
-        "breaker": "circuit breaker settings",
     }
 }
 
@@ -170,34 +169,6 @@ table! {
     AuthBearer, "a bearer table" {
         /// The token, e.g. `${secret.token}`.
         token: Text = required,
-    }
-}
-
-table! {
-    /// A rate limit or quota.
-    Budget, "a budget table" {
-        /// Which requests it covers. Default all.
-        r#match: RequestMatch,
-        /// Requests per window.
-        limit: u64 = required,
-        /// The window, e.g. `10s`.
-        per: Period = required,
-        /// What each request that it covers costs, in US dollars; it adds up in `reconciled usage`. Default nothing.
-        cost_usd: Usd,
-    }
-    later {
-        "cost": "costs per request",
-        "signals": "limits learnt from headers",
-    }
-}
-
-table! {
-    /// Which requests something covers.
-    RequestMatch, "a match table" {
-        /// Path pattern below the base URL; `*` matches anything.
-        path: Text,
-        /// HTTP method.
-        method: Text,
     }
 }
 

@@ -4,7 +4,8 @@
 
 use crate::record::{Normalize, TimeFormat};
 use crate::rules::model::{
-    Drift, ErrorClass, HookAction, HookEncoding, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, UpdateVsDelete,
+    Drift, ErrorClass, HookAction, HookEncoding, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, ResetUnit,
+    UpdateVsDelete,
 };
 use crate::rules::shape::words;
 
@@ -230,6 +231,15 @@ words! { OnLocalDelete, "OnLocalDelete", "\"propagate\", \"detach\", \"restore\"
 words! { OnEdit, "OnEdit", "\"sync\" or \"wait\"" {
     "sync" => Self::Sync,
     "wait" => Self::Wait,
+} }
+
+words! { ResetUnit, "ResetUnit", "a unit such as \"epoch_s\"" {
+    "s" => Self::Seconds,
+    "ms" => Self::Milliseconds,
+    "epoch_s" => Self::EpochSeconds,
+    "epoch_ms" => Self::EpochMilliseconds,
+    "http_date" => Self::HttpDate,
+    "rfc3339" => Self::Rfc3339,
 } }
 
 words! { QuotaPeriod, "QuotaPeriod", "\"day\" or \"month\"" {

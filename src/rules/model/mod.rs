@@ -4,6 +4,7 @@
 
 mod binding;
 mod collection;
+mod limits;
 mod oauth;
 mod ruleset;
 mod upstream;
@@ -12,6 +13,7 @@ mod webhook;
 
 pub use binding::*;
 pub use collection::*;
+pub use limits::*;
 pub use oauth::*;
 pub use ruleset::*;
 pub use upstream::*;

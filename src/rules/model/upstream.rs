@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::{BreakerRules, Budget};
 use super::{Health, OAuth, Quota, Webhook};
 use crate::record::{Filter, Json, Path};
 
@@ -38,6 +39,8 @@ pub struct Upstream {
     pub errors: Vec<ErrorRule>,
     /// Retries.
     pub retry: Retry,
+    /// When it is left alone.
+    pub breaker: BreakerRules,
     /// What may be asked of it in a period: its quota, else a budget of a day or a month.
     pub quota: Option<Quota>,
     /// Webhooks that it sends here.
@@ -101,28 +104,6 @@ pub enum Place {
     Header(String),
     /// A path in the JSON body.
     Body(Path),
-}
-
-/// A declared rate limit or quota.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// Which requests it covers.
-    pub matches: RequestMatch,
-    /// Requests per window.
-    pub limit: u64,
-    /// The window.
-    pub per: Duration,
-    /// What a request that it covers costs, in billionths of a US dollar.
-    pub cost_nano_usd: u64,
-}
-
-/// Which requests something covers; an empty match covers all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestMatch {
-    /// A path pattern below the base URL's path; `*` matches anything.
-    pub path: Option<String>,
-    /// An HTTP method, upper case.
-    pub method: Option<String>,
 }
 
 /// One `[[upstream.X.error]]`: all given conditions must hold.

@@ -97,7 +97,8 @@ impl<A: Shape, B: Shape> Shape for Either<A, B> {
         if node.value.is_table() {
             return B::read(node, notes).map(Self::Table);
         }
-        if !node.value.is_str() && !A::WANTED.contains("array") {
+        let is_scalar = node.value.is_str() || (node.value.is_integer() && A::WANTED.contains("number"));
+        if !is_scalar && !A::WANTED.contains("array") {
             node.wrong(&format!("{} or {}", A::WANTED, B::WANTED), notes);
             return None;
         }

@@ -3,7 +3,7 @@
 //! Must not know: listings, writes.
 
 use super::*;
-use crate::rules::{Budget, Check, RequestMatch};
+use crate::rules::Check;
 use crate::upstream::breaker::{Breaker, Leave, Remembered};
 use crate::upstream::state::State;
 
@@ -19,7 +19,7 @@ fn post(client: &Client) -> Built {
 
 /// What a line of calls leads to: `x` failed, `.` did not, a number waits so many seconds.
 fn after(steps: &str) -> (Breaker, Duration) {
-    let (mut breaker, mut now) = (Breaker::default(), Duration::from_secs(1000));
+    let (mut breaker, mut now) = (Breaker::new(BreakerRules::default()), Duration::from_secs(1000));
     for step in steps.split_whitespace() {
         if let Ok(seconds) = step.parse() {
             now += Duration::from_secs(seconds);
@@ -80,7 +80,7 @@ fn f25_the_breaker_opens_and_closes_as_the_table_says() {
 
 #[test]
 fn the_breaker_has_jitter_on_top_and_knows_late_answers() {
-    let (mut breaker, now) = (Breaker::default(), Duration::from_secs(5));
+    let (mut breaker, now) = (Breaker::new(BreakerRules::default()), Duration::from_secs(5));
     for _ in 0..10 {
         breaker.note(false, true, now, u64::MAX);
     }
@@ -99,7 +99,7 @@ fn the_breaker_outlives_the_process() {
     let zero = Duration::ZERO;
     let of = |steps: &str| {
         let (breaker, now) = after(steps);
-        let mut next = Breaker::remember(breaker.kept(now)?, zero);
+        let mut next = Breaker::remember(BreakerRules::default(), breaker.kept(now)?, zero);
         Some((next.ask(zero), next))
     };
     assert!(of("....").is_none(), "nothing to tell");
@@ -114,7 +114,7 @@ fn the_breaker_outlives_the_process() {
     assert_eq!(next.ask(zero), Leave::Refused(Duration::from_mins(2)), "the third time in a row");
     // A clock that was set back a year between the processes must not keep it open for a year.
     let year = Remembered::Open { left: Duration::from_hours(24 * 365), openings: 1 };
-    assert!(Breaker::remember(year, zero).open_for(zero).unwrap() <= Duration::from_mins(11));
+    assert!(Breaker::remember(BreakerRules::default(), year, zero).open_for(zero).unwrap() <= Duration::from_mins(11));
 }
 
 /// What is kept has whole seconds: a breaker that is half-open in the second half of one is not open for the next process.
@@ -174,8 +174,7 @@ async fn f25_an_outage_of_six_hours_costs_few_requests_and_ends_with_probes() {
 async fn f25_a_write_that_may_have_been_done_says_what_it_met() {
     let script = Script::new([Err(TransportError::TimedOut("no answer in 5 s".to_owned()))]);
     let mut rules = upstream(BASE);
-    rules.budgets =
-        vec![Budget { matches: RequestMatch::default(), limit: 1, per: Duration::from_hours(24), cost_nano_usd: 0 }];
+    rules.budgets = vec![budget_of(1, Duration::from_hours(24))];
     let client = client(rules, script.clone(), &TestClock::new());
     let failure = client.send(post(&client), Safety::Idempotent).await.unwrap_err();
     assert_eq!((failure.kind, script.lines().len()), (FailureKind::Unknown, 1), "{failure}");
@@ -271,11 +270,11 @@ async fn the_retry_budget_is_spent_and_earned() {
         assert_eq!(retried, expected, "{failure:?}");
     }
     // Without successes in between, 500 tokens are a hundred retries.
-    let mut state = State::new(&[]);
+    let mut state = State::new(&[], BreakerRules::default());
     assert_eq!((0..200).filter(|_| state.spend_retry(false)).count(), 100);
     (0..9).for_each(|_| state.earn_retry());
     assert_eq!([state.spend_retry(true), state.spend_retry(false), state.spend_retry(false)], [false, true, false]);
-    let mut state = State::new(&[]);
+    let mut state = State::new(&[], BreakerRules::default());
     (0..9).for_each(|_| state.earn_retry());
     assert_eq!((0..200).filter(|_| state.spend_retry(true)).count(), 50, "never more than 500");
 }
@@ -283,8 +282,7 @@ async fn the_retry_budget_is_spent_and_earned() {
 /// A budget per day is no budget per process.
 #[tokio::test]
 async fn what_was_spent_of_a_long_budget_outlives_the_process() {
-    let day =
-        |limit| Budget { matches: RequestMatch::default(), limit, per: Duration::from_hours(24), cost_nano_usd: 0 };
+    let day = |limit| budget_of(limit, Duration::from_hours(24));
     let rules = |limit| Upstream { budgets: vec![day(limit)], ..upstream(BASE) };
     let clock = TestClock::new();
     let first = client(rules(3), Script::new([status(200), status(200)]), &clock);
@@ -328,4 +326,37 @@ fn f24_what_was_kept_is_read_again_and_older_texts_are_too() {
     let text = r#"{"asked_until":null,"breaker":{"state":"open","until":"2023-11-14T22:13:20Z","openings":2}}"#;
     assert_eq!(serde_json::to_string(&kept).unwrap(), text);
     assert_eq!(serde_json::from_str::<Kept>(text).unwrap(), kept);
+}
+
+#[test]
+fn the_rules_say_when_it_opens_and_for_how_long() {
+    let rules = BreakerRules {
+        failure_ratio: 1.0,
+        calls_min: 3,
+        open: Duration::from_secs(5),
+        open_max: Duration::from_secs(12),
+    };
+    let now = Duration::from_secs(100);
+    let opens = |calls: &str| {
+        let mut breaker = Breaker::new(rules);
+        for call in calls.chars() {
+            breaker.note(false, call == 'x', now, 0);
+        }
+        breaker.open_for(now)
+    };
+    assert_eq!([opens("xx"), opens("xx.x"), opens(".xxxxx")], [None; 3], "all of the latest calls have to fail");
+    assert_eq!(opens("xxx"), Some(rules.open));
+    let (mut breaker, mut at) = (Breaker::new(rules), now);
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        breaker.note(false, true, at, 0);
+    }
+    for _ in 0..4 {
+        let wait = breaker.open_for(at).unwrap();
+        waits.push(wait.as_secs());
+        at += wait;
+        assert_eq!(breaker.ask(at), Leave::Probe);
+        breaker.note(true, true, at, 0);
+    }
+    assert_eq!(waits, [5, 10, 12, 12]);
 }

@@ -3,7 +3,7 @@
 //! Must not know: listings, writes.
 
 use super::*;
-use crate::rules::{Budget, Check, Place, RequestMatch};
+use crate::rules::{Budget, Check, NextAt, Place, RequestMatch, Signals};
 
 const BASE: &str = "https://api.example.com/v1";
 
@@ -146,12 +146,7 @@ async fn a_budget_paces_requests() {
     let clock = TestClock::new();
     let script = Script::new((0..6).map(|_| status(200)));
     let mut rules = upstream(BASE);
-    rules.budgets.push(Budget {
-        matches: RequestMatch::default(),
-        limit: 2,
-        per: Duration::from_secs(10),
-        cost_nano_usd: 0,
-    });
+    rules.budgets.push(budget_of(2, Duration::from_secs(10)));
     let client = client(rules, script, &clock);
     for _ in 0..6 {
         client.send(get(&client), Safety::Read).await.unwrap();
@@ -307,12 +302,35 @@ fn holes_are_encoded_and_cannot_leave_their_segment() {
 }
 
 #[tokio::test]
+async fn a_budget_is_spent_by_what_answers_say_and_shared_with_others() {
+    let cost = |units: u64, left: u64| ok(&json!({ "cost": units, "left": left }));
+    let clock = TestClock::new();
+    let budget = Budget {
+        cost: Cost { units: 10, answer: Path::parse(".cost") },
+        signals: Some(Signals { remaining: NextAt::Body(Path::parse(".left").unwrap()), limit: None, reset: None }),
+        ..budget_of(100, Duration::from_secs(10))
+    };
+    let rules = Upstream { budgets: vec![budget], ..upstream(BASE) };
+    // Each takes less than was set aside; then one takes all that is left, then others have.
+    let answers = [cost(2, 98), cost(2, 96), cost(96, 0), cost(2, 98), cost(2, 5), cost(2, 96)];
+    let client = client(rules, Script::new(answers), &clock);
+    let mut left_at = Vec::new();
+    for _ in 0..6 {
+        client.send(get(&client), Safety::Read).await.unwrap();
+        left_at.push(clock.elapsed().as_millis());
+    }
+    let [_, _, third, fourth, fifth, sixth] = left_at[..] else { panic!("{left_at:?}") };
+    assert!(third < 100, "{left_at:?}");
+    assert!((10_000..10_600).contains(&(fourth - third)), "{left_at:?}");
+    assert!(fifth - fourth < 100 && (1..10_000).contains(&(sixth - fifth)), "{left_at:?}");
+}
+
+#[tokio::test]
 async fn every_request_is_counted_by_its_end_and_costs_what_budgets_that_cover_it_say() {
     let budget = |path: Option<&str>, cost_nano_usd| Budget {
         matches: RequestMatch { path: path.map(str::to_owned), method: None },
-        limit: 100,
-        per: Duration::from_secs(1),
         cost_nano_usd,
+        ..budget_of(100, Duration::from_secs(1))
     };
     let rules = Upstream { budgets: vec![budget(None, 100), budget(Some("/search*"), 5)], ..upstream(BASE) };
     let answers = [status(503), status(429), ok(&json!({})), status(404), ok(&json!({}))];

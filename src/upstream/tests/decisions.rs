@@ -2,16 +2,13 @@
 //!
 //! Must not know: transports.
 
-use proptest::prelude::*;
-
-use super::super::budget::Budgets;
 use super::super::classify::{Pace, Verdict, classify};
 use super::super::ratelimit::{Observed, exhausted_for, parse_rate_limits};
 use super::super::retry_after::{parse_backoff, parse_http_date, parse_retry_after, with_jitter};
 use super::super::{backoff, words};
 use super::*;
 use crate::record::Filter;
-use crate::rules::{Budget, ErrorClass, ErrorRule, RequestMatch};
+use crate::rules::{ErrorClass, ErrorRule};
 
 const NOT_DONE: Verdict = Verdict::Retry { pace: Pace::Transient, spent: FailureKind::NotDone };
 const SAME_KEY: Verdict = Verdict::Retry { pace: Pace::Transient, spent: FailureKind::Unknown };
@@ -175,70 +172,6 @@ fn backoff_stays_within_its_bounds() {
         assert_eq!(backoff::throttled_wait(failures, 0), most / 2);
         assert!(backoff::throttled_wait(failures, u64::MAX) <= most);
     }
-}
-
-fn budget(path: Option<&str>, method: Option<&str>, limit: u64, per: Duration) -> Budget {
-    let matches = RequestMatch { path: path.map(str::to_owned), method: method.map(str::to_owned) };
-    Budget { matches, limit, per, cost_nano_usd: 0 }
-}
-
-proptest! {
-    #[test]
-    fn a_budget_is_never_overdrawn_in_any_window(
-        limit in prop_oneof![1_u64..20, 4097_u64..4200],
-        gaps in prop::collection::vec(0_u64..400, 50..400),
-    ) {
-        let per = Duration::from_secs(1);
-        let mut budgets = Budgets::new(&[budget(None, None, limit, per)]);
-        let (mut now, mut sent) = (Duration::ZERO, Vec::new());
-        for gap in gaps {
-            now += Duration::from_millis(gap);
-            let mut waits = 0;
-            while let Err(wait) = budgets.take("GET", "/", now) {
-                prop_assert!(!wait.is_zero() && waits == 0, "one wait must be enough");
-                now += wait;
-                waits += 1;
-            }
-            sent.push(now);
-        }
-        let window = usize::try_from(limit).unwrap();
-        for (at, first) in sent.iter().enumerate() {
-            if let Some(beyond) = sent.get(at + window) {
-                prop_assert!(*beyond >= *first + per);
-            }
-        }
-    }
-}
-
-#[test]
-fn every_matching_budget_is_debited_or_none() {
-    let minute = Duration::from_mins(1);
-    let mut budgets = Budgets::new(&[
-        budget(Some("/search*"), Some("POST"), 1, minute),
-        budget(None, None, 2, Duration::from_secs(1)),
-        budget(Some("/a/*/c"), None, 1, minute),
-    ]);
-    let zero = Duration::ZERO;
-    assert!(budgets.take("POST", "/search/x", zero).is_ok());
-    assert!(budgets.take("POST", "/search", zero).is_err(), "the first budget is spent");
-    assert!(budgets.take("GET", "/search", zero).is_ok(), "the refused request debited nothing");
-    assert!(budgets.take("GET", "/search", zero).is_err());
-    let later = Duration::from_secs(2);
-    assert!(budgets.take("GET", "/a/b/c", later).is_ok());
-    assert!(budgets.take("GET", "/a/d/c", later).is_err());
-    assert!(budgets.take("GET", "/a/d/x", later).is_ok());
-    budgets.close_gate(Duration::from_mins(1));
-    budgets.close_gate(Duration::from_secs(30));
-    assert_eq!(budgets.take("GET", "/", Duration::from_secs(50)), Err(Duration::from_secs(10)));
-}
-
-#[test]
-fn a_big_budget_keeps_a_small_log() {
-    let mut budgets = Budgets::new(&[budget(None, None, 250_000, Duration::from_hours(24))]);
-    for second in 0..90_000 {
-        assert!(budgets.take("GET", "/", Duration::from_secs(second)).is_ok());
-    }
-    assert!(format!("{budgets:?}").matches("Entry").count() <= 1100);
 }
 
 #[test]

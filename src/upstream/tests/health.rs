@@ -3,7 +3,7 @@
 //! Must not know: when it is asked.
 
 use super::*;
-use crate::rules::{Budget, ErrorClass, ErrorRule, Health as Rule, RequestMatch};
+use crate::rules::{ErrorClass, ErrorRule, Health as Rule};
 use crate::upstream::health::{Pass, Probed};
 
 const BASE: &str = "https://api.example.com/v1";
@@ -74,8 +74,7 @@ async fn what_the_rules_call_a_success_is_one() {
 
 #[tokio::test]
 async fn a_probe_never_takes_what_a_budget_does_not_have() {
-    let budgets =
-        vec![Budget { matches: RequestMatch::default(), limit: 2, per: Duration::from_secs(10), cost_nano_usd: 0 }];
+    let budgets = vec![budget_of(2, Duration::from_secs(10))];
     let clock = TestClock::new();
     let script = Script::new([ok(&json!({})), ok(&json!({})), ok(&json!({}))]);
     let client = client(Upstream { budgets, ..watched() }, script.clone(), &clock);
@@ -113,7 +112,7 @@ async fn while_the_breaker_is_open_nothing_is_asked_and_then_probes_close_it() {
 #[tokio::test]
 async fn a_probe_waits_for_no_longer_than_its_answer_may_take() {
     let client = client(Upstream { concurrency: 1, ..watched() }, Script::new([]), &TestClock::new());
-    let _all = client.permits.acquire().await.unwrap();
+    let _all = client.flow.enter().await.unwrap();
     assert_eq!(probe(&client).await, Probed::LeftOut(Pass::Busy));
 }
 

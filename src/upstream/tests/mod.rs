@@ -5,6 +5,7 @@
 mod batches;
 mod bodies;
 mod breaker;
+mod budgets;
 mod calls;
 mod decisions;
 mod health;
@@ -31,6 +32,7 @@ use crate::rules::{
     Auth, Binding, Body, Create, Deletes, Idempotency, Incremental, Paging, Part, Precondition, Read, Request, Retry,
     Template, Timeouts, Update, Upstream, VersionAt,
 };
+use crate::rules::{BreakerRules, Budget, Cost, RequestMatch};
 use crate::sandbox;
 
 /// Virtual time: sleeping moves it.
@@ -225,6 +227,7 @@ pub fn upstream(base: &str) -> Upstream {
         budgets: Vec::new(),
         errors: Vec::new(),
         retry: Retry { attempts: 4, max_wait: Duration::from_mins(15) },
+        breaker: BreakerRules::default(),
         quota: None,
         webhook: None,
     }
@@ -338,4 +341,9 @@ pub async fn list(client: &Arc<Client>, binding: Binding, query: ListQuery) -> (
         }
     }
     panic!("a listing without end")
+}
+
+/// So many requests per window, whatever they are.
+pub fn budget_of(limit: u64, per: Duration) -> Budget {
+    Budget { matches: RequestMatch::default(), limit, per, cost: Cost::default(), cost_nano_usd: 0, signals: None }
 }

@@ -98,6 +98,10 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
     let readers: &[&[&str]] = &[
         g::Root::KEYS,
         g::Upstream::KEYS,
+        g::BudgetCost::KEYS,
+        g::Signals::KEYS,
+        g::SignalReset::KEYS,
+        g::Breaker::KEYS,
         g::Timeout::KEYS,
         g::Check::KEYS,
         g::Request::KEYS,

@@ -1,0 +1,84 @@
+//! Owns: the shape of what an upstream bears: its budgets, the breaker.
+//!
+//! Must not know: how requests are held back.
+
+use super::PathOrHeader;
+use crate::rules::model::ResetUnit;
+use crate::rules::shape::{Either, table};
+use crate::rules::units::{Jq, Period, Ratio, Text, Usd};
+
+table! {
+    /// A rate limit or quota.
+    Budget, "a budget table" {
+        /// Which requests it covers. Default all.
+        r#match: RequestMatch,
+        /// Requests per window; or units, where requests have a `cost`.
+        limit: u64 = required,
+        /// The window, e.g. `10s`.
+        per: Period = required,
+        /// What each request that it covers takes of `limit`: a number, or `{ answer, estimate }`. Default 1.
+        cost: Either<u64, BudgetCost>,
+        /// What each request that it covers costs, in US dollars; it adds up in `reconciled usage`. Default nothing.
+        cost_usd: Usd,
+        /// Where answers say how much is left: others may draw on the same limit.
+        signals: Signals,
+    }
+}
+
+table! {
+    /// What a request takes of a budget, by its answer.
+    BudgetCost, "a cost table such as { answer = \".extensions.cost.actualQueryCost\", estimate = 50 }" {
+        /// Plain path of a number in the answer: what the request really took.
+        answer: Jq = required,
+        /// What is set aside until it is answered, and stays so where the answer does not say it.
+        estimate: u64 = required,
+    }
+}
+
+table! {
+    /// Where answers say how a limit stands: each a plain path in the body, or `{ header = "…" }`.
+    Signals, "a signals table" {
+        /// What is left of the window.
+        remaining: PathOrHeader = required,
+        /// The limit as it is now; one that is lower than the budget's counts.
+        limit: PathOrHeader,
+        /// When the window ends.
+        reset: SignalReset,
+    }
+}
+
+table! {
+    /// Where an answer says when a window ends; in the unit that it is written in.
+    SignalReset, "a reset table such as { header = \"X-RateLimit-Reset\", unit = \"epoch_s\" }" {
+        /// The header.
+        header: Text,
+        /// Plain path in the body, instead of a header.
+        path: Jq,
+        /// s, ms (from now), `epoch_s`, `epoch_ms` (since 1970), `http_date` or rfc3339.
+        unit: ResetUnit = required,
+    }
+}
+
+table! {
+    /// Which requests something covers.
+    RequestMatch, "a match table" {
+        /// Path pattern below the base URL; `*` matches anything.
+        path: Text,
+        /// HTTP method.
+        method: Text,
+    }
+}
+
+table! {
+    /// When an upstream that keeps failing is left alone.
+    Breaker, "a breaker table" {
+        /// The share of the latest calls that failed, above 0, at most 1. Default 0.5.
+        failure_ratio: Ratio,
+        /// Of at least so many calls. Default 10.
+        calls_min: u64,
+        /// How long it is left alone the first time; twice as long each further time. Default 30s.
+        open: Period,
+        /// Never longer than this. Default 10m.
+        open_max: Period,
+    }
+}
