@@ -29,6 +29,9 @@ pub struct Budgets {
 struct Window {
     matches: RequestMatch,
     limit: u64,
+    /// As declared.
+    declared: Duration,
+    /// With its margin.
     per: Duration,
     cost_nano_usd: u64,
     /// Requests that are still in the window.
@@ -48,12 +51,28 @@ struct Entry {
 /// Requests of long budgets that still count: the budget in words, and for how long so many of them do.
 pub type Spent = (String, Vec<(Duration, u64)>);
 
+/// How a budget stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetUse {
+    /// In words: `250000 per 86400 s GET /contacts*`.
+    pub budget: String,
+    /// So many requests may leave within the window.
+    pub limit: u64,
+    /// Those that still count.
+    pub used: u64,
+    /// The window, as declared.
+    pub window: Duration,
+    /// Until the next request has room; zero where it has.
+    pub wait: Duration,
+}
+
 impl Budgets {
     /// Nothing spent, gate open.
     pub fn new(budgets: &[Budget]) -> Self {
         let window = |budget: &Budget| Window {
             matches: budget.matches.clone(),
             limit: budget.limit.max(1),
+            declared: budget.per,
             per: budget.per + (budget.per / 20).min(MARGIN_MAX),
             cost_nano_usd: budget.cost_nano_usd,
             spent: 0,
@@ -92,6 +111,23 @@ impl Budgets {
         spent.filter(|(_, portions)| !portions.is_empty()).collect()
     }
 
+    /// How each of them stands. One that is declared twice in the same words is told once.
+    pub fn uses(&self, now: Duration) -> Vec<BudgetUse> {
+        let mut uses: Vec<BudgetUse> = Vec::new();
+        for window in &self.windows {
+            let found = window.stands(now);
+            if uses.iter().all(|known| known.budget != found.budget) {
+                uses.push(found);
+            }
+        }
+        uses
+    }
+
+    /// Until what an upstream asked for lets anything through.
+    pub fn gate(&self, now: Duration) -> Duration {
+        self.gate_until.saturating_sub(now)
+    }
+
     /// Takes over what an earlier process spent.
     pub fn remember(&mut self, spent: Vec<Spent>, now: Duration) {
         for (name, portions) in spent {
@@ -123,6 +159,19 @@ impl Window {
         }
     }
 
+    fn stands(&self, now: Duration) -> BudgetUse {
+        let live = || self.log.iter().filter(|entry| entry.until > now);
+        let used: u64 = live().map(|entry| entry.count).sum();
+        // What was taken over may be more than fits: there is room once enough of it has left the window.
+        let mut left = used;
+        let room_at = live().find_map(|entry| {
+            left -= entry.count;
+            (left < self.limit).then_some(entry.until)
+        });
+        let wait = room_at.filter(|_| used >= self.limit).map_or(Duration::ZERO, |until| until.saturating_sub(now));
+        BudgetUse { budget: self.name(), limit: self.limit, used, window: self.declared, wait }
+    }
+
     fn debit(&mut self, now: Duration) {
         self.spent += 1;
         let grain = if self.limit > ENTRIES_MAX { self.per / 1024 } else { Duration::ZERO };
@@ -139,7 +188,7 @@ impl Window {
     fn name(&self) -> String {
         let RequestMatch { method, path } = &self.matches;
         let text = |text: &Option<String>| text.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
-        format!("{} per {} s{}{}", self.limit, self.per.as_secs(), text(method), text(path))
+        format!("{} per {} s{}{}", self.limit, self.declared.as_secs_f64(), text(method), text(path))
     }
 
     /// The log in a few portions, each of which leaves the window with its last request.

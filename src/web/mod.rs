@@ -7,6 +7,8 @@ mod access;
 mod api;
 mod control;
 mod counts;
+mod exposition;
+mod families;
 mod guard;
 mod health;
 pub mod hooks;
@@ -27,7 +29,10 @@ mod site;
 mod socket;
 mod watched;
 mod wire;
+mod wires;
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 
