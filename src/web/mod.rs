@@ -23,6 +23,7 @@ mod pages;
 mod patient;
 mod plans;
 mod proxy;
+mod question;
 mod scrape;
 mod signin;
 mod site;
