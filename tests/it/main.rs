@@ -14,6 +14,7 @@ mod guide;
 mod hands;
 mod house;
 mod journal;
+mod json;
 mod metrics;
 mod monitoring;
 mod oauth;
