@@ -3,6 +3,7 @@
 //!
 //! Must not know: sockets, HTTP; what the loop decides.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::rules::{Diagnostic, Ruleset};
+use crate::upstream::Client;
 
 use super::doing::{Doing, Heard};
 
@@ -72,6 +74,9 @@ pub struct Standing {
     /// The rules in force.
     #[serde(skip)]
     pub rules: Arc<Ruleset>,
+    /// The clients of their upstreams, to look at.
+    #[serde(skip)]
+    pub clients: Arc<BTreeMap<String, Arc<Client>>>,
     /// Since when they are.
     #[serde(skip)]
     pub rules_since: DateTime<Utc>,

@@ -122,6 +122,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         collections: Vec::new(),
         shown_at: clock.monotonic(),
         rules: Arc::clone(&loaded.rules),
+        clients: Arc::new(loaded.engine.clients().clone()),
         rules_since: clock.now(),
         said: Arc::clone(&loaded.said),
     };
@@ -255,9 +256,13 @@ impl Daemon<'_> {
         let (fresh, refused) = reloaded(&self.loaded, self.host.reload().await);
         let said = fresh.as_ref().map(|fresh| &fresh.said).or(refused.as_ref().map(|refused| &refused.said)).cloned();
         let since = fresh.as_ref().map(|_| self.clock.now());
+        let clients = fresh.as_ref().map(|fresh| Arc::new(fresh.engine.clients().clone()));
         self.clerk.show(|standing| {
             standing.rules_refused = refused.map(|refused| refused.text);
             standing.rules_since = since.unwrap_or(standing.rules_since);
+            if let Some(clients) = clients {
+                standing.clients = clients;
+            }
             standing.said = said.unwrap_or_default();
         });
         let next = if let Some(fresh) = fresh {

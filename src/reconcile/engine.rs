@@ -97,6 +97,11 @@ impl Engine {
         &self.rules
     }
 
+    /// The clients of its upstreams.
+    pub fn clients(&self) -> &BTreeMap<String, Arc<Client>> {
+        &self.clients
+    }
+
     /// One pass of one collection. Failures of upstreams and records are in the report; only a failing store is an error.
     pub async fn pass(
         &self,

@@ -56,5 +56,5 @@ pub use ledger::{HOURS_KEPT, MINUTES_KEPT};
 pub use report::*;
 pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};
-pub use standing::{asked_until, breaker_is_open, reauth_required};
+pub use standing::{asked_until, breaker_is_open, kept, reauth_required};
 pub use targeted::has_listed_nothing;

@@ -57,23 +57,25 @@ async fn load(store: &dyn Store, name: &str) -> Result<UpstreamState, StoreError
 
 /// Until when an upstream asked to be left alone, or its circuit breaker lets nothing through.
 pub fn asked_until(view: &dyn View, upstream: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let text = view.upstream_state(upstream)?;
-    let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    Ok(state.kept.asked_until.max(state.kept.breaker.and_then(|breaker| breaker.until)))
+    let kept = kept(view, upstream)?;
+    Ok(kept.asked_until.max(kept.breaker.and_then(|breaker| breaker.until)))
 }
 
 /// Whether the circuit breaker of an upstream lets nothing through, as of the last pass that spoke to it.
 pub fn breaker_is_open(view: &dyn View, upstream: &str) -> Result<bool, StoreError> {
-    let text = view.upstream_state(upstream)?;
-    let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    Ok(state.kept.breaker.is_some_and(|breaker| breaker.state == BreakerState::Open))
+    Ok(kept(view, upstream)?.breaker.is_some_and(|breaker| breaker.state == BreakerState::Open))
 }
 
 /// Why a person has to sign in at an upstream (again), as of the last pass that wanted to speak to it.
 pub fn reauth_required(view: &dyn View, upstream: &str) -> Result<Option<String>, StoreError> {
+    Ok(kept(view, upstream)?.reauth)
+}
+
+/// What is kept of an upstream for the next process.
+pub fn kept(view: &dyn View, upstream: &str) -> Result<Kept, StoreError> {
     let text = view.upstream_state(upstream)?;
     let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    Ok(state.kept.reauth)
+    Ok(state.kept)
 }
 
 async fn save(store: &dyn Store, name: &str, state: &UpstreamState) -> Result<(), StoreError> {

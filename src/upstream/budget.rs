@@ -36,6 +36,9 @@ struct Window {
     limit: u64,
     /// As the upstream said last, where that is less.
     limit_now: u64,
+    /// As declared.
+    declared: Duration,
+    /// With its margin.
     per: Duration,
     cost: Cost,
     cost_nano_usd: u64,
@@ -59,6 +62,21 @@ struct Entry {
 /// Requests of long budgets that still count: the budget in words, and for how long so many of them do.
 pub type Spent = (String, Vec<(Duration, u64)>);
 
+/// How a budget stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetUse {
+    /// In words: `250000 per 86400 s GET /contacts*`.
+    pub budget: String,
+    /// So many requests (units, where requests have a cost of their own) may leave within the window.
+    pub limit: u64,
+    /// Those that still count.
+    pub used: u64,
+    /// The window, as declared.
+    pub window: Duration,
+    /// Until the next request has room; zero where it has.
+    pub wait: Duration,
+}
+
 impl Budgets {
     /// Nothing spent, gate open.
     pub fn new(budgets: &[Budget]) -> Self {
@@ -66,6 +84,7 @@ impl Budgets {
             matches: budget.matches.clone(),
             limit: budget.limit.max(1),
             limit_now: budget.limit.max(1),
+            declared: budget.per,
             per: budget.per + (budget.per / 20).min(MARGIN_MAX),
             cost: budget.cost.clone(),
             cost_nano_usd: budget.cost_nano_usd,
@@ -121,6 +140,23 @@ impl Budgets {
         spent.filter(|(_, portions)| !portions.is_empty()).collect()
     }
 
+    /// How each of them stands. One that is declared twice in the same words is told once.
+    pub fn uses(&self, now: Duration) -> Vec<BudgetUse> {
+        let mut uses: Vec<BudgetUse> = Vec::new();
+        for window in &self.windows {
+            let found = window.stands(now);
+            if uses.iter().all(|known| known.budget != found.budget) {
+                uses.push(found);
+            }
+        }
+        uses
+    }
+
+    /// Until what an upstream asked for lets anything through.
+    pub fn gate(&self, now: Duration) -> Duration {
+        self.gate_until.saturating_sub(now)
+    }
+
     /// Takes over what an earlier process spent.
     pub fn remember(&mut self, spent: Vec<Spent>, now: Duration) {
         for (name, portions) in spent {
@@ -148,10 +184,15 @@ impl Window {
             self.log.pop_front();
         }
         self.others.retain(|(until, _)| *until > now);
-        let needed = self.units();
-        let mut over = (self.taken() + needed).saturating_sub(self.limit_now);
-        let mut own = self.log.iter().map(|entry| (entry.until, entry.count)).peekable();
-        let mut others = self.others.iter().copied().peekable();
+        let taken = self.spent + self.others(now).map(|(_, count)| count).sum::<u64>();
+        self.room_in(now, taken)
+    }
+
+    /// How long until there is room for a request, where so much is taken. What was taken over may be more than fits.
+    fn room_in(&self, now: Duration, taken: u64) -> Duration {
+        let mut own = self.own(now).peekable();
+        let mut others = self.others(now).peekable();
+        let mut over = (taken + self.units()).saturating_sub(self.limit_now);
         let mut wait = Duration::ZERO;
         while over > 0 {
             let own_is_next = match (own.peek(), others.peek()) {
@@ -166,14 +207,29 @@ impl Window {
         wait
     }
 
+    /// Units of own requests that are in the window, and when they leave it.
+    fn own(&self, now: Duration) -> impl Iterator<Item = (Duration, u64)> {
+        self.log.iter().filter(move |entry| entry.until > now).map(|entry| (entry.until, entry.count))
+    }
+
+    /// Units of others.
+    fn others(&self, now: Duration) -> impl Iterator<Item = (Duration, u64)> {
+        self.others.iter().copied().filter(move |(until, _)| *until > now)
+    }
+
     /// What the next request takes; never more than could ever be there.
     fn units(&self) -> u64 {
         self.cost.units.min(self.limit_now)
     }
 
     /// Units that are in the window, whoever took them.
-    fn taken(&self) -> u64 {
-        self.spent + self.others.iter().map(|(_, count)| count).sum::<u64>()
+    fn taken(&self, now: Duration) -> u64 {
+        self.own(now).chain(self.others(now)).map(|(_, count)| count).sum()
+    }
+
+    fn stands(&self, now: Duration) -> BudgetUse {
+        let (limit, used) = (self.limit_now, self.taken(now));
+        BudgetUse { budget: self.name(), limit, used, window: self.declared, wait: self.room_in(now, used) }
     }
 
     fn debit(&mut self, now: Duration) {
@@ -216,7 +272,7 @@ impl Window {
     /// evenly over the window.
     fn share(&mut self, remaining: u64, reset: Option<Duration>, now: Duration) {
         self.others.retain(|(until, _)| *until > now);
-        let missing = self.limit_now.saturating_sub(self.taken()).saturating_sub(remaining);
+        let missing = self.limit_now.saturating_sub(self.taken(now)).saturating_sub(remaining);
         if missing == 0 {
             return;
         }
@@ -239,7 +295,7 @@ impl Window {
     fn name(&self) -> String {
         let RequestMatch { method, path } = &self.matches;
         let text = |text: &Option<String>| text.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
-        format!("{} per {} s{}{}", self.limit, self.per.as_secs(), text(method), text(path))
+        format!("{} per {} s{}{}", self.limit, self.declared.as_secs_f64(), text(method), text(path))
     }
 
     /// The log in a few portions, each of which leaves the window with its last request.

@@ -17,7 +17,8 @@ use super::call::{Call, Next, REDIRECTS_MAX, is_failing, is_throttling, redirect
 use super::classify::{Pace, Verdict, classify};
 use super::flow::{Exchanged, Flow};
 use super::meter::{Exchange, Meter};
-use super::state::State;
+use super::state::{Room, State};
+use super::totals::WaitFor;
 use super::{
     Built, Failure, FailureKind, Filled, Holes, Keeper, Kept, Outgoing, Response, Safety, Secrets, Tokens, Transport,
     TransportError, backoff, build_request, check_url, header, path_below, ratelimit, retry_after, words,
@@ -197,6 +198,11 @@ impl Client {
         }
     }
 
+    /// How much may be asked at the moment; `kept` is what an earlier process left, which counts until it is taken over.
+    pub fn room(&self, kept: &Kept) -> Room {
+        self.state().room(&self.upstream.budgets, kept, self.clock.now(), self.clock.monotonic())
+    }
+
     /// The resolved secrets, to fill templates with.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
@@ -301,7 +307,7 @@ impl Client {
                     if call.ambiguous && call.met.is_none() {
                         call.met = Some(self.failure(FailureKind::Unknown, &request, &outcome, &call, None).words);
                     }
-                    self.pause(wait, &request, &mut call).await?;
+                    self.pause((WaitFor::Retry, wait), &request, &mut call).await?;
                 }
             }
         }
@@ -343,10 +349,10 @@ impl Client {
         let began = self.clock.monotonic();
         self.sent.fetch_add(1, Ordering::Relaxed);
         let outcome = self.exchange(request, outgoing).await;
-        self.count(request, repeats, sent_bytes, &outcome);
+        let took = self.clock.monotonic().saturating_sub(began);
+        self.count(request, &outcome, (repeats, sent_bytes, took));
         // Where probes tell whether the upstream is up, other requests do not.
         if self.upstream.health.is_none() {
-            let took = self.clock.monotonic().saturating_sub(began);
             let failed = is_failing(&outcome) || outcome.is_err();
             self.note_answer(request, if failed { Err(&outcome) } else { Ok(took) });
         }
@@ -366,10 +372,15 @@ impl Client {
         Ok(Attempted { outcome, throttled, tokens })
     }
 
-    fn count(&self, request: &Built, repeats: bool, sent_bytes: u64, outcome: &Result<Response, TransportError>) {
+    fn count(
+        &self,
+        request: &Built,
+        outcome: &Result<Response, TransportError>,
+        (repeats, sent_bytes, took): (bool, u64, Duration),
+    ) {
         let path = path_below(&self.upstream.base_url, &request.url);
         let cost_nano_usd = self.state().budgets.cost(request.method.as_str(), path);
-        self.meter.count(self.clock.now(), &Exchange { repeats, sent_bytes, cost_nano_usd, outcome });
+        self.meter.count(self.clock.now(), &Exchange { repeats, sent_bytes, cost_nano_usd, took, outcome });
     }
 
     /// What follows an attempt. Closes the gate where the upstream is throttling.
@@ -434,7 +445,7 @@ impl Client {
             let taken = self.state().budgets.take(request.method.as_str(), path, self.clock.monotonic());
             match taken {
                 Ok(()) => return Ok(()),
-                Err(wait) => self.pause(wait, request, call).await?,
+                Err(wait) => self.pause((WaitFor::Room, wait), request, call).await?,
             }
         }
     }
@@ -457,7 +468,7 @@ impl Client {
     }
 
     /// Sleeps, unless this call would then have waited longer than the rules allow in a pass.
-    async fn pause(&self, wait: Duration, request: &Built, call: &mut Call) -> Result<(), Failure> {
+    async fn pause(&self, (what, wait): (WaitFor, Duration), request: &Built, call: &mut Call) -> Result<(), Failure> {
         if call.waited + wait > self.upstream.retry.max_wait || wait > PARK_BEYOND {
             let kind = if call.ambiguous { FailureKind::Unknown } else { FailureKind::NotDone };
             // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
@@ -476,6 +487,7 @@ impl Client {
         }
         call.waited += wait;
         self.clock.sleep(wait).await;
+        self.meter.waited(what, wait);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::totals::{End, Totals, WaitFor};
 use super::{Latency, Response, TransportError};
 
 /// Minutes that wait to be written down, at most; the oldest are lost.
@@ -46,6 +47,8 @@ pub struct Exchange<'a> {
     pub sent_bytes: u64,
     /// What it costs, in billionths of a US dollar.
     pub cost_nano_usd: u64,
+    /// How long it took.
+    pub took: Duration,
     /// How it ended.
     pub outcome: &'a Result<Response, TransportError>,
 }
@@ -92,7 +95,7 @@ impl Metered {
     }
 }
 
-/// What was asked of one upstream, and how it answered, since that was last written down.
+/// What was asked of one upstream, and how it answered, since that was last written down; and all of it since the start.
 #[derive(Debug, Default)]
 pub struct Meter(Mutex<Pending>);
 
@@ -102,6 +105,7 @@ struct Pending {
     minutes: BTreeMap<i64, Answers>,
     health: Option<Health>,
     is_news: bool,
+    totals: Totals,
 }
 
 impl Meter {
@@ -113,18 +117,31 @@ impl Meter {
         asked.retries += u64::from(exchange.repeats);
         asked.sent_bytes += exchange.sent_bytes;
         asked.cost_nano_usd = asked.cost_nano_usd.saturating_add(exchange.cost_nano_usd);
-        match exchange.outcome {
-            Ok(response) => {
-                asked.received_bytes += response.body.len() as u64;
-                match response.status {
-                    429 => asked.throttled += 1,
-                    400..500 => asked.refused += 1,
-                    500.. => asked.failed += 1,
-                    _ => {}
-                }
-            }
-            Err(_) => asked.failed += 1,
+        let received_bytes = exchange.outcome.as_ref().map_or(0, |response| response.body.len() as u64);
+        asked.received_bytes += received_bytes;
+        let end = End::of(exchange.outcome);
+        match end {
+            End::Ok => {}
+            End::Refused => asked.refused += 1,
+            End::Throttled => asked.throttled += 1,
+            End::Failed => asked.failed += 1,
         }
+        let totals = &mut pending.totals;
+        totals.took(end, exchange.took);
+        totals.retries += u64::from(exchange.repeats);
+        totals.sent_bytes += exchange.sent_bytes;
+        totals.received_bytes += received_bytes;
+        totals.cost_nano_usd = totals.cost_nano_usd.saturating_add(exchange.cost_nano_usd);
+    }
+
+    /// Counts that a request waited so long.
+    pub fn waited(&self, what: WaitFor, wait: Duration) {
+        self.pending().totals.waited(what, wait);
+    }
+
+    /// What was counted since the process began.
+    pub fn totals(&self) -> Totals {
+        self.pending().totals.clone()
     }
 
     /// Notes that an answer took so long, or why there was none that counts. True where that is a turn.
@@ -227,7 +244,13 @@ mod tests {
         let broken = Err(TransportError::Broken("reset".to_owned()));
         let outcomes = [answer(200, &[], "12345"), status(404), status(429), status(503), broken];
         for (number, outcome) in outcomes.iter().enumerate() {
-            let exchange = Exchange { repeats: number > 3, sent_bytes: 2, cost_nano_usd: 100, outcome };
+            let exchange = Exchange {
+                repeats: number > 3,
+                sent_bytes: 2,
+                cost_nano_usd: 100,
+                took: Duration::from_millis(20),
+                outcome,
+            };
             meter.count(at(if number == 0 { 7 * 86_400 } else { 9 * 86_400 - 1 }), &exchange);
         }
         let first = Asked { requests: 1, sent_bytes: 2, received_bytes: 5, cost_nano_usd: 100, ..Asked::default() };
@@ -245,8 +268,13 @@ mod tests {
         let taken = meter.take();
         assert_eq!(taken.days, BTreeMap::from([(7, first), (8, second)]));
         assert!(meter.take().is_empty());
+        let totals = meter.totals();
+        assert_eq!(End::ALL.map(|end| totals.durations(end).count()), [1, 1, 1, 2]);
+        assert_eq!((totals.retries, totals.received_bytes, totals.cost_nano_usd), (1, 5 + 3 * no, 500));
         meter.put_back(&taken);
-        let exchange = Exchange { repeats: false, sent_bytes: 0, cost_nano_usd: 0, outcome: &outcomes[0] };
+        assert_eq!(meter.totals(), totals, "they neither shrink nor count twice");
+        let exchange =
+            Exchange { repeats: false, sent_bytes: 0, cost_nano_usd: 0, took: Duration::ZERO, outcome: &outcomes[0] };
         meter.count(at(7 * 86_400), &exchange);
         let days = meter.take().days;
         assert_eq!((days[&7].requests, days[&7].received_bytes, days[&8]), (2, 10, second));
@@ -256,7 +284,8 @@ mod tests {
     fn a_meter_outlives_the_client_that_counted_on_it() {
         let meters = Meters::default();
         let outcome = status(200);
-        let exchange = Exchange { repeats: false, sent_bytes: 0, cost_nano_usd: 0, outcome: &outcome };
+        let exchange =
+            Exchange { repeats: false, sent_bytes: 0, cost_nano_usd: 0, took: Duration::ZERO, outcome: &outcome };
         meters.of("crm").count(at(1), &exchange);
         assert_eq!((meters.of("erp").take().days.len(), meters.of("crm").take().days.len()), (0, 1));
     }

@@ -29,10 +29,12 @@ mod client;
 mod exchange;
 mod flow;
 mod health;
+mod histogram;
 mod http;
 mod latency;
 mod meter;
 mod slim;
+mod totals;
 
 mod listing;
 mod paging;
@@ -49,9 +51,11 @@ mod write;
 
 pub use backoff::uniform;
 pub use batch::write_batch;
+pub use budget::BudgetUse;
 pub use classify::Safety;
 pub use client::{Client, plain};
 pub use health::Probed;
+pub use histogram::Histogram;
 pub use hosts::{check_url, is_link_local};
 pub use http::{HttpTransport, install_crypto};
 pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
@@ -66,6 +70,8 @@ pub use reach::{Reached, earliest, offset};
 pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
 pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets};
+pub use state::Room;
+pub use totals::{End, Totals, WaitFor};
 pub use transport::{Outgoing, Response, Transport, TransportError};
 pub use write::{is_as_expected, write_one};
 

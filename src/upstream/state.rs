@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::breaker::{Breaker, Remembered};
-use super::budget::Budgets;
+use super::budget::{BudgetUse, Budgets};
 use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget};
 use crate::rules::{BreakerRules, Budget};
 
@@ -30,6 +30,15 @@ pub struct State {
     retry_tokens: u32,
     /// What an earlier process left was taken over.
     remembered: bool,
+}
+
+/// How much an upstream may be asked at the moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// The declared budgets.
+    pub budgets: Vec<BudgetUse>,
+    /// For so long it is asked nothing, since it asked for a pause.
+    pub pause: Duration,
 }
 
 impl State {
@@ -89,6 +98,17 @@ impl State {
         });
         let asked_until = if asked.is_zero() { None } else { at(asked) };
         Kept { asked_until, breaker, budgets: spent.collect(), reauth: None }
+    }
+
+    /// How much may be asked at the moment. Where nothing was taken over yet, as an earlier process left it.
+    pub fn room(&self, budgets: &[Budget], kept: &Kept, wall: DateTime<Utc>, now: Duration) -> Room {
+        let of = |state: &Self| Room { budgets: state.budgets.uses(now), pause: state.budgets.gate(now) };
+        if self.remembered {
+            return of(self);
+        }
+        let mut taken_over = Self::new(budgets, self.rules);
+        taken_over.remember(kept, wall, now);
+        of(&taken_over)
     }
 
     /// Goes on as an earlier process left off. Only the first word counts; later this process knows better.

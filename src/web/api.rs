@@ -6,13 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -21,7 +19,11 @@ use crate::ops::{Bulk, Choice, Halt, OpsError, USAGE_DAYS, USAGE_DAYS_MAX, appro
 use crate::store::{ConflictFilter, Grain, HookState};
 
 use super::control::refuse;
-use super::look::{LIST_DEFAULT, LIST_MAX};
+use super::look::{LIST_DEFAULT, LIST_MAX, no_collection};
+use super::question::{
+    Approval, GrainName, HookStateName, Named, OfCollection, OfConflicts, OfLatency, OfRecords, OfUsage, OfWebhooks,
+    Parameters, Resolution, Resolutions, Said,
+};
 use super::site::Site;
 use super::wire::SyncRequest;
 
@@ -86,12 +88,6 @@ pub fn hook_state(name: &str) -> Option<HookState> {
     }
 }
 
-/// The body; nothing at all counts as nothing said.
-fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, OpsError> {
-    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(bytes).map_err(|error| OpsError::Refused(format!("the body is not understood: {error}")))
-}
-
 fn number(text: &str) -> Result<i64, OpsError> {
     text.parse().map_err(|_none| OpsError::NotFound("no such number".to_owned()))
 }
@@ -100,47 +96,39 @@ pub async fn collections(State(site): State<Arc<Site>>) -> Response {
     answer(site.collections().await.map(|collections| BTreeMap::from([("collections", collections)])))
 }
 
-pub async fn list_passes(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let query = query(&uri);
-    let passes = site.passes(query.get("collection").cloned(), limit(&query)).await;
+pub async fn list_passes(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfCollection>) -> Response {
+    let limit = of.limit();
+    let passes = site.passes(of.collection, limit).await;
     answer(passes.map(|passes| BTreeMap::from([("passes", passes)])))
 }
 
-pub async fn one_pass(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+pub async fn one_pass(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
     match number(&id) {
         Ok(id) => answer(site.pass(id).await),
         Err(error) => answer::<()>(Err(error)),
     }
 }
 
-pub async fn list_conflicts(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let query = query(&uri);
-    answer(site.conflicts(conflict_filter(&query)).await)
+pub async fn list_conflicts(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfConflicts>) -> Response {
+    let limit = of.limit();
+    let OfConflicts { collection, field, all: closed_too, after, .. } = of;
+    let filter = ConflictFilter { collection, field, after, closed_too, limit, ..ConflictFilter::default() };
+    answer(site.conflicts(filter).await)
 }
 
-pub async fn one_conflict(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+pub async fn one_conflict(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
     match number(&id) {
         Ok(id) => answer(site.conflict(id).await),
         Err(error) => answer::<()>(Err(error)),
     }
 }
 
-/// A choice as programs send it.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Resolution {
-    take: Option<String>,
-    #[serde(default)]
-    values: Vec<Box<RawValue>>,
-    #[serde(default)]
-    delete: bool,
-    #[serde(default)]
-    keep: bool,
-}
-
-pub async fn resolve_one(State(site): State<Arc<Site>>, Path(id): Path<String>, bytes: Bytes) -> Response {
+pub async fn resolve_one(
+    State(site): State<Arc<Site>>,
+    Named(id): Named<String>,
+    Said(said): Said<Resolution>,
+) -> Response {
     let done = async {
-        let said: Resolution = body(&bytes)?;
         let values = said.values.iter().map(|value| value.get().to_owned()).collect();
         let choice = Choice { take: said.take, values, delete: said.delete, keep: said.keep, ..Choice::default() };
         site.resolve(number(&id)?, choice).await
@@ -148,30 +136,17 @@ pub async fn resolve_one(State(site): State<Arc<Site>>, Path(id): Path<String>, 
     answer(done.await)
 }
 
-/// A choice for many as programs send it.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Resolutions {
-    take: String,
-    collection: Option<String>,
-    field: Option<String>,
-    up_to: Option<i64>,
+pub async fn resolve_many(State(site): State<Arc<Site>>, Said(said): Said<Resolutions>) -> Response {
+    let Resolutions { take, collection, field, up_to } = said;
+    answer(site.resolve_all(Bulk { collection, field, up_to }, &take).await)
 }
 
-pub async fn resolve_many(State(site): State<Arc<Site>>, bytes: Bytes) -> Response {
-    let done = async {
-        let Resolutions { take, collection, field, up_to } = body(&bytes)?;
-        site.resolve_all(Bulk { collection, field, up_to }, &take).await
-    };
-    answer(done.await)
-}
-
-pub async fn one_halt(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+pub async fn one_halt(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
     let found = async { site.halt(number(&id)?).await };
     answer(found.await)
 }
 
-pub async fn reject_one(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+pub async fn reject_one(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
     let done = async { site.reject(number(&id)?).await.map(|collection| json!({ "collection": collection })) };
     answer(done.await)
 }
@@ -180,18 +155,24 @@ pub async fn rules(State(site): State<Arc<Site>>) -> Response {
     answer(Ok(site.rules()))
 }
 
-pub async fn webhooks(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let query = query(&uri);
-    let state = hook_state(query.get("state").map_or("", String::as_str));
-    answer(site.webhooks(state, limit(&query)).await)
+pub async fn webhooks(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfWebhooks>) -> Response {
+    let limit = of.limit();
+    let state = of.state.map(|state| match state {
+        HookStateName::Waiting => HookState::Waiting,
+        HookStateName::Dead => HookState::Dead,
+        HookStateName::Done => HookState::Done,
+        HookStateName::Replaced => HookState::Replaced,
+        HookStateName::Ignored => HookState::Ignored,
+    });
+    answer(site.webhooks(state, limit).await)
 }
 
-pub async fn retry_hook(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+pub async fn retry_hook(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
     let done = async { site.retry_hook(number(&id)?).await.map(|()| json!({})) };
     answer(done.await)
 }
 
-pub async fn drop_hook(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+pub async fn drop_hook(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
     let done = async { site.drop_hook(number(&id)?).await.map(|()| json!({})) };
     answer(done.await)
 }
@@ -200,24 +181,18 @@ pub async fn list_halts(State(site): State<Arc<Site>>) -> Response {
     answer(site.halts().await.map(|halts| BTreeMap::from([("halts", halts)])))
 }
 
-/// An approval as programs send it.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Approval {
-    wins: Option<String>,
-}
-
-pub async fn approve_one(State(site): State<Arc<Site>>, Path(id): Path<String>, bytes: Bytes) -> Response {
-    let done = async {
-        let said: Approval = body(&bytes)?;
-        site.approve(number(&id)?, said.wins.as_deref()).await
-    };
+pub async fn approve_one(
+    State(site): State<Arc<Site>>,
+    Named(id): Named<String>,
+    Said(said): Said<Approval>,
+) -> Response {
+    let done = async { site.approve(number(&id)?, said.wins.as_deref()).await };
     answer(done.await)
 }
 
-pub async fn quarantine(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let query = query(&uri);
-    let aside = site.quarantine(query.get("collection").cloned(), limit(&query)).await;
+pub async fn quarantine(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfCollection>) -> Response {
+    let limit = of.limit();
+    let aside = site.quarantine(of.collection, limit).await;
     answer(aside.map(|aside| BTreeMap::from([("quarantine", aside)])))
 }
 
@@ -225,44 +200,47 @@ pub async fn upstreams(State(site): State<Arc<Site>>) -> Response {
     answer(site.upstreams().await.map(|upstreams| BTreeMap::from([("upstreams", upstreams)])))
 }
 
-pub async fn latency(State(site): State<Arc<Site>>, Path(upstream): Path<String>, uri: Uri) -> Response {
-    let grain = match query(&uri).get("grain").map(String::as_str) {
-        None | Some("minute") => Grain::Minute,
-        Some("hour") => Grain::Hour,
-        Some(_) => return answer::<()>(Err(OpsError::Refused("`grain` is `minute` or `hour`".to_owned()))),
+pub async fn latency(
+    State(site): State<Arc<Site>>,
+    Named(upstream): Named<String>,
+    Parameters(of): Parameters<OfLatency>,
+) -> Response {
+    let grain = match of.grain {
+        None | Some(GrainName::Minute) => Grain::Minute,
+        Some(GrainName::Hour) => Grain::Hour,
     };
     answer(site.latency(upstream, grain).await)
 }
 
-pub async fn usage(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let mut query = query(&uri);
-    let days = query.get("days").and_then(|text| text.parse().ok()).unwrap_or(USAGE_DAYS).clamp(1, USAGE_DAYS_MAX);
-    answer(site.usage(query.remove("upstream"), days).await)
+pub async fn usage(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfUsage>) -> Response {
+    let days = of.days.unwrap_or(USAGE_DAYS).clamp(1, USAGE_DAYS_MAX);
+    answer(site.usage(of.upstream, days).await)
 }
 
-pub async fn list_records(State(site): State<Arc<Site>>, Path(collection): Path<String>, uri: Uri) -> Response {
-    let mut query = query(&uri);
-    let (limit, after) = (limit(&query), query.remove("after").unwrap_or_default());
-    answer(site.records(collection, after, limit, query.remove("q")).await)
+pub async fn list_records(
+    State(site): State<Arc<Site>>,
+    Named(collection): Named<String>,
+    Parameters(of): Parameters<OfRecords>,
+) -> Response {
+    let limit = of.limit();
+    answer(site.records(collection, of.after, limit, of.q).await)
 }
 
-pub async fn one_record(State(site): State<Arc<Site>>, Path((collection, id)): Path<(String, String)>) -> Response {
+pub async fn one_record(State(site): State<Arc<Site>>, Named((collection, id)): Named<(String, String)>) -> Response {
     answer(site.record(collection, id).await)
 }
 
-pub async fn sync(State(site): State<Arc<Site>>, bytes: Bytes) -> Response {
-    let done = async {
-        let asked: SyncRequest = body(&bytes)?;
-        site.sync(asked.collections, asked.full).await.map(|accepted| json!({ "collections": accepted }))
-    };
+pub async fn sync(State(site): State<Arc<Site>>, Said(asked): Said<SyncRequest>) -> Response {
+    let done =
+        async { site.sync(asked.collections, asked.full).await.map(|accepted| json!({ "collections": accepted })) };
     answer(done.await)
 }
 
-pub async fn pause(State(site): State<Arc<Site>>, Path(collection): Path<String>) -> Response {
+pub async fn pause(State(site): State<Arc<Site>>, Named(collection): Named<String>) -> Response {
     answer(site.pause(collection, true).await.map(|()| json!({})))
 }
 
-pub async fn resume(State(site): State<Arc<Site>>, Path(collection): Path<String>) -> Response {
+pub async fn resume(State(site): State<Arc<Site>>, Named(collection): Named<String>) -> Response {
     answer(site.pause(collection, false).await.map(|()| json!({})))
 }
 
@@ -299,6 +277,9 @@ impl Site {
 
     /// Lets a collection rest, or go on.
     pub async fn pause(&self, collection: String, paused: bool) -> Result<(), OpsError> {
+        if !self.front.desk.standing().rules.collections.contains_key(&collection) {
+            return Err(no_collection());
+        }
         self.front.desk.pause(collection, paused).await.map_err(OpsError::Refused)
     }
 }

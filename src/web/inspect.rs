@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +16,7 @@ use crate::rules::{Collection, Diagnostic, Origin, Policy};
 use crate::store::{HookState, PassRow, StoreError, View, read};
 
 use super::site::Site;
+use super::wires::{Wire, wires};
 
 /// Passes that are looked at for what went wrong at upstreams.
 const PASSES_MAX: usize = 100;
@@ -30,7 +31,7 @@ pub struct UpstreamView {
     /// Its name, and the engine's own state.
     #[serde(flatten)]
     pub status: UpstreamStatus,
-    /// Long budgets of which something is spent.
+    /// Its budgets, as they stand at the moment.
     pub budgets: Vec<BudgetUse>,
     /// What went wrong of late, the newest first.
     pub troubles: Vec<Trouble>,
@@ -39,12 +40,16 @@ pub struct UpstreamView {
 /// What is spent of a budget.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct BudgetUse {
-    /// In words: `10000 per 86400 s`.
+    /// In words: `10000 per 86400 s`, with the requests that it is for where it is not for all.
     pub budget: String,
     /// Requests that still count.
     pub spent: u64,
-    /// So many there are.
+    /// So many may leave within the window.
     pub limit: u64,
+    /// The window, in seconds.
+    pub window_s: f64,
+    /// Until the next request has room, in seconds; 0 where it has.
+    pub wait_s: f64,
 }
 
 /// A pass that could not read or write an upstream.
@@ -193,12 +198,15 @@ impl Site {
 
     /// What is known of each upstream.
     pub async fn upstreams(&self) -> Result<Vec<UpstreamView>, OpsError> {
-        let (rules, now) = (self.front.desk.standing().rules, self.front.clock.now());
+        let (Standing { rules, clients, .. }, now) = (self.front.desk.standing(), self.front.clock.now());
         let views = read(self.store.as_ref(), move |view| {
             let mut troubles = troubles(view)?;
+            let mut budgets: BTreeMap<String, Vec<BudgetUse>> =
+                wires(view, &rules, &clients)?.into_iter().map(Wire::into_budgets).collect();
             let one = |status: UpstreamStatus| {
-                let troubles = troubles.remove(&status.upstream).unwrap_or_default();
-                UpstreamView { budgets: budgets(&status, now), troubles, status }
+                let name = &status.upstream;
+                let (troubles, budgets) = (troubles.remove(name), budgets.remove(name));
+                UpstreamView { budgets: budgets.unwrap_or_default(), troubles: troubles.unwrap_or_default(), status }
             };
             Ok(states(view, &rules, now)?.into_iter().map(one).collect())
         });
@@ -253,24 +261,6 @@ fn troubles(view: &dyn View) -> Result<BTreeMap<String, Vec<Trouble>>, StoreErro
         }
     }
     Ok(all)
-}
-
-fn budgets(status: &UpstreamStatus, now: DateTime<Utc>) -> Vec<BudgetUse> {
-    let state: Value = status.state.as_ref().and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
-    let counts = |portion: &&Value| {
-        let until = portion[0].as_str().and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-        until.is_some_and(|until| until > now)
-    };
-    let one = |kept: &Value| {
-        let budget = kept["budget"].as_str()?.to_owned();
-        let portions = kept["spent"].as_array()?;
-        Some(BudgetUse {
-            spent: portions.iter().filter(counts).filter_map(|portion| portion[1].as_u64()).sum(),
-            limit: budget.split(' ').next()?.parse().ok()?,
-            budget,
-        })
-    };
-    state["budgets"].as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(one).collect()
 }
 
 impl CollectionRules {
@@ -328,15 +318,5 @@ mod tests {
         assert_eq!(point(&row(Some(2_500_000), counts)), Some(expected));
         assert_eq!(point(&row(Some(1_000_000), "{}")).map(|point| (point.written, point.millis)), Some((0, 0)));
         assert_eq!(point(&row(None, "{}")), None);
-    }
-
-    #[test]
-    fn of_a_budget_counts_what_has_not_run_out() {
-        let text = r#"{"budgets":[{"budget":"500 per 3600 s","spent":[["2026-01-01T00:00:00Z",3],["2026-01-01T02:00:00Z",40]]},
-            {"budget":"many","spent":[]}]}"#;
-        let status = UpstreamStatus { upstream: "crm".to_owned(), state: ops::raw(text), health: None };
-        let now = DateTime::parse_from_rfc3339("2026-01-01T01:00:00Z").unwrap().to_utc();
-        let found: Vec<(u64, u64)> = budgets(&status, now).iter().map(|one| (one.spent, one.limit)).collect();
-        assert_eq!(found, [(40, 500)]);
     }
 }

@@ -400,7 +400,7 @@ impl Site {
     }
 }
 
-fn no_collection() -> OpsError {
+pub fn no_collection() -> OpsError {
     OpsError::NotFound("the rules have no such collection".to_owned())
 }
 

@@ -1,19 +1,28 @@
-//! Owns: what is counted while the daemon runs, and the text format of Prometheus (0.0.4).
+//! Owns: what is counted of passes while the daemon runs.
 //!
 //! Must not know: the store; who asks.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::daemon::Heard;
 use crate::reconcile::{Counts, Outcome, PassReport};
+use crate::rules::Ruleset;
+use crate::upstream::Histogram;
 
-/// Upper bounds of the histogram of durations, in seconds.
+use super::exposition::Exposition;
+use super::families as f;
+
+/// Upper bounds of the durations of passes, in seconds.
 const BOUNDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
+
+/// How passes end.
+const OUTCOMES: [Outcome; 6] =
+    [Outcome::Ok, Outcome::Pending, Outcome::Conflicts, Outcome::Unavailable, Outcome::Halted, Outcome::Failed];
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -28,13 +37,6 @@ struct Counted {
     requests: BTreeMap<(String, String), u64>,
     conflicts: BTreeMap<String, u64>,
     missed: u64,
-}
-
-#[derive(Debug, Default)]
-struct Histogram {
-    buckets: [u64; BOUNDS.len()],
-    count: u64,
-    sum: f64,
 }
 
 impl Tally {
@@ -57,7 +59,8 @@ impl Tally {
         let outcome = report.map_or("failed", |report| outcome_name(report.outcome));
         *now.passes.entry((collection.to_owned(), outcome)).or_default() += 1;
         let Some(report) = report else { return };
-        now.durations.entry(collection.to_owned()).or_default().add(report.elapsed_ms);
+        let durations = now.durations.entry(collection.to_owned()).or_insert_with(|| Histogram::new(&BOUNDS));
+        durations.add(Duration::from_millis(report.elapsed_ms));
         *now.conflicts.entry(collection.to_owned()).or_default() += report.conflicts_opened;
         now.count_writes(collection, "local", report.local);
         for upstream in &report.upstreams {
@@ -66,44 +69,49 @@ impl Tally {
         }
     }
 
+    /// What has not happened as yet in these collections is told as 0: of a series that begins with its first failure nobody
+    /// sees that it grew.
+    pub fn expect(&self, rules: &Ruleset) {
+        let mut now = self.now();
+        for (name, collection) in &rules.collections {
+            for outcome in OUTCOMES.map(outcome_name) {
+                now.passes.entry((name.clone(), outcome)).or_default();
+            }
+            now.durations.entry(name.clone()).or_insert_with(|| Histogram::new(&BOUNDS));
+            now.conflicts.entry(name.clone()).or_default();
+            now.count_writes(name, "local", Counts::default());
+            for binding in &collection.bindings {
+                let upstream = &binding.upstream.name;
+                now.count_writes(name, upstream, Counts::default());
+                now.requests.entry((name.clone(), upstream.clone())).or_default();
+            }
+        }
+    }
+
     /// Everything that was counted, as text.
     pub fn write(&self, text: &mut Exposition) {
         let now = self.now();
-        text.family("reconciled_passes_total", "counter", "Passes that ended, by how they ended.");
+        let mut samples = text.family(&f::PASSES);
         for ((collection, outcome), count) in &now.passes {
-            text.sample("reconciled_passes_total", &[("collection", collection), ("outcome", outcome)], *count);
+            samples.put(&[collection, outcome], count);
         }
-        text.family("reconciled_pass_duration_seconds", "histogram", "How long passes took.");
+        let mut samples = text.family(&f::PASS_DURATION);
         for (collection, histogram) in &now.durations {
-            histogram.write("reconciled_pass_duration_seconds", collection, text);
+            samples.histogram(&[collection], histogram);
         }
-        text.family(
-            "reconciled_writes_total",
-            "counter",
-            "Records created, updated, deleted, at an upstream (acknowledged) or locally.",
-        );
+        let mut samples = text.family(&f::WRITES);
         for ((collection, upstream, op), count) in &now.writes {
-            let labels = [("collection", collection.as_str()), ("upstream", upstream), ("op", op)];
-            text.sample("reconciled_writes_total", &labels, *count);
+            samples.put(&[collection, upstream, op], count);
         }
-        text.family(
-            "reconciled_requests_total",
-            "counter",
-            "Requests that passes sent, repeated and failed ones included.",
-        );
+        let mut samples = text.family(&f::REQUESTS);
         for ((collection, upstream), count) in &now.requests {
-            text.sample("reconciled_requests_total", &[("collection", collection), ("upstream", upstream)], *count);
+            samples.put(&[collection, upstream], count);
         }
-        text.family("reconciled_conflicts_opened_total", "counter", "Conflicts that passes opened.");
+        let mut samples = text.family(&f::CONFLICTS_OPENED);
         for (collection, count) in &now.conflicts {
-            text.sample("reconciled_conflicts_opened_total", &[("collection", collection)], *count);
+            samples.put(&[collection], count);
         }
-        text.family(
-            "reconciled_events_missed_total",
-            "counter",
-            "Events that the counters above could not keep up with.",
-        );
-        text.sample("reconciled_events_missed_total", &[], now.missed);
+        text.family(&f::EVENTS_MISSED).put(&[], now.missed);
     }
 
     fn now(&self) -> MutexGuard<'_, Counted> {
@@ -119,28 +127,6 @@ impl Counted {
     }
 }
 
-impl Histogram {
-    #[expect(clippy::cast_precision_loss, reason = "a pass of 2^53 ms does not end")]
-    fn add(&mut self, elapsed_ms: u64) {
-        let seconds = elapsed_ms as f64 / 1000.0;
-        for (bucket, bound) in self.buckets.iter_mut().zip(BOUNDS) {
-            *bucket += u64::from(seconds <= bound);
-        }
-        self.count += 1;
-        self.sum += seconds;
-    }
-
-    fn write(&self, name: &str, collection: &str, text: &mut Exposition) {
-        let bucket = format!("{name}_bucket");
-        for (count, bound) in self.buckets.iter().zip(BOUNDS) {
-            text.sample(&bucket, &[("collection", collection), ("le", &bound.to_string())], *count);
-        }
-        text.sample(&bucket, &[("collection", collection), ("le", "+Inf")], self.count);
-        text.sample(&format!("{name}_sum"), &[("collection", collection)], self.sum);
-        text.sample(&format!("{name}_count"), &[("collection", collection)], self.count);
-    }
-}
-
 fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Failed => "failed",
@@ -150,36 +136,6 @@ fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Pending => "pending",
         Outcome::Ok => "ok",
     }
-}
-
-/// Text in the format, under construction.
-#[derive(Debug, Default)]
-pub struct Exposition(String);
-
-impl Exposition {
-    /// The media type of the format.
-    pub const MEDIA_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
-
-    /// Begins a family; its samples follow.
-    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
-        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").ok();
-    }
-
-    /// One sample.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let pairs: Vec<String> = labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
-        let labels = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
-        writeln!(self.0, "{name}{labels} {value}").ok();
-    }
-
-    /// The text.
-    pub fn into_text(self) -> String {
-        self.0
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod access;
 mod api;
 mod control;
 mod counts;
+mod exposition;
+mod families;
 mod guard;
 mod health;
 pub mod hooks;
@@ -21,13 +23,17 @@ mod pages;
 mod patient;
 mod plans;
 mod proxy;
+mod question;
 mod scrape;
 mod signin;
 mod site;
 mod socket;
 mod watched;
 mod wire;
+mod wires;
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
@@ -16,8 +17,12 @@ use crate::ops::{BulkDone, Conflict, Halt, HaltView, Inbox, UsageReport};
 use super::api;
 use super::inspect::{RulesView, UpstreamView};
 use super::look::{Aside, CollectionView, ConflictPage, Pass, PassView, RecordView, Records};
+use super::question::{
+    Approval, OfCollection, OfConflicts, OfLatency, OfRecords, OfUsage, OfWebhooks, Resolution, Resolutions, only,
+};
 use super::site::Site;
 use super::watched::LatencyView;
+use super::wire::SyncRequest;
 
 /// What every path begins with.
 pub const PATH: &str = "/api/v1";
@@ -46,10 +51,12 @@ struct Route {
     method: &'static str,
     path: &'static str,
     summary: &'static str,
-    /// Name and meaning.
-    query: &'static [(&'static str, &'static str)],
+    /// The JSON Schema of its parameters.
+    query: Value,
     /// The JSON Schema of the body, where it takes one.
     body: Option<Value>,
+    /// What it may be refused with besides what holds for all.
+    refusals: Vec<u16>,
     /// The JSON Schema of the answer.
     answer: Answer,
     handler: MethodRouter<Arc<Site>>,
@@ -57,27 +64,84 @@ struct Route {
 
 /// The routes.
 pub fn router() -> Router<Arc<Site>> {
-    table().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler))
+    table().into_iter().fold(Router::new(), |router, route| {
+        let names: Arc<[String]> = parameters(&route.query).map(|(name, _)| name.clone()).collect();
+        let checked = from_fn(move |request, next| only(Arc::clone(&names), request, next));
+        router.route(route.path, route.handler.layer(checked))
+    })
 }
 
-const COLLECTION: (&str, &str) = ("collection", "only this collection");
-const LIMIT: (&str, &str) = ("limit", "at most so many, 50 where nothing is said, 500 at most");
+/// The schema of what is asked, all in one piece.
+fn asked<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_deserialize();
+    let mut schema = settings.with(|to| to.inline_subschemas = true).into_generator().into_root_schema_for::<T>();
+    for unneeded in ["$schema", "title", "description"] {
+        schema.remove(unneeded);
+    }
+    schema.to_value()
+}
+
+/// Each with its schema.
+fn parameters(query: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    query["properties"].as_object().into_iter().flatten()
+}
+
+/// A parameter that is left out is no null.
+fn given(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    let Some(members) = schema.as_object_mut() else { return schema };
+    if let Some(Value::Array(types)) = members.get("type") {
+        let only: Vec<Value> = types.iter().filter(|name| *name != "null").cloned().collect();
+        if let [one] = only.as_slice() {
+            members.insert("type".to_owned(), one.clone());
+        }
+    }
+    if let Some(Value::Array(choices)) = members.remove("anyOf") {
+        let one = choices.into_iter().find(|choice| choice["type"] != "null");
+        members
+            .extend(one.as_ref().and_then(Value::as_object).into_iter().flatten().map(|(a, b)| (a.clone(), b.clone())));
+    }
+    members.remove("description");
+    members.remove("default");
+    schema
+}
 
 type Text = &'static str;
 type Handler = MethodRouter<Arc<Site>>;
 
 /// A route that only looks.
-fn look(path: Text, summary: Text, query: &'static [(Text, Text)], answer: Answer, handler: Handler) -> Route {
-    Route { method: "get", path, summary, query, body: None, answer, handler }
+fn look(path: Text, summary: Text, answer: Answer, handler: Handler) -> Route {
+    let refusals = if path.contains('{') { vec![404] } else { Vec::new() };
+    Route { method: "get", path, summary, query: Value::Null, body: None, refusals, answer, handler }
 }
 
 /// A route that changes something.
-fn act(path: Text, summary: Text, body: Option<Value>, answer: Answer, handler: Handler) -> Route {
-    Route { method: "post", path, summary, query: &[], body, answer, handler }
+fn act(path: Text, summary: Text, answer: Answer, handler: Handler) -> Route {
+    let mut route = look(path, summary, answer, handler);
+    route.refusals.push(403);
+    Route { method: "post", ..route }
+}
+
+impl Route {
+    /// With these parameters.
+    fn by<T: JsonSchema>(self) -> Self {
+        Self { query: asked::<T>(), ..self }
+    }
+
+    /// With this body.
+    fn saying<T: JsonSchema>(self) -> Self {
+        Self { body: Some(asked::<T>()), ..self }.or(413)
+    }
+
+    /// It may be refused like this.
+    fn or(mut self, status: u16) -> Self {
+        self.refusals.push(status);
+        self
+    }
 }
 
 fn table() -> Vec<Route> {
-    let mut all = vec![look("/openapi.json", "This description.", &[], |_| json!({ "type": "object" }), get(openapi))];
+    let mut all = vec![look("/openapi.json", "This description.", |_| json!({ "type": "object" }), get(openapi))];
     all.extend(standings());
     all.extend(decisions());
     all.extend(lists());
@@ -91,105 +155,80 @@ fn standings() -> Vec<Route> {
         look(
             "/collections",
             "How each collection stands.",
-            &[],
             |schemas| list::<CollectionView>(schemas, "collections"),
             get(api::collections),
         ),
-        look(
-            "/passes",
-            "Passes, newest first.",
-            &[COLLECTION, LIMIT],
-            |schemas| list::<Pass>(schemas, "passes"),
-            get(api::list_passes),
-        ),
-        look("/passes/{id}", "A pass, with what it did.", &[], one::<PassView>, get(api::one_pass)),
-        look("/rules", "The rules in force, and what is said of their files.", &[], one::<RulesView>, get(api::rules)),
+        look("/passes", "Passes, newest first.", |schemas| list::<Pass>(schemas, "passes"), get(api::list_passes))
+            .by::<OfCollection>(),
+        look("/passes/{id}", "A pass, with what it did.", one::<PassView>, get(api::one_pass)),
+        look("/rules", "The rules in force, and what is said of their files.", one::<RulesView>, get(api::rules)),
         look(
             "/upstreams",
             "What is known of each upstream.",
-            &[],
             |schemas| list::<UpstreamView>(schemas, "upstreams"),
             get(api::upstreams),
         ),
         look(
             "/upstreams/{upstream}/latency",
             "How an upstream answered, minute by minute for three hours, or hour by hour for two weeks.",
-            &[("grain", "`minute`, or `hour`; `minute` where nothing is said")],
             one::<LatencyView>,
             get(api::latency),
-        ),
+        )
+        .by::<OfLatency>(),
         look(
             "/usage",
             "What was asked of each upstream, what it cost, and when a quota would run out.",
-            &[
-                ("upstream", "only this upstream"),
-                ("days", "averages and lists over so many days, 30 where nothing is said"),
-            ],
             one::<UsageReport>,
             get(api::usage),
-        ),
+        )
+        .by::<OfUsage>()
+        .or(404),
     ]
 }
 
 /// Conflicts and halts.
 fn decisions() -> Vec<Route> {
-    let resolution = json!({ "type": "object", "additionalProperties": false, "properties": {
-        "take": { "type": "string", "description": "`local`, `base` or an upstream: its value" },
-        "values": { "type": "array", "description": "one value per field of the conflict" },
-        "delete": { "type": "boolean", "description": "delete the record everywhere" },
-        "keep": { "type": "boolean", "description": "keep the record" } } });
-    let bulk = json!({ "type": "object", "additionalProperties": false, "required": ["take"], "properties": {
-        "take": { "type": "string", "description": "`local`, `base` or an upstream" },
-        "collection": { "type": "string", "description": "only of this collection" },
-        "field": { "type": "string", "description": "only about this field, alone or with others" },
-        "up_to": { "type": "integer", "description": "only numbers up to this" } } });
-    let approval = json!({ "type": "object", "additionalProperties": false, "properties": {
-        "wins": { "type": "string", "description": "where an upstream was set back: `local`, or the upstream" } } });
     vec![
         look(
             "/conflicts",
             "What no rule could decide.",
-            &[
-                COLLECTION,
-                ("field", "only what is about this field, alone or with others"),
-                ("all", "`true`: closed ones as well"),
-                ("after", "numbers greater than this"),
-                LIMIT,
-            ],
             one::<ConflictPage>,
             get(api::list_conflicts),
-        ),
+        )
+        .by::<OfConflicts>(),
         act(
             "/conflicts/resolve",
             "Takes one side's say for all that match.",
-            Some(bulk),
             one::<BulkDone>,
             post(api::resolve_many),
-        ),
-        look("/conflicts/{id}", "A conflict, with every side's say.", &[], one::<Conflict>, get(api::one_conflict)),
+        )
+        .saying::<Resolutions>(),
+        look("/conflicts/{id}", "A conflict, with every side's say.", one::<Conflict>, get(api::one_conflict)),
         act(
             "/conflicts/{id}/resolve",
             "Decides it; the next pass applies it.",
-            Some(resolution),
             one::<api::Decided>,
             post(api::resolve_one),
-        ),
-        look("/halts", "What guards stopped.", &[], |schemas| list::<Halt>(schemas, "halts"), get(api::list_halts)),
-        look("/halts/{id}", "A halt, with what would be done.", &[], one::<HaltView>, get(api::one_halt)),
+        )
+        .saying::<Resolution>()
+        .or(409),
+        look("/halts", "What guards stopped.", |schemas| list::<Halt>(schemas, "halts"), get(api::list_halts)),
+        look("/halts/{id}", "A halt, with what would be done.", one::<HaltView>, get(api::one_halt)),
         act(
             "/halts/{id}/reject",
             "Does nothing of it; the collection rests.",
-            None,
             |_| json!({ "type": "object", "required": ["collection"], "properties": { "collection": { "type": "string" } } }),
             post(api::reject_one),
-        ),
+        )
+        .or(409),
         act(
             "/halts/{id}/approve",
             "Lets a halted pass through once.",
-            Some(approval),
             one::<Halt>,
             post(api::approve_one),
-        ),
+        )
+        .saying::<Approval>()
+        .or(409),
     ]
 }
 
@@ -199,69 +238,66 @@ fn lists() -> Vec<Route> {
         look(
             "/quarantine",
             "Records set aside, or waiting for another.",
-            &[COLLECTION, LIMIT],
             |schemas| list::<Aside>(schemas, "quarantine"),
             get(api::quarantine),
-        ),
-        look(
-            "/webhooks",
-            "Webhooks that came in, the newest first.",
-            &[("state", "`waiting`, `dead`, `done`, `replaced` or `ignored`"), LIMIT],
-            one::<Inbox>,
-            get(api::webhooks),
-        ),
-        act(
-            "/webhooks/{id}/retry",
-            "Lets one that could not be followed wait again.",
-            None,
-            nothing,
-            post(api::retry_hook),
-        ),
-        act("/webhooks/{id}/drop", "Forgets one that could not be followed.", None, nothing, post(api::drop_hook)),
-        look(
-            "/records/{collection}",
-            "Records in the order of their ids.",
-            &[
-                ("after", "ids greater than this"),
-                LIMIT,
-                (
-                    "q",
-                    "only records with this id, here or at an upstream, or with this text in a field that is a match key",
-                ),
-            ],
-            one::<Records>,
-            get(api::list_records),
-        ),
-        look(
-            "/records/{collection}/{id}",
-            "A record as every side has it.",
-            &[],
-            one::<RecordView>,
-            get(api::one_record),
-        ),
+        )
+        .by::<OfCollection>(),
+        look("/webhooks", "Webhooks that came in, the newest first.", one::<Inbox>, get(api::webhooks))
+            .by::<OfWebhooks>(),
+        act("/webhooks/{id}/retry", "Lets one that could not be followed wait again.", nothing, post(api::retry_hook))
+            .or(409),
+        act("/webhooks/{id}/drop", "Forgets one that could not be followed.", nothing, post(api::drop_hook)),
+        look("/records/{collection}", "Records in the order of their ids.", one::<Records>, get(api::list_records))
+            .by::<OfRecords>(),
+        look("/records/{collection}/{id}", "A record as every side has it.", one::<RecordView>, get(api::one_record)),
     ]
 }
 
 /// What passes are asked for.
 fn requests() -> Vec<Route> {
-    let passes = json!({ "type": "object", "additionalProperties": false, "properties": {
-        "collections": { "type": "array", "items": { "type": "string" }, "description": "all where none is named" },
-        "full": { "type": "boolean", "description": "read everything" } } });
     vec![
-        act(
-            "/sync",
-            "Asks for passes now.",
-            Some(passes),
-            |schemas| list::<String>(schemas, "collections"),
-            post(api::sync),
-        ),
-        act("/pause/{collection}", "Lets a collection rest.", None, nothing, post(api::pause)),
-        act("/resume/{collection}", "Lets it go on.", None, nothing, post(api::resume)),
+        act("/sync", "Asks for passes now.", |schemas| list::<String>(schemas, "collections"), post(api::sync))
+            .saying::<SyncRequest>()
+            .or(409),
+        act("/pause/{collection}", "Lets a collection rest.", nothing, post(api::pause)).or(409),
+        act("/resume/{collection}", "Lets it go on.", nothing, post(api::resume)).or(409),
     ]
 }
 
 async fn openapi() -> Response {
     Json(description()).into_response()
+}
+
+/// What every question may be refused with: parameters or proxies that are not understood, no token, another name, no database.
+const REFUSALS: [u16; 4] = [400, 401, 421, 503];
+
+fn operation(path: &str, route: &Route, answer: &Value) -> Value {
+    let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = in_path.map(|name| {
+        // Ids of records are texts, all others numbers.
+        let ty = if name == "id" && !path.starts_with("/records") { "integer" } else { "string" };
+        json!({ "name": name, "in": "path", "required": true, "schema": { "type": ty } })
+    });
+    let in_query = parameters(&route.query).map(|(name, schema)| {
+        json!({ "name": name, "in": "query", "description": schema["description"], "schema": given(schema) })
+    });
+    let done = json!({ "description": "done", "content": { "application/json": { "schema": answer } } });
+    let mut responses = serde_json::Map::from_iter([("200".to_owned(), done)]);
+    for status in REFUSALS.iter().chain(&route.refusals) {
+        responses.insert(status.to_string(), json!({ "$ref": "#/components/responses/Refused" }));
+    }
+    let mut said = json!({
+        "summary": route.summary,
+        "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
+        "responses": responses,
+    });
+    if let (Some(body), Some(said)) = (&route.body, said.as_object_mut()) {
+        let body = json!({
+            "required": body["required"].is_array(), "content": { "application/json": { "schema": body } },
+        });
+        said.insert("requestBody".to_owned(), body);
+    }
+    said
 }
 
 /// The description, in `OpenAPI` 3.1.
@@ -270,24 +306,7 @@ pub fn description() -> Value {
     let mut schemas = settings.with(|to| to.definitions_path = "/components/schemas".into()).into_generator();
     let mut paths = serde_json::Map::new();
     for route in table() {
-        let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let in_path =
-            in_path.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
-        let in_query = route.query.iter().map(|(name, meaning)| {
-            json!({ "name": name, "in": "query", "description": meaning, "schema": { "type": "string" } })
-        });
-        let refused = json!({ "$ref": "#/components/responses/Refused" });
-        let mut said = json!({
-            "summary": route.summary,
-            "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
-            "responses": {
-                "200": { "description": "done", "content": { "application/json": { "schema": (route.answer)(&mut schemas) } } },
-                "401": refused, "404": refused, "409": refused, "503": refused,
-            },
-        });
-        if let (Some(body), Some(said)) = (route.body, said.as_object_mut()) {
-            said.insert("requestBody".to_owned(), json!({ "content": { "application/json": { "schema": body } } }));
-        }
+        let said = operation(route.path, &route, &(route.answer)(&mut schemas));
         paths.insert(route.path.to_owned(), json!({ route.method: said }));
     }
     json!({
@@ -303,25 +322,4 @@ pub fn description() -> Value {
                 "type": "object", "required": ["error"], "properties": { "error": { "type": "string" } } } } } } },
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_route_is_described_with_its_parameters() {
-        let description = description();
-        let paths = description["paths"].as_object().unwrap();
-        assert_eq!(paths.len(), table().len());
-        for route in table() {
-            let said = &paths[route.path][route.method];
-            assert_eq!(said["summary"], route.summary, "{}", route.path);
-            let names: Vec<&str> =
-                said["parameters"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-            assert!(route.query.iter().all(|(name, _)| names.contains(name)), "{}", route.path);
-            assert_eq!(route.path.matches('{').count() + route.query.len(), names.len(), "{}", route.path);
-            assert_eq!(said["requestBody"].is_object(), route.body.is_some(), "{}", route.path);
-        }
-    }
 }

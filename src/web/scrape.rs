@@ -15,9 +15,11 @@ use crate::rules::Auth;
 use crate::store::{ConflictFilter, IntentFilter, Micros, PassRow, QuarantineFilter, StoreError, View, read};
 
 use super::control::refuse;
-use super::metrics::Exposition;
+use super::exposition::Exposition;
+use super::families::{self as f, Family};
 use super::site::Site;
 use super::watched::{write_health, write_usage};
+use super::wires::{wires, write_wires};
 
 /// Beyond this, waiting things are not counted.
 const COUNT_MAX: usize = 1_000;
@@ -42,6 +44,7 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
     let standing = site.front.desk.standing();
     let counts = Arc::clone(&site.counts);
     let (places, rules, now) = (standing.collections.clone(), Arc::clone(&standing.rules), site.front.clock.now());
+    let clients = Arc::clone(&standing.clients);
     let found = read(site.store.as_ref(), move |view| {
         let mut stands = Vec::new();
         for place in &places {
@@ -56,33 +59,34 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
         let reauth = signed_in.map(|(name, _)| Ok((name.clone(), reauth_required(view, name)?.is_some())));
         let flags = (breakers, reauth.collect::<Result<Vec<_>, StoreError>>()?);
         let health = upstreams(view, &rules, now)?;
-        Ok((stands, flags, usage(view, &rules, None, USAGE_DAYS, now)?, health))
+        let wires = wires(view, &rules, &clients)?;
+        Ok((stands, flags, wires, usage(view, &rules, None, USAGE_DAYS, now)?, health))
     })
     .await;
-    let (stands, (breakers, reauth), usage, health) = match found {
+    let (stands, (breakers, reauth), wires, usage, health) = match found {
         Ok(found) => found,
         Err(error) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     };
     let mut text = Exposition::default();
-    text.family("reconciled_build_info", "gauge", "Always 1; the label tells the version.");
-    text.sample("reconciled_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    text.family("reconciled_start_time_seconds", "gauge", "When the daemon started, in seconds since the epoch.");
-    text.sample("reconciled_start_time_seconds", &[], standing.started_at.timestamp());
+    text.family(&f::BUILD_INFO).put(&[env!("CARGO_PKG_VERSION")], 1);
+    text.family(&f::START_TIME).put(&[], standing.started_at.timestamp());
+    site.tally.expect(&standing.rules);
     site.tally.write(&mut text);
     write_stands(&stands, &mut text);
     write_places(&standing, &mut text);
-    text.family("reconciled_breaker_open", "gauge", "1 while the circuit breaker of an upstream lets nothing through.");
-    for (upstream, open) in &breakers {
-        text.sample("reconciled_breaker_open", &[("upstream", upstream)], u8::from(*open));
-    }
-    let name = "reconciled_upstream_reauth_required";
-    text.family(name, "gauge", "1 while a person has to sign in at an upstream before it is asked anything.");
-    for (upstream, required) in &reauth {
-        text.sample(name, &[("upstream", upstream)], u8::from(*required));
-    }
+    write_flags(&f::BREAKER_OPEN, &breakers, &mut text);
+    write_flags(&f::REAUTH_REQUIRED, &reauth, &mut text);
+    write_wires(&wires, &mut text);
     write_usage(&usage, &mut text);
     write_health(&health, &mut text);
     ([(header::CONTENT_TYPE, Exposition::MEDIA_TYPE)], text.into_text()).into_response()
+}
+
+fn write_flags(family: &'static Family, flags: &[(String, bool)], text: &mut Exposition) {
+    let mut samples = text.family(family);
+    for (upstream, flag) in flags {
+        samples.put(&[upstream], u8::from(*flag));
+    }
 }
 
 fn stand(view: &dyn View, name: &str) -> Result<Stand, StoreError> {
@@ -110,41 +114,32 @@ fn last_success(passes: &[PassRow]) -> Option<Micros> {
 }
 
 fn write_stands(stands: &[(String, Stand)], text: &mut Exposition) {
-    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Stand) -> Option<i64>| {
-        text.family(name, "gauge", help);
+    let mut gauge = |family: &'static Family, value: &dyn Fn(&Stand) -> Option<i64>| {
+        let mut samples = text.family(family);
         for (collection, stand) in stands {
             if let Some(value) = value(stand) {
-                text.sample(name, &[("collection", collection)], value);
+                samples.put(&[collection], value);
             }
         }
     };
     let number = |count: usize| i64::try_from(count).ok();
-    gauge("reconciled_records", "Local records.", &|stand| i64::try_from(stand.records).ok());
-    gauge("reconciled_conflicts_open", "Conflicts that wait for a person.", &|stand| {
-        i64::try_from(stand.conflicts).ok()
-    });
-    gauge("reconciled_quarantined", "Records set aside, counted up to 1000.", &|stand| number(stand.quarantined));
-    gauge("reconciled_parked", "Records that wait for another one, counted up to 1000.", &|stand| number(stand.parked));
-    gauge("reconciled_writes_waiting", "Writes that are not settled, counted up to 1000.", &|stand| {
-        number(stand.writes)
-    });
-    gauge("reconciled_halts_open", "Halts that wait for approval.", &|stand| number(stand.halts));
-    gauge(
-        "reconciled_last_success_timestamp_seconds",
-        "When the last pass ended that was not halted, kept from an upstream or failed; absent where there is none.",
-        &|stand| stand.last_success.map(|at| at / MICROS_PER_SECOND),
-    );
+    gauge(&f::RECORDS, &|stand| i64::try_from(stand.records).ok());
+    gauge(&f::CONFLICTS_OPEN, &|stand| i64::try_from(stand.conflicts).ok());
+    gauge(&f::QUARANTINED, &|stand| number(stand.quarantined));
+    gauge(&f::PARKED, &|stand| number(stand.parked));
+    gauge(&f::WRITES_WAITING, &|stand| number(stand.writes));
+    gauge(&f::HALTS_OPEN, &|stand| number(stand.halts));
+    gauge(&f::LAST_SUCCESS, &|stand| stand.last_success.map(|at| at / MICROS_PER_SECOND));
 }
 
 fn write_places(standing: &Standing, text: &mut Exposition) {
-    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Place) -> bool| {
-        text.family(name, "gauge", help);
+    let mut gauge = |family: &'static Family, value: &dyn Fn(&Place) -> bool| {
+        let mut samples = text.family(family);
         for place in &standing.collections {
-            text.sample(name, &[("collection", &place.collection)], u8::from(value(place)));
+            samples.put(&[&place.collection], u8::from(value(place)));
         }
     };
-    gauge("reconciled_paused", "1 while a collection is paused.", &|place| place.paused);
-    gauge("reconciled_pass_running", "1 while a pass runs.", &|place| place.running);
-    text.family("reconciled_rules_refused", "gauge", "1 while edited rules are refused and older ones are in force.");
-    text.sample("reconciled_rules_refused", &[], u8::from(standing.rules_refused.is_some()));
+    gauge(&f::PAUSED, &|place| place.paused);
+    gauge(&f::PASS_RUNNING, &|place| place.running);
+    text.family(&f::RULES_REFUSED).put(&[], u8::from(standing.rules_refused.is_some()));
 }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::ops::{Forecast, Health, LatencyPoint, OpsError, Sum, UpstreamStatus, UsageReport, latency_history, usage};
 use crate::store::{Grain, read};
 
-use super::metrics::Exposition;
+use super::exposition::Exposition;
+use super::families::{self as f, Family};
 use super::site::Site;
 
 impl Site {
@@ -53,43 +54,33 @@ impl Site {
 /// Health as metrics.
 pub fn write_health(upstreams: &[UpstreamStatus], text: &mut Exposition) {
     let known = || upstreams.iter().filter_map(|one| Some((one.upstream.as_str(), one.health.as_ref()?)));
-    text.family(
-        "reconciled_upstream_up",
-        "gauge",
-        "1 while the last answer of an upstream was one, 0 while it is down.",
-    );
+    let mut samples = text.family(&f::UP);
     for (upstream, health) in known() {
-        text.sample("reconciled_upstream_up", &[("upstream", upstream)], u8::from(health.up));
+        samples.put(&[upstream], u8::from(health.up));
     }
-    let times: [Family<Health>; 2] = [
-        ("reconciled_upstream_since_timestamp_seconds", "Since when it is up, or down.", |health| {
-            seconds(health.since.as_deref())
-        }),
-        ("reconciled_upstream_seen_timestamp_seconds", "When it was last asked.", |health| {
-            seconds(health.seen_at.as_deref())
-        }),
+    let times: [Told<Health>; 2] = [
+        (&f::SINCE, |health| seconds(health.since.as_deref())),
+        (&f::SEEN, |health| seconds(health.seen_at.as_deref())),
     ];
-    for (name, help, of) in times {
-        text.family(name, "gauge", help);
+    for (family, of) in times {
+        let mut samples = text.family(family);
         for (upstream, health) in known() {
-            text.sample(name, &[("upstream", upstream)], of(health));
+            samples.put(&[upstream], of(health));
         }
     }
-    let name = "reconciled_upstream_latency_seconds";
-    text.family(name, "gauge", "What so large a part of its answers of the last hour did not take longer than.");
+    let mut samples = text.family(&f::LATENCY);
     for (upstream, health) in known() {
         let hour = &health.hour;
-        for (quantile, ms) in [("0.5", hour.p50_ms), ("0.95", hour.p95_ms), ("0.99", hour.p99_ms)] {
+        for (percentile, ms) in [("50", hour.p50_ms), ("95", hour.p95_ms), ("99", hour.p99_ms)] {
             if let Some(ms) = ms {
-                text.sample(name, &[("upstream", upstream), ("quantile", quantile)], ms / 1000.0);
+                samples.put(&[upstream, percentile], ms / 1000.0);
             }
         }
     }
-    let name = "reconciled_upstream_answers";
-    text.family(name, "gauge", "Answers of the last hour that latency and health are told from, by result.");
+    let mut samples = text.family(&f::ANSWERS);
     for (upstream, health) in known() {
         for (result, count) in [("ok", health.hour.answered), ("failed", health.hour.failed)] {
-            text.sample(name, &[("upstream", upstream), ("result", result)], count);
+            samples.put(&[upstream, result], count);
         }
     }
 }
@@ -99,46 +90,40 @@ fn seconds(rfc3339: Option<&str>) -> f64 {
     time.map_or(0.0, |time| float(time.timestamp().unsigned_abs()))
 }
 
-/// A metric, its help, and where its value is found.
-type Family<T> = (&'static str, &'static str, fn(&T) -> f64);
+/// A metric, and where its value is found.
+type Told<T> = (&'static Family, fn(&T) -> f64);
 
-const SUMS: [Family<Sum>; 8] = [
-    ("reconciled_usage_requests", "Requests to an upstream in the period.", |sum| float(sum.usage.requests)),
-    ("reconciled_usage_retries", "Those that repeated another one.", |sum| float(sum.usage.retries)),
-    ("reconciled_usage_refused", "Those answered 4xx, but for 429.", |sum| float(sum.usage.refused)),
-    ("reconciled_usage_throttled", "Those answered 429.", |sum| float(sum.usage.throttled)),
-    ("reconciled_usage_failed", "Those answered 5xx or not at all.", |sum| float(sum.usage.failed)),
-    ("reconciled_usage_sent_bytes", "Bytes of the bodies sent.", |sum| float(sum.usage.sent_bytes)),
-    ("reconciled_usage_received_bytes", "Bytes of the bodies received, unpacked.", |sum| {
-        float(sum.usage.received_bytes)
-    }),
-    ("reconciled_usage_cost_usd", "What the requests cost, in US dollars.", |sum| sum.cost_usd),
+const SUMS: [Told<Sum>; 8] = [
+    (&f::USAGE_REQUESTS, |sum| float(sum.usage.requests)),
+    (&f::USAGE_RETRIES, |sum| float(sum.usage.retries)),
+    (&f::USAGE_REFUSED, |sum| float(sum.usage.refused)),
+    (&f::USAGE_THROTTLED, |sum| float(sum.usage.throttled)),
+    (&f::USAGE_FAILED, |sum| float(sum.usage.failed)),
+    (&f::USAGE_SENT_BYTES, |sum| float(sum.usage.sent_bytes)),
+    (&f::USAGE_RECEIVED_BYTES, |sum| float(sum.usage.received_bytes)),
+    (&f::USAGE_COST, |sum| sum.cost_usd),
 ];
 
-const FORECASTS: [Family<Forecast>; 3] = [
-    ("reconciled_quota_limit", "What may be asked of an upstream in the period.", |of| of.limit),
-    ("reconciled_quota_used", "What was asked of it in the period so far.", |of| of.used),
-    ("reconciled_quota_expected", "What will have been asked of it at the end of the period.", |of| of.expected),
-];
+const FORECASTS: [Told<Forecast>; 3] =
+    [(&f::QUOTA_LIMIT, |of| of.limit), (&f::QUOTA_USED, |of| of.used), (&f::QUOTA_EXPECTED, |of| of.expected)];
 
 /// Usage and quotas as metrics.
 pub fn write_usage(report: &UsageReport, text: &mut Exposition) {
-    for (name, help, of) in SUMS {
-        text.family(name, "gauge", help);
+    for (family, of) in SUMS {
+        let mut samples = text.family(family);
         for one in &report.upstreams {
             for (period, sum) in [("day", &one.today), ("month", &one.month)] {
-                text.sample(name, &[("upstream", &one.upstream), ("period", period)], of(sum));
+                samples.put(&[&one.upstream, period], of(sum));
             }
         }
     }
-    for (name, help, of) in FORECASTS {
-        text.family(name, "gauge", help);
+    for (family, of) in FORECASTS {
+        let mut samples = text.family(family);
         for one in &report.upstreams {
             let Some(quota) = &one.quota else { continue };
             for (unit, forecast) in [("requests", &quota.requests), ("usd", &quota.cost_usd)] {
-                let labels = [("upstream", one.upstream.as_str()), ("unit", unit), ("period", quota.per)];
                 if let Some(forecast) = forecast {
-                    text.sample(name, &labels, of(forecast));
+                    samples.put(&[&one.upstream, unit, quota.per], of(forecast));
                 }
             }
         }

@@ -8,6 +8,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ops::Choice;
@@ -17,7 +18,7 @@ use crate::reconcile::PassReport;
 pub const VERSION_PATH: &str = "/v1";
 
 /// Asks for passes now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SyncRequest {
     /// Of these collections; of all where none is named.

@@ -266,7 +266,7 @@ impl Reader {
 /// A text without what differs each time: numbers with their units, ids, the width of columns.
 fn lasting(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || "─│/".contains(c)).filter(|word| !word.is_empty());
-    let units = ["ms", "s", "µs", "min", "KB", "MB", "GB", "KiB", "MiB", "GiB", "bytes", "B"];
+    let units = ["ms", "s", "µs", "min", "KB", "kB", "MB", "TB", "GB", "KiB", "MiB", "GiB", "bytes", "B"];
     let mut done: Vec<String> = Vec::new();
     for word in words {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());

@@ -14,6 +14,8 @@ mod guide;
 mod hands;
 mod house;
 mod journal;
+mod json;
+mod metrics;
 mod monitoring;
 mod oauth;
 mod oauth_pages;

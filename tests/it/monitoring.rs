@@ -126,11 +126,11 @@ fn the_daemon_asks_between_passes_whether_an_upstream_is_well_and_says_since_whe
     let told = metrics(&address);
     assert!(told.contains("reconciled_upstream_up{upstream=\"crm\"} 1\n"), "{told}");
     assert!(told.contains("reconciled_upstream_answers{upstream=\"crm\",result=\"failed\"} 1\n"), "{told}");
-    assert!(told.contains("reconciled_upstream_latency_seconds{upstream=\"crm\",quantile=\"0.95\"} "), "{told}");
+    assert!(told.contains("reconciled_upstream_latency_seconds{upstream=\"crm\",percentile=\"95\"} "), "{told}");
     assert_eq!(get(&address, "/api/v1/upstreams")["upstreams"][0]["health"]["up"], true);
     let history = get(&address, "/api/v1/upstreams/crm/latency?grain=hour");
     assert!(history["points"][0]["p50_ms"].as_f64() > Some(0.0), "{history:#}");
-    assert_eq!(crate::web::status(&address, "/api/v1/upstreams/crm/latency?grain=week"), 409);
+    assert_eq!(crate::web::status(&address, "/api/v1/upstreams/crm/latency?grain=week"), 400);
     assert_eq!(crate::web::status(&address, "/api/v1/upstreams/erp/latency"), 404);
     daemon.stops();
 }

@@ -12,7 +12,7 @@ use super::super::style::count;
 use super::super::workspace::{SecretsAre, Workspace};
 use super::finding::Finding;
 use crate::config::Source;
-use crate::ops::rfc3339;
+use crate::ops::{bytes, rfc3339};
 use crate::rules::{Ruleset, Severity};
 use crate::store::{Exam, StoreError, examine, space};
 use crate::upstream::earliest;
@@ -47,7 +47,7 @@ pub fn rules(workspace: &Workspace) -> (Vec<Finding>, Option<Arc<Ruleset>>, Vec<
     let examined = match workspace.examine(SecretsAre::Unused) {
         Ok(examined) => examined,
         Err(error) => {
-            let remedy = "make it readable for the user that runs the daemon, or name another one by --rules";
+            let remedy = "put the rules there, readable for the user that runs the daemon, or name another folder";
             return (vec![Finding::error("rules", error.to_string(), remedy)], None, Vec::new());
         }
     };
@@ -169,7 +169,7 @@ pub fn database(workspace: &Workspace) -> (Vec<Finding>, Option<Exam>) {
 fn examined(exam: &Exam, path: &Path) -> Finding {
     let (sqlite, schema, known) = (exam.sqlite, exam.schema, exam.schema_known);
     let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
-    let found = format!("{} is whole ({} MiB, schema {schema}, SQLite {sqlite})", path.display(), size >> 20);
+    let found = format!("{} is whole ({}, schema {schema}, SQLite {sqlite})", path.display(), bytes(size));
     match schema {
         0 => Finding::warning("database", format!("{found}, and no pass has worked on it"), "is it the right one?"),
         _ if schema < known => {
@@ -197,10 +197,10 @@ pub fn disk(workspace: &Workspace) -> Finding {
         None => Finding::good("disk", "the system does not say how much room is left"),
         // A new schema, and `plan`, make a copy beside it.
         Some(free) if free < ROOM_BYTES.max(2 * size) => {
-            let words = format!("{} MiB are left beside a database of {} MiB", free >> 20, size >> 20);
+            let words = format!("{} are left beside a database of {}", bytes(free), bytes(size));
             Finding::warning("disk", words, remedy)
         }
-        Some(free) => Finding::good("disk", format!("{} MiB are left", free >> 20)),
+        Some(free) => Finding::good("disk", format!("{} are left", bytes(free))),
     }
 }
 

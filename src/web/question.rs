@@ -1,0 +1,223 @@
+//! Owns: what programs ask of the API: parameters and bodies as types, which the description is made of; the answer to what is
+//! not understood.
+//!
+//! Must not know: how questions are answered.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::control::refuse;
+use super::look::{LIST_DEFAULT, LIST_MAX};
+use super::site::Site;
+
+/// The parameters of a question.
+pub struct Parameters<T>(pub T);
+
+/// The body of a question; nothing at all counts as nothing said.
+pub struct Said<T>(pub T);
+
+/// What a question's path names.
+pub struct Named<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Site>> for Parameters<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _site: &Arc<Site>) -> Result<Self, Response> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(wrong) => Err(not_understood("the parameters are", &wrong.body_text())),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Said<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
+        let bytes = Bytes::from_request(request, site).await;
+        let bytes = bytes.map_err(|wrong| refuse(wrong.status(), "the body is too long, or it broke off"))?;
+        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let said = serde_json::from_slice(bytes);
+        said.map(Self).map_err(|wrong| not_understood("the body is", &wrong.to_string()))
+    }
+}
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Site>> for Named<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        match Path::from_request_parts(parts, site).await {
+            Ok(Path(named)) => Ok(Self(named)),
+            Err(wrong) => Err(not_understood("the path is", &wrong.body_text())),
+        }
+    }
+}
+
+fn not_understood(what: &str, why: &str) -> Response {
+    refuse(StatusCode::BAD_REQUEST, &format!("{what} not understood: {why}"))
+}
+
+/// Lets through what has no other parameters than these: one that is misspelt would ask for something else.
+pub async fn only(names: Arc<[String]>, request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let unknown = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !names.iter().any(|one| one == name));
+    match unknown {
+        None => next.run(request).await,
+        Some((name, _)) if names.is_empty() => {
+            not_understood("the parameters are", &format!("`{}`, where there are none", name.escape_debug()))
+        }
+        Some((name, _)) => {
+            let known = names.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
+            not_understood("the parameters are", &format!("`{}` is none of {known}", name.escape_debug()))
+        }
+    }
+}
+
+/// What lists of collections take.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfCollection {
+    /// only this collection
+    pub collection: Option<String>,
+    /// at most so many, 50 where nothing is said, 500 at most
+    limit: Option<usize>,
+}
+
+/// What the list of conflicts takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfConflicts {
+    /// only this collection
+    pub collection: Option<String>,
+    /// only what is about this field, alone or with others
+    pub field: Option<String>,
+    /// closed ones as well
+    #[serde(default)]
+    pub all: bool,
+    /// numbers greater than this
+    pub after: Option<i64>,
+    /// at most so many, 50 where nothing is said, 500 at most
+    limit: Option<usize>,
+}
+
+/// What the list of webhooks takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfWebhooks {
+    /// only those that are so
+    pub state: Option<HookStateName>,
+    /// at most so many, 50 where nothing is said, 500 at most
+    limit: Option<usize>,
+}
+
+/// How a webhook may be.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HookStateName {
+    Waiting,
+    Dead,
+    Done,
+    Replaced,
+    Ignored,
+}
+
+/// What the list of records takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfRecords {
+    /// ids greater than this
+    #[serde(default)]
+    pub after: String,
+    /// at most so many, 50 where nothing is said, 500 at most
+    limit: Option<usize>,
+    /// only records with this id, here or at an upstream, or with this text in a field that is a match key
+    pub q: Option<String>,
+}
+
+/// What the history of latency takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfLatency {
+    /// minute by minute for three hours, where nothing is said, or hour by hour for two weeks
+    pub grain: Option<GrainName>,
+}
+
+/// Minutes or hours.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrainName {
+    Minute,
+    Hour,
+}
+
+/// What usage takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfUsage {
+    /// only this upstream
+    pub upstream: Option<String>,
+    /// averages and lists over so many days, 30 where nothing is said
+    pub days: Option<u16>,
+}
+
+/// A choice as programs send it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resolution {
+    /// `local`, `base` or an upstream: its value
+    pub take: Option<String>,
+    /// one value per field of the conflict
+    #[serde(default)]
+    pub values: Vec<Box<RawValue>>,
+    /// delete the record everywhere
+    #[serde(default)]
+    pub delete: bool,
+    /// keep the record
+    #[serde(default)]
+    pub keep: bool,
+}
+
+/// A choice for many as programs send it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resolutions {
+    /// `local`, `base` or an upstream
+    pub take: String,
+    /// only of this collection
+    pub collection: Option<String>,
+    /// only about this field, alone or with others
+    pub field: Option<String>,
+    /// only numbers up to this
+    pub up_to: Option<i64>,
+}
+
+/// An approval as programs send it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// where an upstream was set back: `local`, or the upstream
+    pub wins: Option<String>,
+}
+
+/// How many are asked for.
+macro_rules! limited {
+    ($($list:ty),*) => {
+        $(impl $list {
+            /// How many are asked for.
+            pub fn limit(&self) -> usize {
+                self.limit.unwrap_or(LIST_DEFAULT).clamp(1, LIST_MAX)
+            }
+        })*
+    };
+}
+limited!(OfCollection, OfConflicts, OfWebhooks, OfRecords);
