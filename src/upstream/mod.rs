@@ -15,10 +15,13 @@ mod retry_after;
 mod state;
 
 mod auth;
+mod holder;
 mod hosts;
+mod keeping;
 mod oauth;
 mod request;
 mod secrets;
+mod session;
 mod words;
 
 mod account;
@@ -51,6 +54,7 @@ pub use batch::write_batch;
 pub use classify::Safety;
 pub use client::{Client, plain};
 pub use health::Probed;
+pub use holder::Holder;
 pub use hosts::{check_url, is_link_local};
 pub use http::{HttpTransport, install_crypto};
 pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
@@ -65,6 +69,7 @@ pub use reach::{Reached, earliest, offset};
 pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
 pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets};
+pub use session::Session;
 pub use transport::{Outgoing, Response, Transport, TransportError};
 pub use write::{is_as_expected, write_one};
 

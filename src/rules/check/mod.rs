@@ -19,6 +19,7 @@ mod owner;
 mod passes;
 mod read;
 mod request;
+mod session;
 #[cfg(test)]
 mod tests;
 mod text;

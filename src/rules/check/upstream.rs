@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::context::Cx;
 use super::text::Allowed;
-use super::{oauth, request};
+use super::{oauth, request, session};
 use super::{watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};
@@ -176,6 +176,7 @@ fn auth(raw: &Key<grammar::Auth>, cx: &mut Cx<'_>) -> Option<Auth> {
         }
         grammar::Auth::OAuth2(raw) => oauth::oauth2(at.key, raw, cx),
         grammar::Auth::JwtBearer(raw) => oauth::jwt_bearer(raw, cx),
+        grammar::Auth::Session(raw) => session::lower(at.key, raw, cx),
     }
 }
 

@@ -22,6 +22,7 @@ pub fn example(key: &str) -> Option<&'static str> {
         "group" => "\"address\"",
         "to" => "\"companies\"",
         "token" | "password" => "\"${secret.NAME}\"",
+        "login" => "{ path = \"/login\", body = { user = \"sync\", password = \"${secret.NAME}\" } }",
         "username" => "\"sync\"",
         "records" => "\".results[]\"",
         "id" => "\".id\"",

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::{AuthJwtBearer, AuthOAuth2, BodyShape, Health, Quota, Webhook};
+use super::{AuthJwtBearer, AuthOAuth2, AuthSession, BodyShape, Health, Quota, Webhook};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
 use crate::rules::units::{Jq, Period, Size, Text, Usd};
@@ -135,6 +135,8 @@ kinds! {
         "oauth2" => OAuth2(AuthOAuth2),
         /// A service account (RFC 7523).
         "jwt_bearer" => JwtBearer(AuthJwtBearer),
+        /// A login that is answered with a token.
+        "session" => Session(AuthSession),
     }
 }
 

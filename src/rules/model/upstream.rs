@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Health, OAuth, Quota, Webhook};
+use super::{Health, OAuth, Quota, Session, Webhook};
 use crate::record::{Filter, Json, Path};
 
 /// An external system.
@@ -90,6 +90,15 @@ pub enum Auth {
     },
     /// RFC 6749 and what builds on it.
     Tokens(Box<OAuth>),
+    /// A login that is answered with a token.
+    Session(Box<Session>),
+}
+
+impl Auth {
+    /// Tokens come and go; a person may have to do something when none are to be had.
+    pub const fn has_tokens(&self) -> bool {
+        matches!(self, Self::Tokens(_) | Self::Session(_))
+    }
 }
 
 /// A named place in a request.
