@@ -5,15 +5,19 @@
 use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Built, Failure, Filled, Holes, Secrets, Tokens};
+use super::signing::Signer;
+use super::{Built, Failure, Filled, Holes, Outgoing, Secrets, Tokens};
+use crate::clock::Clock;
 use crate::rules::{Auth, Grant, OAuth, Place, Template, TokenInto};
 
 /// What every request gets.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Credentials {
     at: Option<(Place, Filled)>,
     /// Where a token goes, and what stands before it there.
     token: Option<(TokenInto, String)>,
+    /// Who signs, where requests are signed.
+    signer: Option<Signer>,
 }
 
 impl Credentials {
@@ -25,15 +29,24 @@ impl Credentials {
     ) -> Result<Self, Failure> {
         let authorization = || Place::Header("authorization".to_owned());
         let (place, text) = match auth {
-            Auth::None => return Ok(Self { at: None, token: None }),
+            Auth::None => return Ok(Self::default()),
             Auth::Tokens(oauth) => {
                 secrets.learn(templates(oauth), lookup)?;
                 let place = TokenInto::Place(Place::Header(oauth.header.clone()));
-                return Ok(Self { at: None, token: Some((place, oauth.prefix.clone())) });
+                return Ok(Self { token: Some((place, oauth.prefix.clone())), ..Self::default() });
             }
             Auth::Session(session) => {
                 secrets.learn(session.templates(), lookup)?;
-                return Ok(Self { at: None, token: Some((session.into.clone(), session.prefix.clone())) });
+                let token = Some((session.into.clone(), session.prefix.clone()));
+                return Ok(Self { token, ..Self::default() });
+            }
+            Auth::Hmac(rules) => {
+                secrets.learn(rules.templates(), lookup)?;
+                return Ok(Self { signer: Signer::of(auth), ..Self::default() });
+            }
+            Auth::Aws(rules) => {
+                secrets.learn(rules.templates(), lookup)?;
+                return Ok(Self { signer: Signer::of(auth), ..Self::default() });
             }
             Auth::ApiKey { place, value } => (place.clone(), resolve(value, secrets, lookup)?),
             Auth::Bearer { token } => (authorization(), format!("Bearer {}", resolve(token, secrets, lookup)?)),
@@ -44,7 +57,7 @@ impl Credentials {
                 (authorization(), format!("Basic {token}"))
             }
         };
-        Ok(Self { at: Some((place, Filled { text, sensitive: true })), token: None })
+        Ok(Self { at: Some((place, Filled { text, sensitive: true })), ..Self::default() })
     }
 
     /// Puts the credentials where they go; `tokens` are those of the upstream, where it has any.
@@ -67,6 +80,11 @@ impl Credentials {
 }
 
 impl Credentials {
+    /// Signs a request that is otherwise ready to be sent, where requests are signed.
+    pub fn sign(&self, request: &mut Outgoing, secrets: &Secrets, clock: &dyn Clock) -> Result<(), Failure> {
+        self.signer.as_ref().map_or(Ok(()), |signer| signer.sign(request, secrets, clock))
+    }
+
     /// A URL that an upstream gave back without the credentials that it echoes; they are added again on sending.
     pub fn strip(&self, url: &str) -> String {
         let ours = self.query_names();
@@ -95,7 +113,7 @@ impl Credentials {
     fn query_names(&self) -> Vec<&str> {
         match (&self.at, &self.token) {
             (Some((Place::Query(name), _)), _) | (_, Some((TokenInto::Place(Place::Query(name)), _))) => vec![name],
-            _ => Vec::new(),
+            _ => self.signer.iter().flat_map(Signer::query_names).collect(),
         }
     }
 }

@@ -19,9 +19,8 @@ use super::meter::{Exchange, Meter};
 use super::session::Way;
 use super::state::State;
 use super::{
-    Built, Failure, FailureKind, Filled, Holder, Holes, Keeper, Kept, Outgoing, Response, Safety, Secrets, Session,
-    Tokens, Transport, TransportError, backoff, build_request, check_url, header, path_below, ratelimit, retry_after,
-    words,
+    Built, Failure, FailureKind, Filled, Holder, Holes, Keeper, Kept, Response, Safety, Secrets, Session, Tokens,
+    Transport, TransportError, backoff, build_request, header, path_below, ratelimit, retry_after, words,
 };
 use crate::clock::Clock;
 use crate::rules::{Auth, Request, Upstream};
@@ -33,9 +32,9 @@ const PARK_BEYOND: Duration = Duration::from_hours(1);
 /// The client of one upstream, shared by all its bindings.
 pub struct Client {
     pub(super) upstream: Arc<Upstream>,
-    secrets: Secrets,
-    credentials: Credentials,
-    headers: HeaderMap,
+    pub(super) secrets: Secrets,
+    pub(super) credentials: Credentials,
+    pub(super) headers: HeaderMap,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) permits: Semaphore,
@@ -125,7 +124,12 @@ impl Client {
                 };
                 Some(Holder::Session(Session::new(&upstream, rules, way)))
             }
-            Auth::None | Auth::ApiKey { .. } | Auth::Basic { .. } | Auth::Bearer { .. } => None,
+            Auth::None
+            | Auth::ApiKey { .. }
+            | Auth::Basic { .. }
+            | Auth::Bearer { .. }
+            | Auth::Hmac(_)
+            | Auth::Aws(_) => None,
         };
         Ok(Self {
             upstream,
@@ -503,39 +507,6 @@ impl Client {
         call.waited += wait;
         self.clock.sleep(wait).await;
         Ok(())
-    }
-
-    /// Checks where the request goes, then adds headers, credentials and body.
-    fn outgoing(&self, request: &Built, tokens: Option<&Tokens>) -> Result<Outgoing, Failure> {
-        check_url(&self.upstream, &request.url)?;
-        let mut request = request.clone();
-        let mut headers = HeaderMap::new();
-        headers.insert(http::header::ACCEPT, http::HeaderValue::from_static("application/json"));
-        for (name, value) in self.headers.iter().chain(&request.headers) {
-            headers.insert(name, value.clone());
-        }
-        request.headers = headers;
-        self.credentials.apply(&mut request, tokens)?;
-        let body = request.body.map(|json| json.to_string());
-        if body.is_some() {
-            let json = http::HeaderValue::from_static("application/json");
-            request.headers.entry(http::header::CONTENT_TYPE).or_insert(json);
-        }
-        Ok(Outgoing {
-            method: request.method,
-            url: request.url,
-            headers: request.headers,
-            body: body.map(bytes::Bytes::from),
-            timeouts: self.upstream.timeout,
-            body_bytes_max: self.upstream.body_bytes_max,
-            records: request.records,
-        })
-    }
-
-    /// How long the body of a request is as it is sent, in bytes; credentials may be in it.
-    pub fn body_bytes(&self, request: &Built) -> Result<u64, Failure> {
-        let length = self.outgoing(request, None)?.body.map_or(0, |body| body.len());
-        Ok(u64::try_from(length).unwrap_or(u64::MAX))
     }
 
     /// Learns from an answer's headers; returns the wait of an exhausted limit.

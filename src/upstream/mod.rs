@@ -22,6 +22,7 @@ mod oauth;
 mod request;
 mod secrets;
 mod session;
+mod signing;
 mod words;
 
 mod account;
@@ -34,7 +35,9 @@ mod health;
 mod http;
 mod latency;
 mod meter;
+mod outgoing;
 mod slim;
+mod tls;
 
 mod listing;
 mod paging;
@@ -70,6 +73,7 @@ pub use request::{Built, build_request, encode_segment, fill_version, header, pa
 pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets};
 pub use session::Session;
+pub use tls::our_certificate_until;
 pub use transport::{Outgoing, Response, Transport, TransportError};
 pub use write::{is_as_expected, write_one};
 

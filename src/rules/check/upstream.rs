@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::context::Cx;
 use super::text::Allowed;
-use super::{oauth, request, session};
+use super::{oauth, request, session, signing, tls};
 use super::{watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};
@@ -30,6 +30,7 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
     let check = raw.check.get().map(|at| check(at, cx));
     let health = raw.health.get().map(|at| watch::health(at, &raw.check, cx));
     let auth = auth(&raw.auth, cx);
+    let tls = raw.tls.get().map(|at| tls::lower(at, base_url.as_ref(), cx));
     let budgets = budgets(raw, cx);
     let errors = errors(raw, cx);
     let retry = retry(raw, cx);
@@ -53,6 +54,10 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
             None => None,
         },
         auth: auth?,
+        tls: match tls {
+            Some(tls) => Some(tls?),
+            None => None,
+        },
         budgets,
         errors,
         retry,
@@ -176,6 +181,8 @@ fn auth(raw: &Key<grammar::Auth>, cx: &mut Cx<'_>) -> Option<Auth> {
         }
         grammar::Auth::OAuth2(raw) => oauth::oauth2(at.key, raw, cx),
         grammar::Auth::JwtBearer(raw) => oauth::jwt_bearer(raw, cx),
+        grammar::Auth::Hmac(raw) => signing::hmac(raw, cx),
+        grammar::Auth::AwsSigV4(raw) => signing::aws(raw, cx),
         grammar::Auth::Session(raw) => session::lower(at.key, raw, cx),
     }
 }

@@ -1,9 +1,11 @@
-//! Owns: the shape of `auth = { kind = "session" }`.
+//! Owns: the shape of `auth` of the kinds `session`, `hmac` and `aws_sigv4`.
 //!
 //! Must not know: which keys go together (that is `check`).
 
 use super::BodyShape;
-use crate::rules::shape::{Either, Named, table};
+use crate::record::TimeFormat;
+use crate::rules::model::{HashAlgorithm, KeyEncoding, Payload, SignatureEncoding};
+use crate::rules::shape::{Either, Named, table, words};
 use crate::rules::units::{Jq, Period, Text};
 
 table! {
@@ -56,3 +58,69 @@ table! {
         cookie: Text,
     }
 }
+
+table! {
+    /// A signature over each request, by a key that both sides have (HMAC, RFC 2104).
+    AuthHmac, "an hmac table" {
+        /// The key, e.g. `${secret.crm_key}`.
+        key: Text = required,
+        /// How the key is written: `text`, `hex` or `base64`. Default `text`.
+        key_encoding: KeyEncoding,
+        /// The hash: `sha256`, `sha512` or `sha1`. Default `sha256`.
+        algorithm: HashAlgorithm,
+        /// What is signed, e.g. `{timestamp}{method}{target}{body}`.
+        sign: Text = required,
+        /// How the signature is written: `hex` or `base64`. Default `hex`.
+        encoding: SignatureEncoding,
+        /// Where the signature goes: `header.NAME` or `query.NAME`.
+        into: Text = required,
+        /// What is sent there. Default `{signature}`; e.g. `HMAC ${secret.crm_id}:{signature}`.
+        value: Text,
+        /// How `{timestamp}` is written: `unix_s`, `unix_ms`, rfc3339 or `http_date`. Default `unix_s`.
+        timestamp: TimeFormat,
+        /// Headers that go with it, e.g. `{ X-Key = "${secret.crm_id}", X-Timestamp = "{timestamp}" }`.
+        headers: Named<Text>,
+        /// Query parameters that go with it; they are a part of `{query}`.
+        query: Named<Text>,
+    }
+}
+
+table! {
+    /// Signature Version 4 of AWS, which many stores of objects speak as well.
+    AuthAwsSigV4, "an aws_sigv4 table" {
+        /// The region, e.g. `eu-central-1`; `auto` for Cloudflare R2.
+        region: Text = required,
+        /// The service as AWS abbreviates it, e.g. `execute-api`, `dynamodb`, `s3`.
+        service: Text = required,
+        /// The id of the access key, e.g. `${secret.aws_id}`.
+        access_key_id: Text = required,
+        /// The access key itself, e.g. `${secret.aws_key}`.
+        secret_access_key: Text = required,
+        /// The token of temporary credentials. Default none.
+        session_token: Text,
+        /// Whether bodies are signed: `signed`, or `unsigned` (`s3` only, over https). Default `signed`.
+        payload: Payload,
+    }
+}
+
+words! { KeyEncoding, "KeyEncoding", "\"text\", \"hex\" or \"base64\"" {
+    "text" => Self::Text,
+    "hex" => Self::Hex,
+    "base64" => Self::Base64,
+} }
+
+words! { SignatureEncoding, "SignatureEncoding", "\"hex\" or \"base64\"" {
+    "hex" => Self::Hex,
+    "base64" => Self::Base64,
+} }
+
+words! { HashAlgorithm, "HashAlgorithm", "\"sha256\", \"sha512\" or \"sha1\"" {
+    "sha256" => Self::Sha256,
+    "sha512" => Self::Sha512,
+    "sha1" => Self::Sha1,
+} }
+
+words! { Payload, "Payload", "\"signed\" or \"unsigned\"" {
+    "signed" => Self::Signed,
+    "unsigned" => Self::Unsigned,
+} }

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::{AuthJwtBearer, AuthOAuth2, AuthSession, BodyShape, Health, Quota, Webhook};
+use super::{AuthAwsSigV4, AuthHmac, AuthJwtBearer, AuthOAuth2, AuthSession, BodyShape, Health, Quota, Webhook};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
 use crate::rules::units::{Jq, Period, Size, Text, Usd};
@@ -30,6 +30,8 @@ table! {
         health: Health,
         /// Credentials. Default none.
         auth: Auth,
+        /// Who we are in TLS, and whom we trust. Default nobody, and whom this machine trusts.
+        tls: Tls,
         /// Rate limits and quotas; every one that matches a request is debited.
         budget: List<Budget>,
         /// What answers mean beyond the status codes; the first rule that matches wins.
@@ -55,6 +57,18 @@ table! {
         idle: Period,
         /// From beginning to end. Default 5m.
         total: Period,
+    }
+}
+
+table! {
+    /// Files of TLS, in PEM; read anew when they are replaced.
+    Tls, "a tls table" {
+        /// The client certificate, with those between it and its authority: an absolute path. May hold `${var.NAME}`.
+        certificate: Text,
+        /// Its private key: an absolute path of a file that nobody else may read.
+        key: Text,
+        /// The authorities that may vouch for the upstream, instead of those that this machine trusts: an absolute path.
+        ca: Text,
     }
 }
 
@@ -137,6 +151,10 @@ kinds! {
         "jwt_bearer" => JwtBearer(AuthJwtBearer),
         /// A login that is answered with a token.
         "session" => Session(AuthSession),
+        /// A signature over each request (RFC 2104).
+        "hmac" => Hmac(AuthHmac),
+        /// Signature Version 4 of AWS.
+        "aws_sigv4" => AwsSigV4(AuthAwsSigV4),
     }
 }
 

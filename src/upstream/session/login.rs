@@ -170,6 +170,7 @@ impl Login {
             timeouts: self.upstream.timeout,
             body_bytes_max: BODY_BYTES_MAX,
             records: None,
+            tls: self.upstream.tls.clone(),
         })
     }
 
