@@ -17,6 +17,9 @@ use crate::rules::TlsFiles;
 /// The largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Where systemd puts the credentials of services (`LoadCredential=`).
+const CREDENTIALS: &str = "/run/credentials";
+
 /// What is read of the files.
 pub(super) struct Material {
     /// Who we are.
@@ -99,14 +102,14 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     found.ok().filter(|found| !found.is_empty()).ok_or_else(none)
 }
 
-/// A private file is for its owner only, as files of secrets are.
+/// A private file is for its owner only, as files of secrets are. What systemd hands over is guarded by itself.
 fn read(path: &Path, private: bool) -> Result<Vec<u8>, String> {
     let metadata = std::fs::metadata(path).map_err(|error| wrong(path, &error))?;
     if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
         return Err(wrong(path, "is no file of at most 1 MB"));
     }
     let mode = metadata.permissions().mode() & 0o777;
-    if private && mode & 0o077 != 0 {
+    if private && mode & 0o077 != 0 && !path.starts_with(CREDENTIALS) {
         let shown = path.display();
         return Err(wrong(path, &format!("others may read it, mode {mode:03o}; run `chmod 600 {shown}`")));
     }

@@ -27,7 +27,7 @@ pub fn lower(at: &At<Tls>, base_url: Option<&Url>, cx: &mut Cx<'_>) -> Option<Ar
         if let Some(given) = given.get().filter(|_| missing.is_absent()) {
             cx.notes
                 .error(DiagnosticKind::Missing, given.key, format!("`{name}` is missing: {why}"))
-                .help(format!("write {name} = \"/etc/reconciled/client.pem\""));
+                .help(format!("write {name} = \"/etc/reconciled/client.{name}.pem\""));
         }
     };
     needs(&raw.certificate, &raw.key, "key", "a certificate proves nothing without its private key");
