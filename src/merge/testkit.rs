@@ -68,6 +68,7 @@ fn upstream(name: &str) -> Arc<Upstream> {
         check: None,
         health: None,
         auth: Auth::None,
+        tls: None,
         budgets: Vec::new(),
         errors: Vec::new(),
         retry: Retry { attempts: 1, max_wait: seconds(1) },

@@ -34,8 +34,8 @@ impl Client {
             return Ok(None);
         }
         let mut known = self.account.lock().await;
-        let login = match self.keeper() {
-            Some(keeper) => keeper.tokens().await?.login.clone(),
+        let login = match self.holder() {
+            Some(holder) => holder.tokens().await?.login.clone(),
             None => String::new(),
         };
         if let Some(known) = known.as_ref().filter(|known| known.login == login) {

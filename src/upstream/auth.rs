@@ -5,15 +5,19 @@
 use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Built, Failure, Filled, Holes, Secrets, Tokens};
-use crate::rules::{Auth, Grant, OAuth, Place, Template};
+use super::signing::Signer;
+use super::{Built, Failure, Filled, Holes, Outgoing, Secrets, Tokens};
+use crate::clock::Clock;
+use crate::rules::{Auth, Grant, OAuth, Place, Template, TokenInto};
 
 /// What every request gets.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Credentials {
     at: Option<(Place, Filled)>,
     /// Where a token goes, and what stands before it there.
-    token: Option<(Place, String)>,
+    token: Option<(TokenInto, String)>,
+    /// Who signs, where requests are signed.
+    signer: Option<Signer>,
 }
 
 impl Credentials {
@@ -25,11 +29,24 @@ impl Credentials {
     ) -> Result<Self, Failure> {
         let authorization = || Place::Header("authorization".to_owned());
         let (place, text) = match auth {
-            Auth::None => return Ok(Self { at: None, token: None }),
+            Auth::None => return Ok(Self::default()),
             Auth::Tokens(oauth) => {
                 secrets.learn(templates(oauth), lookup)?;
-                let token = Some((Place::Header(oauth.header.clone()), oauth.prefix.clone()));
-                return Ok(Self { at: None, token });
+                let place = TokenInto::Place(Place::Header(oauth.header.clone()));
+                return Ok(Self { token: Some((place, oauth.prefix.clone())), ..Self::default() });
+            }
+            Auth::Session(session) => {
+                secrets.learn(session.templates(), lookup)?;
+                let token = Some((session.into.clone(), session.prefix.clone()));
+                return Ok(Self { token, ..Self::default() });
+            }
+            Auth::Hmac(rules) => {
+                secrets.learn(rules.templates(), lookup)?;
+                return Ok(Self { signer: Signer::of(auth), ..Self::default() });
+            }
+            Auth::Aws(rules) => {
+                secrets.learn(rules.templates(), lookup)?;
+                return Ok(Self { signer: Signer::of(auth), ..Self::default() });
             }
             Auth::ApiKey { place, value } => (place.clone(), resolve(value, secrets, lookup)?),
             Auth::Bearer { token } => (authorization(), format!("Bearer {}", resolve(token, secrets, lookup)?)),
@@ -40,14 +57,18 @@ impl Credentials {
                 (authorization(), format!("Basic {token}"))
             }
         };
-        Ok(Self { at: Some((place, Filled { text, sensitive: true })), token: None })
+        Ok(Self { at: Some((place, Filled { text, sensitive: true })), ..Self::default() })
     }
 
     /// Puts the credentials where they go; `tokens` are those of the upstream, where it has any.
     pub fn apply(&self, request: &mut Built, tokens: Option<&Tokens>) -> Result<(), Failure> {
         if let (Some((place, prefix)), Some(tokens)) = (&self.token, tokens) {
-            let text = format!("{prefix}{}", tokens.access.expose_secret());
-            return request.set_filled(place, &Filled { text, sensitive: true });
+            let token = tokens.access.expose_secret();
+            let filled = |text| Filled { text, sensitive: true };
+            return match place {
+                TokenInto::Place(place) => request.set_filled(place, &filled(format!("{prefix}{token}"))),
+                TokenInto::Cookie(name) => request.add_cookie(name, token),
+            };
         }
         match &self.at {
             // A read without a body does not get one for the sake of a key.
@@ -59,12 +80,22 @@ impl Credentials {
 }
 
 impl Credentials {
+    /// Signs a request that is otherwise ready to be sent, where requests are signed.
+    pub fn sign(&self, request: &mut Outgoing, secrets: &Secrets, clock: &dyn Clock) -> Result<(), Failure> {
+        self.signer.as_ref().map_or(Ok(()), |signer| signer.sign(request, secrets, clock))
+    }
+
     /// A URL that an upstream gave back without the credentials that it echoes; they are added again on sending.
     pub fn strip(&self, url: &str) -> String {
-        let Some((Place::Query(name), _)) = &self.at else { return url.to_owned() };
+        let ours = self.query_names();
+        if ours.is_empty() {
+            return url.to_owned();
+        }
         let Some((before, rest)) = url.split_once('?') else { return url.to_owned() };
         let (query, fragment) = rest.split_once('#').map_or((rest, None), |(query, after)| (query, Some(after)));
-        let is_ours = |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| key == name.as_str());
+        let is_ours = |pair: &&str| {
+            url::form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| ours.iter().any(|name| *name == key))
+        };
         let kept: Vec<&str> = query.split('&').filter(|pair| !is_ours(pair)).collect();
         let mut stripped = before.to_owned();
         for (mark, part) in
@@ -76,6 +107,14 @@ impl Credentials {
             }
         }
         stripped
+    }
+
+    /// The query parameters that credentials go into.
+    fn query_names(&self) -> Vec<&str> {
+        match (&self.at, &self.token) {
+            (Some((Place::Query(name), _)), _) | (_, Some((TokenInto::Place(Place::Query(name)), _))) => vec![name],
+            _ => self.signer.iter().flat_map(Signer::query_names).collect(),
+        }
     }
 }
 

@@ -69,7 +69,12 @@ pub fn is_failing(outcome: &Result<Response, TransportError>) -> bool {
     match outcome {
         Ok(response) => (500..600).contains(&response.status),
         Err(TransportError::NotSent(_) | TransportError::TimedOut(_) | TransportError::Broken(_)) => true,
-        Err(TransportError::Certificate(_) | TransportError::TooLarge { .. } | TransportError::Bomb { .. }) => false,
+        Err(
+            TransportError::Certificate(_)
+            | TransportError::Identity(_)
+            | TransportError::TooLarge { .. }
+            | TransportError::Bomb { .. },
+        ) => false,
     }
 }
 
@@ -82,6 +87,7 @@ pub fn is_throttling(outcome: &Result<Response, TransportError>) -> bool {
             TransportError::NotSent(_)
             | TransportError::Broken(_)
             | TransportError::Certificate(_)
+            | TransportError::Identity(_)
             | TransportError::TooLarge { .. }
             | TransportError::Bomb { .. },
         ) => false,

@@ -17,11 +17,12 @@ use super::call::{Call, Next, REDIRECTS_MAX, is_failing, is_throttling, redirect
 use super::classify::{Pace, Verdict, classify};
 use super::flow::{Exchanged, Flow};
 use super::meter::{Exchange, Meter};
+use super::session::Way;
 use super::state::{Room, State};
 use super::totals::WaitFor;
 use super::{
-    Built, Failure, FailureKind, Filled, Holes, Keeper, Kept, Outgoing, Response, Safety, Secrets, Tokens, Transport,
-    TransportError, backoff, build_request, check_url, header, path_below, ratelimit, retry_after, words,
+    Built, Failure, FailureKind, Filled, Holder, Holes, Keeper, Kept, Response, Safety, Secrets, Session, Tokens,
+    Transport, TransportError, backoff, build_request, header, path_below, ratelimit, retry_after, words,
 };
 use crate::clock::Clock;
 use crate::rules::{Auth, Request, Upstream};
@@ -33,21 +34,21 @@ const PARK_BEYOND: Duration = Duration::from_hours(1);
 /// The client of one upstream, shared by all its bindings.
 pub struct Client {
     pub(super) upstream: Arc<Upstream>,
-    secrets: Secrets,
-    credentials: Credentials,
-    headers: HeaderMap,
+    pub(super) secrets: Secrets,
+    pub(super) credentials: Credentials,
+    pub(super) headers: HeaderMap,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) flow: Flow,
     /// Held by the one call that probes whether the upstream is back.
     pub(super) probing: AsyncMutex<()>,
-    state: Mutex<State>,
-    sent: AtomicU64,
+    state: Arc<Mutex<State>>,
+    sent: Arc<AtomicU64>,
     pub(super) meter: Arc<Meter>,
     /// The account that answered, once it was asked for.
     pub(super) account: AsyncMutex<Option<Known>>,
     /// Whose tokens go into requests, where tokens do.
-    keeper: Option<Keeper>,
+    holder: Option<Holder>,
 }
 
 /// Tells of an answer that it ends too early, and how.
@@ -106,13 +107,31 @@ impl Client {
         }
         let state = State::new(&upstream.budgets, upstream.breaker);
         let flow = Flow::new(upstream.concurrency);
-        let (state, probing) = (Mutex::new(state), AsyncMutex::new(()));
-        let (sent, meter) = (AtomicU64::new(0), Arc::default());
-        let keeper = match &upstream.auth {
+        let (state, probing) = (Arc::new(Mutex::new(state)), AsyncMutex::new(()));
+        let (sent, meter): (Arc<AtomicU64>, Arc<Meter>) = (Arc::default(), Arc::default());
+        let holder = match &upstream.auth {
             Auth::Tokens(rules) => {
-                Some(Keeper::new(&upstream, rules, secrets.clone(), Arc::clone(&transport), Arc::clone(&clock)))
+                let (transport, clock) = (Arc::clone(&transport), Arc::clone(&clock));
+                Some(Holder::OAuth(Keeper::new(&upstream, rules, secrets.clone(), transport, clock)))
             }
-            Auth::None | Auth::ApiKey { .. } | Auth::Basic { .. } | Auth::Bearer { .. } => None,
+            Auth::Session(rules) => {
+                let way = Way {
+                    headers: headers.clone(),
+                    secrets: secrets.clone(),
+                    transport: Arc::clone(&transport),
+                    clock: Arc::clone(&clock),
+                    state: Arc::clone(&state),
+                    meter: Arc::clone(&meter),
+                    sent: Arc::clone(&sent),
+                };
+                Some(Holder::Session(Session::new(&upstream, rules, way)))
+            }
+            Auth::None
+            | Auth::ApiKey { .. }
+            | Auth::Basic { .. }
+            | Auth::Bearer { .. }
+            | Auth::Hmac(_)
+            | Auth::Aws(_) => None,
         };
         Ok(Self {
             upstream,
@@ -127,19 +146,27 @@ impl Client {
             sent,
             meter,
             account: AsyncMutex::default(),
-            keeper,
+            holder,
         })
     }
 
     /// Keeps tokens in a vault, where the upstream has tokens.
     pub fn keeping_tokens_in(mut self, vault: &Arc<Vault>) -> Self {
-        self.keeper = self.keeper.map(|keeper| keeper.keeping_in(Arc::clone(vault)));
+        self.holder = self.holder.map(|holder| holder.keeping_in(Arc::clone(vault)));
         self
     }
 
     /// The tokens of this upstream, where it has any.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
+    }
+
+    /// Those of OAuth.
     pub fn keeper(&self) -> Option<&Keeper> {
-        self.keeper.as_ref()
+        match &self.holder {
+            Some(Holder::OAuth(keeper)) => Some(keeper),
+            Some(Holder::Session(_)) | None => None,
+        }
     }
 
     /// Resolves the secrets that requests of bindings name, too.
@@ -154,6 +181,10 @@ impl Client {
 
     /// Counts on a meter that outlives this client.
     pub fn metered_by(mut self, meter: Arc<Meter>) -> Self {
+        self.holder = self.holder.map(|holder| match holder {
+            Holder::Session(session) => Holder::Session(session.metered_by(&meter)),
+            oauth @ Holder::OAuth(_) => oauth,
+        });
         self.meter = meter;
         self
     }
@@ -186,15 +217,15 @@ impl Client {
 
     /// What the next process should know of this upstream; kept by the caller.
     pub fn kept(&self) -> Kept {
-        let reauth = self.keeper.as_ref().and_then(Keeper::reauth);
+        let reauth = self.holder.as_ref().and_then(Holder::reauth);
         Kept { reauth, ..self.state().kept(self.clock.now(), self.clock.monotonic()) }
     }
 
     /// Goes on as an earlier process left off. Only the first word counts; later this client knows better.
     pub fn remember(&self, kept: &Kept) {
         self.state().remember(kept, self.clock.now(), self.clock.monotonic());
-        if let Some(keeper) = &self.keeper {
-            keeper.remember(kept.reauth.as_deref());
+        if let Some(holder) = &self.holder {
+            holder.remember(kept.reauth.as_deref());
         }
     }
 
@@ -281,10 +312,13 @@ impl Client {
                 }
             }
             if verdict == Verdict::Fail(FailureKind::Auth)
-                && let Some(refused) = tokens
-                && self.have_others(&refused, safety, &mut call).await?
+                && let Some(refused) = &tokens
+                && self.have_others(refused, safety, &mut call).await?
             {
                 continue;
+            }
+            if let (Verdict::Success, Some(holder), Some(tokens)) = (verdict, &self.holder, &tokens) {
+                holder.were_taken(tokens);
             }
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
@@ -315,10 +349,10 @@ impl Client {
 
     /// Whether there are other tokens than those that were refused: asked for once a call. A refusal of that kind did nothing.
     async fn have_others(&self, refused: &Tokens, safety: Safety, call: &mut Call) -> Result<bool, Failure> {
-        let Some(keeper) = self.keeper.as_ref().filter(|_| !std::mem::replace(&mut call.renewed, true)) else {
+        let Some(holder) = self.holder.as_ref().filter(|_| !std::mem::replace(&mut call.renewed, true)) else {
             return Ok(false);
         };
-        let others = keeper.others_than(refused).await;
+        let others = holder.others_than(refused).await;
         let others = others.map_err(|failure| Failure { kind: call.settle(failure.kind, safety), ..failure })?;
         let differ = !others.are_the_same(refused);
         call.attempts -= u32::from(differ);
@@ -339,8 +373,8 @@ impl Client {
         request: &Built,
         Manner { probe, repeats, within }: Manner,
     ) -> Result<Attempted, Failure> {
-        let tokens = match &self.keeper {
-            Some(keeper) => Some(keeper.tokens().await?),
+        let tokens = match &self.holder {
+            Some(holder) => Some(holder.tokens().await?),
             None => None,
         };
         let mut outgoing = self.outgoing(request, tokens.as_deref())?;
@@ -489,39 +523,6 @@ impl Client {
         self.clock.sleep(wait).await;
         self.meter.waited(what, wait);
         Ok(())
-    }
-
-    /// Checks where the request goes, then adds headers, credentials and body.
-    fn outgoing(&self, request: &Built, tokens: Option<&Tokens>) -> Result<Outgoing, Failure> {
-        check_url(&self.upstream, &request.url)?;
-        let mut request = request.clone();
-        let mut headers = HeaderMap::new();
-        headers.insert(http::header::ACCEPT, http::HeaderValue::from_static("application/json"));
-        for (name, value) in self.headers.iter().chain(&request.headers) {
-            headers.insert(name, value.clone());
-        }
-        request.headers = headers;
-        self.credentials.apply(&mut request, tokens)?;
-        let body = request.body.map(|json| json.to_string());
-        if body.is_some() {
-            let json = http::HeaderValue::from_static("application/json");
-            request.headers.entry(http::header::CONTENT_TYPE).or_insert(json);
-        }
-        Ok(Outgoing {
-            method: request.method,
-            url: request.url,
-            headers: request.headers,
-            body: body.map(bytes::Bytes::from),
-            timeouts: self.upstream.timeout,
-            body_bytes_max: self.upstream.body_bytes_max,
-            records: request.records,
-        })
-    }
-
-    /// How long the body of a request is as it is sent, in bytes; credentials may be in it.
-    pub fn body_bytes(&self, request: &Built) -> Result<u64, Failure> {
-        let length = self.outgoing(request, None)?.body.map_or(0, |body| body.len());
-        Ok(u64::try_from(length).unwrap_or(u64::MAX))
     }
 
     /// Learns from an answer's headers; returns the wait of an exhausted limit.

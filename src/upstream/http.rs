@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::net::SocketAddr;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -16,7 +16,9 @@ use tokio::time::timeout;
 use super::body::Body;
 use super::reach::{Reached, not_after};
 use super::retry_after::parse_http_date;
+use super::tls::{self, Stamp};
 use super::{Outgoing, Response, Transport, TransportError, is_link_local};
+use crate::rules::TlsFiles;
 
 /// Idle connections that are kept per host.
 const IDLE_CONNECTIONS_MAX: usize = 8;
@@ -40,11 +42,21 @@ pub fn install_crypto() {
 /// The real transport. Connections are pooled and shared by everyone who has the same connect timeout.
 #[derive(Debug)]
 pub struct HttpTransport {
-    clients: Mutex<BTreeMap<Duration, reqwest::Client>>,
+    clients: Mutex<BTreeMap<Key, Pooled>>,
     idle_connection_age: Duration,
     resolver: Resolver,
     /// Trusted beside the machine's and the bundled roots.
     trusted: Vec<reqwest::Certificate>,
+}
+
+/// Who may use the same connections: who waits as long for one and has the same files.
+type Key = (Duration, Option<Arc<TlsFiles>>);
+
+/// Connections, and the files as they were when the first one was made.
+#[derive(Debug)]
+struct Pooled {
+    client: reqwest::Client,
+    stamp: Option<Stamp>,
 }
 
 impl HttpTransport {
@@ -94,27 +106,73 @@ impl HttpTransport {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .pool_idle_timeout(self.idle_connection_age)
             .dns_resolver(self.resolver)
-            .tls_info(true)
-            .tls_certs_merge(bundled_roots().iter().chain(&self.trusted).cloned());
+            .tls_info(true);
         more(builder).build().map_err(|error| TransportError::NotSent(root_cause(&error.without_url())))
     }
 
-    fn client(&self, connect: Duration) -> Result<reqwest::Client, TransportError> {
+    /// What this machine trusts, and the bundled roots.
+    fn trusting_all(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        builder.tls_certs_merge(bundled_roots().iter().chain(&self.trusted).cloned())
+    }
+
+    /// The client to use now. One whose files were replaced makes place for another, so that the next connection is by the
+    /// new ones; while those cannot be used (half of a pair is there yet) the old one goes on.
+    fn client(&self, connect: Duration, files: Option<&Arc<TlsFiles>>) -> Result<reqwest::Client, TransportError> {
+        let stamp = files.map(|files| tls::stamp(files));
+        let key = (connect, files.cloned());
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&connect) {
-            return Ok(client.clone());
+        if let Some(pooled) = clients.get(&key).filter(|pooled| pooled.stamp == stamp) {
+            return Ok(pooled.client.clone());
         }
-        let client = self.build(|builder| builder.connect_timeout(connect))?;
-        clients.insert(connect, client.clone());
-        Ok(client)
+        match (self.make(connect, files.map(AsRef::as_ref)), clients.get(&key)) {
+            (Ok(client), _) => {
+                clients.insert(key, Pooled { client: client.clone(), stamp });
+                Ok(client)
+            }
+            (Err(error), Some(old)) => {
+                tracing::warn!(%error, "files of TLS that were replaced cannot be used; those before go on");
+                Ok(old.client.clone())
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    fn make(&self, connect: Duration, files: Option<&TlsFiles>) -> Result<reqwest::Client, TransportError> {
+        let Some(files) = files else {
+            return self.build(|builder| self.trusting_all(builder).connect_timeout(connect));
+        };
+        let unusable = |words: String| TransportError::Identity(format!("the files of `tls` cannot be used: {words}"));
+        let material = tls::load(files).map_err(unusable)?;
+        let made = self.build(|builder| {
+            let builder = match material.authorities {
+                Some(authorities) => builder.tls_certs_only(authorities),
+                None => self.trusting_all(builder),
+            };
+            match material.identity {
+                Some(identity) => builder.identity(identity).connect_timeout(connect),
+                None => builder.connect_timeout(connect),
+            }
+        });
+        made.map_err(|error| match (error, &files.client) {
+            (TransportError::NotSent(words), Some(client)) => {
+                unusable(format!("does {} belong to {}? ({words})", client.key.display(), client.certificate.display()))
+            }
+            (TransportError::NotSent(words), None) => unusable(words),
+            (error, _) => error,
+        })
     }
 }
 
 impl HttpTransport {
     /// Asks without credentials whether somebody is there.
-    pub async fn reach(&self, url: url::Url, within: Duration) -> Result<Reached, TransportError> {
+    pub async fn reach(
+        &self,
+        url: url::Url,
+        within: Duration,
+        files: Option<&Arc<TlsFiles>>,
+    ) -> Result<Reached, TransportError> {
         let late = |_elapsed| TransportError::TimedOut(format!("no answer within {within:?}"));
-        let sending = self.client(within)?.get(url).send();
+        let sending = self.client(within, files)?.get(url).send();
         let answer = timeout(within, sending).await.map_err(late)?.map_err(|error| explain(&error.without_url()))?;
         let date = answer.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
         let tls = answer.extensions().get::<reqwest::tls::TlsInfo>();
@@ -130,7 +188,7 @@ impl HttpTransport {
 impl HttpTransport {
     /// A client for what is no upstream, by the same rules; nobody keeps it waiting, and it keeps no connection.
     pub fn plain_client(&self) -> Result<reqwest::Client, TransportError> {
-        self.build(|builder| builder.timeout(COLLECTOR_TIMEOUT).pool_max_idle_per_host(0))
+        self.build(|builder| self.trusting_all(builder).timeout(COLLECTOR_TIMEOUT).pool_max_idle_per_host(0))
     }
 }
 
@@ -150,7 +208,8 @@ impl HttpTransport {
         let limit = request.body_bytes_max;
         let mut headers = request.headers;
         headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
-        let mut builder = self.client(limits.connect)?.request(request.method, request.url).headers(headers);
+        let mut builder =
+            self.client(limits.connect, request.tls.as_ref())?.request(request.method, request.url).headers(headers);
         if let Some(body) = request.body {
             builder = builder.body(body);
         }
@@ -183,6 +242,9 @@ fn explain(error: &reqwest::Error) -> TransportError {
     if is_certificate(error) {
         return TransportError::Certificate(words);
     }
+    if let Some(why) = error.source().and_then(refuses_us) {
+        return TransportError::Identity(format!("the upstream refused us: {why} ({words})"));
+    }
     if error.is_connect() || error.is_builder() || words.contains("refused stream") {
         return TransportError::NotSent(words);
     }
@@ -193,16 +255,26 @@ fn explain(error: &reqwest::Error) -> TransportError {
 }
 
 fn is_certificate(error: &reqwest::Error) -> bool {
-    error.source().is_some_and(refuses_certificate)
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    let refuses =
+        |error: &rustls::Error| matches!(error, InvalidCertificate(_) | NoCertificatesPresented).then_some(());
+    error.source().and_then(|source| in_tls(source, &refuses)).is_some()
+}
+
+/// What a server says that does not take our certificate.
+fn refuses_us(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    in_tls(cause, &|error| match error {
+        rustls::Error::AlertReceived(alert) => tls::refuses_us(*alert),
+        _ => None,
+    })
 }
 
 /// An I/O error that wraps another error shows that one's own source, never the error itself: it is looked for inside.
-fn refuses_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
-    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+fn in_tls<T>(cause: &(dyn std::error::Error + 'static), look: &dyn Fn(&rustls::Error) -> Option<T>) -> Option<T> {
     let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    matches!(cause.downcast_ref(), Some(InvalidCertificate(_) | NoCertificatesPresented))
-        || inside.is_some_and(|inside| refuses_certificate(inside))
-        || cause.source().is_some_and(refuses_certificate)
+    let found = cause.downcast_ref::<rustls::Error>().and_then(look);
+    let deeper = || inside.and_then(|inside| in_tls(inside, look));
+    found.or_else(deeper).or_else(|| cause.source().and_then(|source| in_tls(source, look)))
 }
 
 /// The innermost cause: it says most and, unlike the outer ones, never a URL.

@@ -110,6 +110,13 @@ impl Built {
         Ok(())
     }
 
+    /// Adds a secret cookie to those that are there (RFC 6265, 4.2).
+    pub fn add_cookie(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        let before = self.headers.get(http::header::COOKIE).and_then(|value| value.to_str().ok());
+        let before = before.map(|before| format!("{before}; ")).unwrap_or_default();
+        self.set_header("cookie", &Filled { text: format!("{before}{name}={value}"), sensitive: true })
+    }
+
     /// Puts a value into the JSON body, which begins as `{}`.
     pub fn set_body(&mut self, path: &Path, value: Json) -> Result<(), Failure> {
         let body = self.body.get_or_insert_with(|| Json::Object(Vec::new()));

@@ -2,13 +2,15 @@
 //!
 //! Must not know: upstreams, retries, what a status means.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::record::Path;
-use crate::rules::Timeouts;
+use crate::rules::{Timeouts, TlsFiles};
 
 /// One HTTP exchange; no redirects, no retries, no credentials of its own.
 pub trait Transport: Send + Sync {
@@ -33,6 +35,8 @@ pub struct Outgoing {
     pub body_bytes_max: u64,
     /// Where the answer has its array of records: one that is too large is cut down then, and the others are had.
     pub records: Option<Path>,
+    /// Who we are in TLS, and whom we trust.
+    pub tls: Option<Arc<TlsFiles>>,
 }
 
 /// The query and the body may hold secrets, so they are left out.
@@ -65,6 +69,9 @@ pub enum TransportError {
     /// The certificate was refused: nothing was sent, and trying again will not help.
     #[error("certificate refused: {0}")]
     Certificate(String),
+    /// Who we are in TLS was refused, or cannot be told: nothing was done, and trying again will not help.
+    #[error("{0}")]
+    Identity(String),
     /// A time limit passed after sending began.
     #[error("timed out: {0}")]
     TimedOut(String),

@@ -104,6 +104,11 @@ impl Vault {
         &self.path
     }
 
+    /// Whether something can be kept without a new key: there is a vault, or a key for one.
+    pub fn is_ready(&self) -> bool {
+        self.path.exists() || matches!(self.keys.find(), Ok(Ok(_)))
+    }
+
     /// The value of an entry. The key is asked for only where there is one.
     pub fn get(&self, kind: Kind, name: &str) -> Result<Option<SecretString>, VaultError> {
         let Some(mut db) = self.open()? else { return Ok(None) };

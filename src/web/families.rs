@@ -101,7 +101,7 @@ families! {
     BREAKER_OPEN = "reconciled_breaker_open" gauge "" [UPSTREAM]
         "1 while the circuit breaker of an upstream is open, as of the last pass that spoke to it.";
     REAUTH_REQUIRED = "reconciled_upstream_reauth_required" gauge "" [UPSTREAM]
-        "1 while a person has to sign in at an upstream (again) before anything is asked, as of the last pass that wanted to; of upstreams with oauth2 or jwt_bearer.";
+        "1 while a person has to sign in at an upstream (again) before anything is asked, as of the last pass that wanted to; of upstreams with oauth2, jwt_bearer or session.";
 
     REQUEST_DURATION = "reconciled_upstream_request_duration_seconds" histogram "seconds" [UPSTREAM, END]
         "How long requests to an upstream took until the whole answer was there, by how they ended: refused is 4xx but for 429, throttled is 429, failed is 5xx or no answer. Passes, plans and health probes; sign-ins are not among them.";

@@ -11,7 +11,6 @@ use http::{StatusCode, header};
 use crate::daemon::{Place, Standing};
 use crate::ops::{USAGE_DAYS, upstreams, usage};
 use crate::reconcile::{breaker_is_open, reauth_required};
-use crate::rules::Auth;
 use crate::store::{ConflictFilter, IntentFilter, Micros, PassRow, QuarantineFilter, StoreError, View, read};
 
 use super::control::refuse;
@@ -55,7 +54,7 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
         let names = rules.upstreams.keys();
         let breakers = names.map(|name| Ok((name.clone(), breaker_is_open(view, name)?)));
         let breakers = breakers.collect::<Result<Vec<_>, StoreError>>()?;
-        let signed_in = rules.upstreams.iter().filter(|(_, upstream)| matches!(upstream.auth, Auth::Tokens(_)));
+        let signed_in = rules.upstreams.iter().filter(|(_, upstream)| upstream.auth.has_tokens());
         let reauth = signed_in.map(|(name, _)| Ok((name.clone(), reauth_required(view, name)?.is_some())));
         let flags = (breakers, reauth.collect::<Result<Vec<_>, StoreError>>()?);
         let health = upstreams(view, &rules, now)?;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use crate::rules::{Grant, is_loopback};
-use crate::upstream::{Keeper, SignIn, read_back_url};
+use crate::upstream::{Holder, Keeper, SignIn, read_back_url};
 
 use super::super::args::LoginArgs;
 use super::super::exit::{CliError, Exit};
@@ -16,7 +16,7 @@ use super::super::out::Out;
 use super::super::style;
 use super::super::workspace::{SecretsAre, Workspace};
 use super::listen::{Listener, Reply};
-use super::{client_of, failed, keeper_of};
+use super::{client_of, failed, holder_of};
 
 /// The address that is written on a page which nobody serves: the person copies it from the browser.
 const PASTED: &str = "http://127.0.0.1:1/callback";
@@ -26,23 +26,12 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
     let rules = workspace.rules(SecretsAre::Needed, out)?;
     let name = &args.upstream;
     let client = client_of(name, &rules, workspace)?;
-    let keeper = keeper_of(name, &client)?;
-    let made = match keeper.grant() {
-        Grant::AuthorizationCode(rules) if args.paste => paste(name, keeper, rules.redirect_url.as_ref(), out).await?,
-        Grant::AuthorizationCode(rules) if rules.redirect_url.as_ref().is_some_and(|url| !is_here(url)) => {
-            let url = rules.redirect_url.as_ref().map(Url::as_str).unwrap_or_default();
-            return Err(CliError::Usage(format!(
-                "{url} is not on this machine: sign in with --paste, and paste the address that the browser ends at; or, where \
-                 that is the daemon's own /oauth/callback, by its page of upstreams"
-            )));
-        }
-        Grant::AuthorizationCode(rules) => browse(name, keeper, rules.redirect_url.as_ref(), workspace, out).await?,
-        Grant::DeviceCode { .. } => device(name, keeper, out).await?,
-        other @ (Grant::ClientCredentials | Grant::RefreshToken(_) | Grant::JwtBearer(_)) => {
-            return Err(CliError::Usage(format!(
-                "nobody signs in to {name}: by the grant {} tokens are had without a person",
-                other.name()
-            )));
+    let made = match holder_of(name, &client)? {
+        Holder::OAuth(keeper) => sign_in(keeper, args, workspace, out).await?,
+        // Nobody is asked: the rules have the credentials, and a person says that they are to be tried again.
+        Holder::Session(session) => {
+            session.log_in().await.map_err(|failure| failed(name, &failure.words))?;
+            None
         }
     };
     if let Some(file) = made {
@@ -55,6 +44,31 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
     let account = account.map(|account| format!(" as {}", style::clean(&account))).unwrap_or_default();
     out.talk(&format!("signed in to {name}{account}; a running daemon goes on with its next pass"));
     Ok(Exit::IN_SYNC)
+}
+
+/// Leads through the sign-in of the grant. Says where a master key was made for it.
+async fn sign_in(
+    keeper: &Keeper,
+    args: &LoginArgs,
+    workspace: &Workspace,
+    out: &Out,
+) -> Result<Option<PathBuf>, CliError> {
+    let name = &args.upstream;
+    match keeper.grant() {
+        Grant::AuthorizationCode(rules) if args.paste => paste(name, keeper, rules.redirect_url.as_ref(), out).await,
+        Grant::AuthorizationCode(rules) if rules.redirect_url.as_ref().is_some_and(|url| !is_here(url)) => {
+            let url = rules.redirect_url.as_ref().map(Url::as_str).unwrap_or_default();
+            Err(CliError::Usage(format!(
+                "{url} is not on this machine: sign in with --paste, and paste the address that the browser ends at; or, where \
+                 that is the daemon's own /oauth/callback, by its page of upstreams"
+            )))
+        }
+        Grant::AuthorizationCode(rules) => browse(name, keeper, rules.redirect_url.as_ref(), workspace, out).await,
+        Grant::DeviceCode { .. } => device(name, keeper, out).await,
+        other @ (Grant::ClientCredentials | Grant::RefreshToken(_) | Grant::JwtBearer(_)) => Err(CliError::Usage(
+            format!("nobody signs in to {name}: by the grant {} tokens are had without a person", other.name()),
+        )),
+    }
 }
 
 /// The browser comes back to this machine.

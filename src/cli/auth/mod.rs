@@ -8,7 +8,7 @@ mod login;
 use chrono::{DateTime, Utc};
 
 use crate::rules::{Auth, Ruleset, Upstream};
-use crate::upstream::{Client, Keeper, Standing};
+use crate::upstream::{Client, Holder, Standing};
 
 use super::args::{AuthArgs, AuthCommand};
 use super::exit::{CliError, Exit};
@@ -41,10 +41,10 @@ struct Row {
 }
 
 impl Row {
-    fn of(upstream: &str, keeper: &Keeper, standing: Standing) -> Self {
+    fn of(upstream: &str, holder: &Holder, standing: Standing) -> Self {
         let row = |state| Self {
             upstream: upstream.to_owned(),
-            grant: keeper.grant().name(),
+            grant: holder.grant_name(),
             state,
             since: None,
             expires_at: None,
@@ -87,14 +87,14 @@ async fn status(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
             continue;
         }
         let client = workspace.client(&rules, name)?;
-        let Some(keeper) = client.keeper() else { continue };
-        let standing = keeper.standing().await.map_err(|failure| failed(name, &failure.words))?;
-        rows.push(Row::of(name, keeper, standing));
+        let Some(holder) = client.holder() else { continue };
+        let standing = holder.standing().await.map_err(|failure| failed(name, &failure.words))?;
+        rows.push(Row::of(name, holder, standing));
     }
     let now = workspace.clock().now();
     out.show(&rows, |rows, width| {
         if rows.is_empty() {
-            return "no upstream in the rules has tokens (auth kinds oauth2, jwt_bearer)\n".to_owned();
+            return "no upstream in the rules has tokens (auth kinds oauth2, jwt_bearer, session)\n".to_owned();
         }
         let header = ["upstream", "grant", "tokens", "until", "granted"];
         style::table(width, &header, rows.iter().map(|row| row.words(now)).collect())
@@ -106,10 +106,12 @@ async fn status(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
 async fn revoke(name: &str, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let rules = workspace.rules(SecretsAre::Needed, out)?;
     let client = client_of(name, &rules, workspace)?;
-    let keeper = keeper_of(name, &client)?;
+    let holder = holder_of(name, &client)?;
     let there = matches!(&rules.upstreams[name].auth, Auth::Tokens(rules) if rules.revoke_url.is_some());
-    let had = keeper.revoke().await.map_err(|failure| failed(name, &failure.words))?;
+    let had = holder.revoke().await.map_err(|failure| failed(name, &failure.words))?;
+    let by_login = matches!(holder, Holder::Session(_));
     match (had, there) {
+        (true, _) if by_login => out.talk(&format!("the token of {name} is forgotten here; it counts there until it ends")),
         (false, _) => out.talk(&format!("nothing is kept for {name}")),
         (true, true) => out.talk(&format!("the tokens of {name} are given up, there and here")),
         (true, false) => out.talk(&format!(
@@ -120,7 +122,7 @@ async fn revoke(name: &str, workspace: &Workspace, out: &Out) -> Result<Exit, Cl
 }
 
 fn has_tokens(upstream: &Upstream) -> bool {
-    matches!(upstream.auth, Auth::Tokens(_))
+    upstream.auth.has_tokens()
 }
 
 fn client_of(name: &str, rules: &Ruleset, workspace: &Workspace) -> Result<Client, CliError> {
@@ -131,9 +133,11 @@ fn client_of(name: &str, rules: &Ruleset, workspace: &Workspace) -> Result<Clien
     workspace.client(rules, name)
 }
 
-fn keeper_of<'a>(name: &str, client: &'a Client) -> Result<&'a Keeper, CliError> {
-    client.keeper().ok_or_else(|| {
-        CliError::Usage(format!("{name} has no tokens: its `auth` is of another kind than oauth2 and jwt_bearer"))
+fn holder_of<'a>(name: &str, client: &'a Client) -> Result<&'a Holder, CliError> {
+    client.holder().ok_or_else(|| {
+        CliError::Usage(format!(
+            "{name} has no tokens: its `auth` is of another kind than oauth2, jwt_bearer and session"
+        ))
     })
 }
 

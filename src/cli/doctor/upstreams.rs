@@ -3,13 +3,13 @@
 //!
 //! Must not know: how HTTP is spoken.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::out::Out;
 use super::super::workspace::Workspace;
 use super::finding::Finding;
-use crate::rules::{Ruleset, Upstream};
-use crate::upstream::{HttpTransport, Reached, TransportError, check_url, offset};
+use crate::rules::{Ruleset, TlsFiles, Upstream};
+use crate::upstream::{HttpTransport, Reached, TransportError, check_url, offset, our_certificate_until};
 
 /// Signatures and tokens are refused by clocks that differ by minutes.
 const OFFSET_BAD: TimeDelta = TimeDelta::minutes(4);
@@ -17,6 +17,8 @@ const OFFSET_BAD: TimeDelta = TimeDelta::minutes(4);
 const OFFSET_WORTH_A_LOOK: TimeDelta = TimeDelta::seconds(5);
 /// A certificate that is good for less time should have been renewed.
 const RENEWAL: TimeDelta = TimeDelta::days(14);
+/// Our own takes longer: somebody has to sign it.
+const OUR_RENEWAL: TimeDelta = TimeDelta::days(30);
 
 /// Asks each of them.
 pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Finding> {
@@ -32,8 +34,9 @@ pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Find
             findings.push(Finding::error(check, failure.words, "put base_url right"));
             continue;
         }
+        findings.extend(upstream.tls.as_deref().and_then(|files| our_certificate(&check, files, clock.now())));
         let (before, began) = (clock.now(), clock.monotonic());
-        let reached = transport.reach(upstream.base_url.clone(), upstream.timeout.connect).await;
+        let reached = transport.reach(upstream.base_url.clone(), upstream.timeout.connect, upstream.tls.as_ref()).await;
         let took_ms = clock.monotonic().saturating_sub(began).as_millis();
         match reached {
             Err(error) => findings.push(unreached(&check, upstream, &error)),
@@ -53,6 +56,9 @@ pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Find
 fn unreached(check: &str, upstream: &Upstream, error: &TransportError) -> Finding {
     let origin = upstream.base_url.origin().ascii_serialization();
     let remedy = match error {
+        TransportError::Identity(_) => {
+            "put the files of [upstream.NAME.tls] right, or ask those who run it for a certificate"
+        }
         TransportError::Certificate(_) => "its certificate must be renewed, or its authority be known to this machine",
         _ => "is it up, its name known here, the way there open? `curl -v` tells more",
     };
@@ -70,13 +76,33 @@ fn clocks_differ(check: &str, offset: TimeDelta) -> Option<Finding> {
     }
 }
 
-fn certificate(check: &str, reached: &Reached, now: chrono::DateTime<chrono::Utc>) -> Option<Finding> {
+fn certificate(check: &str, reached: &Reached, now: DateTime<Utc>) -> Option<Finding> {
     let until = reached.certificate_until?;
     let words = format!("its certificate is good until {}", until.format("%Y-%m-%d"));
     Some(if until - now < RENEWAL {
         Finding::warning(check, words, "tell those who run it")
     } else {
         Finding::good(check, words)
+    })
+}
+
+/// Who we are there, and for how long.
+fn our_certificate(check: &str, files: &TlsFiles, now: DateTime<Utc>) -> Option<Finding> {
+    let client = files.client.as_ref();
+    let path = client.map(|client| client.certificate.display().to_string()).unwrap_or_default();
+    Some(match our_certificate_until(files) {
+        Ok(until) => {
+            let until = until?;
+            let words = format!("our certificate {path} is good until {}", until.format("%Y-%m-%d"));
+            let remedy =
+                "have it renewed, and replace it and its key: a running daemon takes them at its next connection";
+            match until - now {
+                left if left <= TimeDelta::zero() => Finding::error(check, words, remedy),
+                left if left < OUR_RENEWAL => Finding::warning(check, words, remedy),
+                _ => Finding::good(check, words),
+            }
+        }
+        Err(words) => Finding::error(check, words, "put the files of [upstream.NAME.tls] right"),
     })
 }
 
@@ -104,6 +130,34 @@ async fn credentials(workspace: &Workspace, rules: &Ruleset, name: &str, upstrea
 mod tests {
     use super::super::finding::Level;
     use super::*;
+    use crate::rules::ClientFiles;
+
+    #[test]
+    fn our_own_certificate_is_told_of_a_month_before_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("client.pem"), folder.path().join("client.key"));
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.not_after = rcgen::date_time_ymd(2030, 3, 1);
+        std::fs::write(&certificate, params.self_signed(&pair).unwrap().pem()).unwrap();
+        std::fs::write(&key, pair.serialize_pem()).unwrap();
+        let private = |mode| {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let client = ClientFiles { certificate: certificate.clone(), key: key.clone() };
+        let files = TlsFiles { client: Some(client), ca: None };
+        let until = DateTime::parse_from_rfc3339("2030-03-01T00:00:00Z").unwrap().to_utc();
+        let level = |days| our_certificate("u", &files, until - TimeDelta::days(days)).map(|one| one.level);
+        private(0o600);
+        assert_eq!([31, 29, 0].map(level), [Level::Ok, Level::Warning, Level::Error].map(Some));
+        let told = our_certificate("u", &files, until).unwrap().found;
+        assert_eq!(told, format!("our certificate {} is good until 2030-03-01", certificate.display()));
+        private(0o644);
+        let told = our_certificate("u", &files, until).unwrap();
+        assert!(told.level == Level::Error && told.found.ends_with(&format!("run `chmod 600 {}`", key.display())));
+        assert!(our_certificate("u", &TlsFiles { client: None, ca: None }, until).is_none());
+    }
 
     #[test]
     fn clocks_and_certificates_are_judged_by_how_far_off_they_are() {
@@ -112,7 +166,7 @@ mod tests {
         let told = |seconds: i64| differ(seconds).map(|finding| (finding.level, finding.found));
         assert_eq!(told(9), Some((Level::Warning, "the clock here is 9 s ahead of the one there".to_owned())));
         assert_eq!(told(-300), Some((Level::Error, "the clock here is 300 s behind the one there".to_owned())));
-        let now = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         let level = |days: Option<i64>| {
             let certificate_until = days.map(|days| now + TimeDelta::days(days));
             certificate("u", &Reached { status: 200, date: None, certificate_until }, now).map(|one| one.level)

@@ -20,9 +20,12 @@ mod owner;
 mod passes;
 mod read;
 mod request;
+mod session;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod upstream;
 mod watch;
 mod webhook;

@@ -111,7 +111,8 @@ fn find(text: &str, part: &str) -> std::ops::Range<usize> {
     start..start + part.len()
 }
 
-fn long(table: &RawRequest, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {
+/// Reads a request that is written as a table.
+pub fn long(table: &RawRequest, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {
     let method = match &table.method {
         Key::Given(at) => check_method(&at.value.0, at.span, purpose, cx),
         Key::Absent if purpose.default_method => Some(purpose.methods[0].to_owned()),
@@ -158,7 +159,8 @@ fn body(table: &RawRequest, method: Option<&str>, purpose: Purpose, cx: &mut Cx<
     json(&at.value.0, Allowed { holes: purpose.holes, secrets: false }, cx).map(Some)
 }
 
-fn json(raw: &RawBody, allowed: Allowed, cx: &mut Cx<'_>) -> Option<JsonTemplate> {
+/// JSON whose texts are filled in.
+pub fn json(raw: &RawBody, allowed: Allowed, cx: &mut Cx<'_>) -> Option<JsonTemplate> {
     match raw {
         RawBody::Text(at) => cx.template(at, allowed).map(JsonTemplate::Text),
         RawBody::Number(number) => Some(JsonTemplate::Fixed(Json::Number(number.clone()))),

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::context::Cx;
 use super::text::Allowed;
-use super::{limits, watch, webhook};
-use super::{oauth, request};
+use super::{limits, oauth, request, session, signing, tls, watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};
 use crate::rules::model::{Auth, Check, ErrorRule, Place, Retry, Timeouts, Upstream, is_loopback};
@@ -27,6 +26,7 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
     let check = raw.check.get().map(|at| check(at, cx));
     let health = raw.health.get().map(|at| watch::health(at, &raw.check, cx));
     let auth = auth(&raw.auth, cx);
+    let tls = raw.tls.get().map(|at| tls::lower(at, base_url.as_ref(), cx));
     let budgets = limits::budgets(raw, cx);
     let errors = errors(raw, cx);
     let retry = retry(raw, cx);
@@ -51,6 +51,10 @@ pub fn lower(name: &str, raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Option<Ups
             None => None,
         },
         auth: auth?,
+        tls: match tls {
+            Some(tls) => Some(tls?),
+            None => None,
+        },
         budgets,
         errors,
         retry,
@@ -175,6 +179,9 @@ fn auth(raw: &Key<grammar::Auth>, cx: &mut Cx<'_>) -> Option<Auth> {
         }
         grammar::Auth::OAuth2(raw) => oauth::oauth2(at.key, raw, cx),
         grammar::Auth::JwtBearer(raw) => oauth::jwt_bearer(raw, cx),
+        grammar::Auth::Hmac(raw) => signing::hmac(raw, cx),
+        grammar::Auth::AwsSigV4(raw) => signing::aws(raw, cx),
+        grammar::Auth::Session(raw) => session::lower(at.key, raw, cx),
     }
 }
 

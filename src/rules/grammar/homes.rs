@@ -4,7 +4,7 @@
 
 use super::{
     Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, ErrorRule, Field, HookEvent, Limits,
-    MapEntry, Match, Read, Request, Retry, Since, Timeout, Tombstone, Update, Upstream, Webhook, Write,
+    MapEntry, Match, Read, Request, Retry, Since, Timeout, Tls, Tombstone, Update, Upstream, Webhook, Write,
 };
 
 /// A key that more tables than this know says nothing about the one that was meant.
@@ -14,6 +14,7 @@ const HOMES_MAX: usize = 3;
 const TABLES: &[(&str, &[&str])] = &[
     ("[upstream.NAME]", Upstream::KEYS),
     ("[upstream.NAME.timeout]", Timeout::KEYS),
+    ("[upstream.NAME.tls]", Tls::KEYS),
     ("[upstream.NAME.check]", Check::KEYS),
     ("[[upstream.NAME.budget]]", Budget::KEYS),
     ("[[upstream.NAME.error]]", ErrorRule::KEYS),

@@ -2,6 +2,7 @@
 //!
 //! Must not know: what keys mean together (that is `check`).
 
+mod auth;
 mod binding;
 mod body;
 mod collection;
@@ -16,6 +17,7 @@ mod webhook;
 mod words;
 mod write;
 
+pub use auth::*;
 pub use binding::*;
 pub use body::{BodyShape, RawBody};
 pub use collection::*;

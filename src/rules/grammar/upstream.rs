@@ -2,7 +2,9 @@
 //!
 //! Must not know: what upstreams are used for.
 
-use super::{AuthJwtBearer, AuthOAuth2, BodyShape, Breaker, Budget, Health, Quota, Webhook};
+use super::{
+    AuthAwsSigV4, AuthHmac, AuthJwtBearer, AuthOAuth2, AuthSession, BodyShape, Breaker, Budget, Health, Quota, Webhook,
+};
 use crate::rules::model::ErrorClass;
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
 use crate::rules::units::{Jq, Period, Size, Text};
@@ -30,6 +32,8 @@ table! {
         health: Health,
         /// Credentials. Default none.
         auth: Auth,
+        /// Who we are in TLS, and whom we trust. Default nobody, and whom this machine trusts.
+        tls: Tls,
         /// Rate limits and quotas; every one that matches a request is debited.
         budget: List<Budget>,
         /// What answers mean beyond the status codes; the first rule that matches wins.
@@ -54,6 +58,18 @@ table! {
         idle: Period,
         /// From beginning to end. Default 5m.
         total: Period,
+    }
+}
+
+table! {
+    /// Files of TLS, in PEM; read anew when they are replaced.
+    Tls, "a tls table" {
+        /// The client certificate, with those between it and its authority: an absolute path. May hold `${var.NAME}`.
+        certificate: Text,
+        /// Its private key: an absolute path of a file that nobody else may read.
+        key: Text,
+        /// The authorities that may vouch for the upstream, instead of those that this machine trusts: an absolute path.
+        ca: Text,
     }
 }
 
@@ -134,6 +150,12 @@ kinds! {
         "oauth2" => OAuth2(AuthOAuth2),
         /// A service account (RFC 7523).
         "jwt_bearer" => JwtBearer(AuthJwtBearer),
+        /// A login that is answered with a token.
+        "session" => Session(AuthSession),
+        /// A signature over each request (RFC 2104).
+        "hmac" => Hmac(AuthHmac),
+        /// Signature Version 4 of AWS.
+        "aws_sigv4" => AwsSigV4(AuthAwsSigV4),
     }
 }
 

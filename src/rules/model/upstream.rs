@@ -2,10 +2,12 @@
 //!
 //! Must not know: collections, which requests there are.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::{AwsSigning, Health, HmacSigning, OAuth, Quota, Session, Webhook};
 use super::{BreakerRules, Budget};
-use super::{Health, OAuth, Quota, Webhook};
 use crate::record::{Filter, Json, Path};
 
 /// An external system.
@@ -33,6 +35,8 @@ pub struct Upstream {
     pub health: Option<Health>,
     /// Credentials.
     pub auth: Auth,
+    /// Who we are in TLS, and whom we trust.
+    pub tls: Option<Arc<TlsFiles>>,
     /// All budgets; every matching one is debited.
     pub budgets: Vec<Budget>,
     /// Error rules; the first that matches wins.
@@ -45,6 +49,32 @@ pub struct Upstream {
     pub quota: Option<Quota>,
     /// Webhooks that it sends here.
     pub webhook: Option<Webhook>,
+}
+
+/// Files of TLS, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TlsFiles {
+    /// Who we are.
+    pub client: Option<ClientFiles>,
+    /// The authorities that may vouch for the upstream, instead of those that this machine trusts.
+    pub ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// All of them.
+    pub fn paths(&self) -> impl Iterator<Item = &std::path::Path> {
+        let client = self.client.iter().flat_map(|client| [client.certificate.as_path(), client.key.as_path()]);
+        client.chain(self.ca.as_deref())
+    }
+}
+
+/// A client certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientFiles {
+    /// The certificate, with those between it and its authority.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 /// Time limits of one HTTP exchange.
@@ -93,6 +123,19 @@ pub enum Auth {
     },
     /// RFC 6749 and what builds on it.
     Tokens(Box<OAuth>),
+    /// A login that is answered with a token.
+    Session(Box<Session>),
+    /// A signature over each request (RFC 2104).
+    Hmac(Box<HmacSigning>),
+    /// Signature Version 4 of AWS.
+    Aws(Box<AwsSigning>),
+}
+
+impl Auth {
+    /// Tokens come and go; a person may have to do something when none are to be had.
+    pub const fn has_tokens(&self) -> bool {
+        matches!(self, Self::Tokens(_) | Self::Session(_))
+    }
 }
 
 /// A named place in a request.

@@ -32,7 +32,7 @@ impl Drop for Counted {
 
 /// Does the work, to its end also where this future is dropped.
 #[expect(clippy::disallowed_methods, reason = "a process waits for its end: `are_over`")]
-pub(super) async fn to_its_end<T: Send + 'static>(
+pub async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     let counted = Counted::new();

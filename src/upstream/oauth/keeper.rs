@@ -22,15 +22,12 @@ use super::signin::{Back, SignIn};
 use super::tokens::{Granted, Tokens, fingerprint};
 use crate::clock::{Clock, new_id};
 use crate::rules::{Grant, OAuth, Upstream};
+use crate::upstream::keeping::{blocking, lock};
 use crate::upstream::{Failure, FailureKind, Secrets, Transport};
-use crate::vault::{Guard, Kind, Vault, VaultError};
+use crate::vault::{Guard, Kind, Vault};
 
 /// After a renewal that failed, tokens that have not ended are used for so long before the next try.
 const TRY_AGAIN_IN: Duration = Duration::from_secs(30);
-
-/// For so long another process that renews is waited for: longer than one that lives takes.
-const LOCK_MAX: Duration = Duration::from_mins(3);
-const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// The tokens of one upstream. A copy is the same keeper.
 #[derive(Clone)]
@@ -447,7 +444,7 @@ impl Keeper {
         let Some(vault) = self.vault.clone() else { return Ok(None) };
         let name = self.name().to_owned();
         let text = blocking(move || vault.get(Kind::Token, &name)).await?;
-        let kept = text.as_ref().and_then(Tokens::of_kept);
+        let kept = text.as_ref().and_then(Tokens::of_kept).filter(|kept| !kept.are_of_a_login());
         if let Some(kept) = &kept {
             for secret in std::iter::once(&kept.access).chain(&kept.refresh) {
                 self.server.secrets.hide(secret.clone());
@@ -477,27 +474,8 @@ impl Keeper {
         Ok(made)
     }
 
-    /// Waits for its turn among processes. A thread that waited would hold up the end of this one.
     async fn lock(&self, vault: &Arc<Vault>) -> Result<Guard, Failure> {
-        let clock = &self.server.clock;
-        let until = clock.monotonic() + LOCK_MAX;
-        loop {
-            let (held, name) = (Arc::clone(vault), self.name().to_owned());
-            if let Some(guard) = blocking(move || held.try_lock(&name)).await? {
-                return Ok(guard);
-            }
-            if clock.monotonic() >= until {
-                let path = vault.lock_path(self.name());
-                let words = format!(
-                    "{}: another process has been renewing the token for {} minutes (it holds {})",
-                    self.name(),
-                    LOCK_MAX.as_secs() / 60,
-                    path.display()
-                );
-                return Err(Failure::new(FailureKind::NotDone, words));
-            }
-            clock.sleep(LOCK_POLL).await;
-        }
+        lock(vault, self.name(), self.server.clock.as_ref()).await
     }
 
     /// The upstream pauses until a person did something.
@@ -511,16 +489,6 @@ impl Keeper {
         let failure = Failure::new(FailureKind::Auth, format!("reauth required: {words}"));
         self.held.write().unwrap_or_else(PoisonError::into_inner).reauth = Reauth::Required(words);
         failure
-    }
-}
-
-/// The vault's file is used on a thread that may wait.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, VaultError> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| Failure::new(FailureKind::Fatal, error.to_string())),
-        Err(error) => Err(Failure::new(FailureKind::Fatal, format!("the vault could not be used: {error}"))),
     }
 }
 

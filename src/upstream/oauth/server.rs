@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::rules::{ClientAuth, OAuth, OAuthClient, Template, Timeouts, Upstream};
 use crate::upstream::hosts::is_reachable;
 use crate::upstream::{
-    Failure, FailureKind, Holes, Outgoing, Response, Secrets, Transport, TransportError, backoff, retry_after,
+    Failure, FailureKind, Holes, Outgoing, Response, Secrets, Transport, TransportError, backoff, check_url,
+    retry_after,
 };
 
 /// Questions are asked so often before the call fails.
@@ -127,7 +128,7 @@ impl Server {
                     (asked, self.failed(url, &format!("answered {}", response.status)))
                 }
                 Ok(response) => return Ok((response, attempts > 1)),
-                Err(TransportError::Certificate(words)) => {
+                Err(TransportError::Certificate(words) | TransportError::Identity(words)) => {
                     return Err(Failure { kind: FailureKind::Fatal, ..self.failed(url, &words) });
                 }
                 // It would be so again, and a refresh token would be sent twice for it.
@@ -164,6 +165,8 @@ impl Server {
             timeouts: Timeouts { total: timeout.total.min(TOTAL), ..timeout },
             body_bytes_max: BODY_BYTES_MAX,
             records: None,
+            // Another host is no business of these.
+            tls: self.upstream.tls.clone().filter(|_| check_url(&self.upstream, url).is_ok()),
         })
     }
 

@@ -130,6 +130,16 @@ impl Tokens {
         self.expires_at.is_none_or(|end| now < end)
     }
 
+    /// Whether there is an access token that has not ended.
+    pub fn are_usable(&self, now: DateTime<Utc>) -> bool {
+        !self.access.expose_secret().is_empty() && self.are_valid(now)
+    }
+
+    /// They come from a login, not from an authorization server.
+    pub fn are_of_a_login(&self) -> bool {
+        self.seed.as_deref().is_some_and(|seed| seed.starts_with("session:"))
+    }
+
     /// True where both carry the same access token.
     pub fn are_the_same(&self, other: &Self) -> bool {
         self.access.expose_secret() == other.access.expose_secret()

@@ -7,6 +7,7 @@ mod bodies;
 mod breaker;
 mod budgets;
 mod calls;
+mod certificates;
 mod decisions;
 mod health;
 mod lists;
@@ -224,6 +225,7 @@ pub fn upstream(base: &str) -> Upstream {
         check: None,
         health: None,
         auth: Auth::None,
+        tls: None,
         budgets: Vec::new(),
         errors: Vec::new(),
         retry: Retry { attempts: 4, max_wait: Duration::from_mins(15) },

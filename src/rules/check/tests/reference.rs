@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::check_files;
+use crate::rules::diagnostic::Severity;
 use crate::rules::schema;
 
 const REFERENCE: &str = include_str!("../../../../docs/rules.md");
@@ -30,6 +31,21 @@ fn the_reference_names_every_key_and_word_of_the_schema() {
     };
     let unsaid: Vec<&String> = names.iter().filter(|name| !said(name)).collect();
     assert!(unsaid.is_empty(), "docs/rules.md says nothing of {unsaid:?}");
+}
+
+#[test]
+fn every_example_of_credentials_is_good() {
+    let blocks = REFERENCE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut kinds = BTreeSet::new();
+    for block in blocks.filter(|block| block.starts_with("[upstream.") && block.contains(".auth]\nkind = ")) {
+        let (name, rest) = block["[upstream.".len()..].split_once(".auth]\nkind = \"").expect("a table of credentials");
+        kinds.insert(rest.split('"').next().expect("a kind"));
+        let text = format!("[upstream.{name}]\nbase_url = \"https://api.example.com\"\n{block}");
+        let (_, checked) = check_files(&[("rules.md", &text)]);
+        let errors: Vec<_> = checked.diagnostics.iter().filter(|one| one.severity == Severity::Error).collect();
+        assert!(errors.is_empty(), "{block}\n{errors:#?}");
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["aws_sigv4", "hmac", "oauth2", "session"]);
 }
 
 /// Every property, every word of a closed list, every kind.

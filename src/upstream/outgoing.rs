@@ -1,0 +1,45 @@
+//! Owns: a request as it is sent: with the upstream's headers, its credentials, its body as bytes, its signature.
+//!
+//! Must not know: attempts, what became of it.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::{Built, Client, Failure, Outgoing, Tokens, check_url};
+
+impl Client {
+    /// Checks where the request goes, then adds headers, credentials and body.
+    pub(super) fn outgoing(&self, request: &Built, tokens: Option<&Tokens>) -> Result<Outgoing, Failure> {
+        check_url(&self.upstream, &request.url)?;
+        let mut request = request.clone();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        for (name, value) in self.headers.iter().chain(&request.headers) {
+            headers.insert(name, value.clone());
+        }
+        request.headers = headers;
+        self.credentials.apply(&mut request, tokens)?;
+        let body = request.body.map(|json| json.to_string());
+        if body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            request.headers.entry(header::CONTENT_TYPE).or_insert(json);
+        }
+        let mut outgoing = Outgoing {
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: body.map(bytes::Bytes::from),
+            timeouts: self.upstream.timeout,
+            body_bytes_max: self.upstream.body_bytes_max,
+            records: request.records,
+            tls: self.upstream.tls.clone(),
+        };
+        self.credentials.sign(&mut outgoing, &self.secrets, self.clock.as_ref())?;
+        Ok(outgoing)
+    }
+
+    /// How long the body of a request is as it is sent, in bytes; credentials may be in it.
+    pub fn body_bytes(&self, request: &Built) -> Result<u64, Failure> {
+        let length = self.outgoing(request, None)?.body.map_or(0, |body| body.len());
+        Ok(u64::try_from(length).unwrap_or(u64::MAX))
+    }
+}

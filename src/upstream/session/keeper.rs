@@ -1,0 +1,351 @@
+//! Owns: the token of one upstream's login: held, replaced before it ends, by one task of one process at a time.
+//!
+//! Must not know: what it is used for.
+//!
+//! A login that is refused is not repeated: accounts are locked for that. It is repeated when its credentials are others, or
+//! when a person says so.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use tokio::sync::Mutex;
+
+use super::login::{Answer, Login, Way};
+use crate::rules::{Session as Rules, Upstream};
+use crate::upstream::keeping::{blocking, lock};
+use crate::upstream::oauth::{Tokens, to_its_end};
+use crate::upstream::{Failure, FailureKind, Meter, Standing};
+use crate::vault::{Guard, Kind, Vault};
+
+/// After a login that failed in passing, the next one: so long later, twice as long each further time.
+const TRY_AGAIN_IN: Duration = Duration::from_secs(30);
+const TRY_AGAIN_MAX: Duration = Duration::from_mins(10);
+/// A token that is refused this soon after its login is not replaced; twice as long each time that one was never taken.
+const YOUNG: Duration = Duration::from_mins(1);
+const YOUNG_MAX: Duration = Duration::from_hours(1);
+
+/// The token of one upstream's login. A copy is the same keeper.
+#[derive(Clone)]
+pub struct Session {
+    login: Arc<Login>,
+    vault: Option<Arc<Vault>>,
+    held: Arc<RwLock<Held>>,
+    /// The upstream took the token that is held.
+    taken: Arc<AtomicBool>,
+    /// Held by the one task that logs in.
+    turn: Arc<Mutex<Turn>>,
+}
+
+/// What is in use.
+#[derive(Default)]
+struct Held {
+    tokens: Option<Arc<Tokens>>,
+    /// The vault's stamp when it was in it.
+    stamp: Option<(u64, u32)>,
+    /// Why a person has to do something.
+    reauth: Option<String>,
+    /// This process has looked for itself.
+    looked: bool,
+}
+
+/// What the one task knows that logs in.
+#[derive(Default)]
+struct Turn {
+    /// Until when no login is tried, and why.
+    failed: Option<(Duration, Failure)>,
+    failures: u32,
+    /// Logins in a row whose token was never taken.
+    vain: u32,
+    /// Where there is no vault: what would be in it.
+    known: Option<Tokens>,
+}
+
+/// Which token will do.
+enum Wanted {
+    /// One that need not be replaced yet.
+    Fresh,
+    /// One that has not ended, and another one than this.
+    OtherThan(Tokens),
+}
+
+impl Session {
+    /// Nothing is asked for yet.
+    pub fn new(upstream: &Arc<Upstream>, rules: &Rules, way: Way) -> Self {
+        let login = Login { upstream: Arc::clone(upstream), rules: rules.clone(), way };
+        Self { login: Arc::new(login), vault: None, held: Arc::default(), taken: Arc::default(), turn: Arc::default() }
+    }
+
+    /// Shares the token by a vault, where there is one.
+    pub fn keeping_in(mut self, vault: Arc<Vault>) -> Self {
+        self.vault = Some(vault);
+        self
+    }
+
+    /// Counts logins on a meter that outlives this.
+    pub fn metered_by(self, meter: &Arc<Meter>) -> Self {
+        let (login, way) = (&self.login, self.login.way.clone());
+        let way = Way { meter: Arc::clone(meter), ..way };
+        let login = Login { upstream: Arc::clone(&login.upstream), rules: login.rules.clone(), way };
+        Self { login: Arc::new(login), ..self }
+    }
+
+    /// A token that may be used now.
+    pub async fn tokens(&self) -> Result<Arc<Tokens>, Failure> {
+        if let Some(held) = self.held_that(&Wanted::Fresh) {
+            return Ok(held);
+        }
+        let session = self.clone();
+        to_its_end(async move {
+            let mut turn = session.turn.lock().await;
+            match session.held_that(&Wanted::Fresh) {
+                Some(held) => Ok(held),
+                None => session.renew(&Wanted::Fresh, &mut turn).await,
+            }
+        })
+        .await
+    }
+
+    /// Another one than this, which the upstream refused. The same one where nothing else is to be had yet.
+    pub async fn others_than(&self, refused: &Tokens) -> Result<Arc<Tokens>, Failure> {
+        let (session, wanted) = (self.clone(), Wanted::OtherThan(refused.clone()));
+        to_its_end(async move {
+            let mut turn = session.turn.lock().await;
+            match session.held_that(&wanted) {
+                Some(held) => Ok(held),
+                None => session.renew(&wanted, &mut turn).await,
+            }
+        })
+        .await
+    }
+
+    /// The upstream took this one.
+    pub fn were_taken(&self, tokens: &Tokens) {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        if held.tokens.as_ref().is_some_and(|held| held.are_the_same(tokens)) {
+            self.taken.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Logs in now, whatever is held and whatever was refused.
+    pub async fn log_in(&self) -> Result<(), Failure> {
+        let session = self.clone();
+        to_its_end(async move {
+            let mut turn = session.turn.lock().await;
+            let (vault, _guard) = session.vault_and_lock().await?;
+            (turn.failed, turn.failures, turn.vain) = (None, 0, 0);
+            session.ask(vault.as_ref(), None, &mut turn).await.map(|_tokens| ())
+        })
+        .await
+    }
+
+    /// Why a person has to do something, as far as that is known.
+    pub fn reauth(&self) -> Option<String> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).reauth.clone()
+    }
+
+    /// What an earlier process knew of that, as long as this one knows nothing.
+    pub fn remember(&self, reauth: Option<&str>) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if !held.looked {
+            held.reauth = reauth.map(str::to_owned);
+        }
+    }
+
+    /// How it stands, from what is kept; nothing is asked for.
+    pub async fn standing(&self) -> Result<Standing, Failure> {
+        let turn = self.turn.lock().await;
+        let Some(kept) = self.load(self.ready().await?.as_ref(), &turn).await? else { return Ok(Standing::AsNeeded) };
+        Ok(match kept.refused {
+            Some(words) => Standing::Again(words),
+            None => Standing::In { since: kept.obtained_at, expires_at: kept.expires_at, renewable: true, scope: None },
+        })
+    }
+
+    /// Forgets the token. False where there was none.
+    pub async fn forget(&self) -> Result<bool, Failure> {
+        let mut turn = self.turn.lock().await;
+        let (vault, _guard) = self.vault_and_lock().await?;
+        let known = std::mem::take(&mut *turn).known.is_some();
+        self.hold(None, None);
+        let Some(vault) = vault else { return Ok(known) };
+        let name = self.name().to_owned();
+        blocking(move || vault.remove(Kind::Token, &name)).await
+    }
+}
+
+impl Session {
+    fn name(&self) -> &str {
+        &self.login.upstream.name
+    }
+
+    fn stamp(&self) -> Option<(u64, u32)> {
+        self.vault.as_ref().and_then(|vault| vault.stamp())
+    }
+
+    fn held_that(&self, wanted: &Wanted) -> Option<Arc<Tokens>> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let tokens = held.tokens.as_ref().filter(|tokens| self.will_do(tokens, wanted))?;
+        (held.stamp == self.stamp()).then(|| Arc::clone(tokens))
+    }
+
+    fn hold(&self, tokens: Option<&Arc<Tokens>>, reauth: Option<String>) {
+        let stamp = self.stamp();
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let same = match (&held.tokens, tokens) {
+            (Some(old), Some(new)) => old.are_the_same(new),
+            _ => false,
+        };
+        if !same {
+            self.taken.store(false, Ordering::Relaxed);
+        }
+        *held = Held { tokens: tokens.map(Arc::clone), stamp, reauth, looked: true };
+    }
+
+    fn will_do(&self, tokens: &Tokens, wanted: &Wanted) -> bool {
+        let now = self.login.way.clock.now();
+        match wanted {
+            Wanted::Fresh => {
+                let before = TimeDelta::from_std(self.login.rules.refresh_before).unwrap_or(TimeDelta::MAX);
+                tokens.are_fresh(before, now)
+            }
+            Wanted::OtherThan(refused) => tokens.are_usable(now) && !tokens.are_the_same(refused),
+        }
+    }
+
+    /// A token that is wanted: the one that is kept, else a new one.
+    async fn renew(&self, wanted: &Wanted, turn: &mut Turn) -> Result<Arc<Tokens>, Failure> {
+        let (vault, _guard) = self.vault_and_lock().await?;
+        let kept = self.load(vault.as_ref(), turn).await?;
+        let now = self.login.way.clock.now();
+        // One that still counts does, whatever became of the login that should replace it.
+        let valid = kept.clone().filter(|kept| matches!(wanted, Wanted::Fresh) && kept.are_usable(now)).map(Arc::new);
+        if let Some(kept) = &kept {
+            if self.will_do(kept, wanted) {
+                let kept = Arc::new(kept.clone());
+                self.hold(Some(&kept), None);
+                return Ok(kept);
+            }
+            if let Some(words) = &kept.refused {
+                let failure = self.reauth_required(valid.as_ref(), words);
+                return valid.ok_or(failure);
+            }
+        }
+        if let Wanted::OtherThan(refused) = wanted {
+            let taken = self.taken.load(Ordering::Relaxed);
+            turn.vain = if taken { 0 } else { turn.vain };
+            let young = YOUNG.saturating_mul(1 << turn.vain.min(6)).min(YOUNG_MAX);
+            if now - refused.obtained_at < TimeDelta::from_std(young).unwrap_or(TimeDelta::MAX) {
+                return Ok(Arc::new(refused.clone()));
+            }
+            turn.vain += u32::from(!taken);
+        }
+        let waits = turn.failed.as_ref().filter(|(until, _)| self.login.way.clock.monotonic() < *until);
+        if let Some((_, failure)) = waits {
+            return valid.ok_or_else(|| failure.clone());
+        }
+        let asked = self.ask(vault.as_ref(), valid.clone(), turn).await;
+        match (asked, valid) {
+            (Err(failure), Some(valid)) => {
+                tracing::warn!(upstream = self.name(), error = %failure, "the token could not be replaced yet");
+                Ok(valid)
+            }
+            (asked, _) => asked,
+        }
+    }
+
+    /// Logs in, and keeps what comes of it.
+    async fn ask(
+        &self,
+        vault: Option<&Arc<Vault>>,
+        valid: Option<Arc<Tokens>>,
+        turn: &mut Turn,
+    ) -> Result<Arc<Tokens>, Failure> {
+        let (seed, clock) = (self.login.seed()?, &self.login.way.clock);
+        match self.login.send().await {
+            Answer::Granted(granted) => {
+                (turn.failed, turn.failures) = (None, 0);
+                // What the credentials lead to does not change while they are the same.
+                let tokens = Tokens::granted(granted, seed.clone(), clock.now());
+                let tokens = Arc::new(Tokens { seed: Some(seed), ..tokens });
+                self.save(vault, &tokens, turn).await;
+                self.hold(Some(&tokens), None);
+                Ok(tokens)
+            }
+            Answer::Refused(words) => {
+                let none = || Tokens::of_refresh_token(SecretString::default(), String::new(), clock.now());
+                let before = valid.as_deref().cloned().unwrap_or_else(none);
+                let refused = Tokens { refresh: None, seed: Some(seed), refused: Some(words.clone()), ..before };
+                self.save(vault, &refused, turn).await;
+                Err(self.reauth_required(valid.as_ref(), &words))
+            }
+            Answer::Failed(failure) => {
+                let wait = TRY_AGAIN_IN.saturating_mul(1 << turn.failures.min(8)).min(TRY_AGAIN_MAX);
+                turn.failures += 1;
+                turn.failed = Some((clock.monotonic() + wait, failure.clone()));
+                Err(failure)
+            }
+        }
+    }
+
+    /// The vault, where there is one or a key to make one, and the turn among processes.
+    async fn vault_and_lock(&self) -> Result<(Option<Arc<Vault>>, Option<Guard>), Failure> {
+        let vault = self.ready().await?;
+        let guard = match &vault {
+            Some(vault) => Some(lock(vault, self.name(), self.login.way.clock.as_ref()).await?),
+            None => None,
+        };
+        Ok((vault, guard))
+    }
+
+    async fn ready(&self) -> Result<Option<Arc<Vault>>, Failure> {
+        let Some(vault) = self.vault.clone() else { return Ok(None) };
+        blocking(move || Ok(vault.is_ready().then_some(vault))).await
+    }
+
+    /// What is kept of a login with these credentials.
+    async fn load(&self, vault: Option<&Arc<Vault>>, turn: &Turn) -> Result<Option<Tokens>, Failure> {
+        let kept = match vault.cloned() {
+            Some(vault) => {
+                let name = self.name().to_owned();
+                let text = blocking(move || vault.get(Kind::Token, &name)).await?;
+                text.as_ref().and_then(Tokens::of_kept)
+            }
+            None => turn.known.clone(),
+        };
+        let seed = self.login.seed()?;
+        let kept = kept.filter(|kept| kept.seed.as_deref() == Some(&seed));
+        if let Some(kept) = &kept {
+            self.login.way.secrets.hide(kept.access.clone());
+        }
+        Ok(kept)
+    }
+
+    /// A token that cannot be kept still counts in this process.
+    async fn save(&self, vault: Option<&Arc<Vault>>, tokens: &Tokens, turn: &mut Turn) {
+        turn.known = Some(tokens.clone());
+        let Some(vault) = vault.cloned() else { return };
+        let (name, kept, now) = (self.name().to_owned(), tokens.to_kept(), self.login.way.clock.now());
+        if let Err(error) = blocking(move || vault.put(Kind::Token, &name, &kept, now)).await {
+            tracing::warn!(upstream = self.name(), %error, "the token of the login cannot be kept for other processes");
+        }
+    }
+
+    /// The upstream pauses until a person did something.
+    fn reauth_required(&self, valid: Option<&Arc<Tokens>>, why: &str) -> Failure {
+        let name = self.name();
+        let words = format!(
+            "{why}; set its secrets right and reload, or where they are right try again: `reconciled auth login {name}`"
+        );
+        self.hold(valid, Some(words.clone()));
+        Failure::new(FailureKind::Auth, format!("reauth required: {words}"))
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("upstream", &self.name()).finish_non_exhaustive()
+    }
+}
