@@ -136,7 +136,6 @@ table! {
 
 kinds! {
     /// How requests are authenticated.
-    #[expect(clippy::large_enum_variant, reason = "read once, and short-lived")]
     Auth, "an auth table such as { kind = \"bearer\", token = \"${secret.NAME}\" }" {
         /// No credentials.
         "none" => None(AuthNone) = bare,

@@ -366,7 +366,7 @@ async fn a_login_keeps_within_budgets() {
     let (client, script) = bench.alone(upstream, vec![token("one"), page()]);
     read(&client).await.unwrap();
     assert_eq!(script.lines().len(), 2);
-    assert!(bench.clock.elapsed() >= Duration::from_secs(60), "{:?}", bench.clock.elapsed());
+    assert!(bench.clock.elapsed() >= Duration::from_mins(1), "{:?}", bench.clock.elapsed());
 }
 
 #[tokio::test]

@@ -93,9 +93,10 @@ pub(super) fn authorization(scope: &Scope<'_>, signed: &Signed<'_>) -> String {
     headers.sort();
     let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(";");
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+    let lines = lines.join("\n");
     let Signed { method, path, query, payload, .. } = signed;
-    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}");
+    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n\n{names}\n{payload}");
     let Scope { id, key, region, service, at } = scope;
     let day = at.format("%Y%m%d").to_string();
     let credential = format!("{day}/{region}/{service}/aws4_request");
