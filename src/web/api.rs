@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::ops::{Bulk, Choice, Halt, OpsError, USAGE_DAYS, USAGE_DAYS_MAX, approve, raw, resolve};
 
-use crate::store::{ConflictFilter, Grain, HookState};
+use crate::store::{ConflictFilter, Grain, HookState, PassFilter};
 
 use super::control::refuse;
 use super::look::{LIST_DEFAULT, LIST_MAX};
@@ -61,13 +61,25 @@ pub fn limit(query: &BTreeMap<String, String>) -> usize {
     given.unwrap_or(LIST_DEFAULT).clamp(1, LIST_MAX)
 }
 
+/// The number after which a page goes on.
+pub fn after(query: &BTreeMap<String, String>) -> Option<i64> {
+    query.get("after").and_then(|text| text.parse().ok())
+}
+
+/// Which passes are asked for; an empty value asks for nothing in particular.
+pub fn pass_filter(query: &BTreeMap<String, String>) -> PassFilter {
+    let given = |name: &str| query.get(name).filter(|text| !text.is_empty()).cloned();
+    let (collection, outcome) = (given("collection"), given("outcome"));
+    PassFilter { collection, outcome, before: after(query), limit: limit(query) }
+}
+
 /// Which conflicts are asked for; an empty value asks for nothing in particular.
 pub fn conflict_filter(query: &BTreeMap<String, String>) -> ConflictFilter {
     let given = |name: &str| query.get(name).filter(|text| !text.is_empty()).cloned();
     ConflictFilter {
         collection: given("collection"),
         field: given("field"),
-        after: given("after").and_then(|text| text.parse().ok()),
+        after: after(query),
         closed_too: query.get("all").is_some_and(|all| all == "true"),
         limit: limit(query),
         ..ConflictFilter::default()
@@ -101,14 +113,12 @@ pub async fn collections(State(site): State<Arc<Site>>) -> Response {
 }
 
 pub async fn list_passes(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let query = query(&uri);
-    let passes = site.passes(query.get("collection").cloned(), limit(&query)).await;
-    answer(passes.map(|passes| BTreeMap::from([("passes", passes)])))
+    answer(site.passes(pass_filter(&query(&uri))).await)
 }
 
-pub async fn one_pass(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
+pub async fn one_pass(State(site): State<Arc<Site>>, Path(id): Path<String>, uri: Uri) -> Response {
     match number(&id) {
-        Ok(id) => answer(site.pass(id).await),
+        Ok(id) => answer(site.pass(id, after(&query(&uri))).await),
         Err(error) => answer::<()>(Err(error)),
     }
 }
@@ -183,7 +193,7 @@ pub async fn rules(State(site): State<Arc<Site>>) -> Response {
 pub async fn webhooks(State(site): State<Arc<Site>>, uri: Uri) -> Response {
     let query = query(&uri);
     let state = hook_state(query.get("state").map_or("", String::as_str));
-    answer(site.webhooks(state, limit(&query)).await)
+    answer(site.webhooks(state, after(&query), limit(&query)).await)
 }
 
 pub async fn retry_hook(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Response {
@@ -217,8 +227,8 @@ pub async fn approve_one(State(site): State<Arc<Site>>, Path(id): Path<String>, 
 
 pub async fn quarantine(State(site): State<Arc<Site>>, uri: Uri) -> Response {
     let query = query(&uri);
-    let aside = site.quarantine(query.get("collection").cloned(), limit(&query)).await;
-    answer(aside.map(|aside| BTreeMap::from([("quarantine", aside)])))
+    let after = query.get("after").map(String::as_str);
+    answer(site.quarantine(query.get("collection").cloned(), after, limit(&query)).await)
 }
 
 pub async fn upstreams(State(site): State<Arc<Site>>) -> Response {
@@ -246,8 +256,12 @@ pub async fn list_records(State(site): State<Arc<Site>>, Path(collection): Path<
     answer(site.records(collection, after, limit, query.remove("q")).await)
 }
 
-pub async fn one_record(State(site): State<Arc<Site>>, Path((collection, id)): Path<(String, String)>) -> Response {
-    answer(site.record(collection, id).await)
+pub async fn one_record(
+    State(site): State<Arc<Site>>,
+    Path((collection, id)): Path<(String, String)>,
+    uri: Uri,
+) -> Response {
+    answer(site.record(collection, id, after(&query(&uri))).await)
 }
 
 pub async fn sync(State(site): State<Arc<Site>>, bytes: Bytes) -> Response {

@@ -11,11 +11,11 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use crate::ops::{BulkDone, Conflict, Halt, HaltView, Inbox, UsageReport};
+use crate::ops::{BulkDone, Conflict, Halt, HaltView, Inbox, PassPage, UsageReport};
 
 use super::api;
 use super::inspect::{RulesView, UpstreamView};
-use super::look::{Aside, CollectionView, ConflictPage, Pass, PassView, RecordView, Records};
+use super::look::{Asides, CollectionView, ConflictPage, PassView, RecordView, Records};
 use super::site::Site;
 use super::watched::LatencyView;
 
@@ -61,6 +61,8 @@ pub fn router() -> Router<Arc<Site>> {
 }
 
 const COLLECTION: (&str, &str) = ("collection", "only this collection");
+const AFTER_NUMBER: (&str, &str) = ("after", "what a page before gave as `next`: only smaller numbers");
+const AFTER_LINE: (&str, &str) = ("after", "only lines of history with smaller numbers");
 const LIMIT: (&str, &str) = ("limit", "at most so many, 50 where nothing is said, 500 at most");
 
 type Text = &'static str;
@@ -98,11 +100,19 @@ fn standings() -> Vec<Route> {
         look(
             "/passes",
             "Passes, newest first.",
-            &[COLLECTION, LIMIT],
-            |schemas| list::<Pass>(schemas, "passes"),
+            &[
+                COLLECTION,
+                (
+                    "outcome",
+                    "only those that ended so: `ok`, `pending`, `conflicts`, `halted`, `unavailable`, `failed`, `interrupted`",
+                ),
+                AFTER_NUMBER,
+                LIMIT,
+            ],
+            one::<PassPage>,
             get(api::list_passes),
         ),
-        look("/passes/{id}", "A pass, with what it did.", &[], one::<PassView>, get(api::one_pass)),
+        look("/passes/{id}", "A pass, with what it did.", &[AFTER_LINE], one::<PassView>, get(api::one_pass)),
         look("/rules", "The rules in force, and what is said of their files.", &[], one::<RulesView>, get(api::rules)),
         look(
             "/upstreams",
@@ -199,14 +209,14 @@ fn lists() -> Vec<Route> {
         look(
             "/quarantine",
             "Records set aside, or waiting for another.",
-            &[COLLECTION, LIMIT],
-            |schemas| list::<Aside>(schemas, "quarantine"),
+            &[COLLECTION, ("after", "what a page before gave as `next`"), LIMIT],
+            one::<Asides>,
             get(api::quarantine),
         ),
         look(
             "/webhooks",
             "Webhooks that came in, the newest first.",
-            &[("state", "`waiting`, `dead`, `done`, `replaced` or `ignored`"), LIMIT],
+            &[("state", "`waiting`, `dead`, `done`, `replaced` or `ignored`"), AFTER_NUMBER, LIMIT],
             one::<Inbox>,
             get(api::webhooks),
         ),
@@ -235,7 +245,7 @@ fn lists() -> Vec<Route> {
         look(
             "/records/{collection}/{id}",
             "A record as every side has it.",
-            &[],
+            &[AFTER_LINE],
             one::<RecordView>,
             get(api::one_record),
         ),
