@@ -90,7 +90,7 @@ pub fn phases(view: &dyn View, pass: i64) -> Result<Vec<Phase>, StoreError> {
 /// A phase as people say it.
 pub fn phase_words(phase: &Phase) -> String {
     match (phase.phase, &phase.upstream) {
-        (PhaseKind::Check, _) => "check accounts and open writes".to_owned(),
+        (PhaseKind::Check, _) => "begin: accounts, writes of unknown outcome".to_owned(),
         (PhaseKind::Read, Some(upstream)) => format!("read {upstream}"),
         (PhaseKind::Read, None) => "read single records".to_owned(),
         (PhaseKind::Compare, _) => "look for what is older or missing".to_owned(),

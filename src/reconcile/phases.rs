@@ -31,7 +31,7 @@ pub struct Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseKind {
-    /// Whose account answers, and what became of writes whose outcome is not known.
+    /// The pass is entered, and looks whose account answers, and what became of writes whose outcome is not known.
     Check,
     /// An upstream is read.
     Read,
@@ -68,6 +68,13 @@ impl Phases {
         let began = self.now();
         let done = work.await;
         self.add(phase, upstream, began, self.now());
+        done
+    }
+
+    /// Measures the first: from the beginning of the pass.
+    pub async fn first<T>(&self, phase: PhaseKind, work: impl Future<Output = T>) -> T {
+        let done = work.await;
+        self.add(phase, None, self.began, self.now());
         done
     }
 

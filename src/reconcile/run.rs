@@ -94,7 +94,7 @@ impl Run<'_> {
         let approved = self.approval().await?;
         self.approved.clone_from(&approved);
         let phases = Arc::clone(&self.phases);
-        let Some(approved) = phases.of(PhaseKind::Check, None, self.check(approved)).await? else { return Ok(()) };
+        let Some(approved) = phases.first(PhaseKind::Check, self.check(approved)).await? else { return Ok(()) };
         let pulled = if self.reads_targets().await? { Vec::new() } else { self.pull().await? };
         let compared = phases.of(PhaseKind::Compare, None, self.compare(&pulled, approved.is_some()));
         let Some(absent) = compared.await? else { return Ok(()) };
