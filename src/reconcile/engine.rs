@@ -268,8 +268,8 @@ impl Engine {
         if !failed {
             let name = report.collection.clone();
             let (open, aside, parked, unknown) = store::read(self.store.as_ref(), move |view| {
-                let open =
-                    view.conflicts(&ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() })?;
+                let open = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
+                let (open, _) = view.conflict_count(&open)?;
                 let aside = view.quarantined(&QuarantineFilter {
                     collection: Some(name.clone()),
                     limit: 1_000_000,
@@ -282,7 +282,7 @@ impl Engine {
                     limit: UNKNOWN_MAX,
                     ..IntentFilter::default()
                 })?;
-                Ok((open.len() as u64, (aside.len() - parked) as u64, parked as u64, unknown))
+                Ok((open, (aside.len() - parked) as u64, parked as u64, unknown))
             })
             .await?;
             (report.conflicts_open, report.quarantined) = (open, aside);

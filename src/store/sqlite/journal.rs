@@ -154,7 +154,11 @@ pub(super) fn quarantined(db: &Db, filter: &QuarantineFilter) -> Res<Vec<Quarant
     clauses.is("upstream", filter.upstream.as_deref());
     clauses.is("subject", filter.subject.as_deref());
     if let Some((collection, upstream, subject)) = &filter.after {
-        clauses.beyond("(collection, upstream, subject)", [collection, upstream, subject]);
+        // Within one collection its own part of the key leads there at once.
+        match &filter.collection {
+            Some(only) if only == collection => clauses.beyond("(upstream, subject)", [upstream, subject]),
+            _ => clauses.beyond("(collection, upstream, subject)", [collection, upstream, subject]),
+        }
     }
     clauses.all(db, "ORDER BY collection, upstream, subject", filter.limit, |row| {
         Ok(QuarantineRow {

@@ -169,10 +169,12 @@ pub fn pager(path: &str, parameters: &[(&str, Option<&str>)], is_first: bool, ne
 /// A choice of one of these, or of all.
 pub fn choice<'a>(name: &str, title: &str, all: impl IntoIterator<Item = &'a str>, chosen: Option<&str>) -> Markup {
     html! {
-        label for=(name) { (title) }
-        select id=(name) name=(name) {
-            option value="" { "all" }
-            @for one in all { option value=(one) selected[chosen == Some(one)] { (one) } }
+        span.choice {
+            label for=(name) { (title) } " "
+            select id=(name) name=(name) {
+                option value="" { "all" }
+                @for one in all { option value=(one) selected[chosen == Some(one)] { (one) } }
+            }
         }
     }
 }

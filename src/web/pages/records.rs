@@ -31,10 +31,13 @@ pub async fn list(
     let (limit, after) = (limit(&query), query.remove("after").unwrap_or_default());
     let asked = query.remove("q").filter(|asked| !asked.is_empty());
     let (is_first, found) = (after.is_empty(), site.records(name.clone(), after, limit, asked.clone()).await);
-    show(&session, "", &format!("Records of {name}"), found, |records| list_page(&records, asked.as_deref(), is_first))
+    let shown = (limit != LIST_DEFAULT).then(|| limit.to_string());
+    let parameters = [("q", asked.as_deref()), ("limit", shown.as_deref())];
+    show(&session, "", &format!("Records of {name}"), found, |records| list_page(&records, &parameters, is_first))
 }
 
-fn list_page(records: &Records, asked: Option<&str>, is_first: bool) -> Markup {
+/// The first of `asked` is what was looked for.
+fn list_page(records: &Records, asked: &[(&str, Option<&str>); 2], is_first: bool) -> Markup {
     let name = segment(&records.collection);
     let fields: Vec<&String> = records.rows.iter().flat_map(|row| row.fields.keys()).collect();
     let mut shown: Vec<&str> = Vec::new();
@@ -57,11 +60,11 @@ fn list_page(records: &Records, asked: Option<&str>, is_first: bool) -> Markup {
     html! {
         form.search method="get" action={ "/records/" (name) } role="search" {
             label for="q" { "Local or remote id, or match key" }
-            input #q type="search" name="q" value=(asked.unwrap_or_default());
+            input #q type="search" name="q" value=(asked[0].1.unwrap_or_default());
             button type="submit" { "Find" }
         }
         (table(&header, &rows, "No records."))
-        (pager(&format!("/records/{name}"), &[("q", asked)], is_first, records.next.as_deref()))
+        (pager(&format!("/records/{name}"), asked, is_first, records.next.as_deref()))
     }
 }
 
@@ -84,7 +87,7 @@ fn origin(from: &Provenance) -> Markup {
         @if !from.rule.is_empty() { div { (from.rule.replace('_', " ")) ", " a href={ "/passes/" (from.pass) } { "pass " (from.pass) } } }
         div.quiet {
             "seen " (time(from.observed_at.as_ref()))
-            @if let Some(changed) = &from.source_time { br; "changed there " (time(Some(changed))) }
+            @if let Some(changed) = &from.source_time { br; "changed " (time(Some(changed))) }
         }
     }
 }
