@@ -89,7 +89,7 @@ pub fn phases(view: &dyn View, pass: i64) -> Result<Vec<Phase>, StoreError> {
 
 /// A phase as people say it.
 pub fn phase_words(phase: &Phase) -> String {
-    match (phase.phase, &phase.upstream) {
+    match (phase.kind, &phase.upstream) {
         (PhaseKind::Check, _) => "begin: accounts, writes of unknown outcome".to_owned(),
         (PhaseKind::Read, Some(upstream)) => format!("read {upstream}"),
         (PhaseKind::Read, None) => "read single records".to_owned(),

@@ -17,7 +17,8 @@ const PHASES_MAX: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
     /// Which.
-    pub phase: PhaseKind,
+    #[serde(rename = "phase")]
+    pub kind: PhaseKind,
     /// At which upstream; absent where it is about none or about all.
     #[serde(default)]
     pub upstream: Option<String>,
@@ -64,18 +65,40 @@ impl Phases {
     }
 
     /// Measures a phase, however it ends.
-    pub async fn of<T>(&self, phase: PhaseKind, upstream: Option<&str>, work: impl Future<Output = T>) -> T {
-        let began = self.now();
-        let done = work.await;
-        self.add(phase, upstream, began, self.now());
-        done
+    pub fn of<'a, T>(
+        &'a self,
+        phase: PhaseKind,
+        upstream: Option<&'a str>,
+        work: impl Future<Output = T> + Send + 'a,
+    ) -> impl Future<Output = T> + Send + 'a
+    where
+        T: Send + 'a,
+    {
+        // Boxed, so that a pass is no larger for being measured.
+        let work = Box::pin(work);
+        async move {
+            let began = self.now();
+            let done = work.await;
+            self.add(phase, upstream, began, self.now());
+            done
+        }
     }
 
     /// Measures the first: from the beginning of the pass.
-    pub async fn first<T>(&self, phase: PhaseKind, work: impl Future<Output = T>) -> T {
-        let done = work.await;
-        self.add(phase, None, self.began, self.now());
-        done
+    pub fn first<'a, T>(
+        &'a self,
+        phase: PhaseKind,
+        work: impl Future<Output = T> + Send + 'a,
+    ) -> impl Future<Output = T> + Send + 'a
+    where
+        T: Send + 'a,
+    {
+        let work = Box::pin(work);
+        async move {
+            let done = work.await;
+            self.add(phase, None, self.began, self.now());
+            done
+        }
     }
 
     /// One that began and ended then.
@@ -84,7 +107,7 @@ impl Phases {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() < PHASES_MAX {
             all.push(Phase {
-                phase,
+                kind: phase,
                 upstream: upstream.map(str::to_owned),
                 began_us: micros(began.saturating_sub(self.began)),
                 took_us: micros(ended.saturating_sub(began)),

@@ -265,9 +265,11 @@ impl Run<'_> {
         let Some(aims) = self.aims.take() else { return Ok(false) };
         let pass = Arc::clone(&self.pass);
         let all_take_part = (0..pass.collection.bindings.len()).all(|at| self.takes_part(at));
-        let found = match all_take_part {
-            true => self.phases.of(PhaseKind::Read, None, targeted::find(&self.engine.clients, &pass, aims)).await,
-            false => None,
+        let found = if all_take_part {
+            let found = targeted::find(&self.engine.clients, &pass, aims);
+            self.phases.of(PhaseKind::Read, None, found).await
+        } else {
+            None
         };
         let Some(targets) = found else {
             let name = pass.collection.name.clone();

@@ -312,7 +312,9 @@ impl Site {
             let halt = halts.iter().find(|halt| halt.pass == id).map(|halt| halt.id);
             let doing = running.remove(&row.collection).filter(|_| is_newest && row.ended_at.is_none());
             let mut pass = Pass::from(&row);
-            doing.iter().for_each(|_| runs(&mut pass));
+            if doing.is_some() {
+                runs(&mut pass);
+            }
             let (history, next) = lines(view, filter)?;
             Ok(Some(PassView { pass, doing, halt, phases: phases(view, id)?, history, next }))
         });

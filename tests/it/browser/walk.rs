@@ -99,7 +99,7 @@ fn pages_full_of_what_waits_for_people_are_usable_by_keyboard_alone() {
         ));
     };
     many(
-        "sync_quarantine select 'contacts', 'crm', 'remote:' || i, 'pull', 'the value for `phone` is no integer: ' || i, '{}', 0, 1",
+        "sync_quarantine select 'contacts', 'billing', 'remote:none-' || i, 'pull', 'the value for `phone` is no integer: ' || i, '{}', 0, 1",
     );
     many(
         "sync_hook (upstream, delivery, received_at, event, collection, remote_id, state, error) select 'crm', 'd' || i, \
@@ -127,6 +127,8 @@ fn pages_full_of_what_waits_for_people_are_usable_by_keyboard_alone() {
     ] {
         is_usable(&browser, name, path);
     }
+    browser.go("/quarantine");
+    assert!(browser.text().contains("none-1 (there)"), "{}", browser.text());
     browser.go("/webhooks");
     reaches(&browser, "a[rel=next]");
     browser.enter();
