@@ -8,8 +8,9 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::ops::{Candidate, candidates, raw, rfc3339};
-use crate::store::{HistoryFilter, HistoryRow, read};
+use crate::ops::{Candidate, Pass, candidates, duration, phase_words, phases, raw, rfc3339};
+use crate::reconcile::Phase;
+use crate::store::{HistoryFilter, HistoryRow, StoreError, read};
 
 use super::args::HistoryArgs;
 use super::exit::{CliError, Exit};
@@ -21,7 +22,18 @@ use super::workspace::{SecretsAre, Workspace, select_collections};
 /// What `history --json` prints.
 #[derive(Debug, Serialize)]
 struct Shown {
+    /// The pass that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass: Option<Asked>,
     history: Vec<Entry>,
+}
+
+/// A pass, with where its time went.
+#[derive(Debug, Serialize)]
+struct Asked {
+    #[serde(flatten)]
+    pass: Pass,
+    phases: Vec<Phase>,
 }
 
 /// One line of history.
@@ -142,10 +154,47 @@ pub async fn run(args: &HistoryArgs, workspace: &Workspace, out: &Out) -> Result
         let (collection, record) = find_record(store.as_ref(), &rules, name).await?;
         (filter.collection, filter.record) = (Some(collection), Some(record));
     }
-    let history = read(store.as_ref(), move |view| view.history(&filter)).await?;
-    let shown = Shown { history: history.iter().map(Entry::from).collect() };
-    out.show(&shown, |shown, width| text(&shown.history, width))?;
+    let (pass, history) = read(store.as_ref(), move |view| {
+        let row = filter.pass.map(|id| view.pass(id)).transpose()?.flatten();
+        let asked = |row| Ok::<_, StoreError>(Asked { pass: Pass::from(&row), phases: phases(view, row.id)? });
+        Ok((row.map(asked).transpose()?, view.history(&filter)?))
+    })
+    .await?;
+    let shown = Shown { pass, history: history.iter().map(Entry::from).collect() };
+    out.show(&shown, |shown, width| {
+        shown.pass.as_ref().map(pass_text).unwrap_or_default() + &text(&shown.history, width)
+    })?;
     Ok(Exit::IN_SYNC)
+}
+
+/// What a pass did in a line or two, and where its time went.
+fn pass_text(Asked { pass, phases }: &Asked) -> String {
+    let took = pass.took_ms.map_or_else(|| "not ended".to_owned(), |millis| duration(millis.saturating_mul(1000)));
+    let began = style::short(pass.started_at.as_deref().unwrap_or("–"));
+    let title = format!(
+        "pass {} of {}  {} at {began} UTC  {}  {took}",
+        pass.id,
+        style::clean(&pass.collection),
+        pass.trigger,
+        pass.outcome
+    );
+    let mut text = style::heading(&title);
+    for one in &pass.upstreams {
+        let more = [(one.changed, "changed"), (one.written, "written"), (one.refused, "failed"), (one.left, "left")];
+        let more = more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+        writeln!(text, "  {}: {} read{}", style::clean(&one.upstream), one.read, more.collect::<String>()).ok();
+    }
+    writeln!(text, "  here: {} written, {} conflicts opened", pass.written_here, pass.conflicts_opened.unwrap_or(0))
+        .ok();
+    if let Some(error) = &pass.error {
+        writeln!(text, "  {}", style::paint(style::CHANGED, style::clean(error))).ok();
+    }
+    for one in phases {
+        let (began, took) = (duration(one.began_us), duration(one.took_us));
+        let words = style::paint(style::DIM, style::clean(&phase_words(one)));
+        writeln!(text, "  after {began:>9}  for {took:>9}  {words}").ok();
+    }
+    text + "\n"
 }
 
 /// History in groups: a line for the pass and the record, below it a line for each change.

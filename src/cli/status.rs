@@ -300,6 +300,7 @@ mod tests {
                 } else {
                     Vec::new()
                 },
+                phases: Vec::new(),
             }),
             records: 12,
             links: vec![LinkCount {

@@ -46,9 +46,34 @@ pub fn bytes(count: u64) -> String {
     if unit == "B" { format!("{count} B") } else { format!("{amount:.1} {unit}") }
 }
 
+/// How long something took, in microseconds, for people.
+pub fn duration(micros: u64) -> String {
+    let tenths = |whole: u64, tenth: u64| format!("{}.{}", micros / whole, micros % whole / tenth);
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{} ms", tenths(1_000, 100)),
+        1_000_000..60_000_000 => format!("{} s", tenths(1_000_000, 100_000)),
+        60_000_000..3_600_000_000 => format!("{} min {} s", micros / 60_000_000, micros / 1_000_000 % 60),
+        _ => format!("{} h {} min", micros / 3_600_000_000, micros / 60_000_000 % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_told_as_people_say_them() {
+        let check = |micros: u64, expected: &str| assert_eq!(duration(micros), expected, "{micros}");
+        check(0, "0 µs");
+        check(999, "999 µs");
+        check(1_049, "1.0 ms");
+        check(999_999, "999.9 ms");
+        check(1_500_000, "1.5 s");
+        check(61_000_000, "1 min 1 s");
+        check(3_600_000_000, "1 h 0 min");
+        check(u64::MAX, "5124095576 h 1 min");
+    }
 
     #[test]
     fn amounts_are_shown_as_people_read_them() {

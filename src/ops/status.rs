@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::daemon::{is_paused, next_due};
 use crate::merge::{IntentState, LinkState};
-use crate::reconcile::waits;
+use crate::reconcile::{Phase, waits};
 use crate::rules::{Collection, Ruleset, Schedule};
 use crate::store::{
     CollectionKey, ConflictFilter, DirtyOp, IntentFilter, IntentRow, PassRow, QuarantineFilter, QuarantineRow,
@@ -18,6 +18,7 @@ use crate::store::{
 
 use super::halts::Halt;
 use super::health::{Health, health};
+use super::passes::phases;
 use super::text::{raw, rfc3339};
 use super::webhooks::{InboxStatus, inbox_status};
 
@@ -84,6 +85,9 @@ pub struct LastPass {
     pub error: Option<String>,
     /// Upstreams that could not be read or written in it.
     pub unavailable: Vec<Unavailable>,
+    /// When its phases began and how long they took; none while it runs.
+    #[serde(default)]
+    pub phases: Vec<Phase>,
 }
 
 #[derive(Debug, JsonSchema, Serialize, Deserialize)]
@@ -234,7 +238,7 @@ pub fn status_with(
         schedule: collection.schedule.as_ref().map(schedule_text),
         next_pass: next.filter(|_| !paused).map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)),
         paused,
-        last_pass: last.first().map(LastPass::from),
+        last_pass: last.first().map(|row| last_pass(view, row)).transpose()?,
         records: counted.records,
         links: counted.links,
         edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
@@ -245,6 +249,10 @@ pub fn status_with(
         parked,
         quarantine: aside.iter().take(ASIDE_MAX).map(Aside::from).collect(),
     })
+}
+
+fn last_pass(view: &dyn View, row: &PassRow) -> Result<LastPass, StoreError> {
+    Ok(LastPass { phases: phases(view, row.id)?, ..LastPass::from(row) })
 }
 
 /// Hints that the engine left for itself are no edits.
@@ -270,6 +278,7 @@ impl From<&PassRow> for LastPass {
             outcome: row.outcome.clone(),
             error: row.error.clone(),
             unavailable: unavailable(&row.counts),
+            phases: Vec::new(),
         }
     }
 }

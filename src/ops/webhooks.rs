@@ -48,6 +48,8 @@ pub struct Inbox {
     pub dead: u64,
     /// The newest, first.
     pub webhooks: Vec<HookView>,
+    /// `after` of the next page; absent on the last one.
+    pub next: Option<i64>,
 }
 
 impl From<HookRow> for HookView {
@@ -79,17 +81,21 @@ pub struct InboxStatus {
 
 /// Looks it up.
 pub fn inbox_status(view: &dyn View) -> Result<InboxStatus, StoreError> {
-    let Inbox { waiting, dead, webhooks } = inbox(view, Some(HookState::Dead), DEAD_LISTED_MAX)?;
+    let Inbox { waiting, dead, webhooks, .. } = inbox(view, Some(HookState::Dead), None, DEAD_LISTED_MAX)?;
     Ok(InboxStatus { waiting, dead, dead_letters: webhooks })
 }
 
-/// The newest, of one state or of all.
-pub fn inbox(view: &dyn View, state: Option<HookState>, limit: usize) -> Result<Inbox, StoreError> {
-    let filter = HookFilter { state, limit, ..HookFilter::default() };
+/// The newest, of one state or of all; `after`: only those that came before this one.
+pub fn inbox(view: &dyn View, state: Option<HookState>, after: Option<i64>, limit: usize) -> Result<Inbox, StoreError> {
+    let filter = HookFilter { state, before: after, limit: limit + 1, ..HookFilter::default() };
+    let mut rows = view.hooks(&filter)?;
+    let is_more = rows.len() > limit;
+    rows.truncate(limit);
     Ok(Inbox {
         waiting: view.hook_count(HookState::Waiting)?,
         dead: view.hook_count(HookState::Dead)?,
-        webhooks: view.hooks(&filter)?.into_iter().map(HookView::from).collect(),
+        next: rows.last().filter(|_| is_more).map(|row| row.id),
+        webhooks: rows.into_iter().map(HookView::from).collect(),
     })
 }
 

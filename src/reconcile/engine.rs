@@ -18,6 +18,7 @@ use super::context::Pass;
 use super::gather::Barrier;
 use super::hooked;
 use super::ledger::{self, Taken};
+use super::phases::{Phases, phases_text};
 use super::report::{Outcome, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::run::Run;
@@ -26,6 +27,8 @@ use super::targeted::{self, Aims};
 
 /// Writes of unknown outcome are counted up to this many.
 const UNKNOWN_MAX: usize = 1000;
+/// Notes of a pass that are kept with it.
+const NOTES_KEPT: usize = 20;
 
 /// How a pass is to be done.
 #[derive(Clone, Debug)]
@@ -160,6 +163,7 @@ impl Engine {
             options,
             progress,
             pass: Arc::new(pass),
+            phases: Arc::new(Phases::new(Arc::clone(&self.clock), began)),
             report: PassReport {
                 collection: rules.name.clone(),
                 dry_run: options.dry_run,
@@ -176,8 +180,9 @@ impl Engine {
         };
         // Every line that is logged meanwhile says of which pass.
         let span = if options.dry_run { plan_span(&rules.name) } else { pass_span(row.id, &rules.name) };
-        let result = run.phases().instrument(span).await;
+        let result = run.run().instrument(span).await;
         let (mut report, hooked) = (run.report, run.pass.hooked);
+        report.phases = run.phases.told();
         for ((one, before), after) in report.upstreams.iter_mut().zip(sent).zip(self.requests_sent(rules)) {
             one.requests = after - before;
         }
@@ -268,8 +273,8 @@ impl Engine {
         if !failed {
             let name = report.collection.clone();
             let (open, aside, parked, unknown) = store::read(self.store.as_ref(), move |view| {
-                let open =
-                    view.conflicts(&ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() })?;
+                let open = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
+                let (open, _) = view.conflict_count(&open)?;
                 let aside = view.quarantined(&QuarantineFilter {
                     collection: Some(name.clone()),
                     limit: 1_000_000,
@@ -282,7 +287,7 @@ impl Engine {
                     limit: UNKNOWN_MAX,
                     ..IntentFilter::default()
                 })?;
-                Ok((open.len() as u64, (aside.len() - parked) as u64, parked as u64, unknown))
+                Ok((open, (aside.len() - parked) as u64, parked as u64, unknown))
             })
             .await?;
             (report.conflicts_open, report.quarantined) = (open, aside);
@@ -300,8 +305,7 @@ impl Engine {
         let failed = |one: &UpstreamReport| Some(format!("{}: {}", one.upstream, one.error.as_ref()?));
         let of_upstreams: Vec<String> = report.upstreams.iter().filter_map(failed).collect();
         row.error = report.error.clone().or((!of_upstreams.is_empty()).then(|| of_upstreams.join("; ")));
-        let counts = serde_json::json!({ "local": report.local, "upstreams": report.upstreams });
-        row.counts = counts.to_string();
+        row.counts = counts_text(report);
         let ended = report.clone();
         // What a plan asks for is not written down: its store is thrown away.
         let asked = if report.dry_run { None } else { Some(Taken::from(&self.clients)) };
@@ -309,7 +313,8 @@ impl Engine {
         let kept = store::write(self.store.as_ref(), move |tx| {
             hooked::settle(tx, &ended, hooked)?;
             ledger::add(tx, &entry)?;
-            tx.end_pass(&row)
+            tx.end_pass(&row)?;
+            phases_text(&ended.phases).map_or(Ok(()), |text| tx.set_phases(row.id, &text))
         })
         .await;
         if let (Some(asked), true) = (asked, kept.is_err()) {
@@ -317,6 +322,21 @@ impl Engine {
         }
         kept
     }
+}
+
+/// What a pass leaves behind of its counts.
+fn counts_text(report: &PassReport) -> String {
+    let notes: Vec<&String> = report.notes.iter().take(NOTES_KEPT).collect();
+    serde_json::json!({
+        "local": report.local,
+        "upstreams": report.upstreams,
+        "conflicts_opened": report.conflicts_opened,
+        "conflicts_open": report.conflicts_open,
+        "quarantined": report.quarantined,
+        "parked": report.parked,
+        "notes": notes,
+    })
+    .to_string()
 }
 
 /// What log lines of a pass carry. Whatever the level, an error has it.

@@ -23,6 +23,7 @@ mod commit;
 mod digest;
 mod gather;
 mod halted;
+mod halting;
 mod held;
 mod wire;
 
@@ -41,6 +42,7 @@ mod turns;
 
 mod hindered;
 mod hooked;
+mod phases;
 mod push;
 mod settle;
 mod singles;
@@ -53,6 +55,7 @@ pub mod fuzzing;
 pub use engine::{Engine, PassError, PassOptions, pass_span};
 pub use halted::{HaltedPlan, halted_plan};
 pub use ledger::{HOURS_KEPT, MINUTES_KEPT};
+pub use phases::{Phase, PhaseKind, phases_of};
 pub use report::*;
 pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::merge::{ConflictKind, Halt};
 use crate::upstream::SendOp;
 
+use super::phases::Phase;
 use super::settle;
 
 /// Hears of a pass's progress. Called often; must be cheap and must not block.
@@ -107,6 +108,9 @@ pub struct PassReport {
     pub changes_omitted: u64,
     /// Wall time, in milliseconds.
     pub elapsed_ms: u64,
+    /// When its phases began, and how long they took; in their order.
+    #[serde(default)]
+    pub phases: Vec<Phase>,
     /// The store's or engine's error, where the pass failed.
     pub error: Option<String>,
 }

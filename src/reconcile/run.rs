@@ -14,8 +14,8 @@ use super::engine::{Engine, PassOptions};
 use super::floor;
 use super::former;
 use super::gather::{Barrier, Hold};
-use super::halted::{self, HaltedPlan};
 use super::held::{self, HeldBack};
+use super::phases::{PhaseKind, Phases};
 use super::pull::{self, Pulled};
 use super::push;
 use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
@@ -26,7 +26,7 @@ use super::targeted::{self, Aims};
 use super::unknown;
 use crate::merge::Halt;
 use crate::rules::Origin;
-use crate::store::{self, HaltRow, LinkId, StoreError};
+use crate::store::{self, LinkId, StoreError};
 use crate::telemetry::spans;
 use crate::upstream::Client;
 use futures_util::StreamExt as _;
@@ -56,6 +56,8 @@ pub struct Run<'a> {
     pub progress: &'a dyn Progress,
     /// What all phases share.
     pub pass: Arc<Pass>,
+    /// When its phases began, and how long they took.
+    pub phases: Arc<Phases>,
     /// What is told of it.
     pub report: PassReport,
     /// How the bindings stand.
@@ -76,7 +78,7 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// Runs it to its end, or to a halt.
-    pub async fn phases(&mut self) -> Result<(), StoreError> {
+    pub async fn run(&mut self) -> Result<(), StoreError> {
         let count = self.pass.collection.bindings.len();
         self.barrier = Barrier {
             blocked: vec![None; count],
@@ -91,24 +93,15 @@ impl Run<'_> {
             .collect();
         let approved = self.approval().await?;
         self.approved.clone_from(&approved);
-        if !self.check_accounts(approved.as_deref()).await? {
-            return Ok(());
-        }
-        let approved = self.acknowledge(approved);
-        if !self.options.dry_run && !self.waits() {
-            self.settle_unknown().await?;
-        }
+        let phases = Arc::clone(&self.phases);
+        let Some(approved) = phases.first(PhaseKind::Check, self.check(approved)).await? else { return Ok(()) };
         let pulled = if self.reads_targets().await? { Vec::new() } else { self.pull().await? };
-        if !self.check_set_back().await? {
-            return Ok(());
-        }
-        self.listed_without_keys().await?;
-        self.floor().await?;
-        let absent = self.absence(&pulled, approved.is_some()).await?;
+        let compared = phases.of(PhaseKind::Compare, None, self.compare(&pulled, approved.is_some()));
+        let Some(absent) = compared.await? else { return Ok(()) };
         let mut through = self.barrier.blocked.iter().all(Option::is_none);
         for round in 0..ROUNDS_MAX {
             if round > 0 {
-                self.floor().await?;
+                phases.of(PhaseKind::Compare, None, self.floor()).await?;
             }
             let Some(result) = self.decide(round, approved.as_deref(), &absent).await? else { return Ok(()) };
             through |= approved.as_ref() == Some(&result.fingerprint);
@@ -120,6 +113,29 @@ impl Run<'_> {
         self.tell_held_back().await?;
         // What a binding that takes no part would lead to is still to be seen.
         if through { self.close_halt().await } else { Ok(()) }
+    }
+
+    /// Before anything is read: whose accounts these are, and what became of writes of unknown outcome. `None`: it halts;
+    /// else the plan that is approved, if one is.
+    async fn check(&mut self, approved: Option<String>) -> Result<Option<Option<String>>, StoreError> {
+        if !self.check_accounts(approved.as_deref()).await? {
+            return Ok(None);
+        }
+        let approved = self.acknowledge(approved);
+        if !self.options.dry_run && !self.waits() {
+            self.settle_unknown().await?;
+        }
+        Ok(Some(approved))
+    }
+
+    /// Holds what was read against what is known. `None`: it halts; else what the listings do not show.
+    async fn compare(&mut self, pulled: &[Pulled], approved: bool) -> Result<Option<Absent>, StoreError> {
+        if !self.check_set_back().await? {
+            return Ok(None);
+        }
+        self.listed_without_keys().await?;
+        self.floor().await?;
+        self.absence(pulled, approved).await.map(Some)
     }
 
     /// Nothing may be changed, deleted or sent, whatever the guards say.
@@ -249,7 +265,12 @@ impl Run<'_> {
         let Some(aims) = self.aims.take() else { return Ok(false) };
         let pass = Arc::clone(&self.pass);
         let all_take_part = (0..pass.collection.bindings.len()).all(|at| self.takes_part(at));
-        let found = if all_take_part { targeted::find(&self.engine.clients, &pass, aims).await } else { None };
+        let found = if all_take_part {
+            let found = targeted::find(&self.engine.clients, &pass, aims);
+            self.phases.of(PhaseKind::Read, None, found).await
+        } else {
+            None
+        };
         let Some(targets) = found else {
             let name = pass.collection.name.clone();
             store::write(self.engine.store.as_ref(), move |tx| targeted::count_anew(tx, &name)).await?;
@@ -283,9 +304,10 @@ impl Run<'_> {
             let client = self.client(at)?.clone();
             let (full, progress) = (self.options.full || self.pass.restored.is_some(), self.progress);
             let span = spans::fetch(pass.upstream(at));
-            let told = span.clone();
+            let (told, phases) = (span.clone(), &self.phases);
             let fetched = async move {
-                let pulled = pull::pull(store, &client, pass, at, full, progress).await?;
+                let pulled = pull::pull(store, &client, pass, at, full, progress);
+                let pulled = phases.of(PhaseKind::Read, Some(pass.upstream(at)), pulled).await?;
                 pulled.report.error.iter().for_each(|words| spans::failed(&told, words));
                 Ok(pulled)
             };
@@ -401,11 +423,18 @@ impl Run<'_> {
             guarded: round == 0,
             inserted: self.inserted.clone(),
         };
-        let pass = Arc::clone(&self.pass);
-        let result =
-            store::write_if(self.engine.store.as_ref(), move |tx| commit::decide_and_commit(tx, &pass, &order))
-                .instrument(spans::decide(round))
-                .await?;
+        let (pass, phases) = (Arc::clone(&self.pass), Arc::clone(&self.phases));
+        let began = phases.now();
+        let decided = store::write_if(self.engine.store.as_ref(), move |tx| {
+            let (round, keep) = commit::decide_and_commit(tx, &pass, &order)?;
+            let now = phases.now();
+            phases.add(PhaseKind::Decide, None, began, now);
+            Ok(((round, now, keep), keep))
+        });
+        let (result, decided_at, is_kept) = decided.instrument(spans::decide(round)).await?;
+        if is_kept {
+            self.phases.add(PhaseKind::Commit, None, decided_at, self.phases.now());
+        }
         self.progress.step(&Step::Decided { collection: &self.pass.collection.name, records: result.decided });
         if result.halts.is_empty() {
             return Ok(Some(result));
@@ -440,7 +469,7 @@ impl Run<'_> {
     /// Pushes to every upstream that takes part, side by side, then settles what is unknown. What is to be decided again
     /// after the last round waits for the next pass.
     async fn push(&mut self, last: bool) -> Result<bool, StoreError> {
-        let (engine, pass, progress) = (self.engine, &self.pass, self.progress);
+        let (engine, pass, progress, phases) = (self.engine, &self.pass, self.progress, &self.phases);
         let pushes = self.report.upstreams.iter_mut().enumerate().map(|(at, report)| {
             let client = engine.clients.get(pass.upstream(at)).cloned();
             let blocked = self.barrier.blocked.get(at).is_some_and(Option::is_some);
@@ -459,7 +488,10 @@ impl Run<'_> {
                 report.error.iter().for_each(|words| spans::failed(&told, words));
                 Ok(again)
             };
-            pushed.instrument(span)
+            let pushed = pushed.instrument(span);
+            async move {
+                if blocked { pushed.await } else { phases.of(PhaseKind::Push, Some(pass.upstream(at)), pushed).await }
+            }
         });
         let results: Vec<Result<bool, StoreError>> = futures_util::future::join_all(pushes).await;
         let mut again = false;
@@ -492,80 +524,5 @@ impl Run<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The fingerprint that a person approved, if there is an approved halt.
-    async fn approval(&self) -> Result<Option<String>, StoreError> {
-        let name = self.pass.collection.name.clone();
-        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
-        Ok(open.into_iter().find(|row| row.approved_at.is_some()).map(|row| row.fingerprint))
-    }
-
-    async fn halt(&mut self, halts: Vec<Halt>, fingerprint: String) -> Result<(), StoreError> {
-        let text = serde_json::to_string(&halts).unwrap_or_default();
-        let mut row = HaltRow {
-            id: 0,
-            collection: self.pass.collection.name.clone(),
-            pass: self.pass.id,
-            fingerprint,
-            halts: text,
-            created_at: self.engine.clock.now().timestamp_micros(),
-            approved_at: None,
-            closed_at: None,
-        };
-        self.report.halts = halts;
-        if self.options.dry_run {
-            // The copy's number is nobody's; the same plan may have one that a real pass gave it.
-            self.report.halt = self.stored_halt(&row.fingerprint).await?;
-            return Ok(());
-        }
-        let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
-        let plan = HaltedPlan::of(&self.report.changes, self.report.changes_omitted);
-        let is_known = self.approved.as_deref() == Some(row.fingerprint.as_str());
-        let stored = store::write(self.engine.store.as_ref(), move |tx| {
-            if let Some(restored) = &gone_on {
-                restored::go_on(tx, &row.collection, restored)?;
-            }
-            // An approval of this very plan that came meanwhile is for the next pass.
-            if !is_known {
-                let open = tx.halts(Some(&row.collection), true)?;
-                let same = open.into_iter().find(|open| open.fingerprint == row.fingerprint);
-                row.approved_at = same.and_then(|open| open.approved_at);
-            }
-            halted::keep(tx, &row, plan)?;
-            tx.put_halt(&row)
-        });
-        self.report.halt = Some(stored.await?);
-        Ok(())
-    }
-
-    /// The number of the open halt of this very plan.
-    async fn stored_halt(&self, fingerprint: &str) -> Result<Option<i64>, StoreError> {
-        let name = self.pass.collection.name.clone();
-        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&name), true)).await?;
-        Ok(open.into_iter().find(|row| row.fingerprint == fingerprint).map(|row| row.id))
-    }
-
-    /// A pass that went through ends an open halt: it was approved, or its cause is gone.
-    async fn close_halt(&self) -> Result<(), StoreError> {
-        set_back::forget_choices(self.engine.store.as_ref(), &self.pass, &self.choices).await?;
-        let name = self.pass.collection.name.clone();
-        let now = self.engine.clock.now().timestamp_micros();
-        let asked = name.clone();
-        let open = store::read(self.engine.store.as_ref(), move |view| view.halts(Some(&asked), true)).await?;
-        if open.is_empty() {
-            return Ok(());
-        }
-        let gone_on = self.pass.restored.clone().filter(|_| self.acknowledged);
-        store::write(self.engine.store.as_ref(), move |tx| {
-            if let Some(restored) = &gone_on {
-                restored::go_on(tx, &name, restored)?;
-            }
-            for row in &open {
-                tx.set_halt(row.id, row.approved_at, Some(now))?;
-            }
-            halted::forget(tx, &name)
-        })
-        .await
     }
 }

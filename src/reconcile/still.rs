@@ -36,6 +36,7 @@ pub fn entry(view: &dyn View, pass: &Pass, at: usize, found: &Gathered) -> Resul
         collection: Some(pass.collection.name.clone()),
         upstream: Some(pass.upstream(at).to_owned()),
         subject: Some(local_subject(&found.record)),
+        after: None,
         limit: 1,
     };
     Ok(view.quarantined(&filter)?.into_iter().next())

@@ -95,6 +95,8 @@ pub struct HookFilter {
     pub state: Option<HookState>,
     /// Only of this collection.
     pub collection: Option<String>,
+    /// Only numbers smaller than this, for paging.
+    pub before: Option<i64>,
     /// At most so many (0 means 1000).
     pub limit: usize,
 }

@@ -238,9 +238,16 @@ pub trait View {
     /// Halts that wait for approval, or all of a collection.
     fn halts(&self, collection: Option<&str>, open_only: bool) -> Result<Vec<HaltRow>, StoreError>;
     /// Passes, newest first.
-    fn passes(&self, collection: Option<&str>, limit: usize) -> Result<Vec<PassRow>, StoreError>;
+    fn list_passes(&self, filter: &PassFilter) -> Result<Vec<PassRow>, StoreError>;
+    /// The newest passes, of a collection or of all.
+    fn passes(&self, collection: Option<&str>, limit: usize) -> Result<Vec<PassRow>, StoreError> {
+        let collection = collection.map(str::to_owned);
+        self.list_passes(&PassFilter { collection, limit, ..PassFilter::default() })
+    }
     /// The pass of this number.
     fn pass(&self, id: i64) -> Result<Option<PassRow>, StoreError>;
+    /// When its phases began and how long they took (JSON, shaped by `reconcile`), while that is kept: of the newest passes.
+    fn phases(&self, pass: i64) -> Result<Option<String>, StoreError>;
     /// History, newest first.
     fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryRow>, StoreError>;
     /// The number of the newest webhook about a collection that waits; 0 where none does.
@@ -398,6 +405,8 @@ pub trait Tx: View {
     fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError>;
     /// Ends a pass.
     fn end_pass(&mut self, row: &PassRow) -> Result<(), StoreError>;
+    /// Keeps when the phases of a pass began and how long they took, and forgets those of passes long ago.
+    fn set_phases(&mut self, pass: i64, phases: &str) -> Result<(), StoreError>;
     /// Records a halt, replacing an open one of the same collection.
     fn put_halt(&mut self, row: &HaltRow) -> Result<i64, StoreError>;
     /// Approves (`Some(time)`) or closes a halt.

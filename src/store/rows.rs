@@ -265,6 +265,8 @@ pub struct HistoryFilter {
     pub field: Option<String>,
     /// Only this pass.
     pub pass: Option<i64>,
+    /// Only lines with smaller numbers, for paging.
+    pub before: Option<i64>,
     /// At most so many (0 means 1000).
     pub limit: usize,
 }
@@ -440,6 +442,8 @@ pub struct QuarantineFilter {
     pub upstream: Option<String>,
     /// Only this subject.
     pub subject: Option<String>,
+    /// Only those after this one (collection, upstream, subject), for paging.
+    pub after: Option<(String, String, String)>,
     /// At most so many (0 means 1000).
     pub limit: usize,
 }
@@ -497,4 +501,17 @@ pub struct PassRow {
     pub rules_hash: String,
     /// What went wrong, for people.
     pub error: Option<String>,
+}
+
+/// Which passes.
+#[derive(Clone, Debug, Default)]
+pub struct PassFilter {
+    /// Only of this collection.
+    pub collection: Option<String>,
+    /// Only those that ended so.
+    pub outcome: Option<String>,
+    /// Only numbers smaller than this, for paging.
+    pub before: Option<i64>,
+    /// At most so many (0 means 1000).
+    pub limit: usize,
 }

@@ -16,13 +16,13 @@ use serde_json::value::RawValue;
 
 use crate::ops::{Bulk, Choice, Halt, OpsError, USAGE_DAYS, USAGE_DAYS_MAX, approve, raw, resolve};
 
-use crate::store::{ConflictFilter, Grain, HookState};
+use crate::store::{ConflictFilter, Grain, HookState, PassFilter};
 
 use super::control::refuse;
 use super::look::{LIST_DEFAULT, LIST_MAX, no_collection};
 use super::question::{
-    Approval, GrainName, HookStateName, Named, OfCollection, OfConflicts, OfLatency, OfRecords, OfUsage, OfWebhooks,
-    Parameters, Resolution, Resolutions, Said,
+    Approval, GrainName, HookStateName, Named, OfConflicts, OfHistory, OfLatency, OfPasses, OfQuarantine, OfRecords,
+    OfUsage, OfWebhooks, Parameters, Resolution, Resolutions, Said,
 };
 use super::site::Site;
 use super::wire::SyncRequest;
@@ -63,13 +63,25 @@ pub fn limit(query: &BTreeMap<String, String>) -> usize {
     given.unwrap_or(LIST_DEFAULT).clamp(1, LIST_MAX)
 }
 
+/// The number after which a page goes on.
+pub fn after(query: &BTreeMap<String, String>) -> Option<i64> {
+    query.get("after").and_then(|text| text.parse().ok())
+}
+
+/// Which passes are asked for; an empty value asks for nothing in particular.
+pub fn pass_filter(query: &BTreeMap<String, String>) -> PassFilter {
+    let given = |name: &str| query.get(name).filter(|text| !text.is_empty()).cloned();
+    let (collection, outcome) = (given("collection"), given("outcome"));
+    PassFilter { collection, outcome, before: after(query), limit: limit(query) }
+}
+
 /// Which conflicts are asked for; an empty value asks for nothing in particular.
 pub fn conflict_filter(query: &BTreeMap<String, String>) -> ConflictFilter {
     let given = |name: &str| query.get(name).filter(|text| !text.is_empty()).cloned();
     ConflictFilter {
         collection: given("collection"),
         field: given("field"),
-        after: given("after").and_then(|text| text.parse().ok()),
+        after: after(query),
         closed_too: query.get("all").is_some_and(|all| all == "true"),
         limit: limit(query),
         ..ConflictFilter::default()
@@ -96,15 +108,17 @@ pub async fn collections(State(site): State<Arc<Site>>) -> Response {
     answer(site.collections().await.map(|collections| BTreeMap::from([("collections", collections)])))
 }
 
-pub async fn list_passes(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfCollection>) -> Response {
-    let limit = of.limit();
-    let passes = site.passes(of.collection, limit).await;
-    answer(passes.map(|passes| BTreeMap::from([("passes", passes)])))
+pub async fn list_passes(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfPasses>) -> Response {
+    answer(site.passes(of.filter()).await)
 }
 
-pub async fn one_pass(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
+pub async fn one_pass(
+    State(site): State<Arc<Site>>,
+    Named(id): Named<String>,
+    Parameters(of): Parameters<OfHistory>,
+) -> Response {
     match number(&id) {
-        Ok(id) => answer(site.pass(id).await),
+        Ok(id) => answer(site.pass(id, of.after).await),
         Err(error) => answer::<()>(Err(error)),
     }
 }
@@ -164,7 +178,7 @@ pub async fn webhooks(State(site): State<Arc<Site>>, Parameters(of): Parameters<
         HookStateName::Replaced => HookState::Replaced,
         HookStateName::Ignored => HookState::Ignored,
     });
-    answer(site.webhooks(state, limit).await)
+    answer(site.webhooks(state, of.after, limit).await)
 }
 
 pub async fn retry_hook(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
@@ -190,10 +204,9 @@ pub async fn approve_one(
     answer(done.await)
 }
 
-pub async fn quarantine(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfCollection>) -> Response {
+pub async fn quarantine(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfQuarantine>) -> Response {
     let limit = of.limit();
-    let aside = site.quarantine(of.collection, limit).await;
-    answer(aside.map(|aside| BTreeMap::from([("quarantine", aside)])))
+    answer(site.quarantine(of.collection, of.after.as_deref(), limit).await)
 }
 
 pub async fn upstreams(State(site): State<Arc<Site>>) -> Response {
@@ -226,8 +239,12 @@ pub async fn list_records(
     answer(site.records(collection, of.after, limit, of.q).await)
 }
 
-pub async fn one_record(State(site): State<Arc<Site>>, Named((collection, id)): Named<(String, String)>) -> Response {
-    answer(site.record(collection, id).await)
+pub async fn one_record(
+    State(site): State<Arc<Site>>,
+    Named((collection, id)): Named<(String, String)>,
+    Parameters(of): Parameters<OfHistory>,
+) -> Response {
+    answer(site.record(collection, id, of.after).await)
 }
 
 pub async fn sync(State(site): State<Arc<Site>>, Said(asked): Said<SyncRequest>) -> Response {

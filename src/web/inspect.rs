@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::daemon::{Place, Standing};
-use crate::ops::{self, Bulk, BulkDone, HaltView, Inbox, OpsError, UpstreamStatus, rfc3339, upstreams as states};
+use crate::ops::{self, Bulk, BulkDone, HaltView, Inbox, OpsError, Pass, UpstreamStatus, rfc3339, upstreams as states};
 use crate::rules::{Collection, Diagnostic, Origin, Policy};
 use crate::store::{HookState, PassRow, StoreError, View, read};
 
@@ -164,8 +163,13 @@ impl Site {
     }
 
     /// Webhooks that came in.
-    pub async fn webhooks(&self, state: Option<HookState>, limit: usize) -> Result<Inbox, OpsError> {
-        Ok(read(self.store.as_ref(), move |view| ops::inbox(view, state, limit)).await?)
+    pub async fn webhooks(
+        &self,
+        state: Option<HookState>,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Inbox, OpsError> {
+        Ok(read(self.store.as_ref(), move |view| ops::inbox(view, state, after, limit)).await?)
     }
 
     /// Lets a webhook that could not be followed wait again.
@@ -232,31 +236,19 @@ impl Site {
 
 /// Of a pass that ended.
 fn point(row: &PassRow) -> Option<Point> {
-    let counts: Value = serde_json::from_str(&row.counts).unwrap_or_default();
-    let three = |of: &Value| ["created", "updated", "deleted"].iter().filter_map(|name| of[name].as_u64()).sum::<u64>();
-    let upstreams = counts["upstreams"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Some(Point {
-        pass: row.id,
-        written: three(&counts["local"]) + upstreams.iter().map(|one| three(&one["written"])).sum::<u64>(),
-        millis: u64::try_from((row.ended_at? - row.started_at) / 1000).unwrap_or_default(),
-        outcome: row.outcome.clone(),
-    })
+    let pass = Pass::from(row);
+    Some(Point { pass: pass.id, written: pass.written(), millis: pass.took_ms?, outcome: pass.outcome })
 }
 
 fn troubles(view: &dyn View) -> Result<BTreeMap<String, Vec<Trouble>>, StoreError> {
     let mut all: BTreeMap<String, Vec<Trouble>> = BTreeMap::new();
     for row in view.passes(None, PASSES_MAX)? {
-        let counts: Value = serde_json::from_str(&row.counts).unwrap_or_default();
-        for one in counts["upstreams"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            let (Some(name), Some(error)) = (one["upstream"].as_str(), one["error"].as_str()) else { continue };
-            let known = all.entry(name.to_owned()).or_default();
+        for part in Pass::from(&row).upstreams {
+            let Some(error) = part.error else { continue };
+            let known = all.entry(part.upstream).or_default();
             if known.len() < TROUBLES_MAX {
-                known.push(Trouble {
-                    pass: row.id,
-                    collection: row.collection.clone(),
-                    at: row.ended_at.and_then(rfc3339),
-                    error: error.to_owned(),
-                });
+                let at = row.ended_at.and_then(rfc3339);
+                known.push(Trouble { pass: row.id, collection: row.collection.clone(), at, error });
             }
         }
     }

@@ -35,15 +35,35 @@
     return { tag: at.tagName, same, at: all.indexOf(at) };
   }
 
+  // The same but for what is in it; a form or a link that leads elsewhere is another one.
+  function isSamePlace(one, other) {
+    if (one.nodeType !== Node.ELEMENT_NODE || one.nodeName !== other.nodeName || !one.children.length) return false;
+    return one.cloneNode(false).isEqualNode(other.cloneNode(false));
+  }
+
+  // What stays as it was is not touched: a button that is being pressed is still there when it is let go.
+  function change(old, fresh) {
+    const [before, after] = [[...old.childNodes], [...fresh.childNodes]];
+    while (before.length && after.length && before[0].isEqualNode(after[0])) { before.shift(); after.shift(); }
+    while (before.length && after.length && before.at(-1).isEqualNode(after.at(-1))) { before.pop(); after.pop(); }
+    if (before.length === after.length && before.every((one, at) => isSamePlace(one, after[at]))) {
+      before.forEach((one, at) => change(one, after[at]));
+      return;
+    }
+    const next = before.length ? before.at(-1).nextSibling : old.childNodes[[...fresh.childNodes].indexOf(after[0])] ?? null;
+    before.forEach((one) => one.remove());
+    after.forEach((one) => old.insertBefore(document.importNode(one, true), next));
+  }
+
   function put(region, fresh) {
-    if (region.innerHTML === fresh.innerHTML) return;
+    const open = [...region.querySelectorAll("details")].map((one) => one.open);
+    [...fresh.querySelectorAll("details")].forEach((one, place) => { one.open = open[place] ?? one.open; });
+    if (region.isEqualNode(fresh)) return;
     const at = document.activeElement;
     if (at && region.contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName)) return; // Somebody is writing there.
     const focus = focused(region);
-    const open = [...region.querySelectorAll("details")].map((one) => one.open);
-    region.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
-    [...region.querySelectorAll("details")].forEach((one, place) => { one.open = open[place] ?? one.open; });
-    if (focus) {
+    change(region, fresh);
+    if (focus && !region.contains(document.activeElement)) {
       const all = [...region.querySelectorAll(focus.tag)];
       (all.find(focus.same) ?? all[focus.at])?.focus({ preventScroll: true });
     }

@@ -8,18 +8,21 @@ use std::sync::Arc;
 use chrono::SecondsFormat;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::daemon::{Place, Standing};
 use crate::merge;
 use crate::ops::{
-    CollectionStatus, Conflict, Halt, OpsError, Sides, gather, list_conflicts, raw, rfc3339, status_with,
+    CollectionStatus, Conflict, Halt, OpsError, Pass, PassPage, Sides, gather, list_conflicts, list_passes, phases,
+    raw, rfc3339, status_with,
 };
+use crate::reconcile::Phase;
 use crate::record::{Column, RecordId, Slot, Value};
 use crate::rules::Collection;
 use crate::store::{
-    ConflictFilter, HistoryFilter, HistoryRow, OriginRow, PassRow, QuarantineFilter, QuarantineRow, StoreError, View,
-    read,
+    ConflictFilter, HistoryFilter, HistoryRow, OriginRow, PassFilter, QuarantineFilter, QuarantineRow, StoreError,
+    View, read,
 };
 
 use super::site::Site;
@@ -47,27 +50,6 @@ pub struct CollectionView {
     pub halts: usize,
 }
 
-/// A pass.
-#[derive(Debug, JsonSchema, Serialize)]
-pub struct Pass {
-    /// Its number.
-    pub id: i64,
-    /// The collection.
-    pub collection: String,
-    /// `schedule`, `signal`, `request`, `edit`, …
-    pub trigger: String,
-    /// RFC 3339.
-    pub started_at: Option<String>,
-    /// RFC 3339; absent while it runs, or where it was killed.
-    pub ended_at: Option<String>,
-    /// How it ended; `running` while it runs.
-    pub outcome: String,
-    /// What went wrong.
-    pub error: Option<String>,
-    /// What it counted.
-    pub counts: Option<Box<RawValue>>,
-}
-
 /// A pass with what it did.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct PassView {
@@ -77,13 +59,19 @@ pub struct PassView {
     pub doing: Option<String>,
     /// The open halt that it ended with.
     pub halt: Option<i64>,
+    /// When its phases began and how long they took; none while it runs, and of passes long ago.
+    pub phases: Vec<Phase>,
     /// Newest first.
     pub history: Vec<Line>,
+    /// `after` of the next page of its history; absent on the last one.
+    pub next: Option<i64>,
 }
 
 /// A line of history.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct Line {
+    /// Its number.
+    pub id: i64,
     /// The pass.
     pub pass: i64,
     /// RFC 3339.
@@ -126,6 +114,15 @@ pub struct Aside {
     pub since: Option<String>,
     /// It waits for another record, and needs nobody.
     pub waits: bool,
+}
+
+/// A page of records that are set aside, or wait.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Asides {
+    /// The records, by collection and upstream.
+    pub quarantine: Vec<Aside>,
+    /// `after` of the next page; absent on the last one.
+    pub next: Option<String>,
 }
 
 /// A page of conflicts.
@@ -171,6 +168,8 @@ pub struct RecordView {
     pub provenance: Vec<Provenance>,
     /// Newest first.
     pub history: Vec<Line>,
+    /// `after` of the next page of its history; absent on the last one.
+    pub next: Option<i64>,
 }
 
 /// Where a value came from.
@@ -205,25 +204,10 @@ impl CollectionView {
     }
 }
 
-impl Pass {
-    fn of(row: &PassRow, runs: bool) -> Self {
-        let runs = runs && row.ended_at.is_none();
-        Self {
-            id: row.id,
-            collection: row.collection.clone(),
-            trigger: row.trigger.clone(),
-            started_at: rfc3339(row.started_at),
-            ended_at: row.ended_at.and_then(rfc3339),
-            outcome: if runs { "running".to_owned() } else { row.outcome.clone() },
-            error: row.error.clone(),
-            counts: raw(&row.counts),
-        }
-    }
-}
-
 impl From<&HistoryRow> for Line {
     fn from(row: &HistoryRow) -> Self {
         Self {
+            id: row.id,
             pass: row.pass,
             at: rfc3339(row.at),
             collection: row.collection.clone(),
@@ -302,20 +286,24 @@ impl Site {
     }
 
     /// Passes, newest first.
-    pub async fn passes(&self, collection: Option<String>, limit: usize) -> Result<Vec<Pass>, OpsError> {
-        let rows = read(self.store.as_ref(), move |view| view.passes(collection.as_deref(), limit)).await?;
-        let mut running = self.running();
-        let passes = rows.iter().map(|row| {
-            // The newest of a collection is the one that runs.
-            let step = running.remove(&row.collection);
-            Pass::of(row, step.is_some())
+    pub async fn passes(&self, filter: PassFilter) -> Result<PassPage, OpsError> {
+        let running = self.running();
+        let page = read(self.store.as_ref(), move |view| {
+            let mut page = list_passes(view, &filter)?;
+            for (name, _) in running {
+                // The newest of a collection is the one that runs.
+                let newest = view.passes(Some(&name), 1)?.first().map(|row| row.id);
+                let pass = page.passes.iter_mut().find(|pass| Some(pass.id) == newest && pass.ended_at.is_none());
+                pass.into_iter().for_each(runs);
+            }
+            Ok(page)
         });
-        Ok(passes.collect())
+        Ok(page.await?)
     }
 
-    /// One pass, with what it did.
-    pub async fn pass(&self, id: i64) -> Result<PassView, OpsError> {
-        let filter = HistoryFilter { pass: Some(id), limit: HISTORY_MAX, ..HistoryFilter::default() };
+    /// One pass, with what it did: `after` is where a page of its history goes on.
+    pub async fn pass(&self, id: i64, after: Option<i64>) -> Result<PassView, OpsError> {
+        let filter = HistoryFilter { pass: Some(id), before: after, ..HistoryFilter::default() };
         let mut running = self.running();
         let found = read(self.store.as_ref(), move |view| {
             let Some(row) = view.pass(id)? else { return Ok(None) };
@@ -323,8 +311,12 @@ impl Site {
             let halts = view.halts(Some(&row.collection), true)?;
             let halt = halts.iter().find(|halt| halt.pass == id).map(|halt| halt.id);
             let doing = running.remove(&row.collection).filter(|_| is_newest && row.ended_at.is_none());
-            let history = view.history(&filter)?.iter().map(Line::from).collect();
-            Ok(Some(PassView { pass: Pass::of(&row, doing.is_some()), doing, halt, history }))
+            let mut pass = Pass::from(&row);
+            if doing.is_some() {
+                runs(&mut pass);
+            }
+            let (history, next) = lines(view, filter)?;
+            Ok(Some(PassView { pass, doing, halt, phases: phases(view, id)?, history, next }))
         });
         found.await?.ok_or_else(|| OpsError::NotFound(format!("no pass {id}")))
     }
@@ -364,11 +356,21 @@ impl Site {
         Ok(rows.iter().map(Halt::from).collect())
     }
 
-    /// Records that are set aside, or wait.
-    pub async fn quarantine(&self, collection: Option<String>, limit: usize) -> Result<Vec<Aside>, OpsError> {
-        let filter = QuarantineFilter { collection, limit, ..QuarantineFilter::default() };
-        let rows = read(self.store.as_ref(), move |view| view.quarantined(&filter)).await?;
-        Ok(rows.iter().map(Aside::from).collect())
+    /// Records that are set aside, or wait: after the one that `after` names, as [`Asides::next`] does.
+    pub async fn quarantine(
+        &self,
+        collection: Option<String>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Asides, OpsError> {
+        let after = after.map(|text| serde_json::from_str(text).map_err(|_none| bad_place(text))).transpose()?;
+        let filter = QuarantineFilter { collection, after, limit: limit + 1, ..QuarantineFilter::default() };
+        let mut rows = read(self.store.as_ref(), move |view| view.quarantined(&filter)).await?;
+        let is_more = rows.len() > limit;
+        rows.truncate(limit);
+        let place = |row: &QuarantineRow| json!([row.collection, row.upstream, row.subject]).to_string();
+        let next = rows.last().filter(|_| is_more).map(place);
+        Ok(Asides { quarantine: rows.iter().map(Aside::from).collect(), next })
     }
 
     /// Records of a collection after an id; with `asked` those that have it as their id, here or at an upstream,
@@ -388,16 +390,33 @@ impl Site {
         records.await?.ok_or_else(no_collection)
     }
 
-    /// One record as every side has it.
-    pub async fn record(&self, name: String, id: String) -> Result<RecordView, OpsError> {
+    /// One record as every side has it: `after` is where a page of its history goes on.
+    pub async fn record(&self, name: String, id: String, after: Option<i64>) -> Result<RecordView, OpsError> {
         let rules = self.front.desk.standing().rules;
         let found = read(self.store.as_ref(), move |view| {
             let Some(collection) = rules.collections.get(&name) else { return Ok(None) };
-            record(view, collection, &RecordId(id)).map(Some)
+            record(view, collection, &RecordId(id), after).map(Some)
         });
         let view = found.await?.ok_or_else(no_collection)?;
         view.ok_or_else(|| OpsError::NotFound("no record of this id in the collection".to_owned()))
     }
+}
+
+fn bad_place(text: &str) -> OpsError {
+    OpsError::Refused(format!("`after` is not what a page before gave as `next`: {text}"))
+}
+
+fn runs(pass: &mut Pass) {
+    "running".clone_into(&mut pass.outcome);
+}
+
+/// A page of history, and where the next one goes on.
+fn lines(view: &dyn View, filter: HistoryFilter) -> Result<(Vec<Line>, Option<i64>), StoreError> {
+    let mut rows = view.history(&HistoryFilter { limit: HISTORY_MAX + 1, ..filter })?;
+    let is_more = rows.len() > HISTORY_MAX;
+    rows.truncate(HISTORY_MAX);
+    let next = rows.last().filter(|_| is_more).map(|row| row.id);
+    Ok((rows.iter().map(Line::from).collect(), next))
 }
 
 pub fn no_collection() -> OpsError {
@@ -483,16 +502,21 @@ fn made(view: &dyn View, collection: &Collection, id: &RecordId) -> Result<Optio
     Ok(None)
 }
 
-fn record(view: &dyn View, collection: &Collection, id: &RecordId) -> Result<Option<RecordView>, StoreError> {
+fn record(
+    view: &dyn View,
+    collection: &Collection,
+    id: &RecordId,
+    after: Option<i64>,
+) -> Result<Option<RecordView>, StoreError> {
     let Some(key) = view.collection_key(&collection.name)? else { return Ok(None) };
     let sides = gather(view, collection, id)?;
     let filter = HistoryFilter {
         collection: Some(collection.name.clone()),
         record: Some(id.clone()),
-        limit: HISTORY_MAX,
+        before: after,
         ..HistoryFilter::default()
     };
-    let history: Vec<Line> = view.history(&filter)?.iter().map(Line::from).collect();
+    let (history, next) = lines(view, filter)?;
     if !sides.exists && sides.links.is_empty() && history.is_empty() {
         return Ok(None);
     }
@@ -500,5 +524,5 @@ fn record(view: &dyn View, collection: &Collection, id: &RecordId) -> Result<Opt
     if !provenance.iter().any(|one| one.field.is_empty()) {
         provenance.extend(made(view, collection, id)?);
     }
-    Ok(Some(RecordView { sides, provenance, history }))
+    Ok(Some(RecordView { sides, provenance, history, next }))
 }

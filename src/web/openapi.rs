@@ -12,13 +12,14 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use crate::ops::{BulkDone, Conflict, Halt, HaltView, Inbox, UsageReport};
+use crate::ops::{BulkDone, Conflict, Halt, HaltView, Inbox, PassPage, UsageReport};
 
 use super::api;
 use super::inspect::{RulesView, UpstreamView};
-use super::look::{Aside, CollectionView, ConflictPage, Pass, PassView, RecordView, Records};
+use super::look::{Asides, CollectionView, ConflictPage, PassView, RecordView, Records};
 use super::question::{
-    Approval, OfCollection, OfConflicts, OfLatency, OfRecords, OfUsage, OfWebhooks, Resolution, Resolutions, only,
+    Approval, OfConflicts, OfHistory, OfLatency, OfPasses, OfQuarantine, OfRecords, OfUsage, OfWebhooks, Resolution,
+    Resolutions, only,
 };
 use super::site::Site;
 use super::watched::LatencyView;
@@ -158,9 +159,8 @@ fn standings() -> Vec<Route> {
             |schemas| list::<CollectionView>(schemas, "collections"),
             get(api::collections),
         ),
-        look("/passes", "Passes, newest first.", |schemas| list::<Pass>(schemas, "passes"), get(api::list_passes))
-            .by::<OfCollection>(),
-        look("/passes/{id}", "A pass, with what it did.", one::<PassView>, get(api::one_pass)),
+        look("/passes", "Passes, newest first.", one::<PassPage>, get(api::list_passes)).by::<OfPasses>(),
+        look("/passes/{id}", "A pass, with what it did.", one::<PassView>, get(api::one_pass)).by::<OfHistory>(),
         look("/rules", "The rules in force, and what is said of their files.", one::<RulesView>, get(api::rules)),
         look(
             "/upstreams",
@@ -235,13 +235,8 @@ fn decisions() -> Vec<Route> {
 /// Records, and what is set aside or came in.
 fn lists() -> Vec<Route> {
     vec![
-        look(
-            "/quarantine",
-            "Records set aside, or waiting for another.",
-            |schemas| list::<Aside>(schemas, "quarantine"),
-            get(api::quarantine),
-        )
-        .by::<OfCollection>(),
+        look("/quarantine", "Records set aside, or waiting for another.", one::<Asides>, get(api::quarantine))
+            .by::<OfQuarantine>(),
         look("/webhooks", "Webhooks that came in, the newest first.", one::<Inbox>, get(api::webhooks))
             .by::<OfWebhooks>(),
         act("/webhooks/{id}/retry", "Lets one that could not be followed wait again.", nothing, post(api::retry_hook))
@@ -249,7 +244,8 @@ fn lists() -> Vec<Route> {
         act("/webhooks/{id}/drop", "Forgets one that could not be followed.", nothing, post(api::drop_hook)),
         look("/records/{collection}", "Records in the order of their ids.", one::<Records>, get(api::list_records))
             .by::<OfRecords>(),
-        look("/records/{collection}/{id}", "A record as every side has it.", one::<RecordView>, get(api::one_record)),
+        look("/records/{collection}/{id}", "A record as every side has it.", one::<RecordView>, get(api::one_record))
+            .by::<OfHistory>(),
     ]
 }
 

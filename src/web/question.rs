@@ -16,6 +16,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::store::PassFilter;
+
 use super::control::refuse;
 use super::look::{LIST_DEFAULT, LIST_MAX};
 use super::site::Site;
@@ -83,12 +85,45 @@ pub async fn only(names: Arc<[String]>, request: Request, next: Next) -> Respons
     }
 }
 
-/// What lists of collections take.
+/// What the list of passes takes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct OfCollection {
+pub struct OfPasses {
+    /// only this collection
+    collection: Option<String>,
+    /// only those that ended so: `ok`, `pending`, `conflicts`, `halted`, `unavailable`, `failed`, `interrupted`
+    outcome: Option<String>,
+    /// what a page before gave as `next`: only smaller numbers
+    after: Option<i64>,
+    /// at most so many, 50 where nothing is said, 500 at most
+    limit: Option<usize>,
+}
+
+impl OfPasses {
+    /// Which passes are asked for; an empty value asks for nothing in particular.
+    pub fn filter(self) -> PassFilter {
+        let limit = self.limit();
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        PassFilter { collection: given(self.collection), outcome: given(self.outcome), before: self.after, limit }
+    }
+}
+
+/// What pages with a history take.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfHistory {
+    /// what a page before gave as `next`: only lines of history with smaller numbers
+    pub after: Option<i64>,
+}
+
+/// What the list of records set aside takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfQuarantine {
     /// only this collection
     pub collection: Option<String>,
+    /// what a page before gave as `next`
+    pub after: Option<String>,
     /// at most so many, 50 where nothing is said, 500 at most
     limit: Option<usize>,
 }
@@ -116,6 +151,8 @@ pub struct OfConflicts {
 pub struct OfWebhooks {
     /// only those that are so
     pub state: Option<HookStateName>,
+    /// what a page before gave as `next`: only smaller numbers
+    pub after: Option<i64>,
     /// at most so many, 50 where nothing is said, 500 at most
     limit: Option<usize>,
 }
@@ -220,4 +257,4 @@ macro_rules! limited {
         })*
     };
 }
-limited!(OfCollection, OfConflicts, OfWebhooks, OfRecords);
+limited!(OfConflicts, OfPasses, OfQuarantine, OfRecords, OfWebhooks);

@@ -17,6 +17,7 @@ fn plan(world: &World, more: &[&str], code: i32) -> (Value, String, String) {
     let mut json: Value = serde_json::from_str(&world.run(&arguments).exits(code).stdout).unwrap();
     for pass in json["passes"].as_array_mut().unwrap() {
         pass["elapsed_ms"] = json!(0);
+        pass["phases"] = json!([]);
         // A record that is to be made has another id in each plan.
         for change in pass["changes"].as_array_mut().unwrap().iter_mut().filter(|change| change["action"] == "create") {
             change["record"] = json!("new");

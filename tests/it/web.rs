@@ -89,7 +89,28 @@ fn a_program_looks_asks_for_passes_and_decides() {
     assert_ne!(second["records"][0]["id"], id);
     let passes = get(&address, "/api/v1/passes?collection=contacts");
     assert_eq!((&passes["passes"][0]["trigger"], &passes["passes"][1]["id"]), (&json!("request"), &json!(1)));
-    assert_eq!(get(&address, "/api/v1/passes/2")["history"][0]["kind"], "local");
+    assert_eq!(
+        (&passes["passes"][0]["upstreams"][0]["read"], &passes["passes"][0]["written_here"]),
+        (&json!(2), &json!(1))
+    );
+    let pass = get(&address, "/api/v1/passes/2");
+    assert_eq!(pass["history"][0]["kind"], "local");
+    let phases: Vec<(&str, &Value)> = pass["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["phase"].as_str().unwrap(), &one["upstream"]))
+        .collect();
+    let crm = json!("crm");
+    let none = Value::Null;
+    let expected =
+        [("check", &none), ("read", &crm), ("compare", &none), ("decide", &none), ("commit", &none), ("push", &crm)];
+    assert_eq!(phases, expected);
+    let page = get(&address, "/api/v1/passes?limit=1&outcome=ok");
+    assert_eq!((&page["passes"][0]["id"], &page["next"]), (&json!(2), &json!(2)));
+    let page = get(&address, "/api/v1/passes?limit=1&after=2");
+    assert_eq!((&page["passes"][0]["id"], &page["next"]), (&json!(1), &none));
+    assert_eq!(get(&address, "/api/v1/passes?outcome=failed")["passes"], json!([]));
 
     // Two sides edit one field, and a person decides.
     let remote = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
@@ -174,7 +195,15 @@ fn a_person_logs_in_looks_at_a_conflict_and_decides_it() {
     let record = look(between(&conflicts, "contacts / <a href=\"", "\""));
     assert!(record.contains("differs") && record.contains(&remote), "{record}");
     assert!(look("/records/contacts").contains("Ann Poe"));
-    assert!(look("/passes/2").contains("<td>conflicts</td>"));
+    let pass = look("/passes/2");
+    assert!(
+        pass.contains("badge news\">conflicts</span>")
+            && pass.contains("<svg role=\"img\" aria-label=\"Where the time went, 6 phases"),
+        "{pass}"
+    );
+    assert!(pass.contains("<th scope=\"row\">push to crm</th>"), "the same as a table: {pass}");
+    // Where each value came from.
+    assert!(record.contains("href=\"/passes/1\">pass 1</a>") && record.contains("seen <time"), "{record}");
     // The ledger: each pass listed once.
     let upstreams = look("/upstreams");
     let asked = world.at("crm", |crm| crm.requests().count());
@@ -297,4 +326,65 @@ fn an_address_in_use_is_a_warning_and_the_daemon_goes_on() {
     assert!(said.contains(&format!("no pages and no metrics: {address} (`web.listen`)")), "{said}");
     let (code, _) = daemon.stops();
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn long_lists_have_next_pages_without_scripts_and_keep_what_was_asked_for() {
+    let world = hourly();
+    let (mut daemon, address) = listening(&world, &[]);
+    daemon.logs("pass 1 of contacts");
+    let many = |into: &str| {
+        world.sql(&format!(
+            "with recursive n (i) as (select 1 union all select i + 1 from n where i < 120) insert into {into} from n"
+        ));
+    };
+    many("sync_quarantine select 'contacts', 'crm', 'remote:' || printf('%03d', i), 'pull', 'why', '{}', 0, 1");
+    many(
+        "sync_hook (upstream, delivery, received_at, event, collection, remote_id, state, error) \
+         select 'crm', 'd' || i, 1700000000000000 + i, 'fetch', 'contacts', '1', case i % 2 when 0 then 'dead' else 'done' end, null",
+    );
+    many(
+        "sync_pass (collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash) \
+         select 'contacts', 'once', i, i, case i % 2 when 0 then 'ok' else 'failed' end, '{}', ''",
+    );
+    many(
+        "sync_history (pass, at, collection, record, field, kind, origin, rule) \
+         select 1, i, 'contacts', 'r' || i, 'phone', 'local', 'crm', 'latest'",
+    );
+    many(
+        "sync_history (pass, at, collection, record, field, kind, origin, rule) \
+         select 1, i, 'contacts', 's' || i, 'phone', 'local', 'crm', 'latest'",
+    );
+    let (_, head, _) = browse(&address, "", "/login", Some(&format!("token={TOKEN}")));
+    let cookie = between(&head, "set-cookie: ", ";").to_owned();
+    let walk = |first: &str| {
+        let (mut path, mut rows, mut pages) = (first.to_owned(), Vec::new(), 0);
+        loop {
+            let (status, _, body) = browse(&address, &cookie, &path, None);
+            assert_eq!(status, 200, "{path}: {body}");
+            pages += 1;
+            let main = body.split("<tbody>").last().unwrap().to_owned();
+            rows.extend(main.split("<tr>").skip(1).map(|row| row.split("</tr>").next().unwrap().to_owned()));
+            assert_eq!(body.contains("First page"), pages > 1, "{path}");
+            let Some(link) = body.split("rel=\"next\" href=\"").nth(1) else { break };
+            path = link.split('"').next().unwrap().replace("&amp;", "&");
+        }
+        let all = rows.len();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), all, "{first}: nothing comes twice");
+        (all, pages)
+    };
+    assert_eq!(walk("/quarantine?collection=contacts"), (120, 3));
+    assert_eq!(walk("/quarantine?limit=100"), (120, 2));
+    assert_eq!(walk("/quarantine?collection=deals"), (0, 1));
+    assert_eq!(walk("/webhooks"), (120, 3));
+    assert_eq!(walk("/webhooks?state=dead"), (60, 2));
+    assert_eq!(walk("/passes?outcome=failed"), (60, 2));
+    assert_eq!(walk("/passes?collection=contacts"), (121, 3));
+    assert_eq!(walk("/passes/1"), (240, 2), "what a pass did goes on, too");
+    assert_eq!(get(&address, "/api/v1/quarantine?limit=1")["next"], "[\"contacts\",\"crm\",\"remote:001\"]");
+    let (status, _) = ask(&address, "GET", "/api/v1/quarantine?after=x", TOKEN, "");
+    assert_eq!(status, 409);
+    daemon.stops();
 }

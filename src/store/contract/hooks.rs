@@ -94,6 +94,9 @@ pub(in crate::store) fn too_many_that_wait_are_refused_and_a_record_that_waits_a
     let ignored = NewHook { state: HookState::Ignored, collection: None, ..hook("d6", "") };
     assert_eq!(take(on, ignored), HookTaken::New, "it does not wait");
     assert_eq!(on.read(|view| view.hook_count(HookState::Waiting)), 3);
+    let before = HookFilter { before: Some(3), state: Some(HookState::Waiting), ..HookFilter::default() };
+    let rows = on.read(move |view| view.hooks(&before));
+    assert_eq!(rows.iter().map(|row| row.hook.delivery.as_str()).collect::<Vec<_>>(), ["d2", "d1"]);
     on.write(|tx| tx.settle_hooks("contacts", "crm", i64::MAX)).expect("settled");
     assert_eq!(take(on, hook("d4", "c4")), HookTaken::New, "what was refused can come again");
 }

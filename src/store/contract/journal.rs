@@ -142,6 +142,20 @@ pub(in crate::store) fn quarantine_is_replaced_filtered_and_cleared(on: &Fixture
     on.write(move |tx| rows.iter().try_for_each(|row| tx.put_quarantine(row))).expect("put");
     let one = QuarantineFilter { subject: Some("r1".to_owned()), ..QuarantineFilter::default() };
     assert_eq!(on.read(move |view| view.quarantined(&one)), [row("r1", "worse")]);
+    let other = QuarantineRow { collection: "deals".to_owned(), subject: "a".to_owned(), ..row("", "bad") };
+    on.write(move |tx| tx.put_quarantine(&other)).expect("put");
+    let check = |after: (&str, &str, &str), only: Option<&str>, expected: &[&str]| {
+        let after = Some((after.0.to_owned(), after.1.to_owned(), after.2.to_owned()));
+        let filter = QuarantineFilter { after, collection: only.map(str::to_owned), ..QuarantineFilter::default() };
+        let rows = on.read(move |view| view.quarantined(&filter));
+        assert_eq!(rows.iter().map(|row| row.subject.as_str()).collect::<Vec<_>>(), expected);
+    };
+    check(("contacts", "crm", "r"), None, &["r1", "remote:c1", "a"]);
+    check(("contacts", "crm", "r1"), None, &["remote:c1", "a"]);
+    check(("contacts", "crm", "r1"), Some("contacts"), &["remote:c1"]);
+    check(("contacts", "dr", ""), None, &["a"]);
+    check(("deals", "crm", "a"), None, &[]);
+    on.write(|tx| tx.clear_quarantine("deals", "crm", "a")).expect("cleared");
     on.write(|tx| tx.clear_quarantine("contacts", "crm", "r1")).expect("cleared");
     assert_eq!(on.read(|view| view.quarantined(&QuarantineFilter::default())), [row("remote:c1", "bad")]);
 }
@@ -169,6 +183,37 @@ pub(in crate::store) fn a_halt_for_another_plan_gets_another_number(on: &Fixture
     on.write(move |tx| tx.set_halt(second, None, Some(4))).expect("closed");
     assert_eq!(on.read(|view| view.halts(None, true)), []);
     assert_eq!(on.read(|view| view.halts(None, false))[0].approved_at, Some(3));
+}
+
+pub(in crate::store) fn passes_are_paged_by_collection_and_outcome_and_keep_their_phases(on: &Fixture) {
+    let begun = |collection: &str, outcome: &str| PassRow {
+        collection: collection.to_owned(),
+        outcome: outcome.to_owned(),
+        counts: "{}".to_owned(),
+        ..PassRow::default()
+    };
+    for (collection, outcome) in [("contacts", "ok"), ("deals", "ok"), ("contacts", "failed"), ("contacts", "ok")] {
+        let row = begun(collection, outcome);
+        on.write(move |tx| tx.begin_pass(&row)).expect("begun");
+    }
+    let check =
+        |collection: Option<&str>, outcome: Option<&str>, before: Option<i64>, limit: usize, expected: &[i64]| {
+            let (collection, outcome) = (collection.map(str::to_owned), outcome.map(str::to_owned));
+            let filter = PassFilter { collection, outcome, before, limit };
+            let found: Vec<i64> = on.read(move |view| view.list_passes(&filter)).iter().map(|row| row.id).collect();
+            assert_eq!(found, expected);
+        };
+    check(None, None, None, 9, &[4, 3, 2, 1]);
+    check(None, None, Some(4), 2, &[3, 2]);
+    check(Some("contacts"), None, Some(3), 9, &[1]);
+    check(None, Some("ok"), None, 9, &[4, 2, 1]);
+    check(Some("contacts"), Some("ok"), Some(4), 9, &[1]);
+    check(Some("deals"), Some("failed"), None, 9, &[]);
+    assert_eq!(on.read(|view| view.phases(1)), None);
+    on.write(|tx| tx.set_phases(1, "[]")).expect("kept");
+    assert_eq!(on.read(|view| view.phases(1)), Some("[]".to_owned()));
+    assert_eq!(on.read(|view| view.phases(99)), None);
+    assert!(matches!(on.write(|tx| tx.set_phases(99, "[]")), Err(StoreError::State { .. })));
 }
 
 pub(in crate::store) fn passes_cursors_upstreams_and_history_read_back(on: &Fixture) {
@@ -220,6 +265,7 @@ pub(in crate::store) fn passes_cursors_upstreams_and_history_read_back(on: &Fixt
     assert_eq!(of(one), ["r1 phone"]);
     assert_eq!(of(HistoryFilter { pass: Some(2), ..HistoryFilter::default() }), Vec::<String>::new());
     assert_eq!(of(HistoryFilter { limit: 1, ..HistoryFilter::default() }), ["r2 phone"]);
+    assert_eq!(of(HistoryFilter { before: Some(3), limit: 1, ..HistoryFilter::default() }), ["r1 email"]);
 }
 
 pub(in crate::store) fn a_record_is_found_by_its_own_or_any_remote_id(on: &Fixture) {

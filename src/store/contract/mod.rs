@@ -52,6 +52,7 @@ macro_rules! suite {
             journal::conflicts_are_found_by_field_and_paged
             journal::quarantine_is_replaced_filtered_and_cleared
             journal::a_halt_for_another_plan_gets_another_number
+            journal::passes_are_paged_by_collection_and_outcome_and_keep_their_phases
             journal::passes_cursors_upstreams_and_history_read_back
             journal::a_record_is_found_by_its_own_or_any_remote_id
             usage::what_was_asked_of_an_upstream_adds_up_by_day_and_what_is_old_is_forgotten

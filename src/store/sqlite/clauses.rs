@@ -50,6 +50,21 @@ impl Clauses {
         self.compare(column, ">", value);
     }
 
+    /// `column < value`, where the filter names one.
+    pub(super) fn before(&mut self, column: &str, value: Option<impl Into<Term>>) {
+        self.compare(column, "<", value);
+    }
+
+    /// `(columns) > (texts)`, in the order of a key.
+    pub(super) fn beyond<'a>(&mut self, columns: &str, texts: impl IntoIterator<Item = &'a String>) {
+        let mut places = Vec::new();
+        for text in texts {
+            self.values.push(Value::Text(text.clone()));
+            places.push(format!("?{}", self.values.len()));
+        }
+        self.holds(&format!("{columns} > ({})", places.join(", ")));
+    }
+
     /// One of the names between commas in `column`, where the filter names one.
     pub(super) fn names(&mut self, column: &str, name: Option<&str>) {
         let Some(name) = name else { return };

@@ -25,6 +25,7 @@ pub(super) fn hooks(db: &Db, filter: &HookFilter) -> Res<Vec<HookRow>> {
     clauses.is("id", filter.id);
     clauses.is("state", filter.state.map(HookState::name));
     clauses.is("collection", filter.collection.as_deref());
+    clauses.before("id", filter.before);
     clauses.all(db, "ORDER BY id DESC", filter.limit, hook_row)
 }
 

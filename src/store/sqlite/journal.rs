@@ -22,6 +22,7 @@ pub(super) fn history(db: &Db, filter: &HistoryFilter) -> Res<Vec<HistoryRow>> {
     clauses.is("record", filter.record.as_ref().map(|record| record.0.as_str()));
     clauses.touches(filter.field.as_deref());
     clauses.is("pass", filter.pass);
+    clauses.before("id", filter.before);
     clauses.all(db, "ORDER BY id DESC", filter.limit, |row| {
         Ok(HistoryRow {
             id: row.get(0)?,
@@ -152,6 +153,13 @@ pub(super) fn quarantined(db: &Db, filter: &QuarantineFilter) -> Res<Vec<Quarant
     clauses.is("collection", filter.collection.as_deref());
     clauses.is("upstream", filter.upstream.as_deref());
     clauses.is("subject", filter.subject.as_deref());
+    if let Some((collection, upstream, subject)) = &filter.after {
+        // Within one collection its own part of the key leads there at once.
+        match &filter.collection {
+            Some(only) if only == collection => clauses.beyond("(upstream, subject)", [upstream, subject]),
+            _ => clauses.beyond("(collection, upstream, subject)", [collection, upstream, subject]),
+        }
+    }
     clauses.all(db, "ORDER BY collection, upstream, subject", filter.limit, |row| {
         Ok(QuarantineRow {
             collection: row.get(0)?,

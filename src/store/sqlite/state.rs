@@ -1,15 +1,14 @@
-//! Owns: keys, cursors, upstream states and passes.
+//! Owns: keys, cursors, notes, upstream states; where a record is found by an id.
 //!
 //! Must not know: what the engine's own texts say.
 
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::record::RecordId;
-use crate::store::{BindingKey, CollectionKey, MappingKey, PassRow};
+use crate::store::{BindingKey, CollectionKey, MappingKey};
 
-use super::clauses::Clauses;
 use super::db::Db;
-use super::fault::{Failure, Res};
+use super::fault::Res;
 use super::packed::{Packed, Unpacked};
 use super::texts::quoted;
 
@@ -90,66 +89,6 @@ pub(super) fn set_upstream_state(db: &Db, upstream: &str, state: &str) -> Res<()
     let sql = "INSERT OR REPLACE INTO sync_upstream (upstream, state) VALUES (?1, ?2)";
     db.exec(sql, params![upstream, state])?;
     Ok(())
-}
-
-pub(super) fn passes(db: &Db, collection: Option<&str>, limit: usize) -> Res<Vec<PassRow>> {
-    let mut clauses = Clauses::new(
-        "SELECT id, collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash, error FROM sync_pass",
-    );
-    clauses.is("collection", collection);
-    clauses.all(db, "ORDER BY id DESC", limit, pass_row)
-}
-
-pub(super) fn pass(db: &Db, id: i64) -> Res<Option<PassRow>> {
-    let mut clauses = Clauses::new(
-        "SELECT id, collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash, error FROM sync_pass",
-    );
-    clauses.is("id", Some(id));
-    Ok(clauses.all(db, "ORDER BY id", 1, pass_row)?.pop())
-}
-
-pub(super) fn begin_pass(db: &Db, row: &PassRow) -> Res<i64> {
-    db.exec(
-        "INSERT INTO sync_pass \
-         (collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash, error) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![
-            row.collection,
-            row.trigger,
-            row.started_at,
-            row.ended_at,
-            row.outcome,
-            row.counts,
-            row.rules_hash,
-            row.error
-        ],
-    )?;
-    Ok(db.conn.last_insert_rowid())
-}
-
-pub(super) fn end_pass(db: &Db, row: &PassRow) -> Res<()> {
-    let changed = db.exec(
-        "UPDATE sync_pass SET ended_at = ?2, outcome = ?3, counts = ?4, error = ?5 WHERE id = ?1",
-        params![row.id, row.ended_at, row.outcome, row.counts, row.error],
-    )?;
-    if changed == 0 {
-        return Err(Failure::state(format!("of pass {}", row.id), "it never began"));
-    }
-    Ok(())
-}
-
-fn pass_row(row: &Row<'_>) -> rusqlite::Result<PassRow> {
-    Ok(PassRow {
-        id: row.get(0)?,
-        collection: row.get(1)?,
-        trigger: row.get(2)?,
-        started_at: row.get(3)?,
-        ended_at: row.get(4)?,
-        outcome: row.get(5)?,
-        counts: row.get(6)?,
-        rules_hash: row.get(7)?,
-        error: row.get(8)?,
-    })
 }
 
 /// By local id in every plain table, by local id of links whose row is gone, and by remote id at every binding.

@@ -12,7 +12,9 @@ use crate::store::{
 };
 
 use super::db::Db;
-use super::{arrivals, echoes, health, hints, hooks, intents, journal, links, shape, stage, state, turns, usage};
+use super::{
+    arrivals, echoes, health, hints, hooks, intents, journal, links, passes, shape, stage, state, turns, usage,
+};
 
 impl Tx for Db {
     fn prepare(&mut self, rules: &Ruleset) -> Result<Vec<String>, StoreError> {
@@ -232,11 +234,15 @@ impl Tx for Db {
     }
 
     fn begin_pass(&mut self, row: &PassRow) -> Result<i64, StoreError> {
-        self.writing(|db| state::begin_pass(db, row))
+        self.writing(|db| passes::begin(db, row))
     }
 
     fn end_pass(&mut self, row: &PassRow) -> Result<(), StoreError> {
-        self.writing(|db| state::end_pass(db, row))
+        self.writing(|db| passes::end(db, row))
+    }
+
+    fn set_phases(&mut self, pass: i64, phases: &str) -> Result<(), StoreError> {
+        self.writing(|db| passes::set_phases(db, pass, phases))
     }
 
     fn put_halt(&mut self, row: &HaltRow) -> Result<i64, StoreError> {

@@ -8,13 +8,13 @@ use crate::rules::Collection;
 use crate::store::{
     BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, Grain, HaltRow, HealthRow, HistoryFilter,
     HistoryRow, HookFilter, HookRow, HookState, IntentFilter, IntentRow, Known, LatencyRow, LinkId, LinkRow,
-    MappingKey, OriginRow, PassRow, QuarantineFilter, QuarantineRow, Restored, Staged, StoreError, TurnsRow, UsageRow,
-    View,
+    MappingKey, OriginRow, PassFilter, PassRow, QuarantineFilter, QuarantineRow, Restored, Staged, StoreError,
+    TurnsRow, UsageRow, View,
 };
 
 use super::db::Db;
 use super::fault::Failure;
-use super::{epoch, health, hints, hooks, intents, journal, links, rows, stage, state, turns, usage};
+use super::{epoch, health, hints, hooks, intents, journal, links, passes, rows, stage, state, turns, usage};
 
 impl View for Db {
     fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError> {
@@ -201,12 +201,16 @@ impl View for Db {
         self.reading(journal::halts(self, collection, open_only))
     }
 
-    fn passes(&self, collection: Option<&str>, limit: usize) -> Result<Vec<PassRow>, StoreError> {
-        self.reading(state::passes(self, collection, limit))
+    fn list_passes(&self, filter: &PassFilter) -> Result<Vec<PassRow>, StoreError> {
+        self.reading(passes::passes(self, filter))
     }
 
     fn pass(&self, id: i64) -> Result<Option<PassRow>, StoreError> {
-        self.reading(state::pass(self, id))
+        self.reading(passes::pass(self, id))
+    }
+
+    fn phases(&self, pass: i64) -> Result<Option<String>, StoreError> {
+        self.reading(passes::phases(self, pass))
     }
 
     fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryRow>, StoreError> {

@@ -7,6 +7,8 @@ use maud::{Markup, html};
 const BAR: u64 = 6;
 const GAP: u64 = 2;
 const HEIGHT: u64 = 48;
+const LANE: u64 = 32;
+const FOOT: u64 = 20;
 
 /// One bar.
 pub struct Bar {
@@ -38,6 +40,46 @@ pub fn bars(title: &str, of: &str, unit: &str, bars: &[Bar]) -> Markup {
     }
 }
 
+/// One lane of a timeline.
+pub struct Lane {
+    /// What it stands for, with how long it took.
+    pub says: String,
+    /// When it began, in microseconds.
+    pub began: u64,
+    /// How long it took, in microseconds.
+    pub took: u64,
+}
+
+/// What took how long, one below the other, from the beginning on. Its words keep their size however wide it is drawn.
+pub fn timeline(title: &str, total: u64, total_says: &str, lanes: &[Lane]) -> Markup {
+    let height = LANE * lanes.len() as u64 + FOOT;
+    let total = lanes.iter().map(|lane| lane.began.saturating_add(lane.took)).fold(total.max(1), u64::max);
+    html! {
+        figure.timeline {
+            svg role="img" aria-label={ (title) ", " (lanes.len()) " phases within " (total_says) } width="100%" height=(height) {
+                @for (at, lane) in (0_u64..).zip(lanes) {
+                    @let (x, width) = part(lane, total);
+                    text x="0" y=(at * LANE + 13) { (lane.says) }
+                    rect.lane x="0" width="100%" y=(at * LANE + 18) height="8" {}
+                    rect.bar x={ (x) "%" } width={ (width) "%" } y=(at * LANE + 18) height="8" { title { (lane.says) } }
+                }
+                text.quiet x="0" y=(height - 4) { "0" }
+                text.quiet x="100%" y=(height - 4) text-anchor="end" { (total_says) }
+            }
+            figcaption { (title) }
+        }
+    }
+}
+
+/// Where a lane begins and how wide it is, in hundredths with one decimal; never too narrow to be seen, never past the end.
+fn part(lane: &Lane, total: u64) -> (f64, f64) {
+    let thousandths = |value: u64| u128::from(value) * 1000 / u128::from(total.max(1));
+    let width = thousandths(lane.took).clamp(3, 1000);
+    let x = thousandths(lane.began).min(1000 - width);
+    let tenth = |value: u128| f64::from(u32::try_from(value).unwrap_or_default()) / 10.0;
+    (tenth(x), tenth(width))
+}
+
 /// What is there at all can be seen.
 fn height(value: u64, most: u64) -> u64 {
     if value == 0 || most == 0 {
@@ -59,6 +101,23 @@ mod tests {
         check(1, 1_000_000, 2);
         check(1, 2, HEIGHT / 2);
         check(u64::MAX, u64::MAX, HEIGHT);
+    }
+
+    #[test]
+    fn lanes_lie_where_their_time_was_and_within_the_whole() {
+        let lane = |began: u64, took: u64| Lane { says: "<read>".to_owned(), began, took };
+        let check = |began: u64, took: u64, total: u64, expected: (f64, f64)| {
+            assert_eq!(part(&lane(began, took), total), expected, "{began} {took} {total}");
+        };
+        check(0, 1_000, 1_000, (0.0, 100.0));
+        check(250, 500, 1_000, (25.0, 50.0));
+        check(0, 0, 1_000, (0.0, 0.3));
+        check(1_000, 0, 1_000, (99.7, 0.3));
+        check(0, 0, 0, (0.0, 0.3));
+        check(0, u64::MAX, u64::MAX, (0.0, 100.0));
+        let text = timeline("Phases", 10, "10 µs", &[lane(5, 5)]).into_string();
+        assert!(text.contains("x=\"50%\" width=\"50%\"") && text.contains("&lt;read&gt;"), "{text}");
+        assert!(text.contains("aria-label=\"Phases, 1 phases within 10 µs\""), "{text}");
     }
 
     #[test]

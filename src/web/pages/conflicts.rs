@@ -46,8 +46,9 @@ pub async fn list(State(site): State<Arc<Site>>, Extension(session): Extension<S
             @if conflicts.conflicts.is_empty() { p.quiet { "No conflicts." } }
             @if conflicts.total > 1 && !filter.closed_too { (bulk(&draw, &filter, &conflicts)) }
             @for one in &conflicts.conflicts { (draw.conflict(one)) }
-            @if let Some(next) = conflicts.next {
-                p { a rel="next" href=(address(&filter, Some(next))) { "Next page" } }
+            p.pager {
+                @if filter.after.is_some() { a rel="first" href=(address(&filter, None)) { "First page" } }
+                @if let Some(next) = conflicts.next { a rel="next" href=(address(&filter, Some(next))) { "Next page" } }
             }
         }
     })
@@ -94,7 +95,7 @@ pub fn decided(session: &Session, done: &BulkDone, back: &str) -> Response {
         @if done.more { p { "There are more: do it again." } }
         p { a href=(back) { "Back to the conflicts" } }
     };
-    page(session, "/conflicts", "BulkDone", false, &content)
+    page(session, "/conflicts", "Decided", false, &content)
 }
 
 /// The address of a page of these.

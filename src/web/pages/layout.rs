@@ -141,6 +141,54 @@ pub fn table(header: &[&str], rows: &[Markup], nothing: &str) -> Markup {
     }
 }
 
+/// An address with these parameters, but for those that are absent or empty.
+pub fn address(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some((name, value.filter(|text| !text.is_empty())?)));
+    let parts: Vec<String> = given.map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    if parts.is_empty() { path.to_owned() } else { format!("{path}?{}", parts.join("&")) }
+}
+
+/// Where a list goes on, and back to its beginning.
+pub fn pager(path: &str, parameters: &[(&str, Option<&str>)], is_first: bool, next: Option<&str>) -> Markup {
+    if is_first && next.is_none() {
+        return html! {};
+    }
+    let with = |after: Option<&str>| {
+        let mut all = parameters.to_vec();
+        all.push(("after", after));
+        address(path, &all)
+    };
+    html! {
+        p.pager {
+            @if !is_first { a rel="first" href=(with(None)) { "First page" } }
+            @if let Some(next) = next { a rel="next" href=(with(Some(next))) { "Next page" } }
+        }
+    }
+}
+
+/// A choice of one of these, or of all.
+pub fn choice<'a>(name: &str, title: &str, all: impl IntoIterator<Item = &'a str>, chosen: Option<&str>) -> Markup {
+    html! {
+        span.choice {
+            label for=(name) { (title) } " "
+            select id=(name) name=(name) {
+                option value="" { "all" }
+                @for one in all { option value=(one) selected[chosen == Some(one)] { (one) } }
+            }
+        }
+    }
+}
+
+/// How an outcome looks.
+pub fn outcome(outcome: &str) -> Markup {
+    let kind = match outcome {
+        "ok" => "good",
+        "halted" | "failed" | "unavailable" | "interrupted" => "bad",
+        _ => "news",
+    };
+    html! { span class={ "badge " (kind) } { (outcome) } }
+}
+
 /// A time for people.
 pub fn time(rfc3339: Option<&String>) -> Markup {
     html! {
@@ -187,4 +235,23 @@ pub fn segment(text: &str) -> String {
 /// A link to a record.
 pub fn record_link(collection: &str, record: &str) -> Markup {
     html! { a href={ "/records/" (segment(collection)) "/" (segment(record)) } { (record) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_what_is_asked_for_and_no_more() {
+        assert_eq!(address("/passes", &[("collection", None), ("outcome", Some(""))]), "/passes");
+        let asked = address("/passes", &[("collection", Some("a&b")), ("after", Some("7"))]);
+        assert_eq!(asked, "/passes?collection=a%26b&after=7");
+        let none = pager("/passes", &[], true, None).into_string();
+        assert_eq!(none, "");
+        let both = pager("/passes", &[("outcome", Some("ok"))], false, Some("7")).into_string();
+        assert!(
+            both.contains("href=\"/passes?outcome=ok\"") && both.contains("/passes?outcome=ok&amp;after=7"),
+            "{both}"
+        );
+    }
 }

@@ -16,7 +16,7 @@ use super::super::inspect::{Chart, Point};
 use super::super::look::CollectionView;
 use super::super::site::Site;
 use super::chart::{Bar, bars};
-use super::layout::{button, segment, show_moving, table, time};
+use super::layout::{button, outcome, segment, show_moving, table, time};
 
 /// All collections.
 pub async fn overview(State(site): State<Arc<Site>>, Extension(session): Extension<Session>) -> Response {
@@ -80,11 +80,6 @@ fn row(session: &Session, one: &CollectionView) -> Markup {
         () if one.waiting => "waiting",
         () => status.last_pass.as_ref().map_or("never run", |pass| pass.outcome.as_str()),
     };
-    let kind = match state {
-        "ok" => "good",
-        "halted" | "failed" | "unavailable" | "interrupted" => "bad",
-        _ => "news",
-    };
     let waiting = [
         ("edits", status.edits_waiting, None),
         ("writes", status.writes_waiting, None),
@@ -96,7 +91,7 @@ fn row(session: &Session, one: &CollectionView) -> Markup {
     html! {
         th scope="row" { a href={ "/records/" (name) } { (status.collection) } }
         td {
-            span class={ "badge " (kind) } { (state) }
+            (outcome(state))
             @if one.running { div.quiet data-doing=(status.collection) { (one.doing.as_deref().unwrap_or_default()) } }
             @if let Some(error) = status.last_pass.as_ref().and_then(|pass| pass.error.as_ref()) { div.bad { (error) } }
         }

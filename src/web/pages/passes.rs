@@ -10,33 +10,81 @@ use axum::response::Response;
 use http::Uri;
 use maud::{Markup, html};
 
-use super::super::access::Session;
-use super::super::api::{limit, query};
-use super::super::look::{Line, Pass, PassView};
-use super::super::site::Site;
-use super::form::Number;
-use super::layout::{record_link, show, show_moving, table, time, value};
+use crate::ops::{OUTCOMES, Pass, PassPage, PassPart, duration, phase_words};
+use crate::reconcile::Phase;
+use crate::store::PassFilter;
 
-const HEADER: [&str; 6] = ["Pass", "Collection", "Trigger", "Began", "Ended", "Outcome"];
+use super::super::access::Session;
+use super::super::api::{after, pass_filter, query};
+use super::super::look::{LIST_DEFAULT, Line, PassView};
+use super::super::site::Site;
+use super::chart::{Lane, timeline};
+use super::form::Number;
+use super::layout::{choice, outcome, pager, record_link, show, show_moving, table, time, value};
+
+const HEADER: [&str; 9] =
+    ["Pass", "Collection", "Cause", "Began", "Took", "Written here", "At upstreams", "Conflicts", "Outcome"];
 
 /// Passes, newest first.
 pub async fn list(State(site): State<Arc<Site>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
-    let query = query(&uri);
-    let passes = site.passes(query.get("collection").cloned(), limit(&query)).await;
-    show(&session, "/passes", "Passes", passes, |passes| {
-        let rows: Vec<Markup> = passes.iter().map(row).collect();
-        html! { div data-live="passes" { (table(&HEADER, &rows, "There was no pass yet.")) } }
+    let filter = pass_filter(&query(&uri));
+    let rules = site.front.desk.standing().rules;
+    let passes = site.passes(filter.clone()).await;
+    show(&session, "/passes", "Passes", passes, |page| {
+        html! {
+            form.search method="get" action="/passes" {
+                (choice("collection", "Collection", rules.collections.keys().map(String::as_str), filter.collection.as_deref()))
+                (choice("outcome", "Outcome", OUTCOMES, filter.outcome.as_deref()))
+                button type="submit" { "Show" }
+            }
+            div data-live="passes" { (listed(&page, &filter)) }
+        }
     })
 }
 
+fn listed(page: &PassPage, filter: &PassFilter) -> Markup {
+    let rows: Vec<Markup> = page.passes.iter().map(row).collect();
+    let none = match filter {
+        PassFilter { collection: None, outcome: None, before: None, .. } => "There was no pass yet.",
+        _ => "There was no such pass.",
+    };
+    let limit = filter.limit.to_string();
+    let parameters = [
+        ("collection", filter.collection.as_deref()),
+        ("outcome", filter.outcome.as_deref()),
+        ("limit", (filter.limit != LIST_DEFAULT).then_some(limit.as_str())),
+    ];
+    let next = page.next.map(|next| next.to_string());
+    html! {
+        (table(&HEADER, &rows, none))
+        (pager("/passes", &parameters, filter.before.is_none(), next.as_deref()))
+    }
+}
+
 fn row(pass: &Pass) -> Markup {
+    let is_quiet = pass.took_ms.is_none() && pass.upstreams.is_empty();
     html! {
         th scope="row" { a href={ "/passes/" (pass.id) } { (pass.id) } }
         td { (pass.collection) }
-        td { (pass.trigger) }
+        td { (pass.trigger.replace('_', " ")) }
         td { (time(pass.started_at.as_ref())) }
-        td { (time(pass.ended_at.as_ref())) }
-        td { (pass.outcome) @if let Some(error) = &pass.error { div.bad { (error) } } }
+        td.number { (pass.took_ms.map_or_else(|| "–".to_owned(), |millis| duration(millis.saturating_mul(1000)))) }
+        td.number { @if is_quiet { "–" } @else { (pass.written_here) } }
+        td { @if pass.upstreams.is_empty() { "–" } @else { @for one in &pass.upstreams { (part(one)) } } }
+        td.number { (pass.conflicts_opened.map_or_else(|| "–".to_owned(), |count| count.to_string())) }
+        td { (outcome(&pass.outcome)) @if let Some(error) = &pass.error { div.bad { (error) } } }
+    }
+}
+
+/// A line for each upstream: what is nothing is left out, but for what was read.
+fn part(one: &PassPart) -> Markup {
+    let more = [(one.changed, "changed"), (one.written, "written"), (one.left, "left")];
+    html! {
+        div.part {
+            strong { (one.upstream) } " " (one.read) " read"
+            @for (count, what) in more.iter().filter(|(count, _)| *count > 0) { ", " (count) " " (what) }
+            @if one.refused > 0 { ", " span.bad { (one.refused) " failed" } }
+        }
     }
 }
 
@@ -45,20 +93,23 @@ pub async fn one(
     State(site): State<Arc<Site>>,
     Extension(session): Extension<Session>,
     Number(id): Number,
+    uri: Uri,
 ) -> Response {
-    let found = site.pass(id).await;
+    let after = after(&query(&uri));
+    let found = site.pass(id, after).await;
     let runs = |view: &PassView| view.doing.is_some();
     show_moving(&session, "/passes", &format!("Pass {id}"), found, runs, |view| {
         html! {
-            div data-live="pass" { (one_page(&view)) }
+            div data-live="pass" { (one_page(&view, after.is_none())) }
         }
     })
 }
 
-fn one_page(view: &PassView) -> Markup {
+fn one_page(view: &PassView, is_first: bool) -> Markup {
     let pass = &view.pass;
     let counts = pass.counts.as_ref().and_then(|json| serde_json::from_str::<serde_json::Value>(json.get()).ok());
     let counts = counts.filter(|counts| counts["local"].is_object());
+    let next = view.next.map(|next| next.to_string());
     html! {
         (table(&HEADER, &[row(pass)], ""))
         @if let Some(doing) = &view.doing {
@@ -67,9 +118,37 @@ fn one_page(view: &PassView) -> Markup {
         @if let Some(halt) = view.halt {
             p { "A guard stopped it: " a href={ "/halts/" (halt) } { "halt " (halt) " with its plan" } "." }
         }
+        @if !view.phases.is_empty() { (phases(&view.phases)) }
         @if let Some(counts) = counts { (counted(&counts)) }
         h2 { "What it did" }
         (history(&view.history, "No lines of history; what a first load brings is only counted."))
+        (pager(&format!("/passes/{}", pass.id), &[], is_first, next.as_deref()))
+    }
+}
+
+/// Where its time went: drawn, and as a table.
+fn phases(phases: &[Phase]) -> Markup {
+    let total = phases.iter().map(|one| one.began_us.saturating_add(one.took_us)).max().unwrap_or_default();
+    let lane = |one: &Phase| Lane {
+        says: format!("{}, {}", phase_words(one), duration(one.took_us)),
+        began: one.began_us,
+        took: one.took_us,
+    };
+    let lanes: Vec<Lane> = phases.iter().map(lane).collect();
+    let rows: Vec<Markup> = phases
+        .iter()
+        .map(|one| {
+            html! {
+                th scope="row" { (phase_words(one)) }
+                td.number { (duration(one.began_us)) }
+                td.number { (duration(one.took_us)) }
+            }
+        })
+        .collect();
+    html! {
+        h2 { "Timeline" }
+        (timeline("Where the time went", total, &duration(total), &lanes))
+        details { summary { "As a table" } (table(&["Phase", "Began after", "Took"], &rows, "")) }
     }
 }
 
@@ -114,7 +193,7 @@ pub fn history(lines: &[Line], nothing: &str) -> Markup {
         .iter()
         .map(|line| {
             html! {
-                td { (time(line.at.as_ref())) }
+                td { (time(line.at.as_ref())) br; a href={ "/passes/" (line.pass) } { "pass " (line.pass) } }
                 td { (record_link(&line.collection, &line.record)) }
                 td { (line.kind) @if let Some(target) = &line.target { " to " (target) } }
                 td { (line.field) }

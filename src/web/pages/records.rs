@@ -11,10 +11,10 @@ use http::Uri;
 use maud::{Markup, html};
 
 use super::super::access::Session;
-use super::super::api::{limit, query};
-use super::super::look::{Aside, LIST_MAX, RecordView, Records};
+use super::super::api::{after, limit, query};
+use super::super::look::{Aside, LIST_DEFAULT, Provenance, RecordView, Records};
 use super::super::site::Site;
-use super::layout::{record_link, say, segment, show, table, time, value};
+use super::layout::{choice, pager, record_link, say, segment, show, table, time, value};
 use super::passes::history;
 
 /// Fields that the list shows; the record's own page has all.
@@ -30,11 +30,14 @@ pub async fn list(
     let mut query = query(&uri);
     let (limit, after) = (limit(&query), query.remove("after").unwrap_or_default());
     let asked = query.remove("q").filter(|asked| !asked.is_empty());
-    let found = site.records(name.clone(), after, limit, asked.clone()).await;
-    show(&session, "", &format!("Records of {name}"), found, |records| list_page(&records, asked.as_deref()))
+    let (is_first, found) = (after.is_empty(), site.records(name.clone(), after, limit, asked.clone()).await);
+    let shown = (limit != LIST_DEFAULT).then(|| limit.to_string());
+    let parameters = [("q", asked.as_deref()), ("limit", shown.as_deref())];
+    show(&session, "", &format!("Records of {name}"), found, |records| list_page(&records, &parameters, is_first))
 }
 
-fn list_page(records: &Records, asked: Option<&str>) -> Markup {
+/// The first of `asked` is what was looked for.
+fn list_page(records: &Records, asked: &[(&str, Option<&str>); 2], is_first: bool) -> Markup {
     let name = segment(&records.collection);
     let fields: Vec<&String> = records.rows.iter().flat_map(|row| row.fields.keys()).collect();
     let mut shown: Vec<&str> = Vec::new();
@@ -57,14 +60,11 @@ fn list_page(records: &Records, asked: Option<&str>) -> Markup {
     html! {
         form.search method="get" action={ "/records/" (name) } role="search" {
             label for="q" { "Local or remote id, or match key" }
-            input #q type="search" name="q" value=(asked.unwrap_or_default());
+            input #q type="search" name="q" value=(asked[0].1.unwrap_or_default());
             button type="submit" { "Find" }
         }
         (table(&header, &rows, "No records."))
-        @if let Some(next) = &records.next {
-            @let asked = asked.map_or_else(String::new, |asked| format!("&q={}", segment(asked)));
-            p { a rel="next" href={ "/records/" (name) "?after=" (segment(next)) (asked) } { "Next page" } }
-        }
+        (pager(&format!("/records/{name}"), asked, is_first, records.next.as_deref()))
     }
 }
 
@@ -73,12 +73,26 @@ pub async fn one(
     State(site): State<Arc<Site>>,
     Extension(session): Extension<Session>,
     Path((name, id)): Path<(String, String)>,
+    uri: Uri,
 ) -> Response {
-    let found = site.record(name.clone(), id.clone()).await;
-    show(&session, "", &format!("{name} / {id}"), found, |view| record_page(&view))
+    let after = after(&query(&uri));
+    let found = site.record(name.clone(), id.clone(), after).await;
+    show(&session, "", &format!("{name} / {id}"), found, |view| record_page(&view, after.is_none()))
 }
 
-fn record_page(view: &RecordView) -> Markup {
+/// Whose value it is, the rule that decided, the pass, and when it was seen and changed.
+fn origin(from: &Provenance) -> Markup {
+    html! {
+        strong { (from.origin) }
+        @if !from.rule.is_empty() { div { (from.rule.replace('_', " ")) ", " a href={ "/passes/" (from.pass) } { "pass " (from.pass) } } }
+        div.quiet {
+            "seen " (time(from.observed_at.as_ref()))
+            @if let Some(changed) = &from.source_time { br; "changed " (time(Some(changed))) }
+        }
+    }
+}
+
+fn record_page(view: &RecordView, is_first: bool) -> Markup {
     let sides = &view.sides;
     let mut header = vec!["Field".to_owned(), "Here".to_owned()];
     for link in &sides.links {
@@ -86,7 +100,7 @@ fn record_page(view: &RecordView) -> Markup {
     }
     header.push("From".to_owned());
     // An empty field that no decision named was set by nobody.
-    let origin = |field: &str, is_null: bool| {
+    let found = |field: &str, is_null: bool| {
         let of = |name: &str| view.provenance.iter().find(|one| one.field == name);
         of(field).or_else(|| of("").filter(|_| !is_null))
     };
@@ -98,7 +112,7 @@ fn record_page(view: &RecordView) -> Markup {
                 th scope="row" { (field.field) @if !field.agrees { " " span.badge.bad { "differs" } } }
                 td { (say(&field.local)) }
                 @for upstream in &field.upstreams { td { (say(&upstream.value)) } td { (say(&upstream.base)) } }
-                td { @if let Some(from) = origin(&field.field, field.local.is_null()) { (from.origin) " (" (from.rule) ")" } @else { "–" } }
+                td { @if let Some(from) = found(&field.field, field.local.is_null()) { (origin(from)) } @else { "–" } }
             }
         })
         .collect();
@@ -118,6 +132,7 @@ fn record_page(view: &RecordView) -> Markup {
         })
         .collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let next = view.next.map(|next| next.to_string());
     html! {
         @if !sides.exists { p.bad { "The local record is deleted." } }
         (table(&header, &fields, "The rules have no fields."))
@@ -125,32 +140,30 @@ fn record_page(view: &RecordView) -> Markup {
         (table(&["Upstream", "Remote id", "State", "Version", "Seen", ""], &links, "It is linked to no upstream."))
         h2 { "History" }
         (history(&view.history, "Nothing changed since it came."))
+        (pager(&format!("/records/{}/{}", segment(&sides.collection), segment(&sides.record)), &[], is_first, next.as_deref()))
     }
 }
 
 /// Records that are set aside, or wait.
 pub async fn quarantine(State(site): State<Arc<Site>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
     let mut query = query(&uri);
-    let (limit, only) = (limit(&query), query.remove("collection").filter(|name| !name.is_empty()));
+    let (count, only) = (limit(&query), query.remove("collection").filter(|name| !name.is_empty()));
+    let after = query.remove("after").filter(|after| !after.is_empty());
     let rules = site.front.desk.standing().rules;
-    let found = site.quarantine(only.clone(), limit + 1).await;
+    let found = site.quarantine(only.clone(), after.as_deref(), count).await;
     show(&session, "/quarantine", "Quarantine", found, |aside| {
-        let rows: Vec<Markup> = aside.iter().take(limit).map(set_aside).collect();
+        let rows: Vec<Markup> = aside.quarantine.iter().map(set_aside).collect();
+        let shown = count.to_string();
+        let parameters =
+            [("collection", only.as_deref()), ("limit", (count != LIST_DEFAULT).then_some(shown.as_str()))];
         html! {
             form.search method="get" action="/quarantine" {
-                label for="collection" { "Collection" }
-                select #collection name="collection" {
-                    option value="" { "all" }
-                    @for name in rules.collections.keys() {
-                        option value=(name) selected[only.as_ref() == Some(name)] { (name) }
-                    }
-                }
-                input type="hidden" name="limit" value=(LIST_MAX);
+                (choice("collection", "Collection", rules.collections.keys().map(String::as_str), only.as_deref()))
                 button type="submit" { "Show" }
             }
             div data-live="quarantine" {
                 (table(&["Collection", "Upstream", "Record", "Where", "Why", "Since"], &rows, "Nothing is set aside."))
-                @if aside.len() > limit { p.quiet { "There are more than these " (limit) "." } }
+                (pager("/quarantine", &parameters, after.is_none(), aside.next.as_deref()))
             }
         }
     })

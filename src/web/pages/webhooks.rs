@@ -13,9 +13,10 @@ use maud::{Markup, html};
 use crate::ops::HookView;
 
 use super::super::access::Session;
-use super::super::api::{hook_state, limit, query};
+use super::super::api::{after, hook_state, limit, query};
+use super::super::look::LIST_DEFAULT;
 use super::super::site::Site;
-use super::layout::{button, show, table, time};
+use super::layout::{button, choice, pager, show, table, time};
 
 const STATES: [&str; 5] = ["waiting", "dead", "done", "replaced", "ignored"];
 
@@ -23,22 +24,22 @@ const STATES: [&str; 5] = ["waiting", "dead", "done", "replaced", "ignored"];
 pub async fn inbox(State(site): State<Arc<Site>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
     let query = query(&uri);
     let state = query.get("state").map_or("", String::as_str);
-    let found = site.webhooks(hook_state(state), limit(&query)).await;
+    let (after, count) = (after(&query), limit(&query));
+    let found = site.webhooks(hook_state(state), after, count).await;
     show(&session, "/webhooks", "Webhooks", found, |inbox| {
         let rows: Vec<Markup> = inbox.webhooks.iter().map(|one| row(&session, one)).collect();
+        let (next, shown) = (inbox.next.map(|next| next.to_string()), count.to_string());
+        let parameters = [("state", Some(state)), ("limit", (count != LIST_DEFAULT).then_some(shown.as_str()))];
         let header = ["Came", "Upstream", "State", "About", "Delivery", ""];
         html! {
             form.search method="get" action="/webhooks" {
-                label for="state" { "State" }
-                select #state name="state" {
-                    option value="" { "all" }
-                    @for name in STATES { option value=(name) selected[name == state] { (name) } }
-                }
+                (choice("state", "State", STATES, Some(state)))
                 button type="submit" { "Show" }
             }
             div data-live="webhooks" {
                 p { (inbox.waiting) " wait for a pass, " (inbox.dead) " could not be followed within the last 30 days." }
-                (table(&header, &rows, "No webhook came."))
+                (table(&header, &rows, if state.is_empty() { "No webhook came." } else { "There is no such webhook." }))
+                (pager("/webhooks", &parameters, after.is_none(), next.as_deref()))
             }
         }
     })

@@ -198,14 +198,24 @@ impl Browser {
     /// Clicks the button (or link) that says this, within what the selector finds.
     #[track_caller]
     pub fn press(&self, within: &str, says: &str) {
-        let mark = format!(
-            "(() => {{ const all = [...document.querySelectorAll({within:?} + ' button, ' + {within:?} + ' a')];
-             const one = all.find((one) => one.textContent.trim() === {says:?});
-             document.querySelectorAll('[data-wanted]').forEach((old) => delete old.dataset.wanted);
-             if (one) one.dataset.wanted = ''; return one !== undefined; }})()"
+        let find = format!(
+            "[...document.querySelectorAll({within:?} + ' button, ' + {within:?} + ' a')]
+             .find((one) => one.textContent.trim() === {says:?}) ?? null"
         );
-        assert_eq!(self.eval(&mark), true, "no {says:?} in {within} at {}:\n{}", self.at(), self.text());
-        self.click("[data-wanted]");
+        let mut said = Value::Null;
+        for _ in 0..LOADS_MAX {
+            let found = self.eval(&find);
+            let Some(element) = found[ELEMENT].as_str() else {
+                panic!("no {says:?} in {within} at {}:\n{}", self.at(), self.text());
+            };
+            match self.try_to(&format!("element/{element}/click"), &json!({})) {
+                Ok(_) => return,
+                // The page changed between the look and the click, by itself or to another one.
+                Err(error) if error["error"] == "stale element reference" => said = error,
+                Err(error) => panic!("{says:?} cannot be pressed: {error:#}"),
+            }
+        }
+        panic!("{says:?} never stays: {said:#}");
     }
 
     /// Writes into a field.
@@ -220,6 +230,11 @@ impl Browser {
     fn key(&self, key: &str) {
         let actions = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
         self.command("actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }));
+    }
+
+    /// Types, wherever the focus is.
+    pub fn types(&self, text: &str) {
+        text.chars().for_each(|one| self.key(&one.to_string()));
     }
 
     /// The tabulator key.
@@ -239,6 +254,18 @@ impl Browser {
         self.command("goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": params }));
     }
 
+    /// Looks as it would in a window so wide; `None`: as wide as it is.
+    pub fn width(&self, width: Option<u32>) {
+        let (cmd, params) = match width {
+            Some(width) => {
+                let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+                ("Emulation.setDeviceMetricsOverride", metrics)
+            }
+            None => ("Emulation.clearDeviceMetricsOverride", json!({})),
+        };
+        self.command("goog/cdp/execute", &json!({ "cmd": cmd, "params": params }));
+    }
+
     /// What pages complained of since it was asked last: errors, and what the content security policy forbade.
     pub fn complaints(&self) -> Vec<String> {
         let lines = self.command("se/log", &json!({ "type": "browser" }));
@@ -246,11 +273,12 @@ impl Browser {
         lines.as_array().unwrap().iter().filter(bad).map(Value::to_string).collect()
     }
 
-    /// Keeps a picture of the page in the folder `RECONCILED_TESTS_PICTURES`, where that is set.
+    /// Keeps a picture of the whole page in the folder `RECONCILED_TESTS_PICTURES`, where that is set.
     pub fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("RECONCILED_TESTS_PICTURES") else { return };
-        let picture = self.driver.ask("GET", &format!("{}/screenshot", self.session), &Value::Null).unwrap();
-        let bytes = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        let params = json!({ "captureBeyondViewport": true });
+        let picture = self.command("goog/cdp/execute", &json!({ "cmd": "Page.captureScreenshot", "params": params }));
+        let bytes = base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
     }
 }

@@ -1,19 +1,25 @@
 //! The pages as people have them: in a real browser, by mouse and by keyboard, light and dark.
 
 mod driver;
+mod walk;
 
 use http::Method;
 use reconciled::sandbox::{Fault, Matcher, Times};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::daemon::{Daemon, add, hourly};
 use crate::web::{TOKEN, listening};
 use crate::world::World;
 use driver::Browser;
+use walk::unreadable;
 
 /// A daemon with its pages in a browser, where somebody has logged in; `None` where such tests are left out.
 fn logged_in(world: &World) -> Option<(Daemon, Browser)> {
-    let (daemon, address) = listening(world, &[]);
+    logged_in_with(world, &[])
+}
+
+fn logged_in_with(world: &World, env: &[(&str, String)]) -> Option<(Daemon, Browser)> {
+    let (daemon, address) = listening(world, env);
     let browser = Browser::open(&address)?;
     browser.go("/");
     assert_eq!(browser.at(), "/login");
@@ -304,91 +310,4 @@ fn a_webhook_that_could_not_be_followed_is_tried_again_or_dropped() {
     let left = world.rows("select delivery, state from sync_hook order by id");
     assert_eq!(left, [["d-three", "dead"], ["d-one", "done"]]);
     closes(daemon, browser);
-}
-
-/// Everything that a mouse can use, in the order of the page.
-const USABLE: &str = "[...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary, \
-     [tabindex=\"0\"]')].filter((one) => one.checkVisibility() || one.classList.contains('skip'))";
-
-#[test]
-fn every_page_is_usable_by_keyboard_alone_and_readable_light_and_dark() {
-    let world = hourly();
-    world.change_rules("rules.toml", |rules| rules.replace("every = ", "merge = [\"manual\"]\nevery = "));
-    world.settings_of_upstreams("quota = { requests = 20, per = \"day\" }");
-    let Some((mut daemon, browser)) = logged_in(&world) else { return };
-    daemon.logs("pass 1 of contacts");
-    let remote = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
-    world.edit("crm", &remote, &json!({ "name": "Ann Lee of the harbour" }));
-    world.sql("update contacts set name = 'Ann Poe of the harbour'");
-    asks_for_a_pass(&browser);
-    daemon.logs("1 conflicts open");
-    let id = world.rows("select id from contacts")[0][0].clone();
-    let pages = [
-        ("overview", "/".to_owned()),
-        ("passes", "/passes".to_owned()),
-        ("pass-2", "/passes/2".to_owned()),
-        ("conflicts", "/conflicts".to_owned()),
-        ("halts", "/halts".to_owned()),
-        ("quarantine", "/quarantine".to_owned()),
-        ("upstreams", "/upstreams".to_owned()),
-        ("webhooks", "/webhooks".to_owned()),
-        ("rules", "/rules".to_owned()),
-        ("conflict", "/conflicts/1".to_owned()),
-        ("records", "/records/contacts".to_owned()),
-        ("record", format!("/records/contacts/{id}")),
-    ];
-    for (name, path) in &pages {
-        browser.go(path);
-        tabs_through(&browser, path);
-        for scheme in ["light", "dark"] {
-            browser.scheme(scheme);
-            browser.picture(&format!("{name}-{scheme}"));
-            assert_eq!(unreadable(&browser), json!([]), "{path} {scheme}");
-        }
-    }
-    closes(daemon, browser);
-}
-
-/// Each thing is reached by the tabulator key, in order, and shows that it has the focus.
-fn tabs_through(browser: &Browser, path: &str) {
-    let count = browser.eval(&format!("(window.usable = {USABLE}).length")).as_u64().unwrap();
-    assert!(count >= 8, "{path}");
-    for at in 0..count {
-        browser.tab();
-        let reached = browser.eval("usable.indexOf(document.activeElement)");
-        let what = browser.eval(&format!("usable[{at}].outerHTML.slice(0, 200)"));
-        assert_eq!(reached, at, "{path}: {what}");
-        let outline = browser.eval("getComputedStyle(document.activeElement).outlineStyle");
-        assert_ne!(outline, "none", "{path}: {what} does not show that it has the focus");
-    }
-}
-
-/// Texts with less contrast to what is behind them than WCAG 2.2 asks for (4.5 to 1).
-fn unreadable(browser: &Browser) -> Value {
-    browser.eval(
-        "(() => {
-            const light = (color) => {
-                const parts = color.match(/[\\d.]+/g).map(Number);
-                const linear = parts.slice(0, 3).map((part) => part / 255)
-                    .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-                return { is: parts.length < 4 || parts[3] > 0, of: 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] };
-            };
-            const behind = (one) => {
-                for (; one; one = one.parentElement) {
-                    const ground = light(getComputedStyle(one).backgroundColor);
-                    if (ground.is) return ground.of;
-                }
-                return 1;
-            };
-            const bad = [];
-            for (const one of document.querySelectorAll('body *')) {
-                const says = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-                if (!says || !one.checkVisibility() || ['SCRIPT', 'STYLE'].includes(one.tagName)) continue;
-                const [ink, ground] = [light(getComputedStyle(one).color).of, behind(one)];
-                const contrast = (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
-                if (contrast < 4.5) bad.push(one.outerHTML.slice(0, 100) + ' ' + contrast);
-            }
-            return bad;
-        })()",
-    )
 }

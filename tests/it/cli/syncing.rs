@@ -104,6 +104,14 @@ fn history_and_conflicts_can_be_asked_by_people_and_programs() {
     let push = lines.iter().find(|line| line["kind"] == "push").unwrap();
     assert_eq!((&push["op"], &push["fields"][0]), (&"update".into(), &"name".into()), "a write that sent the field");
     assert!(bench.run(&["history", "--limit", "3"]).out.contains("pass "));
+    let pass = local["pass"].as_i64().unwrap().to_string();
+    let asked = bench.run(&["history", "--pass", &pass, "--json"]).json();
+    let phases: Vec<&str> =
+        asked["pass"]["phases"].as_array().unwrap().iter().map(|phase| phase["phase"].as_str().unwrap()).collect();
+    assert_eq!((phases[0], phases.iter().filter(|phase| **phase == "commit").count()), ("check", 1), "{phases:?}");
+    assert!(phases.contains(&"read") && phases.contains(&"decide") && phases.contains(&"push"), "{phases:?}");
+    let told = bench.run(&["history", "--pass", &pass]).out;
+    assert!(told.contains(&format!("pass {pass} of contacts")) && told.contains("push to "), "{told}");
     let ran = bench.run(&["conflicts", "--all", "--json"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(ran.json()["conflicts"][0]["fields"][0], "notes");

@@ -15,6 +15,7 @@ mod faults;
 mod hints;
 mod log;
 mod migrations;
+mod passes;
 mod shapes;
 
 mod in_memory {
