@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::{add, hourly};
 use crate::web::{TOKEN, ask, get, listening};
+use crate::world::World;
 
 /// The description, closed: an object has the fields that are described and no others.
 struct Description {
@@ -205,7 +206,15 @@ fn every_answer_is_as_it_is_described() {
     said.look(at, "/rules", "/rules");
     said.look(at, "/openapi.json", "/openapi.json");
 
-    // What is refused for what it says.
+    refuse_what_it_says(&mut said, &world, at);
+    refuse_all(&mut said, at);
+    assert_eq!(daemon.stops().0, Some(0));
+    refuse_without_token(&mut said, &world);
+    everything_declared_was_met(&said);
+}
+
+/// What is refused for what it says.
+fn refuse_what_it_says(said: &mut Description, world: &World, at: &str) {
     said.asks(at, "POST", "/webhooks/{id}/drop", "/webhooks/99/drop", &Value::Null);
     said.asks(at, "POST", "/conflicts/resolve", "/conflicts/resolve", &json!({ "field": "phone" }));
     said.asks(at, "POST", "/conflicts/{id}/resolve", "/conflicts/1/resolve", &json!({ "take": 7 }));
@@ -218,19 +227,11 @@ fn every_answer_is_as_it_is_described() {
     );
     let dead = said.look(at, "/webhooks", "/webhooks?state=dead")["webhooks"][0]["id"].clone();
     said.asks(at, "POST", "/webhooks/{id}/retry", &format!("/webhooks/{dead}/retry"), &Value::Null);
+}
 
-    let unasked: Vec<String> = said
-        .operations()
-        .iter()
-        .map(|(method, route, _)| format!("{method} {route}"))
-        .filter(|one| said.checked.get(one).is_none_or(|statuses| !statuses.contains(&200)))
-        .collect();
-    assert_eq!(unasked, Vec::<String>::new(), "every route is asked");
-    refuse_all(&mut said, at);
-    assert_eq!(daemon.stops().0, Some(0));
-
-    // Without a token that can be used there is nothing but the reason.
-    let (daemon, address) = listening(&world, &[("RECONCILED_SECRET_WEB_TOKEN", "short".to_owned())]);
+/// Without a token that can be used there is nothing but the reason.
+fn refuse_without_token(said: &mut Description, world: &World) {
+    let (daemon, address) = listening(world, &[("RECONCILED_SECRET_WEB_TOKEN", "short".to_owned())]);
     for (method, route, _) in said.operations() {
         let line = format!("{method} /api/v1{}", some(&route));
         let (status, answer) = knock(&address, &line, &[], "");
@@ -238,8 +239,10 @@ fn every_answer_is_as_it_is_described() {
         said.check((&method, &route), status, &answer);
     }
     assert_eq!(daemon.stops().0, Some(0));
+}
 
-    // Whatever is declared was met, but for what takes a daemon that is about to stop.
+/// Whatever is declared was met, but for what takes a daemon that is about to stop.
+fn everything_declared_was_met(said: &Description) {
     let stopping = ["POST /pause/{collection} 409", "POST /resume/{collection} 409", "POST /halts/{id}/reject 409"];
     let unmet: BTreeSet<String> = said
         .operations()
