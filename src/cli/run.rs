@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told};
+use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told, Watched};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
 use crate::web::hooks::{self, HookFront};
@@ -156,6 +156,10 @@ impl Host for Installed<'_> {
 
     fn store_stamp(&self) -> u64 {
         self.workspace.store_stamp()
+    }
+
+    fn watched(&self) -> Watched {
+        self.workspace.watched()
     }
 
     fn open(&mut self, desk: Desk) {

@@ -15,15 +15,17 @@ use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress, has
 use crate::rules::{OnEdit, Ruleset};
 use crate::store::{Store, StoreError, read};
 
-use super::decide::{ForFew, Job, Mode, State};
+use super::decide::{Mode, State};
 use super::desk::{self, Accepted, Ask, Clerk, Desk, Refused, RulesSaid, Standing};
 use super::doing::Doing;
-use super::event::{Action, Cause, Ending, Event, Moment, Reads};
+use super::event::{Action, Cause, Ending, Event, Moment, Reads, Request};
+use super::files::{Seen, Watched};
+use super::job::{ForFew, Job};
 use super::monitor::Monitor;
 use super::outcome::account;
 use super::report;
 use super::schedule::Last;
-use super::sources::{Gathered, Pass, PassOver, Sources};
+use super::sources::{Alarm, Gathered, Pass, PassOver, Sources};
 use super::systemd::Manager;
 use super::wake::{self, Notice};
 
@@ -84,11 +86,14 @@ pub trait Host: Send {
     /// Reads and checks the rules as they are now. An error says, for people, why they cannot be used; nothing changed then.
     fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>>;
 
-    /// Another number whenever the files of the rules are other ones. Asked once a second.
+    /// Another number whenever the files of the rules are other ones. Asked when they seem to be, and every few seconds.
     fn stamp(&self) -> u64;
 
-    /// Another number whenever the database was written to. Asked once a second.
+    /// Another number whenever the database was written to. Asked every few seconds.
     fn store_stamp(&self) -> u64;
+
+    /// The files whose changes those numbers tell, as they are now.
+    fn watched(&self) -> Watched;
 
     /// The daemon is up: whoever wants to ask it does so here.
     fn open(&mut self, desk: Desk);
@@ -126,7 +131,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         said: Arc::clone(&loaded.said),
     };
     let (desk, clerk) = desk::open(standing, doing);
-    let sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
+    let mut sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
     let mut daemon = Daemon {
         state: State::new(plan.mode, plan.full, jobs),
         watch: Watch { known: stamp, seen: stamp },
@@ -145,6 +150,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         failed: None,
     };
     if plan.mode == Mode::Scheduled {
+        sources.watch(&daemon.host.watched());
         daemon.know_what_waits().await?;
         daemon.host.open(desk);
     }
@@ -180,13 +186,20 @@ impl Daemon<'_> {
         let ending = loop {
             match actions.pop_front() {
                 Some(Action::End(ending)) => break ending,
-                Some(Action::Reload) => actions.extend(self.reload().await?),
+                Some(Action::Reload) => {
+                    actions.extend(self.reload().await?);
+                    sources.watch(&self.host.watched());
+                }
                 Some(other) => self.carry_out(other).await,
                 None => {
                     self.show();
                     let text = self.clerk.doing().text().unwrap_or_else(|| idle(&self.state, self.moment()));
                     self.manager.status(text);
-                    let gathered = sources.next(&mut self.running, &mut self.clerk, self.drain_until).await;
+                    let alarm = self.alarm();
+                    let gathered = sources.next(&mut self.running, &mut self.clerk, alarm).await;
+                    if matches!(gathered, Gathered::Event(Event::Tick) | Gathered::Seen(Seen::Rules)) {
+                        self.watch_anew(&mut sources);
+                    }
                     actions.extend(self.hear(gathered).await?);
                 }
             }
@@ -211,10 +224,32 @@ impl Daemon<'_> {
         Moment { wall: self.clock.now(), steady: self.clock.monotonic() }
     }
 
+    /// When to look around although nothing was heard.
+    fn alarm(&self) -> Alarm {
+        let now = self.moment();
+        Alarm {
+            due_in: self.state.due_in(now),
+            soon: self.state.is_busy() || self.changes.is_none(),
+            beat_max: self.manager.feeds_every(),
+            retry_in: self.state.retry_in(now),
+            drain_until: self.drain_until,
+        }
+    }
+
+    /// Files may have been replaced by others.
+    fn watch_anew(&self, sources: &mut Sources) {
+        if self.plan.mode == Mode::Scheduled {
+            sources.watch(&self.host.watched());
+        }
+    }
+
     /// Shows how things stand to those who look.
     fn show(&self) {
         let now = self.moment();
         let places = self.state.places(now);
+        if let Some(monitor) = &self.monitor {
+            monitor.is_busy(self.state.is_busy());
+        }
         let (rules, stopping) = (Arc::clone(&self.loaded.rules), self.drain_until.is_some());
         self.clerk.show(|standing| {
             (standing.collections, standing.rules, standing.stopping) = (places, rules, stopping);
@@ -285,8 +320,12 @@ impl Daemon<'_> {
         let mut actions = Vec::new();
         let event = match gathered {
             Gathered::Event(Event::Tick) if is_daemon && self.watch.has_changed(self.host.stamp()) => {
-                Event::ReloadAsked
+                Event::RulesChanged
             }
+            Gathered::Seen(Seen::Rules) if self.watch.has_settled(self.host.stamp()) => Event::RulesChanged,
+            Gathered::Seen(Seen::Rules) => return Ok(actions),
+            // Whether it looks like another one or not: two writes may come within one tick of the file system's clock.
+            Gathered::Seen(Seen::Store) => return self.look_for_changes(None).await,
             Gathered::Event(event) => event,
             Gathered::Asked(ask) => return self.answer(ask).await,
             Gathered::Passed(over) => self.account(*over).await?,
@@ -316,9 +355,13 @@ impl Daemon<'_> {
         if seen == Some(stamp) {
             return Ok(Vec::new());
         }
-        self.changes = Some(stamp);
         let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
-        self.take_notice(names).await
+        let Some(actions) = self.take_notice(names).await? else {
+            self.changes = None;
+            return Ok(Vec::new());
+        };
+        self.changes = Some(stamp);
+        Ok(actions)
     }
 
     /// What waits already is known before the first pass begins, so that it takes it up.
@@ -346,61 +389,46 @@ impl Daemon<'_> {
         }
     }
 
-    async fn take_notice(&mut self, collections: Vec<String>) -> Result<Vec<Action>, PassError> {
+    /// Nothing where the database cannot be read just now.
+    async fn take_notice(&mut self, collections: Vec<String>) -> Result<Option<Vec<Action>>, PassError> {
         let mut actions = Vec::new();
         let notices = match wake::notices(self.store, collections).await {
             Ok(notices) => notices,
-            Err(StoreError::Busy { .. }) => return Ok(actions),
+            Err(StoreError::Busy { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         for Notice { collection, mark, paused } in notices {
             let known = self.state.jobs().find(|(job, ..)| job.collection == collection);
-            let known = known.map(|(job, ..)| (job.mark, job.paused));
+            let Some((known, was_paused)) = known.map(|(job, ..)| (job.mark, job.paused)) else { continue };
             let now = self.moment();
-            if known.is_some_and(|(known, _)| known != mark) {
-                actions.extend(self.state.decide(&Event::Changed { collection: collection.clone(), mark }, now));
+            self.state.mark(&collection, mark);
+            for event in mark.news_since(known, &collection) {
+                actions.extend(self.state.decide(&event, now));
             }
             // Somebody may have asked while nothing listened yet.
-            if known.is_some_and(|(_, known)| known != paused) {
+            if was_paused != paused {
                 tell_paused(&collection, paused);
-                actions.extend(self.state.decide(&Event::PauseAsked { collection, paused }, now));
+                actions.extend(self.state.decide(&Event::Request(Request::Pause { collection, paused }), now));
             }
         }
-        Ok(actions)
+        Ok(Some(actions))
     }
 
     /// Takes up a question.
     async fn answer(&mut self, ask: Ask) -> Result<Vec<Action>, PassError> {
-        let now = self.moment();
-        match ask {
-            Ask::Sync { collections, full, answer } => {
-                let accepted = self.state.accepts(&collections).map(|collections| (collections, self.started));
-                let (reply, actions) = match accepted {
-                    Ok((collections, after)) => {
-                        let event = Event::SyncAsked { collections: collections.clone(), full, cause: Cause::Request };
-                        (Ok(Accepted { collections, after }), self.state.decide(&event, now))
-                    }
-                    Err(words) => (Err(words), Vec::new()),
-                };
-                answer.send(reply).ok();
-                Ok(actions)
-            }
-            Ask::Pause { collection, paused, answer } => {
-                if let Err(words) = self.state.knows(&collection) {
-                    answer.send(Err(words)).ok();
-                    return Ok(Vec::new());
-                }
-                let kept = wake::set_paused(self.store, &collection, paused).await;
-                let told = kept.map_err(|error| error.to_string());
-                let is_kept = told.is_ok();
-                answer.send(told).ok();
-                if !is_kept {
-                    return Ok(Vec::new());
-                }
-                tell_paused(&collection, paused);
-                Ok(self.state.decide(&Event::PauseAsked { collection, paused }, now))
+        let Ask { request, answer } = ask;
+        let after = self.started;
+        let mut reply = self.state.accepts(&request).map(|collections| Accepted { collections, after });
+        if let (Ok(_), Request::Pause { collection, paused }) = (&reply, &request) {
+            match wake::set_paused(self.store, collection, *paused).await {
+                Ok(()) => tell_paused(collection, *paused),
+                Err(error) => reply = Err(error.to_string()),
             }
         }
+        let is_accepted = reply.is_ok();
+        answer.send(reply).ok();
+        let now = self.moment();
+        Ok(if is_accepted { self.state.decide(&Event::Request(request), now) } else { Vec::new() })
     }
 
     /// Reports a pass that is over, and learns what it left.
@@ -450,13 +478,17 @@ struct Watch {
 }
 
 impl Watch {
+    /// Whether they are others since the last look but one.
     fn has_changed(&mut self, now: u64) -> bool {
         let is_settled = now == self.seen;
         self.seen = now;
-        let changed = is_settled && now != self.known;
-        if changed {
-            self.known = now;
-        }
+        is_settled && self.has_settled(now)
+    }
+
+    /// Whether they are others, where it is known that nobody writes.
+    fn has_settled(&mut self, now: u64) -> bool {
+        let changed = now != self.known;
+        self.known = now;
         changed
     }
 }

@@ -36,6 +36,18 @@ pub fn is_due(schedule: &Schedule, last: Option<Last>, now: Moment, delay: Durat
     }
 }
 
+/// How long until a pass is due and has been for `delay`, if the wall clock goes as it should.
+pub fn due_in(schedule: &Schedule, last: Option<Last>, now: Moment, delay: Duration) -> Option<Duration> {
+    let Some(last) = last else { return Some(Duration::ZERO) };
+    match (schedule, last.steady) {
+        (Schedule::Every(every), Some(steady)) => Some((steady + every.saturating_add(delay)).saturating_sub(now.steady)),
+        (Schedule::Every(_), None) | (Schedule::Cron { .. }, _) => {
+            let due = next_due(schedule, Some(last.wall), now.wall)?;
+            Some((due - now.wall).to_std().unwrap_or_default() + delay)
+        }
+    }
+}
+
 /// When the next pass is due; never before `now` where it never ran. `None` where the expression never comes true.
 pub fn next_due(schedule: &Schedule, last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let Some(last) = last else { return Some(now) };
@@ -129,5 +141,70 @@ mod tests {
     fn a_time_that_never_comes_is_never_due() {
         let schedule = cron("0 0 30 2 *", "UTC");
         assert_eq!(next_due(&schedule, Some(at("2026-01-01T00:00:00Z")), at("2026-01-01T00:00:00Z")), None);
+    }
+
+    /// The moments of 2024 to 2030 at which clocks are changed in a zone.
+    fn transitions(zone: chrono_tz::Tz) -> Vec<DateTime<Utc>> {
+        let (first, hours) = (at("2024-01-01T00:00:00Z"), 7 * 365 * 24);
+        let offset = |time: DateTime<Utc>| time.with_timezone(&zone).naive_local() - time.naive_utc();
+        let all = (0..hours).map(|hour| first + TimeDelta::hours(hour));
+        all.filter(|time| offset(*time) != offset(*time + TimeDelta::hours(1))).map(|time| time + TimeDelta::hours(1)).collect()
+    }
+
+    const ZONES: [&str; 8] = [
+        "Europe/Paris",
+        "America/New_York",
+        "America/St_Johns",
+        "America/Santiago",
+        "Australia/Lord_Howe",
+        "Africa/Casablanca",
+        "Asia/Beirut",
+        "Pacific/Chatham",
+    ];
+
+    /// Noon of the day before and of the day after: neither is ever skipped or repeated.
+    fn noons(zone: chrono_tz::Tz, change: DateTime<Utc>) -> [DateTime<Utc>; 2] {
+        [-1, 1].map(|days| {
+            let day = (change.with_timezone(&zone) + TimeDelta::days(days)).date_naive();
+            day.and_hms_opt(12, 0, 0).unwrap().and_local_timezone(zone).unwrap().with_timezone(&Utc)
+        })
+    }
+
+    #[test]
+    fn f48_a_fixed_time_fires_once_a_day_around_every_change_of_clocks() {
+        for name in ZONES {
+            let zone: chrono_tz::Tz = name.parse().unwrap();
+            let changes = transitions(zone);
+            assert!(changes.len() >= 10, "{name}: {}", changes.len());
+            for change in changes {
+                let [from, until] = noons(zone, change);
+                let days = (until.with_timezone(&zone).date_naive() - from.with_timezone(&zone).date_naive()).num_days();
+                for quarter in 0..96 {
+                    let (hour, minute) = (quarter / 4, quarter % 4 * 15);
+                    let schedule = cron(&format!("{minute} {hour} * * *"), name);
+                    let mut all = Vec::new();
+                    let mut last = from;
+                    while let Some(next) = next_due(&schedule, Some(last), last).filter(|next| *next <= until) {
+                        assert!(next > last, "{name} {hour}:{minute}");
+                        (last, all) = (next, [all, vec![next]].concat());
+                    }
+                    assert_eq!(i64::try_from(all.len()).unwrap(), days, "{name} {hour}:{minute} around {change}: {all:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn f48_an_interval_does_not_care_about_changes_of_clocks() {
+        let every = Schedule::Every(Duration::from_mins(90));
+        for zone in ZONES {
+            for change in transitions(zone.parse().unwrap()) {
+                let last = change - TimeDelta::minutes(30);
+                assert_eq!(next_due(&every, Some(last), last), Some(change + TimeDelta::hours(1)), "{zone}");
+                let before = Some(Last { wall: last, steady: None });
+                let now = Moment { wall: change, steady: Duration::ZERO };
+                assert_eq!(due_in(&every, before, now, Duration::ZERO), Some(Duration::from_hours(1)), "{zone}");
+            }
+        }
     }
 }
