@@ -11,7 +11,9 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_folders, rules_stamp};
+use crate::config::{
+    Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_folders, rules_stamp,
+};
 use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, Upstream, check, render};

@@ -32,13 +32,6 @@ struct Turn {
     full: bool,
 }
 
-impl Turn {
-    /// A pass over the records that have news will do.
-    fn is_for_few(&self) -> bool {
-        matches!(self.cause, Cause::Edit | Cause::Webhook)
-    }
-}
-
 /// Everything that the decision looks at.
 #[derive(Debug)]
 pub struct State {
@@ -84,8 +77,8 @@ impl State {
         for (at, job) in self.jobs.iter_mut().enumerate() {
             let known = before.iter().position(|one| one.collection == job.collection);
             if let Some(old) = known.and_then(|known| before.get(known)) {
-                (job.last, job.last_full, job.has_ended) = (old.last, old.last_full, old.has_ended);
-                (job.ended, job.listed_for_few) = (old.ended, old.listed_for_few);
+                (job.last, job.last_full, job.ended) = (old.last, old.last_full, old.ended);
+                (job.listed_for, job.ended_listed) = (old.listed_for, old.ended_listed);
                 (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
                 (job.ended_targeted, job.targeted) = (old.ended_targeted, old.targeted);
             }
@@ -309,9 +302,9 @@ impl State {
             let ended = Some((now.steady, now.steady.saturating_sub(since)));
             match targeted {
                 None => {
-                    job.has_ended = true;
-                    if job.listed_for_few {
-                        job.ended = ended;
+                    job.ended = Some(now.steady);
+                    if job.listed_for.is_some_and(Cause::is_for_few) {
+                        job.ended_listed = ended;
                     }
                 }
                 Some((_, taken)) => {
@@ -359,7 +352,7 @@ impl State {
             Some(waits) => {
                 waits.full |= turn.full;
                 // A pass for few records is none that was asked for.
-                if waits.is_for_few() && !turn.is_for_few() {
+                if waits.cause.is_for_few() && !turn.cause.is_for_few() {
                     waits.cause = turn.cause;
                 }
             }
@@ -388,7 +381,7 @@ impl State {
             let reads = if full {
                 job.last_full = Some(began);
                 Reads::Everything
-            } else if turn.is_for_few() && job.for_few == ForFew::Records {
+            } else if turn.cause.is_for_few() && job.for_few == ForFew::Records {
                 Reads::Targets
             } else {
                 Reads::Changes
@@ -396,7 +389,7 @@ impl State {
             if reads == Reads::Targets {
                 job.targeted = Some((began, before));
             } else {
-                (job.last, job.listed_for_few) = (Some(began), turn.is_for_few());
+                (job.last, job.listed_for) = (Some(began), Some(turn.cause));
                 if job.for_few == ForFew::ListingsOnce {
                     job.for_few = ForFew::Records;
                 }
@@ -426,7 +419,7 @@ impl State {
         };
         let parent_waits = self.jobs.iter().any(|one| is_parent(job, one) && waits_before(one));
         let is_first = |one: &Job| {
-            !one.has_ended && one.last_full.is_none() && one.last.is_none_or(|last| last.steady.is_some())
+            one.ended.is_none() && one.last_full.is_none() && one.last.is_none_or(|last| last.steady.is_some())
         };
         let kin_runs = running().any(|one| is_parent(job, one) || is_parent(one, job));
         let alone = (is_first(job) && !self.running.is_empty()) || running().any(is_first);

@@ -167,6 +167,13 @@ pub enum Cause {
     Retry,
 }
 
+impl Cause {
+    /// A pass over the records that have news will do.
+    pub fn is_for_few(self) -> bool {
+        matches!(self, Self::Edit | Self::Webhook)
+    }
+}
+
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {

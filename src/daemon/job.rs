@@ -53,13 +53,13 @@ pub struct Job {
     pub mark: Mark,
     /// See `mark`.
     pub taken: Mark,
-    /// A pass that listed has ended in this process.
-    pub has_ended: bool,
+    /// When the last pass that listed ended in this process.
+    pub ended: Option<Duration>,
+    /// Why it was made, or the one that runs.
+    pub listed_for: Option<Cause>,
     /// When the last pass that listed for an edit or a webhook ended, and how long it took.
-    pub ended: Option<(Duration, Duration)>,
-    /// The last pass that listed was made for an edit or a webhook.
-    pub listed_for_few: bool,
-    /// The same as `ended`, of the last pass that did not list.
+    pub ended_listed: Option<(Duration, Duration)>,
+    /// The same of the last pass that did not list.
     pub ended_targeted: Option<(Duration, Duration)>,
     /// Since when a pass that does not list runs, what it reads instead, and what earlier passes had taken up before it.
     pub targeted: Option<(Last, Mark)>,
@@ -94,9 +94,9 @@ impl Job {
             retry_at: None,
             mark: Mark::default(),
             taken: Mark::default(),
-            has_ended: false,
             ended: None,
-            listed_for_few: false,
+            listed_for: None,
+            ended_listed: None,
             ended_targeted: None,
             targeted: None,
         }
@@ -111,7 +111,8 @@ impl Job {
     /// How long until another pass for an edit or a webhook leaves room for others.
     fn room_in(&self, now: Moment) -> Duration {
         let is_targeted = self.for_few == ForFew::Records;
-        let (ended, is_whole) = if is_targeted { (self.ended_targeted, false) } else { (self.ended, self.reads_whole) };
+        let (ended, is_whole) =
+            if is_targeted { (self.ended_targeted, false) } else { (self.ended_listed, self.reads_whole) };
         let pace = |took: Duration| match (took <= SHORT, is_whole) {
             (true, _) => took,
             (false, true) => (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX),

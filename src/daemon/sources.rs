@@ -125,12 +125,7 @@ impl Sources {
     }
 
     /// The next thing that happens.
-    pub async fn next(
-        &mut self,
-        running: &mut FuturesUnordered<Pass>,
-        clerk: &mut Clerk,
-        alarm: Alarm,
-    ) -> Gathered {
+    pub async fn next(&mut self, running: &mut FuturesUnordered<Pass>, clerk: &mut Clerk, alarm: Alarm) -> Gathered {
         let now = self.clock.monotonic();
         let drain_left = alarm.drain_until.map_or(Duration::MAX, |until| until.saturating_sub(now));
         let most = if alarm.soon || !self.sees_store { LOOK_EVERY } else { BEAT_MAX };

@@ -279,7 +279,11 @@ fn edits_may_wait_and_cost_more_where_everything_is_read() {
     let mut state = State::new(Mode::Scheduled, false, vec![whole]);
     assert_eq!(state.begin(now(0)), start("a"));
     assert_eq!(state.decide(&ended("a"), now(10)), NOTHING);
-    assert_eq!(state.decide(&changed(1, 0), now(11)), [action("a", false, Cause::Edit)], "the first one waits for nothing");
+    assert_eq!(
+        state.decide(&changed(1, 0), now(11)),
+        [action("a", false, Cause::Edit)],
+        "the first one waits for nothing"
+    );
     assert_eq!(state.decide(&ended("a"), now(21)), NOTHING);
     assert_eq!(state.decide(&changed(2, 0), now(110)), NOTHING, "nine times as long as the one before took");
     assert_eq!(state.decide(&Event::Tick, now(111)), [action("a", false, Cause::Edit)]);
@@ -306,7 +310,11 @@ fn an_edit_or_a_webhook_costs_no_listing_unless_what_waits_takes_one() {
     assert_eq!(state.decide(&changed(mark(2, 0)), now(107)), NOTHING, "it took three seconds");
     assert_eq!(state.decide(&Event::Tick, now(108)), few(Cause::Edit));
     // A row was inserted: the upstream may have it.
-    assert_eq!(state.decide(&undone, now(108)), [action("a", false, Cause::Edit)], "the first listing for one is at once");
+    assert_eq!(
+        state.decide(&undone, now(108)),
+        [action("a", false, Cause::Edit)],
+        "the first listing for one is at once"
+    );
     state.mark("a", mark(0, 0));
     assert_eq!(state.decide(&ended("a"), now(208)), NOTHING);
     assert_eq!(state.decide(&changed(mark(4, 0)), now(209)), few(Cause::Edit));

@@ -66,7 +66,11 @@ struct WithStore {
 /// The control socket's routes.
 pub fn router(front: Front, store: Arc<dyn Store>, planner: Arc<dyn Planner>) -> Router {
     let clock = Arc::clone(&front.clock);
-    let planning = Router::new().route("/plan", post(plans::plan)).with_state(Plans::new(front.desk.clone(), planner, Arc::clone(&clock)));
+    let planning = Router::new().route("/plan", post(plans::plan)).with_state(Plans::new(
+        front.desk.clone(),
+        planner,
+        Arc::clone(&clock),
+    ));
     let with_store = Router::new()
         .route("/status", get(status))
         .route("/approve", post(approve))
@@ -202,11 +206,7 @@ struct Waiting {
     first: Option<Line>,
 }
 
-fn lines(
-    front: Front,
-    heard: Receiver<Heard>,
-    accepted: Accepted,
-) -> impl stream::Stream<Item = Out> {
+fn lines(front: Front, heard: Receiver<Heard>, accepted: Accepted) -> impl stream::Stream<Item = Out> {
     let first = Some(Line::Accepted(accepted.collections.clone()));
     let collections = accepted.collections.into_iter().collect();
     let waiting = Waiting { front, heard, collections, after: accepted.after, first };

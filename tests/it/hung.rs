@@ -28,13 +28,18 @@ fn who_asks_a_daemon_that_was_stopped_is_told_so_and_does_not_wait_for_ever() {
     }
     daemon.signal("STOP");
     // The others are not answered at all.
-    let more = [vec!["status"], vec!["pause", "contacts"], vec!["plan"]];
+    let status = asks(&world, &["status"]);
+    let more = [vec!["pause", "contacts"], vec!["plan"]];
     let more: Vec<Child> = more.iter().map(|arguments| asks(&world, arguments)).collect();
-    let words = |silence: u8| format!("(process {}) has said nothing for {silence} s: it hangs or was stopped", daemon.pid());
+    let words =
+        |silence: u8| format!("(process {}) has said nothing for {silence} s: it hangs or was stopped", daemon.pid());
     for child in more {
         let ran = Ran::of(child.wait_with_output().unwrap()).exits(1);
         assert!(ran.stderr.contains(&words(15)), "{ran:#?}");
     }
+    // How things stand is in the database as well.
+    let ran = Ran::of(status.wait_with_output().unwrap()).exits(3);
+    assert!(ran.stderr.contains(&words(15)) && ran.stdout.contains("contacts"), "{ran:#?}");
     let ran = Ran::of(sync.wait_with_output().unwrap()).exits(1);
     assert!(ran.stderr.contains(&words(30)), "{ran:#?}");
     daemon.signal("CONT");
@@ -48,7 +53,7 @@ fn who_waits_long_for_a_pass_hears_that_the_daemon_lives() {
     // Longer than a daemon may say nothing.
     let slow = Fault::Slow { delay_ms: 33_000, bytes_per_chunk: 0 };
     world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow));
-    world.settings_of_upstreams("timeout = \"50s\"");
+    world.settings_of_upstreams("timeout = { idle = \"50s\", total = \"90s\" }");
     daemon.logs("they have changed");
     world.run(&["sync"]).exits(0);
     assert_eq!(daemon.stops().0, Some(0));
