@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod schedule;
 mod sources;
+mod stamp;
 mod systemd;
 mod wake;
 

@@ -26,6 +26,7 @@ use super::outcome::account;
 use super::report;
 use super::schedule::Last;
 use super::sources::{Alarm, Gathered, Pass, PassOver, Sources};
+use super::stamp::Watch;
 use super::systemd::Manager;
 use super::wake::{self, Notice};
 
@@ -469,30 +470,6 @@ fn tell_paused(collection: &str, paused: bool) {
     tracing::info!("{collection} {}", if paused { "is paused" } else { "goes on" });
 }
 
-/// Notices that files of rules were changed, once they have been left alone for a look: editors write in several steps.
-struct Watch {
-    /// What the rules in force, or refused, were read from.
-    known: u64,
-    /// At the last look.
-    seen: u64,
-}
-
-impl Watch {
-    /// Whether they are others since the last look but one.
-    fn has_changed(&mut self, now: u64) -> bool {
-        let is_settled = now == self.seen;
-        self.seen = now;
-        is_settled && self.has_settled(now)
-    }
-
-    /// Whether they are others, where it is known that nobody writes.
-    fn has_settled(&mut self, now: u64) -> bool {
-        let changed = now != self.known;
-        self.known = now;
-        changed
-    }
-}
-
 /// Says what came of reading the rules anew: those that come into force, or why none do.
 fn reloaded(before: &Loaded, fresh: Result<Loaded, Refused>) -> (Option<Loaded>, Option<Refused>) {
     match fresh {
@@ -587,19 +564,4 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
         });
     }
     Ok(jobs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn f55_files_that_are_still_being_written_are_left_alone() {
-        let mut watch = Watch { known: 1, seen: 1 };
-        let looks =
-            [(1, false), (2, false), (3, false), (3, true), (3, false), (1, false), (1, true), (2, false), (1, false)];
-        for (at, (stamp, changed)) in looks.into_iter().enumerate() {
-            assert_eq!(watch.has_changed(stamp), changed, "look {at}");
-        }
-    }
 }
