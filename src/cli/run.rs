@@ -154,10 +154,6 @@ impl Host for Installed<'_> {
         self.workspace.rules_stamp()
     }
 
-    fn store_stamp(&self) -> u64 {
-        self.workspace.store_stamp()
-    }
-
     fn watched(&self) -> Watched {
         self.workspace.watched()
     }

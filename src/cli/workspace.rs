@@ -11,9 +11,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{
-    Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_folders, rules_stamp,
-};
+use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_stamp};
 use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, Upstream, check, render};
@@ -177,11 +175,6 @@ impl Workspace {
     /// Another number whenever the files of the rules are other ones.
     pub fn rules_stamp(&self) -> u64 {
         rules_stamp(&self.settings.rules_dir)
-    }
-
-    /// Another number whenever the database was written to.
-    pub fn store_stamp(&self) -> u64 {
-        files_stamp(&self.store_files())
     }
 
     /// What is watched while the daemon runs.

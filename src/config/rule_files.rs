@@ -98,7 +98,7 @@ fn list_folders(folder: &Path, depth: usize, folders: &mut Vec<PathBuf>) {
 }
 
 /// Another number whenever one of these files is another one, or was written to, or came or went.
-pub fn files_stamp(paths: &[PathBuf]) -> u64 {
+fn files_stamp(paths: &[PathBuf]) -> u64 {
     let mut text = Vec::new();
     for path in paths {
         text.extend_from_slice(path.as_os_str().as_bytes());

@@ -23,6 +23,15 @@ use crate::clock::Clock;
 const STORE_SETTLES: Duration = Duration::from_millis(20);
 /// However much is written, so much time lies between two looks: a pass writes all the time.
 const STORE_PAUSE: Duration = Duration::from_millis(300);
+/// What is written is not committed yet: that takes as long as the disk does, and is itself told by nothing. So it is told again
+/// so long after each time, where nothing else is written.
+const ECHOES: [Duration; 5] = [
+    Duration::from_millis(300),
+    Duration::from_millis(700),
+    Duration::from_millis(1500),
+    Duration::from_millis(1500),
+    Duration::from_millis(1500),
+];
 /// Editors write in several steps.
 const RULES_SETTLE: Duration = Duration::from_secs(1);
 /// What is read at once of what the kernel tells.
@@ -57,6 +66,8 @@ pub struct Files {
     store_at: Option<Duration>,
     /// When it was told last.
     told: Option<Duration>,
+    /// How often it was told since something was written.
+    echoes: usize,
     /// When it is told that the rules have changed, unless something comes before.
     rules_at: Option<Duration>,
 }
@@ -67,7 +78,7 @@ impl Files {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         #[expect(deprecated, reason = "what replaces it is unsafe; it is sound for a descriptor that is owned")]
         let inotify = AsyncFd::new(inotify)?;
-        Ok(Self { inotify, store: BTreeSet::new(), clock, store_at: None, told: None, rules_at: None })
+        Ok(Self { inotify, store: BTreeSet::new(), clock, store_at: None, told: None, echoes: 0, rules_at: None })
     }
 
     /// Watches these from now on; to be said again when files may have been replaced. False where the database cannot be
@@ -108,6 +119,8 @@ impl Files {
             let now = self.clock.monotonic();
             if self.store_at.take_if(|at| *at <= now).is_some() {
                 self.told = Some(now);
+                self.store_at = ECHOES.get(self.echoes).map(|later| now + *later);
+                self.echoes += 1;
                 return Seen::Store;
             }
             if self.rules_at.take_if(|at| *at <= now).is_some() {
@@ -132,9 +145,11 @@ impl Files {
                 Err(_nothing_more) => break,
             }
         }
-        if store && self.store_at.is_none() {
+        if store {
             let settled = now + STORE_SETTLES;
-            self.store_at = Some(self.told.map_or(settled, |told| settled.max(told + STORE_PAUSE)));
+            let soon = self.told.map_or(settled, |told| settled.max(told + STORE_PAUSE));
+            self.store_at = Some(self.store_at.map_or(soon, |at| at.min(soon)));
+            self.echoes = 0;
         }
         if rules {
             self.rules_at = Some(now + RULES_SETTLE);
@@ -171,11 +186,24 @@ mod tests {
         std::fs::write(folder.path().join("other"), "y").unwrap();
         std::fs::write(&watched.store[1], "x").unwrap();
         assert_eq!(files.next().await, Seen::Store);
+        std::fs::remove_file(folder.path().join("rules/a.toml")).unwrap();
+        while files.next().await != Seen::Rules {}
+    }
+
+    #[tokio::test]
+    async fn a_write_is_told_again_until_it_must_be_committed_and_then_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        // By another name of the same file.
         std::fs::hard_link(&watched.store[0], folder.path().join("name")).unwrap();
         std::fs::write(folder.path().join("name"), "y").unwrap();
-        assert_eq!(files.next().await, Seen::Store);
-        std::fs::remove_file(folder.path().join("rules/a.toml")).unwrap();
-        assert_eq!(files.next().await, Seen::Rules);
+        let began = files.clock.monotonic();
+        for told in 0..=ECHOES.len() {
+            assert_eq!(files.next().await, Seen::Store);
+            let least: Duration = ECHOES.iter().take(told).sum();
+            assert!(files.clock.monotonic() >= began + least, "{told}");
+        }
+        assert_eq!(files.store_at, None);
     }
 
     #[tokio::test]

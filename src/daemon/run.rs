@@ -90,10 +90,7 @@ pub trait Host: Send {
     /// Another number whenever the files of the rules are other ones. Asked when they seem to be, and every few seconds.
     fn stamp(&self) -> u64;
 
-    /// Another number whenever the database was written to. Asked every few seconds.
-    fn store_stamp(&self) -> u64;
-
-    /// The files whose changes those numbers tell, as they are now.
+    /// The files of the database, and where those of the rules are, as they are now.
     fn watched(&self) -> Watched;
 
     /// The daemon is up: whoever wants to ask it does so here.
@@ -136,7 +133,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
     let mut daemon = Daemon {
         state: State::new(plan.mode, plan.full, jobs),
         watch: Watch { known: stamp, seen: stamp },
-        changes: None,
+        unseen: false,
         manager: Manager::of_environment(plan.mode == Mode::Scheduled),
         monitor: (plan.mode == Mode::Scheduled).then(|| Monitor::start(&loaded.engine, Arc::clone(&clock))),
         clerk,
@@ -167,8 +164,8 @@ struct Daemon<'a> {
     host: &'a mut dyn Host,
     state: State,
     watch: Watch,
-    /// The host's stamp of the database when it was last looked into for edits.
-    changes: Option<u64>,
+    /// The last look for edits found the database held by others.
+    unseen: bool,
     manager: Manager,
     monitor: Option<Monitor>,
     clerk: Clerk,
@@ -230,7 +227,7 @@ impl Daemon<'_> {
         let now = self.moment();
         Alarm {
             due_in: self.state.due_in(now),
-            soon: self.state.is_busy() || self.changes.is_none(),
+            soon: self.state.is_busy() || self.unseen,
             beat_max: self.manager.feeds_every(),
             retry_in: self.state.retry_in(now),
             drain_until: self.drain_until,
@@ -325,14 +322,13 @@ impl Daemon<'_> {
             }
             Gathered::Seen(Seen::Rules) if self.watch.has_settled(self.host.stamp()) => Event::RulesChanged,
             Gathered::Seen(Seen::Rules) => return Ok(actions),
-            // Whether it looks like another one or not: two writes may come within one tick of the file system's clock.
-            Gathered::Seen(Seen::Store) => return self.look_for_changes(None).await,
+            Gathered::Seen(Seen::Store) => return self.look_for_changes().await,
             Gathered::Event(event) => event,
             Gathered::Asked(ask) => return self.answer(ask).await,
             Gathered::Passed(over) => self.account(*over).await?,
         };
         if is_beat && is_daemon {
-            actions.extend(self.look_for_changes(self.changes).await?);
+            actions.extend(self.look_for_changes().await?);
         }
         let waited = self.state.reload_waits();
         let now = self.moment();
@@ -350,28 +346,19 @@ impl Daemon<'_> {
         Ok(actions)
     }
 
-    /// Looks for edits, decisions of people and webhooks where the database is another one than at the last look.
-    async fn look_for_changes(&mut self, seen: Option<u64>) -> Result<Vec<Action>, PassError> {
-        let stamp = self.host.store_stamp();
-        if seen == Some(stamp) {
-            return Ok(Vec::new());
-        }
+    /// Looks for edits, decisions of people and webhooks. How the files look says nothing of them: what is written shows before
+    /// it is committed.
+    async fn look_for_changes(&mut self) -> Result<Vec<Action>, PassError> {
         let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
-        let Some(actions) = self.take_notice(names).await? else {
-            self.changes = None;
-            return Ok(Vec::new());
-        };
-        self.changes = Some(stamp);
-        Ok(actions)
+        let seen = self.take_notice(names).await?;
+        self.unseen = seen.is_none();
+        Ok(seen.unwrap_or_default())
     }
 
     /// What waits already is known before the first pass begins, so that it takes it up.
     async fn know_what_waits(&mut self) -> Result<(), PassError> {
-        let stamp = self.host.store_stamp();
         let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
-        if self.learn(names).await? {
-            self.changes = Some(stamp);
-        }
+        self.unseen = !self.learn(names).await?;
         Ok(())
     }
 
@@ -461,7 +448,7 @@ impl Daemon<'_> {
             Err(StoreError::Busy { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        self.learn(vec![collection.to_owned()]).await?;
+        self.unseen |= !self.learn(vec![collection.to_owned()]).await?;
         Ok(retry_at)
     }
 }
