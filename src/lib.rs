@@ -8,7 +8,7 @@
 //! exists: whatever a crash interrupts is derived again from state.
 //!
 //! ```text
-//! trigger   schedule, signal, edit, webhook, `run --once`     daemon::decide, cli::run, cli::plan
+//! trigger   a daemon::event::Event, or `run --once`          daemon::decide, cli::run, cli::plan
 //!   │
 //! account   whose is it? another one's halts the pass         reconcile::standing
 //!   │

@@ -3,14 +3,18 @@
 //!
 //! Must not know: how the daemon answers; what passes do.
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use rustix::net::sockopt::socket_peercred;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::daemon::{Passed, set_paused};
 use crate::ops::{self, Approved, Choice, Known, Resolved};
@@ -26,26 +30,38 @@ use super::run;
 use super::style;
 use super::workspace::{SecretsAre, Workspace, select_collections};
 
-/// How long a daemon may take to answer a question that it answers at once.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
-/// One line of an answer is a report with its changes at most; a plan of a first load lists every record.
-const LINE_MAX: usize = 2 << 30;
+/// How long a daemon may take to begin an answer, and to end one that it gives at once.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// How long one may say nothing in an answer that goes on; it says every five seconds that it lives.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// The longest answer that is given at once.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The longest line of an answer: a report with some of its changes.
+pub const LINE_MAX: usize = 16 << 20;
+/// The same of a report that lists every change: a plan of a first load lists every record.
+pub const WHOLE_LINE_MAX: usize = 1 << 30;
 
 /// A daemon that listens.
 pub struct Daemon {
     client: Client,
     path: PathBuf,
+    /// Its process, where that is known.
+    pid: Option<i32>,
 }
 
 impl Daemon {
     /// The one that works on this database; `None` where none listens.
     pub fn find(workspace: &Workspace) -> Option<Self> {
-        let path = workspace.control_socket();
-        std::os::unix::net::UnixStream::connect(&path).ok()?;
+        Self::at(workspace.control_socket())
+    }
+
+    fn at(path: PathBuf) -> Option<Self> {
+        let stream = UnixStream::connect(&path).ok()?;
+        let pid = socket_peercred(&stream).ok().map(|peer| peer.pid.as_raw_nonzero().get());
         install_crypto();
         // One host only, and it is this file.
         let client = Client::builder().unix_socket(path.clone()).no_proxy().build().ok()?;
-        Some(Self { client, path })
+        Some(Self { client, path, pid })
     }
 
     /// How it stands.
@@ -70,12 +86,13 @@ impl Daemon {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        let answer = request.send().await.map_err(|error| self.silent(&error))?;
+        let answer = timeout(ANSWER_MAX, request.send()).await.map_err(|_late| self.hangs(ANSWER_MAX))?;
+        let answer = answer.map_err(|error| self.silent(&error))?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let status = answer.status();
-        let bytes = answer.bytes().await.unwrap_or_default();
+        let bytes = self.whole(answer).await?;
         let words =
             serde_json::from_slice::<Refusal>(&bytes).map_or_else(|_| status.to_string(), |refusal| refusal.error);
         match status {
@@ -92,31 +109,56 @@ impl Daemon {
 
     /// Sends a question that is answered at once, and takes the answer.
     async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, CliError> {
-        let answer = self.send(request.timeout(ANSWER_MAX)).await?;
-        let bytes = answer.bytes().await.map_err(|error| self.silent(&error))?;
+        let bytes = self.whole(self.send(request).await?).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.strange(&error))
     }
 
-    /// Sends a question that is answered line by line, and hands on each line.
+    /// Takes in an answer that is given at once.
+    async fn whole(&self, answer: Response) -> Result<Vec<u8>, CliError> {
+        let mut parts = answer.bytes_stream();
+        let mut whole = Vec::new();
+        while let Some(part) = self.next(&mut parts, ANSWER_MAX).await? {
+            if whole.len() + part.len() > ANSWER_BYTES_MAX {
+                return Err(self.endless());
+            }
+            whole.extend_from_slice(&part);
+        }
+        Ok(whole)
+    }
+
+    async fn next(
+        &self,
+        parts: &mut (impl Stream<Item = reqwest::Result<Bytes>> + Unpin),
+        silence_max: Duration,
+    ) -> Result<Option<Bytes>, CliError> {
+        let part = timeout(silence_max, parts.next()).await.map_err(|_late| self.hangs(silence_max))?;
+        part.transpose().map_err(|error| self.silent(&error))
+    }
+
+    /// Sends a question that is answered line by line, none of them longer than this, and hands on each line.
     pub async fn follow(
         &self,
         path: &str,
         asked: &impl Serialize,
+        line_max: usize,
         mut take: impl FnMut(Line) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let request = self.with(self.request(Method::POST, path), asked)?;
         let mut answer = self.send(request).await?.bytes_stream();
         let mut rest: Vec<u8> = Vec::new();
-        while let Some(bytes) = answer.next().await {
+        while let Some(bytes) = self.next(&mut answer, SILENCE_MAX).await? {
             let mut looked = rest.len();
-            rest.extend_from_slice(&bytes.map_err(|error| self.silent(&error))?);
+            rest.extend_from_slice(&bytes);
             while let Some(end) = rest[looked..].iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = rest.drain(..=looked + end).collect();
-                take(serde_json::from_slice(&line).map_err(|error| self.strange(&error))?)?;
+                // An empty one says that the daemon lives.
+                if line.len() > 1 {
+                    take(serde_json::from_slice(&line).map_err(|error| self.strange(&error))?)?;
+                }
                 looked = 0;
             }
-            if rest.len() > LINE_MAX {
-                return Err(CliError::Other("the daemon answers without end".to_owned()));
+            if rest.len() > line_max {
+                return Err(self.endless());
             }
         }
         Ok(())
@@ -130,6 +172,20 @@ impl Daemon {
     fn silent(&self, error: &reqwest::Error) -> CliError {
         let error = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
         CliError::Other(format!("the daemon behind {} does not answer: {error}", self.path.display()))
+    }
+
+    fn hangs(&self, waited: Duration) -> CliError {
+        let process = self.pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+        CliError::Other(format!(
+            "the daemon behind {}{process} has said nothing for {} s: it hangs or was stopped; \
+             `systemctl status reconciled` or its log tells more, and a restart loses nothing",
+            self.path.display(),
+            waited.as_secs()
+        ))
+    }
+
+    fn endless(&self) -> CliError {
+        CliError::Other(format!("the daemon behind {} answers without end", self.path.display()))
     }
 
     fn strange(&self, error: &serde_json::Error) -> CliError {
@@ -146,7 +202,7 @@ pub async fn sync(args: &SyncArgs, workspace: &Workspace, out: &Out) -> Result<E
     let asked = SyncRequest { collections: args.collections.clone(), full: args.full };
     let mut exit = Exit::IN_SYNC;
     daemon
-        .follow("sync", &asked, |line| {
+        .follow("sync", &asked, LINE_MAX, |line| {
             exit = exit.or_worse(take(line, out)?);
             Ok(())
         })
@@ -263,7 +319,7 @@ pub async fn pause(args: &NamedArgs, paused: bool, workspace: &Workspace, out: &
     for collection in &collections {
         if let Some(daemon) = &daemon {
             let what = if paused { "pause" } else { "resume" };
-            daemon.send(daemon.request(Method::POST, &format!("{what}/{collection}")).timeout(ANSWER_MAX)).await?;
+            daemon.send(daemon.request(Method::POST, &format!("{what}/{collection}"))).await?;
         } else {
             let store = workspace.store_to_edit()?;
             set_paused(store.as_ref(), collection, paused).await?;
@@ -295,4 +351,58 @@ pub fn daemon_lines(daemon: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// What comes of a question that is answered by this text over and over.
+    async fn told(text: &str, times: usize) -> (Vec<Line>, Result<(), CliError>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let answer = async {
+            // The first connection only looks whether somebody listens.
+            listener.accept().await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await.unwrap();
+            for _ in 0..times {
+                if stream.write_all(text.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let daemon = Daemon::at(path.clone()).unwrap();
+        let mut lines = Vec::new();
+        let follow = async {
+            let take = |line| {
+                lines.push(line);
+                Ok(())
+            };
+            let followed = daemon.follow("sync", &SyncRequest::default(), 1 << 20, take).await;
+            drop(daemon);
+            followed
+        };
+        let (followed, ()) = tokio::join!(follow, answer);
+        (lines, followed)
+    }
+
+    #[tokio::test]
+    async fn an_empty_line_says_that_the_daemon_lives_and_nothing_else() {
+        let (lines, followed) = told("\n{\"note\":\"x\"}\n\n", 2).await;
+        assert!(followed.is_ok());
+        assert_eq!(lines, [Line::Note("x".to_owned()), Line::Note("x".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_not_kept() {
+        let (lines, followed) = told(&"x".repeat(1 << 16), usize::MAX).await;
+        let words = followed.unwrap_err().to_string();
+        assert!(words.contains("answers without end") && lines.is_empty(), "{words}");
+    }
 }

@@ -13,7 +13,7 @@ use crate::reconcile::{Engine, PassOptions, PassReport};
 use crate::web::{Copied, Line, PlanRequest, Planner, whole_path};
 
 use super::args::PlanArgs;
-use super::ask::Daemon;
+use super::ask::{Daemon, LINE_MAX, WHOLE_LINE_MAX};
 use super::exit::{CliError, Exit, exit_of_outcome};
 use super::out::Out;
 use super::progress::Bars;
@@ -94,7 +94,8 @@ async fn ask(daemon: &Daemon, args: &PlanArgs, workspace: &Workspace, out: &Out)
         }
         Ok(())
     };
-    daemon.follow("plan", &asked, take).await?;
+    let line_max = if asked.all { WHOLE_LINE_MAX } else { LINE_MAX };
+    daemon.follow("plan", &asked, line_max, take).await?;
     if passes.len() < names.len() {
         return Err(CliError::Other("the daemon ended before the plan was made".to_owned()));
     }

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told};
+use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told, Watched};
 use crate::reconcile::{PassReport, Progress, Silent};
 use crate::store::Store;
 use crate::web::hooks::{self, HookFront};
@@ -155,8 +155,8 @@ impl Host for Installed<'_> {
         self.workspace.rules_stamp()
     }
 
-    fn store_stamp(&self) -> u64 {
-        self.workspace.store_stamp()
+    fn watched(&self) -> Watched {
+        self.workspace.watched()
     }
 
     fn open(&mut self, desk: Desk) {

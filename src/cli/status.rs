@@ -33,7 +33,13 @@ struct Status {
 pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     // A daemon that is just stopping has nothing to say; what is in the database holds all the same.
     let told = match Daemon::find(workspace) {
-        Some(daemon) => daemon.known().await.ok().zip(daemon.standing().await.ok()),
+        Some(daemon) => match daemon.standing().await {
+            Ok(standing) => daemon.known().await.ok().map(|known| (known, standing)),
+            Err(error) => {
+                out.insist(&error.to_string());
+                None
+            }
+        },
         None => None,
     };
     let (known, daemon) = match told {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Environment, MissingSecret, Secrets, Settings, files_stamp, load_rule_files, rules_stamp};
-use crate::daemon::RulesSaid;
+use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_stamp};
+use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, Upstream, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
@@ -177,10 +177,16 @@ impl Workspace {
         rules_stamp(&self.settings.rules_dir)
     }
 
-    /// Another number whenever the database was written to.
-    pub fn store_stamp(&self) -> u64 {
-        let log = PathBuf::from(format!("{}-wal", self.settings.database.display()));
-        files_stamp(&[self.settings.database.clone(), log])
+    /// What is watched while the daemon runs.
+    pub fn watched(&self) -> Watched {
+        Watched { store: self.store_files(), rules: rules_folders(&self.settings.rules_dir) }
+    }
+
+    /// Whoever commits writes to one of these.
+    fn store_files(&self) -> Vec<PathBuf> {
+        let mut log = self.settings.database.clone().into_os_string();
+        log.push("-wal");
+        vec![self.settings.database.clone(), log.into()]
     }
 
     /// The daemon's control socket: beside the database, as its lock is.

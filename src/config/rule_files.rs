@@ -74,8 +74,31 @@ pub fn rules_stamp(folder: &Path) -> u64 {
     files_stamp(&paths)
 }
 
+/// The folders that rules are read from; of a single file the one that it is in.
+pub fn rules_folders(folder: &Path) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    if folder.is_file() {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        folders.push(parent.unwrap_or(Path::new(".")).to_owned());
+    } else {
+        list_folders(folder, 0, &mut folders);
+    }
+    folders
+}
+
+fn list_folders(folder: &Path, depth: usize, folders: &mut Vec<PathBuf>) {
+    folders.push(folder.to_owned());
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|_| depth < DEPTH_MAX) {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() && name != EXAMPLES && !is_skipped(&name.to_string_lossy()) {
+            list_folders(&path, depth + 1, folders);
+        }
+    }
+}
+
 /// Another number whenever one of these files is another one, or was written to, or came or went.
-pub fn files_stamp(paths: &[PathBuf]) -> u64 {
+fn files_stamp(paths: &[PathBuf]) -> u64 {
     let mut text = Vec::new();
     for path in paths {
         text.extend_from_slice(path.as_os_str().as_bytes());
@@ -108,7 +131,7 @@ fn list(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, defective: &mut V
             }
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with(['.', '#']) || name.ends_with('~') {
+        if is_skipped(&name) {
             continue;
         }
         if path.is_dir() {
@@ -119,6 +142,11 @@ fn list(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, defective: &mut V
             paths.push(path);
         }
     }
+}
+
+/// What editors and version control leave beside files.
+fn is_skipped(name: &str) -> bool {
+    name.starts_with(['.', '#']) || name.ends_with('~')
 }
 
 /// Known before opening: what it is. Opening a pipe would wait for somebody to write into it.

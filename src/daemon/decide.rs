@@ -5,14 +5,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
-use crate::rules::Schedule;
+use chrono::{DateTime, Utc};
 
 use super::desk::Place;
-use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads};
-use super::schedule::{Last, is_due, next_due};
+use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads, Request, Signal};
+use super::job::{ForFew, Job};
+use super::schedule::Last;
 
 /// How long `run` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,111 +23,6 @@ pub enum Mode {
 
 /// Passes that run side by side, at most.
 const SIDE_BY_SIDE_MAX: usize = 4;
-/// A pass for an edit or a webhook waits as long as the last pass took, but no longer than this: who edits all day leaves room
-/// for others.
-const PACE_MAX: Duration = Duration::from_mins(1);
-/// So many times as long where a pass reads everything, and costs the upstream as much.
-const PACE_OF_WHOLE: u32 = 9;
-/// See `PACE_MAX`, where a pass reads everything.
-const PACE_OF_WHOLE_MAX: Duration = Duration::from_mins(10);
-
-/// A collection and when it runs.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// Its name.
-    pub collection: String,
-    /// The collections that its records refer to: their passes come first.
-    pub parents: Vec<String>,
-    /// `None`: once, at start.
-    pub schedule: Option<Schedule>,
-    /// When complete generations are read.
-    pub full_scan: Option<Schedule>,
-    /// Scheduled passes begin up to so much later.
-    pub jitter: Duration,
-    /// Edits here make a pass.
-    pub edits: bool,
-    /// Every pass that lists reads everything.
-    pub reads_whole: bool,
-    /// What a pass for an edit or a webhook reads.
-    pub for_few: ForFew,
-    /// When its last pass that listed began.
-    pub last: Option<Last>,
-    /// When its last complete generation began.
-    pub last_full: Option<Last>,
-    /// It rests until somebody says otherwise.
-    pub paused: bool,
-    /// When work that was left may be tried again.
-    pub retry_at: Option<DateTime<Utc>>,
-    /// What waits in the store, and what of it the last pass knew.
-    pub mark: Mark,
-    /// See `mark`.
-    pub taken: Mark,
-    /// When the last pass that listed ended in this process, and how long it took.
-    pub ended: Option<(Duration, Duration)>,
-    /// The same of the last pass that did not list.
-    pub ended_targeted: Option<(Duration, Duration)>,
-    /// Since when a pass that does not list runs, what it reads instead, and what earlier passes had taken up before it.
-    pub targeted: Option<(Last, Mark)>,
-}
-
-/// What a pass for an edit or a webhook reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForFew {
-    /// Listings, as any other: some upstream cannot be asked for single records.
-    Listings,
-    /// The records that have news.
-    Records,
-    /// Listings once; what waits cannot be done without.
-    ListingsOnce,
-}
-
-impl Job {
-    /// One that never ran.
-    pub fn new(collection: impl Into<String>, schedule: Option<Schedule>) -> Self {
-        Self {
-            collection: collection.into(),
-            parents: Vec::new(),
-            schedule,
-            full_scan: None,
-            jitter: Duration::ZERO,
-            edits: true,
-            reads_whole: false,
-            for_few: ForFew::Listings,
-            last: None,
-            last_full: None,
-            paused: false,
-            retry_at: None,
-            mark: Mark::default(),
-            taken: Mark::default(),
-            ended: None,
-            ended_targeted: None,
-            targeted: None,
-        }
-    }
-
-    /// How much later than due the pass begins that is due next.
-    fn delay(&self) -> Duration {
-        let last = self.last.map_or(0, |last| last.wall.timestamp_micros());
-        jitter(&self.collection, last, self.jitter)
-    }
-
-    /// Whether enough time went by since the last pass that another one for an edit or a webhook leaves room for others.
-    fn has_room(&self, now: Moment) -> bool {
-        let is_targeted = self.for_few == ForFew::Records;
-        let (ended, is_whole) = if is_targeted { (self.ended_targeted, false) } else { (self.ended, self.reads_whole) };
-        let pace = |took: Duration| {
-            if is_whole { (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX) } else { took.min(PACE_MAX) }
-        };
-        ended.is_none_or(|(at, took)| now.steady.saturating_sub(at) >= pace(took))
-    }
-
-    /// Whether something came that a pass is to be made for at once. What a person decided is never left waiting.
-    fn has_news(&self) -> bool {
-        let edit = if self.edits { self.mark.edit } else { self.taken.edit };
-        Mark { edit, ..self.mark }.is_news_after(self.taken)
-    }
-}
-
 /// A turn that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Turn {
@@ -137,13 +30,6 @@ struct Turn {
     at: usize,
     cause: Cause,
     full: bool,
-}
-
-impl Turn {
-    /// A pass over the records that have news will do.
-    fn is_for_few(&self) -> bool {
-        matches!(self.cause, Cause::Edit | Cause::Webhook)
-    }
 }
 
 /// Everything that the decision looks at.
@@ -192,6 +78,7 @@ impl State {
             let known = before.iter().position(|one| one.collection == job.collection);
             if let Some(old) = known.and_then(|known| before.get(known)) {
                 (job.last, job.last_full, job.ended) = (old.last, old.last_full, old.ended);
+                (job.listed_for, job.ended_listed) = (old.listed_for, old.ended_listed);
                 (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
                 (job.ended_targeted, job.targeted) = (old.ended_targeted, old.targeted);
             }
@@ -214,7 +101,7 @@ impl State {
 
     /// The collection that is due next, and when; `None` where nothing is scheduled.
     pub fn next(&self, now: Moment) -> Option<(&str, DateTime<Utc>)> {
-        let all = self.jobs.iter().filter_map(|job| Some((job.collection.as_str(), due(job, now)?)));
+        let all = self.jobs.iter().filter_map(|job| Some((job.collection.as_str(), job.due(now)?)));
         all.min_by_key(|(_, due)| *due)
     }
 
@@ -233,15 +120,42 @@ impl State {
             running,
             waiting,
             paused: job.paused,
-            next: due(job, now),
+            next: job.due(now),
             retry_at: job.retry_at,
             doing: None,
         };
         self.jobs().map(place).collect()
     }
 
-    /// The collections that somebody who names these (or none, for all) gets passes of; an error says why not.
-    pub fn accepts(&self, named: &[String]) -> Result<Vec<String>, String> {
+    /// How long until something may be due by the clock alone. Work that was left is no part of it.
+    pub fn due_in(&self, now: Moment) -> Option<Duration> {
+        self.idle().filter_map(|job| job.cause_in(now)).min()
+    }
+
+    /// The collection whose left work may be tried again first, and in how long.
+    pub fn retry_in(&self, now: Moment) -> Option<(String, Duration)> {
+        let left = |job: &Job| Some((job.collection.clone(), (job.retry_at? - now.wall).to_std().unwrap_or_default()));
+        self.idle().filter_map(left).min_by_key(|(_, left)| *left)
+    }
+
+    /// The jobs that would run, were there a cause.
+    fn idle(&self) -> impl Iterator<Item = &Job> {
+        let is_scheduled = self.mode == Mode::Scheduled && !self.stopping;
+        let idle = move |(job, running, waits): &(&Job, bool, bool)| is_scheduled && !job.paused && !running && !waits;
+        self.jobs().filter(idle).map(|(job, ..)| job)
+    }
+
+    /// A pass runs.
+    pub fn is_busy(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// The collections that a request is about; an error says why it is refused.
+    pub fn accepts(&self, request: &Request) -> Result<Vec<String>, String> {
+        let named = match request {
+            Request::Sync { collections, .. } => collections,
+            Request::Pause { collection, .. } => return self.knows(collection).map(|()| vec![collection.clone()]),
+        };
         if self.stopping {
             return Err("the daemon is stopping".to_owned());
         }
@@ -256,7 +170,7 @@ impl State {
     }
 
     /// An error where the daemon works on no such collection.
-    pub fn knows(&self, collection: &str) -> Result<(), String> {
+    fn knows(&self, collection: &str) -> Result<(), String> {
         if self.jobs.iter().any(|job| job.collection == collection) {
             return Ok(());
         }
@@ -300,12 +214,14 @@ impl State {
                     }
                 }
             }
-            Event::Changed { collection, mark } => {
+            Event::LocalEdit { collection, mark }
+            | Event::Decision { collection, mark }
+            | Event::Webhook { collection, mark } => {
                 self.mark(collection, *mark);
                 self.queue_due(now);
                 self.start(now)
             }
-            Event::StopAsked => match (self.stopping, self.running.is_empty()) {
+            Event::Stop => match (self.stopping, self.running.is_empty()) {
                 (true, _) => vec![Action::End(Ending::Aborted)],
                 (false, true) => vec![Action::End(Ending::Stopped)],
                 (false, false) => {
@@ -314,32 +230,52 @@ impl State {
                 }
             },
             Event::DrainTimedOut => vec![Action::End(Ending::Stopped)],
+            Event::Signal(Signal::Report) => vec![Action::Report],
             // A single run makes each pass anyway, by the rules that it began with.
-            Event::SyncAsked { .. } | Event::ReloadAsked | Event::PauseAsked { .. }
+            Event::Signal(Signal::Sync | Signal::Reload)
+            | Event::Request(_)
+            | Event::RulesChanged
+            | Event::RetryDue { .. }
                 if self.mode == Mode::Once || self.stopping =>
             {
                 Vec::new()
             }
-            Event::SyncAsked { collections, full, cause } => {
-                for at in 0..self.jobs.len() {
-                    let named = |job: &Job| collections.is_empty() || collections.contains(&job.collection);
-                    if self.jobs.get(at).is_some_and(|job| named(job) && !job.paused) {
-                        self.enqueue(Turn { at, cause: *cause, full: *full });
-                    }
-                }
-                self.start(now)
-            }
-            Event::PauseAsked { collection, paused } => {
+            Event::Signal(Signal::Sync) => self.sync(&[], false, Cause::Signal, now),
+            Event::Request(Request::Sync { collections, full }) => self.sync(collections, *full, Cause::Request, now),
+            Event::Request(Request::Pause { collection, paused }) => {
                 self.pause(collection, *paused);
                 self.queue_due(now);
                 self.start(now)
             }
-            Event::ReportAsked => vec![Action::Report],
-            Event::ReloadAsked if !self.running.is_empty() => {
+            Event::RetryDue { collection } => {
+                self.queue_due(now);
+                self.retry(collection, now);
+                self.start(now)
+            }
+            Event::Signal(Signal::Reload) | Event::RulesChanged if !self.running.is_empty() => {
                 self.reload = true;
                 Vec::new()
             }
-            Event::ReloadAsked => vec![Action::Reload],
+            Event::Signal(Signal::Reload) | Event::RulesChanged => vec![Action::Reload],
+        }
+    }
+
+    fn sync(&mut self, collections: &[String], full: bool, cause: Cause, now: Moment) -> Vec<Action> {
+        for at in 0..self.jobs.len() {
+            let named = |job: &Job| collections.is_empty() || collections.contains(&job.collection);
+            if self.jobs.get(at).is_some_and(|job| named(job) && !job.paused) {
+                self.enqueue(Turn { at, cause, full });
+            }
+        }
+        self.start(now)
+    }
+
+    /// A pass for what was left, where it still is.
+    fn retry(&mut self, collection: &str, now: Moment) {
+        let is_left = |job: &Job| !job.paused && job.retry_at.is_some_and(|at| at <= now.wall);
+        let at = self.jobs.iter().position(|job| job.collection == collection && is_left(job));
+        if let Some(at) = at.filter(|at| !self.running.contains(at)) {
+            self.enqueue(Turn { at, cause: Cause::Retry, full: false });
         }
     }
 
@@ -365,7 +301,12 @@ impl State {
             let since = began.and_then(|began| began.steady).unwrap_or(now.steady);
             let ended = Some((now.steady, now.steady.saturating_sub(since)));
             match targeted {
-                None => job.ended = ended,
+                None => {
+                    job.ended = Some(now.steady);
+                    if job.listed_for.is_some_and(Cause::is_for_few) {
+                        job.ended_listed = ended;
+                    }
+                }
                 Some((_, taken)) => {
                     job.ended_targeted = ended;
                     if undone {
@@ -400,18 +341,7 @@ impl State {
             let Some(job) = self.jobs.get(at).filter(|job| !job.paused && !self.running.contains(&at)) else {
                 continue;
             };
-            let is_due = |schedule: &Schedule| is_due(schedule, job.last, now, job.delay());
-            let cause = if job.schedule.as_ref().is_some_and(is_due) || full_is_due(job, now) {
-                Cause::Schedule
-            } else if job.has_news() && (job.has_room(now) || job.mark.is_decided_after(job.taken)) {
-                Cause::Edit
-            } else if job.mark.is_hooked_after(job.taken) && job.has_room(now) {
-                Cause::Webhook
-            } else if job.retry_at.is_some_and(|at| at <= now.wall) {
-                Cause::Retry
-            } else {
-                continue;
-            };
+            let Some(cause) = job.cause(now) else { continue };
             self.enqueue(Turn { at, cause, full: false });
         }
     }
@@ -422,7 +352,7 @@ impl State {
             Some(waits) => {
                 waits.full |= turn.full;
                 // A pass for few records is none that was asked for.
-                if waits.is_for_few() && !turn.is_for_few() {
+                if waits.cause.is_for_few() && !turn.cause.is_for_few() {
                     waits.cause = turn.cause;
                 }
             }
@@ -444,14 +374,14 @@ impl State {
             }
             self.queue.remove(next);
             let Some(job) = self.jobs.get_mut(turn.at) else { continue };
-            let full = self.full || turn.full || full_is_due(job, now);
+            let full = self.full || turn.full || job.full_is_due(now);
             let began = Last { wall: now.wall, steady: Some(now.steady) };
             let before = std::mem::replace(&mut job.taken, job.mark);
             job.retry_at = None;
             let reads = if full {
                 job.last_full = Some(began);
                 Reads::Everything
-            } else if turn.is_for_few() && job.for_few == ForFew::Records {
+            } else if turn.cause.is_for_few() && job.for_few == ForFew::Records {
                 Reads::Targets
             } else {
                 Reads::Changes
@@ -459,7 +389,7 @@ impl State {
             if reads == Reads::Targets {
                 job.targeted = Some((began, before));
             } else {
-                job.last = Some(began);
+                (job.last, job.listed_for) = (Some(began), Some(turn.cause));
                 if job.for_few == ForFew::ListingsOnce {
                     job.for_few = ForFew::Records;
                 }
@@ -494,30 +424,5 @@ impl State {
         let kin_runs = running().any(|one| is_parent(job, one) || is_parent(one, job));
         let alone = (is_first(job) && !self.running.is_empty()) || running().any(is_first);
         !parent_waits && !kin_runs && !alone
-    }
-}
-
-/// When a job is due next, delay included.
-fn due(job: &Job, now: Moment) -> Option<DateTime<Utc>> {
-    if job.paused {
-        return None;
-    }
-    let due = next_due(job.schedule.as_ref()?, job.last.map(|last| last.wall), now.wall)?;
-    Some(due + TimeDelta::from_std(job.delay()).unwrap_or_default())
-}
-
-/// A delay between nothing and `most`, the same whenever the same pass is asked about, so that collections and
-/// installations with one schedule do not all begin in the same second.
-fn jitter(collection: &str, last: i64, most: Duration) -> Duration {
-    let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-    let drawn = xxh3_64_with_seed(collection.as_bytes(), last.cast_unsigned());
-    Duration::from_micros(drawn.checked_rem(micros).unwrap_or(0))
-}
-
-/// The first pass reads everything by itself; a complete generation is due from then on.
-fn full_is_due(job: &Job, now: Moment) -> bool {
-    match (&job.full_scan, job.last_full.or(job.last)) {
-        (Some(schedule), Some(last)) => is_due(schedule, Some(last), now, Duration::ZERO),
-        _ => false,
     }
 }

@@ -15,6 +15,7 @@ use crate::rules::{Diagnostic, Ruleset};
 use crate::upstream::Client;
 
 use super::doing::{Doing, Heard};
+use super::event::Request;
 
 /// Questions that may wait for the loop.
 const WAITING_MAX: usize = 64;
@@ -23,31 +24,17 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// What is asked of the loop, with where the answer goes.
 #[derive(Debug)]
-pub enum Ask {
-    /// Passes now, of these collections or of all; the answer names them.
-    Sync {
-        /// Of these; of all where none is named.
-        collections: Vec<String>,
-        /// Complete generations are read.
-        full: bool,
-        /// Where the answer goes.
-        answer: oneshot::Sender<Result<Accepted, String>>,
-    },
-    /// A collection rests, or goes on.
-    Pause {
-        /// This one.
-        collection: String,
-        /// It rests.
-        paused: bool,
-        /// Where the answer goes.
-        answer: oneshot::Sender<Result<(), String>>,
-    },
+pub struct Ask {
+    /// What is asked for.
+    pub request: Request,
+    /// Where the answer goes; an error says why nothing is done.
+    pub answer: oneshot::Sender<Result<Accepted, String>>,
 }
 
 /// A question that was taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The collections whose passes are made.
+    /// The collections that it is about.
     pub collections: Vec<String>,
     /// Those passes have greater numbers than this; one that ran already when it was asked is none of them.
     pub after: u64,
@@ -155,14 +142,12 @@ pub fn open(standing: Standing, doing: Arc<Doing>) -> (Desk, Clerk) {
 impl Desk {
     /// Asks for passes. An error says why none is made.
     pub async fn sync(&self, collections: Vec<String>, full: bool) -> Result<Accepted, String> {
-        let (answer, told) = oneshot::channel();
-        self.ask(Ask::Sync { collections, full, answer }, told).await
+        self.ask(Request::Sync { collections, full }).await
     }
 
     /// Lets a collection rest, or go on. An error says why not.
     pub async fn pause(&self, collection: String, paused: bool) -> Result<(), String> {
-        let (answer, told) = oneshot::channel();
-        self.ask(Ask::Pause { collection, paused, answer }, told).await
+        self.ask(Request::Pause { collection, paused }).await.map(|_accepted| ())
     }
 
     /// How the daemon stands now, with what passes are at.
@@ -174,7 +159,7 @@ impl Desk {
         standing
     }
 
-    /// Whether the loop lives: it looks around every second, unless something takes it longer.
+    /// Whether the loop lives: it looks around every few seconds, unless something takes it longer.
     pub fn is_alive(&self, now: Duration) -> bool {
         let seen = self.standing.borrow().shown_at;
         !self.asks.is_closed() && now.saturating_sub(seen) <= SILENCE_MAX
@@ -196,9 +181,10 @@ impl Desk {
         while standing.changed().await.is_ok() {}
     }
 
-    async fn ask<T>(&self, ask: Ask, told: oneshot::Receiver<Result<T, String>>) -> Result<T, String> {
+    async fn ask(&self, request: Request) -> Result<Accepted, String> {
+        let (answer, told) = oneshot::channel();
         let stopping = || "the daemon is stopping".to_owned();
-        self.asks.send(ask).await.map_err(|_gone| stopping())?;
+        self.asks.send(Ask { request, answer }).await.map_err(|_gone| stopping())?;
         told.await.unwrap_or_else(|_gone| Err(stopping()))
     }
 }

@@ -40,17 +40,58 @@ impl Mark {
         self.approved > then.approved || (self.resolved != 0 && self.resolved != then.resolved)
     }
 
+    /// What came of all that since another look: nothing where something was only taken up.
+    pub fn news_since(self, then: Self, collection: &str) -> Vec<Event> {
+        let name = || collection.to_owned();
+        let edit = (self.edit > then.edit).then(|| Event::LocalEdit { collection: name(), mark: self });
+        let decision = self.is_decided_after(then).then(|| Event::Decision { collection: name(), mark: self });
+        let webhook = self.is_hooked_after(then).then(|| Event::Webhook { collection: name(), mark: self });
+        [edit, decision, webhook].into_iter().flatten().collect()
+    }
+
     /// Whether an edit or a decision of a person came since then.
     pub fn is_news_after(self, then: Self) -> bool {
         self.edit > then.edit || self.is_decided_after(then)
     }
 }
 
-/// Something that happened.
+/// Everything that the daemon does something about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Time went on; also stands for a heartbeat that did not come.
+    /// The clock is to be looked at: something is due, or nothing was heard for a while.
     Tick,
+    /// A signal that does not stop it.
+    Signal(Signal),
+    /// An upstream said that something changed there.
+    Webhook {
+        /// Of this collection.
+        collection: String,
+        /// What waits there now.
+        mark: Mark,
+    },
+    /// Somebody edited rows here.
+    LocalEdit {
+        /// Of this collection.
+        collection: String,
+        /// What waits there now.
+        mark: Mark,
+    },
+    /// A person approved a halt or resolved a conflict.
+    Decision {
+        /// Of this collection.
+        collection: String,
+        /// What waits there now.
+        mark: Mark,
+    },
+    /// Somebody asked over the control socket or the pages, and was told that it is done.
+    Request(Request),
+    /// The files of the rules have changed, and have been left alone since.
+    RulesChanged,
+    /// Work that was left may be tried again now.
+    RetryDue {
+        /// Of this collection.
+        collection: String,
+    },
     /// A pass ended, whatever its outcome.
     PassEnded {
         /// Of this collection.
@@ -62,37 +103,40 @@ pub enum Event {
         /// Nothing was done: what waits takes listings.
         undone: bool,
     },
-    /// Somebody edited rows here, approved a halt or resolved a conflict, or a webhook came.
-    Changed {
-        /// Of this collection.
-        collection: String,
-        /// What waits there now.
-        mark: Mark,
-    },
     /// SIGTERM or SIGINT.
-    StopAsked,
+    Stop,
     /// The drain timeout passed.
     DrainTimedOut,
-    /// Somebody asked for passes now.
-    SyncAsked {
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGHUP: the rules are read anew.
+    Reload,
+    /// SIGUSR1: passes of all collections now.
+    Sync,
+    /// SIGUSR2: how things stand, into the log.
+    Report,
+}
+
+/// What people and programs ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Passes now.
+    Sync {
         /// Of these collections; of all where none is named.
         collections: Vec<String>,
         /// Complete generations are read.
         full: bool,
-        /// How they asked.
-        cause: Cause,
     },
-    /// Somebody asked that a collection rests (`true`), or goes on.
-    PauseAsked {
+    /// A collection rests (`true`), or goes on.
+    Pause {
         /// This one.
         collection: String,
         /// It rests from now on.
         paused: bool,
     },
-    /// SIGUSR2: how things stand, into the log.
-    ReportAsked,
-    /// SIGHUP, or the files of the rules have changed.
-    ReloadAsked,
 }
 
 /// What a pass reads.
@@ -121,6 +165,13 @@ pub enum Cause {
     Webhook,
     /// Work that was left may be tried again.
     Retry,
+}
+
+impl Cause {
+    /// A pass over the records that have news will do.
+    pub fn is_for_few(self) -> bool {
+        matches!(self, Self::Edit | Self::Webhook)
+    }
 }
 
 /// What is to be done next.

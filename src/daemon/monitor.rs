@@ -17,35 +17,57 @@ use crate::reconcile::Engine;
 
 /// How long a count may be missing from the database.
 const KEPT_EVERY: Duration = Duration::from_secs(5);
+/// The same of what was asked while no pass ran: by a plan, or to renew a token.
+const KEPT_EVERY_IDLE: Duration = Duration::from_mins(1);
+
+/// What it goes by.
+#[derive(Clone)]
+struct Work {
+    engine: Arc<Engine>,
+    /// A pass runs.
+    busy: bool,
+}
 
 /// Works beside passes until it is dropped.
 pub struct Monitor {
-    engine: watch::Sender<Arc<Engine>>,
-    _work: JoinSet<()>,
+    work: watch::Sender<Work>,
+    _tasks: JoinSet<()>,
 }
 
 impl Monitor {
     /// Begins.
     pub fn start(engine: &Arc<Engine>, clock: Arc<dyn Clock>) -> Self {
-        let (tell, told) = watch::channel(Arc::clone(engine));
-        let mut work = JoinSet::new();
-        work.spawn(watch_over(told, clock));
-        Self { engine: tell, _work: work }
+        let (tell, told) = watch::channel(Work { engine: Arc::clone(engine), busy: false });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch_over(told, clock));
+        Self { work: tell, _tasks: tasks }
     }
 
     /// Other rules are in force.
     pub fn renew(&self, engine: &Arc<Engine>) {
-        self.engine.send_replace(Arc::clone(engine));
+        self.work.send_modify(|work| work.engine = Arc::clone(engine));
+    }
+
+    /// A pass runs, or none does any more: only then is it worth looking often.
+    pub fn is_busy(&self, busy: bool) {
+        self.work.send_if_modified(|work| std::mem::replace(&mut work.busy, busy) != busy);
     }
 }
 
-async fn watch_over(mut engine: watch::Receiver<Arc<Engine>>, clock: Arc<dyn Clock>) {
+async fn watch_over(mut work: watch::Receiver<Work>, clock: Arc<dyn Clock>) {
     let mut due = Due::default();
     let mut asked = FuturesUnordered::new();
-    let mut keep_at = clock.monotonic() + KEPT_EVERY;
+    let (mut kept, mut was_busy) = (clock.monotonic(), false);
     loop {
-        let at_work = Arc::clone(&engine.borrow_and_update());
+        let Work { engine: at_work, busy } = work.borrow_and_update().clone();
         let now = clock.monotonic();
+        // The last requests of a pass are written down when it ends.
+        let keep_at = match (was_busy, busy) {
+            (true, false) => now,
+            (_, true) => kept + KEPT_EVERY,
+            (false, false) => kept + KEPT_EVERY_IDLE,
+        };
+        was_busy = busy;
         let probes: Vec<(String, Duration)> = at_work.probes().map(|(name, every)| (name.to_owned(), every)).collect();
         for name in due.take(&probes, now) {
             let engine = Arc::clone(&at_work);
@@ -58,16 +80,17 @@ async fn watch_over(mut engine: watch::Receiver<Arc<Engine>>, clock: Arc<dyn Clo
         if now >= keep_at {
             // What could not be written down is tried again.
             at_work.keep_usage().await.ok();
-            keep_at = clock.monotonic() + KEPT_EVERY;
+            kept = clock.monotonic();
         }
+        let keep_at = kept + if busy { KEPT_EVERY } else { KEPT_EVERY_IDLE };
         let next = due.next().map_or(keep_at, |next| next.min(keep_at));
         tokio::select! {
             biased;
             Some(name) = asked.next() => {
                 due.ended(&name);
-                keep_at = clock.monotonic();
+                was_busy = true;
             }
-            Ok(()) = engine.changed() => {}
+            Ok(()) = work.changed() => {}
             () = clock.sleep(next.saturating_sub(clock.monotonic())) => {}
         }
     }

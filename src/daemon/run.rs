@@ -15,15 +15,18 @@ use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress, has
 use crate::rules::{OnEdit, Ruleset};
 use crate::store::{Store, StoreError, read};
 
-use super::decide::{ForFew, Job, Mode, State};
+use super::decide::{Mode, State};
 use super::desk::{self, Accepted, Ask, Clerk, Desk, Refused, RulesSaid, Standing};
 use super::doing::Doing;
-use super::event::{Action, Cause, Ending, Event, Moment, Reads};
+use super::event::{Action, Cause, Ending, Event, Moment, Reads, Request};
+use super::files::{Seen, Watched};
+use super::job::{ForFew, Job};
 use super::monitor::Monitor;
 use super::outcome::account;
 use super::report;
 use super::schedule::Last;
-use super::sources::{Gathered, Pass, PassOver, Sources};
+use super::sources::{Alarm, Gathered, Pass, PassOver, Sources};
+use super::stamp::Watch;
 use super::systemd::Manager;
 use super::wake::{self, Notice};
 
@@ -84,11 +87,11 @@ pub trait Host: Send {
     /// Reads and checks the rules as they are now. An error says, for people, why they cannot be used; nothing changed then.
     fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>>;
 
-    /// Another number whenever the files of the rules are other ones. Asked once a second.
+    /// Another number whenever the files of the rules are other ones. Asked when they seem to be, and every few seconds.
     fn stamp(&self) -> u64;
 
-    /// Another number whenever the database was written to. Asked once a second.
-    fn store_stamp(&self) -> u64;
+    /// The files of the database, and where those of the rules are, as they are now.
+    fn watched(&self) -> Watched;
 
     /// The daemon is up: whoever wants to ask it does so here.
     fn open(&mut self, desk: Desk);
@@ -127,11 +130,11 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         said: Arc::clone(&loaded.said),
     };
     let (desk, clerk) = desk::open(standing, doing);
-    let sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
+    let mut sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
     let mut daemon = Daemon {
         state: State::new(plan.mode, plan.full, jobs),
         watch: Watch { known: stamp, seen: stamp },
-        changes: None,
+        unseen: false,
         manager: Manager::of_environment(plan.mode == Mode::Scheduled),
         monitor: (plan.mode == Mode::Scheduled).then(|| Monitor::start(&loaded.engine, Arc::clone(&clock))),
         clerk,
@@ -146,6 +149,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         failed: None,
     };
     if plan.mode == Mode::Scheduled {
+        sources.watch(&daemon.host.watched());
         daemon.know_what_waits().await?;
         daemon.host.open(desk);
     }
@@ -161,8 +165,8 @@ struct Daemon<'a> {
     host: &'a mut dyn Host,
     state: State,
     watch: Watch,
-    /// The host's stamp of the database when it was last looked into for edits.
-    changes: Option<u64>,
+    /// The last look for edits found the database held by others.
+    unseen: bool,
     manager: Manager,
     monitor: Option<Monitor>,
     clerk: Clerk,
@@ -181,13 +185,20 @@ impl Daemon<'_> {
         let ending = loop {
             match actions.pop_front() {
                 Some(Action::End(ending)) => break ending,
-                Some(Action::Reload) => actions.extend(self.reload().await?),
+                Some(Action::Reload) => {
+                    actions.extend(self.reload().await?);
+                    sources.watch(&self.host.watched());
+                }
                 Some(other) => self.carry_out(other).await,
                 None => {
                     self.show();
                     let text = self.clerk.doing().text().unwrap_or_else(|| idle(&self.state, self.moment()));
                     self.manager.status(text);
-                    let gathered = sources.next(&mut self.running, &mut self.clerk, self.drain_until).await;
+                    let alarm = self.alarm();
+                    let gathered = sources.next(&mut self.running, &mut self.clerk, alarm).await;
+                    if matches!(gathered, Gathered::Event(Event::Tick) | Gathered::Seen(Seen::Rules)) {
+                        self.watch_anew(&mut sources);
+                    }
                     actions.extend(self.hear(gathered).await?);
                 }
             }
@@ -212,10 +223,32 @@ impl Daemon<'_> {
         Moment { wall: self.clock.now(), steady: self.clock.monotonic() }
     }
 
+    /// When to look around although nothing was heard.
+    fn alarm(&self) -> Alarm {
+        let now = self.moment();
+        Alarm {
+            due_in: self.state.due_in(now),
+            soon: self.state.is_busy() || self.unseen,
+            beat_max: self.manager.feeds_every(),
+            retry_in: self.state.retry_in(now),
+            drain_until: self.drain_until,
+        }
+    }
+
+    /// Files may have been replaced by others.
+    fn watch_anew(&self, sources: &mut Sources) {
+        if self.plan.mode == Mode::Scheduled {
+            sources.watch(&self.host.watched());
+        }
+    }
+
     /// Shows how things stand to those who look.
     fn show(&self) {
         let now = self.moment();
         let places = self.state.places(now);
+        if let Some(monitor) = &self.monitor {
+            monitor.is_busy(self.state.is_busy());
+        }
         let (rules, stopping) = (Arc::clone(&self.loaded.rules), self.drain_until.is_some());
         self.clerk.show(|standing| {
             (standing.collections, standing.rules, standing.stopping) = (places, rules, stopping);
@@ -290,14 +323,17 @@ impl Daemon<'_> {
         let mut actions = Vec::new();
         let event = match gathered {
             Gathered::Event(Event::Tick) if is_daemon && self.watch.has_changed(self.host.stamp()) => {
-                Event::ReloadAsked
+                Event::RulesChanged
             }
+            Gathered::Seen(Seen::Rules) if self.watch.has_settled(self.host.stamp()) => Event::RulesChanged,
+            Gathered::Seen(Seen::Rules) => return Ok(actions),
+            Gathered::Seen(Seen::Store) => return self.look_for_changes().await,
             Gathered::Event(event) => event,
             Gathered::Asked(ask) => return self.answer(ask).await,
             Gathered::Passed(over) => self.account(*over).await?,
         };
         if is_beat && is_daemon {
-            actions.extend(self.look_for_changes(self.changes).await?);
+            actions.extend(self.look_for_changes().await?);
         }
         let waited = self.state.reload_waits();
         let now = self.moment();
@@ -315,24 +351,19 @@ impl Daemon<'_> {
         Ok(actions)
     }
 
-    /// Looks for edits, decisions of people and webhooks where the database is another one than at the last look.
-    async fn look_for_changes(&mut self, seen: Option<u64>) -> Result<Vec<Action>, PassError> {
-        let stamp = self.host.store_stamp();
-        if seen == Some(stamp) {
-            return Ok(Vec::new());
-        }
-        self.changes = Some(stamp);
+    /// Looks for edits, decisions of people and webhooks. How the files look says nothing of them: what is written shows before
+    /// it is committed.
+    async fn look_for_changes(&mut self) -> Result<Vec<Action>, PassError> {
         let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
-        self.take_notice(names).await
+        let seen = self.take_notice(names).await?;
+        self.unseen = seen.is_none();
+        Ok(seen.unwrap_or_default())
     }
 
     /// What waits already is known before the first pass begins, so that it takes it up.
     async fn know_what_waits(&mut self) -> Result<(), PassError> {
-        let stamp = self.host.store_stamp();
         let names = self.state.jobs().map(|(job, ..)| job.collection.clone()).collect();
-        if self.learn(names).await? {
-            self.changes = Some(stamp);
-        }
+        self.unseen = !self.learn(names).await?;
         Ok(())
     }
 
@@ -351,61 +382,46 @@ impl Daemon<'_> {
         }
     }
 
-    async fn take_notice(&mut self, collections: Vec<String>) -> Result<Vec<Action>, PassError> {
+    /// Nothing where the database cannot be read just now.
+    async fn take_notice(&mut self, collections: Vec<String>) -> Result<Option<Vec<Action>>, PassError> {
         let mut actions = Vec::new();
         let notices = match wake::notices(self.store, collections).await {
             Ok(notices) => notices,
-            Err(StoreError::Busy { .. }) => return Ok(actions),
+            Err(StoreError::Busy { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         for Notice { collection, mark, paused } in notices {
             let known = self.state.jobs().find(|(job, ..)| job.collection == collection);
-            let known = known.map(|(job, ..)| (job.mark, job.paused));
+            let Some((known, was_paused)) = known.map(|(job, ..)| (job.mark, job.paused)) else { continue };
             let now = self.moment();
-            if known.is_some_and(|(known, _)| known != mark) {
-                actions.extend(self.state.decide(&Event::Changed { collection: collection.clone(), mark }, now));
+            self.state.mark(&collection, mark);
+            for event in mark.news_since(known, &collection) {
+                actions.extend(self.state.decide(&event, now));
             }
             // Somebody may have asked while nothing listened yet.
-            if known.is_some_and(|(_, known)| known != paused) {
+            if was_paused != paused {
                 tell_paused(&collection, paused);
-                actions.extend(self.state.decide(&Event::PauseAsked { collection, paused }, now));
+                actions.extend(self.state.decide(&Event::Request(Request::Pause { collection, paused }), now));
             }
         }
-        Ok(actions)
+        Ok(Some(actions))
     }
 
     /// Takes up a question.
     async fn answer(&mut self, ask: Ask) -> Result<Vec<Action>, PassError> {
-        let now = self.moment();
-        match ask {
-            Ask::Sync { collections, full, answer } => {
-                let accepted = self.state.accepts(&collections).map(|collections| (collections, self.started));
-                let (reply, actions) = match accepted {
-                    Ok((collections, after)) => {
-                        let event = Event::SyncAsked { collections: collections.clone(), full, cause: Cause::Request };
-                        (Ok(Accepted { collections, after }), self.state.decide(&event, now))
-                    }
-                    Err(words) => (Err(words), Vec::new()),
-                };
-                answer.send(reply).ok();
-                Ok(actions)
-            }
-            Ask::Pause { collection, paused, answer } => {
-                if let Err(words) = self.state.knows(&collection) {
-                    answer.send(Err(words)).ok();
-                    return Ok(Vec::new());
-                }
-                let kept = wake::set_paused(self.store, &collection, paused).await;
-                let told = kept.map_err(|error| error.to_string());
-                let is_kept = told.is_ok();
-                answer.send(told).ok();
-                if !is_kept {
-                    return Ok(Vec::new());
-                }
-                tell_paused(&collection, paused);
-                Ok(self.state.decide(&Event::PauseAsked { collection, paused }, now))
+        let Ask { request, answer } = ask;
+        let after = self.started;
+        let mut reply = self.state.accepts(&request).map(|collections| Accepted { collections, after });
+        if let (Ok(_), Request::Pause { collection, paused }) = (&reply, &request) {
+            match wake::set_paused(self.store, collection, *paused).await {
+                Ok(()) => tell_paused(collection, *paused),
+                Err(error) => reply = Err(error.to_string()),
             }
         }
+        let is_accepted = reply.is_ok();
+        answer.send(reply).ok();
+        let now = self.moment();
+        Ok(if is_accepted { self.state.decide(&Event::Request(request), now) } else { Vec::new() })
     }
 
     /// Reports a pass that is over, and learns what it left.
@@ -437,33 +453,13 @@ impl Daemon<'_> {
             Err(StoreError::Busy { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        self.learn(vec![collection.to_owned()]).await?;
+        self.unseen |= !self.learn(vec![collection.to_owned()]).await?;
         Ok(retry_at)
     }
 }
 
 fn tell_paused(collection: &str, paused: bool) {
     tracing::info!("{collection} {}", if paused { "is paused" } else { "goes on" });
-}
-
-/// Notices that files of rules were changed, once they have been left alone for a look: editors write in several steps.
-struct Watch {
-    /// What the rules in force, or refused, were read from.
-    known: u64,
-    /// At the last look.
-    seen: u64,
-}
-
-impl Watch {
-    fn has_changed(&mut self, now: u64) -> bool {
-        let is_settled = now == self.seen;
-        self.seen = now;
-        let changed = is_settled && now != self.known;
-        if changed {
-            self.known = now;
-        }
-        changed
-    }
 }
 
 /// Says what came of reading the rules anew: those that come into force, or why none do.
@@ -560,19 +556,4 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
         });
     }
     Ok(jobs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn f55_files_that_are_still_being_written_are_left_alone() {
-        let mut watch = Watch { known: 1, seen: 1 };
-        let looks =
-            [(1, false), (2, false), (3, false), (3, true), (3, false), (1, false), (1, true), (2, false), (1, false)];
-        for (at, (stamp, changed)) in looks.into_iter().enumerate() {
-            assert_eq!(watch.has_changed(stamp), changed, "look {at}");
-        }
-    }
 }

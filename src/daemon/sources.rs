@@ -1,4 +1,5 @@
-//! Owns: everything that the loop wakes up for: signals, beats, passes that end, questions.
+//! Owns: everything that the loop wakes up for: signals, beats, passes that end, questions, files that change, work that was
+//! left.
 //!
 //! Must not know: what is done about it.
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::clock::Clock;
@@ -17,11 +18,14 @@ use crate::store::StoreError;
 
 use super::decide::Mode;
 use super::desk::{Ask, Clerk};
-use super::event::{Cause, Event};
-use super::heartbeat::Heartbeat;
+use super::event::{Event, Signal};
+use super::files::{Files, Seen, Watched};
+use super::heartbeat::{BEAT_MAX, Heartbeat};
 
-/// Without a heartbeat for so long, the loop looks at the clock by itself.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// When a beat is so late, the loop looks at the clock by itself.
+const LATE: Duration = Duration::from_secs(20);
+/// How often files are looked at that cannot be watched, and what a running pass is at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A pass under way, with its number; it ends with what came of it.
 pub type Pass = BoxFuture<'static, PassOver>;
@@ -44,20 +48,40 @@ pub enum Gathered {
     Asked(Ask),
     /// A pass is over.
     Passed(Box<PassOver>),
+    /// Files have changed.
+    Seen(Seen),
+}
+
+/// When the loop is to be woken, if nothing else happens.
+#[derive(Clone, Debug, Default)]
+pub struct Alarm {
+    /// By a beat, in so long at the latest.
+    pub due_in: Option<Duration>,
+    /// The service manager wants to hear of the loop so often.
+    pub beat_max: Option<Duration>,
+    /// Something is under way, or could not be looked at: soon.
+    pub soon: bool,
+    /// For work of this collection that was left.
+    pub retry_in: Option<(String, Duration)>,
+    /// The running passes are waited for no longer than until then.
+    pub drain_until: Option<Duration>,
 }
 
 /// Everything that events come from, but the pass.
 pub struct Sources {
     clock: Arc<dyn Clock>,
-    term: Option<Signal>,
-    int: Option<Signal>,
-    hup: Option<Signal>,
+    term: Option<Listener>,
+    int: Option<Listener>,
+    hup: Option<Listener>,
     /// One pass of each collection, for somebody who waits for it.
     once: bool,
-    usr1: Option<Signal>,
-    usr2: Option<Signal>,
+    usr1: Option<Listener>,
+    usr2: Option<Listener>,
     heartbeat: Option<Heartbeat>,
     beats: Receiver<()>,
+    files: Option<Files>,
+    /// The database is watched.
+    sees_store: bool,
 }
 
 impl Sources {
@@ -66,10 +90,16 @@ impl Sources {
         let (send, beats) = channel(1);
         let heartbeat = match mode {
             Mode::Once => None,
-            Mode::Scheduled => Heartbeat::start(send)
+            Mode::Scheduled => Heartbeat::start(send, Arc::clone(&clock))
                 .await
-                // Not the end: the loop looks at the clock by itself, less often.
-                .map_err(|error| tracing::warn!("no heartbeat: {error}; schedules are looked at every 10 s"))
+                // Not the end.
+                .map_err(|error| tracing::warn!("no heartbeat: {error}; the loop looks at the clock by itself"))
+                .ok(),
+        };
+        let files = match mode {
+            Mode::Once => None,
+            Mode::Scheduled => Files::open(Arc::clone(&clock))
+                .map_err(|error| tracing::warn!("files cannot be watched: {error}; they are looked at every second"))
                 .ok(),
         };
         // Where a signal cannot be listened to, it keeps its default effect.
@@ -84,39 +114,47 @@ impl Sources {
             usr2: listen(SignalKind::user_defined2()),
             heartbeat,
             beats,
+            files,
+            sees_store: false,
         })
     }
 
+    /// Watches these files from now on; to be said again when they may have been replaced.
+    pub fn watch(&mut self, watched: &Watched) {
+        self.sees_store = self.files.as_mut().is_some_and(|files| files.watch(watched));
+    }
+
     /// The next thing that happens.
-    pub async fn next(
-        &mut self,
-        running: &mut FuturesUnordered<Pass>,
-        clerk: &mut Clerk,
-        drain_until: Option<Duration>,
-    ) -> Gathered {
+    pub async fn next(&mut self, running: &mut FuturesUnordered<Pass>, clerk: &mut Clerk, alarm: Alarm) -> Gathered {
         let now = self.clock.monotonic();
-        let drain_left = drain_until.map_or(Duration::MAX, |until| until.saturating_sub(now));
+        let drain_left = alarm.drain_until.map_or(Duration::MAX, |until| until.saturating_sub(now));
+        let most = if alarm.soon || !self.sees_store { LOOK_EVERY } else { BEAT_MAX };
+        let beat_in = [alarm.due_in, alarm.beat_max].into_iter().flatten().fold(most, Duration::min);
+        let silence_max = if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.set(now + beat_in);
+            beat_in + LATE
+        } else {
+            beat_in
+        };
+        let (retries, retry_in) = alarm.retry_in.map_or((None, Duration::MAX), |(name, left)| (Some(name), left));
+        let signal = |signal| Gathered::Event(Event::Signal(signal));
         tokio::select! {
             biased;
-            () = hear(&mut self.term) => Gathered::Event(Event::StopAsked),
-            () = hear(&mut self.int) => Gathered::Event(Event::StopAsked),
+            () = hear(&mut self.term) => Gathered::Event(Event::Stop),
+            () = hear(&mut self.int) => Gathered::Event(Event::Stop),
             // The terminal of a single run is gone, and with it whoever asked for it.
-            () = hear(&mut self.hup) => if self.once {
-                Gathered::Event(Event::StopAsked)
-            } else {
-                Gathered::Event(Event::ReloadAsked)
-            },
-            () = hear(&mut self.usr1) => Gathered::Event(Event::SyncAsked {
-                collections: Vec::new(),
-                full: false,
-                cause: Cause::Signal,
-            }),
-            () = hear(&mut self.usr2) => Gathered::Event(Event::ReportAsked),
+            () = hear(&mut self.hup) => if self.once { Gathered::Event(Event::Stop) } else { signal(Signal::Reload) },
+            () = hear(&mut self.usr1) => signal(Signal::Sync),
+            () = hear(&mut self.usr2) => signal(Signal::Report),
             Some(over) = running.next() => Gathered::Passed(Box::new(over)),
             ask = clerk.next() => Gathered::Asked(ask),
-            () = self.clock.sleep(drain_left), if drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
+            () = self.clock.sleep(drain_left), if alarm.drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
             Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),
-            () = self.clock.sleep(SILENCE_MAX) => Gathered::Event(Event::Tick),
+            seen = changed(&mut self.files) => Gathered::Seen(seen),
+            () = self.clock.sleep(retry_in), if retries.is_some() => Gathered::Event(Event::RetryDue {
+                collection: retries.unwrap_or_default(),
+            }),
+            () = self.clock.sleep(silence_max) => Gathered::Event(Event::Tick),
         }
     }
 
@@ -128,7 +166,14 @@ impl Sources {
     }
 }
 
-async fn hear(signal: &mut Option<Signal>) {
+async fn changed(files: &mut Option<Files>) -> Seen {
+    match files {
+        Some(files) => files.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn hear(signal: &mut Option<Listener>) {
     match signal {
         Some(signal) => {
             signal.recv().await;

@@ -10,7 +10,8 @@ use sd_notify::NotifyState;
 #[derive(Debug)]
 pub struct Manager {
     listens: bool,
-    is_fed: bool,
+    /// How long it may hear nothing of the loop, where it watches that.
+    watchdog: Option<Duration>,
     /// What it was told last.
     status: String,
 }
@@ -19,7 +20,8 @@ impl Manager {
     /// The one of this process's environment; nobody, where the process is no service.
     pub fn of_environment(is_service: bool) -> Self {
         let listens = is_service && std::env::var_os("NOTIFY_SOCKET").is_some();
-        Self { listens, is_fed: listens && sd_notify::watchdog_enabled().is_some(), status: String::new() }
+        let watchdog = if listens { sd_notify::watchdog_enabled() } else { None };
+        Self { listens, watchdog, status: String::new() }
     }
 
     /// The daemon is up, or has done with a reload.
@@ -37,19 +39,24 @@ impl Manager {
 
     /// The daemon stops, and may take so long.
     pub fn stopping(&self, up_to: Duration) {
-        self.tell(&[NotifyState::Stopping, extended(up_to)]);
+        self.tell(&[NotifyState::Stopping, NotifyState::Custom(&extended(up_to))]);
     }
 
     /// What it waits for takes so long from now on, at most.
     pub fn wait(&self, up_to: Duration) {
-        self.tell(&[extended(up_to)]);
+        self.tell(&[NotifyState::Custom(&extended(up_to))]);
     }
 
     /// The loop goes round: feeds the watchdog where there is one.
     pub fn beat(&self) {
-        if self.is_fed {
+        if self.watchdog.is_some() {
             self.tell(&[NotifyState::Watchdog]);
         }
+    }
+
+    /// How often the loop has to go round: one beat may be late, and one lost.
+    pub fn feeds_every(&self) -> Option<Duration> {
+        self.watchdog.map(|watchdog| watchdog / 3)
     }
 
     /// What the daemon does, for `systemctl status`; told once.
@@ -69,6 +76,18 @@ impl Manager {
     }
 }
 
-fn extended(by: Duration) -> NotifyState<'static> {
-    NotifyState::ExtendTimeoutUsec(u32::try_from(by.as_micros()).unwrap_or(u32::MAX))
+/// The library would clip it to 71 minutes; the protocol takes 64 bits.
+fn extended(by: Duration) -> String {
+    format!("EXTEND_TIMEOUT_USEC={}", u64::try_from(by.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_may_take_longer_than_32_bits_of_microseconds() {
+        assert_eq!(extended(Duration::from_hours(3)), "EXTEND_TIMEOUT_USEC=10800000000");
+        assert_eq!(extended(Duration::MAX), format!("EXTEND_TIMEOUT_USEC={}", u64::MAX));
+    }
 }

@@ -8,8 +8,9 @@ use chrono::DateTime;
 
 use crate::rules::Schedule;
 
-use super::decide::{ForFew, Job, Mode, State};
-use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads};
+use super::decide::{Mode, State};
+use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads, Request, Signal};
+use super::job::{ForFew, Job};
 use super::schedule::Last;
 
 fn now(seconds: i64) -> Moment {
@@ -53,7 +54,7 @@ fn ended(collection: &str) -> Event {
 }
 
 fn sync_asked() -> Event {
-    Event::SyncAsked { collections: Vec::new(), full: false, cause: Cause::Signal }
+    Event::Signal(Signal::Sync)
 }
 
 const NOTHING: Vec<Action> = Vec::new();
@@ -125,7 +126,7 @@ fn f07_a_stop_waits_for_the_passes_and_a_second_one_does_not() {
     let running = || {
         let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60)), job("b", Some(60))]);
         assert_eq!(state.begin(now(0)), [start("a"), start("b")].concat());
-        assert_eq!(state.decide(&Event::StopAsked, now(1)), [Action::Drain]);
+        assert_eq!(state.decide(&Event::Stop, now(1)), [Action::Drain]);
         state
     };
     assert_eq!(running().decide(&Event::Tick, now(2)), NOTHING, "no new work");
@@ -133,9 +134,9 @@ fn f07_a_stop_waits_for_the_passes_and_a_second_one_does_not() {
     assert_eq!(state.decide(&ended("b"), now(2)), NOTHING, "the other one still runs");
     assert_eq!(state.decide(&ended("a"), now(3)), [Action::End(Ending::Stopped)]);
     assert_eq!(running().decide(&Event::DrainTimedOut, now(21)), [Action::End(Ending::Stopped)]);
-    assert_eq!(running().decide(&Event::StopAsked, now(2)), [Action::End(Ending::Aborted)]);
+    assert_eq!(running().decide(&Event::Stop, now(2)), [Action::End(Ending::Aborted)]);
     let mut idle = State::new(Mode::Scheduled, false, Vec::new());
-    assert_eq!(idle.decide(&Event::StopAsked, now(0)), [Action::End(Ending::Stopped)]);
+    assert_eq!(idle.decide(&Event::Stop, now(0)), [Action::End(Ending::Stopped)]);
 }
 
 #[test]
@@ -214,9 +215,9 @@ fn f58_who_asks_gets_one_pass_of_each_that_begins_after_the_question() {
     assert_eq!(state.decide(&ended("a"), now(2)), start("b"), "what was due keeps its place");
     assert_eq!(state.decide(&ended("b"), now(3)), asked("a"), "its first pass had begun before");
     assert_eq!(state.decide(&ended("a"), now(4)), NOTHING, "b began after the question");
-    let named = Event::SyncAsked { collections: vec!["b".to_owned()], full: true, cause: Cause::Request };
+    let named = Event::Request(Request::Sync { collections: vec!["b".to_owned()], full: true });
     assert_eq!(state.decide(&named, now(5)), [action("b", true, Cause::Request)]);
-    assert_eq!(state.decide(&Event::StopAsked, now(5)), [Action::Drain]);
+    assert_eq!(state.decide(&Event::Stop, now(5)), [Action::Drain]);
     assert_eq!(state.decide(&sync_asked(), now(6)), NOTHING);
     let mut once = State::new(Mode::Once, false, vec![job("a", None)]);
     assert_eq!(once.begin(now(0)), start("a"));
@@ -228,18 +229,22 @@ fn f58_who_asks_gets_one_pass_of_each_that_begins_after_the_question() {
 fn an_edit_makes_a_pass_and_who_edits_all_day_leaves_room() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600)), job("b", Some(3600))]);
     assert_eq!(state.begin(now(0)), [start("a"), start("b")].concat());
-    let changed = |edit| Event::Changed { collection: "a".to_owned(), mark: Mark { edit, ..Mark::default() } };
+    let changed = |edit| Event::LocalEdit { collection: "a".to_owned(), mark: Mark { edit, ..Mark::default() } };
     let for_edit = || vec![action("a", false, Cause::Edit)];
     assert_eq!(state.decide(&changed(1), now(10)), NOTHING, "its pass still runs");
-    assert_eq!(state.decide(&ended("a"), now(20)), NOTHING, "it took 20 seconds");
+    assert_eq!(state.due_in(now(10)), None, "nothing is due by the clock while passes run");
+    assert_eq!(state.decide(&ended("a"), now(20)), for_edit(), "that the scheduled pass took long is no matter");
+    assert_eq!(state.decide(&changed(2), now(25)), NOTHING);
+    assert_eq!(state.decide(&ended("a"), now(30)), NOTHING, "the one for an edit took ten seconds");
+    assert_eq!(state.due_in(now(32)), Some(Duration::from_secs(8)), "the loop is woken for it");
     assert_eq!(state.decide(&Event::Tick, now(39)), NOTHING);
     assert_eq!(state.decide(&Event::Tick, now(40)), for_edit());
     assert_eq!(state.decide(&ended("a"), now(40)), NOTHING, "what that could not take up is no news");
-    assert_eq!(state.decide(&changed(1), now(60)), NOTHING);
+    assert_eq!(state.decide(&changed(2), now(60)), NOTHING);
     assert_eq!(state.decide(&changed(0), now(61)), NOTHING);
-    assert_eq!(state.decide(&changed(2), now(62)), for_edit());
+    assert_eq!(state.decide(&changed(3), now(62)), for_edit());
     assert_eq!(state.decide(&ended("a"), now(62)), NOTHING);
-    let decided = Event::Changed { collection: "a".to_owned(), mark: Mark { approved: 7, ..Mark::default() } };
+    let decided = Event::Decision { collection: "a".to_owned(), mark: Mark { approved: 7, ..Mark::default() } };
     assert_eq!(state.decide(&decided, now(63)), for_edit(), "a person approved a halt");
 }
 
@@ -248,10 +253,13 @@ fn what_is_learnt_of_one_collection_when_its_pass_ends_keeps_no_other_from_runni
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600)), job("b", Some(60))]);
     assert_eq!(state.begin(now(0)), [start("a"), start("b")].concat());
     assert_eq!(state.decide(&ended("b"), now(1)), NOTHING);
-    // Meanwhile b has become due, and rows of a were edited.
-    state.mark("a", Mark { edit: 1, ..Mark::default() });
-    assert_eq!(state.decide(&ended("a"), now(61)), start("b"));
-    assert_eq!(state.decide(&ended("b"), now(62)), NOTHING, "it ran, and is not taken for one that runs for ever");
+    // The next pass of a is one for an edit, and takes long; meanwhile b has become due, and rows of a were edited.
+    let mark = |edit| Mark { edit, ..Mark::default() };
+    state.mark("a", mark(1));
+    assert_eq!(state.decide(&ended("a"), now(2)), [action("a", false, Cause::Edit)]);
+    state.mark("a", mark(2));
+    assert_eq!(state.decide(&ended("a"), now(62)), start("b"));
+    assert_eq!(state.decide(&ended("b"), now(63)), NOTHING, "it ran, and is not taken for one that runs for ever");
     assert_eq!(state.decide(&Event::Tick, now(122)), [vec![action("a", false, Cause::Edit)], start("b")].concat());
 }
 
@@ -259,7 +267,7 @@ fn what_is_learnt_of_one_collection_when_its_pass_ends_keeps_no_other_from_runni
 fn edits_may_wait_and_cost_more_where_everything_is_read() {
     let changed = |edit, resolved| {
         let mark = Mark { edit, resolved, ..Mark::default() };
-        Event::Changed { collection: "a".to_owned(), mark }
+        Event::LocalEdit { collection: "a".to_owned(), mark }
     };
     let waits = Job { edits: false, ..job("a", Some(3600)) };
     let mut state = State::new(Mode::Scheduled, false, vec![waits]);
@@ -271,16 +279,22 @@ fn edits_may_wait_and_cost_more_where_everything_is_read() {
     let mut state = State::new(Mode::Scheduled, false, vec![whole]);
     assert_eq!(state.begin(now(0)), start("a"));
     assert_eq!(state.decide(&ended("a"), now(10)), NOTHING);
-    assert_eq!(state.decide(&changed(1, 0), now(99)), NOTHING, "nine times as long as it took");
-    assert_eq!(state.decide(&Event::Tick, now(100)), [action("a", false, Cause::Edit)]);
-    assert_eq!(state.decide(&ended("a"), now(110)), NOTHING);
-    assert_eq!(state.decide(&changed(1, 1), now(111)), [action("a", false, Cause::Edit)], "whoever decided looks on");
+    assert_eq!(
+        state.decide(&changed(1, 0), now(11)),
+        [action("a", false, Cause::Edit)],
+        "the first one waits for nothing"
+    );
+    assert_eq!(state.decide(&ended("a"), now(21)), NOTHING);
+    assert_eq!(state.decide(&changed(2, 0), now(110)), NOTHING, "nine times as long as the one before took");
+    assert_eq!(state.decide(&Event::Tick, now(111)), [action("a", false, Cause::Edit)]);
+    assert_eq!(state.decide(&ended("a"), now(121)), NOTHING);
+    assert_eq!(state.decide(&changed(2, 1), now(122)), [action("a", false, Cause::Edit)], "whoever decided looks on");
 }
 
 #[test]
 fn an_edit_or_a_webhook_costs_no_listing_unless_what_waits_takes_one() {
     let mark = |edit, hooked| Mark { edit, hooked, ..Mark::default() };
-    let changed = |mark| Event::Changed { collection: "a".to_owned(), mark };
+    let changed = |mark| Event::LocalEdit { collection: "a".to_owned(), mark };
     let few = |cause| vec![Action::Start { collection: "a".to_owned(), reads: Reads::Targets, cause }];
     let undone = Event::PassEnded { collection: "a".to_owned(), fatal: false, retry_at: None, undone: true };
     let one = Job { for_few: ForFew::Records, reads_whole: true, ..job("a", Some(3600)) };
@@ -295,18 +309,27 @@ fn an_edit_or_a_webhook_costs_no_listing_unless_what_waits_takes_one() {
     assert_eq!(state.decide(&ended("a"), now(105)), NOTHING);
     assert_eq!(state.decide(&changed(mark(2, 0)), now(107)), NOTHING, "it took three seconds");
     assert_eq!(state.decide(&Event::Tick, now(108)), few(Cause::Edit));
-    // A row was inserted: the upstream may have it. A listing is due no earlier than nine times what the last one took.
-    assert_eq!(state.decide(&undone, now(108)), NOTHING);
-    assert_eq!(state.decide(&Event::Tick, now(699)), NOTHING);
-    assert_eq!(state.decide(&Event::Tick, now(700)), [action("a", false, Cause::Edit)]);
+    // A row was inserted: the upstream may have it.
+    assert_eq!(
+        state.decide(&undone, now(108)),
+        [action("a", false, Cause::Edit)],
+        "the first listing for one is at once"
+    );
     state.mark("a", mark(0, 0));
-    assert_eq!(state.decide(&ended("a"), now(800)), NOTHING);
-    assert_eq!(state.decide(&changed(mark(3, 0)), now(801)), few(Cause::Edit), "the next is for few again");
+    assert_eq!(state.decide(&ended("a"), now(208)), NOTHING);
+    assert_eq!(state.decide(&changed(mark(4, 0)), now(209)), few(Cause::Edit));
+    // The next listing comes no earlier than nine times what that one took, and no later than ten minutes.
+    assert_eq!(state.decide(&undone, now(209)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(807)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(808)), [action("a", false, Cause::Edit)]);
     state.mark("a", mark(0, 0));
-    assert_eq!(state.decide(&ended("a"), now(801)), NOTHING);
+    assert_eq!(state.decide(&ended("a"), now(810)), NOTHING);
+    assert_eq!(state.decide(&changed(mark(5, 0)), now(811)), few(Cause::Edit), "the next is for few again");
+    state.mark("a", mark(0, 0));
+    assert_eq!(state.decide(&ended("a"), now(811)), NOTHING);
     // Passes for few put nothing off that is due.
-    assert_eq!(state.decide(&Event::Tick, now(4299)), NOTHING);
-    assert_eq!(state.decide(&Event::Tick, now(4300)), start("a"));
+    assert_eq!(state.decide(&Event::Tick, now(4407)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(4408)), start("a"));
 }
 
 #[test]
@@ -334,17 +357,51 @@ fn work_that_was_left_is_taken_up_when_it_may_be() {
         let (collection, retry_at) = ("a".to_owned(), Some(now(seconds).wall));
         Event::PassEnded { collection, fatal: false, retry_at, undone: false }
     };
+    let due = Event::RetryDue { collection: "a".to_owned() };
     assert_eq!(state.decide(&left(30), now(2)), NOTHING);
-    assert_eq!(state.decide(&Event::Tick, now(29)), NOTHING);
-    assert_eq!(state.decide(&Event::Tick, now(30)), [action("a", false, Cause::Retry)]);
+    assert_eq!(state.retry_in(now(2)), Some(("a".to_owned(), Duration::from_secs(28))));
+    assert_eq!(state.decide(&due, now(29)), NOTHING, "the wall clock was set back meanwhile");
+    assert_eq!(state.decide(&due, now(30)), [action("a", false, Cause::Retry)]);
+    assert_eq!(state.retry_in(now(30)), None, "what runs is not woken for");
     assert_eq!(state.decide(&left(30), now(31)), NOTHING, "what it could have done by then it has done");
     assert_eq!(state.decide(&Event::Tick, now(40)), NOTHING);
 }
 
 #[test]
+fn a_signal_a_request_and_a_due_retry_change_nothing_while_the_daemon_stops() {
+    let left = Job { retry_at: Some(now(5).wall), ..job("a", Some(3600)) };
+    let mut state = State::new(Mode::Scheduled, false, vec![left, job("b", Some(3600))]);
+    assert_eq!(state.begin(now(0)), [start("a"), start("b")].concat());
+    assert_eq!(state.decide(&Event::Stop, now(1)), [Action::Drain]);
+    let sync = Request::Sync { collections: Vec::new(), full: false };
+    assert_eq!(state.accepts(&sync), Err("the daemon is stopping".to_owned()));
+    let retry = Event::RetryDue { collection: "a".to_owned() };
+    for event in [Event::Signal(Signal::Reload), Event::Request(sync), Event::RulesChanged, retry] {
+        assert_eq!(state.decide(&event, now(6)), NOTHING, "{event:?}");
+    }
+    assert_eq!((state.due_in(now(9999)), state.retry_in(now(9999))), (None, None));
+}
+
+#[test]
+fn what_comes_is_told_by_its_kind_and_what_is_taken_up_is_no_news() {
+    let before = Mark { edit: 3, approved: 5, resolved: 7, hooked: 9 };
+    let name = || "a".to_owned();
+    let all = Mark { edit: 4, approved: 6, resolved: 7, hooked: 10 };
+    let told = [
+        Event::LocalEdit { collection: name(), mark: all },
+        Event::Decision { collection: name(), mark: all },
+        Event::Webhook { collection: name(), mark: all },
+    ];
+    assert_eq!(all.news_since(before, "a"), told);
+    assert_eq!(Mark::default().news_since(before, "a"), []);
+    let resolved = Mark { resolved: 8, ..before };
+    assert_eq!(resolved.news_since(before, "a"), [Event::Decision { collection: name(), mark: resolved }]);
+}
+
+#[test]
 fn a_paused_collection_rests_until_it_is_resumed() {
     let mut state = State::new(Mode::Scheduled, false, chain([job("a", Some(60)), job("b", Some(60))]));
-    let paused = |paused| Event::PauseAsked { collection: "b".to_owned(), paused };
+    let paused = |paused| Event::Request(Request::Pause { collection: "b".to_owned(), paused });
     assert_eq!(state.begin(now(0)), start("a"));
     assert_eq!(state.decide(&paused(true), now(1)), NOTHING);
     assert_eq!(state.decide(&ended("a"), now(2)), NOTHING, "it waited for its turn");
@@ -359,8 +416,8 @@ fn f56_rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
     let first = chain([job("a", Some(60)), job("b", Some(60))]);
     let mut state = State::new(Mode::Scheduled, false, first);
     assert_eq!(state.begin(now(0)), start("a"));
-    assert_eq!(state.decide(&Event::ReloadAsked, now(1)), NOTHING, "a pass keeps the rules that it began with");
-    assert_eq!(state.decide(&Event::ReportAsked, now(1)), [Action::Report]);
+    assert_eq!(state.decide(&Event::RulesChanged, now(1)), NOTHING, "a pass keeps the rules that it began with");
+    assert_eq!(state.decide(&Event::Signal(Signal::Report), now(1)), [Action::Report]);
     assert_eq!(state.decide(&ended("a"), now(2)), [Action::Reload]);
     let jobs = || chain([Job::new("c", None), job("b", Some(60)), job("a", Some(20))]);
     assert_eq!(state.renew(jobs(), now(2)), start("c"), "what is new runs as at a start, in the new order");
@@ -368,11 +425,11 @@ fn f56_rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
     assert_eq!(state.decide(&ended("b"), now(4)), NOTHING, "a has just run");
     assert_eq!(state.decide(&Event::Tick, now(20)), start("a"), "its new interval counts from its last pass");
     assert_eq!(state.decide(&ended("a"), now(21)), NOTHING);
-    assert_eq!(state.decide(&Event::ReloadAsked, now(22)), [Action::Reload]);
+    assert_eq!(state.decide(&Event::RulesChanged, now(22)), [Action::Reload]);
     assert_eq!(state.renew(vec![job("b", Some(60))], now(22)), NOTHING, "c and a are gone");
     assert_eq!(state.decide(&Event::Tick, now(63)), start("b"));
-    assert_eq!(state.decide(&Event::StopAsked, now(63)), [Action::Drain]);
-    assert_eq!(state.decide(&Event::ReloadAsked, now(63)), NOTHING);
+    assert_eq!(state.decide(&Event::Stop, now(63)), [Action::Drain]);
+    assert_eq!(state.decide(&Event::RulesChanged, now(63)), NOTHING);
 }
 
 #[test]
@@ -403,7 +460,7 @@ fn each_resolution_brings_a_pass_although_those_before_it_are_followed() {
     assert_eq!(state.begin(now(0)), start("a"));
     assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
     // One is made, followed, and another one made; each time one waits.
-    let waits = |resolved| Event::Changed { collection: "a".to_owned(), mark: Mark { resolved, ..Mark::default() } };
+    let waits = |resolved| Event::Decision { collection: "a".to_owned(), mark: Mark { resolved, ..Mark::default() } };
     let for_it = || vec![action("a", false, Cause::Edit)];
     assert_eq!(state.decide(&waits(71), now(10)), for_it());
     assert_eq!(state.decide(&ended("a"), now(11)), NOTHING);
@@ -422,20 +479,19 @@ fn a_webhook_brings_a_pass_soon_and_the_same_one_no_second() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(3600))]);
     assert_eq!(state.begin(now(0)), start("a"));
     assert_eq!(state.decide(&ended("a"), now(10)), NOTHING);
-    let waits = |hooked| Event::Changed { collection: "a".to_owned(), mark: Mark { hooked, ..Mark::default() } };
+    let waits = |hooked| Event::Webhook { collection: "a".to_owned(), mark: Mark { hooked, ..Mark::default() } };
     let for_webhook = || vec![action("a", false, Cause::Webhook)];
-    assert_eq!(state.decide(&waits(4), now(12)), NOTHING, "the last pass took ten seconds");
-    assert_eq!(state.decide(&Event::Tick, now(20)), for_webhook());
+    assert_eq!(state.decide(&waits(4), now(20)), for_webhook());
     assert_eq!(state.decide(&waits(6), now(21)), NOTHING, "it came after this pass began");
     // The pass settles what it knew of; the upstream may fail, and then it still waits.
-    assert_eq!(state.decide(&ended("a"), now(22)), NOTHING);
+    assert_eq!(state.decide(&ended("a"), now(22)), NOTHING, "the one for a webhook took two seconds");
     assert_eq!(state.decide(&Event::Tick, now(24)), for_webhook());
     assert_eq!(state.decide(&ended("a"), now(25)), NOTHING);
     assert_eq!(state.decide(&waits(6), now(100)), NOTHING, "the same one waits for the schedule");
     assert_eq!(state.decide(&waits(0), now(101)), NOTHING);
     // An edit comes first in name; one pass is for both.
     let mark = Mark { edit: 1, hooked: 7, ..Mark::default() };
-    let both = Event::Changed { collection: "a".to_owned(), mark };
+    let both = Event::LocalEdit { collection: "a".to_owned(), mark };
     assert_eq!(state.decide(&both, now(102)), [action("a", false, Cause::Edit)]);
     assert_eq!(state.decide(&ended("a"), now(103)), NOTHING);
     assert_eq!(state.decide(&Event::Tick, now(200)), NOTHING);

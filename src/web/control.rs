@@ -13,7 +13,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{StatusCode, header};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
@@ -34,6 +34,9 @@ const BODY_MAX: usize = 64 * 1024;
 const BODY_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often it is asked whether a pass whose end was not heard is still to come.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Whoever waits for a line hears an empty one so often, and knows by it that somebody lives here.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// What answers are made of.
 #[derive(Clone)]
@@ -63,7 +66,11 @@ struct WithStore {
 /// The control socket's routes.
 pub fn router(front: Front, store: Arc<dyn Store>, planner: Arc<dyn Planner>) -> Router {
     let clock = Arc::clone(&front.clock);
-    let planning = Router::new().route("/plan", post(plans::plan)).with_state(Plans::new(front.desk.clone(), planner));
+    let planning = Router::new().route("/plan", post(plans::plan)).with_state(Plans::new(
+        front.desk.clone(),
+        planner,
+        Arc::clone(&clock),
+    ));
     let with_store = Router::new()
         .route("/status", get(status))
         .route("/approve", post(approve))
@@ -159,14 +166,35 @@ async fn sync(State(front): State<Front>, asked: Result<Json<SyncRequest>, JsonR
         Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
     };
     // Listening begins before asking: a pass may be over at once.
-    let heard = front.desk.listen();
+    let (heard, clock) = (front.desk.listen(), Arc::clone(&front.clock));
     match front.desk.sync(asked.collections, asked.full).await {
         Ok(accepted) => {
-            let body = Body::from_stream(lines(front, heard, accepted));
+            let body = Body::from_stream(alive(lines(front, heard, accepted), clock));
             ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
         }
         Err(words) => refuse(StatusCode::CONFLICT, &words),
     }
+}
+
+/// What goes out of an answer that lives on.
+type Out = Result<Bytes, std::convert::Infallible>;
+
+/// The same lines, with empty ones between them while none comes.
+pub fn alive(
+    lines: impl stream::Stream<Item = Out> + Send + 'static,
+    clock: Arc<dyn Clock>,
+) -> impl stream::Stream<Item = Out> {
+    stream::unfold(lines.boxed(), move |mut lines| {
+        let clock = Arc::clone(&clock);
+        async move {
+            let line = tokio::select! {
+                biased;
+                line = lines.next() => line?,
+                () = clock.sleep(ALIVE_EVERY) => Ok(Bytes::from_static(b"\n")),
+            };
+            Some((line, lines))
+        }
+    })
 }
 
 /// Passes that somebody waits for.
@@ -178,11 +206,7 @@ struct Waiting {
     first: Option<Line>,
 }
 
-fn lines(
-    front: Front,
-    heard: Receiver<Heard>,
-    accepted: Accepted,
-) -> impl futures_util::Stream<Item = Result<Bytes, std::convert::Infallible>> {
+fn lines(front: Front, heard: Receiver<Heard>, accepted: Accepted) -> impl stream::Stream<Item = Out> {
     let first = Some(Line::Accepted(accepted.collections.clone()));
     let collections = accepted.collections.into_iter().collect();
     let waiting = Waiting { front, heard, collections, after: accepted.after, first };

@@ -21,10 +21,11 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Mutex, mpsc};
 
+use crate::clock::Clock;
 use crate::daemon::{Desk, Heard, Standing, step_words};
 use crate::reconcile::{Engine, PassOptions, Progress, Step};
 
-use super::control::refuse;
+use super::control::{alive, refuse};
 use super::wire::{Line, PlanRequest};
 
 /// Lines that wait for a slow reader; steps beyond are left out.
@@ -56,13 +57,14 @@ pub struct Copied {
 pub struct Plans {
     desk: Desk,
     planner: Arc<dyn Planner>,
+    clock: Arc<dyn Clock>,
     turn: Arc<Mutex<()>>,
 }
 
 impl Plans {
     /// For the collections of this loop.
-    pub fn new(desk: Desk, planner: Arc<dyn Planner>) -> Self {
-        Self { desk, planner, turn: Arc::default() }
+    pub fn new(desk: Desk, planner: Arc<dyn Planner>, clock: Arc<dyn Clock>) -> Self {
+        Self { desk, planner, clock, turn: Arc::default() }
     }
 }
 
@@ -88,8 +90,9 @@ pub async fn plan(State(plans): State<Plans>, asked: Result<Json<PlanRequest>, J
     let named = |name: &String| asked.collections.is_empty() || asked.collections.contains(name);
     let collections = known.into_iter().filter(named).collect();
     let (send, lines) = mpsc::channel(LINES_MAX);
+    let clock = Arc::clone(&plans.clock);
     let making = Making { plans, collections, asked, lines: send };
-    let body = Body::from_stream(told(Box::pin(making.run()), lines));
+    let body = Body::from_stream(alive(told(Box::pin(making.run()), lines), clock));
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 

@@ -320,6 +320,62 @@ fn what_an_upstream_puts_off_is_taken_up_by_the_daemon_when_it_said() {
     daemon.stops();
 }
 
+#[test]
+fn what_an_upstream_put_off_is_taken_up_when_it_said_by_the_next_daemon() {
+    let world = hourly();
+    world.settings_of_upstreams("retry = { max_wait = \"1s\" }");
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts");
+    world.at("crm", |crm| crm.push_fault(Matcher::of(Method::PATCH, "/"), Fault::throttled("4")));
+    world.sql("update contacts set phone = '2'");
+    daemon.logs("pass 2 of contacts");
+    assert_eq!(daemon.stops().0, Some(0));
+    assert_eq!(world.contacts("crm")[0]["phone"], "1", "it was put off");
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("of contacts: 0 changes here, 1 writes upstream");
+    assert_eq!(world.contacts("crm")[0]["phone"], "2");
+    let passes = world.rows("select \"trigger\", started_at from sync_pass order by id");
+    let triggers: Vec<&str> = passes.iter().map(|pass| pass[0].as_str()).collect();
+    assert_eq!(triggers, ["schedule", "edit", "retry"], "nothing was tried before its time");
+    let at = |row: usize| passes[row][1].parse::<i64>().unwrap();
+    assert!(at(2) - at(1) >= 4_000_000, "{passes:?}");
+    daemon.stops();
+}
+
+#[test]
+fn f60_a_log_that_nobody_reads_holds_nothing_up() {
+    let world = hourly();
+    let program = world.command();
+    let mut command = Command::new("sh");
+    // A pipe holds 64 KiB; a few lines of the log fill it, and nobody reads.
+    command.env_clear().current_dir(world.path("")).args(["-c", "head -c 65000 /dev/zero >&2; exec \"$@\"", "sh"]);
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("PATH", "/usr/bin:/bin").env("RECONCILED_LOG", "trace");
+    command.arg(program.get_program()).args(program.get_args()).arg("run");
+    let daemon = Daemon::of(command);
+    while world.run(&["--json", "status"]).stdout.is_empty() || world.status()["daemon"].is_null() {
+        std::thread::yield_now();
+    }
+    for number in 0..60 {
+        add(&world, &format!("{number}@x.io"));
+        world.run(&["sync"]).exits(0);
+    }
+    assert_eq!(world.rows("select count(*) from contacts"), [["61"]]);
+    world.sql("update contacts set phone = '2' where email = '7@x.io'");
+    while !world.contacts("crm").iter().any(|contact| contact["phone"] == "2") {
+        std::thread::yield_now();
+    }
+    world.run(&["status"]).exits(0);
+    daemon.signal("TERM");
+    // It ends although its last lines cannot be written.
+    while std::fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).is_ok_and(|stat| !stat.contains(") Z ")) {
+        std::thread::yield_now();
+    }
+    let (code, rest) = daemon.ends();
+    assert_eq!(code, Some(0));
+    assert!(rest.len() <= 64 * 1024 && !rest.contains("pass 61 of contacts"), "lines were lost: {}", rest.len());
+}
+
 /// Lets the last passes have been so many hours earlier.
 fn ago(world: &World, hours: i64) {
     let micros = hours * 3_600_000_000;

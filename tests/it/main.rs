@@ -13,6 +13,8 @@ mod graphql;
 mod guide;
 mod hands;
 mod house;
+mod hung;
+mod idle;
 mod journal;
 mod json;
 mod metrics;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::Method;
 use reconciled::sandbox::{Fault, Matcher};
 
-use crate::daemon::{Daemon, PATIENCE, hourly};
+use crate::daemon::{Daemon, PATIENCE, add, hourly};
 use crate::world::World;
 
 /// A service manager's end of the socket that a service tells it things by.
@@ -26,7 +26,7 @@ impl Manager {
         let path = world.path("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let environment = vec![("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "60000000".to_owned())];
+        let environment = vec![("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "6000000".to_owned())];
         (Self { socket }, environment)
     }
 
@@ -270,6 +270,86 @@ fn secrets_come_from_the_credentials_of_the_service_and_are_read_anew_with_the_r
     daemon.signal("USR1");
     log += &daemon.logs("pass 2 of contacts");
     assert_eq!(sent(), ["canary-second"]);
+    let (code, rest) = daemon.stops();
+    log += &rest;
+    assert_eq!((code, log.contains("canary-")), (Some(0), false), "{log}");
+}
+
+#[test]
+fn the_service_manager_sees_how_far_a_pass_has_come() {
+    let world = hourly();
+    add(&world, "bob@x.io");
+    let (manager, environment) = Manager::listen(&world);
+    let mut daemon = Daemon::start_with(&world, &environment);
+    daemon.logs("pass 1 of contacts");
+    manager.hears("STATUS=idle");
+    let slow = Fault::Slow { delay_ms: 3000, bytes_per_chunk: 0 };
+    // One of the two that are sent side by side.
+    world.at("crm", |crm| crm.push_fault(Matcher::of(Method::PATCH, "/"), slow));
+    world.sql("update contacts set phone = '2'");
+    let told = manager.hears("STATUS=idle");
+    assert!(told.iter().any(|one| one == "STATUS=contacts: 1 of 2 writes sent to crm"), "{told:?}");
+    assert_eq!(daemon.stops().0, Some(0));
+}
+
+#[test]
+fn a_drain_of_hours_is_asked_for_in_full_and_a_second_stop_ends_it_at_once() {
+    let world = hourly();
+    let (manager, mut environment) = Manager::listen(&world);
+    environment.push(("RECONCILED__DRAIN_TIMEOUT", "3h".to_owned()));
+    let mut daemon = Daemon::start_with(&world, &environment);
+    daemon.logs("pass 1 of contacts");
+    let endless = Fault::Slow { delay_ms: 3_600_000, bytes_per_chunk: 0 };
+    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), endless));
+    world.forget_requests();
+    daemon.signal("USR1");
+    while world.at("crm", |crm| crm.requests().count() == 0) {
+        std::thread::yield_now();
+    }
+    daemon.signal("TERM");
+    let told = manager.hears("STOPPING=1");
+    // Three hours and half a minute: more than 32 bits of microseconds.
+    assert!(told.last().unwrap().contains("EXTEND_TIMEOUT_USEC=10830000000"), "{told:?}");
+    daemon.logs("stopping: the pass under way may take 10800 more seconds");
+    manager.hears("WATCHDOG=1");
+    daemon.signal("TERM");
+    let (code, rest) = daemon.ends();
+    assert_eq!(code, Some(1), "{rest}");
+    assert!(rest.contains("stopped at once by a second signal; the pass under way was cut short"), "{rest}");
+}
+
+#[test]
+fn the_master_key_of_the_vault_comes_from_the_credentials_of_the_service() {
+    let world = hourly();
+    world.change_rules("rules.toml", |rules| {
+        let auth = "[upstream.crm.auth]\nkind = \"api_key\"\nheader = \"x-key\"\nvalue = \"${secret.crm_token}${secret.suffix}\"\n[binding.contacts.crm]";
+        rules.replace("[binding.contacts.crm]", auth)
+    });
+    let keep = |value: &str| {
+        let mut command = world.command();
+        let mut keep = command.args(["secret", "set", "crm_token"]).stdin(Stdio::piped()).spawn().unwrap();
+        keep.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
+        assert!(keep.wait().unwrap().success());
+    };
+    keep("canary-sealed");
+    // The key that was made goes where `LoadCredential=` puts it; nothing is left of it in the folder of secrets.
+    let folder = world.path("credentials");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::rename(world.path("secrets/master_key"), folder.join("master_key")).unwrap();
+    std::fs::remove_dir_all(world.path("secrets")).unwrap();
+    std::fs::write(folder.join("suffix"), "-and-passed\n").unwrap();
+    for name in ["master_key", "suffix"] {
+        std::fs::set_permissions(folder.join(name), Permissions::from_mode(0o400)).unwrap();
+    }
+    // Without it nothing starts, and what is missing is named.
+    let refused = world.run(&["run", "--once"]).exits(1);
+    assert!(refused.stderr.contains("its master key") && refused.stderr.contains("is missing"), "{refused:#?}");
+    let environment = [("CREDENTIALS_DIRECTORY", folder.display().to_string()), ("RECONCILED_LOG", "trace".to_owned())];
+    let mut daemon = Daemon::start_with(&world, &environment);
+    let mut log = daemon.logs("pass 1 of contacts");
+    let sent: BTreeSet<String> =
+        world.at("crm", |crm| crm.requests().map(|request| request.headers["x-key"].clone()).collect());
+    assert_eq!(Vec::from_iter(sent), ["canary-sealed-and-passed"]);
     let (code, rest) = daemon.stops();
     log += &rest;
     assert_eq!((code, log.contains("canary-")), (Some(0), false), "{log}");

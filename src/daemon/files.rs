@@ -1,0 +1,238 @@
+//! Owns: noticing by inotify(7) that the database was written to, or that files of the rules have changed.
+//!
+//! Must not know: what is in them; what is done about it.
+//!
+//! It is quick, and no more: file systems of other machines tell nothing, a folder that comes later is missed. The loop
+//! looks at the files now and then whatever is told here.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+use tokio::io::unix::AsyncFd;
+
+use crate::clock::Clock;
+
+/// A commit comes in several writes.
+const STORE_SETTLES: Duration = Duration::from_millis(20);
+/// However much is written, so much time lies between two looks: a pass writes all the time.
+const STORE_PAUSE: Duration = Duration::from_millis(300);
+/// What is written is not committed yet: that takes as long as the disk does, and is itself told by nothing. So it is told again
+/// so long after each time, where nothing else is written.
+const ECHOES: [Duration; 5] = [
+    Duration::from_millis(300),
+    Duration::from_millis(700),
+    Duration::from_millis(1500),
+    Duration::from_millis(1500),
+    Duration::from_millis(1500),
+];
+/// Editors write in several steps.
+const RULES_SETTLE: Duration = Duration::from_secs(1);
+/// What is read at once of what the kernel tells.
+const BUFFER: usize = 4096;
+/// Folders of rules that are watched, at most.
+const FOLDERS_MAX: usize = 256;
+
+/// What is watched.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// The database and its log.
+    pub store: Vec<PathBuf>,
+    /// The folders of the rules, or one of their file.
+    pub rules: Vec<PathBuf>,
+}
+
+/// What has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// The database, by whomever.
+    Store,
+    /// Something in the folders of the rules, which is still now.
+    Rules,
+}
+
+/// A watch.
+pub struct Files {
+    inotify: AsyncFd<OwnedFd>,
+    store: BTreeSet<i32>,
+    clock: Arc<dyn Clock>,
+    /// When it is told that the database has changed.
+    store_at: Option<Duration>,
+    /// When it was told last.
+    told: Option<Duration>,
+    /// How often it was told since something was written.
+    echoes: usize,
+    /// When it is told that the rules have changed, unless something comes before.
+    rules_at: Option<Duration>,
+}
+
+impl Files {
+    /// Watches nothing yet.
+    pub fn open(clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        #[expect(deprecated, reason = "what replaces it is unsafe; it is sound for a descriptor that is owned")]
+        let inotify = AsyncFd::new(inotify)?;
+        Ok(Self { inotify, store: BTreeSet::new(), clock, store_at: None, told: None, echoes: 0, rules_at: None })
+    }
+
+    /// Watches these from now on; to be said again when files may have been replaced. False where the database cannot be
+    /// watched.
+    pub fn watch(&mut self, watched: &Watched) -> bool {
+        // By their inodes: it does not matter under which name they are written to.
+        let store = watched
+            .store
+            .iter()
+            .filter_map(|path| inotify::add_watch(self.inotify.get_ref(), path, WatchFlags::MODIFY).ok());
+        self.store = store.collect();
+        let folder = WatchFlags::MODIFY
+            | WatchFlags::ATTRIB
+            | WatchFlags::CLOSE_WRITE
+            | WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::MOVE
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF;
+        for path in watched.rules.iter().take(FOLDERS_MAX) {
+            // One that cannot be watched is looked at now and then.
+            inotify::add_watch(self.inotify.get_ref(), path, folder).ok();
+        }
+        self.store.len() == watched.store.len()
+    }
+
+    /// The next change. Nothing is lost where this is dropped.
+    pub async fn next(&mut self) -> Seen {
+        loop {
+            match [self.store_at, self.rules_at].into_iter().flatten().min() {
+                Some(at) => self.clock.sleep(at.saturating_sub(self.clock.monotonic())).await,
+                None => match self.inotify.readable().await {
+                    Ok(mut ready) => ready.clear_ready(),
+                    Err(_closing) => std::future::pending().await,
+                },
+            }
+            self.take_in();
+            let now = self.clock.monotonic();
+            if self.store_at.take_if(|at| *at <= now).is_some() {
+                self.told = Some(now);
+                self.store_at = ECHOES.get(self.echoes).map(|later| now + *later);
+                self.echoes += 1;
+                return Seen::Store;
+            }
+            if self.rules_at.take_if(|at| *at <= now).is_some() {
+                return Seen::Rules;
+            }
+        }
+    }
+
+    fn take_in(&mut self) {
+        let now = self.clock.monotonic();
+        let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        let mut reader = Reader::new(self.inotify.get_ref(), &mut buffer);
+        let (mut store, mut rules) = (false, false);
+        loop {
+            match reader.next() {
+                // Too much came; whatever it was.
+                Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => (store, rules) = (true, true),
+                Ok(event) if event.events().contains(ReadFlags::IGNORED) => {}
+                Ok(event) if self.store.contains(&event.wd()) => store = true,
+                Ok(_) => rules = true,
+                Err(Errno::INTR) => {}
+                Err(_nothing_more) => break,
+            }
+        }
+        if store {
+            let settled = now + STORE_SETTLES;
+            let soon = self.told.map_or(settled, |told| settled.max(told + STORE_PAUSE));
+            self.store_at = Some(self.store_at.map_or(soon, |at| at.min(soon)));
+            self.echoes = 0;
+        }
+        if rules {
+            self.rules_at = Some(now + RULES_SETTLE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn watching(folder: &Path) -> (Files, Watched) {
+        let store = ["data.db", "data.db-wal"].map(|name| folder.join(name)).to_vec();
+        for path in &store {
+            std::fs::write(path, "").unwrap();
+        }
+        std::fs::create_dir(folder.join("rules")).unwrap();
+        let mut files = Files::open(Arc::new(SystemClock::new())).unwrap();
+        let watched = Watched { store, rules: vec![folder.join("rules")] };
+        assert!(files.watch(&watched));
+        (files, watched)
+    }
+
+    #[tokio::test]
+    async fn a_write_to_the_database_and_one_to_the_rules_are_told_apart_and_other_files_are_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        std::fs::write(folder.path().join("other"), "x").unwrap();
+        std::fs::write(folder.path().join("rules/a.toml"), "x").unwrap();
+        assert_eq!(files.next().await, Seen::Rules);
+        std::fs::write(folder.path().join("other"), "y").unwrap();
+        std::fs::write(&watched.store[1], "x").unwrap();
+        assert_eq!(files.next().await, Seen::Store);
+        std::fs::remove_file(folder.path().join("rules/a.toml")).unwrap();
+        while files.next().await != Seen::Rules {}
+    }
+
+    #[tokio::test]
+    async fn a_write_is_told_again_until_it_must_be_committed_and_then_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        // By another name of the same file.
+        std::fs::hard_link(&watched.store[0], folder.path().join("name")).unwrap();
+        std::fs::write(folder.path().join("name"), "y").unwrap();
+        let began = files.clock.monotonic();
+        for told in 0..=ECHOES.len() {
+            assert_eq!(files.next().await, Seen::Store);
+            let least: Duration = ECHOES.iter().take(told).sum();
+            assert!(files.clock.monotonic() >= began + least, "{told}");
+        }
+        assert_eq!(files.store_at, None);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_replaced_is_watched_once_that_is_said_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        std::fs::remove_file(&watched.store[1]).unwrap();
+        assert!(!files.watch(&watched), "it is missing");
+        std::fs::write(&watched.store[1], "").unwrap();
+        assert!(files.watch(&watched));
+        std::fs::write(&watched.store[1], "x").unwrap();
+        assert_eq!(files.next().await, Seen::Store);
+    }
+
+    #[tokio::test]
+    async fn f55_rules_are_told_once_when_they_have_been_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        let began = files.clock.monotonic();
+        let mut told = Vec::new();
+        while told.last() != Some(&Seen::Rules) {
+            // Writes to the database come in between and put nothing off.
+            std::fs::write(&watched.store[0], "x").unwrap();
+            if files.clock.monotonic() < began + RULES_SETTLE {
+                std::fs::write(folder.path().join("rules/a.toml"), "x").unwrap();
+            }
+            told.push(files.next().await);
+        }
+        assert!(files.clock.monotonic() > began + RULES_SETTLE, "{told:?}");
+        assert!(told.len() > 2, "{told:?}");
+    }
+}

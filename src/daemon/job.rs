@@ -1,0 +1,179 @@
+//! Owns: a collection as the daemon sees it: its schedule, what is known of its last passes, what waits, how long edits wait.
+//!
+//! Must not know: other collections; what is done about it (that is `decide`).
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::rules::Schedule;
+
+use super::event::{Cause, Mark, Moment};
+use super::schedule::{Last, due_in, is_due, next_due};
+
+/// After a pass for an edit or a webhook the next one waits as long as that took, but no longer than this: who edits all day
+/// leaves room for others. Who edits now and then waits for nothing, however long the scheduled passes take.
+const PACE_MAX: Duration = Duration::from_mins(1);
+/// After one that was as short as this the next one waits no longer than that: edits are to arrive within two seconds.
+const SHORT: Duration = Duration::from_millis(300);
+/// So many times as long where a pass reads everything, and costs the upstream as much.
+const PACE_OF_WHOLE: u32 = 9;
+/// See `PACE_MAX`, where a pass reads everything.
+const PACE_OF_WHOLE_MAX: Duration = Duration::from_mins(10);
+
+/// A collection and when it runs.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub collection: String,
+    /// The collections that its records refer to: their passes come first.
+    pub parents: Vec<String>,
+    /// `None`: once, at start.
+    pub schedule: Option<Schedule>,
+    /// When complete generations are read.
+    pub full_scan: Option<Schedule>,
+    /// Scheduled passes begin up to so much later.
+    pub jitter: Duration,
+    /// Edits here make a pass.
+    pub edits: bool,
+    /// Every pass that lists reads everything.
+    pub reads_whole: bool,
+    /// What a pass for an edit or a webhook reads.
+    pub for_few: ForFew,
+    /// When its last pass that listed began.
+    pub last: Option<Last>,
+    /// When its last complete generation began.
+    pub last_full: Option<Last>,
+    /// It rests until somebody says otherwise.
+    pub paused: bool,
+    /// When work that was left may be tried again.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// What waits in the store, and what of it the last pass knew.
+    pub mark: Mark,
+    /// See `mark`.
+    pub taken: Mark,
+    /// When the last pass that listed ended in this process.
+    pub ended: Option<Duration>,
+    /// Why it was made, or the one that runs.
+    pub listed_for: Option<Cause>,
+    /// When the last pass that listed for an edit or a webhook ended, and how long it took.
+    pub ended_listed: Option<(Duration, Duration)>,
+    /// The same of the last pass that did not list.
+    pub ended_targeted: Option<(Duration, Duration)>,
+    /// Since when a pass that does not list runs, what it reads instead, and what earlier passes had taken up before it.
+    pub targeted: Option<(Last, Mark)>,
+}
+
+/// What a pass for an edit or a webhook reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForFew {
+    /// Listings, as any other: some upstream cannot be asked for single records.
+    Listings,
+    /// The records that have news.
+    Records,
+    /// Listings once; what waits cannot be done without.
+    ListingsOnce,
+}
+
+impl Job {
+    /// One that never ran.
+    pub fn new(collection: impl Into<String>, schedule: Option<Schedule>) -> Self {
+        Self {
+            collection: collection.into(),
+            parents: Vec::new(),
+            schedule,
+            full_scan: None,
+            jitter: Duration::ZERO,
+            edits: true,
+            reads_whole: false,
+            for_few: ForFew::Listings,
+            last: None,
+            last_full: None,
+            paused: false,
+            retry_at: None,
+            mark: Mark::default(),
+            taken: Mark::default(),
+            ended: None,
+            listed_for: None,
+            ended_listed: None,
+            ended_targeted: None,
+            targeted: None,
+        }
+    }
+
+    /// How much later than due the pass begins that is due next.
+    fn delay(&self) -> Duration {
+        let last = self.last.map_or(0, |last| last.wall.timestamp_micros());
+        jitter(&self.collection, last, self.jitter)
+    }
+
+    /// How long until another pass for an edit or a webhook leaves room for others.
+    fn room_in(&self, now: Moment) -> Duration {
+        let is_targeted = self.for_few == ForFew::Records;
+        let (ended, is_whole) =
+            if is_targeted { (self.ended_targeted, false) } else { (self.ended_listed, self.reads_whole) };
+        let pace = |took: Duration| match (took <= SHORT, is_whole) {
+            (true, _) => took,
+            (false, true) => (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX),
+            (false, false) => took.min(PACE_MAX),
+        };
+        ended.map_or(Duration::ZERO, |(at, took)| (at + pace(took)).saturating_sub(now.steady))
+    }
+
+    /// Why a pass is to be made now. That left work may be tried again is an event of its own.
+    pub fn cause(&self, now: Moment) -> Option<Cause> {
+        let is_due = |schedule: &Schedule| is_due(schedule, self.last, now, self.delay());
+        let has_room = self.room_in(now).is_zero();
+        if self.schedule.as_ref().is_some_and(is_due) || self.full_is_due(now) {
+            Some(Cause::Schedule)
+        } else if self.has_news() && (has_room || self.mark.is_decided_after(self.taken)) {
+            Some(Cause::Edit)
+        } else if self.mark.is_hooked_after(self.taken) && has_room {
+            Some(Cause::Webhook)
+        } else {
+            None
+        }
+    }
+
+    /// How long until there is a cause, if nothing else happens.
+    pub fn cause_in(&self, now: Moment) -> Option<Duration> {
+        let scheduled = self.schedule.as_ref().and_then(|schedule| due_in(schedule, self.last, now, self.delay()));
+        let (full, last_full) = (self.full_scan.as_ref(), self.last_full.or(self.last));
+        let full = full.filter(|_| last_full.is_some());
+        let full = full.and_then(|schedule| due_in(schedule, last_full, now, Duration::ZERO));
+        let waits = self.has_news() || self.mark.is_hooked_after(self.taken);
+        [scheduled, full, waits.then(|| self.room_in(now))].into_iter().flatten().min()
+    }
+
+    /// When it is due next, delay included.
+    pub fn due(&self, now: Moment) -> Option<DateTime<Utc>> {
+        if self.paused {
+            return None;
+        }
+        let due = next_due(self.schedule.as_ref()?, self.last.map(|last| last.wall), now.wall)?;
+        Some(due + TimeDelta::from_std(self.delay()).unwrap_or_default())
+    }
+
+    /// The first pass reads everything by itself; a complete generation is due from then on.
+    pub fn full_is_due(&self, now: Moment) -> bool {
+        match (&self.full_scan, self.last_full.or(self.last)) {
+            (Some(schedule), Some(last)) => is_due(schedule, Some(last), now, Duration::ZERO),
+            _ => false,
+        }
+    }
+
+    /// Whether something came that a pass is to be made for at once. What a person decided is never left waiting.
+    fn has_news(&self) -> bool {
+        let edit = if self.edits { self.mark.edit } else { self.taken.edit };
+        Mark { edit, ..self.mark }.is_news_after(self.taken)
+    }
+}
+
+/// A delay between nothing and `most`, the same whenever the same pass is asked about, so that collections and
+/// installations with one schedule do not all begin in the same second.
+fn jitter(collection: &str, last: i64, most: Duration) -> Duration {
+    let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    let drawn = xxh3_64_with_seed(collection.as_bytes(), last.cast_unsigned());
+    Duration::from_micros(drawn.checked_rem(micros).unwrap_or(0))
+}
