@@ -39,7 +39,7 @@ pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Find
             Err(error) => findings.push(unreached(&check, upstream, &error)),
             Ok(reached) => {
                 let after = clock.now();
-                findings.push(Finding::good(&check, format!("answers {} within {took_ms} ms", reached.status)));
+                findings.push(answered(&check, reached.status, took_ms));
                 let found = reached.date.map(|there| offset(there, before, after));
                 findings.extend(found.and_then(|offset| clocks_differ(&check, offset)));
                 findings.extend(certificate(&check, &reached, after));
@@ -48,6 +48,20 @@ pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Find
         }
     }
     findings
+}
+
+/// Asked without credentials, for the mere address: a 4xx is what many say to that.
+fn answered(check: &str, status: u16, took_ms: u128) -> Finding {
+    let found = format!("answers {status} within {took_ms} ms");
+    match status {
+        500.. => Finding::warning(
+            check,
+            format!("{found}: somebody is there, and not well"),
+            "`reconciled status` tells what it said to passes; ask those who run it, or look at the proxy before it",
+        ),
+        400.. => Finding::good(check, format!("{found}, to nobody in particular")),
+        _ => Finding::good(check, found),
+    }
 }
 
 fn unreached(check: &str, upstream: &Upstream, error: &TransportError) -> Finding {
@@ -104,6 +118,19 @@ async fn credentials(workspace: &Workspace, rules: &Ruleset, name: &str, upstrea
 mod tests {
     use super::super::finding::Level;
     use super::*;
+
+    #[test]
+    fn who_is_not_well_is_worth_a_look_and_who_wants_credentials_is_there() {
+        let told = |status| {
+            let finding = answered("u", status, 3);
+            (finding.level, finding.found)
+        };
+        assert_eq!(told(200), (Level::Ok, "answers 200 within 3 ms".to_owned()));
+        assert_eq!(told(401), (Level::Ok, "answers 401 within 3 ms, to nobody in particular".to_owned()));
+        let (level, words) = told(503);
+        assert_eq!(level, Level::Warning);
+        assert!(words.ends_with(": somebody is there, and not well"), "{words}");
+    }
 
     #[test]
     fn clocks_and_certificates_are_judged_by_how_far_off_they_are() {
