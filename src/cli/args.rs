@@ -142,6 +142,9 @@ pub enum Command {
     /// Show what was asked of upstreams, what it cost, and when a quota would run out
     ///
     /// Counted over all passes, whoever made them. `cost_usd` of a `budget` and the `quota` of an upstream are set in the rules.
+    ///
+    /// `a day` is the mean of whole days; with `~` it is today's pace, because no whole day is known. `at its end` is how much of
+    /// the quota will have been used when its day or month (UTC) ends.
     #[command(after_help = examples::USAGE)]
     Usage(UsageArgs),
     /// Look for what is wrong around the program, and change nothing

@@ -34,6 +34,8 @@ pub struct MissingSecret {
     pub name: String,
     /// What was found at each place, in order.
     pub looked: Vec<String>,
+    /// The last place has something that is not to be used as it is.
+    pub refused: bool,
 }
 
 impl std::error::Error for MissingSecret {}
@@ -90,12 +92,12 @@ impl Secrets {
 
     /// The secret and where it is, or which places were looked at.
     pub fn look_up(&self, name: &str) -> Result<(SecretString, String), MissingSecret> {
-        let mut looked = Vec::new();
+        let (mut looked, mut refused) = (Vec::new(), false);
         if !is_name(name) {
             looked.push(
                 "nowhere, since a name has only letters, digits, `_`, `-` and `.`, and begins with a letter".into(),
             );
-            return Err(MissingSecret { name: name.to_owned(), looked });
+            return Err(MissingSecret { name: name.to_owned(), looked, refused: false });
         }
         let credential = std::iter::once_with(|| match &self.credentials_dir {
             Some(folder) => from_file(&folder.join(name), "systemd credential", false),
@@ -110,11 +112,12 @@ impl Secrets {
                 Place::Not(what) => looked.push(what),
                 Place::Refused(what) => {
                     looked.push(what);
+                    refused = true;
                     break;
                 }
             }
         }
-        Err(MissingSecret { name: name.to_owned(), looked })
+        Err(MissingSecret { name: name.to_owned(), looked, refused })
     }
 
     fn in_environment(&self, name: &str) -> Place {

@@ -87,10 +87,12 @@ pub fn secrets(workspace: &Workspace, named: &[String]) -> Vec<Finding> {
             Ok(place) => Finding::good(check, format!("is there: {place}")),
             Err(missing) => {
                 let found = format!("cannot be had; looked at: {}", missing.looked.join("; "));
-                let remedy = format!(
-                    "put it into {}, mode 600, or pass it as a systemd credential",
-                    settings.secrets_dir.join(name).display()
-                );
+                let remedy = if missing.refused {
+                    "put the last of these places right: it is there, and is not used as it is".to_owned()
+                } else {
+                    let file = settings.secrets_dir.join(name);
+                    format!("put it into {}, mode 600, or pass it as a systemd credential", file.display())
+                };
                 Finding::error(check, found, remedy)
             }
         });

@@ -42,7 +42,7 @@ pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Find
             Err(error) => findings.push(unreached(&check, upstream, &error)),
             Ok(reached) => {
                 let after = clock.now();
-                findings.push(Finding::good(&check, format!("answers {} within {took_ms} ms", reached.status)));
+                findings.push(answered(&check, reached.status, took_ms));
                 let found = reached.date.map(|there| offset(there, before, after));
                 findings.extend(found.and_then(|offset| clocks_differ(&check, offset)));
                 findings.extend(certificate(&check, &reached, after));
@@ -51,6 +51,20 @@ pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Find
         }
     }
     findings
+}
+
+/// Asked without credentials, for the mere address: a 4xx is what many say to that.
+fn answered(check: &str, status: u16, took_ms: u128) -> Finding {
+    let found = format!("answers {status} within {took_ms} ms");
+    match status {
+        500.. => Finding::warning(
+            check,
+            format!("{found}: somebody is there, and not well"),
+            "`reconciled status` tells what it said to passes; ask those who run it, or look at the proxy before it",
+        ),
+        400.. => Finding::good(check, format!("{found}, to nobody in particular")),
+        _ => Finding::good(check, found),
+    }
 }
 
 fn unreached(check: &str, upstream: &Upstream, error: &TransportError) -> Finding {
@@ -157,6 +171,19 @@ mod tests {
         let told = our_certificate("u", &files, until).unwrap();
         assert!(told.level == Level::Error && told.found.ends_with(&format!("run `chmod 600 {}`", key.display())));
         assert!(our_certificate("u", &TlsFiles { client: None, ca: None }, until).is_none());
+    }
+
+    #[test]
+    fn who_is_not_well_is_worth_a_look_and_who_wants_credentials_is_there() {
+        let told = |status| {
+            let finding = answered("u", status, 3);
+            (finding.level, finding.found)
+        };
+        assert_eq!(told(200), (Level::Ok, "answers 200 within 3 ms".to_owned()));
+        assert_eq!(told(401), (Level::Ok, "answers 401 within 3 ms, to nobody in particular".to_owned()));
+        let (level, words) = told(503);
+        assert_eq!(level, Level::Warning);
+        assert!(words.ends_with(": somebody is there, and not well"), "{words}");
     }
 
     #[test]

@@ -112,6 +112,7 @@ fn what_is_wrong_is_named_with_its_remedy() {
     let bad = of(&ran, "error");
     says(&bad, "secret crm_token: cannot be had; looked at: ");
     assert!(bad.iter().any(|one| one.contains("others may read it, mode 644")), "{bad:#?}");
+    assert!(ran.stdout.contains("put the last of these places right"), "{}", ran.stdout);
     says(&bad, "database: everybody on this machine may write to ");
     says(&bad, "rules: everybody on this machine may write to ");
     says(&bad, "clock: a pass began at ");
@@ -123,8 +124,11 @@ fn what_is_wrong_is_named_with_its_remedy() {
     let shown = doctor(&world, &["--offline"]).exits(1).stdout;
     assert!(shown.contains("    → chmod o-w "), "{shown}");
 
-    // An upstream that refuses the credentials, then one that is gone.
+    // An upstream that is not well, one that refuses the credentials, then one that is gone.
     mode(&world.path("secrets/crm_token"), 0o600);
+    let failing = reconciled::sandbox::Fault::status(503);
+    world.at("crm", |crm| crm.push_fault(reconciled::sandbox::Matcher::any(), failing));
+    says(&of(&doctor(&world, &["--json"]), "warning"), "upstream crm: answers 503 within ");
     let refused = reconciled::sandbox::Fault::status(401);
     let everywhere = reconciled::sandbox::Matcher::exactly(http::Method::GET, "/contacts");
     world.at("crm", |crm| crm.push_fault(everywhere, refused));
