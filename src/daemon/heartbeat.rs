@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 
 /// The longest time between two beats.
-pub const BEAT_MAX: Duration = Duration::from_secs(10);
+pub const BEAT_MAX: Duration = Duration::from_secs(15);
 /// The finest that an expression can say; when the job really runs says the timetable.
 const EVERY_SECOND: &str = "* * * * * *";
 /// Room for the scheduler's own notices.

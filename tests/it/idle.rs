@@ -36,7 +36,7 @@ fn an_idle_daemon_wakes_the_machine_no_more_than_once_a_second() {
     daemon.logs("pass 1 of contacts");
     // Threads that did the work of the pass end after ten seconds without any.
     window(Duration::from_secs(12));
-    let (before, length) = (sleeps(daemon.pid()), Duration::from_secs(20));
+    let (before, length) = (sleeps(daemon.pid()), Duration::from_secs(31));
     window(length);
     let woken = sleeps(daemon.pid()) - before;
     println!("woken {woken} times in {} s", length.as_secs());
@@ -70,12 +70,13 @@ fn edited(world: &World, phone: &str) -> Duration {
     (now() - began).to_std().unwrap()
 }
 
-/// What is promised; stops the test where it is not kept, with how long edits took.
+/// What is promised; tells how long edits took, and stops the test where it is not kept.
 #[track_caller]
-fn kept(mut times: Vec<Duration>) {
+fn kept(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
-    assert!(longest < PROMISED, "median {median:?}, longest {longest:?} of {}", times.len());
+    println!("{what}: median {median:?}, longest {longest:?} of {}", times.len());
+    assert!(longest < PROMISED, "{what}: median {median:?}, longest {longest:?} of {}", times.len());
 }
 
 const PROMISED: Duration = Duration::from_secs(2);
@@ -90,9 +91,9 @@ fn an_edit_here_is_upstream_within_two_seconds_whenever_it_is_made() {
         window(Duration::from_millis(1 + number.wrapping_mul(0x9E37_79B9) % 2000));
         edited(&world, &format!("q{number}"))
     });
-    kept(times.collect());
+    kept("now and then", times.collect());
     // One after the other, as fast as they arrive.
-    kept((0..10).map(|number| edited(&world, &format!("r{number}"))).collect());
+    kept("in a row", (0..10).map(|number| edited(&world, &format!("r{number}"))).collect());
     assert_eq!(daemon.stops().0, Some(0));
 }
 
@@ -109,7 +110,7 @@ fn an_edit_here_does_not_wait_for_a_listing_of_another_collection() {
     while world.at("crm", |crm| crm.requests().count() == 0) {
         std::thread::yield_now();
     }
-    kept((0..10).map(|number| edited(&world, &format!("o{number}"))).collect());
+    kept("beside another listing", (0..10).map(|number| edited(&world, &format!("o{number}"))).collect());
     assert_eq!(sync.try_wait().unwrap(), None, "it is still listed");
     sync.kill().unwrap();
     sync.wait().unwrap();
@@ -141,7 +142,7 @@ fn an_edit_during_a_listing_of_its_own_collection_is_upstream_two_seconds_after_
         // An edit right after a long scheduled pass waits for nothing.
         times.push(edited(&world, &format!("e{number}")));
     }
-    kept(times);
+    kept("after a listing", times);
     // A row that is new takes a listing: the upstream may have it. The first one waits for nothing either.
     let began = now();
     world.sql("insert into contacts (id, email, name, phone) values ('n', 'new@x.io', 'New', '1')");
@@ -149,6 +150,7 @@ fn an_edit_during_a_listing_of_its_own_collection_is_upstream_two_seconds_after_
         std::thread::yield_now();
     }
     let took = (now() - began).to_std().unwrap();
+    println!("a new row: {took:?}");
     assert!(took < PROMISED, "{took:?}");
     assert_eq!(daemon.stops().0, Some(0));
 }
