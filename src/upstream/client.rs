@@ -21,8 +21,8 @@ use super::session::Way;
 use super::state::{Room, State};
 use super::totals::WaitFor;
 use super::{
-    Built, Failure, FailureKind, Filled, Holder, Holes, Keeper, Kept, Response, Safety, Secrets, Session, Tokens,
-    Transport, TransportError, backoff, build_request, header, path_below, ratelimit, retry_after, words,
+    Built, Failure, FailureKind, Holder, Holes, Keeper, Kept, Response, Safety, Secrets, Session, Tokens, Transport,
+    TransportError, backoff, build_request, header, path_below, ratelimit, retry_after, words,
 };
 use crate::clock::Clock;
 use crate::rules::{Auth, Request, Upstream};
@@ -593,9 +593,4 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("upstream", &self.upstream.name).finish_non_exhaustive()
     }
-}
-
-/// A text without secrets.
-pub fn plain(text: impl Into<String>) -> Filled {
-    Filled { text: text.into(), sensitive: false }
 }

@@ -33,6 +33,11 @@ pub struct Filled {
     pub sensitive: bool,
 }
 
+/// A text without secrets.
+pub fn plain(text: impl Into<String>) -> Filled {
+    Filled { text: text.into(), sensitive: false }
+}
+
 /// Where the values of holes come from.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Holes<'a> {
