@@ -72,6 +72,7 @@ fn edited(world: &World, phone: &str) -> Duration {
 
 /// What is promised; tells how long edits took, and stops the test where it is not kept.
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "figures are for whoever runs it with --no-capture")]
 fn kept(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
