@@ -108,12 +108,16 @@ impl Files {
     /// The next change. Nothing is lost where this is dropped.
     pub async fn next(&mut self) -> Seen {
         loop {
-            match [self.store_at, self.rules_at].into_iter().flatten().min() {
-                Some(at) => self.clock.sleep(at.saturating_sub(self.clock.monotonic())).await,
-                None => match self.inotify.readable().await {
+            let now = self.clock.monotonic();
+            let at = [self.store_at, self.rules_at].into_iter().flatten().min();
+            let left = at.map_or(Duration::MAX, |at| at.saturating_sub(now));
+            tokio::select! {
+                ready = self.inotify.readable(), if left > STORE_PAUSE => match ready {
                     Ok(mut ready) => ready.clear_ready(),
                     Err(_closing) => std::future::pending().await,
                 },
+                // What comes in so short a time is taken in at its end, however much it is.
+                () = self.clock.sleep(left), if at.is_some() => {}
             }
             self.take_in();
             let now = self.clock.monotonic();
@@ -204,6 +208,24 @@ mod tests {
             assert!(files.clock.monotonic() >= began + least, "{told}");
         }
         assert_eq!(files.store_at, None);
+    }
+
+    #[tokio::test]
+    async fn a_write_waits_for_nothing_that_is_told_again_or_settles() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        std::fs::write(folder.path().join("rules/a.toml"), "x").unwrap();
+        std::fs::write(&watched.store[0], "x").unwrap();
+        // What is told next is a second and a half away.
+        while files.echoes <= ECHOES.len() - 2 || files.rules_at.is_some() {
+            files.next().await;
+        }
+        assert!(files.store_at.is_some());
+        std::fs::write(&watched.store[0], "y").unwrap();
+        let written = files.clock.monotonic();
+        assert_eq!(files.next().await, Seen::Store);
+        let told = files.clock.monotonic().saturating_sub(written);
+        assert!(told < ECHOES[2] / 2, "{told:?}");
     }
 
     #[tokio::test]
