@@ -65,38 +65,38 @@ impl Phases {
     }
 
     /// Measures a phase, however it ends.
-    pub fn of<'a, T>(
+    pub fn of<'a, T: Send + 'a>(
         &'a self,
         phase: PhaseKind,
         upstream: Option<&'a str>,
         work: impl Future<Output = T> + Send + 'a,
-    ) -> impl Future<Output = T> + Send + 'a
-    where
-        T: Send + 'a,
-    {
-        // Boxed, so that a pass is no larger for being measured.
-        let work = Box::pin(work);
-        async move {
-            let began = self.now();
-            let done = work.await;
-            self.add(phase, upstream, began, self.now());
-            done
-        }
+    ) -> impl Future<Output = T> + Send + 'a {
+        self.measured(phase, upstream, None, work)
     }
 
     /// Measures the first: from the beginning of the pass.
-    pub fn first<'a, T>(
+    pub fn first<'a, T: Send + 'a>(
         &'a self,
         phase: PhaseKind,
         work: impl Future<Output = T> + Send + 'a,
-    ) -> impl Future<Output = T> + Send + 'a
-    where
-        T: Send + 'a,
-    {
+    ) -> impl Future<Output = T> + Send + 'a {
+        self.measured(phase, None, Some(self.began), work)
+    }
+
+    /// From the time that is given, else from when it is first looked at.
+    fn measured<'a, T: Send + 'a>(
+        &'a self,
+        phase: PhaseKind,
+        upstream: Option<&'a str>,
+        began: Option<Duration>,
+        work: impl Future<Output = T> + Send + 'a,
+    ) -> impl Future<Output = T> + Send + 'a {
+        // Boxed, so that a pass is no larger for being measured.
         let work = Box::pin(work);
         async move {
+            let began = began.unwrap_or_else(|| self.now());
             let done = work.await;
-            self.add(phase, None, self.began, self.now());
+            self.add(phase, upstream, began, self.now());
             done
         }
     }

@@ -208,18 +208,23 @@ impl Shape for Size {
     }
 }
 
+/// A number as it is written.
+fn number_of<'t>(node: Node<'t>, wanted: &str, notes: &mut Notes<'_>) -> Option<&'t str> {
+    match node.value {
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str()),
+        DeValue::Float(number) => Some(number.as_str()),
+        _ => {
+            node.wrong(wanted, notes);
+            None
+        }
+    }
+}
+
 impl Shape for Usd {
     const WANTED: &'static str = "an amount of US dollars such as 0.0001";
 
     fn read(node: Node<'_>, notes: &mut Notes<'_>) -> Option<Self> {
-        let text = match node.value {
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
-            DeValue::Float(number) => number.as_str(),
-            _ => {
-                node.wrong(Self::WANTED, notes);
-                return None;
-            }
-        };
+        let text = number_of(node, Self::WANTED, notes)?;
         let nano = parse_usd(text);
         if nano.is_none() {
             notes
@@ -234,14 +239,7 @@ impl Shape for Ratio {
     const WANTED: &'static str = "a share such as 0.5";
 
     fn read(node: Node<'_>, notes: &mut Notes<'_>) -> Option<Self> {
-        let text = match node.value {
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
-            DeValue::Float(number) => number.as_str(),
-            _ => {
-                node.wrong(Self::WANTED, notes);
-                return None;
-            }
-        };
+        let text = number_of(node, Self::WANTED, notes)?;
         let ratio = text.replace('_', "").parse().ok().filter(|ratio: &f64| *ratio > 0.0 && *ratio <= 1.0);
         if ratio.is_none() {
             notes

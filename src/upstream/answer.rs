@@ -4,13 +4,13 @@
 
 use bytes::Bytes;
 
-use super::point::{cut_record, path_text, version_of};
+use super::point::{cut_record, path_text, text_at, version_of};
 use super::prepare::as_remote;
 use super::retry_after::parse_http_date;
 use super::split::cut_short;
 use super::{Built, Client, Failure, FailureKind, Remote, Response, SendOp, WriteRequest, Written};
 use crate::record::{Mapper, Path, Slot};
-use crate::rules::{Binding, NextAt};
+use crate::rules::Binding;
 
 /// A record that a create made is no older than this when it is answered; upstreams round their times to the minute.
 const MADE_WITHIN: chrono::TimeDelta = chrono::TimeDelta::minutes(2);
@@ -86,10 +86,7 @@ fn captured_version(binding: &Binding, op: SendOp, response: &Response) -> Optio
     if op != SendOp::Create {
         return None;
     }
-    match binding.create.as_ref()?.capture_version.as_ref()? {
-        NextAt::Body(path) => path_text(&response.body, path),
-        NextAt::Header(name) => response.headers.get(name)?.to_str().ok().map(str::to_owned),
-    }
+    text_at(binding.create.as_ref()?.capture_version.as_ref()?, response)
 }
 
 /// True where the answer shows this record with everything that was sent and everything that was there before. Some

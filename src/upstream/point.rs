@@ -9,9 +9,9 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use http::HeaderMap;
 
 use super::split::{cut_short, find_values, token_text};
-use super::{Client, Failure, FailureKind, Got, Holes, Remote};
+use super::{Client, Failure, FailureKind, Got, Holes, Remote, Response};
 use crate::record::{Json, Lens, Path};
-use crate::rules::{Binding, VersionAt};
+use crate::rules::{Binding, NextAt, VersionAt};
 
 /// Reads the record with this remote id.
 pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<Got, Failure> {
@@ -138,6 +138,14 @@ fn lens_text(lens: &Lens, raw: &[u8]) -> Option<String> {
 pub fn path_text(raw: &[u8], path: &Path) -> Option<String> {
     let found = find_values(raw, &[path]).ok()?;
     token_text(raw, found.first()?.as_ref())
+}
+
+/// The text or number where the rules say that it is in an answer.
+pub fn text_at(at: &NextAt, answer: &Response) -> Option<String> {
+    match at {
+        NextAt::Body(path) => path_text(&answer.body, path),
+        NextAt::Header(name) => answer.headers.get(name)?.to_str().ok().map(str::to_owned),
+    }
 }
 
 /// A string or a number as text.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use super::point::path_text;
+use super::point::{path_text, text_at};
 use super::{Response, retry_after};
 use crate::record::Path;
 use crate::rules::{NextAt, ResetUnit, Signals};
@@ -66,13 +66,6 @@ pub fn told_limit(signals: &Signals, answer: &Response, now: DateTime<Utc>) -> O
     let reset = signals.reset.as_ref().and_then(|(at, unit)| reset_of(&text_at(at, answer)?, *unit, now));
     let limit = signals.limit.as_ref().and_then(number).and_then(whole);
     Some(Observed { limit, remaining: whole(number(&signals.remaining)?.floor())?, reset })
-}
-
-fn text_at(at: &NextAt, answer: &Response) -> Option<String> {
-    match at {
-        NextAt::Body(path) => path_text(&answer.body, path),
-        NextAt::Header(name) => answer.headers.get(name)?.to_str().ok().map(|text| text.trim().to_owned()),
-    }
 }
 
 /// How long until then.

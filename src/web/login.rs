@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode, header};
 use maud::html;
 
 use super::access::{Login, SESSION_MAX};
-use super::api::parameters;
+use super::asked::parameters;
 use super::guard::cookie;
 use super::pages::bare;
 use super::proxy::Asked;

@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod asked;
 mod control;
 mod counts;
 mod exposition;

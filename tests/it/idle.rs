@@ -39,7 +39,7 @@ fn an_idle_daemon_wakes_the_machine_no_more_than_once_a_second() {
     let (before, length) = (sleeps(daemon.pid()), Duration::from_secs(31));
     window(length);
     let woken = sleeps(daemon.pid()) - before;
-    // For a beat, every ten seconds, about a dozen threads wake each other; who looks every second would count tenfold.
+    // For a beat, every few seconds, about a dozen threads wake each other; who looks every second would count tenfold.
     assert!(woken <= 2 * length.as_secs(), "woken {woken} times in {length:?}");
     // It sleeps, and is not dead.
     world.sql("update contacts set phone = '2'");

@@ -9,7 +9,7 @@ use super::text::{Allowed, has_hole};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, HookSchemeWord};
 use crate::rules::model::{
-    HmacScheme, HookAction, HookEncoding, HookEvent, HookScheme, NextAt, Part, Template, Webhook,
+    HmacScheme, HookAction, HookEvent, HookScheme, NextAt, Part, SignatureEncoding, Template, Webhook,
 };
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Period, Text};
@@ -100,7 +100,7 @@ fn hmac(table: Span, raw: &grammar::Webhook, delivery: Option<&Option<NextAt>>, 
         None => Some(String::new()),
     };
     let content = content(raw, delivery.and_then(Option::as_ref), cx);
-    let encoding = raw.encoding.or(HookEncoding::Hex);
+    let encoding = raw.encoding.or(SignatureEncoding::Hex);
     Some(HmacScheme { header: header?, prefix: prefix?, encoding, timestamp: timestamp?, content: content? })
 }
 

@@ -3,7 +3,7 @@
 //! Must not know: how signatures are made, what follows from a webhook.
 
 use super::{HookSchemeWord, PathOrHeader};
-use crate::rules::model::{HookAction, HookEncoding};
+use crate::rules::model::{HookAction, SignatureEncoding};
 use crate::rules::shape::{List, table};
 use crate::rules::units::{Jq, Period, Text};
 
@@ -23,7 +23,7 @@ table! {
         /// Scheme hmac: what stands before the signature in its header, e.g. `sha256=`. Default nothing.
         prefix: Text,
         /// Scheme hmac: hex or base64. Default hex.
-        encoding: HookEncoding,
+        encoding: SignatureEncoding,
         /// Scheme hmac: the header of the time of signing, in seconds since 1970. Default none.
         timestamp: Text,
         /// Scheme hmac: what is signed; holes are `{body}`, `{timestamp}`, `{id}` (the delivery's header). Default `{body}`.

@@ -4,8 +4,7 @@
 
 use crate::record::{Normalize, TimeFormat};
 use crate::rules::model::{
-    Drift, ErrorClass, HookAction, HookEncoding, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, ResetUnit,
-    UpdateVsDelete,
+    Drift, ErrorClass, HookAction, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, ResetUnit, UpdateVsDelete,
 };
 use crate::rules::shape::words;
 
@@ -179,8 +178,6 @@ words! { HookSchemeWord, "HookScheme", "a scheme such as \"standard\"" {
     "shopify" => Self::Shopify,
     "hmac" => Self::Hmac,
 } }
-
-words! { HookEncoding, "HookEncoding", "\"hex\" or \"base64\"" { "hex" => Self::Hex, "base64" => Self::Base64 } }
 
 words! { HookAction, "HookAction", "\"fetch\", \"apply\" or \"delete\"" {
     "fetch" => Self::Fetch,

@@ -69,7 +69,7 @@ pub enum KeyEncoding {
 /// How a signature is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureEncoding {
-    /// Lower case.
+    /// Two digits a byte; ours in lower case.
     Hex,
     /// RFC 4648, 4.
     Base64,

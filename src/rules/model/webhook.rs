@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{NextAt, Template};
+use super::{NextAt, SignatureEncoding, Template};
 use crate::record::{Filter, Path};
 
 /// Webhooks that an upstream sends.
@@ -47,20 +47,11 @@ pub struct HmacScheme {
     /// What stands before the signature.
     pub prefix: String,
     /// How the signature is written.
-    pub encoding: HookEncoding,
+    pub encoding: SignatureEncoding,
     /// The header of the time of signing, in seconds since 1970; it is part of what is signed.
     pub timestamp: Option<String>,
     /// What is signed: holes `body`, `timestamp`, `id`.
     pub content: Template,
-}
-
-/// How a signature is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HookEncoding {
-    /// Two digits a byte.
-    Hex,
-    /// RFC 4648.
-    Base64,
 }
 
 /// What a webhook is about.

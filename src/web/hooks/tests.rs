@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use crate::record::{Filter, Path};
-use crate::rules::{HmacScheme, HookAction, HookEncoding, HookEvent, HookScheme, NextAt, Part, Template, Webhook};
+use crate::rules::{HmacScheme, HookAction, HookEvent, HookScheme, NextAt, Part, SignatureEncoding, Template, Webhook};
 
 use super::mac::{digest, from_hex, is_signed};
 use super::meaning::{Meaning, read};
@@ -238,14 +238,14 @@ fn a_scheme_of_the_rules_own_signs_what_they_say() {
     let standard = HmacScheme {
         header: "webhook-signature".to_owned(),
         prefix: "v1,".to_owned(),
-        encoding: HookEncoding::Base64,
+        encoding: SignatureEncoding::Base64,
         timestamp: Some("webhook-timestamp".to_owned()),
         content: Template { parts: vec![hole("id"), text("."), hole("timestamp"), text("."), hole("body")] },
     };
     let slack = HmacScheme {
         header: "x-slack-signature".to_owned(),
         prefix: "v0=".to_owned(),
-        encoding: HookEncoding::Hex,
+        encoding: SignatureEncoding::Hex,
         timestamp: Some("x-slack-request-timestamp".to_owned()),
         content: Template { parts: vec![text("v0:"), hole("timestamp"), text(":"), hole("body")] },
     };
@@ -266,7 +266,7 @@ fn a_scheme_of_the_rules_own_signs_what_they_say() {
     let plain = HmacScheme {
         header: "x-signature".to_owned(),
         prefix: String::new(),
-        encoding: HookEncoding::Hex,
+        encoding: SignatureEncoding::Hex,
         timestamp: None,
         content: Template { parts: vec![hole("body")] },
     };

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 
-use crate::rules::{HmacScheme, HookEncoding, HookScheme, NextAt, Part, Webhook};
+use crate::rules::{HmacScheme, HookScheme, NextAt, Part, SignatureEncoding, Webhook};
 
 use super::mac::{digest, from_hex, is_signed};
 use super::secrets::Keys;
@@ -110,7 +110,7 @@ fn claim<'a>(webhook: &'a Webhook, headers: &'a HeaderMap, body: &'a [u8]) -> Re
             })
         }
         HookScheme::Github => Ok(Claim {
-            signatures: one_of(headers, "x-hub-signature-256", "sha256=", HookEncoding::Hex)?,
+            signatures: one_of(headers, "x-hub-signature-256", "sha256=", SignatureEncoding::Hex)?,
             signed_at: None,
             content: vec![body],
             delivery: delivery(Some("x-github-delivery"))?,
@@ -127,14 +127,14 @@ fn claim<'a>(webhook: &'a Webhook, headers: &'a HeaderMap, body: &'a [u8]) -> Re
         HookScheme::Slack => {
             let timestamp = once(headers, "x-slack-request-timestamp")?;
             Ok(Claim {
-                signatures: one_of(headers, "x-slack-signature", "v0=", HookEncoding::Hex)?,
+                signatures: one_of(headers, "x-slack-signature", "v0=", SignatureEncoding::Hex)?,
                 signed_at: Some(seconds("x-slack-request-timestamp", timestamp)?),
                 content: vec![b"v0:", timestamp.as_bytes(), b":", body],
                 delivery: delivery(None)?,
             })
         }
         HookScheme::Shopify => Ok(Claim {
-            signatures: one_of(headers, "x-shopify-hmac-sha256", "", HookEncoding::Base64)?,
+            signatures: one_of(headers, "x-shopify-hmac-sha256", "", SignatureEncoding::Base64)?,
             signed_at: None,
             content: vec![body],
             delivery: delivery(Some("x-shopify-webhook-id"))?,
@@ -189,11 +189,11 @@ fn stripe(header: &str) -> Result<(&str, Vec<Vec<u8>>), Refused> {
 }
 
 /// The one signature of a header; none, which nothing fits, where it is not written as it should be.
-fn one_of(headers: &HeaderMap, name: &str, prefix: &str, encoding: HookEncoding) -> Result<Vec<Vec<u8>>, Refused> {
+fn one_of(headers: &HeaderMap, name: &str, prefix: &str, encoding: SignatureEncoding) -> Result<Vec<Vec<u8>>, Refused> {
     let Some(written) = once(headers, name)?.strip_prefix(prefix) else { return Ok(Vec::new()) };
     let signature = match encoding {
-        HookEncoding::Hex => from_hex(written),
-        HookEncoding::Base64 => STANDARD.decode(written).ok(),
+        SignatureEncoding::Hex => from_hex(written),
+        SignatureEncoding::Base64 => STANDARD.decode(written).ok(),
     };
     Ok(signature.into_iter().collect())
 }

@@ -17,7 +17,8 @@ use crate::rules::{Field, Ruleset};
 use crate::store::ConflictFilter;
 
 use super::super::access::Session;
-use super::super::api::{conflict_filter, query, refusal};
+use super::super::api::refusal;
+use super::super::asked::{conflict_filter, query};
 use super::super::look::ConflictPage;
 use super::super::site::Site;
 use super::diff::difference;

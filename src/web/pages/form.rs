@@ -13,7 +13,8 @@ use http::request::Parts;
 use crate::ops::OpsError;
 
 use super::super::access::Session;
-use super::super::api::{parameters, refusal};
+use super::super::api::refusal;
+use super::super::asked::parameters;
 use super::layout::trouble;
 
 /// The number in a path; a page that says so where there is none.

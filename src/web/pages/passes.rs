@@ -15,7 +15,7 @@ use crate::reconcile::Phase;
 use crate::store::PassFilter;
 
 use super::super::access::Session;
-use super::super::api::{after, pass_filter, query};
+use super::super::asked::{after, pass_filter, query};
 use super::super::look::{LIST_DEFAULT, Line, PassView};
 use super::super::site::Site;
 use super::chart::{Lane, timeline};

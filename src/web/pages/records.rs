@@ -11,7 +11,7 @@ use http::Uri;
 use maud::{Markup, html};
 
 use super::super::access::Session;
-use super::super::api::{after, limit, query};
+use super::super::asked::{after, limit, query};
 use super::super::look::{Aside, LIST_DEFAULT, Provenance, RecordView, Records};
 use super::super::site::Site;
 use super::layout::{choice, pager, record_link, say, segment, show, table, time, value};

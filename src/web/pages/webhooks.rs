@@ -11,9 +11,10 @@ use http::Uri;
 use maud::{Markup, html};
 
 use crate::ops::HookView;
+use crate::store::HookState;
 
 use super::super::access::Session;
-use super::super::api::{after, hook_state, limit, query};
+use super::super::asked::{after, limit, query};
 use super::super::look::LIST_DEFAULT;
 use super::super::site::Site;
 use super::layout::{button, choice, pager, show, table, time};
@@ -25,7 +26,7 @@ pub async fn inbox(State(site): State<Arc<Site>>, Extension(session): Extension<
     let query = query(&uri);
     let state = query.get("state").map_or("", String::as_str);
     let (after, count) = (after(&query), limit(&query));
-    let found = site.webhooks(hook_state(state), after, count).await;
+    let found = site.webhooks(HookState::named(state), after, count).await;
     show(&session, "/webhooks", "Webhooks", found, |inbox| {
         let rows: Vec<Markup> = inbox.webhooks.iter().map(|one| row(&session, one)).collect();
         let (next, shown) = (inbox.next.map(|next| next.to_string()), count.to_string());
