@@ -151,6 +151,12 @@ impl Host for Installed<'_> {
         })
     }
 
+    fn check(&mut self) -> Result<(), Refused> {
+        let (rules, said) = self.workspace.rules_anew(self.reports.out);
+        let checked = rules.and_then(|rules| select_collections(&rules, self.named));
+        checked.map(|_| ()).map_err(|error| Refused { text: error.to_string(), said })
+    }
+
     fn stamp(&self) -> u64 {
         self.workspace.rules_stamp()
     }

@@ -94,6 +94,14 @@ impl State {
         self.decide(&Event::Tick, now)
     }
 
+    /// The rules as they are now can be used, or not. Those that can come into force once no pass runs, and nothing starts
+    /// before; others keep nothing from starting.
+    pub fn checked(&mut self, usable: bool, now: Moment) -> Vec<Action> {
+        self.reload = usable;
+        self.queue_due(now);
+        self.start(now)
+    }
+
     /// Whether the rules are to be read anew as soon as the running passes have ended.
     pub fn reload_waits(&self) -> bool {
         self.reload
@@ -252,10 +260,7 @@ impl State {
                 self.retry(collection, now);
                 self.start(now)
             }
-            Event::Signal(Signal::Reload) | Event::RulesChanged if !self.running.is_empty() => {
-                self.reload = true;
-                Vec::new()
-            }
+            Event::Signal(Signal::Reload) | Event::RulesChanged if !self.running.is_empty() => vec![Action::Check],
             Event::Signal(Signal::Reload) | Event::RulesChanged => vec![Action::Reload],
         }
     }

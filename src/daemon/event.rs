@@ -186,6 +186,8 @@ pub enum Action {
         /// Why.
         cause: Cause,
     },
+    /// Check the rules as they are now and say so ([`super::decide::State::checked`]): passes are running, which keep theirs.
+    Check,
     /// Check the rules as they are now and go on by them, or keep those in force; then ask again. No pass is running.
     Reload,
     /// Log how things stand.

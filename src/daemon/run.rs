@@ -87,6 +87,9 @@ pub trait Host: Send {
     /// Reads and checks the rules as they are now. An error says, for people, why they cannot be used; nothing changed then.
     fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>>;
 
+    /// Reads and checks the rules as they are now, and does nothing by them.
+    fn check(&mut self) -> Result<(), Refused>;
+
     /// Another number whenever the files of the rules are other ones. Asked when they seem to be, and every few seconds.
     fn stamp(&self) -> u64;
 
@@ -189,6 +192,7 @@ impl Daemon<'_> {
                     actions.extend(self.reload().await?);
                     sources.watch(&self.host.watched());
                 }
+                Some(Action::Check) => actions.extend(self.check()),
                 Some(other) => self.carry_out(other).await,
                 None => {
                     self.show();
@@ -278,8 +282,22 @@ impl Daemon<'_> {
                 Err(error) => tracing::error!("no report: {error}"),
             },
             // The loop's own.
-            Action::Reload | Action::End(_) => {}
+            Action::Check | Action::Reload | Action::End(_) => {}
         }
+    }
+
+    /// Whether the rules as they are now can come into force; where not, that is told at once, however long passes run.
+    fn check(&mut self) -> Vec<Action> {
+        self.manager.reloading();
+        let refused = self.host.check().err();
+        let usable = refused.is_none();
+        if let Some(refused) = refused {
+            tell_refused(&refused);
+            self.clerk.show(|standing| (standing.rules_refused, standing.said) = (Some(refused.text), refused.said));
+            self.manager.ready();
+        }
+        let now = self.moment();
+        self.state.checked(usable, now)
     }
 
     /// Goes on by the rules as they are now, or by those from before; what is to be done next.
@@ -335,16 +353,11 @@ impl Daemon<'_> {
         if is_beat && is_daemon {
             actions.extend(self.look_for_changes().await?);
         }
-        let waited = self.state.reload_waits();
         let now = self.moment();
         actions.extend(self.state.decide(&event, now));
-        let waits = self.state.reload_waits();
-        if waits && !waited {
-            self.manager.reloading();
-        }
         if is_beat {
             self.manager.beat();
-            if waits {
+            if self.state.reload_waits() {
                 self.manager.wait(CLOSING_MAX);
             }
         }
@@ -472,11 +485,15 @@ fn reloaded(before: &Loaded, fresh: Result<Loaded, Refused>) -> (Option<Loaded>,
             (Some(fresh), None)
         }
         Err(refused) => {
-            let words = &refused.text;
-            tracing::error!("the rules as they are now cannot be used; those from before stay in force:\n{words}");
+            tell_refused(&refused);
             (None, Some(refused))
         }
     }
+}
+
+fn tell_refused(refused: &Refused) {
+    let words = &refused.text;
+    tracing::error!("the rules as they are now cannot be used; those from before stay in force:\n{words}");
 }
 
 /// What the daemon does between passes.
@@ -531,7 +548,11 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
             read(store, move |view| Ok((view.passes(Some(&asked), PASSES_MAX)?, wake::is_paused(view, &asked)?)))
                 .await?;
         let last = |micros: i64| DateTime::from_timestamp_micros(micros).map(|wall| Last { wall, steady: None });
-        let full = passes.iter().find(|pass| pass.trigger == "full_scan").or(passes.last());
+        let went_well = |outcome: &str| !matches!(outcome, "failed" | "unavailable" | "halted" | "interrupted");
+        let full = passes.iter().find(|pass| pass.trigger == "full_scan" && went_well(&pass.outcome));
+        // None among as many passes as are looked at: it is overdue, however long.
+        let overdue = if passes.len() < PASSES_MAX { None } else { Some(0) };
+        let full_at = full.map(|pass| pass.started_at).or(overdue).or(passes.last().map(|pass| pass.started_at));
         if collection.schedule.is_none() && mode == Mode::Scheduled {
             tracing::warn!("{name} has no schedule: it runs at the start, and then only when asked");
         }
@@ -549,7 +570,7 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
             reads_whole: collection.is_read_whole(),
             for_few: if collection.has_single_reads() { ForFew::Records } else { ForFew::Listings },
             last: began,
-            last_full: full.and_then(|pass| last(pass.started_at)),
+            last_full: full_at.and_then(last),
             paused: paused && mode == Mode::Scheduled,
             retry_at,
             ..Job::new(name, collection.schedule.clone())

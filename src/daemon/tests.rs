@@ -412,11 +412,29 @@ fn a_paused_collection_rests_until_it_is_resumed() {
 }
 
 #[test]
+fn f55_rules_that_cannot_be_used_keep_nothing_waiting() {
+    let mut state = State::new(Mode::Scheduled, false, chain([job("a", Some(60)), job("b", Some(60))]));
+    assert_eq!(state.begin(now(0)), start("a"));
+    // Usable ones wait for the pass that runs; then somebody breaks them again.
+    assert_eq!(state.decide(&Event::RulesChanged, now(1)), [Action::Check]);
+    assert_eq!(state.checked(true, now(1)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(2)), NOTHING);
+    assert_eq!(state.decide(&Event::Signal(Signal::Reload), now(3)), [Action::Check]);
+    assert_eq!(state.checked(false, now(3)), NOTHING);
+    assert_eq!(state.decide(&ended("a"), now(4)), start("b"), "and nothing is read anew");
+}
+
+#[test]
 fn f56_rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
     let first = chain([job("a", Some(60)), job("b", Some(60))]);
     let mut state = State::new(Mode::Scheduled, false, first);
     assert_eq!(state.begin(now(0)), start("a"));
-    assert_eq!(state.decide(&Event::RulesChanged, now(1)), NOTHING, "a pass keeps the rules that it began with");
+    assert_eq!(
+        state.decide(&Event::RulesChanged, now(1)),
+        [Action::Check],
+        "a pass keeps the rules that it began with"
+    );
+    assert_eq!(state.checked(true, now(1)), NOTHING, "nothing else begins by old ones");
     assert_eq!(state.decide(&Event::Signal(Signal::Report), now(1)), [Action::Report]);
     assert_eq!(state.decide(&ended("a"), now(2)), [Action::Reload]);
     let jobs = || chain([Job::new("c", None), job("b", Some(60)), job("a", Some(20))]);

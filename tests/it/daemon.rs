@@ -6,9 +6,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use http::Method;
-use reconciled::sandbox::{Fault, Matcher};
+use reconciled::sandbox::{Fault, Matcher, ResourceConfig, Since, SinceBy};
 use serde_json::json;
 
+use crate::idle::two_collections;
 use crate::world::World;
 
 /// What never comes ends a test after so long.
@@ -414,6 +415,63 @@ fn s66_passes_that_were_missed_while_no_daemon_ran_are_made_up_for_by_one() {
         assert_eq!(made, [["schedule"], ["request"], ["schedule"], ["request"]], "{schedule}");
         daemon.stops();
     }
+}
+
+#[test]
+fn s66_a_full_scan_that_was_missed_or_failed_is_made_up_for_however_many_passes_came_since() {
+    for (outcome, since, hours_ago) in [("ok", 1100, 8 * 24), ("failed", 5, 1)] {
+        let world = World::with_contacts(&["crm"], |_, resource: &mut ResourceConfig| {
+            resource.since = Some(Since { param: "since".to_owned(), by: SinceBy::UpdatedAt, tombstones: false });
+        });
+        world.change_rules("rules.toml", |rules| {
+            let schedule = "[collection.contacts]\nevery = \"1h\"\nfull_scan = \"7d\"";
+            let since = "incremental = { kind = \"since\", into = \"query.since\" }";
+            rules.replace("[collection.contacts]", schedule).replace("incremental = \"none\"", since)
+        });
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("pass 1 of contacts");
+        daemon.stops();
+        ago(&world, 8 * 24);
+        let now = crate::hands::now().timestamp_micros();
+        let (then, lately) = (now - hours_ago * 3_600_000_000, now - 60_000_000);
+        let pass = "insert into sync_pass (collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash)";
+        world.sql(&format!("{pass} values ('contacts', 'full_scan', {then}, {then}, '{outcome}', '{{}}', '')"));
+        world.sql(&format!(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < {since}) \
+             {pass} select 'contacts', 'schedule', {lately}, {lately}, 'ok', '{{}}', '' from n"
+        ));
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("of contacts: ");
+        let last = "select \"trigger\" from sync_pass order by id desc limit 1";
+        assert_eq!(world.rows(last), [["full_scan"]], "{outcome}");
+        assert_eq!(daemon.stops().0, Some(0));
+    }
+}
+
+#[test]
+fn f55_rules_that_cannot_be_used_are_told_of_at_once_and_stop_no_collection_while_another_is_read() {
+    let world = two_collections();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 2 of ");
+    let slow = Fault::Slow { delay_ms: 3_600_000, bytes_per_chunk: 0 };
+    world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow));
+    world.forget_requests();
+    let mut sync = world.command();
+    let mut sync = sync.args(["sync", "others"]).stdout(Stdio::null()).spawn().unwrap();
+    while world.at("crm", |crm| crm.requests().count() == 0) {
+        std::thread::yield_now();
+    }
+    let good = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
+    world.rules("rules.toml", &good.replace("map]", "mop]"));
+    daemon.signal("HUP");
+    daemon.logs("those from before stay in force");
+    assert!(world.status()["daemon"]["rules_refused"].is_string());
+    world.run(&["sync", "contacts"]).exits(0);
+    // Usable ones come into force when the listing ends: nothing begins by the old ones meanwhile.
+    world.rules("rules.toml", &good);
+    assert_eq!(sync.try_wait().unwrap(), None, "it is still listed");
+    sync.kill().unwrap();
+    sync.wait().unwrap();
 }
 
 #[test]

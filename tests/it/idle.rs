@@ -48,7 +48,7 @@ fn an_idle_daemon_wakes_the_machine_no_more_than_once_a_second() {
 }
 
 /// `contacts`, and `others` of the same upstream beside them.
-fn two_collections() -> World {
+pub fn two_collections() -> World {
     let world = hourly();
     world.change_rules("rules.toml", |rules| {
         let (head, crm) = rules.split_once("[upstream.crm]").unwrap();

@@ -42,7 +42,7 @@ fn looks_right(browser: &Browser, name: &str) {
 fn every_page_is_usable_by_keyboard_alone_and_readable_light_and_dark() {
     let world = hourly();
     world.change_rules("rules.toml", |rules| rules.replace("every = ", "merge = [\"manual\"]\nevery = "));
-    world.settings_of_upstreams("quota = { requests = 20, per = \"day\" }");
+    world.settings_of_upstreams("quota = { requests = 20, per = \"day\" }\nbudget = [{ limit = 500, per = \"1h\" }, { limit = 10, per = \"1s\", match = { path = \"/contacts*\" } }]");
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts");
     let remote = world.contacts("crm")[0]["id"].as_str().unwrap().to_owned();
