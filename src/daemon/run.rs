@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use crate::clock::Clock;
 use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress, has_listed_nothing};
 use crate::rules::{OnEdit, Ruleset};
-use crate::store::{Store, StoreError, read};
+use crate::store::{Store, StoreError, View, read};
 
 use super::decide::{Mode, State};
 use super::desk::{self, Accepted, Ask, Clerk, Desk, Refused, RulesSaid, Standing};
@@ -544,15 +544,12 @@ async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec
     for name in &loaded.collections {
         let Some(collection) = loaded.rules.collections.get(name) else { continue };
         let asked = name.clone();
-        let (passes, paused) =
-            read(store, move |view| Ok((view.passes(Some(&asked), PASSES_MAX)?, wake::is_paused(view, &asked)?)))
-                .await?;
+        let look = move |view: &dyn View| {
+            let (passes, full_at) = (view.passes(Some(&asked), PASSES_MAX)?, view.last_full_scan(&asked)?);
+            Ok((passes, full_at, wake::is_paused(view, &asked)?))
+        };
+        let (passes, full_at, paused) = read(store, look).await?;
         let last = |micros: i64| DateTime::from_timestamp_micros(micros).map(|wall| Last { wall, steady: None });
-        let went_well = |outcome: &str| !matches!(outcome, "failed" | "unavailable" | "halted" | "interrupted");
-        let full = passes.iter().find(|pass| pass.trigger == "full_scan" && went_well(&pass.outcome));
-        // None among as many passes as are looked at: it is overdue, however long.
-        let overdue = if passes.len() < PASSES_MAX { None } else { Some(0) };
-        let full_at = full.map(|pass| pass.started_at).or(overdue).or(passes.last().map(|pass| pass.started_at));
         if collection.schedule.is_none() && mode == Mode::Scheduled {
             tracing::warn!("{name} has no schedule: it runs at the start, and then only when asked");
         }

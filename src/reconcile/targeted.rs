@@ -225,8 +225,9 @@ fn is_settled(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
         return Ok(false);
     }
     // Conflicts may be open: a named record that has one is frozen as ever. What a person chose is followed elsewhere.
-    let open = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
-    if view.conflicts(&open)?.iter().any(|row| row.resolution.is_some()) {
+    let resolved =
+        ConflictFilter { collection: Some(name.clone()), resolved_only: true, limit: 1, ..ConflictFilter::default() };
+    if !view.conflicts(&resolved)?.is_empty() {
         return Ok(false);
     }
     let unknown = IntentFilter {
@@ -267,6 +268,7 @@ fn hooked(view: &dyn View, pass: &Pass, records: &mut BTreeSet<RecordId>) -> Res
         state: Some(HookState::Waiting),
         collection: Some(pass.collection.name.clone()),
         limit: RECORDS_MAX + 1,
+        with_record: true,
         ..HookFilter::default()
     };
     let waiting = view.hooks(&waiting)?;

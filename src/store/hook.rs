@@ -99,6 +99,8 @@ pub struct HookFilter {
     pub before: Option<i64>,
     /// At most so many (0 means 1000).
     pub limit: usize,
+    /// With the records that they show; else those are left out.
+    pub with_record: bool,
 }
 
 /// What is kept no longer.

@@ -237,6 +237,8 @@ pub trait View {
     fn quarantined(&self, filter: &QuarantineFilter) -> Result<Vec<QuarantineRow>, StoreError>;
     /// Halts that wait for approval, or all of a collection.
     fn halts(&self, collection: Option<&str>, open_only: bool) -> Result<Vec<HaltRow>, StoreError>;
+    /// When the last full scan of a collection that went well began; where there was none, when its first pass did.
+    fn last_full_scan(&self, collection: &str) -> Result<Option<Micros>, StoreError>;
     /// Passes, newest first.
     fn list_passes(&self, filter: &PassFilter) -> Result<Vec<PassRow>, StoreError>;
     /// The newest passes, of a collection or of all.

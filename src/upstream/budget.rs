@@ -7,9 +7,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::Response;
-use super::ratelimit::{Now, told_cost, told_limit};
-use crate::rules::{Budget, Cost, RequestMatch, Signals};
+use super::ratelimit::{Observed, told_cost, told_limit};
+use crate::rules::{Budget, Cost, RequestMatch};
 
 /// Above this many units per window, requests share entries of the log.
 const ENTRIES_MAX: u64 = 4096;
@@ -42,7 +44,6 @@ struct Window {
     per: Duration,
     cost: Cost,
     cost_nano_usd: u64,
-    signals: Option<Signals>,
     /// Units that are still in the window.
     spent: u64,
     log: VecDeque<Entry>,
@@ -77,6 +78,30 @@ pub struct BudgetUse {
     pub wait: Duration,
 }
 
+/// What an answer says of a budget.
+#[derive(Debug)]
+pub struct Heard {
+    /// Its position.
+    budget: usize,
+    /// What the request really took.
+    units: Option<u64>,
+    /// How the limit stands.
+    limit: Option<Observed>,
+}
+
+/// What an answer says of the budgets that cover its request, in their order. `now` is wall time.
+pub fn hear(budgets: &[Budget], (method, path): (&str, &str), answer: &Response, now: DateTime<Utc>) -> Vec<Heard> {
+    let of = |(at, budget): (usize, &Budget)| {
+        let says = budget.cost.answer.is_some() || budget.signals.is_some();
+        (says && covers(&budget.matches, method, path)).then(|| Heard {
+            budget: at,
+            units: budget.cost.answer.as_ref().and_then(|at| told_cost(at, answer)),
+            limit: budget.signals.as_ref().and_then(|signals| told_limit(signals, answer, now)),
+        })
+    };
+    budgets.iter().enumerate().filter_map(of).collect()
+}
+
 impl Budgets {
     /// Nothing spent, gate open.
     pub fn new(budgets: &[Budget]) -> Self {
@@ -88,7 +113,6 @@ impl Budgets {
             per: budget.per + (budget.per / 20).min(MARGIN_MAX),
             cost: budget.cost.clone(),
             cost_nano_usd: budget.cost_nano_usd,
-            signals: budget.signals.clone(),
             spent: 0,
             log: VecDeque::new(),
             others: Vec::new(),
@@ -113,16 +137,16 @@ impl Budgets {
         Ok(())
     }
 
-    /// Learns from the answer to a request that left at `began`: what it really took, and what is left. `wall` is now as well.
-    pub fn learn(&mut self, (method, path): (&str, &str), answer: &Response, began: Duration, now: Now) {
-        for window in self.windows.iter_mut().filter(|window| covers(&window.matches, method, path)) {
-            if let Some(units) = window.cost.answer.as_ref().and_then(|at| told_cost(at, answer)) {
-                window.settle(units, began, now.steady);
+    /// Learns from the answer to a request that was debited then: what it really took, and what is left.
+    pub fn learn(&mut self, heard: &[Heard], debited: Duration, now: Duration) {
+        for Heard { budget, units, limit } in heard {
+            let Some(window) = self.windows.get_mut(*budget) else { continue };
+            if let Some(units) = units {
+                window.settle(*units, debited, now);
             }
-            let Some(signals) = &window.signals else { continue };
-            if let Some(told) = told_limit(signals, answer, now.wall) {
+            if let Some(told) = limit {
                 window.limit_now = told.limit.map_or(window.limit, |limit| limit.clamp(1, window.limit));
-                window.share(told.remaining, told.reset, now.steady);
+                window.share(told.remaining, told.reset, now);
             }
         }
     }
@@ -192,7 +216,8 @@ impl Window {
     fn room_in(&self, now: Duration, taken: u64) -> Duration {
         let mut own = self.own(now).peekable();
         let mut others = self.others(now).peekable();
-        let mut over = (taken + self.units()).saturating_sub(self.limit_now);
+        // Where the limit was lowered below what a request takes, it leaves when nothing else is there.
+        let mut over = (taken + self.cost.units.min(self.limit_now)).saturating_sub(self.limit_now);
         let mut wait = Duration::ZERO;
         while over > 0 {
             let own_is_next = match (own.peek(), others.peek()) {
@@ -217,11 +242,6 @@ impl Window {
         self.others.iter().copied().filter(move |(until, _)| *until > now)
     }
 
-    /// What the next request takes; never more than could ever be there.
-    fn units(&self) -> u64 {
-        self.cost.units.min(self.limit_now)
-    }
-
     /// Units that are in the window, whoever took them.
     fn taken(&self, now: Duration) -> u64 {
         self.own(now).chain(self.others(now)).map(|(_, count)| count).sum()
@@ -233,7 +253,7 @@ impl Window {
     }
 
     fn debit(&mut self, now: Duration) {
-        self.add(self.units(), now);
+        self.add(self.cost.units, now);
     }
 
     fn add(&mut self, units: u64, now: Duration) {
@@ -248,24 +268,25 @@ impl Window {
         }
     }
 
-    /// A request that left at `began` really took so much. What it took more counts from now on; what it took less is given
-    /// back by the units that leave first, whoever took them: so none counts for too short a time.
-    fn settle(&mut self, units: u64, began: Duration, now: Duration) {
-        let reserved = self.units();
-        if units > reserved {
-            self.add(units - reserved, now);
+    /// A request that was debited then really took so much. What it took more counts from now on; what it took less is given
+    /// back by the units that leave first, whoever took them: so none counts for too short a time. What has left the window
+    /// is given back by none.
+    fn settle(&mut self, units: u64, debited: Duration, now: Duration) {
+        if units > self.cost.units {
+            self.add(units - self.cost.units, now);
             return;
         }
-        if began + self.per <= now {
-            return;
-        }
-        let mut back = reserved - units;
-        for entry in &mut self.log {
+        let mut back = if debited + self.per > now { self.cost.units - units } else { 0 };
+        self.spent = self.spent.saturating_sub(back);
+        while let Some(entry) = self.log.front_mut().filter(|_| back > 0) {
             let given = entry.count.min(back);
             entry.count -= given;
-            self.spent -= given;
             back -= given;
+            if entry.count == 0 {
+                self.log.pop_front();
+            }
         }
+        self.spent += back;
     }
 
     /// Others draw on the same limit: no more is left than the upstream says. Without a time, what is missing comes back
@@ -295,7 +316,8 @@ impl Window {
     fn name(&self) -> String {
         let RequestMatch { method, path } = &self.matches;
         let text = |text: &Option<String>| text.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
-        format!("{} per {} s{}{}", self.limit, self.declared.as_secs_f64(), text(method), text(path))
+        let each = if self.cost == Cost::default() { String::new() } else { format!(" ({} each)", self.cost.units) };
+        format!("{} per {} s{each}{}{}", self.limit, self.declared.as_secs_f64(), text(method), text(path))
     }
 
     /// The log in a few portions, each of which leaves the window with its last request.

@@ -22,7 +22,7 @@ use super::state::{Room, State};
 use super::totals::WaitFor;
 use super::{
     Built, Failure, FailureKind, Holder, Holes, Keeper, Kept, Response, Safety, Secrets, Session, Tokens, Transport,
-    TransportError, backoff, build_request, header, path_below, ratelimit, retry_after, words,
+    TransportError, backoff, build_request, header, path_below, retry_after, words,
 };
 use crate::clock::Clock;
 use crate::rules::{Auth, Request, Upstream};
@@ -61,6 +61,8 @@ pub(super) struct Manner {
     pub probe: bool,
     /// It repeats an earlier attempt.
     pub repeats: bool,
+    /// When budgets were debited for it; where that is not known, nothing is given back of what it took less.
+    pub debited: Duration,
     /// It may take no longer, whatever other requests may.
     pub within: Option<Duration>,
 }
@@ -284,7 +286,8 @@ impl Client {
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
             self.wait_for_turn(&request, &mut call).await?;
-            let manner = Manner { probe: admitted.is_some(), repeats: call.attempts > 0, within: None };
+            let debited = self.clock.monotonic();
+            let manner = Manner { probe: admitted.is_some(), repeats: call.attempts > 0, debited, within: None };
             let sent = self.attempt(&request, manner).await;
             let Attempted { outcome, throttled, tokens } =
                 sent.map_err(|failure| Failure { kind: call.settle(failure.kind, safety), ..failure })?;
@@ -371,7 +374,7 @@ impl Client {
     pub(super) async fn attempt(
         &self,
         request: &Built,
-        Manner { probe, repeats, within }: Manner,
+        Manner { probe, repeats, debited, within }: Manner,
     ) -> Result<Attempted, Failure> {
         let tokens = match &self.holder {
             Some(holder) => Some(holder.tokens().await?),
@@ -390,7 +393,7 @@ impl Client {
             let failed = is_failing(&outcome) || outcome.is_err();
             self.note_answer(request, if failed { Err(&outcome) } else { Ok(took) });
         }
-        let throttled = self.observe(request, &outcome, began);
+        let throttled = self.observe(request, &outcome, debited);
         let (failed, now, random) = (is_failing(&outcome), self.clock.monotonic(), self.clock.random());
         if let Some(at_once) = self.flow.learn(Exchanged { began, ended: now, throttled: is_throttling(&outcome) }) {
             tracing::debug!(upstream = self.upstream.name.as_str(), at_once, "requests at once");
@@ -523,26 +526,6 @@ impl Client {
         self.clock.sleep(wait).await;
         self.meter.waited(what, wait);
         Ok(())
-    }
-
-    /// Learns from an answer's headers; returns the wait of an exhausted limit.
-    fn observe(
-        &self,
-        request: &Built,
-        outcome: &Result<Response, TransportError>,
-        began: Duration,
-    ) -> Option<Duration> {
-        let answer = outcome.as_ref().ok()?;
-        let path = path_below(&self.upstream.base_url, &request.url);
-        let now = ratelimit::Now { wall: self.clock.now(), steady: self.clock.monotonic() };
-        self.state().budgets.learn((request.method.as_str(), path), answer, began, now);
-        let headers = &answer.headers;
-        let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(headers, self.clock.now()));
-        let wait = exhausted.max(retry_after::parse_backoff(headers));
-        if let Some(wait) = wait {
-            self.state().leave_alone(wait, wait, self.clock.monotonic());
-        }
-        exhausted
     }
 
     pub(super) fn failure(

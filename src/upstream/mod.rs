@@ -36,6 +36,7 @@ mod health;
 mod histogram;
 mod http;
 mod latency;
+mod learn;
 mod meter;
 mod outgoing;
 mod slim;

@@ -46,15 +46,6 @@ pub fn exhausted_for(observed: &[Observed]) -> Option<Duration> {
     observed.iter().filter(|limit| limit.remaining == 0).filter_map(|limit| limit.reset).max()
 }
 
-/// Now, on both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// Wall time: what dates mean.
-    pub wall: DateTime<Utc>,
-    /// Time that only goes forward.
-    pub steady: Duration,
-}
-
 /// What the answer says that the request took, in units of its budget; part of one counts as one.
 pub fn told_cost(at: &Path, answer: &Response) -> Option<u64> {
     whole(path_text(&answer.body, at)?.parse::<f64>().ok()?.ceil())

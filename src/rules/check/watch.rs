@@ -8,7 +8,7 @@ use super::context::Cx;
 use super::request;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar;
-use crate::rules::model::{Budget, Health, Quota, QuotaPeriod, RequestMatch};
+use crate::rules::model::{Budget, Cost, Health, Quota, QuotaPeriod, RequestMatch};
 use crate::rules::shape::{At, Key};
 use crate::rules::units::Period;
 
@@ -79,7 +79,7 @@ fn of_budgets(budgets: &[Budget]) -> Option<Quota> {
     let period = |budget: &Budget| {
         let days = budget.per.as_secs_f64() / DAY.as_secs_f64();
         match days {
-            _ if budget.matches != RequestMatch::default() => None,
+            _ if budget.matches != RequestMatch::default() || budget.cost != Cost::default() => None,
             1.0 => Some(QuotaPeriod::Day),
             28.0..=31.0 => Some(QuotaPeriod::Month),
             _ => None,

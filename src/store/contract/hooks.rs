@@ -25,7 +25,7 @@ fn take(on: &Fixture, hook: NewHook) -> HookTaken {
 
 pub(in crate::store) fn a_record_is_kept_while_its_webhook_waits_alone(on: &Fixture) {
     let kept = |on: &Fixture| {
-        let rows = on.read(|view| view.hooks(&HookFilter::default()));
+        let rows = on.read(|view| view.hooks(&HookFilter { with_record: true, ..HookFilter::default() }));
         let shown: Vec<_> = rows.into_iter().rev().map(|row| row.hook.record.unwrap_or_default()).collect();
         shown
     };

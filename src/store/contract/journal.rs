@@ -209,6 +209,15 @@ pub(in crate::store) fn passes_are_paged_by_collection_and_outcome_and_keep_thei
     check(None, Some("ok"), None, 9, &[4, 2, 1]);
     check(Some("contacts"), Some("ok"), Some(4), 9, &[1]);
     check(Some("deals"), Some("failed"), None, 9, &[]);
+    let full = |started_at: i64, outcome: &str| {
+        let trigger = "full_scan".to_owned();
+        let row = PassRow { trigger, started_at, ..begun("contacts", outcome) };
+        on.write(move |tx| tx.begin_pass(&row)).expect("begun");
+        on.read(|view| view.last_full_scan("contacts"))
+    };
+    assert_eq!(on.read(|view| view.last_full_scan("contacts")), Some(0), "the first pass was one");
+    assert_eq!([full(7, "unavailable"), full(8, "ok"), full(9, "failed")], [Some(0), Some(8), Some(8)]);
+    assert_eq!(on.read(|view| view.last_full_scan("companies")), None);
     assert_eq!(on.read(|view| view.phases(1)), None);
     on.write(|tx| tx.set_phases(1, "[]")).expect("kept");
     assert_eq!(on.read(|view| view.phases(1)), Some("[]".to_owned()));

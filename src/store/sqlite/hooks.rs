@@ -19,9 +19,10 @@ pub(super) fn newest(db: &Db, collection: &str) -> Res<i64> {
 }
 
 pub(super) fn hooks(db: &Db, filter: &HookFilter) -> Res<Vec<HookRow>> {
-    let mut clauses = Clauses::new(
-        "SELECT id, upstream, delivery, received_at, event, collection, remote_id, state, error, record FROM sync_hook",
-    );
+    let record = if filter.with_record { "record" } else { "NULL" };
+    let mut clauses = Clauses::new(&format!(
+        "SELECT id, upstream, delivery, received_at, event, collection, remote_id, state, error, {record} FROM sync_hook"
+    ));
     clauses.is("id", filter.id);
     clauses.is("state", filter.state.map(HookState::name));
     clauses.is("collection", filter.collection.as_deref());

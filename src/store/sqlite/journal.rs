@@ -80,7 +80,9 @@ pub(super) fn conflict_count(db: &Db, filter: &ConflictFilter) -> Res<(u64, i64)
 }
 
 fn conflicts_of(select: &str, filter: &ConflictFilter) -> Clauses {
-    let mut clauses = Clauses::new(select);
+    // Looked for all the time, there are hardly ever any, and the planner would rather walk all that are open in order.
+    let by = if filter.resolved_only { " INDEXED BY sync_conflict_resolved" } else { "" };
+    let mut clauses = Clauses::new(&format!("{select}{by}"));
     clauses.is("id", filter.id);
     clauses.is("collection", filter.collection.as_deref());
     clauses.is("record", filter.record.as_ref().map(|record| record.0.as_str()));

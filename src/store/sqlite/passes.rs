@@ -4,7 +4,7 @@
 
 use rusqlite::{Row, params};
 
-use crate::store::{PassFilter, PassRow};
+use crate::store::{Micros, PassFilter, PassRow};
 
 use super::clauses::Clauses;
 use super::db::Db;
@@ -32,6 +32,15 @@ pub(super) fn pass(db: &Db, id: i64) -> Res<Option<PassRow>> {
     let mut clauses = Clauses::new(SELECT);
     clauses.is("id", Some(id));
     Ok(clauses.all(db, "ORDER BY id", 1, pass_row)?.pop())
+}
+
+/// The trigger stands there as a text, so that the small index of full scans is used.
+pub(super) fn last_full_scan(db: &Db, collection: &str) -> Res<Option<Micros>> {
+    let well = "SELECT started_at FROM sync_pass WHERE collection = ?1 AND \"trigger\" = 'full_scan' \
+                AND outcome NOT IN ('failed', 'unavailable', 'halted', 'interrupted') ORDER BY id DESC LIMIT 1";
+    let first = "SELECT started_at FROM sync_pass WHERE collection = ?1 ORDER BY id LIMIT 1";
+    let started = |sql: &str| db.one(sql, params![collection], |row| row.get(0));
+    Ok(started(well)?.or(started(first)?))
 }
 
 pub(super) fn phases(db: &Db, id: i64) -> Res<Option<String>> {

@@ -8,7 +8,7 @@ use crate::rules::Collection;
 use crate::store::{
     BindingKey, CollectionKey, ConflictFilter, ConflictRow, Dirty, Grain, HaltRow, HealthRow, HistoryFilter,
     HistoryRow, HookFilter, HookRow, HookState, IntentFilter, IntentRow, Known, LatencyRow, LinkId, LinkRow,
-    MappingKey, OriginRow, PassFilter, PassRow, QuarantineFilter, QuarantineRow, Restored, Staged, StoreError,
+    MappingKey, Micros, OriginRow, PassFilter, PassRow, QuarantineFilter, QuarantineRow, Restored, Staged, StoreError,
     TurnsRow, UsageRow, View,
 };
 
@@ -129,7 +129,7 @@ impl View for Db {
     fn staged_before(
         &self,
         binding: BindingKey,
-        before: crate::store::Micros,
+        before: Micros,
         after: &str,
         limit: usize,
     ) -> Result<Vec<Staged>, StoreError> {
@@ -199,6 +199,10 @@ impl View for Db {
 
     fn halts(&self, collection: Option<&str>, open_only: bool) -> Result<Vec<HaltRow>, StoreError> {
         self.reading(journal::halts(self, collection, open_only))
+    }
+
+    fn last_full_scan(&self, collection: &str) -> Result<Option<Micros>, StoreError> {
+        self.reading(passes::last_full_scan(self, collection))
     }
 
     fn list_passes(&self, filter: &PassFilter) -> Result<Vec<PassRow>, StoreError> {

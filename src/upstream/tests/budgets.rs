@@ -7,11 +7,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
-use super::super::budget::Budgets;
-use super::super::ratelimit::{Now, told_limit};
+use super::super::budget::{Budgets, hear};
+use super::super::ratelimit::told_limit;
 use super::{answer, budget_of};
 use crate::record::Path;
 use crate::rules::{Budget, Cost, NextAt, RequestMatch, ResetUnit, Signals};
+use crate::upstream::Response;
 
 fn budget(path: Option<&str>, method: Option<&str>, limit: u64, per: Duration) -> Budget {
     let matches = RequestMatch { path: path.map(str::to_owned), method: method.map(str::to_owned) };
@@ -79,8 +80,15 @@ fn a_big_budget_keeps_a_small_log() {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn now(steady: Duration) -> Now {
-    Now { wall: DateTime::UNIX_EPOCH + chrono::TimeDelta::from_std(steady).unwrap(), steady }
+/// The answer to a request that was debited then comes now.
+fn learns(
+    (budgets, rules): (&mut Budgets, &[Budget]),
+    at: &str,
+    answer: &Response,
+    (debited, now): (Duration, Duration),
+) {
+    let wall = DateTime::UNIX_EPOCH + chrono::TimeDelta::from_std(now).unwrap();
+    budgets.learn(&hear(rules, ("GET", at), answer, wall), debited, now);
 }
 
 fn path(text: &str) -> Path {
@@ -88,7 +96,8 @@ fn path(text: &str) -> Path {
 }
 
 /// Requests that leave as soon as they may; with what each is said to take, in fact takes, and how long it is under way (ms).
-fn sent(budgets: &mut Budgets, requests: &[(u64, u64)], estimate: u64) -> Vec<(Duration, u64)> {
+fn sent(rules: &[Budget], requests: &[(u64, u64)], estimate: u64) -> Vec<(Duration, u64)> {
+    let mut budgets = Budgets::new(rules);
     let (mut at, mut sent) = (Duration::ZERO, Vec::new());
     let mut under_way: Vec<(Duration, Duration, u64)> = Vec::new();
     for (units, takes) in requests {
@@ -98,7 +107,7 @@ fn sent(budgets: &mut Budgets, requests: &[(u64, u64)], estimate: u64) -> Vec<(D
             under_way = rest;
             for (_, began, units) in over {
                 let body = format!(r#"{{"cost":{units}}}"#);
-                budgets.learn(("GET", "/"), &answer(200, &[], &body).unwrap(), began, now(at));
+                learns((&mut budgets, rules), "/", &answer(200, &[], &body).unwrap(), (began, at));
             }
             match budgets.take("GET", "/", at) {
                 Ok(()) => break,
@@ -119,8 +128,7 @@ proptest! {
         limit in 8_u64..40,
     ) {
         let cost = Cost { units: 8, answer: Some(path(".cost")) };
-        let mut budgets = Budgets::new(&[Budget { cost, ..budget_of(limit, SECOND) }]);
-        let sent = sent(&mut budgets, &requests, 8);
+        let sent = sent(&[Budget { cost, ..budget_of(limit, SECOND) }], &requests, 8);
         for (at, (first, _)) in sent.iter().enumerate() {
             let within = sent.iter().skip(at).take_while(|(then, _)| *then < *first + SECOND);
             let units: u64 = within.map(|(_, units)| units).sum();
@@ -144,9 +152,10 @@ fn what_the_answer_says_counts_in_place_of_what_was_set_aside() {
     let cost = Cost { units: 50, answer: Some(path(".extensions.cost.actualQueryCost")) };
     let budget = Budget { cost, ..budget_of(100, SECOND) };
     let left_after = |body: &str| {
-        let mut budgets = Budgets::new(std::slice::from_ref(&budget));
+        let rules = std::slice::from_ref(&budget);
+        let mut budgets = Budgets::new(rules);
         budgets.take("GET", "/", Duration::ZERO).unwrap();
-        budgets.learn(("GET", "/"), &answer(200, &[], body).unwrap(), Duration::ZERO, now(Duration::ZERO));
+        learns((&mut budgets, rules), "/", &answer(200, &[], body).unwrap(), (Duration::ZERO, Duration::ZERO));
         (0..4).take_while(|_| budgets.take("GET", "/", Duration::ZERO).is_ok()).count()
     };
     let cost = |text: &str| format!(r#"{{"extensions":{{"cost":{{"actualQueryCost":{text}}}}}}}"#);
@@ -191,9 +200,10 @@ fn others_that_draw_on_the_same_limit_leave_less() {
         (&[("x-left", "4"), ("x-reset", "4")], r#"{"limit": 5}"#, 4, 10.25),
     ];
     for (headers, body, at_once, next) in cases {
-        let mut budgets = Budgets::new(std::slice::from_ref(&shared));
+        let rules = std::slice::from_ref(&shared);
+        let mut budgets = Budgets::new(rules);
         budgets.take("GET", "/", Duration::ZERO).unwrap();
-        budgets.learn(("GET", "/"), &answer(200, headers, body).unwrap(), Duration::ZERO, now(Duration::ZERO));
+        learns((&mut budgets, rules), "/", &answer(200, headers, body).unwrap(), (Duration::ZERO, Duration::ZERO));
         let left = (0..20).take_while(|_| budgets.take("GET", "/", Duration::ZERO).is_ok()).count();
         let wait = budgets.take("GET", "/", Duration::ZERO).unwrap_err();
         assert_eq!((left, wait), (at_once, Duration::from_secs_f64(next)), "{headers:?} {body}");
@@ -203,11 +213,12 @@ fn others_that_draw_on_the_same_limit_leave_less() {
 #[test]
 fn what_others_draw_is_a_matter_of_requests_that_the_budget_covers() {
     let shared = Budget { signals: Some(signals(None)), ..budget(Some("/a*"), None, 10, SECOND) };
-    let mut budgets = Budgets::new(&[shared]);
+    let rules = [shared];
+    let mut budgets = Budgets::new(&rules);
     let nothing_left = answer(200, &[("x-left", "0")], "{}").unwrap();
-    budgets.learn(("GET", "/b"), &nothing_left, Duration::ZERO, now(Duration::ZERO));
+    learns((&mut budgets, &rules), "/b", &nothing_left, (Duration::ZERO, Duration::ZERO));
     assert!(budgets.take("GET", "/a", Duration::ZERO).is_ok());
-    budgets.learn(("GET", "/a"), &nothing_left, Duration::ZERO, now(Duration::ZERO));
+    learns((&mut budgets, &rules), "/a", &nothing_left, (Duration::ZERO, Duration::ZERO));
     assert!(budgets.take("GET", "/a", Duration::ZERO).is_err());
     assert!(budgets.take("GET", "/b", Duration::ZERO).is_ok());
 }
@@ -215,16 +226,17 @@ fn what_others_draw_is_a_matter_of_requests_that_the_budget_covers() {
 #[test]
 fn however_often_others_draw_little_is_remembered_and_nobody_waits_for_ever() {
     let shared = Budget { signals: Some(signals(None)), ..budget_of(1_000_000, Duration::from_hours(1)) };
-    let mut budgets = Budgets::new(&[shared]);
+    let rules = [shared];
+    let mut budgets = Budgets::new(&rules);
     for number in 0_u64..1000 {
         let left = (999_000 - 900 * number).to_string();
         let at = Duration::from_millis(number);
         budgets.take("GET", "/", at).unwrap();
-        budgets.learn(("GET", "/"), &answer(200, &[("x-left", &left)], "{}").unwrap(), at, now(at));
+        learns((&mut budgets, &rules), "/", &answer(200, &[("x-left", &left)], "{}").unwrap(), (at, at));
     }
     assert!(format!("{budgets:?}").len() < 200_000);
     let none = answer(200, &[("x-left", "0")], "{}").unwrap();
-    budgets.learn(("GET", "/"), &none, SECOND, now(SECOND));
+    learns((&mut budgets, &rules), "/", &none, (SECOND, SECOND));
     let wait = budgets.take("GET", "/", SECOND).unwrap_err();
     assert!(wait <= Duration::from_hours(1) + SECOND, "{wait:?}");
     let mut at = SECOND + wait;
@@ -263,4 +275,41 @@ fn the_end_of_a_window_is_read_in_its_unit() {
         None,
         "it does not say what is left"
     );
+}
+
+#[test]
+fn what_left_the_window_gives_nothing_back_and_a_lowered_limit_changes_nothing_that_was_set_aside() {
+    let cost = Cost { units: 40, answer: Some(path(".cost")) };
+    let signals = Some(Signals { limit: Some(NextAt::Body(path(".limit"))), ..signals(None) });
+    let rules = [Budget { cost, signals, ..budget_of(100, SECOND) }];
+    let used = |budgets: &Budgets, now: Duration| budgets.uses(now)[0].used;
+    let mut budgets = Budgets::new(&rules);
+    budgets.take("GET", "/", Duration::ZERO).unwrap();
+    let later = Duration::from_millis(1100);
+    budgets.take("GET", "/", later).unwrap();
+    // The first one is answered when it counts no more: the second keeps what was set aside for it.
+    learns((&mut budgets, &rules), "/", &answer(200, &[], r#"{"cost": 1}"#).unwrap(), (Duration::ZERO, later));
+    assert_eq!(used(&budgets, later), 40);
+    // The limit is below what a request sets aside now; its answer gives back just what it did not take.
+    let lowered = answer(200, &[("x-left", "0")], r#"{"cost": 40, "limit": 10}"#).unwrap();
+    learns((&mut budgets, &rules), "/", &lowered, (later, later));
+    assert_eq!(used(&budgets, later), 40);
+    learns((&mut budgets, &rules), "/", &answer(200, &[], r#"{"cost": 5}"#).unwrap(), (later, later));
+    assert_eq!(used(&budgets, later), 5);
+    // It leaves nevertheless, when nothing else is there.
+    let wait = budgets.take("GET", "/", later).unwrap_err();
+    assert!(budgets.take("GET", "/", later + wait).is_ok());
+}
+
+#[test]
+fn what_was_given_back_leaves_no_trace_in_the_log() {
+    let cost = Cost { units: 10, answer: Some(path(".cost")) };
+    let rules = [Budget { cost, ..budget_of(1000, Duration::from_hours(1)) }];
+    let mut budgets = Budgets::new(&rules);
+    for number in 0_u64..2000 {
+        let at = Duration::from_millis(number);
+        budgets.take("GET", "/", at).unwrap();
+        learns((&mut budgets, &rules), "/", &answer(200, &[], r#"{"cost": 0}"#).unwrap(), (at, at));
+    }
+    assert!(format!("{budgets:?}").matches("Entry").count() <= 1);
 }

@@ -150,7 +150,7 @@ fn f06_killed_in_a_migration_the_schema_is_the_old_or_the_new_one_and_the_backup
         world.add_ann("crm");
         // As the schema before was.
         world.sql("drop table sync_epoch; drop table sync_hook; drop table sync_usage; drop table sync_health; drop table sync_latency; \
-             drop index sync_pass_outcome; drop index sync_pass_collection_outcome; drop index sync_conflict_waiting; \
+             drop index sync_pass_outcome; drop index sync_pass_collection_outcome; drop index sync_conflict_waiting; drop index sync_conflict_waiting_collection; drop index sync_pass_full_scan; \
              alter table sync_pass drop column phases; pragma user_version = 3");
         std::fs::remove_file(world.path("data.db.epoch")).unwrap();
         world.sql("update contacts set phone = '2'");
