@@ -283,6 +283,7 @@ impl Client {
         let mut call = Call::default();
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
+            self.log_in_before(&call, safety).await?;
             self.wait_for_turn(&request, &mut call).await?;
             let manner = Manner { probe: admitted.is_some(), repeats: call.attempts > 0, within: None };
             let sent = self.attempt(&request, manner).await;
@@ -357,6 +358,14 @@ impl Client {
         let differ = !others.are_the_same(refused);
         call.attempts -= u32::from(differ);
         Ok(differ)
+    }
+
+    /// A login that is due is debited to budgets before the request that it is for: after it, it would wait for the room that the
+    /// request holds.
+    async fn log_in_before(&self, call: &Call, safety: Safety) -> Result<(), Failure> {
+        let Some(Holder::Session(session)) = &self.holder else { return Ok(()) };
+        let tokens = session.tokens().await;
+        tokens.map(|_| ()).map_err(|failure| Failure { kind: call.settle(failure.kind, safety), ..failure })
     }
 
     /// Why a request is not sent (again), in words. Where it may have been done, what it met tells more.
@@ -535,14 +544,7 @@ impl Client {
         let answer = outcome.as_ref().ok()?;
         let path = path_below(&self.upstream.base_url, &request.url);
         let now = ratelimit::Now { wall: self.clock.now(), steady: self.clock.monotonic() };
-        self.state().budgets.learn((request.method.as_str(), path), answer, began, now);
-        let headers = &answer.headers;
-        let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(headers, self.clock.now()));
-        let wait = exhausted.max(retry_after::parse_backoff(headers));
-        if let Some(wait) = wait {
-            self.state().leave_alone(wait, wait, self.clock.monotonic());
-        }
-        exhausted
+        self.state().observe((request.method.as_str(), path), answer, began, now)
     }
 
     pub(super) fn failure(

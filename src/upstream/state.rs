@@ -8,7 +8,8 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::breaker::{Breaker, Remembered};
 use super::budget::{BudgetUse, Budgets};
-use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget};
+use super::ratelimit::{self, Now};
+use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget, Response, retry_after};
 use crate::rules::{BreakerRules, Budget};
 
 /// The retry budget of an upstream, in tokens. A call that succeeds at once earns one.
@@ -72,6 +73,16 @@ impl State {
     pub fn leave_alone(&mut self, asked: Duration, wait: Duration, now: Duration) {
         self.budgets.close_gate(now + wait.max(asked));
         self.asked_until = self.asked_until.max(now + asked);
+    }
+
+    /// Learns from the answer to a request that left at `began`; returns the wait of an exhausted limit.
+    pub fn observe(&mut self, line: (&str, &str), answer: &Response, began: Duration, now: Now) -> Option<Duration> {
+        self.budgets.learn(line, answer, began, now);
+        let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(&answer.headers, now.wall));
+        if let Some(wait) = exhausted.max(retry_after::parse_backoff(&answer.headers)) {
+            self.leave_alone(wait, wait, now.steady);
+        }
+        exhausted
     }
 
     /// What the next process should know. Times are whole seconds.
