@@ -514,13 +514,7 @@ impl Client {
     async fn pause(&self, (what, wait): (WaitFor, Duration), request: &Built, call: &mut Call) -> Result<(), Failure> {
         if call.waited + wait > self.upstream.retry.max_wait || wait > PARK_BEYOND {
             let kind = if call.ambiguous { FailureKind::Unknown } else { FailureKind::NotDone };
-            // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
-            let asked = self.state().asked_until.saturating_sub(self.clock.monotonic());
-            let why = if asked.is_zero() || asked + asked / 10 < wait {
-                format!("a budget asks to wait {}", words::duration(wait))
-            } else {
-                format!("the upstream asks to wait {}", words::duration(asked))
-            };
+            let why = self.state().why_wait(wait, self.clock.monotonic());
             let why = match call.asked_too_much {
                 Some(asked) => format!("{why} (in fact {}: is the account blocked?)", words::duration(asked)),
                 None => why,

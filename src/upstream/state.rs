@@ -9,7 +9,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use super::breaker::{Breaker, Remembered};
 use super::budget::{BudgetUse, Budgets};
 use super::ratelimit::{self, Now};
-use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget, Response, retry_after};
+use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget, Response, retry_after, words};
 use crate::rules::{BreakerRules, Budget};
 
 /// The retry budget of an upstream, in tokens. A call that succeeds at once earns one.
@@ -83,6 +83,17 @@ impl State {
             self.leave_alone(wait, wait, now.steady);
         }
         exhausted
+    }
+
+    /// Who asks for a wait, in words.
+    pub fn why_wait(&self, wait: Duration, now: Duration) -> String {
+        // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
+        let asked = self.asked_until.saturating_sub(now);
+        if asked.is_zero() || asked + asked / 10 < wait {
+            format!("a budget asks to wait {}", words::duration(wait))
+        } else {
+            format!("the upstream asks to wait {}", words::duration(asked))
+        }
     }
 
     /// What the next process should know. Times are whole seconds.

@@ -161,7 +161,7 @@ impl Login {
             let Err(wait) = taken else { return Ok(()) };
             *waited += wait;
             if *waited > self.upstream.retry.max_wait.min(BUDGETS_MAX) {
-                let why = format!("a budget asks to wait {}", words::duration(wait));
+                let why = self.state().why_wait(wait, clock.monotonic());
                 let words = words::describe(&self.upstream.base_url, request, None, &why, 0);
                 let retry_at = TimeDelta::from_std(wait).ok().and_then(|wait| clock.now().checked_add_signed(wait));
                 return Err(Failure { retry_at, ..Failure::new(FailureKind::NotDone, format!("login: {words}")) });

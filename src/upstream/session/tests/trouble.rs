@@ -201,6 +201,16 @@ async fn a_throttled_login_is_left_alone_for_as_long_as_the_upstream_says() {
 }
 
 #[tokio::test]
+async fn a_login_tells_who_asks_it_to_wait() {
+    let bench = Bench::new();
+    let (client, script) = bench.process(upstream_with(rules()), Vec::new());
+    client.remember(&Kept { asked_until: Some(bench.clock.now() + Duration::from_hours(1)), ..Kept::default() });
+    let expected = (FailureKind::NotDone, "login: POST /login: the upstream asks to wait 1 h".to_owned());
+    assert_eq!(read(&client).await.unwrap_err(), expected);
+    assert!(script.lines().is_empty());
+}
+
+#[tokio::test]
 async fn a_login_takes_no_longer_than_others_wait_for_it() {
     let bench = Bench::new();
     let slow = Timeouts { total: Duration::from_mins(30), ..upstream_with(rules()).timeout };
