@@ -5,7 +5,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::merge::{LocalChange, RecordPlan};
-use crate::record::{FieldType, RecordId, Slot, Value};
+use crate::record::{FieldType, RecordId, Slot, Value, hex};
 use crate::store::{LinkRow, StoreError, View};
 
 use super::context::Pass;
@@ -71,14 +71,4 @@ pub fn told_stably(view: &dyn View, pass: &Pass, found: &Gathered, plan: &Record
         rename(&record, &view.links_of(&record)?.iter().collect::<Vec<_>>());
     }
     Ok(text)
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }

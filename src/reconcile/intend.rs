@@ -5,7 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::merge::{self, IntentState, RecordPlan, Write, WriteOp};
-use crate::record::{Json, RecordId, Value};
+use crate::record::{Json, RecordId, Value, hex};
 use crate::rules::{Binding, Idempotency, Precondition};
 use crate::store::{IntentRow, QuarantineRow, StoreError, Tx, View};
 use crate::upstream::SendOp;
@@ -14,7 +14,6 @@ use super::apply::{self, Applied};
 use super::base;
 use super::context::{Pass, local_subject};
 use super::cycle;
-use super::digest::hex;
 use super::gather::Gathered;
 use super::observe;
 use super::report::{Change, Counts};

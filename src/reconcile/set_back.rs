@@ -12,14 +12,13 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
 use crate::merge::{self, Candidate, Decision, Freeze, Halt, LinkState, Observation, Rule};
-use crate::record::{Json, Slot, Value};
+use crate::record::{Json, Slot, Value, hex};
 use crate::rules::{Collection, Origin};
 use crate::store::{self, LinkRow, Staged, StagedKind, Store, StoreError, View};
 use crate::upstream::{self, Client, Got};
 
 use super::base::Pair;
 use super::context::{Pass, time};
-use super::digest::hex;
 use super::floor;
 
 /// What a halt about an upstream that was set back is called.

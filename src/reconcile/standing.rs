@@ -12,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::merge::{Halt, LinkState};
+use crate::record::hex;
 use crate::rules::Origin;
 use crate::store::{self, Store, StoreError, View};
 use crate::upstream::{BreakerState, Client, Kept};
 
 use super::context::Pass;
-use super::digest::hex;
 
 /// What a halt about an account is called.
 const ACCOUNT: &str = "account";

@@ -8,6 +8,7 @@ mod domain;
 mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod hex;
 mod json;
 mod mapping;
 mod number;
@@ -25,6 +26,7 @@ mod value;
 pub use codec::Codec;
 pub use domain::{Domain, FieldType, Normalize};
 pub use filter::{Filter, FilterError};
+pub use hex::{hex, unhex};
 pub use json::{Json, JsonError};
 pub use mapping::{FieldMap, Lens, Mapped, Mapper, Probe, same_creation};
 pub use path::{Path, Step};

@@ -16,6 +16,7 @@ use super::auth::Credentials;
 use super::call::{Call, Next, REDIRECTS_MAX, is_failing, is_throttling, redirected, refused_redirect};
 use super::classify::{Pace, Verdict, classify};
 use super::flow::{Exchanged, Flow};
+use super::learn::learn;
 use super::meter::{Exchange, Meter};
 use super::session::Way;
 use super::state::{Room, State};
@@ -285,6 +286,7 @@ impl Client {
         let mut call = Call::default();
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
+            self.log_in_before(&call, safety).await?;
             self.wait_for_turn(&request, &mut call).await?;
             let debited = self.clock.monotonic();
             let manner = Manner { probe: admitted.is_some(), repeats: call.attempts > 0, debited, within: None };
@@ -362,6 +364,14 @@ impl Client {
         Ok(differ)
     }
 
+    /// A login that is due is debited to budgets before the request that it is for: after it, it would wait for the room that the
+    /// request holds.
+    async fn log_in_before(&self, call: &Call, safety: Safety) -> Result<(), Failure> {
+        let Some(Holder::Session(session)) = &self.holder else { return Ok(()) };
+        let tokens = session.tokens().await;
+        tokens.map(|_| ()).map_err(|failure| Failure { kind: call.settle(failure.kind, safety), ..failure })
+    }
+
     /// Why a request is not sent (again), in words. Where it may have been done, what it met tells more.
     pub(super) fn not_sent(&self, request: &Built, why: &str, call: &Call) -> String {
         match &call.met {
@@ -393,7 +403,9 @@ impl Client {
             let failed = is_failing(&outcome) || outcome.is_err();
             self.note_answer(request, if failed { Err(&outcome) } else { Ok(took) });
         }
-        let throttled = self.observe(request, &outcome, debited);
+        let learnt = (debited, self.clock.as_ref());
+        let answer = outcome.as_ref().ok();
+        let throttled = answer.and_then(|answer| learn((&self.upstream, &self.state), request, answer, learnt));
         let (failed, now, random) = (is_failing(&outcome), self.clock.monotonic(), self.clock.random());
         if let Some(at_once) = self.flow.learn(Exchanged { began, ended: now, throttled: is_throttling(&outcome) }) {
             tracing::debug!(upstream = self.upstream.name.as_str(), at_once, "requests at once");
@@ -508,13 +520,7 @@ impl Client {
     async fn pause(&self, (what, wait): (WaitFor, Duration), request: &Built, call: &mut Call) -> Result<(), Failure> {
         if call.waited + wait > self.upstream.retry.max_wait || wait > PARK_BEYOND {
             let kind = if call.ambiguous { FailureKind::Unknown } else { FailureKind::NotDone };
-            // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
-            let asked = self.state().asked_until.saturating_sub(self.clock.monotonic());
-            let why = if asked.is_zero() || asked + asked / 10 < wait {
-                format!("a budget asks to wait {}", words::duration(wait))
-            } else {
-                format!("the upstream asks to wait {}", words::duration(asked))
-            };
+            let why = self.state().why_wait(wait, self.clock.monotonic());
             let why = match call.asked_too_much {
                 Some(asked) => format!("{why} (in fact {}: is the account blocked?)", words::duration(asked)),
                 None => why,

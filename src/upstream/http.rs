@@ -57,6 +57,8 @@ type Key = (Duration, Option<Arc<TlsFiles>>);
 struct Pooled {
     client: reqwest::Client,
     stamp: Option<Stamp>,
+    /// Files that were put in their place and cannot be used: they are not read again until they are others.
+    unusable: Option<Stamp>,
 }
 
 impl HttpTransport {
@@ -121,16 +123,18 @@ impl HttpTransport {
         let stamp = files.map(|files| tls::stamp(files));
         let key = (connect, files.cloned());
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pooled) = clients.get(&key).filter(|pooled| pooled.stamp == stamp) {
+        let is_known = |pooled: &&Pooled| pooled.stamp == stamp || (stamp.is_some() && pooled.unusable == stamp);
+        if let Some(pooled) = clients.get(&key).filter(is_known) {
             return Ok(pooled.client.clone());
         }
-        match (self.make(connect, files.map(AsRef::as_ref)), clients.get(&key)) {
+        match (self.make(connect, files.map(AsRef::as_ref)), clients.get_mut(&key)) {
             (Ok(client), _) => {
-                clients.insert(key, Pooled { client: client.clone(), stamp });
+                clients.insert(key, Pooled { client: client.clone(), stamp, unusable: None });
                 Ok(client)
             }
             (Err(error), Some(old)) => {
                 tracing::warn!(%error, "files of TLS that were replaced cannot be used; those before go on");
+                old.unusable = stamp;
                 Ok(old.client.clone())
             }
             (Err(error), None) => Err(error),

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::vault::{Guard, Vault, VaultError};
 
 /// For so long another process that renews is waited for: longer than one that lives takes.
-const LOCK_MAX: Duration = Duration::from_mins(3);
+pub(super) const LOCK_MAX: Duration = Duration::from_mins(3);
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// Waits for its turn among processes. A thread that waited would hold up the end of this one.

@@ -2,31 +2,33 @@
 //!
 //! Must not know: how requests are held back; what an answer means for its work.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Built, Client, Response, TransportError, budget, path_below, ratelimit, retry_after};
+use super::state::State;
+use super::{Built, Response, budget, path_below, ratelimit, retry_after};
+use crate::clock::Clock;
+use crate::rules::Upstream;
 
-impl Client {
-    /// Learns from an answer's headers; returns the wait of an exhausted limit.
-    pub(super) fn observe(
-        &self,
-        request: &Built,
-        outcome: &Result<Response, TransportError>,
-        debited: Duration,
-    ) -> Option<Duration> {
-        let answer = outcome.as_ref().ok()?;
-        let path = path_below(&self.upstream.base_url, &request.url);
-        let asked = (request.method.as_str(), path);
-        let heard = budget::hear(&self.upstream.budgets, asked, answer, self.clock.now());
-        if !heard.is_empty() {
-            self.state().budgets.learn(&heard, debited, self.clock.monotonic());
-        }
-        let headers = &answer.headers;
-        let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(headers, self.clock.now()));
-        let wait = exhausted.max(retry_after::parse_backoff(headers));
-        if let Some(wait) = wait {
-            self.state().leave_alone(wait, wait, self.clock.monotonic());
-        }
-        exhausted
+/// Learns from the answer to a request that was debited then; returns the wait of an exhausted limit. What the answer says is
+/// read before the state is held.
+pub fn learn(
+    (upstream, state): (&Upstream, &Mutex<State>),
+    request: &Built,
+    answer: &Response,
+    (debited, clock): (Duration, &dyn Clock),
+) -> Option<Duration> {
+    let path = path_below(&upstream.base_url, &request.url);
+    let heard = budget::hear(&upstream.budgets, (request.method.as_str(), path), answer, clock.now());
+    let exhausted = ratelimit::exhausted_for(&ratelimit::parse_rate_limits(&answer.headers, clock.now()));
+    let wait = exhausted.max(retry_after::parse_backoff(&answer.headers));
+    if heard.is_empty() && wait.is_none() {
+        return exhausted;
     }
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    state.budgets.learn(&heard, debited, clock.monotonic());
+    if let Some(wait) = wait {
+        state.leave_alone(wait, wait, clock.monotonic());
+    }
+    exhausted
 }

@@ -7,8 +7,14 @@ use http::{HeaderMap, HeaderValue, header};
 use super::{Built, Client, Failure, Outgoing, Tokens, check_url};
 
 impl Client {
-    /// Checks where the request goes, then adds headers, credentials and body.
+    /// Checks where the request goes, then adds headers, credentials, body and signature.
     pub(super) fn outgoing(&self, request: &Built, tokens: Option<&Tokens>) -> Result<Outgoing, Failure> {
+        let mut outgoing = self.unsigned(request, tokens)?;
+        self.credentials.sign(&mut outgoing, &self.secrets, self.clock.as_ref())?;
+        Ok(outgoing)
+    }
+
+    fn unsigned(&self, request: &Built, tokens: Option<&Tokens>) -> Result<Outgoing, Failure> {
         check_url(&self.upstream, &request.url)?;
         let mut request = request.clone();
         let mut headers = HeaderMap::new();
@@ -23,7 +29,7 @@ impl Client {
             let json = HeaderValue::from_static("application/json");
             request.headers.entry(header::CONTENT_TYPE).or_insert(json);
         }
-        let mut outgoing = Outgoing {
+        Ok(Outgoing {
             method: request.method,
             url: request.url,
             headers: request.headers,
@@ -32,14 +38,12 @@ impl Client {
             body_bytes_max: self.upstream.body_bytes_max,
             records: request.records,
             tls: self.upstream.tls.clone(),
-        };
-        self.credentials.sign(&mut outgoing, &self.secrets, self.clock.as_ref())?;
-        Ok(outgoing)
+        })
     }
 
-    /// How long the body of a request is as it is sent, in bytes; credentials may be in it.
+    /// How long the body of a request is as it is sent, in bytes; credentials may be in it, a signature never is.
     pub fn body_bytes(&self, request: &Built) -> Result<u64, Failure> {
-        let length = self.outgoing(request, None)?.body.map_or(0, |body| body.len());
+        let length = self.unsigned(request, None)?.body.map_or(0, |body| body.len());
         Ok(u64::try_from(length).unwrap_or(u64::MAX))
     }
 }

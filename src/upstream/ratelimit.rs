@@ -27,9 +27,9 @@ pub struct Observed {
 }
 
 /// Epoch milliseconds lie above this, epoch seconds below.
-const EPOCH_MS_MIN: f64 = 1e12;
+pub const EPOCH_MS_MIN: f64 = 1e12;
 /// Epoch seconds lie above this, deltas below.
-const EPOCH_S_MIN: f64 = 1e9;
+pub const EPOCH_S_MIN: f64 = 1e9;
 
 /// Everything the headers say, in no order of importance.
 pub fn parse_rate_limits(headers: &HeaderMap, now: DateTime<Utc>) -> Vec<Observed> {

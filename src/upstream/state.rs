@@ -8,7 +8,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::breaker::{Breaker, Remembered};
 use super::budget::{BudgetUse, Budgets};
-use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget};
+use super::{BreakerState, Built, Kept, KeptBreaker, KeptBudget, words};
 use crate::rules::{BreakerRules, Budget};
 
 /// The retry budget of an upstream, in tokens. A call that succeeds at once earns one.
@@ -72,6 +72,17 @@ impl State {
     pub fn leave_alone(&mut self, asked: Duration, wait: Duration, now: Duration) {
         self.budgets.close_gate(now + wait.max(asked));
         self.asked_until = self.asked_until.max(now + asked);
+    }
+
+    /// Who asks for a wait, in words.
+    pub fn why_wait(&self, wait: Duration, now: Duration) -> String {
+        // The upstream's own number is told; the pause is up to a tenth longer, so as not to come back with everybody.
+        let asked = self.asked_until.saturating_sub(now);
+        if asked.is_zero() || asked + asked / 10 < wait {
+            format!("a budget asks to wait {}", words::duration(wait))
+        } else {
+            format!("the upstream asks to wait {}", words::duration(asked))
+        }
     }
 
     /// What the next process should know. Times are whole seconds.

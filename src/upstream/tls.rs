@@ -30,13 +30,15 @@ pub(super) struct Material {
 
 /// Another one after every change of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(Vec<Option<(u64, u64, i64, i64)>>);
+pub(super) struct Stamp(Vec<Option<(u64, u64, [i64; 4])>>);
 
 /// The files as they are now.
 pub(super) fn stamp(files: &TlsFiles) -> Stamp {
     let one = |path: &Path| {
         let found = std::fs::metadata(path).ok()?;
-        Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+        // The last two notice another mode or owner as well.
+        let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
+        Some((found.ino(), found.size(), times))
     };
     Stamp(files.paths().map(one).collect())
 }

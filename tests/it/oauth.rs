@@ -374,3 +374,28 @@ fn secrets_are_kept_sealed_listed_by_name_and_sealed_anew() {
     assert!(format!("{missing:?}").contains("data.db.vault (not set)"), "{missing:#?}");
     signed.nothing_in_clear(&[&list, &rotated, &refused, &doctor, &missing]);
 }
+
+/// A login by hand says what a daemon makes of it: nothing, where the token is in no vault.
+#[test]
+fn a_login_without_a_vault_says_that_no_other_process_hears_of_it() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    #[expect(clippy::disallowed_methods, reason = "the sandbox shares the program's clock")]
+    let now = chrono::Utc::now();
+    let contact = json!({"id": "c1", "email": "a@x.test", "name": "Ann", "phone": "1"});
+    world.at("crm", |crm| crm.insert("/contacts", &contact, now)).unwrap();
+    let auth = "[upstream.crm.auth]\nkind = \"session\"\ntoken = \".id\"\n\
+                login = { path = \"/contacts/c1\", method = \"GET\", headers = { X-Key = \"${secret.key}\" } }\n\n";
+    world.change_rules("rules.toml", |text| {
+        text.replace("[binding.contacts.crm]\n", &format!("{auth}[binding.contacts.crm]\n"))
+    });
+    let secrets = world.path("secrets");
+    std::fs::create_dir_all(&secrets).unwrap();
+    std::fs::write(secrets.join("key"), SECRET).unwrap();
+    std::fs::set_permissions(secrets.join("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+
+    let alone = world.run(&["auth", "login", "crm"]).exits(0);
+    assert!(alone.stderr.contains("signed in to crm; a running daemon does not hear of it"), "{alone:#?}");
+    world.run(&["key", "create"]).exits(0);
+    let shared = world.run(&["auth", "login", "crm"]).exits(0);
+    assert!(shared.stderr.contains("signed in to crm; a running daemon goes on with its next pass"), "{shared:#?}");
+}

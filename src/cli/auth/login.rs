@@ -26,11 +26,12 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
     let rules = workspace.rules(SecretsAre::Needed, out)?;
     let name = &args.upstream;
     let client = client_of(name, &rules, workspace)?;
+    let mut heard = true;
     let made = match holder_of(name, &client)? {
         Holder::OAuth(keeper) => sign_in(keeper, args, workspace, out).await?,
         // Nobody is asked: the rules have the credentials, and a person says that they are to be tried again.
         Holder::Session(session) => {
-            session.log_in().await.map_err(|failure| failed(name, &failure.words))?;
+            heard = session.log_in().await.map_err(|failure| failed(name, &failure.words))?;
             None
         }
     };
@@ -42,8 +43,18 @@ pub async fn run(args: &LoginArgs, workspace: &Workspace, out: &Out) -> Result<E
     }
     let account = client.check_account().await.map_err(|failure| failed(name, &failure.words))?;
     let account = account.map(|account| format!(" as {}", style::clean(&account))).unwrap_or_default();
-    out.talk(&format!("signed in to {name}{account}; a running daemon goes on with its next pass"));
+    out.talk(&format!("signed in to {name}{account}; {}", what_next(heard)));
     Ok(Exit::IN_SYNC)
+}
+
+/// What a running daemon makes of it. A token that is in no vault is this process's own.
+fn what_next(heard: bool) -> &'static str {
+    if heard {
+        "a running daemon goes on with its next pass"
+    } else {
+        "a running daemon does not hear of it, since the token could not be kept: reload it, or, where there is no vault yet, \
+         `reconciled key create` and sign in again"
+    }
 }
 
 /// Leads through the sign-in of the grant. Says where a master key was made for it.

@@ -2,7 +2,6 @@
 //!
 //! Must not know: why something is written.
 
-use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,6 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::decide::{Found, Noted};
+use crate::record::hex;
 
 /// Folders on the way to a file.
 const FOLDER: u32 = 0o755;
@@ -118,10 +118,7 @@ impl Root {
 
 /// The hash of a file's content.
 pub fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").ok();
-        text
-    })
+    hex(&Sha256::digest(bytes))
 }
 
 fn make_all(folder: &Path, mode: u32) -> io::Result<()> {

@@ -4,6 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::record::hex;
 use crate::rules::diagnostic::Source;
 
 /// SHA-256 over all texts, in the order of their paths, each with its length.
@@ -21,13 +22,4 @@ pub fn hash_sources(sources: &[Source]) -> String {
 /// SHA-256 of a text, hex.
 pub fn hash_text(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

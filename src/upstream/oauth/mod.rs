@@ -17,5 +17,5 @@ pub use ending::are_over;
 pub(super) use ending::to_its_end;
 pub use keeper::{Keeper, Standing};
 pub use signin::{Back, SignIn, read_back_url};
+pub(super) use tokens::Granted;
 pub use tokens::Tokens;
-pub(super) use tokens::{Granted, fingerprint};

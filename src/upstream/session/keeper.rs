@@ -17,7 +17,7 @@ use super::login::{Answer, Login, Way};
 use crate::rules::{Session as Rules, Upstream};
 use crate::upstream::keeping::{blocking, lock};
 use crate::upstream::oauth::{Tokens, to_its_end};
-use crate::upstream::{Failure, FailureKind, Meter, Standing};
+use crate::upstream::{Failure, FailureKind, Meter, Standing, WAIT_MAX};
 use crate::vault::{Guard, Kind, Vault};
 
 /// After a login that failed in passing, the next one: so long later, twice as long each further time.
@@ -59,14 +59,16 @@ struct Turn {
     failures: u32,
     /// Logins in a row whose token was never taken.
     vain: u32,
-    /// Where there is no vault: what would be in it.
-    known: Option<Tokens>,
+    /// What came of a login and is in no vault yet: there is none, or it could not be written.
+    unkept: Option<Tokens>,
 }
 
 /// Which token will do.
 enum Wanted {
     /// One that need not be replaced yet.
     Fresh,
+    /// One that has not ended.
+    Valid,
     /// One that has not ended, and another one than this.
     OtherThan(Tokens),
 }
@@ -100,7 +102,8 @@ impl Session {
         let session = self.clone();
         to_its_end(async move {
             let mut turn = session.turn.lock().await;
-            match session.held_that(&Wanted::Fresh) {
+            let wanted = if session.waits(&turn) { Wanted::Valid } else { Wanted::Fresh };
+            match session.held_that(&wanted) {
                 Some(held) => Ok(held),
                 None => session.renew(&Wanted::Fresh, &mut turn).await,
             }
@@ -129,14 +132,18 @@ impl Session {
         }
     }
 
-    /// Logs in now, whatever is held and whatever was refused.
-    pub async fn log_in(&self) -> Result<(), Failure> {
+    /// Logs in now, whatever is held and whatever was refused. False where other processes do not hear of it.
+    pub async fn log_in(&self) -> Result<bool, Failure> {
         let session = self.clone();
         to_its_end(async move {
             let mut turn = session.turn.lock().await;
             let (vault, _guard) = session.vault_and_lock().await?;
+            session.keep_what_came(vault.as_ref(), &mut turn).await?;
+            let kept = session.load(vault.as_ref(), &turn).await?;
+            // A refusal ends no token that still counts.
+            let valid = kept.filter(|kept| kept.are_usable(session.login.way.clock.now())).map(Arc::new);
             (turn.failed, turn.failures, turn.vain) = (None, 0, 0);
-            session.ask(vault.as_ref(), None, &mut turn).await.map(|_tokens| ())
+            session.ask(vault.as_ref(), valid, &mut turn).await.map(|_tokens| turn.unkept.is_none())
         })
         .await
     }
@@ -168,11 +175,11 @@ impl Session {
     pub async fn forget(&self) -> Result<bool, Failure> {
         let mut turn = self.turn.lock().await;
         let (vault, _guard) = self.vault_and_lock().await?;
-        let known = std::mem::take(&mut *turn).known.is_some();
+        let unkept = std::mem::take(&mut *turn).unkept.is_some();
         self.hold(None, None);
-        let Some(vault) = vault else { return Ok(known) };
+        let Some(vault) = vault else { return Ok(unkept) };
         let name = self.name().to_owned();
-        blocking(move || vault.remove(Kind::Token, &name)).await
+        blocking(move || vault.remove(Kind::Token, &name)).await.map(|kept| kept || unkept)
     }
 }
 
@@ -189,6 +196,12 @@ impl Session {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         let tokens = held.tokens.as_ref().filter(|tokens| self.will_do(tokens, wanted))?;
         (held.stamp == self.stamp()).then(|| Arc::clone(tokens))
+    }
+
+    /// A token that should be replaced is used on: the login that would do it is left alone for now, or was refused.
+    fn waits(&self, turn: &Turn) -> bool {
+        let refused = self.held.read().unwrap_or_else(PoisonError::into_inner).reauth.is_some();
+        refused || turn.failed.as_ref().is_some_and(|(until, _)| self.login.way.clock.monotonic() < *until)
     }
 
     fn hold(&self, tokens: Option<&Arc<Tokens>>, reauth: Option<String>) {
@@ -211,6 +224,7 @@ impl Session {
                 let before = TimeDelta::from_std(self.login.rules.refresh_before).unwrap_or(TimeDelta::MAX);
                 tokens.are_fresh(before, now)
             }
+            Wanted::Valid => tokens.are_usable(now),
             Wanted::OtherThan(refused) => tokens.are_usable(now) && !tokens.are_the_same(refused),
         }
     }
@@ -218,18 +232,19 @@ impl Session {
     /// A token that is wanted: the one that is kept, else a new one.
     async fn renew(&self, wanted: &Wanted, turn: &mut Turn) -> Result<Arc<Tokens>, Failure> {
         let (vault, _guard) = self.vault_and_lock().await?;
+        self.keep_what_came(vault.as_ref(), turn).await?;
         let kept = self.load(vault.as_ref(), turn).await?;
-        let now = self.login.way.clock.now();
+        let (now, shared) = (self.login.way.clock.now(), vault.is_some());
         // One that still counts does, whatever became of the login that should replace it.
         let valid = kept.clone().filter(|kept| matches!(wanted, Wanted::Fresh) && kept.are_usable(now)).map(Arc::new);
         if let Some(kept) = &kept {
             if self.will_do(kept, wanted) {
-                let kept = Arc::new(kept.clone());
-                self.hold(Some(&kept), None);
-                return Ok(kept);
+                let tokens = Arc::new(kept.clone());
+                self.hold(Some(&tokens), kept.refused.as_deref().map(|words| self.remedy(words, shared)));
+                return Ok(tokens);
             }
             if let Some(words) = &kept.refused {
-                let failure = self.reauth_required(valid.as_ref(), words);
+                let failure = self.reauth_required(valid.as_ref(), words, shared);
                 return valid.ok_or(failure);
             }
         }
@@ -241,6 +256,9 @@ impl Session {
                 return Ok(Arc::new(refused.clone()));
             }
             turn.vain += u32::from(!taken);
+        }
+        if let Some(valid) = &valid {
+            self.hold(Some(valid), None);
         }
         let waits = turn.failed.as_ref().filter(|(until, _)| self.login.way.clock.monotonic() < *until);
         if let Some((_, failure)) = waits {
@@ -279,11 +297,15 @@ impl Session {
                 let before = valid.as_deref().cloned().unwrap_or_else(none);
                 let refused = Tokens { refresh: None, seed: Some(seed), refused: Some(words.clone()), ..before };
                 self.save(vault, &refused, turn).await;
-                Err(self.reauth_required(valid.as_ref(), &words))
+                Err(self.reauth_required(valid.as_ref(), &words, vault.is_some()))
             }
             Answer::Failed(failure) => {
-                let wait = TRY_AGAIN_IN.saturating_mul(1 << turn.failures.min(8)).min(TRY_AGAIN_MAX);
+                let now = clock.now();
+                let asked = failure.retry_at.and_then(|at| (at - now).to_std().ok()).unwrap_or_default().min(WAIT_MAX);
+                let wait = TRY_AGAIN_IN.saturating_mul(1 << turn.failures.min(8)).min(TRY_AGAIN_MAX).max(asked);
                 turn.failures += 1;
+                let again_at = TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait));
+                let failure = Failure { retry_at: failure.retry_at.and(again_at), ..failure };
                 turn.failed = Some((clock.monotonic() + wait, failure.clone()));
                 Err(failure)
             }
@@ -305,42 +327,73 @@ impl Session {
         blocking(move || Ok(vault.is_ready().then_some(vault))).await
     }
 
-    /// What is kept of a login with these credentials.
+    /// What is known of a login with these credentials: what came and could not be kept, else what is kept.
     async fn load(&self, vault: Option<&Arc<Vault>>, turn: &Turn) -> Result<Option<Tokens>, Failure> {
-        let kept = match vault.cloned() {
-            Some(vault) => {
-                let name = self.name().to_owned();
-                let text = blocking(move || vault.get(Kind::Token, &name)).await?;
-                text.as_ref().and_then(Tokens::of_kept)
-            }
-            None => turn.known.clone(),
-        };
         let seed = self.login.seed()?;
-        let kept = kept.filter(|kept| kept.seed.as_deref() == Some(&seed));
-        if let Some(kept) = &kept {
-            self.login.way.secrets.hide(kept.access.clone());
+        let of_these = |known: &Tokens| known.seed.as_deref() == Some(&seed);
+        let known = match turn.unkept.clone().filter(of_these) {
+            Some(unkept) => Some(unkept),
+            None => self.kept(vault).await?.filter(of_these),
+        };
+        if let Some(known) = &known {
+            self.login.way.secrets.hide(known.access.clone());
         }
-        Ok(kept)
+        Ok(known)
     }
 
-    /// A token that cannot be kept still counts in this process.
+    async fn kept(&self, vault: Option<&Arc<Vault>>) -> Result<Option<Tokens>, Failure> {
+        let Some(vault) = vault.cloned() else { return Ok(None) };
+        let name = self.name().to_owned();
+        let text = blocking(move || vault.get(Kind::Token, &name)).await?;
+        Ok(text.as_ref().and_then(Tokens::of_kept))
+    }
+
+    /// Keeps what came before and could not be kept then, unless another process with the same credentials knows better.
+    async fn keep_what_came(&self, vault: Option<&Arc<Vault>>, turn: &mut Turn) -> Result<(), Failure> {
+        let (Some(vault), Some(unkept)) = (vault, turn.unkept.clone()) else { return Ok(()) };
+        let kept = self.kept(Some(vault)).await.ok().flatten();
+        let is_later = kept.is_some_and(|kept| kept.seed == unkept.seed && kept.obtained_at > unkept.obtained_at);
+        if is_later || unkept.seed != Some(self.login.seed()?) {
+            turn.unkept = None;
+        } else {
+            self.save(Some(vault), &unkept, turn).await;
+        }
+        Ok(())
+    }
+
+    /// What cannot be kept still counts in this process, a refusal as well as a token.
     async fn save(&self, vault: Option<&Arc<Vault>>, tokens: &Tokens, turn: &mut Turn) {
-        turn.known = Some(tokens.clone());
+        let told = turn.unkept.replace(tokens.clone()).is_some();
         let Some(vault) = vault.cloned() else { return };
         let (name, kept, now) = (self.name().to_owned(), tokens.to_kept(), self.login.way.clock.now());
-        if let Err(error) = blocking(move || vault.put(Kind::Token, &name, &kept, now)).await {
-            tracing::warn!(upstream = self.name(), %error, "the token of the login cannot be kept for other processes");
+        match blocking(move || vault.put(Kind::Token, &name, &kept, now)).await {
+            Ok(_) => turn.unkept = None,
+            Err(error) if !told => {
+                tracing::warn!(upstream = self.name(), %error, "what came of the login cannot be kept for other processes");
+            }
+            Err(_) => {}
         }
     }
 
     /// The upstream pauses until a person did something.
-    fn reauth_required(&self, valid: Option<&Arc<Tokens>>, why: &str) -> Failure {
-        let name = self.name();
-        let words = format!(
-            "{why}; set its secrets right and reload, or where they are right try again: `reconciled auth login {name}`"
-        );
+    fn reauth_required(&self, valid: Option<&Arc<Tokens>>, why: &str, shared: bool) -> Failure {
+        let words = self.remedy(why, shared);
         self.hold(valid, Some(words.clone()));
         Failure::new(FailureKind::Auth, format!("reauth required: {words}"))
+    }
+
+    /// What a person does about a refusal. Without a vault no process hears of the login of another one.
+    fn remedy(&self, why: &str, shared: bool) -> String {
+        let name = self.name();
+        let again = if shared {
+            format!("or where they are right try again: `reconciled auth login {name}`")
+        } else {
+            format!(
+                "which tries them again also where they are right; `reconciled auth login {name}` is heard of only where there is \
+                 a vault: `reconciled key create` first"
+            )
+        };
+        format!("{why}; set its secrets right and reload, {again}")
     }
 }
 

@@ -2,22 +2,30 @@
 //!
 //! Must not know: which tokens are there, when they are replaced.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE};
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 use url::form_urlencoded::Serializer;
 
 use crate::clock::Clock;
 use crate::record::{Json, Path};
-use crate::rules::{Lifetime, Session as Rules, TokenFrom, Upstream};
+use crate::rules::{Lifetime, Session as Rules, Timeouts, TokenFrom, Upstream};
 use crate::upstream::classify::{Pace, Verdict, classify};
+use crate::upstream::keeping::LOCK_MAX;
+use crate::upstream::learn::learn;
 use crate::upstream::meter::Exchange;
-use crate::upstream::oauth::{Granted, fingerprint};
+use crate::upstream::oauth::Granted;
+use crate::upstream::point::scalar_text;
+use crate::upstream::ratelimit::{EPOCH_MS_MIN, EPOCH_S_MIN};
 use crate::upstream::state::State;
 use crate::upstream::{
     Built, Failure, FailureKind, Holes, Meter, Outgoing, Response, Safety, Secrets, Transport, TransportError, backoff,
@@ -28,10 +36,20 @@ use crate::upstream::{
 const ATTEMPTS_MAX: u32 = 3;
 /// A wait between two of them is borne up to this; everything waits for a login.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Of one attempt, from beginning to end.
+const TOTAL: Duration = Duration::from_secs(30);
+/// Of what an answer tells of a token's end, in words for people.
+const END_CHARS_MAX: usize = 40;
+/// For so long budgets are waited for during a login.
+const BUDGETS_MAX: Duration = Duration::from_mins(1);
 const BODY_BYTES_MAX: u64 = 1 << 20;
-/// Larger numbers are times: seconds since 1970, then milliseconds.
-const SECONDS_MIN: f64 = 1e9;
-const MILLISECONDS_MIN: f64 = 1e12;
+
+// Other processes wait for their turn until a login is over.
+const _: () = {
+    let attempts = TOTAL.as_secs() * ATTEMPTS_MAX as u64;
+    let waits = WAIT_MAX.as_secs() * (ATTEMPTS_MAX as u64 - 1);
+    assert!(attempts + waits + BUDGETS_MAX.as_secs() < LOCK_MAX.as_secs());
+};
 
 /// The way to the upstream, as its client has it.
 #[derive(Clone)]
@@ -75,24 +93,33 @@ pub(super) enum Answer {
 impl Login {
     /// Tells credentials apart and tells nothing about them. Marked, so that no other kind takes its tokens for its own.
     pub fn seed(&self) -> Result<String, Failure> {
-        let mut all = format!("{}\0{}", self.upstream.base_url, self.rules.login.method);
-        for template in self.rules.templates() {
-            all.push('\0');
-            all.push_str(&self.way.secrets.fill(template, &Holes::default(), &|text| Ok(text.to_owned()))?.text);
+        let sent = self.outgoing(&self.request()?)?;
+        let mut headers: Vec<(&[u8], &[u8])> =
+            sent.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect();
+        headers.sort_unstable();
+        let line = [sent.method.as_str().as_bytes(), sent.url.as_str().as_bytes()];
+        let headers = headers.into_iter().flat_map(|(name, value)| [name, value]);
+        let mut hash = Sha256::new_with_prefix(b"reconciled login\0");
+        for part in line.into_iter().chain(headers).chain(sent.body.as_deref()) {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
         }
-        Ok(format!("session:{}", fingerprint(&SecretString::from(all))))
+        Ok(format!("session:{}", URL_SAFE_NO_PAD.encode(hash.finalize())))
+    }
+
+    fn request(&self) -> Result<Built, Failure> {
+        build_request(&self.upstream.base_url, &self.way.secrets, &self.rules.login, &Holes::default())
     }
 
     /// Logs in. Tried again where nobody answered.
     pub async fn send(&self) -> Answer {
-        let request =
-            match build_request(&self.upstream.base_url, &self.way.secrets, &self.rules.login, &Holes::default()) {
-                Ok(request) => request,
-                Err(failure) => return Answer::Failed(failure),
-            };
-        let mut attempts = 0;
+        let request = match self.request() {
+            Ok(request) => request,
+            Err(failure) => return Answer::Failed(failure),
+        };
+        let (mut attempts, mut waited) = (0, Duration::ZERO);
         loop {
-            if let Err(failure) = self.wait_for_turn(&request).await {
+            if let Err(failure) = self.wait_for_turn(&request, &mut waited).await {
                 return Answer::Failed(failure);
             }
             let outgoing = match self.outgoing(&request) {
@@ -100,18 +127,23 @@ impl Login {
                 Err(failure) => return Answer::Failed(failure),
             };
             attempts += 1;
-            let outcome = self.exchange(&request, outgoing, attempts > 1).await;
-            let pace = match self.read(&request, &outcome, attempts) {
+            let (outcome, throttled) = self.exchange(&request, outgoing, attempts > 1).await;
+            let pace = match self.read(&request, &outcome, throttled.is_some(), attempts) {
                 Ok(answer) => return answer,
                 Err(pace) => pace,
             };
             let now = self.way.clock.now();
             let asked = outcome.as_ref().ok().and_then(|answer| retry_after::parse_retry_after(&answer.headers, now));
+            let asked = asked.map(|asked| asked.min(retry_after::WAIT_MAX)).or(throttled);
             let random = self.way.clock.random();
             let wait = asked.unwrap_or_else(|| match pace {
                 Pace::Throttled => backoff::throttled_wait(attempts, random),
                 Pace::Transient => backoff::transient_wait(attempts, random),
             });
+            if pace == Pace::Throttled {
+                let steady = self.way.clock.monotonic();
+                self.state().leave_alone(asked.unwrap_or_default(), wait, steady);
+            }
             if attempts >= ATTEMPTS_MAX || wait > WAIT_MAX {
                 let later = TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait));
                 let failure = self.failed(FailureKind::NotDone, &request, &outcome, attempts);
@@ -122,16 +154,15 @@ impl Login {
     }
 
     /// Waits until every budget that covers it lets it go, and debits them.
-    async fn wait_for_turn(&self, request: &Built) -> Result<(), Failure> {
+    async fn wait_for_turn(&self, request: &Built, waited: &mut Duration) -> Result<(), Failure> {
         let clock = &self.way.clock;
-        let mut waited = Duration::ZERO;
         loop {
             let path = path_below(&self.upstream.base_url, &request.url);
             let taken = self.state().budgets.take(request.method.as_str(), path, clock.monotonic());
             let Err(wait) = taken else { return Ok(()) };
-            waited += wait;
-            if waited > self.upstream.retry.max_wait {
-                let why = format!("a budget asks to wait {}", words::duration(wait));
+            *waited += wait;
+            if *waited > self.upstream.retry.max_wait.min(BUDGETS_MAX) {
+                let why = self.state().why_wait(wait, clock.monotonic());
                 let words = words::describe(&self.upstream.base_url, request, None, &why, 0);
                 let retry_at = TimeDelta::from_std(wait).ok().and_then(|wait| clock.now().checked_add_signed(wait));
                 return Err(Failure { retry_at, ..Failure::new(FailureKind::NotDone, format!("login: {words}")) });
@@ -167,14 +198,20 @@ impl Login {
             url: request.url.clone(),
             headers,
             body: body.map(Bytes::from),
-            timeouts: self.upstream.timeout,
+            timeouts: Timeouts { total: self.upstream.timeout.total.min(TOTAL), ..self.upstream.timeout },
             body_bytes_max: BODY_BYTES_MAX,
             records: None,
             tls: self.upstream.tls.clone(),
         })
     }
 
-    async fn exchange(&self, request: &Built, outgoing: Outgoing, repeats: bool) -> Result<Response, TransportError> {
+    /// One attempt; the second value is the wait of an exhausted limit.
+    async fn exchange(
+        &self,
+        request: &Built,
+        outgoing: Outgoing,
+        repeats: bool,
+    ) -> (Result<Response, TransportError>, Option<Duration>) {
         let sent_bytes = outgoing.body.as_ref().map_or(0, |body| body.len() as u64);
         self.way.sent.fetch_add(1, Ordering::Relaxed);
         let began = self.way.clock.monotonic();
@@ -184,13 +221,23 @@ impl Login {
         let cost_nano_usd = self.state().budgets.cost(request.method.as_str(), path);
         let exchange = Exchange { repeats, sent_bytes, cost_nano_usd, took, outcome: &outcome };
         self.way.meter.count(self.way.clock.now(), &exchange);
-        outcome
+        let answer = outcome.as_ref().ok();
+        let throttled = answer.and_then(|answer| {
+            learn((&self.upstream, &self.way.state), request, answer, (began, self.way.clock.as_ref()))
+        });
+        (outcome, throttled)
     }
 
     /// What an attempt came to, or how the next one is paced.
-    fn read(&self, request: &Built, outcome: &Result<Response, TransportError>, attempts: u32) -> Result<Answer, Pace> {
+    fn read(
+        &self,
+        request: &Built,
+        outcome: &Result<Response, TransportError>,
+        throttled: bool,
+        attempts: u32,
+    ) -> Result<Answer, Pace> {
         let rules = &self.upstream.errors;
-        let verdict = classify(outcome.as_ref(), Safety::Read, false, false, rules);
+        let verdict = classify(outcome.as_ref(), Safety::Read, false, throttled, rules);
         let beside_body = !matches!(self.rules.token, TokenFrom::Body(_));
         match (verdict, outcome) {
             (Verdict::Retry { pace, .. }, _) => Err(pace),
@@ -217,8 +264,9 @@ impl Login {
             let status = Some(response.status);
             Answer::Failed(Failure { status, ..Failure::new(FailureKind::BadAnswer, words) })
         };
+        let told = |path: &Path| scalar_text(path.get(json.as_ref()?)?).map(Cow::into_owned);
         let (token, cookie_s) = match &self.rules.token {
-            TokenFrom::Body(path) => (json.as_ref().and_then(|json| text_at(json, path)), None),
+            TokenFrom::Body(path) => (told(path), None),
             TokenFrom::Header(name) => {
                 let value = response.headers.get(name).and_then(|value| value.to_str().ok());
                 (value.map(|value| value.trim().to_owned()), None)
@@ -239,9 +287,17 @@ impl Login {
             Lifetime::Open => cookie_s,
             Lifetime::Fixed(lifetime) => i64::try_from(lifetime.as_secs()).ok(),
             Lifetime::Told(path) => {
-                let told = json.as_ref().and_then(|json| text_at(json, path));
-                match told.as_deref().and_then(|text| seconds_from(text, self.way.clock.now())) {
-                    Some(seconds) => Some(seconds),
+                let text = told(path);
+                match text.as_deref().and_then(|text| seconds_from(text, self.way.clock.now())) {
+                    Some(seconds) if seconds > 0 => Some(seconds),
+                    // A token that has ended would be replaced for every request.
+                    Some(_) => {
+                        let text: String = text.unwrap_or_default().chars().take(END_CHARS_MAX).collect();
+                        return bad(format!(
+                            "the token has ended already by {path} of the answer ({text}); where that means never, leave `expires` \
+                             out or write `expires_in`"
+                        ));
+                    }
                     None => return bad(format!("no time at {path} of the answer; is `expires` right?")),
                 }
             }
@@ -274,14 +330,6 @@ fn is_refusal(kind: FailureKind) -> bool {
     matches!(kind, Auth | Forbidden | Invalid | NotFound | Gone | Fatal)
 }
 
-fn text_at(json: &Json, path: &Path) -> Option<String> {
-    match path.get(json)? {
-        Json::String(text) => Some(text.clone()),
-        Json::Number(token) => Some(token.clone()),
-        _ => None,
-    }
-}
-
 /// The value of a cookie that is set, and for how many seconds (RFC 6265, 4.1). The last one counts.
 fn cookie(headers: &HeaderMap, name: &str) -> (Option<String>, Option<i64>) {
     let set = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -308,8 +356,8 @@ fn seconds_from(text: &str, now: DateTime<Utc>) -> Option<i64> {
     }
     let number: f64 = text.trim().parse().ok().filter(|number: &f64| (0.0..1e15).contains(number))?;
     Some(match number {
-        number if number >= MILLISECONDS_MIN => (number / 1000.0) as i64 - now.timestamp(),
-        number if number >= SECONDS_MIN => number as i64 - now.timestamp(),
+        number if number >= EPOCH_MS_MIN => (number / 1000.0) as i64 - now.timestamp(),
+        number if number >= EPOCH_S_MIN => number as i64 - now.timestamp(),
         number => number as i64,
     })
 }

@@ -7,9 +7,10 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use ring::digest::{SHA256, digest};
 use url::form_urlencoded;
 
-use super::hmac::{hex, host, signature};
+use super::hmac::{host, signature};
+use crate::record::hex;
 use crate::rules::{AwsSigning, HashAlgorithm, Payload, Template};
-use crate::upstream::{Failure, Filled, Holes, Outgoing, Secrets, encode_segment, header};
+use crate::upstream::{Failure, FailureKind, Filled, Holes, Outgoing, Secrets, encode_segment, header};
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 /// The service that names objects by paths.
@@ -75,6 +76,13 @@ pub(super) fn sign(
     let path = canonical_path(request.url.path(), rules.service == S3);
     if rules.service == S3 {
         request.url.set_path(&path);
+        // Steps of `.` and `..` are resolved in every URL: another object than the one that is named.
+        if request.url.path() != path {
+            return Err(Failure::new(
+                FailureKind::Invalid,
+                "a path with `.` or `..` between slashes cannot name an object: it would be resolved on its way",
+            ));
+        }
     }
     let ours = request.headers.iter().filter(|(name, _)| *name == CONTENT_TYPE || name.as_str().starts_with("x-amz-"));
     let ours = ours.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));

@@ -2,14 +2,17 @@
 //!
 //! Must not know: what an upstream makes of them.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use ring::{digest, hmac};
 
 use crate::clock::{Clock, new_id};
-use crate::record::TimeFormat;
+use crate::record::{TimeFormat, hex, unhex};
 use crate::rules::{HashAlgorithm, HmacSigning, KeyEncoding, Part, Place, SignatureEncoding, Template};
+use crate::upstream::point::scalar_text;
 use crate::upstream::{Failure, FailureKind, Filled, Holes, Outgoing, Secrets, header};
 
 /// What is the same for every text of one attempt.
@@ -63,12 +66,6 @@ pub(super) fn signature(algorithm: HashAlgorithm, key: &[u8], signed: &[u8]) -> 
     hmac::sign(&hmac::Key::new(algorithm, key), signed).as_ref().to_vec()
 }
 
-/// Lower-case digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 fn key(rules: &HmacSigning, secrets: &Secrets) -> Result<Vec<u8>, Failure> {
     let text = secrets.fill(&rules.key, &Holes::default(), &|text| Ok(text.to_owned()))?.text;
     let decoded = match rules.key_encoding {
@@ -78,16 +75,13 @@ fn key(rules: &HmacSigning, secrets: &Secrets) -> Result<Vec<u8>, Failure> {
     };
     let word = if rules.key_encoding == KeyEncoding::Hex { "hex" } else { "base64" };
     // The text is not repeated: it is the key.
-    decoded.filter(|key| !key.is_empty()).ok_or_else(|| {
-        Failure::new(FailureKind::Fatal, format!("the `key` of hmac is no {word}; is `key_encoding` right?"))
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    match decoded {
+        Some(key) if !key.is_empty() => Ok(key),
+        Some(_) => Err(Failure::new(FailureKind::Fatal, "the `key` of hmac is empty")),
+        None => {
+            Err(Failure::new(FailureKind::Fatal, format!("the `key` of hmac is no {word}; is `key_encoding` right?")))
+        }
+    }
 }
 
 /// A text with what it names of the request at hand. Nothing is encoded: it stands as it is sent.
@@ -147,11 +141,14 @@ fn set_query(request: &mut Outgoing, name: &str, text: &str) {
     request.url.query_pairs_mut().append_pair(name, text);
 }
 
-fn written(now: DateTime<Utc>, format: TimeFormat) -> String {
-    match format {
-        TimeFormat::UnixS => now.timestamp().to_string(),
-        TimeFormat::UnixMs => now.timestamp_millis().to_string(),
-        TimeFormat::Rfc3339 => now.to_rfc3339_opts(SecondsFormat::Millis, true),
-        TimeFormat::HttpDate => now.format("%a, %d %b %Y %H:%M:%S GMT").to_string(),
-    }
+/// In one shape at every moment, which upstreams look at: whole seconds, or always three digits of one.
+pub(super) fn written(now: DateTime<Utc>, format: TimeFormat) -> String {
+    let json = match format {
+        TimeFormat::Rfc3339 => return now.to_rfc3339_opts(SecondsFormat::Millis, true),
+        TimeFormat::UnixS | TimeFormat::UnixMs | TimeFormat::HttpDate => {
+            let digits = if format == TimeFormat::UnixMs { 3 } else { 0 };
+            format.write(now.trunc_subsecs(digits))
+        }
+    };
+    scalar_text(&json).map(Cow::into_owned).unwrap_or_default()
 }

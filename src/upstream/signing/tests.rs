@@ -9,9 +9,9 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use url::Url;
 
 use super::aws::{Scope, Signed, authorization, canonical_path, canonical_query};
-use super::hmac::{hex, signature};
+use super::hmac::{signature, written};
 use crate::clock::Clock as _;
-use crate::record::{Json, TimeFormat};
+use crate::record::{Json, TimeFormat, hex};
 use crate::rules::{
     Auth, AwsSigning, HashAlgorithm, HmacSigning, KeyEncoding, Payload, Place, SignatureEncoding, Upstream,
 };
@@ -147,6 +147,37 @@ async fn a_key_that_is_not_as_it_should_be_is_told_without_it() {
     let auth = Auth::Hmac(Box::new(HmacSigning { key_encoding: KeyEncoding::Hex, ..hmac() }));
     let (client, _, _) = client("https://up.test", auth, &[("key", "6b6579\n")], vec![ok(&serde_json::json!({}))]);
     send(&client, "GET /c", None).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_empty_key_is_told_as_one() {
+    let auth = Auth::Hmac(Box::new(hmac()));
+    let (client, script, _) = client("https://up.test", auth, &[("key", "")], Vec::new());
+    let expected = (FailureKind::Fatal, "the `key` of hmac is empty".to_owned());
+    assert_eq!(send(&client, "GET /c", None).await.unwrap_err(), expected);
+    assert!(script.lines().is_empty());
+}
+
+#[test]
+fn times_have_one_shape_at_every_moment() {
+    let at = |micros: i64| Utc.timestamp_micros(1_700_000_000_000_000 + micros).unwrap();
+    let check = |format, expected: [&str; 2]| {
+        assert_eq!([written(at(0), format), written(at(123_456), format)], expected);
+    };
+    check(TimeFormat::UnixS, ["1700000000"; 2]);
+    check(TimeFormat::UnixMs, ["1700000000000", "1700000000123"]);
+    check(TimeFormat::Rfc3339, ["2023-11-14T22:13:20.000Z", "2023-11-14T22:13:20.123Z"]);
+    check(TimeFormat::HttpDate, ["Tue, 14 Nov 2023 22:13:20 GMT"; 2]);
+}
+
+/// How long a body is does not depend on its signature.
+#[test]
+fn a_length_is_told_without_a_signature() {
+    let auth = Auth::Hmac(Box::new(HmacSigning { key_encoding: KeyEncoding::Hex, ..hmac() }));
+    let (client, _, _) = client("https://up.test", auth, &[("key", "no hex")], Vec::new());
+    let mut built = client.build(&request("POST /c"), &Holes::default()).unwrap();
+    built.body = Some(Json::parse(b"{\"a\":1}").unwrap());
+    assert_eq!(client.body_bytes(&built), Ok(7));
 }
 
 // ---- AWS -----------------------------------------------------------------------------------------------------------
@@ -305,4 +336,19 @@ async fn objects_tell_the_hash_of_their_body_or_that_it_is_not_signed() {
         assert_eq!(asked.headers["x-amz-content-sha256"].to_str().unwrap(), told);
         verify(asked, "s3", clock.now());
     }
+}
+
+/// An id is data of others: it must not lead to another object than the one that it names.
+#[tokio::test]
+async fn an_id_that_would_be_resolved_to_another_object_is_refused() {
+    let (client, script, _) = client("https://up.test", aws("s3", Payload::Signed), &[], vec![answer(200, &[], "{}")]);
+    for id in ["a/../b", "a/./b", "../b", "a/.."] {
+        let built = client.build(&request("DELETE /bucket/{id}"), &Holes::id(id)).unwrap();
+        let failure = client.send(built, Safety::Idempotent).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Invalid, "{id}: {failure}");
+    }
+    assert!(script.lines().is_empty());
+    let built = client.build(&request("DELETE /bucket/{id}"), &Holes::id("a/b..c/.d")).unwrap();
+    client.send(built, Safety::Idempotent).await.unwrap();
+    assert_eq!(script.lines(), ["DELETE /bucket/a/b..c/.d"]);
 }

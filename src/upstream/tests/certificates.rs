@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -192,6 +193,50 @@ async fn files_that_were_replaced_are_taken_at_the_next_connection() {
     files.put("client.key", &new.1.serialize_pem(), 0o600);
     asked().await;
     assert_eq!(shown, [false, false, true]);
+}
+
+/// Counts warnings.
+struct Warnings(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn replaced_files_that_cannot_be_used_are_read_once_and_again_after_any_change() {
+    let ours = Authority::new();
+    let (url, told) = server(&ours, &[&rustls::version::TLS13]);
+    let (old, new) = (ours.sign("sync"), ours.sign("sync"));
+    let (files, transport) = (Files::new(), HttpTransport::new());
+    let tls = files.ca(&ours).client(&old).tls();
+    let warnings = Arc::new(AtomicUsize::new(0));
+    let _until_the_end = tracing::subscriber::set_default(Warnings(Arc::clone(&warnings)));
+    let asked = async || {
+        ask(&transport, &url, tls.clone()).await.unwrap();
+        let new = told.iter().flatten().next().unwrap() == *new.0.der().as_ref();
+        (new, warnings.load(Ordering::Relaxed))
+    };
+    assert_eq!(asked().await, (false, 0));
+    files.put("client.pem", &new.0.pem(), 0o644);
+    assert_eq!([asked().await, asked().await, asked().await], [(false, 1); 3]);
+    files.put("client.key", &new.1.serialize_pem(), 0o640);
+    assert_eq!([asked().await, asked().await], [(false, 2); 2]);
+    // Neither its content nor its time is another one now.
+    let key = files.0.path().join("client.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!([asked().await, asked().await], [(true, 2); 2]);
 }
 
 #[tokio::test]

@@ -171,6 +171,17 @@ impl Transport for Inside {
     }
 }
 
+/// Nothing can be written to a vault, as on a full disk.
+pub fn lock_the_disk(vault: &std::path::Path, locked: bool) {
+    let db = rusqlite::Connection::open(vault).unwrap();
+    db.execute_batch(if locked {
+        "create trigger full before insert on entries begin select raise(fail, 'database or disk is full'); end"
+    } else {
+        "drop trigger full"
+    })
+    .unwrap();
+}
+
 // ---- rules ---------------------------------------------------------------------------------------------------------
 
 pub fn path(text: &str) -> Path {

@@ -1,11 +1,11 @@
-//! Owns: HMAC-SHA256, compared in constant time; hex.
+//! Owns: HMAC-SHA256, compared in constant time; digests.
 //!
 //! Must not know: which bytes are signed, by which header a signature comes.
 
-use std::fmt::Write as _;
-
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+
+use crate::record::hex;
 
 /// Whether `signature` is the HMAC-SHA256 of `content` under `key`; how long it takes tells nothing about where they differ.
 pub fn is_signed(key: &[u8], content: &[&[u8]], signature: &[u8]) -> bool {
@@ -22,19 +22,5 @@ pub fn digest(content: &[&[u8]]) -> String {
     for part in content {
         hash.update(part);
     }
-    let mut text = String::with_capacity(64);
-    for byte in hash.finalize() {
-        write!(text, "{byte:02x}").ok();
-    }
-    text
-}
-
-/// Bytes written as two digits each, in either case.
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let bytes = text.as_bytes();
-    if !bytes.len().is_multiple_of(2) {
-        return None;
-    }
-    bytes.chunks_exact(2).map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.last()?)?)).collect()
+    hex(&hash.finalize())
 }

@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-use crate::record::{Filter, Path};
+use crate::record::{Filter, Path, unhex};
 use crate::rules::{HmacScheme, HookAction, HookEvent, HookScheme, NextAt, Part, SignatureEncoding, Template, Webhook};
 
-use super::mac::{digest, from_hex, is_signed};
+use super::mac::{digest, is_signed};
 use super::meaning::{Meaning, read};
 use super::secrets::Keys;
 use super::verify::{Genuine, Refused, verify};
@@ -95,7 +95,7 @@ fn the_mac_is_that_of_rfc_4231() {
         ),
     ];
     for (key, data, expected) in cases {
-        let mut mac = from_hex(expected).unwrap();
+        let mut mac = unhex(expected).unwrap();
         let (first, rest) = data.split_at(3);
         assert!(is_signed(key, &[first, rest], &mac));
         assert!(!is_signed(key, &[first, rest], &mac[..16]), "a part of it is none");
@@ -104,8 +104,6 @@ fn the_mac_is_that_of_rfc_4231() {
         assert!(!is_signed(key, &[first, rest], &mac));
     }
     assert_eq!(digest(&[b"a", b"bc"]), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "FIPS 180");
-    assert_eq!(from_hex("0aFf"), Some(vec![10, 255]));
-    assert_eq!([from_hex("0"), from_hex("0g"), from_hex("é0")], [None, None, None]);
 }
 
 #[test]

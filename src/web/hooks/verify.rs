@@ -9,9 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 
+use crate::record::unhex;
 use crate::rules::{HmacScheme, HookScheme, NextAt, Part, SignatureEncoding, Webhook};
 
-use super::mac::{digest, from_hex, is_signed};
+use super::mac::{digest, is_signed};
 use super::secrets::Keys;
 
 /// Signatures of one webhook that are looked at: senders write one for each secret that they change between.
@@ -185,14 +186,14 @@ fn stripe(header: &str) -> Result<(&str, Vec<Vec<u8>>), Refused> {
     let mut times = members.iter().filter(|(name, _)| *name == "t");
     let (Some((_, timestamp)), None) = (times.next(), times.next()) else { return Err(malformed()) };
     let signatures = members.iter().filter(|(name, _)| *name == "v1").take(SIGNATURES_MAX);
-    Ok((timestamp, signatures.filter_map(|(_, value)| from_hex(value)).collect()))
+    Ok((timestamp, signatures.filter_map(|(_, value)| unhex(value)).collect()))
 }
 
 /// The one signature of a header; none, which nothing fits, where it is not written as it should be.
 fn one_of(headers: &HeaderMap, name: &str, prefix: &str, encoding: SignatureEncoding) -> Result<Vec<Vec<u8>>, Refused> {
     let Some(written) = once(headers, name)?.strip_prefix(prefix) else { return Ok(Vec::new()) };
     let signature = match encoding {
-        SignatureEncoding::Hex => from_hex(written),
+        SignatureEncoding::Hex => unhex(written),
         SignatureEncoding::Base64 => STANDARD.decode(written).ok(),
     };
     Ok(signature.into_iter().collect())

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::*;
 use crate::rules::{Auth, ClientAuth, Grant, OAuth, OAuthClient, Upstream};
-use crate::upstream::tests::{Script, TestClock, lookup, template, upstream};
+use crate::upstream::tests::{Script, TestClock, lock_the_disk, lookup, template, upstream};
 use crate::upstream::{Client, Response, TransportError};
 use crate::vault::{KeyPlaces, Vault};
 
@@ -85,16 +85,6 @@ impl Bench {
         let client = Client::new(Arc::new(upstream_with(rules)), &lookup, script.clone(), clock.clone()).unwrap();
         (client.keeping_tokens_in(&self.vault()), script)
     }
-}
-
-fn lock_the_disk(vault: &std::path::Path, locked: bool) {
-    let db = rusqlite::Connection::open(vault).unwrap();
-    db.execute_batch(if locked {
-        "create trigger full before insert on entries begin select raise(fail, 'database or disk is full'); end"
-    } else {
-        "drop trigger full"
-    })
-    .unwrap();
 }
 
 /// The form that was sent.

@@ -2,6 +2,8 @@
 //!
 //! Must not know: sockets.
 
+mod trouble;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
