@@ -350,6 +350,7 @@ async fn open_pages_hear_what_passes_are_at_and_that_things_stand_otherwise() {
         waiting: false,
         paused: false,
         next: None,
+        next_full: None,
         retry_at: None,
         doing: None,
     };
