@@ -184,8 +184,7 @@ impl Files {
                     rules |= name.is_none_or(|name| self.is_of_rules(name, is_folder));
                 }
                 // Of something that was watched before.
-                Ok(_) => {}
-                Err(Errno::INTR) => {}
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(_nothing_more) => break,
             }
         }

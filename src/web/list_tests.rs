@@ -84,7 +84,9 @@ async fn a_parameter_that_is_empty_asks_for_nothing_in_particular_and_one_that_i
     };
     let states = HookState::ALL.map(HookState::name);
     assert_eq!(schema("/webhooks", "state"), json!({ "type": "string", "enum": states }));
-    for (path, name) in [("/quarantine", "after"), ("/quarantine", "collection"), ("/records/{collection}", "q")] {
+    let place = schema("/quarantine", "after");
+    assert_eq!((&place["type"], &place["contentMediaType"]), (&json!("string"), &json!("application/json")));
+    for (path, name) in [("/quarantine", "collection"), ("/records/{collection}", "q")] {
         assert_eq!(schema(path, name), json!({ "type": "string" }), "{path} {name}");
     }
     assert!(described["paths"]["/quarantine"]["get"]["responses"]["400"].is_object());

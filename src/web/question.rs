@@ -12,7 +12,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -126,7 +126,7 @@ pub struct OfQuarantine {
     pub collection: Option<String>,
     /// what a page before gave as `next`
     #[serde(default, deserialize_with = "place")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(schema_with = "places")]
     pub after: Option<(String, String, String)>,
     /// at most so many, 50 where nothing is said, 500 at most
     pub limit: Option<usize>,
@@ -196,12 +196,26 @@ fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Option<(String, String, S
     unless_empty(from)?.map(read).transpose()
 }
 
+fn grain<'de, D: Deserializer<'de>>(from: D) -> Result<Option<GrainName>, D::Error> {
+    unless_empty(from)?.map(|name| GrainName::deserialize(name.into_deserializer())).transpose()
+}
+
 fn hook_state<'de, D: Deserializer<'de>>(from: D) -> Result<Option<HookState>, D::Error> {
     let read = |name: String| {
         let all = HookState::ALL.map(HookState::name).join(", ");
         HookState::named(&name).ok_or_else(|| D::Error::custom(format!("`state` is none of {all}: {name}")))
     };
     unless_empty(from)?.map(read).transpose()
+}
+
+fn places(_schemas: &mut SchemaGenerator) -> Schema {
+    let text = json_schema!({ "type": "string" });
+    json_schema!({
+        "type": ["string", "null"],
+        "contentMediaType": "application/json",
+        "contentSchema": { "type": "array", "items": text, "minItems": 3, "maxItems": 3 },
+        "examples": [r#"["contacts","crm","remote:7"]"#],
+    })
 }
 
 fn hook_states(_schemas: &mut SchemaGenerator) -> Schema {
@@ -227,6 +241,7 @@ pub struct OfRecords {
 #[serde(deny_unknown_fields)]
 pub struct OfLatency {
     /// minute by minute for three hours, where nothing is said, or hour by hour for two weeks
+    #[serde(default, deserialize_with = "grain")]
     pub grain: Option<GrainName>,
 }
 
