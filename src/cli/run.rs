@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told, Watched};
-use crate::reconcile::{PassReport, Progress, Silent};
-use crate::store::Store;
+use crate::reconcile::{PassError, PassReport, Progress, Silent};
+use crate::store::{Store, StoreError};
 use crate::web::hooks::{self, HookFront};
 use crate::web::{self, Found, Front, Place, Proxies, Reached};
 
@@ -143,18 +143,20 @@ impl Host for Installed<'_> {
                 for notice in notices {
                     tracing::info!("{notice}");
                 }
-                let engine = Arc::new(engine);
-                self.plans.comes_into_force(&engine);
-                Ok(Loaded { engine, rules, said: loaded, collections })
+                Ok(Loaded { engine: Arc::new(engine), rules, said: loaded, collections })
             };
-            fresh.await.map_err(|error: CliError| Refused { text: error.to_string(), said })
+            fresh.await.map_err(|error: CliError| Refused { text: error.to_string(), said, busy: is_busy(&error) })
         })
+    }
+
+    fn comes_into_force(&mut self, loaded: &Loaded) {
+        self.plans.comes_into_force(&loaded.engine);
     }
 
     fn check(&mut self) -> Result<(), Refused> {
         let (rules, said) = self.workspace.rules_anew(self.reports.out);
         let checked = rules.and_then(|rules| select_collections(&rules, self.named));
-        checked.map(|_| ()).map_err(|error| Refused { text: error.to_string(), said })
+        checked.map(|_| ()).map_err(|error| Refused { text: error.to_string(), said, busy: false })
     }
 
     fn stamp(&self) -> u64 {
@@ -183,6 +185,14 @@ impl Host for Installed<'_> {
             }
         });
     }
+}
+
+/// Another program holds the database, which passes.
+fn is_busy(error: &CliError) -> bool {
+    matches!(
+        error,
+        CliError::Store(StoreError::Busy { .. }) | CliError::Pass(PassError::Store(StoreError::Busy { .. }))
+    )
 }
 
 impl Installed<'_> {

@@ -62,9 +62,7 @@ async fn look(workspace: &Workspace, out: &Out) -> Result<Known, CliError> {
 impl Status {
     /// When passes are due the daemon knows better: it counts from its own clock, with jitter.
     fn told_by_the_daemon(mut self) -> Self {
-        let places =
-            self.daemon.as_ref().and_then(|daemon| daemon.get("collections")?.as_array()).into_iter().flatten();
-        for place in places {
+        for place in self.daemon.iter().flat_map(places) {
             let name = place.get("collection").and_then(serde_json::Value::as_str);
             let one = self.known.collections.iter_mut().find(|one| Some(one.collection.as_str()) == name);
             let next = place.get("next").and_then(serde_json::Value::as_str);
@@ -76,6 +74,17 @@ impl Status {
         }
         self
     }
+
+    /// When a pass of a collection next reads everything, as far as a daemon says so.
+    fn next_full(&self, collection: &str) -> Option<&str> {
+        let place = self.daemon.iter().flat_map(places).find(|place| place["collection"] == collection)?;
+        place["next_full"].as_str()
+    }
+}
+
+/// What a daemon says of each collection.
+fn places(daemon: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
+    daemon.get("collections").and_then(serde_json::Value::as_array).into_iter().flatten()
 }
 
 /// The same meaning as the exit code of a pass.
@@ -125,7 +134,7 @@ fn unknown_text(one: &CollectionStatus) -> String {
 }
 
 fn text(status: &Status, width: usize) -> String {
-    let rows = status.known.collections.iter().map(row).collect();
+    let rows = status.known.collections.iter().map(|one| row(one, status.next_full(&one.collection))).collect();
     let header = ["collection", "records", "linked", "last pass", "outcome", "next", "waiting"];
     let mut text = style::table(width, &header, rows);
     for line in status.daemon.iter().flat_map(daemon_lines) {
@@ -218,7 +227,8 @@ fn is_set_back(halt: &Halt) -> bool {
     halt.halts.as_ref().is_some_and(|halts| halts.get().contains(&format!("\"what\":\"{SET_BACK}\"")))
 }
 
-fn row(one: &CollectionStatus) -> Vec<String> {
+/// A line of the table; `next_full` is when everything is read next.
+fn row(one: &CollectionStatus, next_full: Option<&str>) -> Vec<String> {
     let linked = |link: &LinkCount| {
         let apart = [(link.out_of_scope, "out of scope"), (link.archived, "archived")];
         let apart: Vec<String> =
@@ -252,8 +262,10 @@ fn row(one: &CollectionStatus) -> Vec<String> {
         outcome,
         match &one.next_pass {
             _ if one.paused => "paused".to_owned(),
-            Some(next) => style::short(next),
-            None => "at start only".to_owned(),
+            next => {
+                let next = next.as_deref().map_or_else(|| "at start only".to_owned(), style::short);
+                next_full.map_or_else(|| next.clone(), |full| format!("{next}, full scan {}", style::short(full)))
+            }
         },
         waiting.join(", "),
     ]
@@ -350,6 +362,23 @@ mod tests {
         check(vec![CollectionStatus { parked: 1, ..collection("a", Some("ok")) }], 3);
         check(vec![collection("a", Some("unavailable")), collection("b", None)], 6);
         check(vec![collection("a", Some("unavailable")), collection("b", Some("failed"))], 1);
+    }
+
+    #[test]
+    fn what_the_daemon_says_of_the_next_passes_counts() {
+        let collections = vec![collection("a", Some("ok")), collection("b", Some("ok"))];
+        let daemon = serde_json::json!({ "collections": [
+            { "collection": "a", "next": "2023-11-14T22:19:07.5Z", "next_full": "2023-11-15T03:00:00Z" },
+            { "collection": "b", "next": null, "next_full": null },
+        ] });
+        let status = Status { known: Known { collections, ..nothing() }, alarms: Vec::new(), daemon: Some(daemon) };
+        let status = status.told_by_the_daemon();
+        let shown = |at: usize| {
+            let one = &status.known.collections[at];
+            row(one, status.next_full(&one.collection))[5].clone()
+        };
+        assert_eq!(shown(0), "2023-11-14 22:19:07, full scan 2023-11-15 03:00:00");
+        assert_eq!(shown(1), "2023-11-14 22:18:20");
     }
 
     fn health(up: bool) -> Health {

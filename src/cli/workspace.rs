@@ -179,7 +179,9 @@ impl Workspace {
 
     /// What is watched while the daemon runs.
     pub fn watched(&self) -> Watched {
-        Watched { store: self.store_files(), rules: rules_folders(&self.settings.rules_dir) }
+        let rules = &self.settings.rules_dir;
+        let rules_file = rules.file_name().filter(|_| rules.is_file()).map(ToOwned::to_owned);
+        Watched { store: self.store_files(), rules: rules_folders(rules), rules_file }
     }
 
     /// Whoever commits writes to one of these.

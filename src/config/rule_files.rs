@@ -2,6 +2,7 @@
 //!
 //! Must not know: what is in them.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -91,7 +92,7 @@ fn list_folders(folder: &Path, depth: usize, folders: &mut Vec<PathBuf>) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries.filter(|_| depth < DEPTH_MAX) {
         let (path, name) = (entry.path(), entry.file_name());
-        if path.is_dir() && name != EXAMPLES && !is_skipped(&name.to_string_lossy()) {
+        if path.is_dir() && is_of_rules(&name, true) {
             list_folders(&path, depth + 1, folders);
         }
     }
@@ -130,18 +131,23 @@ fn list(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, defective: &mut V
                 continue;
             }
         };
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_skipped(&name) {
-            continue;
-        }
-        if path.is_dir() {
-            if name != EXAMPLES {
-                list(&path, depth + 1, paths, defective);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
-            paths.push(path);
+        let (name, is_folder) = (path.file_name().unwrap_or_default(), path.is_dir());
+        match (is_of_rules(name, is_folder), is_folder) {
+            (false, _) => {}
+            (true, true) => list(&path, depth + 1, paths, defective),
+            (true, false) => paths.push(path),
         }
     }
+}
+
+/// Whether a file or a folder of this name below the folder of the rules is read.
+pub fn is_of_rules(name: &OsStr, is_folder: bool) -> bool {
+    let is_named = if is_folder {
+        name != EXAMPLES
+    } else {
+        Path::new(name).extension().is_some_and(|extension| extension == "toml")
+    };
+    is_named && !is_skipped(&name.to_string_lossy())
 }
 
 /// What editors and version control leave beside files.

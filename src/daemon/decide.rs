@@ -81,6 +81,7 @@ impl State {
                 (job.listed_for, job.ended_listed) = (old.listed_for, old.ended_listed);
                 (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
                 (job.ended_targeted, job.targeted) = (old.ended_targeted, old.targeted);
+                (job.reads_full, job.failed_full) = (old.reads_full, old.failed_full);
             }
             if let Some(turn) = waiting.iter().find(|turn| Some(turn.at) == known) {
                 turns.push(Turn { at, ..*turn });
@@ -129,6 +130,7 @@ impl State {
             waiting,
             paused: job.paused,
             next: job.due(now),
+            next_full: job.full_due(now),
             retry_at: job.retry_at,
             doing: None,
         };
@@ -208,8 +210,8 @@ impl State {
                 self.queue_due(now);
                 self.start(now)
             }
-            Event::PassEnded { collection, fatal, retry_at, undone } => {
-                self.note_end(collection, *retry_at, *undone, now);
+            Event::PassEnded { collection, fatal, retry_at, undone, failed } => {
+                self.note_end(collection, *retry_at, (*undone, *failed), now);
                 let is_last = self.running.is_empty();
                 match (*fatal, self.stopping) {
                     (true, _) => vec![Action::End(Ending::Fatal)],
@@ -295,7 +297,13 @@ impl State {
         }
     }
 
-    fn note_end(&mut self, collection: &str, retry_at: Option<DateTime<Utc>>, undone: bool, now: Moment) {
+    fn note_end(
+        &mut self,
+        collection: &str,
+        retry_at: Option<DateTime<Utc>>,
+        (undone, failed): (bool, bool),
+        now: Moment,
+    ) {
         let Some(at) = self.jobs.iter().position(|job| job.collection == collection) else { return };
         self.running.remove(&at);
         if let Some(job) = self.jobs.get_mut(at) {
@@ -307,6 +315,7 @@ impl State {
             let ended = Some((now.steady, now.steady.saturating_sub(since)));
             match targeted {
                 None => {
+                    job.note_full(undone || failed);
                     job.ended = Some(now.steady);
                     if job.listed_for.is_some_and(Cause::is_for_few) {
                         job.ended_listed = ended;
@@ -333,6 +342,7 @@ impl State {
             for job in &mut self.jobs {
                 rebase(&mut job.last);
                 rebase(&mut job.last_full);
+                rebase(&mut job.failed_full);
             }
         }
         self.seen = Some(now);
@@ -379,12 +389,12 @@ impl State {
             }
             self.queue.remove(next);
             let Some(job) = self.jobs.get_mut(turn.at) else { continue };
-            let full = self.full || turn.full || job.full_is_due(now);
+            let full = self.full || turn.full || job.full_is_due(turn.cause, now);
             let began = Last { wall: now.wall, steady: Some(now.steady) };
             let before = std::mem::replace(&mut job.taken, job.mark);
             job.retry_at = None;
             let reads = if full {
-                job.last_full = Some(began);
+                job.reads_full = Some(began);
                 Reads::Everything
             } else if turn.cause.is_for_few() && job.for_few == ForFew::Records {
                 Reads::Targets

@@ -88,6 +88,8 @@ pub struct Refused {
     pub text: String,
     /// By file and line, where it is about that.
     pub said: Arc<RulesSaid>,
+    /// The database was held by others: they may come into force all the same, a little later.
+    pub busy: bool,
 }
 
 /// Where a collection stands.
@@ -103,6 +105,8 @@ pub struct Place {
     pub paused: bool,
     /// When its next pass is due.
     pub next: Option<DateTime<Utc>>,
+    /// When a pass next reads everything, where the rules say so.
+    pub next_full: Option<DateTime<Utc>>,
     /// When left work is taken up again.
     pub retry_at: Option<DateTime<Utc>>,
     /// What its pass is at.

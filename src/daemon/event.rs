@@ -102,6 +102,8 @@ pub enum Event {
         retry_at: Option<DateTime<Utc>>,
         /// Nothing was done: what waits takes listings.
         undone: bool,
+        /// It failed, was halted, or some upstream was not to be had: what it was to read it has not read.
+        failed: bool,
     },
     /// SIGTERM or SIGINT.
     Stop,

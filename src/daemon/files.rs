@@ -6,9 +6,11 @@
 //! looks at the files now and then whatever is told here.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 
 use crate::clock::Clock;
+use crate::config::is_of_rules;
 
 /// A commit comes in several writes.
 const STORE_SETTLES: Duration = Duration::from_millis(20);
@@ -38,6 +41,8 @@ const RULES_SETTLE: Duration = Duration::from_secs(1);
 const BUFFER: usize = 4096;
 /// Folders of rules that are watched, at most.
 const FOLDERS_MAX: usize = 256;
+/// The link by which all files of a folder are replaced at once where Kubernetes mounts it.
+const ALL_FILES: &str = "..data";
 
 /// What is watched.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +51,8 @@ pub struct Watched {
     pub store: Vec<PathBuf>,
     /// The folders of the rules, or one of their file.
     pub rules: Vec<PathBuf>,
+    /// Its name, where the rules are one file: nothing else in its folder counts.
+    pub rules_file: Option<OsString>,
 }
 
 /// What has changed.
@@ -60,7 +67,12 @@ pub enum Seen {
 /// A watch.
 pub struct Files {
     inotify: AsyncFd<OwnedFd>,
+    /// The watches of the database.
     store: BTreeSet<i32>,
+    /// Those of the rules' folders.
+    rules: BTreeSet<i32>,
+    /// See [`Watched::rules_file`].
+    rules_file: Option<OsString>,
     clock: Arc<dyn Clock>,
     /// When it is told that the database has changed.
     store_at: Option<Duration>,
@@ -78,18 +90,25 @@ impl Files {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         #[expect(deprecated, reason = "what replaces it is unsafe; it is sound for a descriptor that is owned")]
         let inotify = AsyncFd::new(inotify)?;
-        Ok(Self { inotify, store: BTreeSet::new(), clock, store_at: None, told: None, echoes: 0, rules_at: None })
+        Ok(Self {
+            inotify,
+            store: BTreeSet::new(),
+            rules: BTreeSet::new(),
+            rules_file: None,
+            clock,
+            store_at: None,
+            told: None,
+            echoes: 0,
+            rules_at: None,
+        })
     }
 
     /// Watches these from now on; to be said again when files may have been replaced. False where the database cannot be
     /// watched.
     pub fn watch(&mut self, watched: &Watched) -> bool {
         // By their inodes: it does not matter under which name they are written to.
-        let store = watched
-            .store
-            .iter()
-            .filter_map(|path| inotify::add_watch(self.inotify.get_ref(), path, WatchFlags::MODIFY).ok());
-        self.store = store.collect();
+        let add = |path: &PathBuf, what| inotify::add_watch(self.inotify.get_ref(), path, what).ok();
+        let store: BTreeSet<i32> = watched.store.iter().filter_map(|path| add(path, WatchFlags::MODIFY)).collect();
         let folder = WatchFlags::MODIFY
             | WatchFlags::ATTRIB
             | WatchFlags::CLOSE_WRITE
@@ -98,11 +117,25 @@ impl Files {
             | WatchFlags::MOVE
             | WatchFlags::DELETE_SELF
             | WatchFlags::MOVE_SELF;
-        for path in watched.rules.iter().take(FOLDERS_MAX) {
-            // One that cannot be watched is looked at now and then.
-            inotify::add_watch(self.inotify.get_ref(), path, folder).ok();
+        // One that cannot be watched is looked at now and then.
+        let rules: BTreeSet<i32> =
+            watched.rules.iter().take(FOLDERS_MAX).filter_map(|path| add(path, folder)).collect();
+        for gone in self.store.union(&self.rules).filter(|watch| !store.contains(watch) && !rules.contains(watch)) {
+            // That of a file that is gone has ended by itself.
+            inotify::remove_watch(self.inotify.get_ref(), *gone).ok();
         }
+        // What happened in a folder before it was watched was told by nothing.
+        if !self.rules.is_empty() && self.rules != rules {
+            self.rules_at = Some(self.clock.monotonic() + RULES_SETTLE);
+        }
+        (self.store, self.rules, self.rules_file) = (store, rules, watched.rules_file.clone());
         self.store.len() == watched.store.len()
+    }
+
+    /// Whether what happened to this file or folder in a folder of the rules may have changed them.
+    fn is_of_rules(&self, name: &OsStr, is_folder: bool) -> bool {
+        let is_named = self.rules_file.as_deref().map_or_else(|| is_of_rules(name, is_folder), |file| file == name);
+        is_named || name == ALL_FILES
     }
 
     /// The next change. Nothing is lost where this is dropped.
@@ -144,8 +177,14 @@ impl Files {
                 Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => (store, rules) = (true, true),
                 Ok(event) if event.events().contains(ReadFlags::IGNORED) => {}
                 Ok(event) if self.store.contains(&event.wd()) => store = true,
-                Ok(_) => rules = true,
-                Err(Errno::INTR) => {}
+                Ok(event) if self.rules.contains(&event.wd()) => {
+                    let is_folder = event.events().contains(ReadFlags::ISDIR);
+                    let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+                    // Without a name it is about the folder itself.
+                    rules |= name.is_none_or(|name| self.is_of_rules(name, is_folder));
+                }
+                // Of something that was watched before.
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(_nothing_more) => break,
             }
         }
@@ -163,6 +202,7 @@ impl Files {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::path::Path;
 
     use super::*;
@@ -175,7 +215,7 @@ mod tests {
         }
         std::fs::create_dir(folder.join("rules")).unwrap();
         let mut files = Files::open(Arc::new(SystemClock::new())).unwrap();
-        let watched = Watched { store, rules: vec![folder.join("rules")] };
+        let watched = Watched { store, rules: vec![folder.join("rules")], rules_file: None };
         assert!(files.watch(&watched));
         (files, watched)
     }
@@ -238,6 +278,89 @@ mod tests {
         assert!(files.watch(&watched));
         std::fs::write(&watched.store[1], "x").unwrap();
         assert_eq!(files.next().await, Seen::Store);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_replaced_is_not_taken_for_rules_when_it_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        let mut before = std::fs::OpenOptions::new().append(true).open(&watched.store[0]).unwrap();
+        std::fs::remove_file(&watched.store[0]).unwrap();
+        std::fs::write(&watched.store[0], "").unwrap();
+        assert!(files.watch(&watched));
+        before.write_all(b"x").unwrap();
+        std::fs::write(&watched.store[0], "x").unwrap();
+        assert_eq!(files.next().await, Seen::Store);
+        assert_eq!(files.rules_at, None);
+    }
+
+    #[tokio::test]
+    async fn what_is_watched_no_more_is_told_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        std::fs::create_dir(folder.path().join("rules/sub")).unwrap();
+        let more = Watched { rules: vec![folder.path().join("rules"), folder.path().join("rules/sub")], ..watched };
+        assert!(files.watch(&more));
+        assert_eq!(files.next().await, Seen::Rules, "what came into it before it was watched");
+        assert_eq!((files.rules.len(), files.rules_at), (2, None));
+        let less = Watched { rules: vec![folder.path().join("rules/sub")], ..more };
+        assert!(files.watch(&less));
+        assert_eq!(files.next().await, Seen::Rules);
+        std::fs::write(folder.path().join("rules/a.toml"), "x").unwrap();
+        files.take_in();
+        assert_eq!((files.rules.len(), files.rules_at), (1, None));
+        std::fs::write(folder.path().join("rules/sub/a.toml"), "x").unwrap();
+        assert_eq!(files.next().await, Seen::Rules);
+    }
+
+    #[tokio::test]
+    async fn in_folders_of_rules_only_what_is_read_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        let path = |name: &str| folder.path().join("rules").join(name);
+        std::fs::create_dir(path("examples")).unwrap();
+        for name in ["notes.md", ".a.toml.swp", ".#a.toml", "a.toml~", "data.db", "data.db-wal", "data.db-journal"] {
+            std::fs::write(path(name), "x").unwrap();
+        }
+        files.take_in();
+        assert_eq!(files.rules_at, None);
+        std::os::unix::fs::symlink(path("notes.md"), path("..data")).unwrap();
+        files.take_in();
+        assert!(files.rules_at.take().is_some(), "all files are replaced at once");
+        std::fs::create_dir(path("sub")).unwrap();
+        files.take_in();
+        assert!(files.rules_at.take().is_some(), "a folder");
+        std::fs::rename(path("notes.md"), path("a.toml")).unwrap();
+        files.take_in();
+        assert!(files.rules_at.take().is_some(), "a file that is moved here");
+        // One file alone, whatever its name.
+        files.watch(&Watched { rules_file: Some("rules.conf".into()), ..watched });
+        std::fs::write(path("b.toml"), "x").unwrap();
+        files.take_in();
+        assert_eq!(files.rules_at, None);
+        std::fs::write(path("rules.conf"), "x").unwrap();
+        files.take_in();
+        assert!(files.rules_at.is_some());
+    }
+
+    #[tokio::test]
+    async fn f55_a_database_in_the_folder_of_the_rules_does_not_put_them_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, mut watched) = watching(folder.path());
+        watched.rules = vec![folder.path().to_owned()];
+        assert!(files.watch(&watched));
+        files.rules_at = None;
+        std::fs::write(folder.path().join("a.toml"), "x").unwrap();
+        let began = files.clock.monotonic();
+        let passed = |files: &Files| files.clock.monotonic().saturating_sub(began);
+        loop {
+            std::fs::write(&watched.store[0], "x").unwrap();
+            if files.next().await == Seen::Rules {
+                break;
+            }
+            assert!(passed(&files) < 5 * RULES_SETTLE, "each write puts them off");
+        }
+        assert!(passed(&files) >= RULES_SETTLE);
     }
 
     #[tokio::test]

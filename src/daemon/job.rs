@@ -43,8 +43,13 @@ pub struct Job {
     pub for_few: ForFew,
     /// When its last pass that listed began.
     pub last: Option<Last>,
-    /// When its last complete generation began.
+    /// When its last complete generation began, of those that went well.
     pub last_full: Option<Last>,
+    /// When the one began that runs.
+    pub reads_full: Option<Last>,
+    /// When one began that was due and did not go well, since the last that did. Another one is made in place of the next
+    /// scheduled pass.
+    pub failed_full: Option<Last>,
     /// It rests until somebody says otherwise.
     pub paused: bool,
     /// When work that was left may be tried again.
@@ -90,6 +95,8 @@ impl Job {
             for_few: ForFew::Listings,
             last: None,
             last_full: None,
+            reads_full: None,
+            failed_full: None,
             paused: false,
             retry_at: None,
             mark: Mark::default(),
@@ -125,7 +132,7 @@ impl Job {
     pub fn cause(&self, now: Moment) -> Option<Cause> {
         let is_due = |schedule: &Schedule| is_due(schedule, self.last, now, self.delay());
         let has_room = self.room_in(now).is_zero();
-        if self.schedule.as_ref().is_some_and(is_due) || self.full_is_due(now) {
+        if self.schedule.as_ref().is_some_and(is_due) || self.full_begins(now) {
             Some(Cause::Schedule)
         } else if self.has_news() && (has_room || self.mark.is_decided_after(self.taken)) {
             Some(Cause::Edit)
@@ -139,7 +146,7 @@ impl Job {
     /// How long until there is a cause, if nothing else happens.
     pub fn cause_in(&self, now: Moment) -> Option<Duration> {
         let scheduled = self.schedule.as_ref().and_then(|schedule| due_in(schedule, self.last, now, self.delay()));
-        let (full, last_full) = (self.full_scan.as_ref(), self.last_full.or(self.last));
+        let (full, last_full) = (self.full_scan.as_ref(), self.tried_full());
         let full = full.filter(|_| last_full.is_some());
         let full = full.and_then(|schedule| due_in(schedule, last_full, now, Duration::ZERO));
         let waits = self.has_news() || self.mark.is_hooked_after(self.taken);
@@ -155,11 +162,52 @@ impl Job {
         Some(due + TimeDelta::from_std(self.delay()).unwrap_or_default())
     }
 
-    /// The first pass reads everything by itself; a complete generation is due from then on.
-    pub fn full_is_due(&self, now: Moment) -> bool {
-        match (&self.full_scan, self.last_full.or(self.last)) {
+    /// Whether a pass that is made for this cause reads everything. The first one does so by itself; a complete generation is
+    /// due from then on. One that went wrong is made up for by a scheduled pass and by no other.
+    pub fn full_is_due(&self, cause: Cause, now: Moment) -> bool {
+        let is_owed = self.failed_full.is_some() && cause == Cause::Schedule;
+        (is_owed && self.full_is_due_after(self.last_full.or(self.last), now)) || self.full_begins(now)
+    }
+
+    /// Whether a pass is to be made now because it is time to read everything.
+    fn full_begins(&self, now: Moment) -> bool {
+        self.full_is_due_after(self.tried_full(), now)
+    }
+
+    /// When everything was last read, or was to be.
+    fn tried_full(&self) -> Option<Last> {
+        self.failed_full.or(self.last_full).or(self.last)
+    }
+
+    fn full_is_due_after(&self, last: Option<Last>, now: Moment) -> bool {
+        match (&self.full_scan, last) {
             (Some(schedule), Some(last)) => is_due(schedule, Some(last), now, Duration::ZERO),
             _ => false,
+        }
+    }
+
+    /// When everything is to be read next.
+    pub fn full_due(&self, now: Moment) -> Option<DateTime<Utc>> {
+        let (schedule, last) = (self.full_scan.as_ref().filter(|_| !self.paused)?, self.tried_full()?);
+        let due = next_due(schedule, Some(last.wall), now.wall);
+        let made_up_for = self.due(now).filter(|_| self.failed_full.is_some());
+        [due, made_up_for].into_iter().flatten().min()
+    }
+
+    /// The pass that read everything, or the first one, is over.
+    pub fn note_full(&mut self, failed: bool) {
+        match (self.reads_full.take(), failed) {
+            (Some(began), true) => {
+                let then = Moment { wall: began.wall, steady: began.steady.unwrap_or_default() };
+                // One that somebody asked for before it was due leaves everything as it was.
+                if self.full_is_due_after(self.last_full.or(self.last), then) {
+                    self.failed_full = Some(began);
+                }
+            }
+            (Some(began), false) => (self.last_full, self.failed_full) = (Some(began), None),
+            (None, true) => {}
+            // The first one reads everything by itself.
+            (None, false) => self.last_full = self.last_full.or(self.last),
         }
     }
 

@@ -22,6 +22,8 @@ mod systemd;
 mod wake;
 
 #[cfg(test)]
+mod reload_tests;
+#[cfg(test)]
 mod tests;
 
 pub use activation::Passed;

@@ -49,7 +49,7 @@ impl Monitor {
     }
 
     /// A pass runs, or none does any more: only then is it worth looking often.
-    pub fn is_busy(&self, busy: bool) {
+    pub fn set_busy(&self, busy: bool) {
         self.work.send_if_modified(|work| std::mem::replace(&mut work.busy, busy) != busy);
     }
 }

@@ -38,6 +38,13 @@ pub fn account(
     }
 }
 
+/// Whether a pass did not do what it was made for: it failed, was halted, or some upstream was not to be had.
+pub fn has_failed(result: &Result<PassReport, PassError>) -> bool {
+    let ended_so =
+        |report: &PassReport| matches!(report.outcome, Outcome::Failed | Outcome::Halted | Outcome::Unavailable);
+    result.as_ref().map_or(true, ended_so)
+}
+
 /// Whether waiting for the next tick cannot help.
 fn is_fatal(error: &PassError) -> bool {
     match error {

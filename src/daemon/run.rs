@@ -22,7 +22,7 @@ use super::event::{Action, Cause, Ending, Event, Moment, Reads, Request};
 use super::files::{Seen, Watched};
 use super::job::{ForFew, Job};
 use super::monitor::Monitor;
-use super::outcome::account;
+use super::outcome::{account, has_failed};
 use super::report;
 use super::schedule::Last;
 use super::sources::{Alarm, Gathered, Pass, PassOver, Sources};
@@ -87,6 +87,9 @@ pub trait Host: Send {
     /// Reads and checks the rules as they are now. An error says, for people, why they cannot be used; nothing changed then.
     fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>>;
 
+    /// These come into force, which were read just now.
+    fn comes_into_force(&mut self, loaded: &Loaded);
+
     /// Reads and checks the rules as they are now, and does nothing by them.
     fn check(&mut self) -> Result<(), Refused>;
 
@@ -136,7 +139,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
     let mut sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
     let mut daemon = Daemon {
         state: State::new(plan.mode, plan.full, jobs),
-        watch: Watch { known: stamp, seen: stamp },
+        watch: Watch::new(stamp),
         unseen: false,
         manager: Manager::of_environment(plan.mode == Mode::Scheduled),
         monitor: (plan.mode == Mode::Scheduled).then(|| Monitor::start(&loaded.engine, Arc::clone(&clock))),
@@ -232,7 +235,7 @@ impl Daemon<'_> {
         let now = self.moment();
         Alarm {
             due_in: self.state.due_in(now),
-            soon: self.state.is_busy() || self.unseen,
+            soon: self.state.is_busy() || self.unseen || self.watch.asks_again(),
             beat_max: self.manager.feeds_every(),
             retry_in: self.state.retry_in(now),
             drain_until: self.drain_until,
@@ -251,7 +254,7 @@ impl Daemon<'_> {
         let now = self.moment();
         let places = self.state.places(now);
         if let Some(monitor) = &self.monitor {
-            monitor.is_busy(self.state.is_busy());
+            monitor.set_busy(self.state.is_busy());
         }
         let (rules, stopping) = (Arc::clone(&self.loaded.rules), self.drain_until.is_some());
         self.clerk.show(|standing| {
@@ -302,36 +305,56 @@ impl Daemon<'_> {
 
     /// Goes on by the rules as they are now, or by those from before; what is to be done next.
     async fn reload(&mut self) -> Result<Vec<Action>, PassError> {
-        self.watch.known = self.host.stamp();
+        self.watch.reads(self.host.stamp());
         self.manager.reloading();
-        let (fresh, refused) = reloaded(&self.loaded, self.host.reload().await);
-        let said = fresh.as_ref().map(|fresh| &fresh.said).or(refused.as_ref().map(|refused| &refused.said)).cloned();
-        let since = fresh.as_ref().map(|_| self.clock.now());
-        let clients = fresh.as_ref().map(|fresh| Arc::new(fresh.engine.clients().clone()));
-        self.clerk.show(|standing| {
-            standing.rules_refused = refused.map(|refused| refused.text);
-            standing.rules_since = since.unwrap_or(standing.rules_since);
-            if let Some(clients) = clients {
-                standing.clients = clients;
+        let next = match self.read_anew().await? {
+            Ok((fresh, jobs)) => {
+                tell_changed(&self.loaded, &fresh);
+                self.host.comes_into_force(&fresh);
+                let (since, clients) = (self.clock.now(), Arc::new(fresh.engine.clients().clone()));
+                self.clerk.show(|standing| {
+                    (standing.rules_refused, standing.said) = (None, Arc::clone(&fresh.said));
+                    (standing.rules_since, standing.clients) = (since, clients);
+                });
+                // The meters of upstreams that the new rules do not name are read for the last time.
+                self.loaded.engine.keep_usage().await.ok();
+                self.loaded = fresh;
+                if let Some(monitor) = &self.monitor {
+                    monitor.renew(&self.loaded.engine);
+                }
+                let now = self.moment();
+                self.state.renew(jobs, now)
             }
-            standing.said = said.unwrap_or_default();
-        });
-        let next = if let Some(fresh) = fresh {
-            let jobs = load_jobs(&fresh, self.store, self.plan.mode).await?;
-            // The meters of upstreams that the new rules do not name are read for the last time.
-            self.loaded.engine.keep_usage().await.ok();
-            self.loaded = fresh;
-            if let Some(monitor) = &self.monitor {
-                monitor.renew(&self.loaded.engine);
+            Err(refused) => {
+                if refused.busy {
+                    self.watch.ask_again();
+                    tracing::warn!("{}", refused.text);
+                } else {
+                    tell_refused(&refused);
+                }
+                self.clerk
+                    .show(|standing| (standing.rules_refused, standing.said) = (Some(refused.text), refused.said));
+                let now = self.moment();
+                self.state.decide(&Event::Tick, now)
             }
-            let now = self.moment();
-            self.state.renew(jobs, now)
-        } else {
-            let now = self.moment();
-            self.state.decide(&Event::Tick, now)
         };
         self.manager.ready();
         Ok(next)
+    }
+
+    /// The rules as they are now with their jobs, or why they cannot come into force.
+    async fn read_anew(&mut self) -> Result<Result<(Loaded, Vec<Job>), Refused>, PassError> {
+        let (why, said) = match self.host.reload().await {
+            Ok(fresh) => match load_jobs(&fresh, self.store, self.plan.mode).await {
+                Ok(jobs) => return Ok(Ok((fresh, jobs))),
+                Err(error @ StoreError::Busy { .. }) => (error.to_string(), fresh.said),
+                Err(error) => return Err(error.into()),
+            },
+            Err(refused) if refused.busy => (refused.text, refused.said),
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let text = format!("the rules are read again in a moment; those from before are in force until then: {why}");
+        Ok(Err(Refused { text, said, busy: true }))
     }
 
     /// What follows from what the loop woke up for.
@@ -443,17 +466,18 @@ impl Daemon<'_> {
         let Some(result) = result.transpose() else {
             self.clerk.doing().undone(&collection);
             let retry_at = self.learn_of(&collection).await?;
-            return Ok(Event::PassEnded { collection, fatal: false, retry_at, undone: true });
+            return Ok(Event::PassEnded { collection, fatal: false, retry_at, undone: true, failed: false });
         };
         let told = match &result {
             Ok(report) => Ok(Arc::new(report.clone())),
             Err(error) => Err(error.to_string()),
         };
+        let failed = has_failed(&result);
         let fatal = account(result, self.plan.mode, self.host, &mut self.failed);
         let goes_on = self.plan.mode == Mode::Scheduled && !fatal;
         let retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
         self.clerk.doing().ended(&collection, number, told);
-        Ok(Event::PassEnded { collection, fatal, retry_at, undone: false })
+        Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed })
     }
 
     /// What waits after a pass: what it took up waits no more; what came meanwhile does. That the pass ended says what
@@ -475,20 +499,9 @@ fn tell_paused(collection: &str, paused: bool) {
     tracing::info!("{collection} {}", if paused { "is paused" } else { "goes on" });
 }
 
-/// Says what came of reading the rules anew: those that come into force, or why none do.
-fn reloaded(before: &Loaded, fresh: Result<Loaded, Refused>) -> (Option<Loaded>, Option<Refused>) {
-    match fresh {
-        Ok(fresh) => {
-            let what =
-                if fresh.rules.hash == before.rules.hash { "they say what they said" } else { "they have changed" };
-            tracing::info!("rules and secrets were read anew: {what}");
-            (Some(fresh), None)
-        }
-        Err(refused) => {
-            tell_refused(&refused);
-            (None, Some(refused))
-        }
-    }
+fn tell_changed(before: &Loaded, fresh: &Loaded) {
+    let what = if fresh.rules.hash == before.rules.hash { "they say what they said" } else { "they have changed" };
+    tracing::info!("rules and secrets were read anew: {what}");
 }
 
 fn tell_refused(refused: &Refused) {

@@ -48,7 +48,8 @@ pub fn due_in(schedule: &Schedule, last: Option<Last>, now: Moment, delay: Durat
         }
         (Schedule::Every(_), None) | (Schedule::Cron { .. }, _) => {
             let due = next_due(schedule, Some(last.wall), now.wall)?;
-            Some((due - now.wall).to_std().unwrap_or_default() + delay)
+            let delay = TimeDelta::from_std(delay).unwrap_or_default();
+            Some((due + delay - now.wall).to_std().unwrap_or_default())
         }
     }
 }
@@ -76,9 +77,12 @@ const GAP_MINUTES_MAX: i64 = 2 * 24 * 60;
 
 /// Times of day that are spelled out, each of which is to come once a day.
 fn is_fixed(expression: &str) -> bool {
+    if expression.trim().eq_ignore_ascii_case("@hourly") {
+        return false;
+    }
     let fields: Vec<&str> = expression.split_whitespace().collect();
-    // Seconds may come first; what follows minutes and hours are days.
-    let of_day = fields.len().saturating_sub(3);
+    // Seconds come first where there are six, with a year behind them where there are seven.
+    let of_day = if fields.len() > 5 { 3 } else { 2 };
     !fields.iter().take(of_day).any(|field| field.contains(['*', '/']))
 }
 
@@ -196,6 +200,74 @@ mod tests {
         );
         // With seconds.
         check("15 0 12 * * *", "2026-07-01T00:00:00Z", "2026-07-01T23:00:00Z", &["2026-07-01T10:00:15Z"]);
+        // With a year: 00:00 comes once, at midnight, and 02:30 at the first of two.
+        check("0 30 2 * * * 2026", "2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z", &["2026-10-25T00:30:00Z"]);
+        // By its name.
+        check(
+            "@daily",
+            "2026-10-24T12:00:00Z",
+            "2026-10-26T12:00:00Z",
+            &["2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"],
+        );
+    }
+
+    #[test]
+    fn f48_an_hour_that_is_named_is_every_hour_the_one_that_comes_twice_as_well() {
+        for expression in ["@hourly", "@HOURLY", "0 * * * *"] {
+            let all = |from, until| fired(&cron(expression, "Europe/Paris"), from, until);
+            let autumn = all("2026-10-24T22:30:00Z", "2026-10-25T02:30:00Z");
+            let expected = ["23", "00", "01", "02"].map(|hour| {
+                let day = if hour == "23" { "24" } else { "25" };
+                format!("2026-10-{day}T{hour}:00:00Z")
+            });
+            assert_eq!(autumn, expected, "{expression}");
+            let spring = all("2026-03-28T23:30:00Z", "2026-03-29T02:30:00Z");
+            let expected = ["00", "01", "02"].map(|hour| format!("2026-03-29T{hour}:00:00Z"));
+            assert_eq!(spring, expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn f48_quarters_of_one_hour_come_as_often_as_clocks_show_it() {
+        let quarters = |from: &str, until: &str| {
+            let all = fired(&cron("*/15 2 * * *", "Europe/Paris"), from, until);
+            all.iter().map(|time| time[8..16].to_owned()).collect::<Vec<_>>()
+        };
+        // 29 March: there is no such hour.
+        let spring = quarters("2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z");
+        assert_eq!(spring, ["30T00:00", "30T00:15", "30T00:30", "30T00:45"]);
+        // 25 October: it comes twice.
+        let autumn = quarters("2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z");
+        let twice = ["00", "01"].map(|hour| ["00", "15", "30", "45"].map(|minute| format!("25T{hour}:{minute}")));
+        assert_eq!(autumn, twice.concat());
+    }
+
+    #[test]
+    fn nothing_is_left_to_wait_for_exactly_when_it_is_due() {
+        let every = Schedule::Every(Duration::from_mins(5));
+        let (started, before) = (at("2026-01-01T00:00:00Z"), Duration::from_secs(1000));
+        let steadies = [None, Some(before)];
+        for (schedule, steady) in [(every, steadies[0]), (Schedule::Every(Duration::from_mins(5)), steadies[1])]
+            .into_iter()
+            .chain(steadies.map(|steady| (cron("*/5 * * * *", "UTC"), steady)))
+        {
+            let last = Some(Last { wall: started, steady });
+            for delay in [0, 1, 17_500].map(Duration::from_millis) {
+                let due = Duration::from_mins(5) + delay;
+                for millis in [0, 1, 299_999, 300_000, 300_001, 310_000, 317_499, 317_500, 317_501, 400_000] {
+                    let passed = Duration::from_millis(millis);
+                    let now = Moment { wall: started + passed, steady: before + passed };
+                    let left = due_in(&schedule, last, now, delay).unwrap();
+                    let words = format!("{schedule:?} {steady:?} {delay:?} after {passed:?}");
+                    assert_eq!(left, due.saturating_sub(passed), "{words}");
+                    assert_eq!(left.is_zero(), is_due(&schedule, last, now, delay), "{words}");
+                }
+            }
+        }
+        let now = Moment { wall: started, steady: before };
+        let never = cron("0 0 30 2 *", "UTC");
+        assert_eq!(due_in(&never, None, now, Duration::ZERO), Some(Duration::ZERO), "what never ran is due");
+        assert!(is_due(&never, None, now, Duration::ZERO));
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn asked(collection: &str) -> Vec<Action> {
 }
 
 fn ended(collection: &str) -> Event {
-    Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None, undone: false }
+    Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None, undone: false, failed: false }
 }
 
 fn sync_asked() -> Event {
@@ -119,6 +119,79 @@ fn a_complete_generation_is_read_when_it_is_due() {
     assert_eq!(state.decide(&Event::Tick, now(60)), start("a"));
     assert_eq!(state.decide(&ended("a"), now(61)), NOTHING);
     assert_eq!(state.decide(&Event::Tick, now(160)), [action("a", true, Cause::Schedule)]);
+}
+
+#[test]
+fn a_complete_generation_comes_as_often_as_it_is_to_although_passes_are_more_frequent() {
+    let mut one = Job::new("a", Some(Schedule::Every(Duration::from_mins(1))));
+    one.full_scan = Some(Schedule::Every(Duration::from_secs(200)));
+    let mut state = State::new(Mode::Scheduled, false, vec![one]);
+    let mut begun = Vec::new();
+    let mut actions = state.begin(now(0));
+    for seconds in 0..=500 {
+        actions.extend(state.decide(&Event::Tick, now(seconds)));
+        for action in std::mem::take(&mut actions) {
+            let Action::Start { reads, .. } = action else { panic!("{action:?}") };
+            begun.push((seconds, reads == Reads::Everything));
+            actions.extend(state.decide(&ended("a"), now(seconds)));
+        }
+    }
+    let full: Vec<i64> = begun.iter().filter(|(_, full)| *full).map(|(seconds, _)| *seconds).collect();
+    assert_eq!(full, [200, 400], "the first pass read everything by itself: {begun:?}");
+}
+
+fn failed(collection: &str) -> Event {
+    Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None, undone: false, failed: true }
+}
+
+#[test]
+fn a_full_scan_that_went_wrong_is_made_up_for_by_the_next_scheduled_pass_and_no_sooner() {
+    let scheduled = |every| {
+        let mut one = job("a", every);
+        one.full_scan = Some(Schedule::Every(Duration::from_hours(1)));
+        State::new(Mode::Scheduled, false, vec![one])
+    };
+    let full = || vec![action("a", true, Cause::Schedule)];
+    let next_full = |state: &State, seconds| state.places(now(seconds))[0].next_full;
+    let mut state = scheduled(Some(60));
+    assert_eq!(state.begin(now(0)), full());
+    assert_eq!(state.decide(&failed("a"), now(1)), NOTHING, "not at once");
+    assert_eq!(next_full(&state, 1), Some(now(60).wall));
+    let edited = Event::LocalEdit { collection: "a".to_owned(), mark: Mark { edit: 1, ..Mark::default() } };
+    assert_eq!(state.decide(&edited, now(2)), [action("a", false, Cause::Edit)], "edits wait for no full scan");
+    assert_eq!(state.decide(&ended("a"), now(3)), NOTHING);
+    assert_eq!(state.due_in(now(3)), Some(Duration::from_secs(59)), "the loop is not kept busy by it");
+    assert_eq!(state.decide(&Event::Tick, now(61)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(62)), full());
+    assert_eq!(state.decide(&failed("a"), now(63)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(122)), full(), "until it goes well");
+    assert_eq!(state.decide(&ended("a"), now(123)), NOTHING);
+    assert_eq!(next_full(&state, 123), Some(now(3722).wall));
+    assert_eq!(state.decide(&Event::Tick, now(182)), start("a"));
+    // Where nothing else is scheduled it has its own pace.
+    let mut state = scheduled(None);
+    assert_eq!(state.begin(now(0)), full());
+    assert_eq!(state.decide(&failed("a"), now(1)), NOTHING);
+    assert_eq!(next_full(&state, 1), Some(now(3600).wall));
+    assert_eq!(state.decide(&Event::Tick, now(3599)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(3600)), full());
+    // One that somebody asked for, and that was not due, is not made up for.
+    let mut state = scheduled(Some(60));
+    assert_eq!(state.begin(now(0)), full());
+    assert_eq!(state.decide(&ended("a"), now(1)), NOTHING);
+    let asked = Event::Request(Request::Sync { collections: Vec::new(), full: true });
+    assert_eq!(state.decide(&asked, now(2)), [action("a", true, Cause::Request)]);
+    assert_eq!(state.decide(&failed("a"), now(3)), NOTHING);
+    assert_eq!(next_full(&state, 3), Some(now(3600).wall));
+    assert_eq!(state.decide(&Event::Tick, now(62)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(63)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(3599)), start("a"));
+    assert_eq!(state.decide(&ended("a"), now(3599)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(3600)), full());
+    // A pass that is paused reads nothing.
+    let pause = Event::Request(Request::Pause { collection: "a".to_owned(), paused: true });
+    assert_eq!(state.decide(&pause, now(3660)), NOTHING);
+    assert_eq!(next_full(&state, 3660), None);
 }
 
 #[test]
@@ -296,7 +369,8 @@ fn an_edit_or_a_webhook_costs_no_listing_unless_what_waits_takes_one() {
     let mark = |edit, hooked| Mark { edit, hooked, ..Mark::default() };
     let changed = |mark| Event::LocalEdit { collection: "a".to_owned(), mark };
     let few = |cause| vec![Action::Start { collection: "a".to_owned(), reads: Reads::Targets, cause }];
-    let undone = Event::PassEnded { collection: "a".to_owned(), fatal: false, retry_at: None, undone: true };
+    let undone =
+        Event::PassEnded { collection: "a".to_owned(), fatal: false, retry_at: None, undone: true, failed: false };
     let one = Job { for_few: ForFew::Records, reads_whole: true, ..job("a", Some(3600)) };
     let mut state = State::new(Mode::Scheduled, false, vec![one]);
     assert_eq!(state.begin(now(0)), start("a"));
@@ -355,7 +429,7 @@ fn work_that_was_left_is_taken_up_when_it_may_be() {
     assert_eq!(state.begin(now(0)), start("a"));
     let left = |seconds| {
         let (collection, retry_at) = ("a".to_owned(), Some(now(seconds).wall));
-        Event::PassEnded { collection, fatal: false, retry_at, undone: false }
+        Event::PassEnded { collection, fatal: false, retry_at, undone: false, failed: false }
     };
     let due = Event::RetryDue { collection: "a".to_owned() };
     assert_eq!(state.decide(&left(30), now(2)), NOTHING);
@@ -454,7 +528,8 @@ fn f56_rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
 fn a_damaged_database_ends_the_daemon() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
     assert_eq!(state.begin(now(0)), start("a"));
-    let ended = Event::PassEnded { collection: "a".to_owned(), fatal: true, retry_at: None, undone: false };
+    let ended =
+        Event::PassEnded { collection: "a".to_owned(), fatal: true, retry_at: None, undone: false, failed: false };
     assert_eq!(state.decide(&ended, now(1)), [Action::End(Ending::Fatal)]);
 }
 

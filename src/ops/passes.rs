@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::reconcile::{Phase, PhaseKind, phases_of};
 use crate::store::{PassFilter, PassRow, StoreError, View};
 
+use super::page::{cut_page, with_one_more};
 use super::text::{raw, rfc3339};
 
 /// How passes end, as filters name it.
@@ -74,11 +75,9 @@ pub struct PassPage {
 
 /// Looks up a page.
 pub fn list_passes(view: &dyn View, filter: &PassFilter) -> Result<PassPage, StoreError> {
-    let more = PassFilter { limit: filter.limit + 1, ..filter.clone() };
+    let more = PassFilter { limit: with_one_more(filter.limit), ..filter.clone() };
     let mut rows = view.list_passes(&more)?;
-    let is_more = rows.len() > filter.limit;
-    rows.truncate(filter.limit);
-    let next = rows.last().filter(|_| is_more).map(|row| row.id);
+    let next = cut_page(&mut rows, filter.limit).map(|row| row.id);
     Ok(PassPage { passes: rows.iter().map(Pass::from).collect(), next })
 }
 

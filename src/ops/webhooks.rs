@@ -11,6 +11,7 @@ use crate::store::{
 };
 
 use super::error::OpsError;
+use super::page::{cut_page, with_one_more};
 use super::text::rfc3339;
 
 /// How many that could not be followed are listed with the rest of a status.
@@ -87,14 +88,13 @@ pub fn inbox_status(view: &dyn View) -> Result<InboxStatus, StoreError> {
 
 /// The newest, of one state or of all; `after`: only those that came before this one.
 pub fn inbox(view: &dyn View, state: Option<HookState>, after: Option<i64>, limit: usize) -> Result<Inbox, StoreError> {
-    let filter = HookFilter { state, before: after, limit: limit + 1, ..HookFilter::default() };
+    let filter = HookFilter { state, before: after, limit: with_one_more(limit), ..HookFilter::default() };
     let mut rows = view.hooks(&filter)?;
-    let is_more = rows.len() > limit;
-    rows.truncate(limit);
+    let next = cut_page(&mut rows, limit).map(|row| row.id);
     Ok(Inbox {
         waiting: view.hook_count(HookState::Waiting)?,
         dead: view.hook_count(HookState::Dead)?,
-        next: rows.last().filter(|_| is_more).map(|row| row.id),
+        next,
         webhooks: rows.into_iter().map(HookView::from).collect(),
     })
 }

@@ -15,14 +15,13 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::ops::{Bulk, Choice, Halt, OpsError, USAGE_DAYS, USAGE_DAYS_MAX, approve, raw, resolve};
-
-use crate::store::{ConflictFilter, Grain, HookState};
+use crate::store::Grain;
 
 use super::control::refuse;
 use super::look::no_collection;
 use super::question::{
-    Approval, GrainName, HookStateName, Named, OfConflicts, OfHistory, OfLatency, OfPasses, OfQuarantine, OfRecords,
-    OfUsage, OfWebhooks, Parameters, Resolution, Resolutions, Said,
+    Approval, GrainName, Named, OfConflicts, OfHistory, OfLatency, OfPasses, OfQuarantine, OfRecords, OfUsage,
+    OfWebhooks, Parameters, Resolution, Resolutions, Said,
 };
 use super::site::Site;
 use super::wire::SyncRequest;
@@ -71,10 +70,7 @@ pub async fn one_pass(
 }
 
 pub async fn list_conflicts(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfConflicts>) -> Response {
-    let limit = of.limit();
-    let OfConflicts { collection, field, all: closed_too, after, .. } = of;
-    let filter = ConflictFilter { collection, field, after, closed_too, limit, ..ConflictFilter::default() };
-    answer(site.conflicts(filter).await)
+    answer(site.conflicts(of.filter()).await)
 }
 
 pub async fn one_conflict(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
@@ -118,14 +114,7 @@ pub async fn rules(State(site): State<Arc<Site>>) -> Response {
 
 pub async fn webhooks(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfWebhooks>) -> Response {
     let limit = of.limit();
-    let state = of.state.map(|state| match state {
-        HookStateName::Waiting => HookState::Waiting,
-        HookStateName::Dead => HookState::Dead,
-        HookStateName::Done => HookState::Done,
-        HookStateName::Replaced => HookState::Replaced,
-        HookStateName::Ignored => HookState::Ignored,
-    });
-    answer(site.webhooks(state, of.after, limit).await)
+    answer(site.webhooks(of.state, of.after, limit).await)
 }
 
 pub async fn retry_hook(State(site): State<Arc<Site>>, Named(id): Named<String>) -> Response {
@@ -152,8 +141,7 @@ pub async fn approve_one(
 }
 
 pub async fn quarantine(State(site): State<Arc<Site>>, Parameters(of): Parameters<OfQuarantine>) -> Response {
-    let limit = of.limit();
-    answer(site.quarantine(of.collection, of.after.as_deref(), limit).await)
+    answer(site.quarantine(of.filter()).await)
 }
 
 pub async fn upstreams(State(site): State<Arc<Site>>) -> Response {

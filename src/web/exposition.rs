@@ -67,3 +67,9 @@ impl Samples<'_> {
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
+
+/// A number as samples have it.
+#[expect(clippy::cast_precision_loss, reason = "the format knows nothing but floats")]
+pub fn float(number: u64) -> f64 {
+    number as f64
+}

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use crate::daemon::{Place, Standing};
 use crate::merge;
 use crate::ops::{
-    CollectionStatus, Conflict, Halt, OpsError, Pass, PassPage, Sides, gather, list_conflicts, list_passes, phases,
-    raw, rfc3339, status_with,
+    CollectionStatus, Conflict, Halt, OpsError, Pass, PassPage, Sides, cut_page, gather, list_conflicts, list_passes,
+    phases, raw, rfc3339, status_with, with_one_more,
 };
 use crate::reconcile::Phase;
 use crate::record::{Column, RecordId, Slot, Value};
@@ -46,6 +46,8 @@ pub struct CollectionView {
     pub waiting: bool,
     /// What its pass is at.
     pub doing: Option<String>,
+    /// When a pass next reads everything, RFC 3339; absent where the rules do not say so, and while it is paused.
+    pub next_full_scan: Option<String>,
     /// Halts that wait for approval.
     pub halts: usize,
 }
@@ -193,11 +195,13 @@ impl CollectionView {
     /// When passes are due the loop knows better than the store.
     fn new(status: CollectionStatus, standing: &Standing, halts: usize) -> Self {
         let place: Option<&Place> = standing.collections.iter().find(|place| place.collection == status.collection);
-        let next = place.and_then(|place| place.next).map(|next| next.to_rfc3339_opts(SecondsFormat::Secs, true));
+        let shown = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+        let next = shown(place.and_then(|place| place.next));
         Self {
             running: place.is_some_and(|place| place.running),
             waiting: place.is_some_and(|place| place.waiting),
             doing: place.and_then(Place::step).map(str::to_owned),
+            next_full_scan: shown(place.and_then(|place| place.next_full)).filter(|_| !status.paused),
             halts,
             status: CollectionStatus { next_pass: next.filter(|_| !status.paused), ..status },
         }
@@ -333,11 +337,9 @@ impl Site {
         let found = read(self.store.as_ref(), move |view| {
             let whole = ConflictFilter { after: None, ..filter.clone() };
             let (total, newest) = view.conflict_count(&whole)?;
-            let more = ConflictFilter { limit: filter.limit + 1, ..filter.clone() };
+            let more = ConflictFilter { limit: with_one_more(filter.limit), ..filter.clone() };
             let mut conflicts = list_conflicts(view, &more)?;
-            let is_more = conflicts.len() > filter.limit;
-            conflicts.truncate(filter.limit);
-            let next = conflicts.last().filter(|_| is_more).map(|one| one.id);
+            let next = cut_page(&mut conflicts, filter.limit).map(|one| one.id);
             Ok(ConflictPage { conflicts, total, newest, next })
         });
         Ok(found.await?)
@@ -356,20 +358,13 @@ impl Site {
         Ok(rows.iter().map(Halt::from).collect())
     }
 
-    /// Records that are set aside, or wait: after the one that `after` names, as [`Asides::next`] does.
-    pub async fn quarantine(
-        &self,
-        collection: Option<String>,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Asides, OpsError> {
-        let after = after.map(|text| serde_json::from_str(text).map_err(|_none| bad_place(text))).transpose()?;
-        let filter = QuarantineFilter { collection, after, limit: limit + 1, ..QuarantineFilter::default() };
+    /// Records that are set aside, or wait.
+    pub async fn quarantine(&self, filter: QuarantineFilter) -> Result<Asides, OpsError> {
+        let limit = filter.limit;
+        let filter = QuarantineFilter { limit: with_one_more(limit), ..filter };
         let mut rows = read(self.store.as_ref(), move |view| view.quarantined(&filter)).await?;
-        let is_more = rows.len() > limit;
-        rows.truncate(limit);
         let place = |row: &QuarantineRow| json!([row.collection, row.upstream, row.subject]).to_string();
-        let next = rows.last().filter(|_| is_more).map(place);
+        let next = cut_page(&mut rows, limit).map(place);
         Ok(Asides { quarantine: rows.iter().map(Aside::from).collect(), next })
     }
 
@@ -402,20 +397,14 @@ impl Site {
     }
 }
 
-fn bad_place(text: &str) -> OpsError {
-    OpsError::Refused(format!("`after` is not what a page before gave as `next`: {text}"))
-}
-
 fn runs(pass: &mut Pass) {
     "running".clone_into(&mut pass.outcome);
 }
 
 /// A page of history, and where the next one goes on.
 fn lines(view: &dyn View, filter: HistoryFilter) -> Result<(Vec<Line>, Option<i64>), StoreError> {
-    let mut rows = view.history(&HistoryFilter { limit: HISTORY_MAX + 1, ..filter })?;
-    let is_more = rows.len() > HISTORY_MAX;
-    rows.truncate(HISTORY_MAX);
-    let next = rows.last().filter(|_| is_more).map(|row| row.id);
+    let mut rows = view.history(&HistoryFilter { limit: with_one_more(HISTORY_MAX), ..filter })?;
+    let next = cut_page(&mut rows, HISTORY_MAX).map(|row| row.id);
     Ok((rows.iter().map(Line::from).collect(), next))
 }
 
@@ -442,17 +431,15 @@ fn records(
             found.retain(|id| id.0.as_str() > after);
             found
         }
-        None => view.records_after(collection, after, limit + 1)?,
+        None => view.records_after(collection, after, with_one_more(limit))?,
     };
-    let more = ids.len() > limit;
-    ids.truncate(limit);
+    let next = cut_page(&mut ids, limit).map(|id| id.0.clone());
     let mut rows = Vec::with_capacity(ids.len());
     for id in ids {
         if let Some(slots) = view.row(collection, &id)? {
             rows.push(Row::of(collection, id, &slots));
         }
     }
-    let next = rows.last().filter(|_| more).map(|row| row.id.clone());
     Ok(Records { collection: name.clone(), rows, next })
 }
 

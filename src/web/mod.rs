@@ -34,6 +34,8 @@ mod wire;
 mod wires;
 
 #[cfg(test)]
+mod list_tests;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod tests;

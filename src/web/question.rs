@@ -11,12 +11,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::store::PassFilter;
+use crate::store::{ConflictFilter, HookState, PassFilter, QuarantineFilter};
 
 use super::control::refuse;
 use super::look::{LIST_DEFAULT, LIST_MAX};
@@ -90,21 +90,22 @@ pub async fn only(names: Arc<[String]>, request: Request, next: Next) -> Respons
 #[serde(deny_unknown_fields)]
 pub struct OfPasses {
     /// only this collection
-    collection: Option<String>,
+    #[serde(default, deserialize_with = "unless_empty")]
+    pub collection: Option<String>,
     /// only those that ended so: `ok`, `pending`, `conflicts`, `halted`, `unavailable`, `failed`, `interrupted`
-    outcome: Option<String>,
+    #[serde(default, deserialize_with = "unless_empty")]
+    pub outcome: Option<String>,
     /// what a page before gave as `next`: only smaller numbers
-    after: Option<i64>,
+    pub after: Option<i64>,
     /// at most so many, 50 where nothing is said, 500 at most
-    limit: Option<usize>,
+    pub limit: Option<usize>,
 }
 
 impl OfPasses {
-    /// Which passes are asked for; an empty value asks for nothing in particular.
+    /// Which passes are asked for.
     pub fn filter(self) -> PassFilter {
         let limit = self.limit();
-        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        PassFilter { collection: given(self.collection), outcome: given(self.outcome), before: self.after, limit }
+        PassFilter { collection: self.collection, outcome: self.outcome, before: self.after, limit }
     }
 }
 
@@ -121,11 +122,14 @@ pub struct OfHistory {
 #[serde(deny_unknown_fields)]
 pub struct OfQuarantine {
     /// only this collection
+    #[serde(default, deserialize_with = "unless_empty")]
     pub collection: Option<String>,
     /// what a page before gave as `next`
-    pub after: Option<String>,
+    #[serde(default, deserialize_with = "place")]
+    #[schemars(schema_with = "places")]
+    pub after: Option<(String, String, String)>,
     /// at most so many, 50 where nothing is said, 500 at most
-    limit: Option<usize>,
+    pub limit: Option<usize>,
 }
 
 /// What the list of conflicts takes.
@@ -133,8 +137,10 @@ pub struct OfQuarantine {
 #[serde(deny_unknown_fields)]
 pub struct OfConflicts {
     /// only this collection
+    #[serde(default, deserialize_with = "unless_empty")]
     pub collection: Option<String>,
     /// only what is about this field, alone or with others
+    #[serde(default, deserialize_with = "unless_empty")]
     pub field: Option<String>,
     /// closed ones as well
     #[serde(default)]
@@ -142,7 +148,7 @@ pub struct OfConflicts {
     /// numbers greater than this
     pub after: Option<i64>,
     /// at most so many, 50 where nothing is said, 500 at most
-    limit: Option<usize>,
+    pub limit: Option<usize>,
 }
 
 /// What the list of webhooks takes.
@@ -150,22 +156,70 @@ pub struct OfConflicts {
 #[serde(deny_unknown_fields)]
 pub struct OfWebhooks {
     /// only those that are so
-    pub state: Option<HookStateName>,
+    #[serde(default, deserialize_with = "hook_state")]
+    #[schemars(schema_with = "hook_states")]
+    pub state: Option<HookState>,
     /// what a page before gave as `next`: only smaller numbers
     pub after: Option<i64>,
     /// at most so many, 50 where nothing is said, 500 at most
-    limit: Option<usize>,
+    pub limit: Option<usize>,
 }
 
-/// How a webhook may be.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HookStateName {
-    Waiting,
-    Dead,
-    Done,
-    Replaced,
-    Ignored,
+impl OfConflicts {
+    /// Which conflicts are asked for.
+    pub fn filter(self) -> ConflictFilter {
+        let limit = self.limit();
+        let Self { collection, field, all: closed_too, after, .. } = self;
+        ConflictFilter { collection, field, after, closed_too, limit, ..ConflictFilter::default() }
+    }
+}
+
+impl OfQuarantine {
+    /// Which records are asked for.
+    pub fn filter(self) -> QuarantineFilter {
+        let limit = self.limit();
+        QuarantineFilter { collection: self.collection, after: self.after, limit, ..QuarantineFilter::default() }
+    }
+}
+
+/// A text; an empty one asks for nothing in particular.
+fn unless_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.filter(|text| !text.is_empty()))
+}
+
+/// Where a list of records that are set aside goes on, as the page before said it.
+fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Option<(String, String, String)>, D::Error> {
+    let read = |text: String| {
+        let wrong = || D::Error::custom(format!("`after` is not what a page before gave as `next`: {text}"));
+        serde_json::from_str(&text).map_err(|_none| wrong())
+    };
+    unless_empty(from)?.map(read).transpose()
+}
+
+fn grain<'de, D: Deserializer<'de>>(from: D) -> Result<Option<GrainName>, D::Error> {
+    unless_empty(from)?.map(|name| GrainName::deserialize(name.into_deserializer())).transpose()
+}
+
+fn hook_state<'de, D: Deserializer<'de>>(from: D) -> Result<Option<HookState>, D::Error> {
+    let read = |name: String| {
+        let all = HookState::ALL.map(HookState::name).join(", ");
+        HookState::named(&name).ok_or_else(|| D::Error::custom(format!("`state` is none of {all}: {name}")))
+    };
+    unless_empty(from)?.map(read).transpose()
+}
+
+fn places(_schemas: &mut SchemaGenerator) -> Schema {
+    let text = json_schema!({ "type": "string" });
+    json_schema!({
+        "type": ["string", "null"],
+        "contentMediaType": "application/json",
+        "contentSchema": { "type": "array", "items": text, "minItems": 3, "maxItems": 3 },
+        "examples": [r#"["contacts","crm","remote:7"]"#],
+    })
+}
+
+fn hook_states(_schemas: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "enum": HookState::ALL.map(HookState::name) })
 }
 
 /// What the list of records takes.
@@ -176,8 +230,9 @@ pub struct OfRecords {
     #[serde(default)]
     pub after: String,
     /// at most so many, 50 where nothing is said, 500 at most
-    limit: Option<usize>,
+    pub limit: Option<usize>,
     /// only records with this id, here or at an upstream, or with this text in a field that is a match key
+    #[serde(default, deserialize_with = "unless_empty")]
     pub q: Option<String>,
 }
 
@@ -186,6 +241,7 @@ pub struct OfRecords {
 #[serde(deny_unknown_fields)]
 pub struct OfLatency {
     /// minute by minute for three hours, where nothing is said, or hour by hour for two weeks
+    #[serde(default, deserialize_with = "grain")]
     pub grain: Option<GrainName>,
 }
 
@@ -202,6 +258,7 @@ pub enum GrainName {
 #[serde(deny_unknown_fields)]
 pub struct OfUsage {
     /// only this upstream
+    #[serde(default, deserialize_with = "unless_empty")]
     pub upstream: Option<String>,
     /// averages and lists over so many days, 30 where nothing is said
     pub days: Option<u16>,

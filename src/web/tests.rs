@@ -27,7 +27,7 @@ use super::families::ALL;
 use super::proxy::{Peer, Proxies};
 use super::site::{Reached, Site, routes};
 
-const TOKEN: &str = "a token that is long enough";
+pub const TOKEN: &str = "a token that is long enough";
 const HOST: &str = "127.0.0.1:8480";
 
 /// Time that stands still until it is moved.
@@ -63,21 +63,21 @@ impl Clock for Still {
 }
 
 /// A site over an empty store, without a loop.
-struct Bench {
-    site: Arc<Site>,
+pub struct Bench {
+    pub site: Arc<Site>,
     router: Router,
     clock: Arc<Still>,
     clerk: Clerk,
 }
 
-struct Answer {
-    status: StatusCode,
+pub struct Answer {
+    pub status: StatusCode,
     headers: HeaderMap,
-    text: String,
+    pub text: String,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let clock = Arc::new(Still::default());
         let standing = Standing {
             version: "0",
@@ -115,12 +115,12 @@ impl Bench {
         answer(&self.router, request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
-    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.ask("GET", path, headers, "").await
     }
 
     /// Logs in; the cookie, and the token of its forms.
-    async fn login(&self) -> (String, String) {
+    pub async fn login(&self) -> (String, String) {
         let answer = self.ask("POST", "/login", &[], &format!("token={}", TOKEN.replace(' ', "+"))).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
@@ -350,6 +350,7 @@ async fn open_pages_hear_what_passes_are_at_and_that_things_stand_otherwise() {
         waiting: false,
         paused: false,
         next: None,
+        next_full: None,
         retry_at: None,
         doing: None,
     };

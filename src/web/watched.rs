@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::ops::{Forecast, Health, LatencyPoint, OpsError, Sum, UpstreamStatus, UsageReport, latency_history, usage};
 use crate::store::{Grain, read};
 
-use super::exposition::Exposition;
+use super::exposition::{Exposition, float};
 use super::families::{self as f, Family};
 use super::site::Site;
 
@@ -128,9 +128,4 @@ pub fn write_usage(report: &UsageReport, text: &mut Exposition) {
             }
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the format knows nothing but floats")]
-fn float(number: u64) -> f64 {
-    number as f64
 }

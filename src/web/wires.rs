@@ -10,7 +10,7 @@ use crate::rules::Ruleset;
 use crate::store::{StoreError, View};
 use crate::upstream::{BudgetUse, Client, End, Room, Totals, WaitFor};
 
-use super::exposition::Exposition;
+use super::exposition::{Exposition, float};
 use super::families::{self as f, Family};
 use super::inspect;
 
@@ -123,9 +123,4 @@ fn wait_name(what: WaitFor) -> &'static str {
         WaitFor::Room => "room",
         WaitFor::Retry => "retry",
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the format knows nothing but floats")]
-fn float(number: u64) -> f64 {
-    number as f64
 }

@@ -302,12 +302,13 @@ fn refuse_all(said: &mut Description, address: &str) {
             let value = match schema["type"].as_str() {
                 Some("integer") => "7",
                 Some("boolean") => "true",
-                _ => schema["enum"][0].as_str().unwrap_or("text"),
+                _ => schema["enum"][0].as_str().or(schema["examples"][0].as_str()).unwrap_or("text"),
             };
+            let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
             let (status, answer) = knock(address, &format!("{line}?{name}={value}"), &[], "");
             assert_ne!(status, 400, "{line} {name}={value}: {answer}");
             expect(400, &format!("{line}?{name}={value}&{name}={value}"), &[], "");
-            if schema["type"] != "string" || schema["enum"].is_array() {
+            if schema["type"] != "string" || schema["enum"].is_array() || schema["contentSchema"].is_object() {
                 expect(400, &format!("{line}?{name}=other"), &[], "");
             }
         }

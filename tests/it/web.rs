@@ -385,6 +385,9 @@ fn long_lists_have_next_pages_without_scripts_and_keep_what_was_asked_for() {
     assert_eq!(walk("/passes/1"), (240, 2), "what a pass did goes on, too");
     assert_eq!(get(&address, "/api/v1/quarantine?limit=1")["next"], "[\"contacts\",\"crm\",\"remote:001\"]");
     let (status, _) = ask(&address, "GET", "/api/v1/quarantine?after=x", TOKEN, "");
-    assert_eq!(status, 409);
+    assert_eq!(status, 400);
+    let place = "%5B%22contacts%22%2C%22crm%22%2C%22remote%3A119%22%5D";
+    let last = get(&address, &format!("/api/v1/quarantine?after={place}"));
+    assert_eq!(last["quarantine"].as_array().map(Vec::len), Some(1));
     daemon.stops();
 }

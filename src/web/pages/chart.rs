@@ -50,10 +50,12 @@ pub struct Lane {
     pub took: u64,
 }
 
-/// What took how long, one below the other, from the beginning on. Its words keep their size however wide it is drawn.
-pub fn timeline(title: &str, total: u64, total_says: &str, lanes: &[Lane]) -> Markup {
+/// What took how long, one below the other, from the beginning on; `says` tells how long all of it took. Its words keep their
+/// size however wide it is drawn.
+pub fn timeline(title: &str, says: impl Fn(u64) -> String, lanes: &[Lane]) -> Markup {
     let height = LANE * lanes.len() as u64 + FOOT;
-    let total = lanes.iter().map(|lane| lane.began.saturating_add(lane.took)).fold(total.max(1), u64::max);
+    let total = lanes.iter().map(|lane| lane.began.saturating_add(lane.took)).max().unwrap_or_default();
+    let total_says = says(total);
     html! {
         figure.timeline {
             svg role="img" aria-label={ (title) ", " (lanes.len()) " phases within " (total_says) } width="100%" height=(height) {
@@ -115,9 +117,9 @@ mod tests {
         check(1_000, 0, 1_000, (99.7, 0.3));
         check(0, 0, 0, (0.0, 0.3));
         check(0, u64::MAX, u64::MAX, (0.0, 100.0));
-        let text = timeline("Phases", 10, "10 µs", &[lane(5, 5)]).into_string();
+        let text = timeline("Phases", |total| format!("{total} µs"), &[lane(5, 5), lane(0, 4)]).into_string();
         assert!(text.contains("x=\"50%\" width=\"50%\"") && text.contains("&lt;read&gt;"), "{text}");
-        assert!(text.contains("aria-label=\"Phases, 1 phases within 10 µs\""), "{text}");
+        assert!(text.contains("aria-label=\"Phases, 2 phases within 10 µs\""), "{text}");
     }
 
     #[test]

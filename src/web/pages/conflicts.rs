@@ -18,12 +18,14 @@ use crate::store::ConflictFilter;
 
 use super::super::access::Session;
 use super::super::api::refusal;
-use super::super::asked::{conflict_filter, query};
+use super::super::asked::{of_conflicts, query, shown_limit};
 use super::super::look::ConflictPage;
 use super::super::site::Site;
 use super::diff::difference;
 use super::form::Number;
-use super::layout::{button, page, plain, record_link, segment, show, table, time};
+use super::layout::{address, button, page, pager, plain, record_link, show, table, time};
+
+const PATH: &str = "/conflicts";
 
 /// What all pages of conflicts are drawn with.
 struct Draw<'a> {
@@ -37,20 +39,20 @@ struct Draw<'a> {
 
 /// Conflicts with every side's say.
 pub async fn list(State(site): State<Arc<Site>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
-    let filter = conflict_filter(&query(&uri));
+    let filter = of_conflicts(&query(&uri)).filter();
     let rules = site.front.desk.standing().rules;
     let found = site.conflicts(filter.clone()).await;
-    show(&session, "/conflicts", "Conflicts", found, |conflicts| {
-        let draw = Draw { session: &session, rules: &rules, back: address(&filter, None), typed: BTreeMap::new() };
+    let limit = shown_limit(filter.limit);
+    let parameters = parameters(&filter, limit.as_deref());
+    show(&session, PATH, "Conflicts", found, |conflicts| {
+        let draw = Draw { session: &session, rules: &rules, back: address(PATH, &parameters), typed: BTreeMap::new() };
+        let next = conflicts.next.map(|next| next.to_string());
         html! {
             (narrowed(&filter, &rules))
             @if conflicts.conflicts.is_empty() { p.quiet { "No conflicts." } }
             @if conflicts.total > 1 && !filter.closed_too { (bulk(&draw, &filter, &conflicts)) }
             @for one in &conflicts.conflicts { (draw.conflict(one)) }
-            p.pager {
-                @if filter.after.is_some() { a rel="first" href=(address(&filter, None)) { "First page" } }
-                @if let Some(next) = conflicts.next { a rel="next" href=(address(&filter, Some(next))) { "Next page" } }
-            }
+            (pager(PATH, &parameters, filter.after.is_none(), next.as_deref()))
         }
     })
 }
@@ -99,15 +101,14 @@ pub fn decided(session: &Session, done: &BulkDone, back: &str) -> Response {
     page(session, "/conflicts", "Decided", false, &content)
 }
 
-/// The address of a page of these.
-fn address(filter: &ConflictFilter, after: Option<i64>) -> String {
-    let mut parts = Vec::new();
-    for (name, value) in [("collection", &filter.collection), ("field", &filter.field)] {
-        parts.extend(value.as_ref().map(|value| format!("{name}={}", segment(value))));
-    }
-    parts.extend(filter.closed_too.then(|| "all=true".to_owned()));
-    parts.extend(after.map(|after| format!("after={after}")));
-    if parts.is_empty() { "/conflicts".to_owned() } else { format!("/conflicts?{}", parts.join("&")) }
+/// What narrows the list, as its address has it.
+fn parameters<'a>(filter: &'a ConflictFilter, limit: Option<&'a str>) -> [(&'static str, Option<&'a str>); 4] {
+    [
+        ("collection", filter.collection.as_deref()),
+        ("field", filter.field.as_deref()),
+        ("all", filter.closed_too.then_some("true")),
+        ("limit", limit),
+    ]
 }
 
 /// The form that narrows the list.
@@ -324,14 +325,15 @@ mod tests {
 
     #[test]
     fn the_address_of_a_list_keeps_what_narrows_it() {
-        let check = |collection: Option<&str>, field: Option<&str>, all, after, expected: &str| {
-            let (collection, field) = (collection.map(str::to_owned), field.map(str::to_owned));
-            let filter = ConflictFilter { collection, field, closed_too: all, ..ConflictFilter::default() };
-            assert_eq!(address(&filter, after), expected);
+        let check = |asked: &str, expected: &str| {
+            let filter = of_conflicts(&super::super::super::asked::parameters(asked.as_bytes())).filter();
+            let limit = shown_limit(filter.limit);
+            assert_eq!(address(PATH, &parameters(&filter, limit.as_deref())), expected, "{asked}");
         };
-        check(None, None, false, None, "/conflicts");
-        check(Some("a&b"), Some("name"), false, Some(7), "/conflicts?collection=a%26b&field=name&after=7");
-        check(None, None, true, None, "/conflicts?all=true");
+        check("", "/conflicts");
+        check("collection=&field=&after=7&limit=50", "/conflicts");
+        check("collection=a%26b&field=name&limit=7", "/conflicts?collection=a%26b&field=name&limit=7");
+        check("all=true", "/conflicts?all=true");
     }
 
     #[test]

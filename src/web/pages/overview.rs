@@ -101,7 +101,10 @@ fn row(session: &Session, one: &CollectionView) -> Markup {
                 a href={ "/passes/" (pass.id) } { (pass.id) } " " (time(pass.started_at.as_ref()))
             } @else { "–" }
         }
-        td { (time(status.next_pass.as_ref())) }
+        td {
+            (time(status.next_pass.as_ref()))
+            @if one.next_full_scan.is_some() { div.quiet { "full scan " (time(one.next_full_scan.as_ref())) } }
+        }
         td {
             @for (what, count, to) in waiting.iter().filter(|(_, count, _)| *count > 0) {
                 div { @if let Some(to) = to { a href=(to) { (what) ": " (count) } } @else { (what) ": " (count) } }

@@ -15,8 +15,8 @@ use crate::reconcile::Phase;
 use crate::store::PassFilter;
 
 use super::super::access::Session;
-use super::super::asked::{after, pass_filter, query};
-use super::super::look::{LIST_DEFAULT, Line, PassView};
+use super::super::asked::{after, of_passes, query, shown_limit};
+use super::super::look::{Line, PassView};
 use super::super::site::Site;
 use super::chart::{Lane, timeline};
 use super::form::Number;
@@ -27,7 +27,7 @@ const HEADER: [&str; 9] =
 
 /// Passes, newest first.
 pub async fn list(State(site): State<Arc<Site>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
-    let filter = pass_filter(&query(&uri));
+    let filter = of_passes(&query(&uri)).filter();
     let rules = site.front.desk.standing().rules;
     let passes = site.passes(filter.clone()).await;
     show(&session, "/passes", "Passes", passes, |page| {
@@ -48,11 +48,11 @@ fn listed(page: &PassPage, filter: &PassFilter) -> Markup {
         PassFilter { collection: None, outcome: None, before: None, .. } => "There was no pass yet.",
         _ => "There was no such pass.",
     };
-    let limit = filter.limit.to_string();
+    let limit = shown_limit(filter.limit);
     let parameters = [
         ("collection", filter.collection.as_deref()),
         ("outcome", filter.outcome.as_deref()),
-        ("limit", (filter.limit != LIST_DEFAULT).then_some(limit.as_str())),
+        ("limit", limit.as_deref()),
     ];
     let next = page.next.map(|next| next.to_string());
     html! {
@@ -128,7 +128,6 @@ fn one_page(view: &PassView, is_first: bool) -> Markup {
 
 /// Where its time went: drawn, and as a table.
 fn phases(phases: &[Phase]) -> Markup {
-    let total = phases.iter().map(|one| one.began_us.saturating_add(one.took_us)).max().unwrap_or_default();
     let lane = |one: &Phase| Lane {
         says: format!("{}, {}", phase_words(one), duration(one.took_us)),
         began: one.began_us,
@@ -147,7 +146,7 @@ fn phases(phases: &[Phase]) -> Markup {
         .collect();
     html! {
         h2 { "Timeline" }
-        (timeline("Where the time went", total, &duration(total), &lanes))
+        (timeline("Where the time went", duration, &lanes))
         details { summary { "As a table" } (table(&["Phase", "Began after", "Took"], &rows, "")) }
     }
 }

@@ -11,8 +11,8 @@ use http::Uri;
 use maud::{Markup, html};
 
 use super::super::access::Session;
-use super::super::asked::{after, limit, query};
-use super::super::look::{Aside, LIST_DEFAULT, Provenance, RecordView, Records};
+use super::super::asked::{after, of_quarantine, of_records, query, shown_limit};
+use super::super::look::{Aside, Provenance, RecordView, Records};
 use super::super::site::Site;
 use super::layout::{choice, pager, record_link, say, segment, show, table, time, value};
 use super::passes::history;
@@ -27,11 +27,10 @@ pub async fn list(
     Path(name): Path<String>,
     uri: Uri,
 ) -> Response {
-    let mut query = query(&uri);
-    let (limit, after) = (limit(&query), query.remove("after").unwrap_or_default());
-    let asked = query.remove("q").filter(|asked| !asked.is_empty());
-    let (is_first, found) = (after.is_empty(), site.records(name.clone(), after, limit, asked.clone()).await);
-    let shown = (limit != LIST_DEFAULT).then(|| limit.to_string());
+    let of = of_records(&query(&uri));
+    let (limit, asked, is_first) = (of.limit(), of.q, of.after.is_empty());
+    let found = site.records(name.clone(), of.after, limit, asked.clone()).await;
+    let shown = shown_limit(limit);
     let parameters = [("q", asked.as_deref()), ("limit", shown.as_deref())];
     show(&session, "", &format!("Records of {name}"), found, |records| list_page(&records, &parameters, is_first))
 }
@@ -146,24 +145,21 @@ fn record_page(view: &RecordView, is_first: bool) -> Markup {
 
 /// Records that are set aside, or wait.
 pub async fn quarantine(State(site): State<Arc<Site>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
-    let mut query = query(&uri);
-    let (count, only) = (limit(&query), query.remove("collection").filter(|name| !name.is_empty()));
-    let after = query.remove("after").filter(|after| !after.is_empty());
+    let filter = of_quarantine(&query(&uri)).filter();
     let rules = site.front.desk.standing().rules;
-    let found = site.quarantine(only.clone(), after.as_deref(), count).await;
+    let found = site.quarantine(filter.clone()).await;
     show(&session, "/quarantine", "Quarantine", found, |aside| {
         let rows: Vec<Markup> = aside.quarantine.iter().map(set_aside).collect();
-        let shown = count.to_string();
-        let parameters =
-            [("collection", only.as_deref()), ("limit", (count != LIST_DEFAULT).then_some(shown.as_str()))];
+        let (only, shown) = (filter.collection.as_deref(), shown_limit(filter.limit));
+        let parameters = [("collection", only), ("limit", shown.as_deref())];
         html! {
             form.search method="get" action="/quarantine" {
-                (choice("collection", "Collection", rules.collections.keys().map(String::as_str), only.as_deref()))
+                (choice("collection", "Collection", rules.collections.keys().map(String::as_str), only))
                 button type="submit" { "Show" }
             }
             div data-live="quarantine" {
                 (table(&["Collection", "Upstream", "Record", "Where", "Why", "Since"], &rows, "Nothing is set aside."))
-                (pager("/quarantine", &parameters, after.is_none(), aside.next.as_deref()))
+                (pager("/quarantine", &parameters, filter.after.is_none(), aside.next.as_deref()))
             }
         }
     })

@@ -14,33 +14,29 @@ use crate::ops::HookView;
 use crate::store::HookState;
 
 use super::super::access::Session;
-use super::super::asked::{after, limit, query};
-use super::super::look::LIST_DEFAULT;
+use super::super::asked::{of_webhooks, query, shown_limit};
 use super::super::site::Site;
 use super::layout::{button, choice, pager, show, table, time};
 
-const STATES: [&str; 5] = ["waiting", "dead", "done", "replaced", "ignored"];
-
 /// The inbox.
 pub async fn inbox(State(site): State<Arc<Site>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
-    let query = query(&uri);
-    let state = query.get("state").map_or("", String::as_str);
-    let (after, count) = (after(&query), limit(&query));
-    let found = site.webhooks(HookState::named(state), after, count).await;
+    let of = of_webhooks(&query(&uri));
+    let (state, limit) = (of.state.map(HookState::name), of.limit());
+    let found = site.webhooks(of.state, of.after, limit).await;
     show(&session, "/webhooks", "Webhooks", found, |inbox| {
         let rows: Vec<Markup> = inbox.webhooks.iter().map(|one| row(&session, one)).collect();
-        let (next, shown) = (inbox.next.map(|next| next.to_string()), count.to_string());
-        let parameters = [("state", Some(state)), ("limit", (count != LIST_DEFAULT).then_some(shown.as_str()))];
+        let (next, shown) = (inbox.next.map(|next| next.to_string()), shown_limit(limit));
+        let parameters = [("state", state), ("limit", shown.as_deref())];
         let header = ["Came", "Upstream", "State", "About", "Delivery", ""];
         html! {
             form.search method="get" action="/webhooks" {
-                (choice("state", "State", STATES, Some(state)))
+                (choice("state", "State", HookState::ALL.map(HookState::name), state))
                 button type="submit" { "Show" }
             }
             div data-live="webhooks" {
                 p { (inbox.waiting) " wait for a pass, " (inbox.dead) " could not be followed within the last 30 days." }
-                (table(&header, &rows, if state.is_empty() { "No webhook came." } else { "There is no such webhook." }))
-                (pager("/webhooks", &parameters, after.is_none(), next.as_deref()))
+                (table(&header, &rows, if state.is_none() { "No webhook came." } else { "There is no such webhook." }))
+                (pager("/webhooks", &parameters, of.after.is_none(), next.as_deref()))
             }
         }
     })
