@@ -134,11 +134,16 @@ fn unknown_text(one: &CollectionStatus) -> String {
 }
 
 fn text(status: &Status, width: usize) -> String {
-    let rows = status.known.collections.iter().map(|one| row(one, status.next_full(&one.collection))).collect();
+    let rows = status.known.collections.iter().map(row).collect();
     let header = ["collection", "records", "linked", "last pass", "outcome", "next", "waiting"];
     let mut text = style::table(width, &header, rows);
     for line in status.daemon.iter().flat_map(daemon_lines) {
         writeln!(text, "{line}").ok();
+    }
+    for name in status.known.collections.iter().map(|one| &one.collection) {
+        if let Some(next) = status.next_full(name) {
+            writeln!(text, "{name}: everything is read next at {}", style::short(next)).ok();
+        }
     }
     for alarm in &status.alarms {
         writeln!(text, "{} {}", paint(style::BAD, "!"), style::clean(alarm)).ok();
@@ -227,8 +232,7 @@ fn is_set_back(halt: &Halt) -> bool {
     halt.halts.as_ref().is_some_and(|halts| halts.get().contains(&format!("\"what\":\"{SET_BACK}\"")))
 }
 
-/// A line of the table; `next_full` is when everything is read next.
-fn row(one: &CollectionStatus, next_full: Option<&str>) -> Vec<String> {
+fn row(one: &CollectionStatus) -> Vec<String> {
     let linked = |link: &LinkCount| {
         let apart = [(link.out_of_scope, "out of scope"), (link.archived, "archived")];
         let apart: Vec<String> =
@@ -262,10 +266,8 @@ fn row(one: &CollectionStatus, next_full: Option<&str>) -> Vec<String> {
         outcome,
         match &one.next_pass {
             _ if one.paused => "paused".to_owned(),
-            next => {
-                let next = next.as_deref().map_or_else(|| "at start only".to_owned(), style::short);
-                next_full.map_or_else(|| next.clone(), |full| format!("{next}, full scan {}", style::short(full)))
-            }
+            Some(next) => style::short(next),
+            None => "at start only".to_owned(),
         },
         waiting.join(", "),
     ]
@@ -373,12 +375,11 @@ mod tests {
         ] });
         let status = Status { known: Known { collections, ..nothing() }, alarms: Vec::new(), daemon: Some(daemon) };
         let status = status.told_by_the_daemon();
-        let shown = |at: usize| {
-            let one = &status.known.collections[at];
-            row(one, status.next_full(&one.collection))[5].clone()
-        };
-        assert_eq!(shown(0), "2023-11-14 22:19:07, full scan 2023-11-15 03:00:00");
-        assert_eq!(shown(1), "2023-11-14 22:18:20");
+        let next = status.known.collections.iter().map(|one| row(one)[5].clone());
+        assert_eq!(next.collect::<Vec<_>>(), ["2023-11-14 22:19:07", "2023-11-14 22:18:20"]);
+        let text = text(&status, 200);
+        let full: Vec<&str> = text.lines().filter(|line| line.contains("is read next")).collect();
+        assert_eq!(full, ["a: everything is read next at 2023-11-15 03:00:00"]);
     }
 
     fn health(up: bool) -> Health {

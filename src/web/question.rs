@@ -315,3 +315,19 @@ macro_rules! limited {
     };
 }
 limited!(OfConflicts, OfPasses, OfQuarantine, OfRecords, OfWebhooks);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_empty_asks_for_nothing_in_particular() {
+        let grain = |text: &str| {
+            let address = format!("/?{text}").parse().unwrap();
+            Query::<OfLatency>::try_from_uri(&address).map(|Query(of)| of.grain).map_err(|wrong| wrong.body_text())
+        };
+        assert!(matches!((grain(""), grain("grain=")), (Ok(None), Ok(None))));
+        assert!(matches!(grain("grain=hour"), Ok(Some(GrainName::Hour))));
+        assert!(grain("grain=odd").is_err_and(|words| words.contains("unknown variant `odd`")));
+    }
+}
