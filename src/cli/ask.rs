@@ -341,6 +341,10 @@ pub fn daemon_lines(daemon: &Value) -> Vec<String> {
         lines
             .push(format!("{mark} the rules as they are now cannot be used; those from before are in force:\n{words}"));
     }
+    let not_served = daemon.get("not_served").and_then(Value::as_array).into_iter().flatten();
+    for words in not_served.filter_map(Value::as_str) {
+        lines.push(format!("{} {}", style::paint(style::BAD, "!"), style::clean(words)));
+    }
     let places = daemon.get("collections").and_then(Value::as_array).into_iter().flatten();
     for place in places {
         if let Some(doing) = text(place, "doing") {

@@ -171,9 +171,9 @@ impl Host for Installed<'_> {
         for words in std::mem::take(&mut self.passed.refused) {
             tracing::warn!("{words}");
         }
-        let beside = self.take_webhooks(desk.clone());
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
         let front = Front { desk, clock: Arc::clone(&clock) };
+        let beside = self.take_webhooks(&front);
         self.show_pages(&front, beside.as_ref());
         let (store, plans) = (Arc::clone(&self.store), Arc::clone(&self.plans));
         self.served.spawn(async move {
@@ -216,31 +216,26 @@ impl Installed<'_> {
 
     /// Webhooks come to an address of their own, so that nothing else can be reached there; or they are served beside the
     /// pages, by the router that this returns.
-    fn take_webhooks(&mut self, desk: Desk) -> Option<Router> {
+    fn take_webhooks(&mut self, front: &Front) -> Option<Router> {
         let settings = self.workspace.settings();
         let (address, is_beside) = (settings.webhooks_listen, settings.webhooks_beside);
         let places = places(std::mem::take(&mut self.passed.webhooks), address, "webhooks.listen");
         if places.is_empty()
             && !is_beside
-            && desk.standing().rules.upstreams.values().any(|upstream| upstream.webhook.is_some())
+            && front.desk.standing().rules.upstreams.values().any(|upstream| upstream.webhook.is_some())
         {
             tracing::warn!("the rules take webhooks, and none can come: set `webhooks.listen` to an address");
         }
-        let clock = self.workspace.clock();
         let secrets = self.workspace.secret_look_up();
-        let router = HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), secrets);
+        let router = HookFront::new(front.desk.clone(), Arc::clone(&self.store), Arc::clone(&front.clock), secrets);
         let router = hooks::router(router.behind(self.proxies()));
         for place in places {
-            let (router, clock) = (router.clone(), Arc::clone(&clock));
+            let (router, front) = (router.clone(), front.clone());
             self.served.spawn(async move {
-                let shown = place.to_string();
-                match place.listen().await {
-                    Ok((listener, at)) => {
-                        tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
-                        web::accept(listener, router, clock, std::future::pending()).await;
-                    }
-                    Err(error) => tracing::error!("no webhook can come: {shown}: {error}"),
-                }
+                let opened = web::open_listener(place, "webhooks.listen", "no webhook can come", &front).await;
+                let Some((listener, at)) = opened else { return };
+                tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
+                web::accept(listener, router, front.clock, std::future::pending()).await;
             });
         }
         is_beside.then_some(router)

@@ -65,20 +65,15 @@ impl Status {
         for place in self.daemon.iter().flat_map(places) {
             let name = place.get("collection").and_then(serde_json::Value::as_str);
             let one = self.known.collections.iter_mut().find(|one| Some(one.collection.as_str()) == name);
-            let next = place.get("next").and_then(serde_json::Value::as_str);
-            let next = next.and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
-            if let (Some(one), Some(next)) = (one, next) {
-                let next = next.with_timezone(&chrono::Utc);
-                one.next_pass = Some(next.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
-            }
+            let Some(one) = one else { continue };
+            let told = |key: &str| {
+                let at = chrono::DateTime::parse_from_rfc3339(place.get(key)?.as_str()?).ok()?;
+                Some(at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+            };
+            one.next_pass = told("next").or(one.next_pass.take());
+            one.next_full_scan = told("next_full").or(one.next_full_scan.take());
         }
         self
-    }
-
-    /// When a pass of a collection next reads everything, as far as a daemon says so.
-    fn next_full(&self, collection: &str) -> Option<&str> {
-        let place = self.daemon.iter().flat_map(places).find(|place| place["collection"] == collection)?;
-        place["next_full"].as_str()
     }
 }
 
@@ -140,9 +135,9 @@ fn text(status: &Status, width: usize) -> String {
     for line in status.daemon.iter().flat_map(daemon_lines) {
         writeln!(text, "{line}").ok();
     }
-    for name in status.known.collections.iter().map(|one| &one.collection) {
-        if let Some(next) = status.next_full(name) {
-            writeln!(text, "{name}: everything is read next at {}", style::short(next)).ok();
+    for one in &status.known.collections {
+        if let Some(next) = &one.next_full_scan {
+            writeln!(text, "{}: everything is read next at {}", one.collection, style::short(next)).ok();
         }
     }
     for alarm in &status.alarms {
@@ -305,6 +300,7 @@ mod tests {
             collection: name.to_owned(),
             schedule: Some("every 300s".to_owned()),
             next_pass: Some("2023-11-14T22:18:20Z".to_owned()),
+            next_full_scan: None,
             paused: false,
             last_pass: outcome.map(|outcome| LastPass {
                 id: 7,

@@ -4,7 +4,7 @@
 //! Must not know: sockets, HTTP; what the loop decides.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -53,6 +53,8 @@ pub struct Standing {
     pub stopping: bool,
     /// Why the rules as they are in their files cannot be used, where those from before are in force.
     pub rules_refused: Option<String>,
+    /// What is set to be served and is not, and why.
+    pub not_served: Vec<String>,
     /// Its collections in the order of passes.
     pub collections: Vec<Place>,
     /// When the loop last looked around, by the clock that never goes backwards.
@@ -127,6 +129,8 @@ pub struct Desk {
     asks: mpsc::Sender<Ask>,
     standing: watch::Receiver<Standing>,
     doing: Arc<Doing>,
+    /// By setting.
+    not_served: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 /// The loop's side.
@@ -140,7 +144,8 @@ pub struct Clerk {
 pub fn open(standing: Standing, doing: Arc<Doing>) -> (Desk, Clerk) {
     let (send, asks) = mpsc::channel(WAITING_MAX);
     let (tell, told) = watch::channel(standing);
-    (Desk { asks: send, standing: told, doing: Arc::clone(&doing) }, Clerk { asks, standing: tell, doing })
+    let desk = Desk { asks: send, standing: told, doing: Arc::clone(&doing), not_served: Arc::default() };
+    (desk, Clerk { asks, standing: tell, doing })
 }
 
 impl Desk {
@@ -160,7 +165,20 @@ impl Desk {
         for place in &mut standing.collections {
             place.doing = self.doing.of(&place.collection);
         }
+        standing.not_served = self.not_served().values().cloned().collect();
         standing
+    }
+
+    /// Why what a setting says is not served; `None` once it is.
+    pub fn serves(&self, setting: &'static str, why_not: Option<String>) {
+        match why_not {
+            Some(words) => self.not_served().insert(setting, words),
+            None => self.not_served().remove(setting),
+        };
+    }
+
+    fn not_served(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.not_served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the loop lives: it looks around every few seconds, unless something takes it longer.

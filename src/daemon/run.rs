@@ -128,6 +128,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         started_at: clock.now(),
         stopping: false,
         rules_refused: None,
+        not_served: Vec::new(),
         collections: Vec::new(),
         shown_at: clock.monotonic(),
         rules: Arc::clone(&loaded.rules),

@@ -43,6 +43,8 @@ pub struct CollectionStatus {
     pub schedule: Option<String>,
     /// RFC 3339.
     pub next_pass: Option<String>,
+    /// When a pass next reads everything, RFC 3339; absent where the rules do not say so, before the first pass, and while it is paused.
+    pub next_full_scan: Option<String>,
     /// It rests until `reconciled resume`.
     pub paused: bool,
     pub last_pass: Option<LastPass>,
@@ -233,10 +235,15 @@ pub fn status_with(
     let (paused, last) = (is_paused(view, name)?, view.passes(Some(name), 1)?);
     let began = last.first().and_then(|pass| DateTime::from_timestamp_micros(pass.started_at));
     let next = collection.schedule.as_ref().and_then(|schedule| next_due(schedule, began, now));
+    let full = view.last_full_scan(name)?.and_then(DateTime::from_timestamp_micros);
+    let full = collection.full_scan.as_ref().zip(full).and_then(|(schedule, last)| next_due(schedule, Some(last), now));
+    let shown =
+        |at: Option<DateTime<Utc>>| at.filter(|_| !paused).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
     Ok(CollectionStatus {
         collection: name.clone(),
         schedule: collection.schedule.as_ref().map(schedule_text),
-        next_pass: next.filter(|_| !paused).map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        next_pass: shown(next),
+        next_full_scan: shown(full),
         paused,
         last_pass: last.first().map(|row| last_pass(view, row)).transpose()?,
         records: counted.records,

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 
+use super::control::Front;
 use super::patient::Patient;
 use super::proxy::Peer;
 
@@ -42,6 +43,8 @@ const LAST_MAX: Duration = Duration::from_mins(1);
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// How long an answer may wait to be taken.
 const TAKEN_MAX: Duration = Duration::from_secs(30);
+/// How long until an address that could not be had is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -64,14 +67,45 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// Listens there; with the address that it came to be.
-    pub async fn listen(self) -> std::io::Result<(TcpListener, SocketAddr)> {
+    async fn listen(&self) -> std::io::Result<(TcpListener, SocketAddr)> {
         let listener = match self {
             Self::Address(address) => TcpListener::bind(address).await?,
-            Self::Passed(listener) => TcpListener::from_std(listener)?,
+            Self::Passed(listener) => TcpListener::from_std(listener.try_clone()?)?,
         };
         let address = listener.local_addr()?;
         Ok((listener, address))
+    }
+}
+
+/// Listens there; with the address that it came to be. What stands in the way, such as another program at that address, is said
+/// once and shown by the desk; it is tried again until it works, or the loop is over.
+pub async fn open(
+    place: Place,
+    setting: &'static str,
+    without: &str,
+    front: &Front,
+) -> Option<(TcpListener, SocketAddr)> {
+    let mut fails = false;
+    loop {
+        match place.listen().await {
+            Ok(bound) => {
+                front.desk.serves(setting, None);
+                return Some(bound);
+            }
+            Err(error) => {
+                if !fails {
+                    let words = format!("{without}: {place} (`{setting}`): {error}");
+                    tracing::error!("{words}; it is tried again every {} s", AGAIN.as_secs());
+                    front.desk.serves(setting, Some(words));
+                }
+                fails = true;
+            }
+        }
+        tokio::select! {
+            biased;
+            () = front.desk.over() => return None,
+            () = front.clock.sleep(AGAIN) => {}
+        }
     }
 }
 

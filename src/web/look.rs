@@ -46,8 +46,6 @@ pub struct CollectionView {
     pub waiting: bool,
     /// What its pass is at.
     pub doing: Option<String>,
-    /// When a pass next reads everything, RFC 3339; absent where the rules do not say so, and while it is paused.
-    pub next_full_scan: Option<String>,
     /// Halts that wait for approval.
     pub halts: usize,
 }
@@ -196,14 +194,17 @@ impl CollectionView {
     fn new(status: CollectionStatus, standing: &Standing, halts: usize) -> Self {
         let place: Option<&Place> = standing.collections.iter().find(|place| place.collection == status.collection);
         let shown = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
-        let next = shown(place.and_then(|place| place.next));
+        let (next, full) = (place.and_then(|place| place.next), place.and_then(|place| place.next_full));
         Self {
             running: place.is_some_and(|place| place.running),
             waiting: place.is_some_and(|place| place.waiting),
             doing: place.and_then(Place::step).map(str::to_owned),
-            next_full_scan: shown(place.and_then(|place| place.next_full)).filter(|_| !status.paused),
             halts,
-            status: CollectionStatus { next_pass: next.filter(|_| !status.paused), ..status },
+            status: CollectionStatus {
+                next_pass: shown(next.filter(|_| !status.paused)),
+                next_full_scan: shown(full.filter(|_| !status.paused)),
+                ..status
+            },
         }
     }
 }

@@ -41,7 +41,7 @@ mod reference;
 mod tests;
 
 pub use control::{Front, router};
-pub use listener::{Place, accept};
+pub use listener::{Place, accept, open as open_listener};
 pub use plans::{Copied, Planner, whole_path};
 pub use proxy::Proxies;
 pub use signin::ClientOf;

@@ -159,7 +159,7 @@ pub fn routes(site: &Arc<Site>) -> Router {
         .with_state(Arc::clone(site))
 }
 
-/// Serves there until the loop is over (or the future is dropped); `beside` is served without a token. What stands in the way is said in the log, and the daemon goes on.
+/// Serves there until the loop is over (or the future is dropped); `beside` is served without a token.
 pub async fn open(
     place: Place,
     reached: Reached,
@@ -168,14 +168,8 @@ pub async fn open(
     (store, client_of): (Arc<dyn Store>, Arc<ClientOf>),
     beside: Option<Router>,
 ) {
-    let shown = place.to_string();
-    let (listener, address) = match place.listen().await {
-        Ok(bound) => bound,
-        Err(error) => {
-            tracing::warn!("no pages and no metrics: {shown} (`web.listen`): {error}");
-            return;
-        }
-    };
+    let opened = listener::open(place, "web.listen", "no pages and no metrics", &front).await;
+    let Some((listener, address)) = opened else { return };
     if !address.ip().is_loopback() {
         tracing::warn!("web: {address} is open to other machines, without TLS: let a proxy with TLS stand before it");
     }

@@ -442,9 +442,21 @@ fn s66_a_full_scan_that_was_missed_or_failed_is_made_up_for_however_many_passes_
         ));
         let mut daemon = Daemon::start(&world);
         daemon.logs("of contacts: ");
-        let last = "select \"trigger\" from sync_pass order by id desc limit 1";
-        assert_eq!(world.rows(last), [["full_scan"]], "{outcome}");
+        let last = "select \"trigger\", started_at from sync_pass order by id desc limit 1";
+        let last = world.rows(last).concat();
+        assert_eq!(last[0], "full_scan", "{outcome}");
         assert_eq!(daemon.stops().0, Some(0));
+        // Without a daemon the next one is known all the same.
+        let due = last[1].parse::<i64>().unwrap() + 7 * 24 * 3_600_000_000;
+        let due = chrono::DateTime::from_timestamp_micros(due).unwrap();
+        let status = world.status();
+        assert_eq!(status["daemon"], json!(null));
+        let shown = due.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        assert_eq!(status["collections"][0]["next_full_scan"], json!(shown));
+        let words = format!("contacts: everything is read next at {}", due.format("%Y-%m-%d %H:%M:%S"));
+        assert!(world.run(&["status"]).stdout.contains(&words), "{words}");
+        world.run(&["pause", "contacts"]).exits(0);
+        assert_eq!(world.status()["collections"][0]["next_full_scan"], json!(null));
     }
 }
 

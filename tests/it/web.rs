@@ -309,7 +309,7 @@ fn without_a_token_the_log_says_how_to_make_one_and_nothing_is_shown() {
 }
 
 #[test]
-fn an_address_in_use_is_a_warning_and_the_daemon_goes_on() {
+fn an_address_in_use_is_told_and_tried_again_and_the_daemon_goes_on() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let world = hourly();
@@ -323,7 +323,19 @@ fn an_address_in_use_is_a_warning_and_the_daemon_goes_on() {
     if !said.contains("no pages") {
         said.push_str(&daemon.logs("no pages"));
     }
-    assert!(said.contains(&format!("no pages and no metrics: {address} (`web.listen`)")), "{said}");
+    let words = format!("no pages and no metrics: {address} (`web.listen`): ");
+    assert!(said.contains(&words) && said.contains("it is tried again every 10 s"), "{said}");
+    let not_served = world.status()["daemon"]["not_served"].clone();
+    assert!(not_served[0].as_str().unwrap().starts_with(&words), "{not_served}");
+    let shown = world.run(&["status"]);
+    assert!(shown.stdout.contains(&format!("! {words}")), "{}", shown.stdout);
+    let doctor = world.run(&["doctor", "--offline"]).exits(1).stdout;
+    assert!(doctor.contains(&words) && doctor.contains("`ss -ltnp` shows who listens there"), "{doctor}");
+    // Its own are free of the system from the moment on that nobody listens.
+    drop(taken);
+    daemon.logs(&format!("web: http://{address}"));
+    assert_eq!(ask(&address, "GET", "/healthz", "", "").0, 200);
+    assert_eq!(world.status()["daemon"]["not_served"], json!([]));
     let (code, _) = daemon.stops();
     assert_eq!(code, Some(0));
 }

@@ -92,6 +92,10 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
                 let found = format!("process {pid} works by older rules: those in the files are refused: {line}");
                 return Finding::error("daemon", found, "`reconciled check` shows what is wrong with them");
             }
+            if let Some(words) = standing["not_served"].get(0).and_then(serde_json::Value::as_str) {
+                let remedy = "`ss -ltnp` shows who listens there; end it, or set another address";
+                return Finding::error("daemon", format!("process {pid} runs, but {words}"), remedy);
+            }
             Finding::good("daemon", format!("process {pid}, version {version}, answers behind {shown}"))
         }
     }

@@ -14,6 +14,7 @@ use super::super::out::Out;
 use super::super::style::{CHANGED, DIM, GOOD, heading, paint};
 use super::carry::{Root, hash};
 use super::decide::{self, Found, Noted, Seen, Step, What};
+use super::owners::{LOOKED_AT, MAKERS, Made, Maker, allowed};
 use super::shipped::{FOLDERS, Shipped, files, noted_at};
 
 /// The longest word that says what is done.
@@ -24,6 +25,8 @@ const WORD_MAX: usize = 8;
 struct Told {
     dry_run: bool,
     steps: Vec<Step>,
+    /// Commands of systemd that were run, or would be.
+    ran: Vec<String>,
     next: Vec<String>,
 }
 
@@ -32,8 +35,13 @@ pub fn run(args: &InstallArgs, out: &Out) -> Result<Exit, CliError> {
     let prefix = prefix(&args.prefix)?;
     let root = Root::new(&args.root);
     let steps = if args.remove { remove(args, &root, &prefix)? } else { install(args, &root, &prefix)? };
-    let next = if args.remove { next_after_removal(args, &steps) } else { next(args) };
-    out.show(&Told { dry_run: args.dry_run, steps, next }, |told, _| text(told))?;
+    let (ran, next) = if args.remove {
+        (Vec::new(), next_after_removal(args, &steps))
+    } else {
+        let (ran, left) = owners(args, &prefix)?;
+        (ran, next(args, &prefix, left))
+    };
+    out.show(&Told { dry_run: args.dry_run, steps, ran, next }, |told, _| text(told))?;
     Ok(Exit::IN_SYNC)
 }
 
@@ -149,22 +157,50 @@ fn failed(path: &str, error: &io::Error) -> CliError {
 }
 
 /// ` --root=DIR` for systemd's tools.
-fn of_root(root: &Path) -> String {
+pub(super) fn of_root(root: &Path) -> String {
     if root == Path::new("/") { String::new() } else { format!(" --root={}", root.display()) }
 }
 
-fn next(args: &InstallArgs) -> Vec<String> {
+/// Makes the user and gives it its folders: the commands that did, or would, and those that somebody else has to run.
+fn owners(args: &InstallArgs, prefix: &str) -> Result<(Vec<String>, Vec<String>), CliError> {
+    let (mut ran, mut left) = (Vec::new(), Vec::new());
+    for maker in MAKERS {
+        let command = maker.command(&args.root, prefix);
+        match made(maker, args, prefix).map_err(|error| ended(&command, &error))? {
+            Made::Done => ran.push(command),
+            Made::Left(why) => left.push(format!("{command}  # {why}")),
+        }
+    }
+    Ok((ran, left))
+}
+
+fn made(maker: Maker, args: &InstallArgs, prefix: &str) -> io::Result<Made> {
+    // What a run would do is told as if it went well, where it may try at all.
+    if args.dry_run && allowed() { Ok(Made::Done) } else { maker.make(&args.root, prefix) }
+}
+
+fn ended(command: &str, error: &io::Error) -> CliError {
+    CliError::Other(format!("all files are in their places, but `{command}` failed: {error}"))
+}
+
+fn next(args: &InstallArgs, prefix: &str, left: Vec<String>) -> Vec<String> {
     let root = of_root(&args.root);
-    let mut next = vec![
-        format!("systemd-sysusers{root} reconciled.conf"),
-        format!("systemd-tmpfiles{root} --create reconciled.conf"),
-        "# settings: /etc/reconciled/config.toml; rules: /etc/reconciled/sync-rules; secrets: systemctl edit reconciled".to_owned(),
-    ];
+    let mut next = left;
+    next.push(
+        "# settings: /etc/reconciled/config.toml; rules: /etc/reconciled/sync-rules; secrets: systemctl edit reconciled"
+            .to_owned(),
+    );
+    // Elsewhere systemd does not look: by its path a unit is linked to where it does.
+    let unit = if LOOKED_AT.contains(&prefix) {
+        "reconciled.service".to_owned()
+    } else {
+        format!("{prefix}/lib/systemd/system/reconciled.service")
+    };
     if root.is_empty() {
         next.push("systemctl daemon-reload".to_owned());
-        next.push("systemctl enable --now reconciled.service".to_owned());
+        next.push(format!("systemctl enable --now {unit}"));
     } else {
-        next.push(format!("systemctl{root} enable reconciled.service"));
+        next.push(format!("systemctl{root} enable {unit}"));
     }
     next
 }
@@ -199,6 +235,10 @@ fn text(told: &Told) -> String {
         };
         let word = if told.dry_run { would } else { done };
         writeln!(text, "{}{} {}{note}", paint(style, word), " ".repeat(WORD_MAX - word.len()), step.path).ok();
+    }
+    for command in &told.ran {
+        let word = if told.dry_run { "run" } else { "ran" };
+        writeln!(text, "{}{} {command}", paint(GOOD, word), " ".repeat(WORD_MAX - word.len())).ok();
     }
     if same > 0 {
         writeln!(text, "{}", paint(DIM, format!("{same} files are as they are shipped"))).ok();

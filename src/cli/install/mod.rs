@@ -5,6 +5,7 @@
 mod carry;
 mod command;
 mod decide;
+mod owners;
 mod shipped;
 
 pub use command::run;

@@ -46,6 +46,7 @@ fn content(
                     pre { (words) }
                 }
             }
+            @for words in &standing.not_served { p.alarm role="alert" { (words) } }
             (table(&header, &rows, "There are no collections."))
             div.charts { @for chart in charts.iter().filter(|chart| !chart.points.is_empty()) { (charted(chart)) } }
         }
@@ -103,7 +104,7 @@ fn row(session: &Session, one: &CollectionView) -> Markup {
         }
         td {
             (time(status.next_pass.as_ref()))
-            @if one.next_full_scan.is_some() { div.quiet { "full scan " (time(one.next_full_scan.as_ref())) } }
+            @if status.next_full_scan.is_some() { div.quiet { "full scan " (time(status.next_full_scan.as_ref())) } }
         }
         td {
             @for (what, count, to) in waiting.iter().filter(|(_, count, _)| *count > 0) {

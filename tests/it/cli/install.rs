@@ -59,7 +59,13 @@ fn it_puts_everything_in_its_place_and_a_second_time_changes_nothing() {
     assert!(!root.exists(), "nothing is done");
     let ran = install(&bench, &[]).out;
     assert!(ran.contains("wrote    /opt/sync/bin/reconciled\n"), "{ran}");
-    assert!(ran.contains(&format!("systemctl --root={} enable reconciled.service", root.display())), "{ran}");
+    assert!(
+        ran.contains(&format!(
+            "systemctl --root={} enable /opt/sync/lib/systemd/system/reconciled.service",
+            root.display()
+        )),
+        "{ran}"
+    );
     let first = tree(&root);
     let modes = [
         ("opt/sync/bin/reconciled", 0o755),
@@ -207,4 +213,71 @@ fn an_installation_that_cannot_be_is_refused_with_the_reason() {
     let ran = bench.run(&["install", "--root", bench.path().join("file").to_str().unwrap()]);
     assert_eq!(ran.code, 1, "{}", ran.out);
     assert!(ran.err.contains("Not a directory"), "{}", ran.err);
+}
+
+/// A folder of programs that stand in for systemd's: each ends as it is told.
+fn tools(bench: &Bench, script: &str) -> String {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let folder = bench.path().join("tools");
+    fs::create_dir(&folder).unwrap();
+    for name in ["systemd-sysusers", "systemd-tmpfiles"] {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(folder.join(name)).unwrap();
+        std::io::Write::write_all(&mut file, format!("#!/bin/sh\n{script}\n").as_bytes()).unwrap();
+    }
+    folder.display().to_string()
+}
+
+#[test]
+fn it_has_systemd_make_the_user_and_its_folders_or_says_what_is_left_to_do() {
+    let bench = Bench::empty();
+    let root = bench.path().join("root");
+    let shown = root.display();
+    let commands = |prefix: &str| {
+        [
+            format!("systemd-sysusers --root={shown} - < {shown}{prefix}/lib/sysusers.d/reconciled.conf"),
+            format!("systemd-tmpfiles --root={shown} --create - < {shown}{prefix}/lib/tmpfiles.d/reconciled.conf"),
+        ]
+    };
+    let install = |path: &str, prefix: &str| {
+        let args = ["install", "--root", root.to_str().unwrap(), "--prefix", prefix, "--json"];
+        bench.run_with(&[("PATH", path)], &args)
+    };
+    let empty = bench.path().display().to_string();
+    let told = install(&empty, "/opt/sync").json();
+    let why = if rustix::process::geteuid().is_root() {
+        ["systemd-sysusers is not on this machine", "systemd-tmpfiles is not on this machine"]
+    } else {
+        ["it takes root"; 2]
+    };
+    for (nth, command) in commands("/opt/sync").iter().enumerate() {
+        assert_eq!(told["next"][nth], format!("{command}  # {}", why[nth]));
+    }
+    assert_eq!(told["ran"], serde_json::json!([]));
+    let enable = format!("systemctl --root={shown} enable /opt/sync/lib/systemd/system/reconciled.service");
+    assert_eq!(told["next"][3], enable);
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // What they read is the description that was installed.
+    let folder = tools(&bench, "echo \"$0 $*\" >&2; while read -r line; do echo \"$line\"; done >> \"${0%/*}/read\"");
+    let told = install(&folder, "/opt/sync").json();
+    assert_eq!(told["ran"], serde_json::json!(commands("/opt/sync")));
+    let read = fs::read_to_string(bench.path().join("tools/read")).unwrap();
+    assert!(read.contains("\nu reconciled - ") && read.contains("\nd /var/lib/reconciled "), "{read}");
+    assert_eq!(told["next"][1], enable);
+    let told = install(&folder, "/usr").json();
+    let short = ["systemd-sysusers", "systemd-tmpfiles"].map(|name| {
+        let option = if name.ends_with("files") { " --create" } else { "" };
+        format!("{name} --root={shown}{option} reconciled.conf")
+    });
+    assert_eq!(told["ran"], serde_json::json!(short));
+    fs::remove_dir_all(&folder).unwrap();
+    let failing = tools(&bench, "echo 'No room for users.' >&2; exit 3");
+    let ran = install(&failing, "/opt/sync");
+    assert_ne!(ran.code, 0);
+    let failed = format!(
+        "all files are in their places, but `{}` failed: exit status: 3: No room for users.",
+        commands("/opt/sync")[0]
+    );
+    assert!(ran.err.contains(&failed), "{}", ran.err);
 }

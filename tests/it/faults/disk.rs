@@ -149,3 +149,27 @@ fn f17_our_own_readers_do_not_wait_for_an_upstream() {
     }
     world.run(&["run", "--once"]).exits(0);
 }
+
+#[test]
+fn doctor_says_how_much_room_is_left_and_when_it_is_too_little() {
+    let Some((world, disk)) = on_a_small_disk("size=3m") else { return };
+    let found = |level: &str, code: i32| {
+        let ran = disk.run(&world, &["--json", "doctor"]).exits(code);
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let all = report["findings"].as_array().unwrap();
+        let one = all.iter().find(|one| one["check"] == "disk").unwrap();
+        assert_eq!(one["level"], level, "{one:#}");
+        (one["found"].as_str().unwrap().to_owned(), one["remedy"].clone())
+    };
+    let (said, remedy) = found("error", 1);
+    assert!(said.contains("MiB are left on the disk of ") && said.contains("may be needed at any time"), "{said}");
+    assert_eq!(remedy, "free some space; a disk that is full stops all passes");
+    disk.remount("size=200m");
+    let (said, remedy) = found("warning", 0);
+    assert!(said.contains(" are left beside a database of "), "{said}");
+    assert_eq!(remedy, "free some space; a disk that is full stops all passes");
+    disk.remount("size=4g");
+    let (said, remedy) = found("ok", 0);
+    assert!(said.ends_with(" are left"), "{said}");
+    assert_eq!(remedy, Value::Null);
+}
