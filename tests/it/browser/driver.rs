@@ -14,6 +14,8 @@ use crate::faults::tools::is_left_out;
 const PATIENCE_MS: u64 = 30_000;
 /// Pages that may load while something is waited for.
 const LOADS_MAX: usize = 50;
+/// How often it is looked where a page is by now; each look takes the driver some milliseconds.
+const LOOKS_MAX: usize = 3_000;
 /// How the protocol names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const TAB: &str = "\u{E004}";
@@ -141,6 +143,18 @@ impl Browser {
         self.command("url", &json!({ "url": format!("{}{path}", self.site) }));
     }
 
+    /// Opens a page, also while the answer to a form is still on its way, which may come in between.
+    #[track_caller]
+    pub fn reaches(&self, path: &str) {
+        for _ in 0..LOADS_MAX {
+            self.go(path);
+            if self.at() == path {
+                return;
+            }
+        }
+        panic!("{path} is never reached: it is at {}", self.at());
+    }
+
     /// The value of an expression in the page.
     #[track_caller]
     pub fn eval(&self, expression: &str) -> Value {
@@ -226,6 +240,12 @@ impl Browser {
         self.command(&format!("element/{element}/value"), &json!({ "text": text }));
     }
 
+    /// Chooses an option of a list by its value.
+    #[track_caller]
+    pub fn choose(&self, list: &str, value: &str) {
+        self.click(&format!("{list} option[value={value:?}]"));
+    }
+
     /// Presses a key, wherever the focus is.
     fn key(&self, key: &str) {
         let actions = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
@@ -245,6 +265,31 @@ impl Browser {
     /// The enter key.
     pub fn enter(&self) {
         self.key(ENTER);
+    }
+
+    /// From now on no page runs a script of its own; expressions of this driver are still answered.
+    pub fn without_scripts(&self) {
+        let params = json!({ "value": true });
+        self.command("goog/cdp/execute", &json!({ "cmd": "Emulation.setScriptExecutionDisabled", "params": params }));
+    }
+
+    /// Waits until an expression holds, without a script in the page.
+    #[track_caller]
+    pub fn until(&self, expression: &str) {
+        let script = format!("return ({expression});");
+        for _ in 0..LOOKS_MAX {
+            // An error: the page was another one meanwhile.
+            if self.try_to("execute/sync", &json!({ "script": script, "args": [] })) == Ok(Value::Bool(true)) {
+                return;
+            }
+        }
+        panic!("{expression} does not come true at {}:\n{}", self.at(), self.text());
+    }
+
+    /// Waits until it is at this path, without a script in the page.
+    #[track_caller]
+    pub fn arrives(&self, path: &str) {
+        self.until(&format!("location.pathname === {path:?}"));
     }
 
     /// Looks as it would where people like it light or dark.
@@ -269,7 +314,11 @@ impl Browser {
     /// What pages complained of since it was asked last: errors, and what the content security policy forbade.
     pub fn complaints(&self) -> Vec<String> {
         let lines = self.command("se/log", &json!({ "type": "browser" }));
-        let bad = |line: &&Value| line["level"] != "INFO" && line["level"] != "DEBUG";
+        let bad = |line: &&Value| {
+            // The browser's own first page is none of ours.
+            let is_ours = !line["message"].as_str().unwrap().starts_with("chrome://");
+            is_ours && line["level"] != "INFO" && line["level"] != "DEBUG"
+        };
         lines.as_array().unwrap().iter().filter(bad).map(Value::to_string).collect()
     }
 

@@ -1,6 +1,7 @@
 //! The pages as people have them: in a real browser, by mouse and by keyboard, light and dark.
 
 mod driver;
+mod scriptless;
 mod walk;
 
 use http::Method;
