@@ -2,6 +2,7 @@
 //! command which the row refers to, or in what all rows share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -52,6 +53,44 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The keys and the texts of a document.
+fn spoken(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                found.insert(key.clone());
+                spoken(value, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| spoken(item, found)),
+        Value::String(text) => {
+            found.insert(text.clone());
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The names in what prints: fields, variants and texts.
+fn source() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders: Vec<PathBuf> = ["cli", "ops", "daemon", "reconcile", "upstream", "store", "vault"]
+        .map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name))
+        .into();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(path).unwrap();
+                let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                let words = code.flat_map(|line| line.split(|one: char| !one.is_alphanumeric() && one != '_'));
+                found.extend(words.map(str::to_owned));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn every_key_that_a_command_prints_is_described_with_it() {
     let world = World::with_contacts(&["crm", "shop"], |_, _| {});
@@ -65,6 +104,7 @@ fn every_key_that_a_command_prints_is_described_with_it() {
         "budget = [{ limit = 900, per = \"1h\", cost_usd = 0.001 }]\nquota = { requests = 50, cost_usd = 1 }",
     );
     let mut printed: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut everything = Vec::new();
     let mut print = |name: &'static str, arguments: &[&str]| -> Vec<Value> {
         let ran = world.run(&[arguments, &["--json"]].concat());
         let documents = serde_json::Deserializer::from_str(&ran.stdout).into_iter::<Value>();
@@ -73,6 +113,7 @@ fn every_key_that_a_command_prints_is_described_with_it() {
         for document in &documents {
             keys(document, printed.entry(name).or_default());
         }
+        everything.extend(documents.iter().cloned());
         documents
     };
     print("check", &["check"]);
@@ -111,4 +152,21 @@ fn every_key_that_a_command_prints_is_described_with_it() {
         );
     }
     assert_eq!(unsaid, Vec::<String>::new(), "docs/json.md does not name them");
+
+    // And the other way: what it names is printed, or is a name in what prints: no row speaks of what is gone.
+    let mut known = shared.clone();
+    known.extend(said.keys().cloned());
+    everything.iter().for_each(|document| spoken(document, &mut known));
+    let source = source();
+    let is_named = |word: &str| {
+        let camel: String = word.split('_').map(|part| part[..1].to_uppercase() + &part[1..]).collect();
+        source.contains(word) || source.contains(&camel)
+    };
+    let is_name = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && word.len() > 1;
+    let mut gone = Vec::new();
+    for (name, row) in &said {
+        let row = row.iter().filter(|word| is_name(word) && !known.contains(*word) && !is_named(word));
+        gone.extend(row.map(|word| format!("{name}: {word}")));
+    }
+    assert_eq!(gone, Vec::<String>::new(), "docs/json.md names what nothing prints");
 }
