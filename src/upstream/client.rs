@@ -234,7 +234,8 @@ impl Client {
 
     /// How much may be asked at the moment; `kept` is what an earlier process left, which counts until it is taken over.
     pub fn room(&self, kept: &Kept) -> Room {
-        self.state().room(&self.upstream.budgets, kept, self.clock.now(), self.clock.monotonic())
+        let room = self.state().room(&self.upstream.budgets, kept, self.clock.now(), self.clock.monotonic());
+        Room { at_once: self.flow.limit(), ..room }
     }
 
     /// The resolved secrets, to fill templates with.

@@ -93,7 +93,6 @@ impl Flow {
     }
 
     /// How many requests may be under way now, and at most.
-    #[cfg(test)]
     pub fn limit(&self) -> (usize, usize) {
         let limit = self.locked();
         (limit.now, limit.most)

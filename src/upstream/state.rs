@@ -39,6 +39,8 @@ pub struct Room {
     pub budgets: Vec<BudgetUse>,
     /// For so long it is asked nothing, since it asked for a pause.
     pub pause: Duration,
+    /// So many requests may be under way at once: as many as it bears, as far as its answers tell, and at most.
+    pub at_once: (usize, usize),
 }
 
 impl State {
@@ -113,7 +115,8 @@ impl State {
 
     /// How much may be asked at the moment. Where nothing was taken over yet, as an earlier process left it.
     pub fn room(&self, budgets: &[Budget], kept: &Kept, wall: DateTime<Utc>, now: Duration) -> Room {
-        let of = |state: &Self| Room { budgets: state.budgets.uses(now), pause: state.budgets.gate(now) };
+        let of =
+            |state: &Self| Room { budgets: state.budgets.uses(now), pause: state.budgets.gate(now), at_once: (0, 0) };
         if self.remembered {
             return of(self);
         }

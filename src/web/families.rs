@@ -117,6 +117,10 @@ families! {
         "Bodies received from an upstream, unpacked.";
     COST = "reconciled_upstream_cost_usd_total" counter "usd" [UPSTREAM]
         "What the requests cost, in US dollars, by cost_usd of budgets.";
+    CONCURRENCY = "reconciled_upstream_concurrency_limit" gauge "" [UPSTREAM]
+        "How many requests may be under way at once: fewer than the rules allow while an upstream throttles or answers slower than it did.";
+    CONCURRENCY_MAX = "reconciled_upstream_concurrency_max" gauge "" [UPSTREAM]
+        "How many the rules allow (concurrency).";
     PAUSE = "reconciled_upstream_pause_seconds" gauge "seconds" [UPSTREAM]
         "For so long nothing is asked, because the upstream asked for a pause; 0 where it did not.";
 

@@ -30,10 +30,22 @@ pub struct UpstreamView {
     /// Its name, and the engine's own state.
     #[serde(flatten)]
     pub status: UpstreamStatus,
-    /// Its budgets, as they stand at the moment.
-    pub budgets: Vec<BudgetUse>,
+    /// How much it may be asked at the moment.
+    #[serde(flatten)]
+    pub room: Room,
     /// What went wrong of late, the newest first.
     pub troubles: Vec<Trouble>,
+}
+
+/// How much an upstream may be asked.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+pub struct Room {
+    /// Its budgets.
+    pub budgets: Vec<BudgetUse>,
+    /// So many requests may be under way at once: as many as it bears, as far as its answers tell.
+    pub at_once: usize,
+    /// The most that the rules allow.
+    pub at_once_max: usize,
 }
 
 /// What is spent of a budget.
@@ -205,12 +217,12 @@ impl Site {
         let (Standing { rules, clients, .. }, now) = (self.front.desk.standing(), self.front.clock.now());
         let views = read(self.store.as_ref(), move |view| {
             let mut troubles = troubles(view)?;
-            let mut budgets: BTreeMap<String, Vec<BudgetUse>> =
-                wires(view, &rules, &clients)?.into_iter().map(Wire::into_budgets).collect();
+            let mut rooms: BTreeMap<String, Room> =
+                wires(view, &rules, &clients)?.into_iter().map(Wire::into_room).collect();
             let one = |status: UpstreamStatus| {
                 let name = &status.upstream;
-                let (troubles, budgets) = (troubles.remove(name), budgets.remove(name));
-                UpstreamView { budgets: budgets.unwrap_or_default(), troubles: troubles.unwrap_or_default(), status }
+                let (troubles, room) = (troubles.remove(name), rooms.remove(name));
+                UpstreamView { room: room.unwrap_or_default(), troubles: troubles.unwrap_or_default(), status }
             };
             Ok(states(view, &rules, now)?.into_iter().map(one).collect())
         });

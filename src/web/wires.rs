@@ -25,8 +25,8 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// The upstream, and how its budgets stand.
-    pub fn into_budgets(self) -> (String, Vec<inspect::BudgetUse>) {
+    /// The upstream, and how much it may be asked.
+    pub fn into_room(self) -> (String, inspect::Room) {
         let shown = |budget: BudgetUse| inspect::BudgetUse {
             spent: budget.used,
             limit: budget.limit,
@@ -34,7 +34,9 @@ impl Wire {
             wait_s: budget.wait.as_secs_f64(),
             budget: budget.budget,
         };
-        (self.upstream, self.room.budgets.into_iter().map(shown).collect())
+        let (at_once, at_once_max) = self.room.at_once;
+        let budgets = self.room.budgets.into_iter().map(shown).collect();
+        (self.upstream, inspect::Room { budgets, at_once, at_once_max })
     }
 }
 
@@ -72,6 +74,12 @@ pub fn write_wires(wires: &[Wire], text: &mut Exposition) {
     counter(&f::SENT_BYTES, wires, &|totals| float(totals.sent_bytes), text);
     counter(&f::RECEIVED_BYTES, wires, &|totals| float(totals.received_bytes), text);
     counter(&f::COST, wires, &|totals| float(totals.cost_nano_usd) / NANO, text);
+    let at_once: [(&'static Family, fn(&Room) -> usize); 2] =
+        [(&f::CONCURRENCY, |room| room.at_once.0), (&f::CONCURRENCY_MAX, |room| room.at_once.1)];
+    for (family, of) in at_once {
+        let mut samples = text.family(family);
+        wires.iter().for_each(|wire| samples.put(&[&wire.upstream], of(&wire.room)));
+    }
     let mut samples = text.family(&f::PAUSE);
     for wire in wires {
         samples.put(&[&wire.upstream], wire.room.pause.as_secs_f64());

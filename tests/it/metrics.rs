@@ -200,6 +200,13 @@ fn requests_are_counted_by_how_they_end_and_buckets_add_up() {
     let [ok_now, _, _, failed] = outcomes(&after);
     assert_eq!((failed, ok_now + failed), (1, sent()));
     assert!(ok_now > ok);
+    // One that answers so bears less than the four at once that are allowed.
+    let at_once = |samples: &[Sample]| {
+        ["limit", "max"].map(|name| count(samples, &format!("reconciled_upstream_concurrency_{name}"), &[]))
+    };
+    assert_eq!((at_once(&before), at_once(&after)), ([4, 4], [3, 4]));
+    let crm = &get(&address, "/api/v1/upstreams")["upstreams"][0];
+    assert_eq!((&crm["at_once"], &crm["at_once_max"]), (&json!(3), &json!(4)));
     for (name, expected) in [("reconciled_upstream_retries_total", 1), ("reconciled_upstream_sent_bytes_total", 0)] {
         assert_eq!(count(&after, name, &[("upstream", "crm")]), expected, "{name}");
     }

@@ -73,7 +73,8 @@ fn upstream(
                     dt { "Asked to be left alone until" } dd { (time(Some(&asked))) }
                 }
                 @if let Some(account) = state["account"].as_str() { dt { "Account" } dd { (account) } }
-                @for budget in &one.budgets { dt { "Budget of " (budget.budget) } dd { (meter(budget)) } }
+                dt { "Requests at once" } dd { (one.room.at_once) " of at most " (one.room.at_once_max) }
+                @for budget in &one.room.budgets { dt { "Budget of " (budget.budget) } dd { (meter(budget)) } }
                 @if let Some(used) = used { (spent(used)) }
             }
             @if let Some(used) = used { (charted(used, today)) }
