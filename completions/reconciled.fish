@@ -48,6 +48,7 @@ complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "pause" -d 'Le
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "resume" -d 'Let paused collections go on'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "plan" -d 'Show what a pass would change, and change nothing'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "check" -d 'Check rules, settings and secrets; with --online ask the upstreams as well'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "fetch" -d 'Show some records of a binding as the upstream has them, beside what the rules make of them'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "status" -d 'Show passes, links, and what waits for a person'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "usage" -d 'Show what was asked of upstreams, what it cost, and when a quota would run out'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "doctor" -d 'Look for what is wrong around the program, and change nothing'
@@ -177,6 +178,26 @@ complete -c reconciled -n "__fish_reconciled_using_subcommand check" -s q -l qui
 complete -c reconciled -n "__fish_reconciled_using_subcommand check" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
 complete -c reconciled -n "__fish_reconciled_using_subcommand check" -l print-config -d 'Print every setting with where it comes from, and stop'
 complete -c reconciled -n "__fish_reconciled_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l limit -d 'So many records, from the first of the listing on' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l id -d 'The record with this remote id, by the point read' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l raw -d 'Records as they came, one a line, and nothing else'
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reconciled -n "__fish_reconciled_using_subcommand status" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand status" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
 complete -c reconciled -n "__fish_reconciled_using_subcommand status" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r

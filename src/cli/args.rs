@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Overrides;
 use crate::ops::{USAGE_DAYS, USAGE_DAYS_MAX};
 
+use super::args_rules::{CheckArgs, FetchArgs};
 use super::examples;
 
 const EXIT_CODES: &str = "\
@@ -134,6 +135,11 @@ pub enum Command {
     /// All mistakes are shown at once, each in its file with its remedy. Changes nothing. Ends with 2 where something is wrong.
     #[command(after_help = examples::CHECK)]
     Check(CheckArgs),
+    /// Show some records of a binding as the upstream has them, beside what the rules make of them
+    ///
+    /// Reads from the upstream and changes nothing, neither there nor here; no database is needed. Members that nothing reads are named.
+    #[command(after_help = examples::FETCH)]
+    Fetch(FetchArgs),
     /// Show passes, links, and what waits for a person
     ///
     /// Asks the running daemon where there is one. The exit code says how things stand (0, or 3 to 6), so that this can be monitored.
@@ -277,14 +283,6 @@ pub struct PlanArgs {
     /// Only these collections [default: all]
     #[arg(value_name = "COLLECTION")]
     pub collections: Vec<String>,
-}
-
-/// `check`
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// Ask each upstream who we are, and show one mapped record per binding
-    #[arg(long)]
-    pub online: bool,
 }
 
 /// `usage`

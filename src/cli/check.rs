@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::rules::{Diagnostic, Ruleset, Severity, render};
 
-use super::args::CheckArgs;
+use super::args_rules::CheckArgs;
 use super::exit::{CliError, Exit};
 use super::out::Out;
 use super::style::{self, count};

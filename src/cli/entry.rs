@@ -19,8 +19,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, history, install, key, manual, plan,
-    print_config, reject, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
+    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, fetch, history, install, key, manual,
+    plan, print_config, reject, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
 };
 
 /// So long the end of the process waits for renewals of tokens that are under way.
@@ -120,6 +120,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Resume(args) => wait(ask::pause(args, false, &workspace, &out)),
         Command::Plan(args) => wait(plan::run(args, &workspace, &out)),
         Command::Check(args) => wait(check::run(args, &workspace, &out)),
+        Command::Fetch(args) => wait(fetch::run(args, &workspace, &out)),
         Command::Status => wait(status::run(&workspace, &out)),
         Command::Usage(args) => wait(usage::run(args, &workspace, &out)),
         Command::Show(args) => wait(show::run(args, &workspace, &out)),

@@ -44,6 +44,13 @@ Examples:
   reconciled check --online                           are the credentials right, and the mapping?
   reconciled --rules sync-rules/examples/kinto check  rules in another folder";
 
+/// `fetch`
+pub const FETCH: &str = "\
+Examples:
+  reconciled fetch contacts.crm                  the first records, raw and mapped
+  reconciled fetch contacts.crm --id 17          one record
+  reconciled fetch contacts.crm --limit 50 --raw for other programs, a line each";
+
 /// `status`
 pub const STATUS: &str = "\
 Examples:

@@ -4,6 +4,7 @@
 
 mod approve;
 mod args;
+mod args_rules;
 mod ask;
 mod auth;
 mod check;
@@ -17,6 +18,7 @@ mod examples;
 mod exit;
 mod explain;
 mod explain_text;
+mod fetch;
 mod find;
 mod history;
 mod inbox;

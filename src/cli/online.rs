@@ -146,7 +146,7 @@ async fn sample(client: &Arc<Client>, collection: &Collection, binding: &Arc<Bin
 }
 
 /// Why the rules do not take this record for one to synchronise.
-fn apart(mapped: &Mapped) -> Option<&'static str> {
+pub fn apart(mapped: &Mapped) -> Option<&'static str> {
     if mapped.deleted {
         Some("deleted there: the tombstone condition is true of it (`deletes.when`)")
     } else if mapped.merged_into.is_some() {

@@ -74,11 +74,11 @@ pub fn write_wires(wires: &[Wire], text: &mut Exposition) {
     counter(&f::SENT_BYTES, wires, &|totals| float(totals.sent_bytes), text);
     counter(&f::RECEIVED_BYTES, wires, &|totals| float(totals.received_bytes), text);
     counter(&f::COST, wires, &|totals| float(totals.cost_nano_usd) / NANO, text);
-    let at_once: [(&'static Family, fn(&Room) -> usize); 2] =
-        [(&f::CONCURRENCY, |room| room.at_once.0), (&f::CONCURRENCY_MAX, |room| room.at_once.1)];
-    for (family, of) in at_once {
+    for (family, of) in PLACES {
         let mut samples = text.family(family);
-        wires.iter().for_each(|wire| samples.put(&[&wire.upstream], of(&wire.room)));
+        for wire in wires {
+            samples.put(&[&wire.upstream], of(&wire.room));
+        }
     }
     let mut samples = text.family(&f::PAUSE);
     for wire in wires {
@@ -93,6 +93,11 @@ pub fn write_wires(wires: &[Wire], text: &mut Exposition) {
         }
     }
 }
+
+/// A metric of how many requests may be under way, and where its value is found.
+type OfRoom = (&'static Family, fn(&Room) -> usize);
+
+const PLACES: [OfRoom; 2] = [(&f::CONCURRENCY, |room| room.at_once.0), (&f::CONCURRENCY_MAX, |room| room.at_once.1)];
 
 /// A metric of budgets, and where its value is found.
 type OfBudget = (&'static Family, fn(&BudgetUse) -> f64);

@@ -10,7 +10,7 @@ use crate::daemon::add;
 use crate::world::World;
 
 /// Objects below these keys have names of the rules or of records as keys.
-const BY_NAME: &[&str] = &["values", "before", "after"];
+const BY_NAME: &[&str] = &["values", "before", "after", "raw"];
 
 fn page() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/json.md")).unwrap()
@@ -118,6 +118,7 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     };
     print("check", &["check"]);
     print("check", &["check", "--online"]);
+    print("fetch", &["fetch", "contacts.crm"]);
     print("plan", &["plan"]);
     print("run", &["run", "--once"]);
     // A conflict, and an edit that is on its way.
@@ -156,7 +157,9 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     // And the other way: what it names is printed, or is a name in what prints: no row speaks of what is gone.
     let mut known = shared.clone();
     known.extend(said.keys().cloned());
-    everything.iter().for_each(|document| spoken(document, &mut known));
+    for document in &everything {
+        spoken(document, &mut known);
+    }
     let source = source();
     let is_named = |word: &str| {
         let camel: String = word.split('_').map(|part| part[..1].to_uppercase() + &part[1..]).collect();

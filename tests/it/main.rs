@@ -9,6 +9,7 @@ mod cli;
 mod daemon;
 mod described;
 mod faults;
+mod fetching;
 mod graphql;
 mod guide;
 mod hands;
