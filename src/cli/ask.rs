@@ -341,6 +341,16 @@ pub fn daemon_lines(daemon: &Value) -> Vec<String> {
         lines
             .push(format!("{mark} the rules as they are now cannot be used; those from before are in force:\n{words}"));
     }
+    let awaited =
+        daemon.get("rules_wait_for").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let awaited: Vec<String> = awaited.map(style::clean).collect();
+    if !awaited.is_empty() {
+        let (mark, names) = (style::paint(style::CHANGED, "→"), awaited.join(", "));
+        lines.push(format!(
+            "{mark} new rules change {names}, and come into force when the pass that runs there has ended; until then those from \
+             before are in force"
+        ));
+    }
     let places = daemon.get("collections").and_then(Value::as_array).into_iter().flatten();
     for place in places {
         if let Some(doing) = text(place, "doing") {

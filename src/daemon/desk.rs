@@ -53,6 +53,8 @@ pub struct Standing {
     pub stopping: bool,
     /// Why the rules as they are in their files cannot be used, where those from before are in force.
     pub rules_refused: Option<String>,
+    /// Other rules can be used, and come into force when the running passes of these collections have ended.
+    pub rules_wait_for: Vec<String>,
     /// Its collections in the order of passes.
     pub collections: Vec<Place>,
     /// When the loop last looked around, by the clock that never goes backwards.

@@ -85,6 +85,7 @@ impl Bench {
             started_at: clock.now(),
             stopping: false,
             rules_refused: Some("<script>alert(1)</script>".to_owned()),
+            rules_wait_for: vec!["contacts".to_owned()],
             collections: Vec::new(),
             shown_at: Duration::ZERO,
             clients: Arc::default(),

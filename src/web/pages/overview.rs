@@ -46,6 +46,11 @@ fn content(
                     pre { (words) }
                 }
             }
+            @if !standing.rules_wait_for.is_empty() {
+                p role="status" {
+                    a href="/rules" { "New rules" } " wait for the pass of " (standing.rules_wait_for.join(", ")) "."
+                }
+            }
             (table(&header, &rows, "There are no collections."))
             div.charts { @for chart in charts.iter().filter(|chart| !chart.points.is_empty()) { (charted(chart)) } }
         }
