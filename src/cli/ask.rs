@@ -345,6 +345,16 @@ pub fn daemon_lines(daemon: &Value) -> Vec<String> {
     for words in not_served.filter_map(Value::as_str) {
         lines.push(format!("{} {}", style::paint(style::BAD, "!"), style::clean(words)));
     }
+    let awaited =
+        daemon.get("rules_wait_for").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let awaited: Vec<String> = awaited.map(style::clean).collect();
+    if !awaited.is_empty() {
+        let (mark, names) = (style::paint(style::CHANGED, "→"), awaited.join(", "));
+        lines.push(format!(
+            "{mark} new rules change {names}, and come into force when the pass that runs there has ended; until then those from \
+             before are in force"
+        ));
+    }
     let places = daemon.get("collections").and_then(Value::as_array).into_iter().flatten();
     for place in places {
         if let Some(doing) = text(place, "doing") {

@@ -11,8 +11,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::daemon::{self, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told, Watched};
-use crate::reconcile::{PassError, PassReport, Progress, Silent};
+use crate::daemon::{self, Checked, Desk, Ended, Host, Loaded, Mode, Passed, Plan, Refused, Setup, Told, Watched};
+use crate::reconcile::{Engine, PassError, PassReport, Progress, Silent};
 use crate::store::{Store, StoreError};
 use crate::web::hooks::{self, HookFront};
 use crate::web::{self, Found, Front, Place, Proxies, Reached};
@@ -128,35 +128,39 @@ impl Host for Installed<'_> {
         }
     }
 
-    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>> {
-        Box::pin(async {
-            if self.tokens.receiver_count() > 0 {
-                let found = token(self.workspace);
-                self.tokens.send_modify(|now| *now = found);
-            }
-            let (rules, said) = self.workspace.rules_anew(self.reports.out);
-            let loaded = Arc::clone(&said);
-            let fresh = async {
-                let rules = rules?;
-                let collections = select_collections(&rules, self.named)?;
-                let (engine, notices) = self.workspace.engine_with_notices(Arc::clone(&self.store), &rules).await?;
-                for notice in notices {
-                    tracing::info!("{notice}");
+    fn check(&mut self, in_force: &Loaded) -> Result<Checked, Refused> {
+        if self.tokens.receiver_count() > 0 {
+            let found = token(self.workspace);
+            self.tokens.send_modify(|now| *now = found);
+        }
+        let (rules, said) = self.workspace.rules_anew(self.reports.out);
+        let usable = || {
+            let rules = rules?;
+            let collections = select_collections(&rules, self.named)?;
+            let (clients, renewed) = in_force.engine.keep_clients(self.workspace.clients(&rules)?);
+            let changed = rules.changed_since(&in_force.rules, &renewed);
+            Ok(Checked { rules, said: Arc::clone(&said), collections, clients, changed })
+        };
+        usable().map_err(|error: CliError| Refused { text: error.to_string(), said: Arc::clone(&said), busy: false })
+    }
+
+    fn reload(&mut self, before: Arc<Engine>, checked: Checked) -> BoxFuture<'_, Result<Loaded, Refused>> {
+        Box::pin(async move {
+            let Checked { rules, said, collections, clients, .. } = checked;
+            match before.by_rules(Arc::clone(&rules), clients).await.map_err(CliError::from) {
+                Ok((engine, notices)) => {
+                    for notice in notices {
+                        tracing::info!("{notice}");
+                    }
+                    Ok(Loaded { engine: Arc::new(engine), rules, said, collections })
                 }
-                Ok(Loaded { engine: Arc::new(engine), rules, said: loaded, collections })
-            };
-            fresh.await.map_err(|error: CliError| Refused { text: error.to_string(), said, busy: is_busy(&error) })
+                Err(error) => Err(Refused { text: error.to_string(), said, busy: is_busy(&error) }),
+            }
         })
     }
 
     fn comes_into_force(&mut self, loaded: &Loaded) {
         self.plans.comes_into_force(&loaded.engine);
-    }
-
-    fn check(&mut self) -> Result<(), Refused> {
-        let (rules, said) = self.workspace.rules_anew(self.reports.out);
-        let checked = rules.and_then(|rules| select_collections(&rules, self.named));
-        checked.map(|_| ()).map_err(|error| Refused { text: error.to_string(), said, busy: false })
     }
 
     fn stamp(&self) -> u64 {

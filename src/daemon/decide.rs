@@ -42,8 +42,9 @@ pub struct State {
     queue: VecDeque<Turn>,
     running: BTreeSet<usize>,
     stopping: bool,
-    /// The rules are to be read anew as soon as no pass is running: a pass keeps those that it began with.
-    reload: bool,
+    /// Other rules wait for passes of these collections, which they change: a pass keeps the rules that it began with, and none
+    /// of these begins before.
+    awaits: Option<BTreeSet<String>>,
     /// The wall clock at the last look, to notice that it was set back.
     seen: Option<Moment>,
 }
@@ -52,7 +53,7 @@ impl State {
     /// Jobs in the order of passes, parents first. `full`: every pass reads everything.
     pub fn new(mode: Mode, full: bool, jobs: Vec<Job>) -> Self {
         let (queue, running) = (VecDeque::new(), BTreeSet::new());
-        Self { mode, full, jobs, queue, running, stopping: false, reload: false, seen: None }
+        Self { mode, full, jobs, queue, running, stopping: false, awaits: None, seen: None }
     }
 
     /// Everything runs once at the start that never ran, is due, or has no schedule.
@@ -67,12 +68,14 @@ impl State {
         self.decide(&Event::Tick, now)
     }
 
-    /// Goes on with the jobs of other rules. A collection that was there before keeps what is known of its last passes and
-    /// its place in the queue; one that is new runs as at a start.
+    /// Goes on with the jobs of other rules. A collection that was there before keeps what is known of its last passes, the
+    /// one that runs and its place in the queue; one that is new runs as at a start.
     #[must_use = "what is decided counts as done"]
     pub fn renew(&mut self, jobs: Vec<Job>, now: Moment) -> Vec<Action> {
         let before = std::mem::replace(&mut self.jobs, jobs);
         let waiting = std::mem::take(&mut self.queue);
+        let running = std::mem::take(&mut self.running);
+        self.awaits = None;
         let mut turns = Vec::new();
         for (at, job) in self.jobs.iter_mut().enumerate() {
             let known = before.iter().position(|one| one.collection == job.collection);
@@ -82,6 +85,9 @@ impl State {
                 (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
                 (job.ended_targeted, job.targeted) = (old.ended_targeted, old.targeted);
                 (job.reads_full, job.failed_full) = (old.reads_full, old.failed_full);
+            }
+            if known.is_some_and(|known| running.contains(&known)) {
+                self.running.insert(at);
             }
             if let Some(turn) = waiting.iter().find(|turn| Some(turn.at) == known) {
                 turns.push(Turn { at, ..*turn });
@@ -95,17 +101,29 @@ impl State {
         self.decide(&Event::Tick, now)
     }
 
-    /// The rules as they are now can be used, or not. Those that can come into force once no pass runs, and nothing starts
-    /// before; others keep nothing from starting.
-    pub fn checked(&mut self, usable: bool, now: Moment) -> Vec<Action> {
-        self.reload = usable;
-        self.queue_due(now);
-        self.start(now)
+    /// The rules as they are now can be used, and change these collections; or they cannot be used. Those that can come into
+    /// force at once, whole, or once the passes have ended that run of what they change; no other one of these starts before.
+    /// All other collections, and rules that cannot be used, wait for nothing.
+    #[must_use = "what is decided counts as done"]
+    pub fn checked(&mut self, changed: Option<BTreeSet<String>>, now: Moment) -> Vec<Action> {
+        self.awaits = changed;
+        match &self.awaits {
+            Some(_) if !self.stopping && self.rules_wait_for().is_empty() => {
+                self.awaits = None;
+                vec![Action::Reload]
+            }
+            Some(_) | None => {
+                self.queue_due(now);
+                self.start(now)
+            }
+        }
     }
 
-    /// Whether the rules are to be read anew as soon as the running passes have ended.
-    pub fn reload_waits(&self) -> bool {
-        self.reload
+    /// Collections whose running passes are waited for by other rules.
+    pub fn rules_wait_for(&self) -> Vec<String> {
+        let Some(changed) = &self.awaits else { return Vec::new() };
+        let running = self.running.iter().filter_map(|at| self.jobs.get(*at)).map(|job| &job.collection);
+        running.filter(|name| changed.contains(*name)).cloned().collect()
     }
 
     /// The collection that is due next, and when; `None` where nothing is scheduled.
@@ -213,10 +231,12 @@ impl State {
             Event::PassEnded { collection, fatal, retry_at, undone, failed } => {
                 self.note_end(collection, *retry_at, (*undone, *failed), now);
                 let is_last = self.running.is_empty();
+                let is_awaited = self.awaits.is_some() && self.rules_wait_for().is_empty();
                 match (*fatal, self.stopping) {
                     (true, _) => vec![Action::End(Ending::Fatal)],
                     (false, true) if is_last => vec![Action::End(Ending::Stopped)],
-                    (false, false) if is_last && std::mem::take(&mut self.reload) => vec![Action::Reload],
+                    // They may have been edited again since.
+                    (false, false) if is_awaited => vec![Action::Check],
                     (false, true) => Vec::new(),
                     (false, false) => {
                         self.queue_due(now);
@@ -262,8 +282,7 @@ impl State {
                 self.retry(collection, now);
                 self.start(now)
             }
-            Event::Signal(Signal::Reload) | Event::RulesChanged if !self.running.is_empty() => vec![Action::Check],
-            Event::Signal(Signal::Reload) | Event::RulesChanged => vec![Action::Reload],
+            Event::Signal(Signal::Reload) | Event::RulesChanged => vec![Action::Check],
         }
     }
 
@@ -377,8 +396,7 @@ impl State {
 
     fn start(&mut self, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
-        // Who waits for the rules to be read anew waits for nothing else.
-        if self.stopping || self.reload {
+        if self.stopping {
             return actions;
         }
         let mut next = 0;
@@ -418,14 +436,17 @@ impl State {
         actions
     }
 
-    /// Never two passes of one collection; those of collections that refer to each other one after the other; a first one
-    /// alone, since it may fill the database.
+    /// Never two passes of one collection; none of one that other rules wait to change; those of collections that refer to each
+    /// other one after the other; a first one alone, since it may fill the database.
     fn may_start(&self, at: usize, place: usize) -> bool {
         let most = if self.mode == Mode::Once { 1 } else { SIDE_BY_SIDE_MAX };
         if self.running.len() >= most || self.running.contains(&at) {
             return false;
         }
         let Some(job) = self.jobs.get(at) else { return false };
+        if self.awaits.as_ref().is_some_and(|changed| changed.contains(&job.collection)) {
+            return false;
+        }
         let running = || self.running.iter().filter_map(|running| self.jobs.get(*running));
         let is_parent = |of: &Job, one: &Job| of.parents.contains(&one.collection);
         let waits_before = |one: &Job| {

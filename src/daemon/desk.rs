@@ -55,6 +55,8 @@ pub struct Standing {
     pub rules_refused: Option<String>,
     /// What is set to be served and is not, and why.
     pub not_served: Vec<String>,
+    /// Other rules can be used, and come into force when the running passes of these collections have ended.
+    pub rules_wait_for: Vec<String>,
     /// Its collections in the order of passes.
     pub collections: Vec<Place>,
     /// When the loop last looked around, by the clock that never goes backwards.

@@ -188,9 +188,10 @@ pub enum Action {
         /// Why.
         cause: Cause,
     },
-    /// Check the rules as they are now and say so ([`super::decide::State::checked`]): passes are running, which keep theirs.
+    /// Check the rules as they are now and say what they change ([`super::decide::State::checked`]).
     Check,
-    /// Check the rules as they are now and go on by them, or keep those in force; then ask again. No pass is running.
+    /// Go on by the rules that were just checked, or keep those in force; then ask again. No pass is running of a collection
+    /// that they change.
     Reload,
     /// Log how things stand.
     Report,

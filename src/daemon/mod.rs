@@ -13,6 +13,7 @@ mod heartbeat;
 mod job;
 mod monitor;
 mod outcome;
+mod reload;
 mod report;
 mod run;
 mod schedule;
@@ -24,6 +25,8 @@ mod wake;
 #[cfg(test)]
 mod reload_tests;
 #[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
 mod tests;
 
 pub use activation::Passed;
@@ -31,6 +34,7 @@ pub use decide::Mode;
 pub use desk::{Accepted, Desk, Place, Refused, RulesSaid, Standing};
 pub use doing::{Heard, step_words};
 pub use files::Watched;
+pub use reload::Checked;
 pub use run::{Ended, Host, Loaded, Plan, Setup, Told, run};
 pub use schedule::next_due;
 pub use wake::{is_paused, set_paused};

@@ -2,7 +2,7 @@
 //!
 //! Must not know: how rules are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +19,7 @@ use crate::store::{OpenOptions, ReadJob, SqliteStore, Store, StoreError, WriteJo
 use super::decide::Mode;
 use super::desk::{Desk, Refused};
 use super::files::Watched;
+use super::reload::Checked;
 use super::run::{Host, Loaded, Plan, Setup, Told, run};
 use super::wake::set_paused;
 
@@ -107,14 +108,19 @@ enum Hold {
 impl Host for Installation {
     fn tell(&mut self, _told: Told<'_>) {}
 
-    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>> {
-        Box::pin(async {
+    fn check(&mut self, in_force: &Loaded) -> Result<Checked, Refused> {
+        let (said, collections) = (Arc::default(), in_force.collections.clone());
+        Ok(Checked { rules: rules("fresh"), said, collections, clients: BTreeMap::new(), changed: BTreeSet::new() })
+    }
+
+    fn reload(&mut self, _before: Arc<Engine>, checked: Checked) -> BoxFuture<'_, Result<Loaded, Refused>> {
+        Box::pin(async move {
             let standing = self.desk.as_ref().unwrap().standing();
             let (in_force, refused) = (standing.rules.hash.clone(), standing.rules_refused);
             self.tell.send(Saw::Reads { in_force, refused }).unwrap();
             self.reads += 1;
             self.store.is_held.store(false, Ordering::Release);
-            let fresh = loaded(&self.store, "fresh").await;
+            let fresh = loaded(&self.store, &checked.rules.hash).await;
             let is_held = self.reads == 1;
             self.store.is_held.store(is_held, Ordering::Release);
             if is_held && self.held_in == Hold::Reading {
@@ -126,10 +132,6 @@ impl Host for Installation {
 
     fn comes_into_force(&mut self, loaded: &Loaded) {
         self.tell.send(Saw::InForce(loaded.rules.hash.clone())).unwrap();
-    }
-
-    fn check(&mut self) -> Result<(), Refused> {
-        Ok(())
     }
 
     fn stamp(&self) -> u64 {

@@ -11,27 +11,23 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::clock::Clock;
-use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress, has_listed_nothing};
-use crate::rules::{OnEdit, Ruleset};
-use crate::store::{Store, StoreError, View, read};
+use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress};
+use crate::rules::Ruleset;
+use crate::store::{Store, StoreError};
 
 use super::decide::{Mode, State};
 use super::desk::{self, Accepted, Ask, Clerk, Desk, Refused, RulesSaid, Standing};
 use super::doing::Doing;
 use super::event::{Action, Cause, Ending, Event, Moment, Reads, Request};
 use super::files::{Seen, Watched};
-use super::job::{ForFew, Job};
 use super::monitor::Monitor;
 use super::outcome::{account, has_failed};
+use super::reload::{Checked, load_jobs};
 use super::report;
-use super::schedule::Last;
 use super::sources::{Alarm, Gathered, Pass, PassOver, Sources};
 use super::stamp::Watch;
 use super::systemd::Manager;
 use super::wake::{self, Notice};
-
-/// How far back the last complete generation is looked for.
-const PASSES_MAX: usize = 1000;
 
 /// How long it may take to close what is open; also how long a reload that waits for a pass is waited for, until the next beat.
 const CLOSING_MAX: Duration = Duration::from_secs(30);
@@ -84,14 +80,16 @@ pub trait Host: Send {
     /// Hears something.
     fn tell(&mut self, told: Told<'_>);
 
-    /// Reads and checks the rules as they are now. An error says, for people, why they cannot be used; nothing changed then.
-    fn reload(&mut self) -> BoxFuture<'_, Result<Loaded, Refused>>;
+    /// Reads and checks the rules and secrets as they are now, and does nothing by them. An error says, for people, why they
+    /// cannot be used.
+    fn check(&mut self, in_force: &Loaded) -> Result<Checked, Refused>;
+
+    /// Makes the database ready for rules that were checked, in place of those that this engine works by. An error says why they
+    /// cannot be used; nothing changed then.
+    fn reload(&mut self, before: Arc<Engine>, checked: Checked) -> BoxFuture<'_, Result<Loaded, Refused>>;
 
     /// These come into force, which were read just now.
     fn comes_into_force(&mut self, loaded: &Loaded);
-
-    /// Reads and checks the rules as they are now, and does nothing by them.
-    fn check(&mut self) -> Result<(), Refused>;
 
     /// Another number whenever the files of the rules are other ones. Asked when they seem to be, and every few seconds.
     fn stamp(&self) -> u64;
@@ -129,6 +127,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         stopping: false,
         rules_refused: None,
         not_served: Vec::new(),
+        rules_wait_for: Vec::new(),
         collections: Vec::new(),
         shown_at: clock.monotonic(),
         rules: Arc::clone(&loaded.rules),
@@ -151,6 +150,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         plan,
         host,
         running: FuturesUnordered::new(),
+        checked: None,
         started: 0,
         drain_until: None,
         failed: None,
@@ -164,20 +164,22 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
 }
 
 /// The daemon while it lives.
-struct Daemon<'a> {
-    loaded: Loaded,
-    store: &'a dyn Store,
-    clock: Arc<dyn Clock>,
-    plan: Plan,
-    host: &'a mut dyn Host,
-    state: State,
-    watch: Watch,
+pub(super) struct Daemon<'a> {
+    pub(super) loaded: Loaded,
+    pub(super) store: &'a dyn Store,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) plan: Plan,
+    pub(super) host: &'a mut dyn Host,
+    pub(super) state: State,
+    pub(super) watch: Watch,
     /// The last look for edits found the database held by others.
     unseen: bool,
-    manager: Manager,
-    monitor: Option<Monitor>,
-    clerk: Clerk,
+    pub(super) manager: Manager,
+    pub(super) monitor: Option<Monitor>,
+    pub(super) clerk: Clerk,
     running: FuturesUnordered<Pass>,
+    /// Rules that were just checked.
+    pub(super) checked: Option<Checked>,
     /// Passes started so far.
     started: u64,
     drain_until: Option<Duration>,
@@ -196,7 +198,8 @@ impl Daemon<'_> {
                     actions.extend(self.reload().await?);
                     sources.watch(&self.host.watched());
                 }
-                Some(Action::Check) => actions.extend(self.check()),
+                // What is decided of rules is done before anything else is decided.
+                Some(Action::Check) => self.check().into_iter().rev().for_each(|next| actions.push_front(next)),
                 Some(other) => self.carry_out(other).await,
                 None => {
                     self.show();
@@ -227,7 +230,7 @@ impl Daemon<'_> {
         }
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         Moment { wall: self.clock.now(), steady: self.clock.monotonic() }
     }
 
@@ -258,8 +261,10 @@ impl Daemon<'_> {
             monitor.set_busy(self.state.is_busy());
         }
         let (rules, stopping) = (Arc::clone(&self.loaded.rules), self.drain_until.is_some());
+        let awaited = self.state.rules_wait_for();
         self.clerk.show(|standing| {
             (standing.collections, standing.rules, standing.stopping) = (places, rules, stopping);
+            standing.rules_wait_for = awaited;
             standing.shown_at = now.steady;
         });
     }
@@ -290,74 +295,6 @@ impl Daemon<'_> {
         }
     }
 
-    /// Whether the rules as they are now can come into force; where not, that is told at once, however long passes run.
-    fn check(&mut self) -> Vec<Action> {
-        self.manager.reloading();
-        let refused = self.host.check().err();
-        let usable = refused.is_none();
-        if let Some(refused) = refused {
-            tell_refused(&refused);
-            self.clerk.show(|standing| (standing.rules_refused, standing.said) = (Some(refused.text), refused.said));
-            self.manager.ready();
-        }
-        let now = self.moment();
-        self.state.checked(usable, now)
-    }
-
-    /// Goes on by the rules as they are now, or by those from before; what is to be done next.
-    async fn reload(&mut self) -> Result<Vec<Action>, PassError> {
-        self.watch.reads(self.host.stamp());
-        self.manager.reloading();
-        let next = match self.read_anew().await? {
-            Ok((fresh, jobs)) => {
-                tell_changed(&self.loaded, &fresh);
-                self.host.comes_into_force(&fresh);
-                let (since, clients) = (self.clock.now(), Arc::new(fresh.engine.clients().clone()));
-                self.clerk.show(|standing| {
-                    (standing.rules_refused, standing.said) = (None, Arc::clone(&fresh.said));
-                    (standing.rules_since, standing.clients) = (since, clients);
-                });
-                // The meters of upstreams that the new rules do not name are read for the last time.
-                self.loaded.engine.keep_usage().await.ok();
-                self.loaded = fresh;
-                if let Some(monitor) = &self.monitor {
-                    monitor.renew(&self.loaded.engine);
-                }
-                let now = self.moment();
-                self.state.renew(jobs, now)
-            }
-            Err(refused) => {
-                if refused.busy {
-                    self.watch.ask_again();
-                    tracing::warn!("{}", refused.text);
-                } else {
-                    tell_refused(&refused);
-                }
-                self.clerk
-                    .show(|standing| (standing.rules_refused, standing.said) = (Some(refused.text), refused.said));
-                let now = self.moment();
-                self.state.decide(&Event::Tick, now)
-            }
-        };
-        self.manager.ready();
-        Ok(next)
-    }
-
-    /// The rules as they are now with their jobs, or why they cannot come into force.
-    async fn read_anew(&mut self) -> Result<Result<(Loaded, Vec<Job>), Refused>, PassError> {
-        let (why, said) = match self.host.reload().await {
-            Ok(fresh) => match load_jobs(&fresh, self.store, self.plan.mode).await {
-                Ok(jobs) => return Ok(Ok((fresh, jobs))),
-                Err(error @ StoreError::Busy { .. }) => (error.to_string(), fresh.said),
-                Err(error) => return Err(error.into()),
-            },
-            Err(refused) if refused.busy => (refused.text, refused.said),
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let text = format!("the rules are read again in a moment; those from before are in force until then: {why}");
-        Ok(Err(Refused { text, said, busy: true }))
-    }
-
     /// What follows from what the loop woke up for.
     async fn hear(&mut self, gathered: Gathered) -> Result<Vec<Action>, PassError> {
         let is_daemon = self.plan.mode == Mode::Scheduled;
@@ -381,7 +318,7 @@ impl Daemon<'_> {
         actions.extend(self.state.decide(&event, now));
         if is_beat {
             self.manager.beat();
-            if self.state.reload_waits() {
+            if !self.state.rules_wait_for().is_empty() {
                 self.manager.wait(CLOSING_MAX);
             }
         }
@@ -500,16 +437,6 @@ fn tell_paused(collection: &str, paused: bool) {
     tracing::info!("{collection} {}", if paused { "is paused" } else { "goes on" });
 }
 
-fn tell_changed(before: &Loaded, fresh: &Loaded) {
-    let what = if fresh.rules.hash == before.rules.hash { "they say what they said" } else { "they have changed" };
-    tracing::info!("rules and secrets were read anew: {what}");
-}
-
-fn tell_refused(refused: &Refused) {
-    let words = &refused.text;
-    tracing::error!("the rules as they are now cannot be used; those from before stay in force:\n{words}");
-}
-
 /// What the daemon does between passes.
 fn idle(state: &State, now: Moment) -> String {
     match state.next(now) {
@@ -551,41 +478,4 @@ fn start(
         };
         PassOver { collection, number, result }
     })
-}
-
-async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) -> Result<Vec<Job>, StoreError> {
-    let mut jobs = Vec::new();
-    for name in &loaded.collections {
-        let Some(collection) = loaded.rules.collections.get(name) else { continue };
-        let asked = name.clone();
-        let look = move |view: &dyn View| {
-            let (passes, full_at) = (view.passes(Some(&asked), PASSES_MAX)?, view.last_full_scan(&asked)?);
-            Ok((passes, full_at, wake::is_paused(view, &asked)?))
-        };
-        let (passes, full_at, paused) = read(store, look).await?;
-        let last = |micros: i64| DateTime::from_timestamp_micros(micros).map(|wall| Last { wall, steady: None });
-        if collection.schedule.is_none() && mode == Mode::Scheduled {
-            tracing::warn!("{name} has no schedule: it runs at the start, and then only when asked");
-        }
-        if paused && mode == Mode::Scheduled {
-            tracing::warn!("{name} is paused: `reconciled resume {name}` lets it go on");
-        }
-        let listed = passes.iter().find(|pass| !has_listed_nothing(pass));
-        let began = listed.and_then(|pass| last(pass.started_at));
-        let retry_at = wake::retry_at(store, &loaded.rules, name, began.map(|began| began.wall)).await?;
-        jobs.push(Job {
-            parents: collection.references().filter(|parent| parent != name).map(str::to_owned).collect(),
-            full_scan: collection.full_scan.clone(),
-            jitter: collection.jitter,
-            edits: collection.on_edit == OnEdit::Sync,
-            reads_whole: collection.is_read_whole(),
-            for_few: if collection.has_single_reads() { ForFew::Records } else { ForFew::Listings },
-            last: began,
-            last_full: full_at.and_then(last),
-            paused: paused && mode == Mode::Scheduled,
-            retry_at,
-            ..Job::new(name, collection.schedule.clone())
-        });
-    }
-    Ok(jobs)
 }

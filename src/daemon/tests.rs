@@ -13,7 +13,7 @@ use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads, Request, S
 use super::job::{ForFew, Job};
 use super::schedule::Last;
 
-fn now(seconds: i64) -> Moment {
+pub(super) fn now(seconds: i64) -> Moment {
     Moment {
         wall: DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap(),
         steady: Duration::from_secs(u64::try_from(seconds.max(0)).unwrap()),
@@ -21,14 +21,14 @@ fn now(seconds: i64) -> Moment {
 }
 
 /// One that ran in an earlier process, `every` so many seconds, and is due.
-fn job(name: &str, every: Option<u64>) -> Job {
+pub(super) fn job(name: &str, every: Option<u64>) -> Job {
     let schedule = every.map(|seconds| Schedule::Every(Duration::from_secs(seconds)));
     let last = Some(Last { wall: now(-86_400).wall, steady: None });
     Job { last, last_full: last, ..Job::new(name, schedule) }
 }
 
 /// Each has the one before as its parent: their passes are made one after the other.
-fn chain(jobs: impl IntoIterator<Item = Job>) -> Vec<Job> {
+pub(super) fn chain(jobs: impl IntoIterator<Item = Job>) -> Vec<Job> {
     let mut jobs: Vec<Job> = jobs.into_iter().collect();
     for at in 1..jobs.len() {
         jobs[at].parents = jobs[..at].iter().map(|job| job.collection.clone()).collect();
@@ -36,28 +36,28 @@ fn chain(jobs: impl IntoIterator<Item = Job>) -> Vec<Job> {
     jobs
 }
 
-fn action(collection: &str, full: bool, cause: Cause) -> Action {
+pub(super) fn action(collection: &str, full: bool, cause: Cause) -> Action {
     let reads = if full { Reads::Everything } else { Reads::Changes };
     Action::Start { collection: collection.to_owned(), reads, cause }
 }
 
-fn start(collection: &str) -> Vec<Action> {
+pub(super) fn start(collection: &str) -> Vec<Action> {
     vec![action(collection, false, Cause::Schedule)]
 }
 
-fn asked(collection: &str) -> Vec<Action> {
+pub(super) fn asked(collection: &str) -> Vec<Action> {
     vec![action(collection, false, Cause::Signal)]
 }
 
-fn ended(collection: &str) -> Event {
+pub(super) fn ended(collection: &str) -> Event {
     Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None, undone: false, failed: false }
 }
 
-fn sync_asked() -> Event {
+pub(super) fn sync_asked() -> Event {
     Event::Signal(Signal::Sync)
 }
 
-const NOTHING: Vec<Action> = Vec::new();
+pub(super) const NOTHING: Vec<Action> = Vec::new();
 
 #[test]
 fn once_runs_each_collection_in_order_and_ends() {
@@ -483,45 +483,6 @@ fn a_paused_collection_rests_until_it_is_resumed() {
     assert_eq!(state.decide(&ended("a"), now(4)), NOTHING);
     assert_eq!(state.next(now(4)).map(|(name, _)| name), Some("a"));
     assert_eq!(state.decide(&paused(false), now(5)), start("b"), "it was due all the time");
-}
-
-#[test]
-fn f55_rules_that_cannot_be_used_keep_nothing_waiting() {
-    let mut state = State::new(Mode::Scheduled, false, chain([job("a", Some(60)), job("b", Some(60))]));
-    assert_eq!(state.begin(now(0)), start("a"));
-    // Usable ones wait for the pass that runs; then somebody breaks them again.
-    assert_eq!(state.decide(&Event::RulesChanged, now(1)), [Action::Check]);
-    assert_eq!(state.checked(true, now(1)), NOTHING);
-    assert_eq!(state.decide(&Event::Tick, now(2)), NOTHING);
-    assert_eq!(state.decide(&Event::Signal(Signal::Reload), now(3)), [Action::Check]);
-    assert_eq!(state.checked(false, now(3)), NOTHING);
-    assert_eq!(state.decide(&ended("a"), now(4)), start("b"), "and nothing is read anew");
-}
-
-#[test]
-fn f56_rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
-    let first = chain([job("a", Some(60)), job("b", Some(60))]);
-    let mut state = State::new(Mode::Scheduled, false, first);
-    assert_eq!(state.begin(now(0)), start("a"));
-    assert_eq!(
-        state.decide(&Event::RulesChanged, now(1)),
-        [Action::Check],
-        "a pass keeps the rules that it began with"
-    );
-    assert_eq!(state.checked(true, now(1)), NOTHING, "nothing else begins by old ones");
-    assert_eq!(state.decide(&Event::Signal(Signal::Report), now(1)), [Action::Report]);
-    assert_eq!(state.decide(&ended("a"), now(2)), [Action::Reload]);
-    let jobs = || chain([Job::new("c", None), job("b", Some(60)), job("a", Some(20))]);
-    assert_eq!(state.renew(jobs(), now(2)), start("c"), "what is new runs as at a start, in the new order");
-    assert_eq!(state.decide(&ended("c"), now(3)), start("b"), "it waited before");
-    assert_eq!(state.decide(&ended("b"), now(4)), NOTHING, "a has just run");
-    assert_eq!(state.decide(&Event::Tick, now(20)), start("a"), "its new interval counts from its last pass");
-    assert_eq!(state.decide(&ended("a"), now(21)), NOTHING);
-    assert_eq!(state.decide(&Event::RulesChanged, now(22)), [Action::Reload]);
-    assert_eq!(state.renew(vec![job("b", Some(60))], now(22)), NOTHING, "c and a are gone");
-    assert_eq!(state.decide(&Event::Tick, now(63)), start("b"));
-    assert_eq!(state.decide(&Event::Stop, now(63)), [Action::Drain]);
-    assert_eq!(state.decide(&Event::RulesChanged, now(63)), NOTHING);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Must not know: the phases of a pass (that is `run`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,12 +82,48 @@ impl Engine {
     ) -> Result<(Self, Vec<String>), PassError> {
         let wanted = Arc::clone(&rules);
         let notices = store::write(store.as_ref(), move |tx| {
+            // A load that was killed may have left it on.
+            tx.set_bulk(false)?;
             let notices = tx.prepare(&wanted)?;
             hooked::bury(tx, &wanted)?;
             Ok(notices)
         })
         .await?;
         Ok((Self { store, rules, clients, clock }, notices))
+    }
+
+    /// The same workspace by other rules. Passes of collections that they do not change may be running.
+    pub async fn by_rules(
+        &self,
+        rules: Arc<Ruleset>,
+        clients: BTreeMap<String, Arc<Client>>,
+    ) -> Result<(Self, Vec<String>), PassError> {
+        let (store, clock, wanted) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&rules));
+        let notices = store::write(store.as_ref(), move |tx| {
+            let notices = tx.prepare(&wanted)?;
+            hooked::bury(tx, &wanted)?;
+            Ok(notices)
+        })
+        .await?;
+        Ok((Self { store, rules, clients, clock }, notices))
+    }
+
+    /// Of clients that were made anew: each one's predecessor where that is as good, so that passes by rules of before and of
+    /// now share budgets, breakers and tokens. With the names of those that are other ones.
+    pub fn keep_clients(
+        &self,
+        fresh: BTreeMap<String, Arc<Client>>,
+    ) -> (BTreeMap<String, Arc<Client>>, BTreeSet<String>) {
+        let before = &self.clients;
+        let of = |(name, client): (String, Arc<Client>)| {
+            let client = before.get(&name).map_or_else(|| Arc::clone(&client), |old| Arc::clone(&client).or_still(old));
+            (name, client)
+        };
+        let clients: BTreeMap<String, Arc<Client>> = fresh.into_iter().map(of).collect();
+        let stays =
+            |name: &String| clients.get(name).zip(before.get(name)).is_some_and(|(now, old)| Arc::ptr_eq(now, old));
+        let renewed = clients.keys().chain(before.keys()).filter(|name| !stays(name)).cloned().collect();
+        (clients, renewed)
     }
 
     /// The same workspace over a copy of its store, for plans: by the same rules, within the same budgets.

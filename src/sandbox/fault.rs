@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::gate::Gate;
 use super::reply::{Answer, Body};
 
 /// What goes wrong. Where it says nothing else, the request has had its effect.
@@ -27,6 +28,8 @@ pub enum Fault {
         /// 0 is all at once.
         bytes_per_chunk: usize,
     },
+    /// The answer waits until the gate is opened.
+    Held(Gate),
     /// The effect happens, the connection closes without an answer.
     LostResponseAfterCommit,
     /// No effect, the connection closes without an answer.
@@ -120,6 +123,7 @@ impl Fault {
             Self::Moved { url } => Some(Answer::empty(301).with("location", url)),
             Self::ErrorBody200 { body } => Some(Answer::json(200, body.clone())),
             Self::Slow { .. }
+            | Self::Held(_)
             | Self::LostResponseAfterCommit
             | Self::TruncatedBody { .. }
             | Self::EmptyListing

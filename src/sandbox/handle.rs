@@ -306,6 +306,7 @@ fn deliver(mut answer: Answer, fault: Option<&Fault>) -> Outcome {
         Some(Fault::Slow { delay_ms, bytes_per_chunk }) => {
             Deliver::Slow { delay_ms: *delay_ms, bytes_per_chunk: *bytes_per_chunk }
         }
+        Some(Fault::Held(gate)) => Deliver::Held(gate.clone()),
         Some(Fault::LostResponseAfterCommit | Fault::LostRequestBeforeCommit) => Deliver::Lost,
         // Without a body there is nothing to cut: what is cut is the answer.
         Some(Fault::TruncatedBody { .. }) if length == 0 => Deliver::Lost,

@@ -12,6 +12,7 @@ mod config;
 mod edit;
 mod fault;
 mod fields;
+mod gate;
 mod handle;
 mod json;
 mod limit;
@@ -34,6 +35,7 @@ pub use config::{
     TimeFormat, UpdatedAt, VersionAt,
 };
 pub use fault::{Fault, FaultId, Matcher, Place, Times};
+pub use gate::Gate;
 pub use handle::Sandbox;
 pub use log::{LoggedRequest, PathKind, Stats};
 pub use reply::{Deliver, Outcome, Refusal};

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::gate::Gate;
+
 /// An answer, and what happens to it on the wire.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -16,7 +18,7 @@ pub struct Outcome {
 }
 
 /// What happens to an answer on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deliver {
     /// It arrives.
     Now,
@@ -27,6 +29,8 @@ pub enum Deliver {
         /// The length of a chunk; 0 is all at once.
         bytes_per_chunk: usize,
     },
+    /// It waits until the gate is opened.
+    Held(Gate),
     /// The connection closes without an answer. Whether the request had its effect, the fault says.
     Lost,
     /// The head and so many bytes of the body arrive, then the connection closes.

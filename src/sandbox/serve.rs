@@ -96,6 +96,10 @@ async fn answer(
     let (mut head, bytes) = response.into_parts();
     let body = match deliver {
         Deliver::Now => Body::from(bytes),
+        Deliver::Held(gate) => {
+            gate.passed().await;
+            Body::from(bytes)
+        }
         Deliver::Lost => {
             switch.cut();
             Body::empty()

@@ -291,7 +291,7 @@ pub trait Tx: View {
         new: &[NewRecord<'_>],
     ) -> Result<Vec<Result<LinkId, String>>, StoreError>;
     /// Many new records are about to come (`true`), or have come (`false`): what is dearer to keep in order than to sort once
-    /// is put off until then. In between [`View::matching`] is right but slow; a crash in between is mended by `prepare`.
+    /// is put off until then. In between [`View::matching`] is right but slow; a crash in between is mended by `false`.
     fn set_bulk(&mut self, on: bool) -> Result<(), StoreError>;
     /// Updates some fields.
     fn update_row(

@@ -159,8 +159,17 @@ impl Budgets {
 
     /// What was spent of budgets that are longer than processes may live.
     pub fn spent(&self, now: Duration) -> Vec<Spent> {
-        let long = self.windows.iter().filter(|window| window.per >= LONG);
-        let spent = long.map(|window| (window.name(), window.portions(now)));
+        self.spent_where(|window| window.per >= LONG, now)
+    }
+
+    /// What was spent of each.
+    pub fn spent_of_all(&self, now: Duration) -> Vec<Spent> {
+        self.spent_where(|_| true, now)
+    }
+
+    fn spent_where(&self, is_wanted: impl Fn(&Window) -> bool, now: Duration) -> Vec<Spent> {
+        let spent = self.windows.iter().filter(|window| is_wanted(window));
+        let spent = spent.map(|window| (window.name(), window.portions(now)));
         spent.filter(|(_, portions)| !portions.is_empty()).collect()
     }
 

@@ -49,7 +49,7 @@ pub struct Client {
     /// The account that answered, once it was asked for.
     pub(super) account: AsyncMutex<Option<Known>>,
     /// Whose tokens go into requests, where tokens do.
-    holder: Option<Holder>,
+    pub(super) holder: Option<Holder>,
 }
 
 /// Tells of an answer that it ends too early, and how.

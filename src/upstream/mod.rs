@@ -13,6 +13,7 @@ mod kept;
 mod ratelimit;
 mod retry_after;
 mod state;
+mod successor;
 
 mod auth;
 mod holder;

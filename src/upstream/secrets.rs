@@ -132,6 +132,14 @@ impl Secrets {
         self.mask(text) != text
     }
 
+    /// Whether what the rules name has the same values there.
+    pub fn are_those_of(&self, other: &Self) -> bool {
+        let same = |(name, value): (&String, &SecretString)| {
+            other.values.get(name).is_some_and(|known| known.expose_secret() == value.expose_secret())
+        };
+        self.values.len() == other.values.len() && self.values.iter().all(same)
+    }
+
     /// Masks a value that came while this is shared, such as a token.
     pub fn hide(&self, value: SecretString) {
         let mut hidden = self.hidden.write().unwrap_or_else(PoisonError::into_inner);

@@ -113,6 +113,22 @@ impl State {
         Kept { asked_until, breaker, budgets: spent.collect(), reauth: None }
     }
 
+    /// Goes on as another state of the same upstream left off, in this process.
+    pub fn go_on_from(&mut self, before: &Self, now: Duration) {
+        // One that was asked for nothing yet knows less than what an earlier process left.
+        if !before.remembered {
+            return;
+        }
+        self.remembered = true;
+        self.retry_tokens = before.retry_tokens;
+        self.asked_until = before.asked_until;
+        self.budgets.close_gate(now + before.budgets.gate(now));
+        self.budgets.remember(before.budgets.spent_of_all(now), now);
+        if let Some(kept) = before.breaker.kept(now) {
+            self.breaker = Breaker::remember(self.rules, kept, now);
+        }
+    }
+
     /// How much may be asked at the moment. Where nothing was taken over yet, as an earlier process left it.
     pub fn room(&self, budgets: &[Budget], kept: &Kept, wall: DateTime<Utc>, now: Duration) -> Room {
         let of =

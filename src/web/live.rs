@@ -78,6 +78,7 @@ struct Looks {
     /// By collection: a pass runs, a pass waits, it rests.
     places: Vec<(String, [bool; 3])>,
     rules_refused: Option<String>,
+    rules_wait_for: Vec<String>,
     rules_hash: String,
     stopping: bool,
 }
@@ -88,6 +89,7 @@ impl Looks {
         Self {
             places: place.map(|one| (one.collection.clone(), [one.running, one.waiting, one.paused])).collect(),
             rules_refused: standing.rules_refused.clone(),
+            rules_wait_for: standing.rules_wait_for.clone(),
             rules_hash: standing.rules.hash.clone(),
             stopping: standing.stopping,
         }

@@ -151,6 +151,9 @@ impl Making {
             self.note("the rules as they are now cannot be used: the plan is by those from before, which are in force")
                 .await;
         }
+        if !self.plans.desk.standing().rules_wait_for.is_empty() {
+            self.note("new rules wait for a pass: the plan is by those from before, which are in force").await;
+        }
         let (copied, mut heard) = self.copy().await?;
         for notice in &copied.notices {
             self.note(&format!("not done by a plan: {notice}")).await;

@@ -70,16 +70,24 @@ fn edited(world: &World, phone: &str) -> Duration {
     (now() - began).to_std().unwrap()
 }
 
-/// What is promised; tells how long edits took, and stops the test where it is not kept. One of them may meet a machine that is
-/// busy with something else.
+/// What is promised, of every single edit; tells how long edits took, and stops the test where it is not kept. A machine that is
+/// busy with something else may spoil a measurement: it is made up to three times.
 #[track_caller]
 #[expect(clippy::print_stdout, reason = "figures are for whoever runs it with --no-capture")]
-fn kept(what: &str, mut times: Vec<Duration>) {
-    times.sort();
-    let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
-    println!("{what}: median {median:?}, longest {longest:?} of {}", times.len());
-    let is_kept = median < PROMISED && longest < 3 * PROMISED;
-    assert!(is_kept, "{what}: median {median:?}, longest {longest:?} of {}", times.len());
+fn kept(what: &str, mut measure: impl FnMut() -> Vec<Duration>) {
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let mut times = measure();
+        times.sort();
+        let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+        let words = format!("{what}: median {median:?}, longest {longest:?} of {}", times.len());
+        println!("{words}");
+        told.push(words);
+        if longest < PROMISED {
+            return;
+        }
+    }
+    panic!("{told:#?}");
 }
 
 const PROMISED: Duration = Duration::from_secs(2);
@@ -90,13 +98,15 @@ fn an_edit_here_is_upstream_within_two_seconds_whenever_it_is_made() {
     let mut daemon = Daemon::start(&world);
     daemon.logs("pass 2 of ");
     // Moments that have nothing to do with the daemon's: from none to two seconds after the last edit arrived.
-    let times = (0_u64..24).map(|number| {
+    let mut phones = 0_u64..;
+    let mut edit = || edited(&world, &format!("q{}", phones.next().unwrap()));
+    let mut now_and_then = |number: u64| {
         window(Duration::from_millis(1 + number.wrapping_mul(0x9E37_79B9) % 2000));
-        edited(&world, &format!("q{number}"))
-    });
-    kept("now and then", times.collect());
+        edit()
+    };
+    kept("now and then", || (0..24).map(&mut now_and_then).collect());
     // One after the other, as fast as they arrive.
-    kept("in a row", (0..10).map(|number| edited(&world, &format!("r{number}"))).collect());
+    kept("in a row", || (0..10).map(|_| edit()).collect());
     assert_eq!(daemon.stops().0, Some(0));
 }
 
@@ -113,7 +123,9 @@ fn an_edit_here_does_not_wait_for_a_listing_of_another_collection() {
     while world.at("crm", |crm| crm.requests().count() == 0) {
         std::thread::yield_now();
     }
-    kept("beside another listing", (0..10).map(|number| edited(&world, &format!("o{number}"))).collect());
+    let mut phones = 0_u64..;
+    let mut edit = || edited(&world, &format!("o{}", phones.next().unwrap()));
+    kept("beside another listing", || (0..10).map(|_| edit()).collect());
     assert_eq!(sync.try_wait().unwrap(), None, "it is still listed");
     sync.kill().unwrap();
     sync.wait().unwrap();
@@ -124,28 +136,31 @@ fn an_edit_during_a_listing_of_its_own_collection_is_upstream_two_seconds_after_
     let world = hourly();
     let mut daemon = Daemon::start(&world);
     daemon.logs("pass 1 of contacts");
-    let mut times = Vec::new();
-    for number in 0..4 {
-        // Longer than an edit may take, so that waiting as long as the pass took would be noticed.
-        let slow = Fault::Slow { delay_ms: 3000, bytes_per_chunk: 0 };
-        world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow));
-        world.forget_requests();
-        daemon.signal("USR1");
-        while world.at("crm", |crm| crm.requests().count() == 0) {
-            std::thread::yield_now();
-        }
-        world.sql(&format!("update contacts set phone = 'd{number}'"));
-        while world.contacts("crm")[0]["phone"] != format!("d{number}") {
-            std::thread::yield_now();
-        }
-        let arrived = now().timestamp_micros();
-        let listed = "select started_at from sync_pass where \"trigger\" = 'signal' order by id desc limit 1";
-        let began: i64 = world.rows(listed).concat().concat().parse().unwrap();
-        times.push(Duration::from_micros(u64::try_from(arrived - began - 3_000_000).unwrap_or(0)));
-        // An edit right after a long scheduled pass waits for nothing.
-        times.push(edited(&world, &format!("e{number}")));
-    }
-    kept("after a listing", times);
+    let mut phones = 0_u64..;
+    kept("after a listing", || {
+        let mut during_and_after = || {
+            // Longer than an edit may take, so that waiting as long as the pass took would be noticed.
+            let slow = Fault::Slow { delay_ms: 3000, bytes_per_chunk: 0 };
+            world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), slow));
+            world.forget_requests();
+            daemon.signal("USR1");
+            while world.at("crm", |crm| crm.requests().count() == 0) {
+                std::thread::yield_now();
+            }
+            let number = phones.next().unwrap();
+            world.sql(&format!("update contacts set phone = 'd{number}'"));
+            while world.contacts("crm")[0]["phone"] != format!("d{number}") {
+                std::thread::yield_now();
+            }
+            let arrived = now().timestamp_micros();
+            let listed = "select started_at from sync_pass where \"trigger\" = 'signal' order by id desc limit 1";
+            let began: i64 = world.rows(listed).concat().concat().parse().unwrap();
+            let after_it = Duration::from_micros(u64::try_from(arrived - began - 3_000_000).unwrap_or(0));
+            // An edit right after a long scheduled pass waits for nothing.
+            [after_it, edited(&world, &format!("e{number}"))]
+        };
+        (0..4).flat_map(|_| during_and_after()).collect()
+    });
     // A row that is new takes a listing: the upstream may have it. The first one waits for nothing either.
     let began = now();
     world.sql("insert into contacts (id, email, name, phone) values ('n', 'new@x.io', 'New', '1')");

@@ -25,6 +25,7 @@ mod oauth_pages;
 mod places;
 mod planning;
 mod proxied;
+mod reloads;
 mod scenarios;
 mod service;
 mod soak;

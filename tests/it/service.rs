@@ -80,6 +80,7 @@ fn a_service_that_has_to_finish_a_pass_says_how_long_that_may_take() {
     let (manager, environment) = Manager::listen(&world);
     let mut daemon = Daemon::start_with(&world, &environment);
     manager.hears("STATUS=contacts: a pass begins");
+    world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", "every = \"2h\""));
     daemon.signal("HUP");
     // The pass goes on by the rules that it began with; the manager waits for it.
     let told = manager.hears("READY=1");

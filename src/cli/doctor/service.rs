@@ -96,6 +96,12 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
                 let remedy = "`ss -ltnp` shows who listens there; end it, or set another address";
                 return Finding::error("daemon", format!("process {pid} runs, but {words}"), remedy);
             }
+            if let Some(awaited) = standing["rules_wait_for"].as_array().filter(|awaited| !awaited.is_empty()) {
+                let names: Vec<&str> = awaited.iter().filter_map(serde_json::Value::as_str).collect();
+                let found =
+                    format!("process {pid} works by older rules until the pass of {} has ended", names.join(", "));
+                return Finding::good("daemon", found);
+            }
             Finding::good("daemon", format!("process {pid}, version {version}, answers behind {shown}"))
         }
     }

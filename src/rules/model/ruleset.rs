@@ -2,7 +2,7 @@
 //!
 //! Must not know: what the rules say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Collection, Upstream};
@@ -31,5 +31,31 @@ impl Ruleset {
             done.push(left.remove(at));
         }
         done
+    }
+
+    /// The collections whose passes go otherwise by these rules than by those from before: what the rules say of them, of one
+    /// of their upstreams, or of a collection that they are tied to by references is not the same. The clients of `renewed`
+    /// upstreams are other ones, whatever the rules say.
+    pub fn changed_since(&self, before: &Self, renewed: &BTreeSet<String>) -> BTreeSet<String> {
+        let all = || before.collections.iter().chain(&self.collections);
+        let is_renewed = |one: &Collection| one.bindings.iter().any(|binding| renewed.contains(&binding.upstream.name));
+        let says = |rules: &Self, name: &str| rules.collections.get(name).map(|one| format!("{one:?}"));
+        let differs = |name: &str, one: &Collection| is_renewed(one) || says(self, name) != says(before, name);
+        let mut changed: BTreeSet<String> =
+            all().filter(|(name, one)| differs(name, one)).map(|(name, _)| name.clone()).collect();
+        loop {
+            let known = changed.len();
+            for (name, one) in all() {
+                // A pass looks through the rows that its records refer to, and through those that refer to them.
+                if changed.contains(name) {
+                    changed.extend(one.references().map(str::to_owned));
+                } else if one.references().any(|to| changed.contains(to)) {
+                    changed.insert(name.clone());
+                }
+            }
+            if changed.len() == known {
+                return changed;
+            }
+        }
     }
 }

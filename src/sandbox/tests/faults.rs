@@ -18,7 +18,7 @@ fn patch_under(fault: Fault) -> (Got, Value) {
 fn each_fault_has_the_effect_and_the_delivery_it_promises() {
     let check = |fault: Fault, status: u16, deliver: Deliver, done: bool| {
         let (got, n) = patch_under(fault.clone());
-        assert_eq!((got.status, got.deliver, n == json!(9)), (status, deliver, done), "{fault:?}");
+        assert_eq!((got.status, &got.deliver, n == json!(9)), (status, &deliver, done), "{fault:?}");
         got
     };
     check(Fault::status(503), 503, Deliver::Now, false);

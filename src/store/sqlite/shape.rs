@@ -20,8 +20,6 @@ use super::triggers::{Laid, index_name, indexes, lay};
 /// Brings every table to the rules; returns what it did or left alone.
 pub(super) fn prepare(db: &Db, rules: &Ruleset) -> Res<Vec<String>> {
     let mut notices = Vec::new();
-    // A load that was killed may have left it out.
-    super::hints::set_bulk(db, false)?;
     for collection in rules.collections.values() {
         check_names(collection)?;
         let key = register_collection(db, &collection.name)?;

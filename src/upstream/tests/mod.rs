@@ -14,6 +14,7 @@ mod lists;
 mod pages;
 mod searches;
 mod sockets;
+mod succession;
 mod writes;
 
 use std::collections::VecDeque;
@@ -164,7 +165,7 @@ impl Transport for Inside {
         Box::pin(std::future::ready(match outcome.deliver {
             sandbox::Deliver::Lost => Err(TransportError::Broken("reset".to_owned())),
             sandbox::Deliver::Truncated { .. } => Err(TransportError::Broken("ended early".to_owned())),
-            sandbox::Deliver::Now | sandbox::Deliver::Slow { .. } => {
+            sandbox::Deliver::Now | sandbox::Deliver::Slow { .. } | sandbox::Deliver::Held(_) => {
                 Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
             }
         }))

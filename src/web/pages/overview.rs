@@ -47,6 +47,11 @@ fn content(
                 }
             }
             @for words in &standing.not_served { p.alarm role="alert" { (words) } }
+            @if !standing.rules_wait_for.is_empty() {
+                p role="status" {
+                    a href="/rules" { "New rules" } " wait for the pass of " (standing.rules_wait_for.join(", ")) "."
+                }
+            }
             (table(&header, &rows, "There are no collections."))
             div.charts { @for chart in charts.iter().filter(|chart| !chart.points.is_empty()) { (charted(chart)) } }
         }

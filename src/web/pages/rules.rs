@@ -30,6 +30,12 @@ fn content(view: &RulesView) -> Markup {
                 details { summary { "As " code { "reconciled check" } " shows it" } pre { (words) } }
             }
         }
+        @if !view.waits_for.is_empty() {
+            p role="status" {
+                "New rules change " (view.waits_for.join(", "))
+                ", and come into force when the pass that runs there has ended. Until then those from before are in force."
+            }
+        }
         p {
             "In force since " (time(Some(&view.since))) " UTC: " code { (view.hash.get(..12).unwrap_or(&view.hash)) } ". "
             @if !view.files.is_empty() { "Read last: " (view.files.join(", ")) "." }

@@ -3,6 +3,7 @@
 //! Must not know: how it gets there.
 
 mod cases;
+mod changes;
 mod examples;
 mod files;
 mod meaning;

@@ -1,0 +1,109 @@
+//! Rules that are edited while passes run: who waits for what.
+
+use std::process::{Child, Stdio};
+
+use http::Method;
+use reconciled::sandbox::{Fault, Gate, Matcher};
+use serde_json::{Value, json};
+
+use crate::daemon::Daemon;
+use crate::idle::two_collections;
+use crate::world::World;
+
+/// A pass of `others` that is asked for, and whose listing is held.
+struct Listing {
+    gate: Gate,
+    asked: Child,
+}
+
+impl Listing {
+    fn of_others(world: &World) -> Self {
+        let gate = Gate::default();
+        world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), Fault::Held(gate.clone())));
+        world.forget_requests();
+        let mut command = world.command();
+        let asked = command.args(["sync", "others"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while world.at("crm", |crm| crm.requests().count() == 0) {
+            std::thread::yield_now();
+        }
+        Self { gate, asked }
+    }
+
+    fn hangs(&mut self) {
+        assert_eq!(self.asked.try_wait().unwrap(), None, "it is still listed");
+    }
+
+    fn ends(mut self) {
+        self.gate.open();
+        assert!(self.asked.wait().unwrap().success());
+    }
+}
+
+/// The phone of a collection gets another name upstream.
+fn renames_phone(world: &World, collection: &str, from: &str, to: &str) {
+    world.change_rules("rules.toml", |rules| {
+        let (head, map) = rules.split_once(&format!("[binding.{collection}.crm.map]")).unwrap();
+        let phone = |name: &str| format!("phone = \".{name}\"");
+        format!("{head}[binding.{collection}.crm.map]{}", map.replacen(&phone(from), &phone(to), 1))
+    });
+}
+
+fn last_write(world: &World) -> Value {
+    world.writes_at("crm").last().unwrap().body.clone()
+}
+
+#[test]
+fn f56_rules_that_change_another_collection_come_into_force_while_a_pass_runs() {
+    let world = two_collections();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 2 of ");
+    let mut listing = Listing::of_others(&world);
+    renames_phone(&world, "contacts", "phone", "tel");
+    daemon.signal("HUP");
+    daemon.logs("they have changed");
+    world.sql("update contacts set phone = '2'");
+    daemon.logs("of contacts: 0 changes here, 1 writes upstream");
+    assert_eq!(last_write(&world), json!({ "tel": "2" }), "by the new ones");
+    // The pass that runs goes on by those that it began with, which say the same of it.
+    listing.hangs();
+    assert_eq!(world.status()["daemon"]["rules_wait_for"], json!([]));
+    listing.ends();
+    daemon.logs("of others: ");
+    world.sql("update others set phone = '3'");
+    daemon.logs("of others: 0 changes here, 1 writes upstream");
+    assert_eq!(last_write(&world), json!({ "phone": "3" }));
+    assert_eq!(daemon.stops().0, Some(0));
+}
+
+#[test]
+fn f56_rules_that_change_what_a_pass_reads_wait_for_that_pass_alone() {
+    let world = two_collections();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 2 of ");
+    let mut listing = Listing::of_others(&world);
+    world.sql("update others set phone = '2'");
+    renames_phone(&world, "others", "phone", "mobile");
+    daemon.signal("HUP");
+    daemon
+        .logs("new rules can be used; they change others, and come into force when the pass that runs there has ended");
+    assert_eq!(world.status()["daemon"]["rules_wait_for"], json!(["others"]));
+    let said = world.run(&["status"]).stdout;
+    assert!(said.contains("new rules change others, and come into force when"), "{said}");
+    // Others are not kept waiting.
+    world.sql("update contacts set name = 'Anna'");
+    daemon.logs("of contacts: 0 changes here, 1 writes upstream");
+    world.run(&["sync", "contacts"]).exits(0);
+    daemon.logs("of contacts: ");
+    listing.hangs();
+    listing.ends();
+    let log = daemon.logs("rules and secrets were read anew: they have changed");
+    assert!(log.contains("of others: "), "{log}");
+    let sent: Vec<Value> = world.writes_at("crm").into_iter().map(|asked| asked.body).collect();
+    // The listing was older than what contacts wrote there: it is written once more, by the rules that it began with.
+    assert_eq!(sent, [json!({ "name": "Anna" }), json!({ "phone": "2" }), json!({ "phone": "2" })]);
+    assert_eq!(world.status()["daemon"]["rules_wait_for"], json!([]));
+    world.sql("update others set phone = '3'");
+    daemon.logs("of others: 0 changes here, 1 writes upstream");
+    assert_eq!(last_write(&world), json!({ "mobile": "3" }));
+    assert_eq!(daemon.stops().0, Some(0));
+}
