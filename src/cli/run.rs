@@ -70,7 +70,7 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
     let ended = daemon::run(loaded, setup, &mut host).await;
     // They end with the loop, once what they are saying is said.
     while host.pages.join_next().await.is_some() {}
-    host.served.shutdown().await;
+    while host.served.join_next().await.is_some() {}
     if !args.once {
         // Nobody listens there any more; what cannot be removed is replaced by the next daemon.
         std::fs::remove_file(workspace.control_socket()).ok();
@@ -171,14 +171,16 @@ impl Host for Installed<'_> {
         for words in std::mem::take(&mut self.passed.refused) {
             tracing::warn!("{words}");
         }
-        let beside = self.take_webhooks(desk.clone());
+        let beside = self.take_webhooks(&desk);
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
-        let front = Front { desk, clock: Arc::clone(&clock) };
+        let front = Front { desk: desk.clone(), clock: Arc::clone(&clock) };
         self.show_pages(&front, beside.as_ref());
         let (store, plans) = (Arc::clone(&self.store), Arc::clone(&self.plans));
         self.served.spawn(async move {
             match web::listen(&path).await {
-                Ok(listener) => web::serve(listener, web::router(front, store, plans), clock).await,
+                Ok(listener) => {
+                    web::serve((listener, path), web::router(front, store, plans), clock, desk.over()).await;
+                }
                 Err(error) => {
                     tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
                 }
@@ -216,7 +218,7 @@ impl Installed<'_> {
 
     /// Webhooks come to an address of their own, so that nothing else can be reached there; or they are served beside the
     /// pages, by the router that this returns.
-    fn take_webhooks(&mut self, desk: Desk) -> Option<Router> {
+    fn take_webhooks(&mut self, desk: &Desk) -> Option<Router> {
         let settings = self.workspace.settings();
         let (address, is_beside) = (settings.webhooks_listen, settings.webhooks_beside);
         let places = places(std::mem::take(&mut self.passed.webhooks), address, "webhooks.listen");
@@ -228,16 +230,16 @@ impl Installed<'_> {
         }
         let clock = self.workspace.clock();
         let secrets = self.workspace.secret_look_up();
-        let router = HookFront::new(desk, Arc::clone(&self.store), Arc::clone(&clock), secrets);
+        let router = HookFront::new(desk.clone(), Arc::clone(&self.store), Arc::clone(&clock), secrets);
         let router = hooks::router(router.behind(self.proxies()));
         for place in places {
-            let (router, clock) = (router.clone(), Arc::clone(&clock));
+            let (router, clock, desk) = (router.clone(), Arc::clone(&clock), desk.clone());
             self.served.spawn(async move {
                 let shown = place.to_string();
                 match place.listen().await {
                     Ok((listener, at)) => {
                         tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
-                        web::accept(listener, router, clock, std::future::pending()).await;
+                        web::accept(listener, router, clock, desk.over()).await;
                     }
                     Err(error) => tracing::error!("no webhook can come: {shown}: {error}"),
                 }

@@ -18,7 +18,7 @@ impl Soak {
         self.mend_rules();
         self.late.clear();
         self.life.rests(&self.world);
-        let ended = self.life.ends("TERM");
+        let ended = self.life.ends(&self.world, "TERM");
         self.counts.lives.push(ended);
         let took = Watch::begin();
         for name in ["crm", "erp"] {

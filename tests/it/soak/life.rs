@@ -191,11 +191,15 @@ impl Life {
     }
 
     /// Ends it. What it came to.
-    pub fn ends(&mut self, how: &'static str) -> Figures {
+    pub fn ends(&mut self, world: &World, how: &'static str) -> Figures {
         self.signal(how);
         let code = self.child.wait().unwrap().code();
         assert_eq!(code, if how == "KILL" { None } else { Some(0) }, "after {how}");
         while self.line(PATIENCE).is_some() {}
+        if how == "TERM" {
+            let log = std::fs::metadata(format!("{}-wal", world.database().display()));
+            assert!(log.map_or(0, |log| log.len()) == 0, "what is committed is in the database itself");
+        }
         Figures {
             how,
             length_s: self.age().as_secs_f64(),

@@ -102,7 +102,7 @@ impl Soak {
             self.life.beat(Duration::from_millis(30));
         }
         life::tell(&format!("- {how}"));
-        let ended = self.life.ends(how);
+        let ended = self.life.ends(&self.world, how);
         self.counts.lives.push(ended);
         self.life = Life::begin(&self.world);
     }
