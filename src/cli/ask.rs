@@ -3,8 +3,10 @@
 //!
 //! Must not know: how the daemon answers; what passes do.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +22,10 @@ use crate::daemon::{Passed, set_paused};
 use crate::ops::{self, Approved, Choice, Known, Resolved};
 use crate::reconcile::PassReport;
 use crate::upstream::install_crypto;
-use crate::web::{ApproveRequest, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH};
+use crate::web::{
+    ApproveRequest, Gathered, LINE_BYTES_MAX, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest,
+    VERSION_PATH,
+};
 
 use super::args::{NamedArgs, RunArgs, SyncArgs};
 use super::exit::{CliError, Exit, exit_of_outcome};
@@ -36,10 +41,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The longest answer that is given at once.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// The longest line of an answer: a report with some of its changes.
-pub const LINE_MAX: usize = 16 << 20;
-/// The same of a report that lists every change: a plan of a first load lists every record.
-pub const WHOLE_LINE_MAX: usize = 1 << 30;
+/// The longest answer that goes on, in bytes: reports with some of their changes.
+pub const LINES_BYTES_MAX: u64 = 256 << 20;
+/// The same of reports that list every change: a plan of a first load lists every record.
+pub const WHOLE_BYTES_MAX: u64 = 4 << 30;
 
 /// A daemon that listens.
 pub struct Daemon {
@@ -50,18 +55,22 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// The one that works on this database; `None` where none listens.
-    pub fn find(workspace: &Workspace) -> Option<Self> {
+    /// The one that works on this database; `None` where none listens. An error says that this user may not ask it.
+    pub fn find(workspace: &Workspace) -> Result<Option<Self>, CliError> {
         Self::at(workspace.control_socket())
     }
 
-    fn at(path: PathBuf) -> Option<Self> {
-        let stream = UnixStream::connect(&path).ok()?;
+    fn at(path: PathBuf) -> Result<Option<Self>, CliError> {
+        let stream = match UnixStream::connect(&path) {
+            Ok(stream) => stream,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(forbidden(&path)),
+            Err(_nobody_listens) => return Ok(None),
+        };
         let pid = socket_peercred(&stream).ok().map(|peer| peer.pid.as_raw_nonzero().get());
         install_crypto();
         // One host only, and it is this file.
-        let client = Client::builder().unix_socket(path.clone()).no_proxy().build().ok()?;
-        Some(Self { client, path, pid })
+        let client = Client::builder().unix_socket(path.clone()).no_proxy().build();
+        Ok(client.ok().map(|client| Self { client, path, pid }))
     }
 
     /// How it stands.
@@ -93,9 +102,17 @@ impl Daemon {
         }
         let status = answer.status();
         let bytes = self.whole(answer).await?;
-        let words =
-            serde_json::from_slice::<Refusal>(&bytes).map_or_else(|_| status.to_string(), |refusal| refusal.error);
+        let words = serde_json::from_slice::<Refusal>(&bytes).map_or_else(
+            |_| {
+                format!(
+                    "the daemon behind {} does not know this question ({status}): {OTHER_VERSION}",
+                    self.path.display()
+                )
+            },
+            |refusal| refusal.error,
+        );
         match status {
+            StatusCode::FORBIDDEN => Err(CliError::Other(format!("the daemon refuses: {words}"))),
             StatusCode::NOT_FOUND => Err(CliError::NotFound(words)),
             StatusCode::PRECONDITION_FAILED => Err(CliError::OtherRules(words)),
             StatusCode::SERVICE_UNAVAILABLE => Err(CliError::Other(format!("the daemon cannot do it: {words}"))),
@@ -135,17 +152,18 @@ impl Daemon {
         part.transpose().map_err(|error| self.silent(&error))
     }
 
-    /// Sends a question that is answered line by line, none of them longer than this, and hands on each line.
+    /// Sends a question that is answered line by line, by so many bytes at most, and hands on each line.
     pub async fn follow(
         &self,
         path: &str,
         asked: &impl Serialize,
-        line_max: usize,
+        bytes_max: u64,
         mut take: impl FnMut(Line) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let request = self.with(self.request(Method::POST, path), asked)?;
         let mut answer = self.send(request).await?.bytes_stream();
-        let mut rest: Vec<u8> = Vec::new();
+        let (mut rest, mut gathered): (Vec<u8>, _) = (Vec::new(), Gathered::default());
+        let mut said: u64 = 0;
         while let Some(bytes) = self.next(&mut answer, SILENCE_MAX).await? {
             let mut looked = rest.len();
             rest.extend_from_slice(&bytes);
@@ -153,11 +171,17 @@ impl Daemon {
                 let line: Vec<u8> = rest.drain(..=looked + end).collect();
                 // An empty one says that the daemon lives.
                 if line.len() > 1 {
-                    take(serde_json::from_slice(&line).map_err(|error| self.strange(&error))?)?;
+                    said += line.len() as u64;
+                    if said > bytes_max {
+                        return Err(self.endless());
+                    }
+                    if let Some(line) = gathered.line(&line).map_err(|error| self.strange(&error))? {
+                        take(line)?;
+                    }
                 }
                 looked = 0;
             }
-            if rest.len() > line_max {
+            if rest.len() > LINE_BYTES_MAX {
                 return Err(self.endless());
             }
         }
@@ -189,20 +213,36 @@ impl Daemon {
     }
 
     fn strange(&self, error: &serde_json::Error) -> CliError {
-        CliError::Other(format!("the daemon behind {} answers what is not understood: {error}", self.path.display()))
+        CliError::Other(format!(
+            "the daemon behind {} answers what is not understood ({error}): {OTHER_VERSION}",
+            self.path.display()
+        ))
     }
+}
+
+/// What helps where the daemon speaks otherwise.
+const OTHER_VERSION: &str = "it may be of another version: restart it, or use the `reconciled` that it was started from; `reconciled doctor` compares them";
+
+/// A daemon listens there, perhaps.
+fn forbidden(path: &Path) -> CliError {
+    let shown = path.display();
+    let who = std::fs::metadata(path).map_or_else(
+        |_hidden| "the daemon's user, root or a member of its group".to_owned(),
+        |file| format!("user {}, root or a member of group {}", file.uid(), file.gid()),
+    );
+    CliError::Other(format!("{shown}: this user may not ask the daemon there (permission denied): run this as {who}"))
 }
 
 /// `sync`: passes now, by the running daemon, or here where none runs.
 pub async fn sync(args: &SyncArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let Some(daemon) = Daemon::find(workspace) else {
+    let Some(daemon) = Daemon::find(workspace)? else {
         let args = RunArgs { once: true, dry_run: false, full: args.full, collections: args.collections.clone() };
         return run::run(&args, Passed::default(), workspace, out).await;
     };
     let asked = SyncRequest { collections: args.collections.clone(), full: args.full };
     let mut exit = Exit::IN_SYNC;
     daemon
-        .follow("sync", &asked, LINE_MAX, |line| {
+        .follow("sync", &asked, LINES_BYTES_MAX, |line| {
             exit = exit.or_worse(take(line, out)?);
             Ok(())
         })
@@ -217,7 +257,8 @@ fn take(line: Line, out: &Out) -> Result<Exit, CliError> {
             out.insist("the daemon has nothing to do: everything is paused");
             Ok(Exit::PENDING)
         }
-        Line::Accepted(_) => Ok(Exit::IN_SYNC),
+        // The last two are gathered before they come here.
+        Line::Accepted(_) | Line::Changes(_) | Line::Part { .. } => Ok(Exit::IN_SYNC),
         Line::Note(words) => {
             out.talk(&style::clean(&words));
             Ok(Exit::IN_SYNC)
@@ -245,7 +286,7 @@ fn show(report: &PassReport, out: &Out) -> Result<(), CliError> {
 
 /// Approves a halt: the running daemon does (`true`), or this process in its stead.
 pub async fn approve(halt: i64, wins: Option<&str>, workspace: &Workspace) -> Result<(Approved, bool), CliError> {
-    if let Some(daemon) = Daemon::find(workspace) {
+    if let Some(daemon) = Daemon::find(workspace)? {
         let asked = ApproveRequest { halt, wins: wins.map(str::to_owned) };
         let approved = daemon.ask("approve", &asked).await;
         return Ok((approved.map_err(|error| wins_hint(error, halt, wins))?, true));
@@ -258,7 +299,7 @@ pub async fn approve(halt: i64, wins: Option<&str>, workspace: &Workspace) -> Re
 
 /// Rejects a halt: the running daemon does, or this process in its stead. Its collection, which rests now.
 pub async fn reject(halt: i64, workspace: &Workspace) -> Result<String, CliError> {
-    if let Some(daemon) = Daemon::find(workspace) {
+    if let Some(daemon) = Daemon::find(workspace)? {
         let rejected: Result<Rejected, CliError> = daemon.ask("reject", &RejectRequest { halt }).await;
         return Ok(rejected.map_err(halt_hint)?.collection);
     }
@@ -271,7 +312,7 @@ pub async fn reject(halt: i64, workspace: &Workspace) -> Result<String, CliError
 
 /// Decides a conflict: the running daemon does by the rules in force, or this process by those in the files.
 pub async fn resolve(conflict: i64, choice: Choice, workspace: &Workspace, out: &Out) -> Result<Resolved, CliError> {
-    if let Some(daemon) = Daemon::find(workspace) {
+    if let Some(daemon) = Daemon::find(workspace)? {
         return daemon.ask("resolve", &ResolveRequest { conflict, choice }).await.map_err(conflict_hint);
     }
     let rules = workspace.rules(SecretsAre::Unused, out)?;
@@ -309,7 +350,7 @@ fn conflict_hint(error: CliError) -> CliError {
 
 /// `pause` and `resume`: by the running daemon, or in the database for the next one.
 pub async fn pause(args: &NamedArgs, paused: bool, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    let daemon = Daemon::find(workspace);
+    let daemon = Daemon::find(workspace)?;
     let collections = match &daemon {
         // It goes by rules of its own, and says what it does not know.
         Some(_) if !args.collections.is_empty() => args.collections.clone(),
@@ -391,14 +432,14 @@ mod tests {
                 }
             }
         };
-        let daemon = Daemon::at(path.clone()).unwrap();
+        let daemon = Daemon::at(path.clone()).unwrap().unwrap();
         let mut lines = Vec::new();
         let follow = async {
             let take = |line| {
                 lines.push(line);
                 Ok(())
             };
-            let followed = daemon.follow("sync", &SyncRequest::default(), 1 << 20, take).await;
+            let followed = daemon.follow("sync", &SyncRequest::default(), 64 << 10, take).await;
             drop(daemon);
             followed
         };
@@ -414,9 +455,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_without_end_is_not_kept() {
+    async fn a_line_or_an_answer_without_end_is_not_kept() {
         let (lines, followed) = told(&"x".repeat(1 << 16), usize::MAX).await;
         let words = followed.unwrap_err().to_string();
         assert!(words.contains("answers without end") && lines.is_empty(), "{words}");
+        for endless in ["{\"note\":\"x\"}\n", "{\"changes\":[]}\n", "{\"part\":{\"text\":\" \",\"more\":true}}\n"] {
+            let (lines, followed) = told(endless, usize::MAX).await;
+            let words = followed.unwrap_err().to_string();
+            assert!(words.contains("answers without end") && lines.len() <= (64 << 10) / endless.len() + 1, "{words}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::reconcile::{Engine, PassOptions, PassReport};
 use crate::web::{Copied, Line, PlanRequest, Planner, whole_path};
 
 use super::args::PlanArgs;
-use super::ask::{Daemon, LINE_MAX, WHOLE_LINE_MAX};
+use super::ask::{Daemon, LINES_BYTES_MAX, WHOLE_BYTES_MAX};
 use super::exit::{CliError, Exit, exit_of_outcome};
 use super::out::Out;
 use super::progress::Bars;
@@ -40,7 +40,12 @@ pub async fn run(args: &PlanArgs, workspace: &Workspace, out: &Out) -> Result<Ex
 }
 
 async fn make(args: &PlanArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
-    if let Some(daemon) = Daemon::find(workspace) {
+    // Whoever may not ask it may be able to read the database all the same.
+    let daemon = Daemon::find(workspace).unwrap_or_else(|error| {
+        out.talk(&format!("{error}; this plan is made without it"));
+        None
+    });
+    if let Some(daemon) = daemon {
         match ask(&daemon, args, workspace, out).await {
             Err(CliError::OtherRules(words)) => {
                 let folder = workspace.settings().rules_dir.display();
@@ -88,14 +93,15 @@ async fn ask(daemon: &Daemon, args: &PlanArgs, workspace: &Workspace, out: &Out)
             Line::Step { collection, text } if out.shows_progress() => {
                 out.talk(&format!("{}: {}", style::clean(&collection), style::clean(&text)));
             }
-            Line::Step { .. } => {}
+            // The last two are gathered before they come here.
+            Line::Step { .. } | Line::Changes(_) | Line::Part { .. } => {}
             Line::Report(report) => passes.push(*report),
             Line::Failed { error, .. } => return Err(CliError::Other(style::clean(&error))),
         }
         Ok(())
     };
-    let line_max = if asked.all { WHOLE_LINE_MAX } else { LINE_MAX };
-    daemon.follow("plan", &asked, line_max, take).await?;
+    let bytes_max = if asked.all { WHOLE_BYTES_MAX } else { LINES_BYTES_MAX };
+    daemon.follow("plan", &asked, bytes_max, take).await?;
     if passes.len() < names.len() {
         return Err(CliError::Other("the daemon ended before the plan was made".to_owned()));
     }

@@ -70,7 +70,7 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
     let ended = daemon::run(loaded, setup, &mut host).await;
     // They end with the loop, once what they are saying is said.
     while host.pages.join_next().await.is_some() {}
-    host.served.shutdown().await;
+    while host.served.join_next().await.is_some() {}
     if !args.once {
         // Nobody listens there any more; what cannot be removed is replaced by the next daemon.
         std::fs::remove_file(workspace.control_socket()).ok();
@@ -176,13 +176,15 @@ impl Host for Installed<'_> {
             tracing::warn!("{words}");
         }
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
-        let front = Front { desk, clock: Arc::clone(&clock) };
+        let front = Front { desk: desk.clone(), clock: Arc::clone(&clock) };
         let beside = self.take_webhooks(&front);
         self.show_pages(&front, beside.as_ref());
         let (store, plans) = (Arc::clone(&self.store), Arc::clone(&self.plans));
         self.served.spawn(async move {
             match web::listen(&path).await {
-                Ok(listener) => web::serve(listener, web::router(front, store, plans), clock).await,
+                Ok(listener) => {
+                    web::serve((listener, path), web::router(front, store, plans), clock, desk.over()).await;
+                }
                 Err(error) => {
                     tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
                 }
@@ -239,7 +241,8 @@ impl Installed<'_> {
                 let opened = web::open_listener(place, "webhooks.listen", "no webhook can come", &front).await;
                 let Some((listener, at)) = opened else { return };
                 tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
-                web::accept(listener, router, front.clock, std::future::pending()).await;
+                let Front { desk, clock } = front;
+                web::accept(listener, router, clock, desk.over()).await;
             });
         }
         is_beside.then_some(router)

@@ -32,7 +32,11 @@ struct Status {
 /// Prints the status; the exit code says the worst of it.
 pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     // A daemon that is just stopping has nothing to say; what is in the database holds all the same.
-    let told = match Daemon::find(workspace) {
+    let daemon = Daemon::find(workspace).unwrap_or_else(|error| {
+        out.insist(&error.to_string());
+        None
+    });
+    let told = match daemon {
         Some(daemon) => match daemon.standing().await {
             Ok(standing) => daemon.known().await.ok().map(|known| (known, standing)),
             Err(error) => {

@@ -31,7 +31,7 @@ struct Work {
 /// Works beside passes until it is dropped.
 pub struct Monitor {
     work: watch::Sender<Work>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Monitor {
@@ -40,7 +40,12 @@ impl Monitor {
         let (tell, told) = watch::channel(Work { engine: Arc::clone(engine), busy: false });
         let mut tasks = JoinSet::new();
         tasks.spawn(watch_over(told, clock));
-        Self { work: tell, _tasks: tasks }
+        Self { work: tell, tasks }
+    }
+
+    /// Ends. Nothing of it holds the engine any more, nor the database below that.
+    pub async fn end(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Other rules are in force.
@@ -134,6 +139,29 @@ impl Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::clock::SystemClock;
+    use crate::rules::{Context, Source, check};
+    use crate::store::{OpenOptions, SqliteStore};
+
+    #[tokio::test]
+    async fn f07_when_it_has_ended_nothing_of_it_keeps_the_database_open() {
+        let store = Arc::new(SqliteStore::open(&OpenOptions::memory()).unwrap());
+        let companies = include_str!("../../sync-rules/examples/kinto/companies.toml");
+        let text = format!("{companies}\n[upstream.kinto]\nbase_url = \"http://127.0.0.1:9\"\n");
+        let sources = [Source { path: "companies.toml".into(), text, defect: None }];
+        let context = Context { vars: &BTreeMap::new(), find_secret: &|_: &str| Ok(()) };
+        let rules = Arc::new(check(&sources, &context).ruleset.unwrap());
+        let clock = Arc::new(SystemClock::new());
+        let opened = Engine::open(Arc::clone(&store) as _, rules, BTreeMap::new(), Arc::clone(&clock) as _).await;
+        let engine = Arc::new(opened.unwrap().0);
+        let monitor = Monitor::start(&engine, clock);
+        // It is at work, or waits.
+        tokio::task::yield_now().await;
+        monitor.end().await;
+        drop(engine);
+        assert_eq!(Arc::strong_count(&store), 1);
+    }
 
     #[test]
     fn an_upstream_is_asked_at_once_and_then_as_often_as_its_rules_say() {

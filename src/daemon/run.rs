@@ -218,7 +218,9 @@ impl Daemon<'_> {
         self.clerk.show(|standing| standing.stopping = true);
         // Dropping a pass that still runs is safe: its intents say what was sent, the next pass settles them.
         drop(self.running);
-        drop(self.monitor);
+        if let Some(monitor) = self.monitor {
+            monitor.end().await;
+        }
         // What it fails of is a count for people; how the daemon ends is not its matter.
         self.loaded.engine.keep_usage().await.ok();
         sources.close().await;

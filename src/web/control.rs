@@ -2,7 +2,7 @@
 //!
 //! Must not know: how connections are made; what the loop decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -203,25 +203,24 @@ struct Waiting {
     heard: Receiver<Heard>,
     collections: BTreeSet<String>,
     after: u64,
-    first: Option<Line>,
+    /// Lines that are to be said before anything else is heard.
+    due: VecDeque<Line>,
 }
 
 fn lines(front: Front, heard: Receiver<Heard>, accepted: Accepted) -> impl stream::Stream<Item = Out> {
-    let first = Some(Line::Accepted(accepted.collections.clone()));
+    let due = VecDeque::from([Line::Accepted(accepted.collections.clone())]);
     let collections = accepted.collections.into_iter().collect();
-    let waiting = Waiting { front, heard, collections, after: accepted.after, first };
+    let waiting = Waiting { front, heard, collections, after: accepted.after, due };
     stream::unfold(waiting, |mut waiting| async move {
         let line = waiting.next().await?;
-        let mut text = serde_json::to_vec(&line).unwrap_or_default();
-        text.push(b'\n');
-        Some((Ok(Bytes::from(text)), waiting))
+        Some((Ok(Bytes::from(line.text())), waiting))
     })
 }
 
 impl Waiting {
     async fn next(&mut self) -> Option<Line> {
-        if let Some(first) = self.first.take() {
-            return Some(first);
+        if let Some(line) = self.due.pop_front() {
+            return Some(line);
         }
         while !self.collections.is_empty() {
             let heard = tokio::select! {
@@ -240,10 +239,11 @@ impl Waiting {
                 Ok(Heard::Ended { collection, number, report })
                     if number > self.after && self.collections.remove(&collection) =>
                 {
-                    return Some(match report {
-                        Ok(report) => Line::Report(Box::new(report.as_ref().clone())),
-                        Err(error) => Line::Failed { collection, error },
-                    });
+                    match report {
+                        Ok(report) => self.due.extend(Line::of_report(report.as_ref().clone())),
+                        Err(error) => self.due.push_back(Line::Failed { collection, error }),
+                    }
+                    return self.due.pop_front();
                 }
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => {

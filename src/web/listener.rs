@@ -111,28 +111,43 @@ pub async fn open(
 
 /// Serves until `over` (or the future is dropped); then answers that are under way may end, and all connections do.
 pub async fn accept(listener: TcpListener, router: Router, clock: Arc<dyn Clock>, over: impl Future<Output = ()>) {
-    let (close, closed) = watch::channel(());
-    let mut connections = JoinSet::new();
-    let serve = |stream| {
-        let (router, clock, closed) = (router.clone(), Arc::clone(&clock), closed.clone());
+    let serve = |stream, closed| {
+        let (router, clock) = (router.clone(), Arc::clone(&clock));
         async move { serve(stream, router, &clock, closed).await }
     };
     let next = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
+    take_until(over, next, serve, clock.as_ref()).await;
+}
+
+/// Takes connections until `over`. Then each is told so by its receiver (which says nothing; that it is gone does), answers that
+/// are under way may end, and nothing is left of any connection when this returns.
+pub async fn take_until<S, F>(
+    over: impl Future<Output = ()>,
+    accept: impl Fn(&mut Context<'_>) -> Poll<std::io::Result<S>>,
+    serve: impl Fn(S, watch::Receiver<()>) -> F,
+    clock: &dyn Clock,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (close, closed) = watch::channel(());
+    let mut connections = JoinSet::new();
     tokio::select! {
         biased;
         () = over => {}
-        () = take(next, serve, clock.as_ref(), &mut connections) => {}
+        () = take(accept, |stream| serve(stream, closed.clone()), clock, &mut connections) => {}
     }
-    drop((listener, close));
+    drop(close);
     let all_end = async { while connections.join_next().await.is_some() {} };
     tokio::select! {
         () = all_end => {}
         () = clock.sleep(CLOSING_MAX) => {}
     }
+    // What they hold (the database, above all) is let go of before anybody goes on.
+    connections.shutdown().await;
 }
 
 /// Takes connections, so many at a time, until the future is dropped.
-pub async fn take<S, F>(
+async fn take<S, F>(
     accept: impl Fn(&mut Context<'_>) -> Poll<std::io::Result<S>>,
     serve: impl Fn(S) -> F,
     clock: &dyn Clock,

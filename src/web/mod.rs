@@ -22,6 +22,7 @@ mod metrics;
 mod openapi;
 mod pages;
 mod patient;
+mod peer;
 mod plans;
 mod proxy;
 mod question;
@@ -48,5 +49,6 @@ pub use signin::ClientOf;
 pub use site::{Found, Reached, TOKEN_NAME, open};
 pub use socket::{listen, serve};
 pub use wire::{
-    ApproveRequest, Line, PlanRequest, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH,
+    ApproveRequest, Gathered, LINE_BYTES_MAX, Line, PlanRequest, Refusal, RejectRequest, Rejected, ResolveRequest,
+    SyncRequest, VERSION_PATH,
 };

@@ -110,9 +110,7 @@ fn told(
                 () = making => work = None,
             }
         }?;
-        let mut text = serde_json::to_vec(&line).unwrap_or_default();
-        text.push(b'\n');
-        Some((Ok(Bytes::from(text)), (work, lines)))
+        Some((Ok(Bytes::from(line.text())), (work, lines)))
     })
 }
 
@@ -169,7 +167,9 @@ impl Making {
             let steps = Steps(self.lines.clone());
             let pass = Box::pin(copied.engine.pass(name, &options, &steps));
             let report = self.hearing(&mut heard, &mut meanwhile, pass).await.map_err(|error| error.to_string())?;
-            self.say(Line::Report(Box::new(report))).await;
+            for line in Line::of_report(report) {
+                self.say(line).await;
+            }
         }
         if !meanwhile.is_empty() {
             let names = meanwhile.into_iter().collect::<Vec<_>>().join(", ");

@@ -2,9 +2,11 @@
 //!
 //! Must not know: what is asked over it.
 
+use std::future::Future;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
 
@@ -12,14 +14,16 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use http::Method;
+use http::{Method, StatusCode};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 
+use super::control::refuse;
 use super::listener;
+use super::peer::{Door, Peer, decide_access};
 
 /// Owner and group; nobody else.
 const MODE: u32 = 0o660;
@@ -40,20 +44,6 @@ pub enum SocketError {
     },
 }
 
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
-struct Peer {
-    uid: Option<u32>,
-    pid: Option<i32>,
-}
-
-impl Peer {
-    fn of(stream: &UnixStream) -> Self {
-        let known = stream.peer_cred().ok();
-        Self { uid: known.map(|peer| peer.uid()), pid: known.and_then(|peer| peer.pid()) }
-    }
-}
-
 /// Listens; what an earlier process left there is replaced.
 pub async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let unusable = |reason| SocketError::Unusable { path: path.to_owned(), reason };
@@ -69,24 +59,44 @@ pub async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     Ok(listener)
 }
 
-/// Serves until the future is dropped. Whoever changes something is named in the log. An answer may take as long as passes do,
-/// a question may not, and whoever does not take his answer is let go.
-pub async fn serve(listener: UnixListener, router: Router, clock: Arc<dyn Clock>) {
-    let serve = |stream: UnixStream| {
+/// Serves until `over`; then answers that are under way may end. Whoever changes something is named in the log, and whoever may
+/// not ask at all is told so. An answer may take as long as passes do, a question may not, and whoever does not take his answer
+/// is let go.
+pub async fn serve(
+    (listener, path): (UnixListener, PathBuf),
+    router: Router,
+    clock: Arc<dyn Clock>,
+    over: impl Future<Output = ()>,
+) {
+    let owner = std::fs::metadata(&path).map_or((u32::MAX, u32::MAX), |file| (file.uid(), file.gid()));
+    let serve = |stream: UnixStream, mut closed: watch::Receiver<()>| {
         let peer = Peer::of(&stream);
-        let router = router.clone().layer(from_fn(move |request, next| named(peer, request, next)));
+        let access = decide_access(peer, Door::at(&path, owner));
+        let router = router.clone().layer(from_fn(move |request, next| named(peer, access.clone(), request, next)));
         let stream = listener::patient(stream, &clock);
         let connection = listener::limits().serve_connection(stream, TowerToHyperService::new(router));
         // Whatever ends it is the other side's matter.
-        async move { connection.await.unwrap_or(()) }
+        async move {
+            let mut connection = pin!(connection);
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = closed.changed() => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await.unwrap_or(());
+        }
     };
     let next = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
-    listener::take(next, serve, clock.as_ref(), &mut JoinSet::new()).await;
+    listener::take_until(over, next, serve, clock.as_ref()).await;
 }
 
-async fn named(peer: Peer, request: Request, next: Next) -> Response {
+async fn named(peer: Option<Peer>, access: Result<(), String>, request: Request, next: Next) -> Response {
+    let (uid, pid) = peer.map_or((u32::MAX, 0), |peer| (peer.uid, peer.pid.unwrap_or(0)));
+    if let Err(words) = access {
+        tracing::warn!("user {uid} (process {pid}) is refused: {words}");
+        return refuse(StatusCode::FORBIDDEN, &words);
+    }
     if request.method() != Method::GET {
-        let (uid, pid) = (peer.uid.unwrap_or(u32::MAX), peer.pid.unwrap_or(0));
         tracing::info!("user {uid} (process {pid}) asks: {}", request.uri().path());
     }
     next.run(request).await
@@ -94,7 +104,48 @@ async fn named(peer: Peer, request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn f07_nothing_is_left_of_its_connections_when_it_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let listener = listen(&path).await.unwrap();
+        let held = Arc::new(());
+        let holds = |held: &Arc<()>| {
+            let held = Arc::clone(held);
+            move || async move {
+                std::future::pending::<()>().await;
+                drop(held);
+            }
+        };
+        let router = Router::new().route("/", get(holds(&held)));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let over = async { stopped.await.unwrap() };
+        let asks = async {
+            // One asks and is not answered, one says nothing.
+            let (mut asks, mut silent) =
+                (UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap());
+            asks.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            while Arc::strong_count(&held) < 4 {
+                tokio::task::yield_now().await;
+            }
+            stop.send(()).unwrap();
+            let (mut answer, mut nothing) = (Vec::new(), Vec::new());
+            asks.read_to_end(&mut answer).await.ok();
+            silent.read_to_end(&mut nothing).await.ok();
+            (answer, nothing)
+        };
+        let clock = Arc::new(SystemClock::new());
+        let ((), (answer, nothing)) = tokio::join!(serve((listener, path.clone()), router, clock, over), asks);
+        assert!(answer.is_empty() && nothing.is_empty());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
 
     #[tokio::test]
     async fn what_a_dead_process_left_is_replaced_and_a_living_one_is_left_alone() {

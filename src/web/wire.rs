@@ -6,6 +6,9 @@
 //! and an empty line every few seconds while there is nothing to say), `POST /v1/pause/NAME`,
 //! `POST /v1/resume/NAME`, `POST /v1/approve` (answered by [`Approved`](crate::ops::Approved)), `POST /v1/reject`
 //! (answered by [`Rejected`]), `POST /v1/resolve` (answered by [`Resolved`](crate::ops::Resolved)). What is refused answers 4xx with a [`Refusal`].
+//!
+//! No line is longer than [`LINE_BYTES_MAX`]: the changes of a report come before it in lines of their own, and what is longer
+//! all the same comes in parts.
 
 use std::path::PathBuf;
 
@@ -13,10 +16,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ops::Choice;
-use crate::reconcile::PassReport;
+use crate::reconcile::{Change, PassReport};
 
 /// What every path begins with; another version of what goes over the socket has another one.
 pub const VERSION_PATH: &str = "/v1";
+
+/// The longest line, in bytes, its end included.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+/// Changes are gathered in a line until they are so long, in bytes.
+const CHANGES_BYTES: usize = 64 << 10;
+/// Of a line that is too long so much goes in a part, in bytes. Quotes and backslashes become twice as long there.
+const PART_BYTES: usize = 256 << 10;
 
 /// Asks for passes now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -99,7 +109,9 @@ pub enum Line {
         /// For people.
         text: String,
     },
-    /// A pass ended.
+    /// Changes of the next report of this answer, in their order.
+    Changes(Vec<Change>),
+    /// A pass ended. The changes that came before it stand before its own.
     Report(Box<PassReport>),
     /// A pass ended without a report.
     Failed {
@@ -108,6 +120,88 @@ pub enum Line {
         /// Why.
         error: String,
     },
+    /// A piece of a line that is too long.
+    Part {
+        /// Some of its text.
+        text: String,
+        /// It goes on.
+        more: bool,
+    },
+}
+
+impl Line {
+    /// The text that goes over the socket: one line, or as many parts as it takes.
+    pub fn text(&self) -> Vec<u8> {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        if text.len() < LINE_BYTES_MAX {
+            let mut line = text.into_bytes();
+            line.push(b'\n');
+            return line;
+        }
+        let (mut lines, mut rest) = (Vec::new(), text.as_str());
+        while !rest.is_empty() {
+            let (text, after) = rest.split_at(rest.floor_char_boundary(PART_BYTES));
+            let part = Self::Part { text: text.to_owned(), more: !after.is_empty() };
+            lines.extend(serde_json::to_vec(&part).unwrap_or_default());
+            lines.push(b'\n');
+            rest = after;
+        }
+        lines
+    }
+
+    /// A report as it is told: its changes, then the rest of it.
+    pub fn of_report(mut report: PassReport) -> impl Iterator<Item = Self> {
+        let mut changes = std::mem::take(&mut report.changes).into_iter().peekable();
+        let mut report = Some(Box::new(report));
+        std::iter::from_fn(move || {
+            if changes.peek().is_none() {
+                return report.take().map(Self::Report);
+            }
+            let (mut some, mut bytes) = (Vec::new(), 0);
+            while bytes < CHANGES_BYTES
+                && let Some(change) = changes.next()
+            {
+                bytes += serde_json::to_vec(&change).map_or(0, |text| text.len());
+                some.push(change);
+            }
+            Some(Self::Changes(some))
+        })
+    }
+}
+
+/// Puts together again what [`Line::of_report`] and [`Line::text`] took apart.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    parts: String,
+    changes: Vec<Change>,
+}
+
+impl Gathered {
+    /// The line that this one is, or ends; `None` where more of it is to come.
+    pub fn line(&mut self, text: &[u8]) -> serde_json::Result<Option<Line>> {
+        let line = match serde_json::from_slice(text)? {
+            Line::Part { text, more } => {
+                self.parts.push_str(&text);
+                if more {
+                    return Ok(None);
+                }
+                serde_json::from_str(&std::mem::take(&mut self.parts))?
+            }
+            line => line,
+        };
+        Ok(match line {
+            Line::Changes(changes) => {
+                self.changes.extend(changes);
+                None
+            }
+            Line::Report(mut report) => {
+                self.changes.append(&mut report.changes);
+                report.changes = std::mem::take(&mut self.changes);
+                Some(Line::Report(report))
+            }
+            line => Some(line),
+        })
+    }
 }
 
 /// Why nothing was done.
@@ -115,4 +209,65 @@ pub enum Line {
 pub struct Refusal {
     /// For people, with the remedy.
     pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(record: &str, before: &str) -> Change {
+        let field = serde_json::json!({ "field": "notes", "before": format!("{before:?}"), "after": null, "rule": "one_side", "winner": null });
+        let change = serde_json::json!({
+            "collection": "contacts", "record": record, "title": record, "target": "crm", "action": "update", "fields": [field],
+            "request": null, "rule": null, "atomic": true, "note": null, "conflict": null,
+        });
+        serde_json::from_value(change).unwrap()
+    }
+
+    /// What arrives of a report, and how long the longest line of it is.
+    fn told(report: &PassReport) -> (PassReport, usize) {
+        let (mut gathered, mut longest, mut arrived) = (Gathered::default(), 0, None);
+        for line in Line::of_report(report.clone()) {
+            for line in line.text().split_inclusive(|byte| *byte == b'\n') {
+                longest = longest.max(line.len());
+                assert!(arrived.is_none(), "the report comes last");
+                arrived = gathered.line(line).unwrap();
+            }
+        }
+        let Some(Line::Report(arrived)) = arrived else { panic!("{arrived:?}") };
+        (*arrived, longest)
+    }
+
+    #[test]
+    fn a_report_arrives_as_it_was_however_long_and_no_line_is_long() {
+        let short = || change("r", "x");
+        // As bad as it gets: a quote within a JSON text within a JSON text within a part.
+        let quotes = "\"".repeat(1 << 20);
+        let cases = [
+            ("nothing", Vec::new()),
+            ("one", vec![short()]),
+            ("many", (0..2_000).map(|at| change(&format!("r{at}"), "some text")).collect()),
+            ("a long one", vec![short(), change("long", &"ä".repeat(1 << 20)), short()]),
+            ("a bad one", vec![short(), change("bad", &quotes), change("worse", &quotes)]),
+        ];
+        for (what, changes) in cases {
+            let report = PassReport { collection: "contacts".to_owned(), changes, ..PassReport::default() };
+            let (arrived, longest) = told(&report);
+            assert!(arrived == report, "{what}");
+            assert!(longest <= LINE_BYTES_MAX, "{what}: {longest}");
+        }
+    }
+
+    #[test]
+    fn reports_of_one_answer_keep_their_own_changes() {
+        let mut gathered = Gathered::default();
+        for name in ["a", "b"] {
+            let report =
+                PassReport { collection: name.to_owned(), changes: vec![change(name, "x")], ..PassReport::default() };
+            let lines: Vec<Line> =
+                Line::of_report(report.clone()).filter_map(|line| gathered.line(&line.text()).unwrap()).collect();
+            assert_eq!(lines, [Line::Report(Box::new(report))]);
+        }
+        assert!(gathered.line(b"{\"of\": \"tomorrow\"}\n").is_err());
+    }
 }

@@ -6,6 +6,7 @@
 mod bad_input;
 mod browser;
 mod cli;
+mod control;
 mod daemon;
 mod described;
 mod faults;

@@ -149,7 +149,13 @@ impl Listening {
 
 /// The status that a request is answered with, and the whole answer.
 fn ask(at: SocketAddr, line: &str, hook: &Hook) -> (u16, String) {
-    let mut stream = TcpStream::connect(at).unwrap();
+    let answer = answer(TcpStream::connect(at).unwrap(), line, hook);
+    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("{line}: {answer:?}"));
+    (status.parse().unwrap(), answer.to_lowercase())
+}
+
+/// As much of an answer as comes.
+fn answer(mut stream: TcpStream, line: &str, hook: &Hook) -> String {
     let length = hook.body.len();
     let mut text = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n");
     for (name, value) in &hook.headers {
@@ -160,9 +166,13 @@ fn ask(at: SocketAddr, line: &str, hook: &Hook) -> (u16, String) {
     let _cut_off = stream.write_all(text.as_bytes());
     let mut bytes = Vec::new();
     let _cut_off = stream.read_to_end(&mut bytes);
-    let answer = String::from_utf8(bytes).unwrap();
-    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("{line}: {answer:?}"));
-    (status.parse().unwrap(), answer.to_lowercase())
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The status that a webhook of crm is answered with, if it is answered.
+pub fn try_post(at: SocketAddr, hook: &Hook) -> Option<u16> {
+    let answer = answer(TcpStream::connect(at).ok()?, "POST /webhooks/crm", hook);
+    answer.split(' ').nth(1).map(|status| status.parse().unwrap())
 }
 
 /// The status that a webhook of crm is answered with.

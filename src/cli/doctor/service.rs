@@ -68,12 +68,22 @@ fn judge(unit: &BTreeMap<&str, &str>, this: Option<&Path>) -> Finding {
 pub async fn daemon(workspace: &Workspace) -> Finding {
     let socket = workspace.control_socket();
     let shown = socket.display();
-    let Some(daemon) = Daemon::find(workspace) else {
+    let found = match Daemon::find(workspace) {
+        Ok(found) => found,
+        Err(error) => {
+            return Finding::warning(
+                "daemon",
+                error.to_string(),
+                "run this as the daemon's user or a member of its group",
+            );
+        }
+    };
+    let Some(daemon) = found else {
         return match std::fs::metadata(&socket) {
             Ok(_) => Finding::warning(
                 "daemon",
                 format!("nobody answers behind {shown}, and it is there"),
-                "run this as the daemon's user or group; else it was killed, and the next one makes it anew",
+                "it was killed, and the next one makes it anew",
             ),
             Err(_) => Finding::good("daemon", "none runs on this database"),
         };

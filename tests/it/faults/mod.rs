@@ -3,6 +3,7 @@
 
 mod disk;
 mod errno;
+mod inbox;
 mod kills;
 mod living;
 mod restored;

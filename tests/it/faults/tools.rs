@@ -46,6 +46,30 @@ pub fn with_injected(world: &World, inject: &str, arguments: &[&str]) -> Ran {
     ran
 }
 
+/// A running process that is killed at a system call to come.
+pub struct Injected(Child);
+
+impl Injected {
+    /// At this one of these calls, counted by thread and from now on. Returns when it is certain that none is missed.
+    pub fn kill_at(pid: u32, calls: &str, number: usize) -> Self {
+        let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:signal=KILL:when={number}"));
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", "/dev/null", "-e", "signal=none", "-e", &trace, "-e", &inject, "-p"]);
+        let mut child = command.arg(pid.to_string()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("attached"), "strace must be there, and allowed to trace what runs: {said}");
+        Self(child)
+    }
+}
+
+impl Drop for Injected {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
 /// A small file system in a namespace of its own; both go when this is dropped, or the test dies.
 pub struct Disk {
     holder: Child,
