@@ -30,6 +30,7 @@ mod admission;
 mod body;
 mod call;
 mod client;
+mod encode;
 mod exchange;
 mod flow;
 mod health;
