@@ -122,7 +122,7 @@ fn shape(
     if nothing_left || cut.parts.is_empty() {
         return Ok(None);
     }
-    if cut.parts.len() > 1 || (op == SendOp::Create && !rules.transitions.is_empty()) {
+    if cut.goes_on {
         // What comes after the first part is derived, and told, once that is settled; a plan tells all of it now.
         apply::look_again(tx, pass, &found.record)?;
     }

@@ -27,18 +27,20 @@ pub struct Cut {
     pub parts: Vec<Part>,
     /// Fields that no declared transition takes where they should go, and from where.
     pub stuck: Vec<(usize, Option<Value>)>,
+    /// Something is left to do once the first part is settled.
+    pub goes_on: bool,
 }
 
 /// Cuts a write. `there` is what the upstream holds, as far as that is known.
 pub fn cut(rules: &Binding, op: SendOp, values: Vec<(usize, Value)>, there: &[Slot]) -> Cut {
     let own = |values| Part { values, transition: None };
     if op.removes() || rules.transitions.is_empty() {
-        return Cut { parts: vec![own(values)], stuck: Vec::new() };
+        return Cut { parts: vec![own(values)], ..Cut::default() };
     }
     let (states, others): (Vec<_>, Vec<_>) = values.into_iter().partition(|(field, _)| rules.is_state(*field));
     if op == SendOp::Create {
         // It begins in the upstream's first state, and goes on from there.
-        return Cut { parts: vec![own(others)], stuck: Vec::new() };
+        return Cut { parts: vec![own(others)], stuck: Vec::new(), goes_on: !states.is_empty() };
     }
     let (mut before, mut after, mut stuck) = (Vec::new(), Vec::new(), Vec::new());
     for (field, value) in states {
@@ -55,7 +57,8 @@ pub fn cut(rules: &Binding, op: SendOp, values: Vec<(usize, Value)>, there: &[Sl
     before.sort_by_key(|part| part.transition);
     after.sort_by_key(|part| part.transition);
     let update = (!others.is_empty()).then(|| own(others));
-    Cut { parts: before.into_iter().chain(update).chain(after).collect(), stuck }
+    let parts: Vec<Part> = before.into_iter().chain(update).chain(after).collect();
+    Cut { goes_on: parts.len() > 1, parts, stuck }
 }
 
 /// The transition that carries a write of these values, by the base that it was decided on.
@@ -87,6 +90,17 @@ pub fn there(view: &dyn View, pass: &Pass, at: usize, record: &RecordId) -> Resu
     Ok(pair.remote)
 }
 
+/// Whether what was written leads to more in this pass: what a create had to leave out, or who waited for this very record;
+/// the next part of a write. Usually nothing.
+pub fn follows(view: &dyn View, pass: &Pass, at: usize, op: SendOp, record: &RecordId) -> Result<bool, StoreError> {
+    let has_calls = pass.rules(at).is_some_and(|rules| !rules.transitions.is_empty());
+    Ok(match op {
+        SendOp::Create => !view.dirty_after(pass.key, "", 1)?.is_empty(),
+        SendOp::Update if has_calls => view.dirty(pass.key, record)?.is_some(),
+        SendOp::Update | SendOp::Delete | SendOp::Archive => false,
+    })
+}
+
 /// The call by which a part goes, if it is one of its own.
 pub fn call(rules: &Binding, transition: Option<usize>) -> Option<&Transition> {
     rules.transitions.get(transition?)
@@ -102,5 +116,80 @@ pub fn begin_states(pass: &Pass, at: usize, observed: &[Slot], pair: &mut Pair) 
             *hub = pass.collection.fields.get(field).map(|field| field.domain.canonical(value));
             *remote = seen.clone();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::rules::{Context, Source, check};
+
+    const RULES: &str = r#"
+[upstream.shop]
+base_url = "https://shop.example.com"
+[collection.orders]
+fields = { name = "text", status = "text", open = "boolean", code = "text" }
+[binding.orders.shop]
+id = ".id"
+map = { name = ".name", status = ".status", open = ".open", code = ".code" }
+read = { request = "GET /orders", records = ".[]", get = "GET /orders/{id}" }
+write.create = { request = "POST /orders" }
+write.update = { request = "PATCH /orders/{id}" }
+[[binding.orders.shop.write.transition]]
+field = "status"
+from = "new"
+to = ["paid", "lost"]
+request = "POST /orders/{id}/go"
+[[binding.orders.shop.write.transition]]
+field = "open"
+to = [true, false]
+request = "POST /orders/{id}/toggle"
+order = "before"
+"#;
+
+    fn rules() -> Arc<Binding> {
+        let source = Source { path: "rules.toml".to_owned(), text: RULES.to_owned(), defect: None };
+        let context = Context { vars: &BTreeMap::new(), find_secret: &|_: &str| Ok(()) };
+        let checked = check(&[source], &context);
+        assert!(checked.ruleset.is_some(), "{:?}", checked.diagnostics);
+        Arc::clone(&checked.ruleset.unwrap().collections["orders"].bindings[0])
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn a_write_is_cut_into_an_update_with_calls_before_and_after() {
+        let rules = rules();
+        let there = [text("Ann"), text("new"), Value::Boolean(false), text("1")].map(Slot::Value);
+        let wanted = vec![(0, text("Bea")), (1, text("paid")), (2, Value::Boolean(true)), (3, text("2"))];
+        let part = |fields: &[usize], transition| Part {
+            values: fields.iter().map(|field| wanted[*field].clone()).collect(),
+            transition,
+        };
+        let cut_of = |op, there: &[Slot]| cut(&rules, op, wanted.clone(), there);
+        assert_eq!(
+            cut_of(SendOp::Update, &there),
+            Cut {
+                parts: vec![part(&[2], Some(1)), part(&[0, 3], None), part(&[1], Some(0))],
+                stuck: vec![],
+                goes_on: true
+            }
+        );
+        let mut lost = there.clone();
+        lost[1] = Slot::Value(text("lost"));
+        let found = cut_of(SendOp::Update, &lost);
+        assert_eq!(found.parts, [part(&[2], Some(1)), part(&[0, 3], None)]);
+        assert_eq!(found.stuck, [(1, Some(text("lost")))]);
+        // What is there is not known yet: a call from any state goes, one from a certain state waits for a look.
+        assert_eq!(cut_of(SendOp::Update, &[]), Cut { stuck: vec![], ..found });
+        assert_eq!(cut_of(SendOp::Create, &[]), Cut { parts: vec![part(&[0, 3], None)], stuck: vec![], goes_on: true });
+        let one = cut(&rules, SendOp::Update, vec![(1, text("lost"))], &there);
+        assert_eq!((one.parts.len(), one.goes_on), (1, false));
+        assert_eq!(cut(&rules, SendOp::Archive, Vec::new(), &there).parts, [Part::default()]);
     }
 }

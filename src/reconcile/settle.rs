@@ -385,8 +385,7 @@ fn done(
     let accepted = merge::accept(&pass.collection, former, sent, observed.as_deref(), repeated);
     let settled = accepted.settled;
     let mut pair = Pair { hub: settled.hub, remote: settled.remote };
-    let has_calls = pass.rules(at).is_some_and(|rules| !rules.transitions.is_empty());
-    if op == SendOp::Create && has_calls {
+    if op == SendOp::Create {
         parts::begin_states(pass, at, observed.as_deref().unwrap_or_default(), &mut pair);
     }
     put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;
@@ -420,10 +419,8 @@ fn done(
     if intent.pass != pass.id {
         apply::look_again(tx, pass, &intent.record)?;
     }
-    // Whatever was edited here or elsewhere while the write was under way is decided on again, and so is what a create had
-    // to leave out, or who waited for this very record; usually that is nothing.
-    let follows = (op == SendOp::Create || has_calls) && !tx.dirty_after(pass.key, "", 1)?.is_empty();
-    Ok(Outcome::Done { op, again: more || follows })
+    let again = more || parts::follows(tx, pass, at, op, &intent.record)?;
+    Ok(Outcome::Done { op, again })
 }
 
 /// The refusal of a part of a write is bound to what would be sent for that part alone.
