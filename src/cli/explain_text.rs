@@ -59,7 +59,7 @@ fn waits_text(explained: &Explained) -> String {
     let mut text = String::new();
     for wait in &explained.waits {
         let what = match wait.what.as_str() {
-            "create" | "update" | "delete" => format!("{} there: ", wait.what),
+            "create" | "update" | "delete" | "archive" => format!("{} there: ", wait.what),
             _ => String::new(),
         };
         let mark = paint(style::CHANGED, "!");

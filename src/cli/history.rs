@@ -277,13 +277,15 @@ fn write_words(entry: &Entry, op: &str) -> String {
     let done = match (entry.kind.as_str(), op) {
         ("push", "create") => "created there",
         ("push", "delete") => "deleted there",
+        ("push", "archive") => "archived there",
         ("push", _) => "updated there",
         (_, "create") => "create refused",
         (_, "delete") => "delete refused",
+        (_, "archive") => "archive refused",
         (_, _) => "update refused",
     };
     let sent = pairs(entry.after.as_deref());
-    if sent.is_empty() || op == "delete" { done.to_owned() } else { format!("{done}: {sent}") }
+    if sent.is_empty() || matches!(op, "delete" | "archive") { done.to_owned() } else { format!("{done}: {sent}") }
 }
 
 /// That a row came or went, with what it held; or what was decided about that.

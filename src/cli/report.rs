@@ -99,7 +99,7 @@ fn change_text(change: &Change, width: usize) -> String {
     let mark = match change.action.as_str() {
         "create" => paint(style::GOOD, "+"),
         "update" => paint(style::CHANGED, "~"),
-        "delete" => paint(style::BAD, "−"),
+        "delete" | "archive" => paint(style::BAD, "−"),
         "link" => paint(style::SIDE, "="),
         _ => paint(style::BAD, "!"),
     };

@@ -385,9 +385,11 @@ fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item 
             binding.create.as_ref().map(|write| &write.request),
             binding.update.as_ref().map(|write| &write.request),
             binding.delete.as_ref().map(|write| &write.request),
+            binding.archive.as_ref().map(|write| &write.request),
             binding.batch.as_ref().map(|write| &write.request),
         ];
-        reads.chain(writes.into_iter().flatten())
+        let calls = binding.transitions.iter().map(|one| &one.request);
+        reads.chain(writes.into_iter().flatten()).chain(calls)
     })
 }
 

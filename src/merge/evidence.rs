@@ -53,18 +53,18 @@ pub fn judge_unknown(
         // A lookup may lag; only the visibility window makes nothing of it.
         (WriteOp::Create(_), Found::Nothing) => Verdict::Undecided,
         (WriteOp::Update(_), Found::Nothing) => Verdict::TargetGone,
-        (WriteOp::Delete, Found::Nothing) => Verdict::Landed { fields: Vec::new() },
+        (WriteOp::Delete | WriteOp::Archive, Found::Nothing) => Verdict::Landed { fields: Vec::new() },
         (WriteOp::Create(sent), Found::Record { slots, .. }) => {
             let fields = sent.iter().filter(|(field, value)| holds(collection, slots, *field, value));
             Verdict::Landed { fields: fields.map(|(field, _)| *field).collect() }
         }
-        (WriteOp::Update(_) | WriteOp::Delete, Found::Record { version, .. })
+        (WriteOp::Update(_) | WriteOp::Delete | WriteOp::Archive, Found::Record { version, .. })
             if version.is_some() && *version == expected_version =>
         {
             Verdict::NotLanded
         }
         (WriteOp::Update(sent), Found::Record { slots, .. }) => judge_update(collection, sent, base_remote, slots),
-        (WriteOp::Delete, Found::Record { slots, .. }) => {
+        (WriteOp::Delete | WriteOp::Archive, Found::Record { slots, .. }) => {
             let unmoved = slots.iter().enumerate().all(|(field, slot)| match (slot, base_remote.get(field)) {
                 (Slot::Value(now), Some(Slot::Value(base))) => collection.fields[field].domain.same(now, base),
                 (Slot::Absent, _) => true,

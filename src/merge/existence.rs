@@ -150,13 +150,15 @@ pub(super) fn without_row(scene: &Scene<'_>, plan: &mut RecordPlan) -> Fate {
 
 fn untouched_without_row(scene: &Scene<'_>, alive: &[(usize, Present<'_>)], plan: &mut RecordPlan) -> Fate {
     // A remote delete that was propagated here goes on as one, whatever a purely local delete would do.
-    let propagated = scene.collection.on_remote_delete == OnRemoteDelete::Propagate
-        && (0..scene.sides.len()).any(|binding| is_deleted(scene, binding));
-    let policy = if propagated { OnLocalDelete::Propagate } else { scene.collection.on_local_delete };
+    let policy = if is_propagated(scene) { OnLocalDelete::Propagate } else { scene.collection.on_local_delete };
     let rule = |name: &str| says(Rule::DeletePolicy(name.to_owned()), None, Vec::new());
     match policy {
         OnLocalDelete::Propagate => {
             plan.decisions.push(says(Rule::LocalDelete, Some(Origin::Local), Vec::new()));
+            Fate::Delete
+        }
+        OnLocalDelete::Archive => {
+            plan.decisions.push(rule("archive"));
             Fate::Delete
         }
         OnLocalDelete::Detach => {
@@ -200,25 +202,37 @@ fn frozen_without_row(
     }
 }
 
-/// The record goes: the row, and every spoke that still has it. Where it cannot be deleted the link is detached, so that
+/// The record goes: the row, and every spoke that still has it; where a local delete archives, it is archived there. Where
+/// neither can be done the link is detached, so that
 /// it never comes back from there.
 pub(super) fn delete(scene: &Scene<'_>, plan: &mut RecordPlan) {
     plan.local = match scene.facts.hub {
         Hub::Row { .. } => LocalChange::Delete,
         Hub::Never | Hub::Deleted { .. } => LocalChange::None,
     };
+    let archives = scene.collection.on_local_delete == OnLocalDelete::Archive
+        && plan.local == LocalChange::None
+        && !is_propagated(scene);
     for (binding, present) in scene.present() {
         let declared = scene.binding(binding);
-        let can = declared.delete.is_some() || declared.batch.as_ref().is_some_and(|batch| batch.delete);
+        let can_archive = archives && declared.archive.is_some();
+        let can_delete = declared.delete.is_some() || declared.batch.as_ref().is_some_and(|batch| batch.delete);
         match present.link {
             None => {}
-            Some(_) if declared.push && can => {
-                plan.writes.push(Write { binding, op: WriteOp::Delete, expected_version: present.version() });
+            Some(_) if declared.push && (can_archive || (can_delete && !archives)) => {
+                let op = if archives { WriteOp::Archive } else { WriteOp::Delete };
+                plan.writes.push(Write { binding, op, expected_version: present.version() });
             }
             Some(_) => plan.links.push((binding, LinkState::Detached)),
         }
     }
     close_fields(scene, plan);
+}
+
+/// Whether the row went because the record was deleted at an upstream.
+fn is_propagated(scene: &Scene<'_>) -> bool {
+    scene.collection.on_remote_delete == OnRemoteDelete::Propagate
+        && (0..scene.sides.len()).any(|binding| is_deleted(scene, binding))
 }
 
 /// States the conflict about existence, if it is new or if its sides say something new since.

@@ -56,7 +56,7 @@ impl Tally {
             match &write.op {
                 WriteOp::Create(_) => counts.creates += 1,
                 WriteOp::Update(_) => counts.updates += 1,
-                WriteOp::Delete => counts.deletes += 1,
+                WriteOp::Delete | WriteOp::Archive => counts.deletes += 1,
             }
         }
         for (binding, state) in &plan.links {

@@ -83,6 +83,8 @@ pub enum WriteOp {
     Update(Vec<(usize, Value)>),
     /// Delete.
     Delete,
+    /// Archive, in place of a delete.
+    Archive,
 }
 
 /// What a link's base becomes by the commit itself (not by a later write): the observation is accepted for these fields.

@@ -50,6 +50,7 @@ fn request(method: &str) -> Request {
         query: Vec::new(),
         headers: Vec::new(),
         body: None,
+        encoding: crate::rules::Encoding::Json,
         record: None,
     }
 }
@@ -111,6 +112,8 @@ fn binding(name: &str, fields: &[Field]) -> Binding {
         }),
         update: Some(Update { request: request("PATCH"), body: Body::Changed, precondition: Precondition::Reread }),
         delete: Some(Delete { request: request("DELETE"), precondition: Precondition::Reread }),
+        archive: None,
+        transitions: Vec::new(),
         batch: None,
         mapping_hash: String::new(),
     }
@@ -312,6 +315,7 @@ pub fn lines(collection: &Collection, plan: &RecordPlan) -> Vec<String> {
             WriteOp::Create(values) => format!("create {}", assignments(collection, values)),
             WriteOp::Update(values) => format!("update {}", assignments(collection, values)),
             WriteOp::Delete => "delete".to_owned(),
+            WriteOp::Archive => "archive".to_owned(),
         };
         lines.push(format!("{} {op}{version}", name(write.binding)));
     }

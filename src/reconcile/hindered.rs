@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::record::RecordId;
 use crate::store::{self, QuarantineFilter, QuarantineRow, Store, StoreError, Tx};
-use crate::upstream::SendOp;
 
 use super::apply;
 use super::context::{Pass, local_subject};
@@ -26,7 +25,7 @@ const SET_ASIDE_MAX: usize = 1000;
 /// nobody asked for. Any other write waits for a person, or for the record in its way to be written (s25, s54).
 pub fn hindered(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &str) -> Result<Outcome, StoreError> {
     let intent = &ready.intent;
-    if ready.request.op != SendOp::Delete {
+    if !ready.request.op.removes() {
         refused(tx, pass, at, ready, STAGE, &format!("{IN_THE_WAY}: {words}"))?;
         return Ok(Outcome::Hindered);
     }
@@ -35,7 +34,7 @@ pub fn hindered(tx: &mut dyn Tx, pass: &Pass, at: usize, ready: &Ready, words: &
         upstream: intent.upstream.clone(),
         subject: local_subject(&intent.record),
         stage: QuarantineRow::WAITING_DELETE.into(),
-        reason: format!("its delete waits, {IN_THE_WAY}: {words}"),
+        reason: format!("its {} waits, {IN_THE_WAY}: {words}", ready.request.op.name()),
         inputs: String::new(),
         since: pass.micros(),
         pass: pass.id,

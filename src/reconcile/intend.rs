@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::merge::{self, IntentState, RecordPlan, Write, WriteOp};
 use crate::record::{Json, RecordId, Value, hex};
-use crate::rules::{Binding, Idempotency, Precondition};
+use crate::rules::{Binding, Idempotency, Precondition, Transition};
 use crate::store::{IntentRow, QuarantineRow, StoreError, Tx, View};
 use crate::upstream::SendOp;
 
@@ -16,6 +16,7 @@ use super::context::{Pass, local_subject};
 use super::cycle;
 use super::gather::Gathered;
 use super::observe;
+use super::parts::{self, Part};
 use super::report::{Change, Counts};
 use super::still::{self, Still};
 
@@ -71,6 +72,7 @@ fn parts(write: &Write) -> (SendOp, &[(usize, Value)]) {
         WriteOp::Create(values) => (SendOp::Create, values),
         WriteOp::Update(values) => (SendOp::Update, values),
         WriteOp::Delete => (SendOp::Delete, &[]),
+        WriteOp::Archive => (SendOp::Archive, &[]),
     }
 }
 
@@ -105,32 +107,36 @@ fn shape(
         apply::look_again(tx, pass, &found.record)?;
         return Ok(None);
     }
-    let mut body = Json::Object(Vec::new());
-    let inexpressible = rules.mapper.write(&mut body, &remote_values);
-    let sendable: Vec<(usize, Value)> =
-        values.iter().filter(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field)).cloned().collect();
+    let inexpressible = rules.mapper.write(&mut Json::Object(Vec::new()), &remote_values);
+    values.retain(|(field, _)| !inexpressible.iter().any(|(bad, _)| bad == field));
+    let nothing_left = values.is_empty() && !inexpressible.is_empty();
+    let cut = parts::cut(&rules, op, values, &parts::there(tx, pass, at, &found.record)?);
+    still.extend(inexpressible.iter().map(|(field, error)| Still::inexpressible(pass, at, *field, error)));
+    still.extend(cut.stuck.iter().map(|(field, from)| Still::stuck(pass, at, *field, from.as_ref(), &write.op)));
+    let first = cut.parts.first().cloned().unwrap_or_default();
+    remote_values.retain(|(field, _)| first.values.iter().any(|(sent, _)| sent == field));
     if was_refused(tx, pass, found, at, op, &remote_values)? {
         return Ok(None);
     }
-    still.extend(inexpressible.iter().map(|(field, error)| Still::inexpressible(pass, at, *field, error)));
     still::name(tx, pass, found, at, &still, applied)?;
-    if sendable.is_empty() && !inexpressible.is_empty() {
+    if nothing_left || cut.parts.is_empty() {
         return Ok(None);
     }
+    if cut.goes_on {
+        // What comes after the first part is derived, and told, once that is settled; a plan tells all of it now.
+        apply::look_again(tx, pass, &found.record)?;
+    }
+    let mut body = Json::Object(Vec::new());
+    rules.mapper.write(&mut body, &remote_values);
     let remote_id = remote_id_of(found, at);
-    let hash = payload_hash(op, remote_id.as_deref(), &body, write.expected_version.as_deref());
-    // What is made anew holds nothing yet, whatever its predecessor held.
-    let before = if op == SendOp::Create { Vec::new() } else { known_there(found, at) };
-    let fields = apply::field_changes(pass, plan, &before, &sendable);
-    let mut told = apply::change(pass, found, &rules.upstream.name, op.name(), fields, None);
-    describe(&mut told, &rules, op, remote_id.as_deref());
-    applied.changes.push(told);
-    let counts = match op {
-        SendOp::Create => Counts { created: 1, ..Counts::default() },
-        SendOp::Update => Counts { updated: 1, ..Counts::default() },
-        SendOp::Delete => Counts { deleted: 1, ..Counts::default() },
-    };
-    applied.planned.push((at, counts));
+    let version = write.expected_version.as_deref();
+    let hash = payload_hash(op, remote_id.as_deref(), &body, version, parts::call(&rules, first.transition));
+    for (position, part) in cut.parts.iter().enumerate() {
+        applied.planned.push((at, counts(op)));
+        if position == 0 || pass.planning {
+            applied.changes.push(told(pass, found, plan, (at, &rules), op, part));
+        }
+    }
     let key = crate::clock::new_id(pass.clock.as_ref());
     let chooses = matches!(rules.create.as_ref().map(|create| &create.idempotency), Some(Idempotency::ClientId));
     // Where we choose the remote id it is the operation id, so that a repetition meets itself.
@@ -145,7 +151,7 @@ fn shape(
         op: op.name().into(),
         state: IntentState::Prepared,
         payload_hash: hash,
-        values: base::values_to_text(&pass.collection, &sendable),
+        values: base::values_to_text(&pass.collection, &first.values),
         expected_version: write.expected_version.clone(),
         attempts: 0,
         not_before: None,
@@ -155,6 +161,31 @@ fn shape(
         note: None,
         checks: 0,
     }))
+}
+
+/// What is told of one request that a write leads to.
+fn told(
+    pass: &Pass,
+    found: &Gathered,
+    plan: &RecordPlan,
+    (at, rules): (usize, &Binding),
+    op: SendOp,
+    part: &Part,
+) -> Change {
+    // What is made anew holds nothing yet, whatever its predecessor held.
+    let before = if op == SendOp::Create { Vec::new() } else { known_there(found, at) };
+    let fields = apply::field_changes(pass, plan, &before, &part.values);
+    let mut told = apply::change(pass, found, &rules.upstream.name, op.name(), fields, None);
+    describe(&mut told, rules, op, parts::call(rules, part.transition), remote_id_of(found, at).as_deref());
+    told
+}
+
+fn counts(op: SendOp) -> Counts {
+    match op {
+        SendOp::Create => Counts { created: 1, ..Counts::default() },
+        SendOp::Update => Counts { updated: 1, ..Counts::default() },
+        SendOp::Delete | SendOp::Archive => Counts { deleted: 1, ..Counts::default() },
+    }
 }
 
 /// True where this very write was refused before. A refusal of another write, or its wait, is over and forgotten.
@@ -196,8 +227,18 @@ fn known_there(found: &Gathered, at: usize) -> Vec<Value> {
 }
 
 /// SHA-256 over everything that decides what is sent; the same hash means the same bytes.
-fn payload_hash(op: SendOp, remote_id: Option<&str>, body: &Json, version: Option<&str>) -> String {
-    let text = format!("{}\n{}\n{}\n{}", op.name(), remote_id.unwrap_or(""), body.canonical(), version.unwrap_or(""));
+fn payload_hash(
+    op: SendOp,
+    remote_id: Option<&str>,
+    body: &Json,
+    version: Option<&str>,
+    call: Option<&Transition>,
+) -> String {
+    let (id, version) = (remote_id.unwrap_or(""), version.unwrap_or(""));
+    let mut text = format!("{}\n{id}\n{}\n{version}", op.name(), body.canonical());
+    if let Some(call) = call {
+        text.push_str(&format!("\n{:?} {:?}", call.request, call.body));
+    }
     hex(&Sha256::digest(text.as_bytes()))
 }
 
@@ -219,7 +260,8 @@ pub fn refusal_inputs(
     let fingerprint = link.as_ref().map_or(0, |link| link.fingerprint);
     let mut mapping = rules.mapping_hash.clone();
     mapping.truncate(16);
-    Ok(format!("{}:{mapping}:{fingerprint:016x}", payload_hash(op, remote_id, &body, None)))
+    let call = parts::call(rules, parts::transition_of(view, pass, at, record, op, values)?);
+    Ok(format!("{}:{mapping}:{fingerprint:016x}", payload_hash(op, remote_id, &body, None, call)))
 }
 
 /// Names a write that cannot be made now.
@@ -245,7 +287,7 @@ pub fn set_aside(
 }
 
 /// The request line, and whether the upstream can refuse the write if it was overtaken.
-fn describe(told: &mut Change, rules: &Binding, op: SendOp, remote_id: Option<&str>) {
+fn describe(told: &mut Change, rules: &Binding, op: SendOp, call: Option<&Transition>, remote_id: Option<&str>) {
     let line = |request: &crate::rules::Request| {
         let path: String = request
             .path
@@ -261,16 +303,25 @@ fn describe(told: &mut Change, rules: &Binding, op: SendOp, remote_id: Option<&s
         format!("{} {path}", request.method)
     };
     let guarded = |precondition: &Precondition| matches!(precondition, Precondition::Version { .. });
+    if let Some(call) = call {
+        (told.request, told.atomic) = (Some(line(&call.request)), guarded(&call.precondition));
+        return;
+    }
     let batched = rules.batch.as_ref().filter(|batch| match op {
         SendOp::Create => batch.create,
         SendOp::Update => batch.update,
         SendOp::Delete => batch.delete,
+        SendOp::Archive => false,
     });
     (told.request, told.atomic) = match op {
         SendOp::Create => (rules.create.as_ref().map(|create| line(&create.request)), true),
         SendOp::Update => (
             rules.update.as_ref().map(|update| line(&update.request)),
             rules.update.as_ref().is_some_and(|update| guarded(&update.precondition)),
+        ),
+        SendOp::Archive => (
+            rules.archive.as_ref().map(|archive| line(&archive.request)),
+            rules.archive.as_ref().is_some_and(|archive| guarded(&archive.precondition)),
         ),
         SendOp::Delete => (
             rules.delete.as_ref().map(|delete| line(&delete.request)),

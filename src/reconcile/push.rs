@@ -19,6 +19,7 @@ use super::base;
 use super::context::Pass;
 use super::hindered;
 use super::observe;
+use super::parts;
 use super::report::{Progress, Step, UpstreamReport};
 use super::settle;
 use super::singles::{self, Way};
@@ -166,7 +167,7 @@ pub fn request_so_far(
     // time, and what its plan leaves out (a frozen or owned field) does not come in by way of the full body.
     let mut record = match SendOp::of(&intent.op) {
         SendOp::Create => base::values_from_text(&pass.collection, &intent.values)?,
-        SendOp::Update | SendOp::Delete => full(view, pass, binding, &intent.record)?,
+        SendOp::Update | SendOp::Delete | SendOp::Archive => full(view, pass, binding, &intent.record)?,
     };
     // A parent that is not there yet is left out of the full body; it is no part of what this write changes.
     let mut kept = Vec::with_capacity(record.len());
@@ -180,10 +181,12 @@ pub fn request_so_far(
         .links_of(&intent.record)?
         .into_iter()
         .find(|link| link.binding == intent.binding && link.state == LinkState::Live);
+    let op = SendOp::of(&intent.op);
     let request = WriteRequest {
         key: intent.key.clone(),
-        op: SendOp::of(&intent.op),
+        op,
         remote_id: intent.remote_id.clone(),
+        transition: parts::transition_of(view, pass, binding, &intent.record, op, &values)?,
         values,
         record: kept,
         expected_version: intent.expected_version.clone(),
@@ -225,16 +228,17 @@ struct Pusher<'a> {
 impl Pusher<'_> {
     async fn send(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {
         let (batched, single): (Vec<Ready>, Vec<Ready>) =
-            ready.into_iter().partition(|ready| self.goes_in_batch(ready.request.op));
+            ready.into_iter().partition(|ready| self.goes_in_batch(&ready.request));
         self.send_batches(batched).await?;
         self.send_singles(single).await
     }
 
-    fn goes_in_batch(&self, op: SendOp) -> bool {
-        self.rules.batch.as_ref().is_some_and(|batch| match op {
+    fn goes_in_batch(&self, request: &WriteRequest) -> bool {
+        self.rules.batch.as_ref().is_some_and(|batch| match request.op {
             SendOp::Create => batch.create,
-            SendOp::Update => batch.update,
+            SendOp::Update => batch.update && request.transition.is_none(),
             SendOp::Delete => batch.delete,
+            SendOp::Archive => false,
         })
     }
 

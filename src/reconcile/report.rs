@@ -197,7 +197,7 @@ impl UpstreamReport {
                 match op {
                     SendOp::Create => self.written.created += 1,
                     SendOp::Update => self.written.updated += 1,
-                    SendOp::Delete => self.written.deleted += 1,
+                    SendOp::Delete | SendOp::Archive => self.written.deleted += 1,
                 }
                 return *again;
             }

@@ -18,12 +18,13 @@ use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
 use super::apply;
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, time};
-use super::floor;
 use super::former;
 use super::hindered;
 use super::intend;
 use super::observe::{self, Read};
+use super::parts;
 use super::push::Ready;
+use super::removed;
 
 /// What became of one intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +56,10 @@ pub enum Outcome {
 pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, written: Written) -> Written {
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     match written {
-        Written::Done { remote_id, version, record: None, repeated }
-            if can_get && ready.request.op != SendOp::Delete =>
-        {
+        done @ Written::Done { .. } if can_get && ready.request.op == SendOp::Archive => {
+            removed::look(client, rules, ready, done).await
+        }
+        Written::Done { remote_id, version, record: None, repeated } if can_get && !ready.request.op.removes() => {
             match upstream::get(client, rules, &remote_id).await {
                 Ok(Got::Found(remote)) => Written::Done {
                     remote_id,
@@ -73,9 +75,7 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
         Written::Stale(None) if can_get => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await {
                 // A delete waits, as one does that children stand in the way of: they may be why.
-                Ok(Got::Found(remote))
-                    if is_as_decided_on(rules, ready, &remote) && ready.request.op == SendOp::Delete =>
-                {
+                Ok(Got::Found(remote)) if is_as_decided_on(rules, ready, &remote) && ready.request.op.removes() => {
                     Written::Hindered(format!("refused as overtaken, but {remote_id} is as it was decided on"))
                 }
                 Ok(Got::Found(remote)) if is_as_decided_on(rules, ready, &remote) => Written::Refused(format!(
@@ -109,23 +109,23 @@ async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, ca
     };
     if !can_get {
         return match (op, ready.listed) {
-            (SendOp::Delete, false) => done(),
+            (SendOp::Delete | SendOp::Archive, false) => done(),
             (_, true) => refused("this pass's listing shows it"),
             (SendOp::Create | SendOp::Update, false) => {
                 refused("nothing else says so, and the binding has no `get` to ask")
             }
         };
     }
-    if op == SendOp::Delete && !ready.listed {
+    if op.removes() && !ready.listed {
         return done();
     }
     match upstream::get(client, rules, remote_id).await {
-        Ok(Got::Missing) if op == SendOp::Delete => done(),
+        Ok(Got::Missing) if op.removes() => done(),
         Ok(Got::Missing) if ready.listed => refused("this pass's listing shows it (and `get` does not find it either)"),
         Ok(Got::Missing) => Written::Missing,
         Ok(Got::Merged(into)) => Written::Merged(into),
         Ok(Got::Found(now)) => {
-            if op == SendOp::Delete || is_as_decided_on(rules, ready, &now) {
+            if op.removes() || is_as_decided_on(rules, ready, &now) {
                 refused("a point read finds it")
             } else {
                 Written::Stale(Some(now))
@@ -366,12 +366,12 @@ fn done(
     let link = tx.links_of(&intent.record)?.into_iter().find(|link| link.binding == key);
     history(tx, pass, intent, "push", "acknowledged", None)?;
     tx.drop_intent(&intent.key)?;
-    if op == SendOp::Delete {
+    if op.removes() {
         if let Some(link) = link {
-            tx.set_link_gone(link.link, floor::NOT_LISTED, pass.micros())?;
+            removed::settle(tx, pass, op, &link)?;
             apply::index(tx, pass, &intent.record)?;
         }
-        return Ok(Outcome::Done { op: SendOp::Delete, again: false });
+        return Ok(Outcome::Done { op, again: false });
     }
     // A read-back at another version than the write's own answer is somebody's later edit, not our echo.
     let echo = remote.filter(|remote| merge::is_echo(version, remote.version.as_deref()));
@@ -384,7 +384,10 @@ fn done(
     let sent = base::values_from_text(&pass.collection, &intent.values)?;
     let accepted = merge::accept(&pass.collection, former, sent, observed.as_deref(), repeated);
     let settled = accepted.settled;
-    let pair = Pair { hub: settled.hub, remote: settled.remote };
+    let mut pair = Pair { hub: settled.hub, remote: settled.remote };
+    if op == SendOp::Create {
+        parts::begin_states(pass, at, observed.as_deref().unwrap_or_default(), &mut pair);
+    }
     put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;
     if !settled.refused.is_empty() {
         let names = apply::field_names(pass, &settled.refused);
@@ -416,10 +419,8 @@ fn done(
     if intent.pass != pass.id {
         apply::look_again(tx, pass, &intent.record)?;
     }
-    // Whatever was edited here or elsewhere while the write was under way is decided on again, and so is what a create had
-    // to leave out, or who waited for this very record; usually that is nothing.
-    let follows = op == SendOp::Create && !tx.dirty_after(pass.key, "", 1)?.is_empty();
-    Ok(Outcome::Done { op, again: more || follows })
+    let again = more || parts::follows(tx, pass, at, op, &intent.record)?;
+    Ok(Outcome::Done { op, again })
 }
 
 /// The refusal of a part of a write is bound to what would be sent for that part alone.

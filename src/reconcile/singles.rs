@@ -90,7 +90,7 @@ fn leaves_evidence(rules: &Binding, op: SendOp) -> bool {
         SendOp::Create => {
             !matches!(rules.create.as_ref().map(|create| &create.idempotency), Some(Idempotency::None) | None)
         }
-        SendOp::Update | SendOp::Delete => rules.read.as_ref().is_some_and(|read| read.get.is_some()),
+        SendOp::Update | SendOp::Delete | SendOp::Archive => rules.read.as_ref().is_some_and(|read| read.get.is_some()),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Must not know: why they cannot; writes.
 
-use crate::record::FieldError;
+use crate::merge::WriteOp;
+use crate::record::{FieldError, Value};
 use crate::store::{HistoryRow, QuarantineFilter, QuarantineRow, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
@@ -26,6 +27,26 @@ impl Still {
     pub fn inexpressible(pass: &Pass, at: usize, field: usize, error: &FieldError) -> Self {
         let name = pass.collection.fields.get(field).map_or("?", |field| field.name.as_str());
         let reason = format!("{name} cannot be expressed at {}: {error}", pass.upstream(at));
+        Self { fields: vec![field], reason }
+    }
+
+    /// A field that no declared transition takes from where it is there to where it is here.
+    pub fn stuck(pass: &Pass, at: usize, field: usize, from: Option<&Value>, op: &WriteOp) -> Self {
+        let name = pass.collection.fields.get(field).map_or("?", |field| field.name.as_str());
+        let to = match op {
+            WriteOp::Update(values) => values.iter().find(|(at, _)| *at == field).map(|(_, value)| value),
+            WriteOp::Create(_) | WriteOp::Delete | WriteOp::Archive => None,
+        };
+        let quoted = |value: Option<&Value>| match value {
+            None | Some(Value::Null) => "nothing".to_owned(),
+            Some(value) => format!("`{value}`"),
+        };
+        let from = from.map_or_else(|| "a state that is not known".to_owned(), |from| quoted(Some(from)));
+        let reason = format!(
+            "{name} cannot go from {from} to {} at {}: no `write.transition` does that",
+            quoted(to),
+            pass.upstream(at)
+        );
         Self { fields: vec![field], reason }
     }
 }

@@ -79,7 +79,7 @@ async fn evidence(
 ) -> Result<Option<Written>, StoreError> {
     match ready.request.op {
         SendOp::Create => created(store, client, rules, pass, binding, (ready, whole)).await,
-        SendOp::Update | SendOp::Delete => changed(store, client, rules, pass, binding, ready).await,
+        SendOp::Update | SendOp::Delete | SendOp::Archive => changed(store, client, rules, pass, binding, ready).await,
     }
 }
 
@@ -122,6 +122,7 @@ async fn judge(
             SendOp::Create => WriteOp::Create(sent),
             SendOp::Update => WriteOp::Update(sent),
             SendOp::Delete => WriteOp::Delete,
+            SendOp::Archive => WriteOp::Archive,
         };
         let old = view
             .links_of(&intent.record)?
@@ -137,6 +138,9 @@ async fn judge(
             Got::Found(now) => {
                 match observe::read_raw(view, pass, binding, &now.raw, now.version.clone(), now.observed_at)? {
                     Read::Ready(Seen::Record(observed)) => Some((observed.slots, now.version.clone())),
+                    Read::Ready(Seen::Archived(_)) if op == WriteOp::Archive => {
+                        return Ok(Verdict::Landed { fields: Vec::new() });
+                    }
                     Read::Ready(Seen::Same | Seen::Gone(_) | Seen::OutOfScope(_) | Seen::Archived(_))
                     | Read::Parked(_)
                     | Read::Broken(_) => {

@@ -23,7 +23,7 @@ pub fn read_answer(
     built: &Built,
     response: &Response,
 ) -> Written {
-    if write.op == SendOp::Delete {
+    if write.op.removes() {
         let remote_id = write.remote_id.clone().unwrap_or_default();
         return Written::Done { remote_id, version: None, record: None, repeated: false };
     }
@@ -31,7 +31,7 @@ pub fn read_answer(
         let failure = client.bad_answer(built, response, &what);
         return Written::Unknown(Failure { kind: FailureKind::Unknown, ..failure });
     }
-    let raw = cut_record(&response.body, record_path(binding, write.op)).ok();
+    let raw = cut_record(&response.body, record_path(binding, write)).ok();
     let Some(remote_id) = captured_id(binding, write, response, raw.as_ref()) else {
         let mut failure = client.bad_answer(built, response, "done, but the answer names no id");
         failure.kind = FailureKind::Unknown;
@@ -57,11 +57,14 @@ fn existed_before(binding: &Binding, response: &Response, record: Option<&Remote
     times.into_iter().flatten().any(|at| date - at > MADE_WITHIN)
 }
 
-fn record_path(binding: &Binding, op: SendOp) -> Option<&Path> {
-    match op {
+fn record_path<'b>(binding: &'b Binding, write: &WriteRequest) -> Option<&'b Path> {
+    if let Some(transition) = write.transition.and_then(|at| binding.transitions.get(at)) {
+        return transition.request.record.as_ref();
+    }
+    match write.op {
         SendOp::Create => binding.create.as_ref()?.request.record.as_ref(),
         SendOp::Update => binding.update.as_ref()?.request.record.as_ref(),
-        SendOp::Delete => None,
+        SendOp::Delete | SendOp::Archive => None,
     }
 }
 

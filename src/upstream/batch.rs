@@ -105,7 +105,11 @@ async fn send_items(client: &Client, batch: &Batch, items: &[Item]) -> Result<(B
 fn may_go_in_batch(binding: &Binding, batch: &Batch, write: &WriteRequest) -> bool {
     let (goes, precondition) = match write.op {
         SendOp::Create => (batch.create, None),
-        SendOp::Update => (batch.update, binding.update.as_ref().map(|update| &update.precondition)),
+        // A call of its own is no update.
+        SendOp::Update => {
+            (batch.update && write.transition.is_none(), binding.update.as_ref().map(|update| &update.precondition))
+        }
+        SendOp::Archive => (false, None),
         SendOp::Delete => (batch.delete, binding.delete.as_ref().map(|delete| &delete.precondition)),
     };
     goes && match precondition {

@@ -31,6 +31,7 @@ mod admission;
 mod body;
 mod call;
 mod client;
+mod encode;
 mod exchange;
 mod flow;
 mod health;

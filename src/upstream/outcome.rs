@@ -145,6 +145,8 @@ pub struct WriteRequest {
     pub values: Vec<(usize, Value)>,
     /// All pushable values of the record as they will be (for full bodies and filters).
     pub record: Vec<(usize, Value)>,
+    /// The transition that carries it, by its position in the rules; `None`: the operation's own request.
+    pub transition: Option<usize>,
     /// The version the write was merged against.
     pub expected_version: Option<String>,
     /// The raw record the write was merged against.
@@ -162,15 +164,18 @@ pub enum SendOp {
     Update,
     /// Delete.
     Delete,
+    /// Archive, in place of a delete.
+    Archive,
 }
 
 impl SendOp {
-    /// `create`, `update`, `delete`.
+    /// `create`, `update`, `delete`, `archive`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Update => "update",
             Self::Delete => "delete",
+            Self::Archive => "archive",
         }
     }
 
@@ -179,8 +184,14 @@ impl SendOp {
         match name {
             "create" => Self::Create,
             "delete" => Self::Delete,
+            "archive" => Self::Archive,
             _ => Self::Update,
         }
+    }
+
+    /// Whether the record is to go.
+    pub fn removes(self) -> bool {
+        matches!(self, Self::Delete | Self::Archive)
     }
 }
 

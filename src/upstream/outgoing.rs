@@ -4,7 +4,9 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
+use super::encode::encode;
 use super::{Built, Client, Failure, Outgoing, Tokens, check_url};
+use crate::rules::Encoding;
 
 impl Client {
     /// Checks where the request goes, then adds headers, credentials, body and signature.
@@ -24,16 +26,18 @@ impl Client {
         }
         request.headers = headers;
         self.credentials.apply(&mut request, tokens)?;
-        let body = request.body.map(|json| json.to_string());
-        if body.is_some() {
-            let json = HeaderValue::from_static("application/json");
-            request.headers.entry(header::CONTENT_TYPE).or_insert(json);
+        let body = request.body.map(|json| encode(&json, request.encoding)).transpose()?;
+        if let Some((kind, _)) = &body {
+            // What tells parts from each other is in it, whatever the rules say.
+            if request.encoding == Encoding::Multipart || !request.headers.contains_key(header::CONTENT_TYPE) {
+                request.headers.insert(header::CONTENT_TYPE, kind.clone());
+            }
         }
         Ok(Outgoing {
             method: request.method,
             url: request.url,
             headers: request.headers,
-            body: body.map(bytes::Bytes::from),
+            body: body.map(|(_, bytes)| bytes.into()),
             timeouts: self.upstream.timeout,
             body_bytes_max: self.upstream.body_bytes_max,
             records: request.records,

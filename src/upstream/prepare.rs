@@ -7,7 +7,7 @@ use super::{
     Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
 };
 use crate::record::{Json, Mapper, Slot, Value};
-use crate::rules::{Binding, Body, Idempotency, Place, Precondition, Request};
+use crate::rules::{Binding, Body, Idempotency, Place, Precondition, Request, Transition};
 
 /// A write that can be sent.
 #[derive(Debug)]
@@ -24,8 +24,12 @@ pub struct Prepared {
 pub async fn prepare(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
     match write.op {
         SendOp::Create => prepare_create(client, binding, write),
-        SendOp::Update => prepare_update(client, binding, write).await,
+        SendOp::Update => match write.transition.and_then(|at| binding.transitions.get(at)) {
+            Some(transition) => prepare_transition(client, binding, write, transition).await,
+            None => prepare_update(client, binding, write).await,
+        },
         SendOp::Delete => prepare_delete(client, binding, write).await,
+        SendOp::Archive => prepare_archive(client, binding, write).await,
     }
 }
 
@@ -54,17 +58,38 @@ fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> R
 }
 
 async fn prepare_update(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
+    if let Some(map) = binding.mapper.fields.iter().find(|map| is_elsewhere(binding, write, map.field)) {
+        // It was recorded under other rules.
+        return Err(Written::Refused(format!("`{}` changes by a transition, and none fits this change", map.name)));
+    }
     let update = binding.update.as_ref().ok_or_else(|| not_described(binding, write.op))?;
-    let needs = match &update.body {
-        Body::Changed => Needs::Version,
-        Body::Filter(filter) if !filter.source().contains("remote") => Needs::Version,
-        Body::Full | Body::Filter(_) => Needs::Whole,
-    };
-    let ground = stand_on(client, binding, &update.precondition, write, needs).await?;
+    let ground = stand_on(client, binding, &update.precondition, write, needs(&update.body)).await?;
     let mut built = build(client, &update.request, write, ground.version.as_deref())?;
     built.body = Some(make_body(binding, &update.body, write, &write.values, ground.raw.as_deref())?);
     let safety = set_precondition(client, binding, &mut built, &update.precondition, &ground)?;
     Ok(Prepared { built, safety, version: ground.version })
+}
+
+/// A call of its own for one field.
+async fn prepare_transition(
+    client: &Client,
+    binding: &Binding,
+    write: &WriteRequest,
+    transition: &Transition,
+) -> Result<Prepared, Written> {
+    let needs = transition.body.as_ref().map_or(Needs::Version, needs);
+    let ground = stand_on(client, binding, &transition.precondition, write, needs).await?;
+    let mut built = build(client, &transition.request, write, ground.version.as_deref())?;
+    if let Some(body) = &transition.body {
+        built.body = Some(make_body(binding, body, write, &write.values, ground.raw.as_deref())?);
+    }
+    let safety = set_precondition(client, binding, &mut built, &transition.precondition, &ground)?;
+    Ok(Prepared { built, safety, version: ground.version })
+}
+
+/// Whether a write would change a field that stands in no create and no update.
+fn is_elsewhere(binding: &Binding, write: &WriteRequest, field: usize) -> bool {
+    binding.is_state(field) && write.values.iter().any(|(sent, _)| *sent == field)
 }
 
 async fn prepare_delete(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
@@ -73,6 +98,14 @@ async fn prepare_delete(client: &Client, binding: &Binding, write: &WriteRequest
     let mut built = build(client, &delete.request, write, ground.version.as_deref())?;
     set_precondition(client, binding, &mut built, &delete.precondition, &ground)?;
     Ok(Prepared { built, safety: Safety::Idempotent, version: ground.version })
+}
+
+async fn prepare_archive(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
+    let archive = binding.archive.as_ref().ok_or_else(|| not_described(binding, write.op))?;
+    let ground = stand_on(client, binding, &archive.precondition, write, Needs::Version).await?;
+    let mut built = build(client, &archive.request, write, ground.version.as_deref())?;
+    let safety = set_precondition(client, binding, &mut built, &archive.precondition, &ground)?;
+    Ok(Prepared { built, safety, version: ground.version })
 }
 
 /// The remote state that a write is made against.
@@ -88,6 +121,14 @@ enum Needs {
     Version,
     /// All of it. A listing may show a summary, and what it leaves out would be wiped out; a point read shows the record.
     Whole,
+}
+
+fn needs(body: &Body) -> Needs {
+    match body {
+        Body::Changed => Needs::Version,
+        Body::Filter(filter) if !filter.source().contains("remote") => Needs::Version,
+        Body::Full | Body::Filter(_) => Needs::Whole,
+    }
 }
 
 /// Reads the record again where the precondition or the body needs it, and compares it with what was decided on.
@@ -141,21 +182,20 @@ fn make_body(
     values: &[(usize, Value)],
     remote: Option<&[u8]>,
 ) -> Result<Json, Written> {
-    let mapper = &binding.mapper;
     let remote = remote.and_then(|raw| Json::parse(raw).ok());
     match body {
-        Body::Changed => map_values(mapper, Json::Object(Vec::new()), values, write.op),
+        Body::Changed => map_values(binding, write, Json::Object(Vec::new()), values),
         Body::Full => match (remote, write.op) {
-            (Some(remote), _) => map_values(mapper, remote, values, write.op),
-            (None, SendOp::Create) => map_values(mapper, Json::Object(Vec::new()), values, write.op),
+            (Some(remote), _) => map_values(binding, write, remote, values),
+            (None, SendOp::Create) => map_values(binding, write, Json::Object(Vec::new()), values),
             // Without the remote record, what the mapping does not know would be wiped out.
-            (None, SendOp::Update | SendOp::Delete) => {
+            (None, SendOp::Update | SendOp::Delete | SendOp::Archive) => {
                 Err(Written::Refused("the remote record cannot be read, so it cannot be written as a whole".to_owned()))
             }
         },
         Body::Filter(filter) => {
-            let changed = map_values(mapper, Json::Object(Vec::new()), &write.values, write.op)?;
-            let record = map_values(mapper, Json::Object(Vec::new()), &write.record, write.op)?;
+            let changed = map_values(binding, write, Json::Object(Vec::new()), &write.values)?;
+            let record = map_values(binding, write, Json::Object(Vec::new()), &write.record)?;
             let input = Json::Object(vec![
                 ("record".to_owned(), record),
                 ("changed".to_owned(), changed),
@@ -174,9 +214,17 @@ fn make_body(
 }
 
 /// Only what may be written here enters a body, whoever asks (I9).
-fn map_values(mapper: &Mapper, mut body: Json, values: &[(usize, Value)], op: SendOp) -> Result<Json, Written> {
-    let may_go =
-        |field: usize| mapper.field(field).is_some_and(|map| map.push && (op == SendOp::Create || !map.create_only));
+fn map_values(
+    binding: &Binding,
+    write: &WriteRequest,
+    mut body: Json,
+    values: &[(usize, Value)],
+) -> Result<Json, Written> {
+    let (mapper, op) = (&binding.mapper, write.op);
+    let may_go = |field: usize| {
+        mapper.field(field).is_some_and(|map| map.push && (op == SendOp::Create || !map.create_only))
+            && (write.transition.is_some() || !binding.is_state(field))
+    };
     let values: Vec<(usize, Value)> = values.iter().filter(|(field, _)| may_go(*field)).cloned().collect();
     let unwritable = mapper.write(&mut body, &values);
     if unwritable.is_empty() {

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Failure, FailureKind, Filled, Holes, Secrets};
 use crate::record::{Json, Path};
-use crate::rules::{JsonTemplate, Place, Request, Template};
+use crate::rules::{Encoding, JsonTemplate, Place, Request, Template};
 
 /// A request that can be sent: absolute, but without credentials and without the upstream's own headers.
 #[derive(Clone)]
@@ -18,8 +18,10 @@ pub struct Built {
     pub url: Url,
     /// Headers; those with secrets are marked sensitive.
     pub headers: HeaderMap,
-    /// The JSON body.
+    /// The body.
     pub body: Option<Json>,
+    /// How the body is written.
+    pub encoding: Encoding,
     /// 304 is an answer to this request.
     pub conditional: bool,
     /// Where its answer has an array of records.
@@ -39,7 +41,15 @@ pub fn build_request(base: &Url, secrets: &Secrets, request: &Request, holes: &H
         .map_err(|_not_a_token| Failure::new(FailureKind::Fatal, format!("`{}` is no HTTP method", request.method)))?;
     let path = secrets.fill(&request.path, holes, &path_segment)?.text;
     let url = join(base, &path);
-    let mut built = Built { method, url, headers: HeaderMap::new(), body: None, conditional: false, records: None };
+    let mut built = Built {
+        method,
+        url,
+        headers: HeaderMap::new(),
+        body: None,
+        encoding: request.encoding,
+        conditional: false,
+        records: None,
+    };
     if let Some(body) = &request.body {
         built.body = Some(fill_json(secrets, body, holes)?);
     }

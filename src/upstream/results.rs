@@ -112,10 +112,10 @@ fn read_result(
     let failure = |kind| Failure { kind, status, words: said.clone(), retry_at: None };
     match (status, item.write.op) {
         (Some(401), _) => Written::Stopped(failure(FailureKind::Auth)),
-        (Some(404 | 410), SendOp::Update | SendOp::Delete) => gone(&item.write),
+        (Some(404 | 410), SendOp::Update | SendOp::Delete | SendOp::Archive) => gone(&item.write),
         (Some(409 | 412), SendOp::Create) => Written::Exists(said),
-        (Some(412), SendOp::Update | SendOp::Delete) => Written::Stale(None),
-        (Some(409), SendOp::Update | SendOp::Delete) => Written::Hindered(said),
+        (Some(412), SendOp::Update | SendOp::Delete | SendOp::Archive) => Written::Stale(None),
+        (Some(409), SendOp::Update | SendOp::Delete | SendOp::Archive) => Written::Hindered(said),
         (Some(425 | 429), _) => {
             let retry_at = client.throttled_until(&response.headers, item.write.attempts + 1);
             Written::NotDone(Failure { retry_at, ..failure(FailureKind::NotDone) })
@@ -140,7 +140,7 @@ fn read_done(client: &Client, binding: &Binding, batch: &Batch, item: &Item, res
     let Some(remote_id) = id else {
         return Written::Unknown(Failure::new(FailureKind::Unknown, "done in a batch, but its result names no id"));
     };
-    if write.op == SendOp::Delete {
+    if write.op.removes() {
         return Written::Done { remote_id, version: None, record: None, repeated: false };
     }
     let version =

@@ -36,7 +36,7 @@ pub async fn settle_failure(
 ) -> Written {
     match (failure.kind, write.op) {
         (FailureKind::NotDone, _) => Written::NotDone(failure),
-        (FailureKind::Unknown, SendOp::Update | SendOp::Delete) if is_redirect(&failure) => {
+        (FailureKind::Unknown, SendOp::Update | SendOp::Delete | SendOp::Archive) if is_redirect(&failure) => {
             settle_redirect(client, binding, write, failure).await
         }
         (FailureKind::Unknown | FailureKind::BadAnswer | FailureKind::OtherRecord | FailureKind::TooLarge, _) => {
@@ -44,10 +44,10 @@ pub async fn settle_failure(
         }
         (FailureKind::Auth | FailureKind::Fatal | FailureKind::Unavailable, _) => Written::Stopped(failure),
         (FailureKind::Conflict, SendOp::Create) => Written::Exists(failure.words),
-        (FailureKind::Conflict, SendOp::Update | SendOp::Delete) => {
+        (FailureKind::Conflict, SendOp::Update | SendOp::Delete | SendOp::Archive) => {
             settle_conflict(client, binding, write, version, failure).await
         }
-        (FailureKind::NotFound | FailureKind::Gone, SendOp::Update | SendOp::Delete) => gone(write),
+        (FailureKind::NotFound | FailureKind::Gone, SendOp::Update | SendOp::Delete | SendOp::Archive) => gone(write),
         (FailureKind::NotFound | FailureKind::Gone, SendOp::Create)
         | (FailureKind::Invalid | FailureKind::Forbidden | FailureKind::CursorExpired, _) => {
             Written::Refused(failure.words)

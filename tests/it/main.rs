@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test")]
 #![expect(clippy::panic, reason = "what tests share ends a test as the test itself would")]
 
+mod archives;
 mod bad_input;
 mod browser;
 mod cli;
@@ -11,6 +12,7 @@ mod daemon;
 mod described;
 mod faults;
 mod fetching;
+mod forms;
 mod graphql;
 mod guide;
 mod hands;
@@ -34,6 +36,7 @@ mod stopping;
 mod sync_token;
 mod targeted;
 mod traces;
+mod transitions;
 mod web;
 mod webhooks;
 mod world;

@@ -226,6 +226,54 @@ fn a_local_delete_of_an_untouched_record_follows_its_policy() {
 }
 
 #[test]
+fn a_local_delete_that_archives_does_so_where_it_can_and_deletes_nothing() {
+    let mut archives = Collection { on_local_delete: OnLocalDelete::Archive, ..two() };
+    let delete = edit(&mut archives, 0).delete.clone();
+    edit(&mut archives, 0).archive = delete;
+    check(
+        &archives,
+        &[
+            Case {
+                name: "archived where that can be, else untied",
+                hub: "deleted",
+                spokes: &["a b", "a b"],
+                does: &["crm archive @1", "erp detached"],
+                why: &["record: archive"],
+            },
+            Case {
+                name: "what cannot be read now waits",
+                hub: "deleted",
+                spokes: &["a b", "a b blocked"],
+                does: &["crm archive @1"],
+                why: &["record: archive"],
+            },
+        ],
+    );
+    archives.update_vs_delete = UpdateVsDelete::DeleteWins;
+    check(
+        &archives,
+        &[Case {
+            name: "a delete that wins over an edit archives as well",
+            hub: "deleted",
+            spokes: &["a b > y b", ""],
+            does: &["crm archive @2"],
+            why: &["record: delete_wins over crm=y"],
+        }],
+    );
+    archives.on_remote_delete = OnRemoteDelete::Propagate;
+    check(
+        &archives,
+        &[Case {
+            name: "what was deleted elsewhere is deleted",
+            hub: "deleted",
+            spokes: &["a b", "a b dead"],
+            does: &["crm delete @1"],
+            why: &["record: LocalDelete by local"],
+        }],
+    );
+}
+
+#[test]
 fn a_local_delete_against_a_remote_edit_is_update_vs_delete() {
     let on = |policy| Collection { update_vs_delete: policy, ..two() };
     check(

@@ -270,7 +270,7 @@ proptest! {
                 WriteOp::Create(values) | WriteOp::Update(values) => {
                     prop_assert!(values.iter().all(|(sent, _)| *sent != field));
                 }
-                WriteOp::Delete => prop_assert!(false, "nothing was deleted"),
+                WriteOp::Delete | WriteOp::Archive => prop_assert!(false, "nothing was deleted"),
             }
         }
         let owner = owner % world.links.len();

@@ -208,7 +208,7 @@ impl World {
         for write in &plan.writes {
             let values = match &write.op {
                 WriteOp::Create(values) | WriteOp::Update(values) => values.clone(),
-                WriteOp::Delete => {
+                WriteOp::Delete | WriteOp::Archive => {
                     self.remotes[write.binding].record = None;
                     self.links[write.binding].as_mut().unwrap().state = LinkState::Deleted;
                     sent += 1;

@@ -8,7 +8,7 @@ use super::context::Cx;
 use super::field::Declared;
 use super::files::Definition;
 use super::hash::hash_text;
-use super::{map, read, write};
+use super::{map, read, transition, write};
 use crate::record::{FieldMap, Lens, Mapper, Probe, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, Direction};
@@ -108,6 +108,7 @@ pub fn lower(place: &Place<'_>, raw: &At<grammar::Binding>, cx: &mut Cx<'_>) -> 
     let mapped = map::lower(place, raw, ways, cx);
     let read = read::lower(place, raw, ways, cx);
     let writes = write::lower(place, raw, ways, cx);
+    let transitions = transition::lower(place, raw, ways, mapped.fields.as_deref(), cx);
     let survey = Survey {
         upstream: place.upstream.to_owned(),
         complete: raw.map.get().is_some() && place.declared.is_some() && !matches!(raw.direction, Key::Bad),
@@ -137,6 +138,8 @@ pub fn lower(place: &Place<'_>, raw: &At<grammar::Binding>, cx: &mut Cx<'_>) -> 
             create: writes.create,
             update: writes.update,
             delete: writes.delete,
+            archive: writes.archive,
+            transitions: transitions?,
             batch: writes.batch,
             mapping_hash,
         })

@@ -5,6 +5,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::archive;
 use super::binding::Survey;
 use super::chain::{self, Setting};
 use super::context::Cx;
@@ -44,6 +45,7 @@ pub fn lower(
     owner::check_groups(&declared, &chains, cx);
     check_priority_used(raw, &chains, cx);
     check_absence(raw, surveys, cx);
+    archive::check(name, raw, cx);
     check_horizons(raw, surveys, cx);
     if !whole {
         return None;

@@ -68,9 +68,11 @@ fn requests(binding: &Binding) -> Vec<&Request> {
         binding.create.as_ref().map(|create| &create.request),
         binding.update.as_ref().map(|update| &update.request),
         binding.delete.as_ref().map(|delete| &delete.request),
+        binding.archive.as_ref().map(|archive| &archive.request),
         binding.batch.as_ref().map(|batch| &batch.request),
     ];
-    read.chain(writes.into_iter().flatten()).collect()
+    let calls = binding.transitions.iter().map(|one| &one.request);
+    read.chain(writes.into_iter().flatten()).chain(calls).collect()
 }
 
 fn covers(matches: &RequestMatch, request: &Request) -> bool {

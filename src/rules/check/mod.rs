@@ -2,6 +2,7 @@
 //!
 //! Must not know: files on disk, the environment.
 
+mod archive;
 mod batch;
 mod binding;
 mod chain;
@@ -26,6 +27,7 @@ mod signing;
 mod tests;
 mod text;
 mod tls;
+mod transition;
 mod upstream;
 mod watch;
 mod webhook;

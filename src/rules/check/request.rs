@@ -7,7 +7,7 @@ use super::text::{Allowed, has_hole};
 use crate::record::Json;
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{RawBody, Request as RawRequest, RequestShape};
-use crate::rules::model::{JsonTemplate, Part, Request, Template};
+use crate::rules::model::{Encoding, JsonTemplate, Part, Request, Template};
 use crate::rules::shape::{At, Either, Key, Named};
 use crate::rules::units::Text;
 
@@ -63,6 +63,16 @@ pub const DELETE: Purpose = Purpose {
     fixed_body: true,
     ..UPDATE
 };
+/// An archive.
+pub const ARCHIVE: Purpose = Purpose { what: "an archive", methods: &["POST", "PATCH", "PUT", "DELETE"], ..DELETE };
+/// A change of state that is a call of its own.
+pub const TRANSITION: Purpose = Purpose {
+    what: "a transition",
+    methods: &["POST", "PUT", "PATCH", "DELETE"],
+    holes: &["id", "version", "key"],
+    fixed_body: true,
+    ..CREATE
+};
 /// A batch.
 pub const BATCH: Purpose =
     Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, ..CREATE };
@@ -103,7 +113,15 @@ fn short(text: &str, span: Span, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Re
     let path = path.trim();
     let method = check_method(method, cx.notes.inside(span, text, find(text, method)), purpose, cx);
     let path = read_path(path, cx.notes.inside(span, text, find(text, path)), purpose, cx);
-    Some(Request { method: method?, path: path?, query: Vec::new(), headers: Vec::new(), body: None, record: None })
+    Some(Request {
+        method: method?,
+        path: path?,
+        query: Vec::new(),
+        headers: Vec::new(),
+        body: None,
+        encoding: Encoding::Json,
+        record: None,
+    })
 }
 
 fn find(text: &str, part: &str) -> std::ops::Range<usize> {
@@ -139,7 +157,16 @@ pub fn long(table: &RawRequest, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Req
         return None;
     }
     let body = body(table, method.as_deref(), purpose, cx);
-    Some(Request { method: method?, path: path?, query: query?, headers: headers?, body: body?, record })
+    let encoding = encoding(table, method.as_deref(), purpose, cx);
+    Some(Request {
+        method: method?,
+        path: path?,
+        query: query?,
+        headers: headers?,
+        body: body?,
+        encoding: encoding?,
+        record,
+    })
 }
 
 /// The fixed body of a read or delete.
@@ -157,6 +184,19 @@ fn body(table: &RawRequest, method: Option<&str>, purpose: Purpose, cx: &mut Cx<
         return None;
     }
     json(&at.value.0, Allowed { holes: purpose.holes, secrets: false }, cx).map(Some)
+}
+
+/// How the body is written, where there is one.
+fn encoding(table: &RawRequest, method: Option<&str>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Encoding> {
+    let Some(at) = table.encoding.get() else { return table.encoding.is_absent().then_some(Encoding::Json) };
+    if let Some(method) = method.filter(|method| !["POST", "PUT", "PATCH"].contains(method)) {
+        cx.notes.inert(at.key, "encoding", format_args!("a {method} has no body")).help("leave it out");
+    } else if purpose.what == BATCH.what && at.value != Encoding::Json {
+        cx.notes
+            .error(DiagnosticKind::Conflict, at.span, "a batch is written as JSON")
+            .help("leave `encoding` out, or send each by itself, without `write.batch`");
+    }
+    Some(at.value)
 }
 
 /// JSON whose texts are filled in.

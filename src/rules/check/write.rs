@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::batch;
 use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
 use super::context::Cx;
-use super::request::{self, CREATE, CREATE_WITH_ID, DELETE, UPDATE};
+use super::request::{self, ARCHIVE, CREATE, CREATE_WITH_ID, DELETE, Purpose, UPDATE};
 use super::text::{Allowed, has_hole};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, IdempotencyShape, Op, PreconditionWord};
@@ -24,6 +24,8 @@ pub struct Writes {
     pub update: Option<Update>,
     /// How to delete.
     pub delete: Option<Delete>,
+    /// How to archive.
+    pub archive: Option<Delete>,
     /// How to write many at once.
     pub batch: Option<Batch>,
 }
@@ -40,24 +42,27 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
         inert_for_direction(&at.create, "write.create", "pull", cx);
         inert_for_direction(&at.update, "write.update", "pull", cx);
         inert_for_direction(&at.delete, "write.delete", "pull", cx);
+        inert_for_direction(&at.archive, "write.archive", "pull", cx);
         inert_for_direction(&at.batch, "write.batch", "pull", cx);
+        inert_for_direction(&at.transition, "write.transition", "pull", cx);
         return None;
     }
-    if at.create.is_absent() && at.update.is_absent() {
+    if at.create.is_absent() && at.update.is_absent() && at.transition.is_absent() {
         no_writes(place, raw, cx);
     }
     let create = at.create.get().map(|at| create(place, at, cx));
     let update = at.update.get().map(|at| update(at, raw, cx));
-    let delete = at.delete.get().map(|at| delete(at, raw, cx));
+    let archive = at.archive.get().map(|at| delete(at, (ARCHIVE, "an archive"), raw, cx));
+    let delete = at.delete.get().map(|at| delete(at, (DELETE, "a delete"), raw, cx));
     let batch = at.batch.get().map(|batch| batch::lower(place, batch, &at.value, cx));
-    let (create, update, delete, batch) =
-        (transpose(create)?, transpose(update)?, transpose(delete)?, transpose(batch)?);
+    let (create, update, delete, archive, batch) =
+        (transpose(create)?, transpose(update)?, transpose(delete)?, transpose(archive)?, transpose(batch)?);
     if let (Some(at), Some(batch)) = (at.batch.get(), &batch) {
         let updates = update.iter().map(|update| (Op::Update, &update.precondition));
         let deletes = delete.iter().map(|delete| (Op::Delete, &delete.precondition));
         batch::check_versions(at, batch, &updates.chain(deletes).collect::<Vec<_>>(), cx);
     }
-    Some(Writes { create, update, delete, batch })
+    Some(Writes { create, update, delete, archive, batch })
 }
 
 fn no_writes(place: &Where<'_>, raw: &grammar::Binding, cx: &mut Cx<'_>) {
@@ -196,7 +201,8 @@ fn body(key: &Key<Jq>, creates: bool, cx: &mut Cx<'_>) -> Option<Body> {
 
 // ---- update and delete ---------------------------------------------------------------------------------------------
 
-type PreconditionKey = Key<Either<PreconditionWord, grammar::Precondition>>;
+/// As written: a word, or a place.
+pub type PreconditionKey = Key<Either<PreconditionWord, grammar::Precondition>>;
 
 fn update(at: &At<grammar::Update>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Update> {
     let body = body(&at.body, false, cx);
@@ -204,22 +210,35 @@ fn update(at: &At<grammar::Update>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> 
     let names_it =
         matches!(&body, Some(Body::Filter(filter)) if [".id", "remote"].iter().any(|it| filter.source().contains(it)));
     let request = at.request.get().and_then(|at| request::lower_naming(at, UPDATE, names_it, cx));
-    let in_request = request.as_ref().is_some_and(sends_version);
-    if in_request {
-        check_version_known(at.request.get().map_or(at.key, |at| at.span), raw, cx);
-    }
+    let in_request = conditional(request.as_ref(), at.request.get().map_or(at.key, |at| at.span), raw, cx);
     let precondition = precondition(&at.precondition, at.key, ("an update", in_request), raw, cx);
     Some(Update { request: request?, body: body?, precondition: precondition? })
 }
 
-fn delete(at: &At<grammar::Delete>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Delete> {
-    let request = at.request.get().and_then(|at| request::lower(at, DELETE, cx));
-    let in_request = request.as_ref().is_some_and(sends_version);
-    if in_request {
-        check_version_known(at.request.get().map_or(at.key, |at| at.span), raw, cx);
-    }
-    let precondition = precondition(&at.precondition, at.key, ("a delete", in_request), raw, cx);
+fn delete(
+    at: &At<grammar::Delete>,
+    (purpose, what): (Purpose, &'static str),
+    raw: &grammar::Binding,
+    cx: &mut Cx<'_>,
+) -> Option<Delete> {
+    let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
+    let in_request = conditional(request.as_ref(), at.request.get().map_or(at.key, |at| at.span), raw, cx);
+    let precondition = precondition(&at.precondition, at.key, (what, in_request), raw, cx);
     Some(Delete { request: request?, precondition: precondition? })
+}
+
+/// Whether the request carries the version by itself; then there has to be one.
+pub fn conditional(
+    request: Option<&crate::rules::model::Request>,
+    span: Span,
+    raw: &grammar::Binding,
+    cx: &mut Cx<'_>,
+) -> bool {
+    let in_request = request.is_some_and(sends_version);
+    if in_request {
+        check_version_known(span, raw, cx);
+    }
+    in_request
 }
 
 fn sends_version(request: &crate::rules::model::Request) -> bool {
@@ -228,7 +247,8 @@ fn sends_version(request: &crate::rules::model::Request) -> bool {
     named || in_body || has_hole(&request.path, "version")
 }
 
-fn precondition(
+/// What makes a write conditional.
+pub fn precondition(
     key: &PreconditionKey,
     span: Span,
     (what, in_request): (&str, bool),

@@ -4,7 +4,8 @@
 
 use super::{
     Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, ErrorRule, Field, HookEvent, Limits,
-    MapEntry, Match, Read, Request, Retry, Since, Timeout, Tls, Tombstone, Update, Upstream, Webhook, Write,
+    MapEntry, Match, Read, Request, Retry, Since, Timeout, Tls, Tombstone, Transition, Update, Upstream, Webhook,
+    Write,
 };
 
 /// A key that more tables than this know says nothing about the one that was meant.
@@ -34,6 +35,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("[binding.COLLECTION.UPSTREAM.write.create]", Create::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.update]", Update::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.delete]", Delete::KEYS),
+    ("[[binding.COLLECTION.UPSTREAM.write.transition]]", Transition::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.batch]", Batch::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.batch.result]", BatchResult::KEYS),
     ("a request's table", Request::KEYS),

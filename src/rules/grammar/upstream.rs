@@ -5,7 +5,7 @@
 use super::{
     AuthAwsSigV4, AuthHmac, AuthJwtBearer, AuthOAuth2, AuthSession, BodyShape, Breaker, Budget, Health, Quota, Webhook,
 };
-use crate::rules::model::ErrorClass;
+use crate::rules::model::{Encoding, ErrorClass};
 use crate::rules::shape::{Either, List, Named, OneOrMany, kinds, table};
 use crate::rules::units::{Jq, Period, Size, Text};
 
@@ -127,8 +127,10 @@ table! {
         query: Named<Text>,
         /// Headers of this request.
         headers: Named<Text>,
-        /// What is sent as JSON by a listing, point read, probe or delete with POST: search filters, a GraphQL query. Texts may hold `${var.NAME}`, and `{id}` where one is known; a brace that means itself is followed by a space.
+        /// What is sent as JSON by a listing, point read, probe, transition or delete with POST: search filters, a GraphQL query. Texts may hold `${var.NAME}`, and `{id}` where one is known; a brace that means itself is followed by a space.
         body: BodyShape,
+        /// How the body is written: json (the default), form (nested names in brackets), or multipart.
+        encoding: Encoding,
         /// Plain path of the record in the answer, e.g. `.data`. Default: the answer is the record.
         record: Jq,
     }

@@ -4,7 +4,8 @@
 
 use crate::record::{Normalize, TimeFormat};
 use crate::rules::model::{
-    Drift, ErrorClass, HookAction, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, ResetUnit, UpdateVsDelete,
+    Drift, Encoding, ErrorClass, HookAction, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, ResetUnit,
+    UpdateVsDelete,
 };
 use crate::rules::shape::words;
 
@@ -218,12 +219,13 @@ words! { OnRemoteDelete, "OnRemoteDelete", "\"propagate\", \"detach\", \"restore
     "queue" => Self::Queue,
 } later { "archive": "archiving deleted records" } }
 
-words! { OnLocalDelete, "OnLocalDelete", "\"propagate\", \"detach\", \"restore\" or \"queue\"" {
+words! { OnLocalDelete, "OnLocalDelete", "\"propagate\", \"archive\", \"detach\", \"restore\" or \"queue\"" {
     "propagate" => Self::Propagate,
+    "archive" => Self::Archive,
     "detach" => Self::Detach,
     "restore" => Self::Restore,
     "queue" => Self::Queue,
-} later { "archive": "archiving deleted records" } }
+} }
 
 words! { OnEdit, "OnEdit", "\"sync\" or \"wait\"" {
     "sync" => Self::Sync,
@@ -273,6 +275,12 @@ words! { TimeFormat, "TimeFormat", "a time format such as \"unix_ms\"" {
     "unix_s" => Self::UnixS,
     "unix_ms" => Self::UnixMs,
     "http_date" => Self::HttpDate,
+} }
+
+words! { Encoding, "Encoding", "\"json\", \"form\" or \"multipart\"" {
+    "json" => Self::Json,
+    "form" => Self::Form,
+    "multipart" => Self::Multipart,
 } }
 
 words! { ByWord, "ResultBy", "\"index\", \"id\" or \"request_id\"" {

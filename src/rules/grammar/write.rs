@@ -2,7 +2,7 @@
 //!
 //! Must not know: reading and mapping (that is `binding`).
 
-use super::{ByWord, ClientId, OnRejectAll, Op, PathOrHeader, RequestShape};
+use super::{ByWord, ClientId, OnRejectAll, Op, PathOrHeader, RequestShape, Transition};
 use crate::rules::shape::{Either, List, table};
 use crate::rules::units::{Jq, Period, Size, Text};
 
@@ -15,6 +15,10 @@ table! {
         update: Update,
         /// How to delete.
         delete: Delete,
+        /// How to archive: sent in place of a delete where the collection says `on_local_delete = "archive"`.
+        archive: Delete,
+        /// Changes of a field that are calls of their own. Of several that fit, the first is taken.
+        transition: List<Transition>,
         /// How to write many at once.
         batch: Batch,
     }
@@ -73,7 +77,7 @@ table! {
 }
 
 table! {
-    /// How to delete.
+    /// How to delete, or to archive.
     Delete, "a delete table" {
         /// The request, e.g. `DELETE /contacts/{id}`.
         request: RequestShape = required,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Place, Request, Template, Upstream};
+use super::{Place, Request, Template, Transition, Upstream};
 use crate::record::{Filter, Lens, Mapper, Path, TimeFormat};
 
 /// A collection at an upstream.
@@ -31,6 +31,10 @@ pub struct Binding {
     pub update: Option<Update>,
     /// How to delete.
     pub delete: Option<Delete>,
+    /// How to archive in place of a delete.
+    pub archive: Option<Delete>,
+    /// Changes of a field that are calls of their own.
+    pub transitions: Vec<Transition>,
     /// How to write many at once.
     pub batch: Option<Batch>,
     /// SHA-256 (hex) of mapping, scope and field declarations: a link made under another hash is rebased.
@@ -219,7 +223,7 @@ pub struct Update {
     pub precondition: Precondition,
 }
 
-/// How to delete.
+/// How to delete, or to archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delete {
     /// The request.

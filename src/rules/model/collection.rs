@@ -199,6 +199,8 @@ pub enum OnEdit {
 pub enum OnLocalDelete {
     /// Delete at the upstreams (default).
     Propagate,
+    /// Archive at the upstreams.
+    Archive,
     /// Drop the links, leave the upstreams alone.
     Detach,
     /// Bring it back from the upstreams.

@@ -256,8 +256,22 @@ pub struct Request {
     pub headers: Vec<(String, Template)>,
     /// The JSON body of a read or delete, before a page's place is put into it.
     pub body: Option<JsonTemplate>,
+    /// How a body is written.
+    pub encoding: Encoding,
     /// Where the record stands in the answer (`record = ".data"`); `None`: the answer is the record.
     pub record: Option<Path>,
+}
+
+/// How a request's body is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// As JSON.
+    #[default]
+    Json,
+    /// As a form (`application/x-www-form-urlencoded`), nested names in brackets.
+    Form,
+    /// As `multipart/form-data`, one part per name, named as in a form.
+    Multipart,
 }
 
 /// True where nobody else can listen: an address of this machine, or a name that always is one (RFC 6761, 6.3).

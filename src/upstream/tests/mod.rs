@@ -9,12 +9,14 @@ mod budgets;
 mod calls;
 mod certificates;
 mod decisions;
+mod encodings;
 mod health;
 mod lists;
 mod pages;
 mod searches;
 mod sockets;
 mod succession;
+mod transitions;
 mod writes;
 
 use std::collections::VecDeque;
@@ -215,6 +217,7 @@ pub fn request(line: &str) -> Request {
         query: pairs.map(|(name, value)| (name.to_owned(), template(value))).collect(),
         headers: Vec::new(),
         body: None,
+        encoding: crate::rules::Encoding::Json,
         record: None,
     }
 }
@@ -300,6 +303,8 @@ pub fn binding(upstream: &Arc<Upstream>) -> Binding {
             },
         }),
         delete: Some(crate::rules::Delete { request: request("DELETE /c/{id}"), precondition: Precondition::None }),
+        archive: None,
+        transitions: Vec::new(),
         batch: None,
         mapping_hash: String::new(),
     }
@@ -329,6 +334,7 @@ pub fn write(op: SendOp, id: Option<&str>, values: &[(usize, &str)]) -> WriteReq
         values,
         expected_version: None,
         expected_raw: None,
+        transition: None,
         attempts: 0,
     }
 }

@@ -133,7 +133,7 @@ fn changes(plan: &HaltedPlan) -> Markup {
 
 fn of_record(change: &Change) -> Markup {
     let kind = match change.action.as_str() {
-        "delete" | "quarantine" => "bad",
+        "delete" | "archive" | "quarantine" => "bad",
         "create" | "insert" => "good",
         _ => "news",
     };

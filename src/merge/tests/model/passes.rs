@@ -81,7 +81,7 @@ impl World {
                 let (create, values) = match &write.op {
                     WriteOp::Create(values) => (true, values),
                     WriteOp::Update(values) => (false, values),
-                    WriteOp::Delete => return None,
+                    WriteOp::Delete | WriteOp::Archive => return None,
                 };
                 let expected = write.expected_version.as_ref().map(|version| version.parse().unwrap());
                 let state = IntentState::Prepared;

@@ -4,7 +4,7 @@
 
 use super::check_files;
 use crate::record::{Json, Slot, Value};
-use crate::rules::model::{Idempotency, Paging, Policy, Precondition, Ruleset};
+use crate::rules::model::{Encoding, Idempotency, OnLocalDelete, Paging, Policy, Precondition, Ruleset};
 use crate::rules::render;
 
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -18,6 +18,13 @@ pub const KINTO: &[(&str, &str)] = &[
     ("kinto/companies.toml", include_str!("../../../../sync-rules/examples/kinto/companies.toml")),
     ("kinto/kinto.toml", include_str!("../../../../sync-rules/examples/kinto/kinto.toml")),
     ("kinto/people.toml", include_str!("../../../../sync-rules/examples/kinto/people.toml")),
+];
+
+/// Each a rule set of its own.
+pub const ALONE: &[(&str, &str)] = &[
+    ("github/issues.toml", include_str!("../../../../sync-rules/examples/github/issues.toml")),
+    ("notion/tasks.toml", include_str!("../../../../sync-rules/examples/notion/tasks.toml")),
+    ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
 ];
 
 fn good(files: &[(&str, &str)]) -> Ruleset {
@@ -63,11 +70,34 @@ fn the_kinto_rules_are_good() {
 }
 
 #[test]
+fn rules_with_calls_archives_and_forms_are_good() {
+    let rules: Vec<Ruleset> = ALONE
+        .iter()
+        .map(|(path, text)| {
+            let text =
+                text.replace("${var.github_repository}", "them/widgets").replace("${var.notion_database}", "tasks");
+            good(&[(path, &text)])
+        })
+        .collect();
+    let [github, notion, stripe] = rules.as_slice() else { panic!("three") };
+    let issues = &github.collections["issues"];
+    let locked = issues.field("locked").expect("known");
+    let calls: Vec<(usize, &str)> =
+        issues.bindings[0].transitions.iter().map(|one| (one.field, one.request.method.as_str())).collect();
+    assert_eq!(calls, [(locked, "PUT"), (locked, "DELETE")]);
+    let tasks = &notion.collections["tasks"];
+    assert_eq!(tasks.on_local_delete, OnLocalDelete::Archive);
+    assert!(tasks.bindings[0].archive.as_ref().expect("given").request.body.is_some());
+    let update = stripe.collections["customers"].bindings[0].update.as_ref().expect("given");
+    assert_eq!(update.request.encoding, Encoding::Form);
+}
+
+#[test]
 fn every_shipped_file_names_its_schema() {
     for (path, text) in SHIPPED {
         assert!(text.starts_with("#:schema ../docs/rules.schema.json\n"), "{path}");
     }
-    for (path, text) in KINTO {
+    for (path, text) in KINTO.iter().chain(ALONE) {
         assert!(text.starts_with("#:schema ../../../docs/rules.schema.json\n"), "{path}");
     }
 }

@@ -1,0 +1,148 @@
+//! Archive in place of delete: pages that go into the trash and come back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+#[derive(Default)]
+struct Server {
+    pages: BTreeMap<String, Value>,
+    edited: u32,
+    asked: Vec<String>,
+    /// The next change is answered as done, and is not.
+    forgetful: bool,
+    /// The next change is done, and the answer says that something broke.
+    breaks: bool,
+}
+
+type Shared = Arc<Mutex<Server>>;
+
+impl Server {
+    fn set(&mut self, id: &str, in_trash: bool, name: &str, status: &str) {
+        self.edited += 1;
+        let time = format!("2026-01-01T00:{:02}:00Z", self.edited);
+        let properties =
+            json!({ "Name": { "title": [{ "plain_text": name }] }, "Status": { "select": { "name": status } } });
+        let page = json!({ "id": id, "last_edited_time": time, "in_trash": in_trash, "properties": properties });
+        self.pages.insert(id.to_owned(), page);
+    }
+
+    fn change(&mut self, id: &str, body: &Value) -> (u16, Value) {
+        let Some(page) = self.pages.get(id).cloned() else { return (404, json!({ "message": "no page" })) };
+        if std::mem::take(&mut self.forgetful) {
+            return (200, page);
+        }
+        let text = |at: &str| page.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let sent = |at: &str| body.pointer(at).and_then(Value::as_str).map(str::to_owned);
+        let name = sent("/properties/Name/title/0/text/content").unwrap_or(text("/properties/Name/title/0/plain_text"));
+        let status = sent("/properties/Status/select/name").unwrap_or(text("/properties/Status/select/name"));
+        let in_trash = body["in_trash"].as_bool().unwrap_or(page["in_trash"] == true);
+        self.set(id, in_trash, &name, &status);
+        if std::mem::take(&mut self.breaks) { (502, json!({})) } else { (200, self.pages[id].clone()) }
+    }
+}
+
+async fn serve(State(server): State<Shared>, method: Method, uri: Uri, body: Bytes) -> Response {
+    let mut server = server.lock().unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let steps: Vec<&str> = uri.path().trim_start_matches('/').split('/').collect();
+    let (status, answer) = match (method.as_str(), steps.as_slice()) {
+        ("POST", ["databases", "tasks", "query"]) => {
+            let from: usize = body["start_cursor"].as_str().map_or(0, |cursor| cursor.parse().unwrap());
+            let there: Vec<&Value> = server.pages.values().filter(|page| page["in_trash"] == false).collect();
+            let results: Vec<&Value> = there.iter().skip(from).take(2).copied().collect();
+            let more = from + 2 < there.len();
+            let next = if more { json!((from + 2).to_string()) } else { Value::Null };
+            (200, json!({ "results": results, "has_more": more, "next_cursor": next }))
+        }
+        ("GET", ["pages", id]) => server.pages.get(*id).map_or((404, json!({})), |page| (200, page.clone())),
+        ("PATCH", ["pages", id]) => {
+            server.asked.push(format!("PATCH {id} {body}"));
+            server.change(id, &body)
+        }
+        _ => (405, json!({})),
+    };
+    (StatusCode::from_u16(status).unwrap(), answer.to_string()).into_response()
+}
+
+#[test]
+fn a_row_that_is_deleted_here_is_archived_there_and_is_none_when_it_comes_back() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = Shared::default();
+    for (id, name) in [("p1", "One"), ("p2", "Two"), ("p3", "Three"), ("p4", "Four")] {
+        server.lock().unwrap().set(id, false, name, "Open");
+    }
+    let router = Router::new().fallback(serve).with_state(server.clone());
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    let world = World::new();
+    let rules = include_str!("../../sync-rules/examples/notion/tasks.toml")
+        .replace("https://api.notion.com/v1", &url)
+        .replace("${var.notion_database}", "tasks")
+        .replace("auth = { kind = \"bearer\", token = \"${secret.notion_token}\" }", "")
+        .replace("limit = 3\n", "limit = 300\n");
+    world.rules("rules.toml", &rules);
+    let asked = || std::mem::take(&mut server.lock().unwrap().asked);
+    let quiet = || {
+        assert_eq!(world.sync().exits(0).writes(), (0, 0));
+        assert_eq!(asked(), Vec::<String>::new());
+    };
+    assert_eq!(world.sync().exits(0).writes(), (0, 4));
+    world.sql("update tasks set status = 'Done' where name = 'Two'");
+    assert_eq!(world.sync().exits(0).writes(), (1, 0));
+    assert_eq!(asked(), [r#"PATCH p2 {"properties":{"Status":{"select":{"name":"Done"}}}}"#]);
+    quiet();
+
+    // Archived, not deleted: counted so, and no tombstone.
+    world.sql("delete from tasks where name = 'One'");
+    let planned: Value = serde_json::from_str(&world.run(&["--json", "plan"]).exits(3).stdout).unwrap();
+    let change = &planned["passes"][0]["changes"][0];
+    assert_eq!((&change["action"], &change["request"]), (&json!("archive"), &json!("PATCH /pages/p1")));
+    assert_eq!(world.sync().exits(0).writes(), (1, 0));
+    assert_eq!(asked(), [r#"PATCH p1 {"in_trash":true}"#]);
+    let links = || {
+        let status: Value = serde_json::from_str(&world.run(&["--json", "status"]).stdout).unwrap();
+        let links = &status["collections"][0]["links"][0];
+        (links["live"].clone(), links["archived"].clone(), links["deleted"].clone())
+    };
+    assert_eq!(links(), (json!(3), json!(1), json!(0)));
+    quiet();
+
+    // No answer: settled by reading, not sent again.
+    server.lock().unwrap().breaks = true;
+    world.sql("delete from tasks where name = 'Two'");
+    assert_eq!(world.sync().exits(0).writes(), (1, 0));
+    assert_eq!(asked().len(), 1);
+    assert_eq!(links(), (json!(2), json!(2), json!(0)));
+    quiet();
+
+    // Taken back there: the row is here again.
+    server.lock().unwrap().set("p1", false, "One again", "Open");
+    assert_eq!(world.sync().exits(0).writes(), (0, 1));
+    assert_eq!(world.rows("select name from tasks order by name"), [["Four"], ["One again"], ["Three"]]);
+    assert_eq!(links(), (json!(3), json!(1), json!(0)));
+    quiet();
+
+    // Archived there: it stays here, and what is deleted here is then archived already.
+    server.lock().unwrap().set("p3", true, "Three", "Open");
+    world.full_sync().exits(0);
+    assert_eq!(links(), (json!(2), json!(2), json!(0)));
+    world.sql("delete from tasks where name = 'Three'");
+    assert_eq!(world.sync().exits(0).writes(), (0, 0));
+    assert_eq!(asked(), Vec::<String>::new());
+
+    // Said to be done, and not done: that is told.
+    server.lock().unwrap().forgetful = true;
+    world.sql("delete from tasks where name = 'Four'");
+    assert_eq!(world.sync().exits(4).writes(), (0, 0));
+    assert!(world.run(&["--json", "status"]).stdout.contains("the archive of p4 was accepted"));
+}
