@@ -7,10 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use super::formats::{cut_short, records_in};
 use super::paging::{LoopGuard, is_extra, page_request, parse_page};
-use super::split::cut_short;
+use super::parts::Parts;
+use super::table::Columns;
 use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response};
-use crate::rules::{Binding, Incremental, Paging, Read};
+use crate::record::{Lens, Step};
+use crate::rules::{Binding, BodyFormat, Incremental, Paging, Read};
 
 /// A listing under way, for a task of its own. After an error it stands where it was.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct ListWalk {
     resuming: bool,
     done: bool,
     guard: LoopGuard,
+    /// An answer that is being handed over.
+    parts: Option<Parts>,
 }
 
 impl ListWalk {
@@ -48,11 +53,14 @@ impl ListWalk {
     pub fn new(query: ListQuery) -> Self {
         let token = query.resume.clone();
         let resuming = token.is_some();
-        Self { query, token, resuming, done: false, guard: LoopGuard::default() }
+        Self { query, token, resuming, done: false, guard: LoopGuard::default(), parts: None }
     }
 
     /// The next page; `None` after the last one.
     pub async fn page(&mut self, client: &Client, binding: &Binding) -> Result<Option<Page>, Failure> {
+        if let Some(part) = self.part() {
+            return Ok(Some(part));
+        }
         if self.done {
             return Ok(None);
         }
@@ -72,9 +80,9 @@ impl ListWalk {
             if response.status == 304 {
                 return None;
             }
-            let read = parse_page(read, response, &request.url, self.token.as_ref());
-            let cut = if read.is_err() { cut_short(&response.body) } else { None };
-            parsed = Some(read);
+            let page = parse_page(read, response, &request.url, self.token.as_ref());
+            let cut = if page.is_err() { cut_short(read, &response.body) } else { None };
+            parsed = Some(page);
             cut
         };
         let response = match client.read(request.clone(), &mut parse).await {
@@ -95,6 +103,7 @@ impl ListWalk {
         };
         let bad = |what: String| client.bad_answer(&request, &response, &what);
         let mut parsed = parsed.map_err(&bad)?;
+        missing_id(binding, parsed.columns.as_ref()).map_err(&bad)?;
         if let Some(next) = parsed.next.as_mut().filter(|_| by_url) {
             next.at = client.without_credentials(&next.at);
         }
@@ -107,7 +116,7 @@ impl ListWalk {
         // Whatever is kept of this page must not hold a secret that the upstream echoes (I19). Without a checkpoint an
         // interrupted listing begins anew, and without a mark the next one reads everything.
         let shows = |text: &str| client.secrets().show_in(text);
-        Ok(Some(Page {
+        let page = Page {
             body: response.body,
             cut_down: response.cut_down,
             records: parsed.records,
@@ -116,13 +125,27 @@ impl ListWalk {
             mark: parsed.mark.filter(|mark| !shows(mark)),
             requested_at,
             observed_at,
-        }))
+        };
+        if read.format == BodyFormat::Json {
+            return Ok(Some(page));
+        }
+        self.parts = Some(Parts::new(page, parsed.columns));
+        Ok(self.part())
+    }
+
+    /// What is left of an answer, where it is handed over in parts.
+    fn part(&mut self) -> Option<Page> {
+        let (part, is_last) = self.parts.as_mut()?.next();
+        if is_last {
+            self.parts = None;
+        }
+        Some(part)
     }
 
     /// The request of the next page. A saved place that cannot even be put into it is as good as expired.
     fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
         let mut built = client.build(&read.request, &Holes::default())?;
-        built.records = Some(read.records.clone());
+        built.records = Some(records_in(read));
         page_request(built, read, &self.query, self.token.as_ref()).map_err(|failure| match failure.kind {
             FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
             _ => failure,
@@ -139,6 +162,17 @@ impl ListWalk {
             failure.kind = FailureKind::CursorExpired;
         }
         failure
+    }
+}
+
+/// A table without the column of ids is another one, or a report of what went wrong.
+fn missing_id(binding: &Binding, columns: Option<&Columns>) -> Result<(), String> {
+    let (Some(columns), Lens::Path(path)) = (columns, &binding.mapper.probe.id) else { return Ok(()) };
+    match path.steps.first() {
+        Some(Step::Key(name)) if !columns.has(name) => {
+            Err(format!("the header has no column `{name}`, where the id is"))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -24,6 +24,7 @@ mod oauth_pages;
 mod places;
 mod planning;
 mod proxied;
+mod rows;
 mod scenarios;
 mod service;
 mod soak;

@@ -10,6 +10,7 @@ mod collection;
 mod context;
 mod field;
 mod files;
+mod format;
 mod hash;
 mod inert;
 mod limits;

@@ -2,7 +2,7 @@
 //!
 //! Must not know: writing (that is `write`).
 
-use super::{CodecWord, Direction, OnScopeExit, RequestShape, Write};
+use super::{CodecWord, Direction, EmptyField, OnScopeExit, RequestShape, Write};
 use crate::record::TimeFormat;
 use crate::rules::shape::{Either, List, Named, kinds, table};
 use crate::rules::units::{Jq, Period, Text, Token};
@@ -63,7 +63,9 @@ table! {
     Read, "a read table" {
         /// The listing.
         request: RequestShape,
-        /// The array of records in the answer, e.g. `.results[]`, or `.[]` where the answer is the array.
+        /// What an answer of the listing is: json, ndjson or csv. Default json.
+        format: BodyFormat,
+        /// The array of records in a JSON answer, e.g. `.results[]`, or `.[]` where the answer is the array.
         records: Jq,
         /// How pages follow each other. Default none: one answer holds all.
         page: Page,
@@ -79,6 +81,28 @@ table! {
     later {
         "page_cap": "splitting capped listings",
         "parent": "listings per parent record",
+    }
+}
+
+kinds! {
+    /// What an answer of a listing is.
+    BodyFormat, "a format: \"json\", \"ndjson\" or \"csv\"" {
+        /// One JSON document with an array of records.
+        "json" => Json(PageNone) = bare,
+        /// A JSON object a line (JSON Lines): each is a record.
+        "ndjson" => Ndjson(PageNone) = bare,
+        /// A header and rows (RFC 4180): each row is a record, an object of texts by the header's names.
+        "csv" => Csv(CsvFormat) = bare,
+    }
+}
+
+table! {
+    /// How CSV is written there.
+    CsvFormat, "a csv table such as { kind = \"csv\", delimiter = \";\" }" {
+        /// The one character between fields. Default a comma.
+        delimiter: Text,
+        /// What an empty field is: text or null. Default text.
+        empty: EmptyField,
     }
 }
 

@@ -124,6 +124,15 @@ pub enum CodecWord {
     String,
 }
 
+/// What an empty field of a CSV row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyField {
+    /// The empty text.
+    Text,
+    /// Null.
+    Null,
+}
+
 /// How a batch result finds its item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByWord {
@@ -274,6 +283,8 @@ words! { TimeFormat, "TimeFormat", "a time format such as \"unix_ms\"" {
     "unix_ms" => Self::UnixMs,
     "http_date" => Self::HttpDate,
 } }
+
+words! { EmptyField, "EmptyField", "\"text\" or \"null\"" { "text" => Self::Text, "null" => Self::Null } }
 
 words! { ByWord, "ResultBy", "\"index\", \"id\" or \"request_id\"" {
     "index" => Self::Index,

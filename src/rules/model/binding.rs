@@ -51,7 +51,9 @@ pub enum VersionAt {
 pub struct Read {
     /// The listing.
     pub request: Request,
-    /// The array of records in the answer: `.results[]` is the path `.results`, `.[]` is `.`.
+    /// What an answer of the listing is.
+    pub format: BodyFormat,
+    /// The array of records in a JSON answer: `.results[]` is the path `.results`, `.[]` is `.`.
     pub records: Path,
     /// Paging.
     pub page: Paging,
@@ -65,6 +67,26 @@ pub struct Read {
     pub lag: Duration,
     /// How long tombstones are listed; `None`: for ever.
     pub horizon: Option<Duration>,
+}
+
+/// What an answer of a listing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// One JSON document.
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// A header and rows (RFC 4180).
+    Csv(CsvFormat),
+}
+
+/// How CSV is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CsvFormat {
+    /// The byte between fields.
+    pub delimiter: u8,
+    /// An empty field is null, not the empty text.
+    pub empty_is_null: bool,
 }
 
 /// How pages follow each other.

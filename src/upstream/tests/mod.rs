@@ -12,6 +12,7 @@ mod decisions;
 mod health;
 mod lists;
 mod pages;
+mod rows;
 mod searches;
 mod sockets;
 mod writes;
@@ -30,8 +31,8 @@ use super::*;
 use crate::clock::Clock;
 use crate::record::{Codec, Domain, FieldMap, FieldType, Lens, Mapper, Path, Probe, Value};
 use crate::rules::{
-    Auth, Binding, Body, Create, Deletes, Idempotency, Incremental, Paging, Part, Precondition, Read, Request, Retry,
-    Template, Timeouts, Update, Upstream, VersionAt,
+    Auth, Binding, Body, BodyFormat, Create, Deletes, Idempotency, Incremental, Paging, Part, Precondition, Read,
+    Request, Retry, Template, Timeouts, Update, Upstream, VersionAt,
 };
 use crate::rules::{BreakerRules, Budget, Cost, RequestMatch};
 use crate::sandbox;
@@ -309,6 +310,7 @@ pub fn read(page: Paging) -> Read {
         lag: Duration::from_mins(1),
         horizon: None,
         request: request("GET /c"),
+        format: BodyFormat::Json,
         records: path(".results"),
         page,
         incremental: Incremental::None,

@@ -20,6 +20,11 @@ pub const KINTO: &[(&str, &str)] = &[
     ("kinto/people.toml", include_str!("../../../../sync-rules/examples/kinto/people.toml")),
 ];
 
+pub const MORE: &[(&str, &str)] = &[
+    ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
+    ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
+];
+
 fn good(files: &[(&str, &str)]) -> Ruleset {
     let (sources, checked) = check_files(files);
     assert!(checked.diagnostics.is_empty(), "{}", render(&checked.diagnostics, &sources, false, 120));
@@ -63,11 +68,18 @@ fn the_kinto_rules_are_good() {
 }
 
 #[test]
+fn each_example_of_one_file_is_good() {
+    for file in MORE {
+        good(&[*file]);
+    }
+}
+
+#[test]
 fn every_shipped_file_names_its_schema() {
     for (path, text) in SHIPPED {
         assert!(text.starts_with("#:schema ../docs/rules.schema.json\n"), "{path}");
     }
-    for (path, text) in KINTO {
+    for (path, text) in KINTO.iter().chain(MORE) {
         assert!(text.starts_with("#:schema ../../../docs/rules.schema.json\n"), "{path}");
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::check_files;
-use super::examples::{KINTO, SHIPPED};
+use super::examples::{KINTO, MORE, SHIPPED};
 use crate::rules::diagnostic::{Diagnostic, DiagnosticKind};
 use crate::rules::schema;
 
@@ -37,7 +37,7 @@ fn the_published_schema_is_current() {
 #[test]
 fn every_shipped_file_is_valid_under_the_schema() {
     let validator = validator();
-    for (path, text) in SHIPPED.iter().chain(KINTO) {
+    for (path, text) in SHIPPED.iter().chain(KINTO).chain(MORE) {
         let errors: Vec<String> =
             validator.iter_errors(&json(text)).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(errors.is_empty(), "{path}: {errors:#?}");
@@ -133,6 +133,7 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::HeaderAt::KEYS,
         g::UpdatedAt::KEYS,
         g::Read::KEYS,
+        g::CsvFormat::KEYS,
         g::PageNone::KEYS,
         g::PageNumber::KEYS,
         g::PageOffset::KEYS,
