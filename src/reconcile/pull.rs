@@ -126,6 +126,9 @@ pub fn way(pass: &Pass, binding: usize) -> Option<(&ReadRules, String)> {
     if read.format != BodyFormat::Json {
         text += &format!(" {:?}", read.format);
     }
+    if let Some(cap) = &read.cap {
+        text += &format!(" {cap:?}");
+    }
     Some((read, format!("{:016x}", xxh3_64(text.as_bytes()))))
 }
 

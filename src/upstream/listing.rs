@@ -7,13 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use super::capped::Slices;
 use super::formats::{cut_short, records_in};
-use super::paging::{LoopGuard, is_extra, page_request, parse_page};
+use super::paging::{LoopGuard, is_by_url, is_extra, page_request, parse_page, set_key};
 use super::parts::Parts;
 use super::table::Columns;
-use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response};
+use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response, words};
 use crate::record::{Lens, Step};
-use crate::rules::{Binding, BodyFormat, Incremental, Paging, Read};
+use crate::rules::{Binding, BodyFormat, CapSplit, Incremental, PageCap, Place, Read};
 
 /// A listing under way, for a task of its own. After an error it stands where it was.
 #[derive(Debug)]
@@ -46,18 +47,55 @@ pub struct ListWalk {
     guard: LoopGuard,
     /// An answer that is being handed over.
     parts: Option<Parts>,
+    /// Of a listing that ends after so many results, what is read of it now.
+    slices: Slices,
 }
 
 impl ListWalk {
     /// Begins at the first page, or where `query.resume` says.
     pub fn new(query: ListQuery) -> Self {
-        let token = query.resume.clone();
+        let mut token = query.resume.clone();
         let resuming = token.is_some();
-        Self { query, token, resuming, done: false, guard: LoopGuard::default(), parts: None }
+        let slices = Slices::at(token.as_mut().and_then(|token| token.slice.take()).unwrap_or_default());
+        let token = token.filter(|_| !slices.now.begins);
+        let (guard, parts) = (LoopGuard::default(), None);
+        Self { query, token, resuming, done: false, guard, parts, slices }
     }
 
     /// The next page; `None` after the last one.
     pub async fn page(&mut self, client: &Client, binding: &Binding) -> Result<Option<Page>, Failure> {
+        let page = self.next(client, binding).await?;
+        match (page, &binding.read) {
+            (Some(page), Some(read)) if read.cap.is_some() => self.capped(client, binding, read, page).map(Some),
+            (page, _) => Ok(page),
+        }
+    }
+
+    /// A page of a listing that may end too early: where it does, the next slice of it begins, and else it has no end.
+    fn capped(&mut self, client: &Client, binding: &Binding, read: &Read, mut page: Page) -> Result<Page, Failure> {
+        self.slices.note(read, binding, &mut page);
+        if self.parts.is_some() {
+            return Ok(page);
+        }
+        let (pages, records) = self.token.as_ref().map_or((0, 0), |token| (token.pages, token.records));
+        let begins = self.slices.go_on(read, self.query.since.as_deref()).map_err(|why| {
+            let failure = |built: &Built| words::describe(&client.upstream.base_url, built, None, &why, 1);
+            let words = self.request(client, read).map_or_else(|_| why.clone(), |built| failure(&built));
+            Failure::new(FailureKind::BadAnswer, words)
+        })?;
+        let slice = Some(self.slices.now.clone());
+        if begins {
+            (self.token, self.done, self.guard) = (None, false, LoopGuard::default());
+            page.next = Some(PageToken { at: String::new(), pages, records, full: false, slice });
+        } else if let Some(next) = &mut page.next {
+            next.slice = slice;
+        }
+        let from = self.slices.now.from.as_deref();
+        page.next = page.next.filter(|_| from.is_none_or(|from| !client.secrets().show_in(from)));
+        Ok(page)
+    }
+
+    async fn next(&mut self, client: &Client, binding: &Binding) -> Result<Option<Page>, Failure> {
         if let Some(part) = self.part() {
             return Ok(Some(part));
         }
@@ -68,7 +106,7 @@ impl ListWalk {
             return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", binding.collection)));
         };
         let request = self.request(client, read)?;
-        let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
+        let by_url = is_by_url(&read.page);
         match &self.token {
             Some(token) => self.guard.enter(&token.at),
             None if by_url => self.guard.enter(request.url.as_str()),
@@ -146,7 +184,17 @@ impl ListWalk {
     fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
         let mut built = client.build(&read.request, &Holes::default())?;
         built.records = Some(records_in(read));
-        page_request(built, read, &self.query, self.token.as_ref()).map_err(|failure| match failure.kind {
+        let query = self.slices.query(read, &self.query);
+        let built = page_request(built, read, &query, self.token.as_ref()).and_then(|mut built| {
+            let Some(from) = &self.slices.now.from else { return Ok(built) };
+            if let Some(PageCap { split: Some(CapSplit::Key { into, .. }), .. }) = &read.cap
+                && !(is_by_url(&read.page) && self.token.is_some() && matches!(into, Place::Query(_)))
+            {
+                set_key(&mut built, into, from)?;
+            }
+            Ok(built)
+        });
+        built.map_err(|failure| match failure.kind {
             FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
             _ => failure,
         })

@@ -43,6 +43,7 @@ mod slim;
 mod tls;
 mod totals;
 
+mod capped;
 mod formats;
 mod lines;
 mod listing;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::ops::Range;
 
+use super::capped::Slice;
 use crate::record::Value;
 
 /// A call that did not succeed after the retries that are allowed within a pass.
@@ -97,6 +98,9 @@ pub struct PageToken {
     /// A page had as many records as were asked for: only then does a short page end the listing.
     #[serde(default)]
     pub full: bool,
+    /// Where a listing that is split stands; see [`Slice`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
 }
 
 /// What a listing asks for.

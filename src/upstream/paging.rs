@@ -39,7 +39,7 @@ pub fn page_request(
     query: &ListQuery,
     token: Option<&PageToken>,
 ) -> Result<Built, Failure> {
-    let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
+    let by_url = is_by_url(&read.page);
     if let (Incremental::Since { into, .. }, Some(since)) = (&read.incremental, &query.since)
         && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
     {
@@ -86,6 +86,11 @@ pub fn page_request(
         built.conditional = true;
     }
     Ok(built)
+}
+
+/// Whether the next page's URL comes whole, with all that its query says.
+pub fn is_by_url(page: &Paging) -> bool {
+    matches!(page, Paging::LinkHeader | Paging::NextUrl { .. })
 }
 
 /// Reads a page's answer. The error says what is wrong with it; the caller adds whose answer it is.
@@ -139,7 +144,12 @@ pub fn parse_page(
         return Err(format!("the listing does not end within {PAGES_MAX} pages"));
     }
     let full = was_full(token) || fills(&read.page, split.records.len());
-    Ok(Parsed { records: split.records, columns, next: at.map(|at| PageToken { at, pages, records, full }), mark })
+    Ok(Parsed {
+        records: split.records,
+        columns,
+        next: at.map(|at| PageToken { at, pages, records, full, slice: None }),
+        mark,
+    })
 }
 
 /// True where 404 to the page at `token` is the end of the listing: counted pages, of which nothing says how many there
@@ -214,14 +224,18 @@ fn last_record(body: &Bytes, split: &Split, columns: Option<&Columns>) -> Bytes 
 
 /// A record's key as a JSON token: a number stays one where it goes into a body.
 fn last_key(record: &[u8], key: &Path) -> Result<String, String> {
-    let json = Json::parse(record).map_err(|error| format!("the last record is not JSON: {error}"))?;
-    match key.get(&json) {
-        Some(found @ (Json::String(_) | Json::Number(_))) => Ok(found.to_string()),
-        _ => Err(format!("the last record has no key at {key}: neither a text nor a number")),
-    }
+    let found = key_of(record, key).map(|found| found.to_string());
+    found.ok_or_else(|| format!("the last record has no key at {key}: neither a text nor a number"))
 }
 
-fn set_key(built: &mut Built, into: &Place, token: &str) -> Result<(), Failure> {
+/// The text or the number at `key` in a record.
+pub fn key_of(record: &[u8], key: &Path) -> Option<Json> {
+    let json = Json::parse(record).ok()?;
+    key.get(&json).filter(|found| matches!(found, Json::String(_) | Json::Number(_))).cloned()
+}
+
+/// Puts a key, as JSON, at its place.
+pub fn set_key(built: &mut Built, into: &Place, token: &str) -> Result<(), Failure> {
     match (Json::parse(token.as_bytes()), into) {
         (Ok(key), Place::Body(path)) => built.set_body(path, key),
         (Ok(Json::String(text) | Json::Number(text)), _) => built.set(into, &text),

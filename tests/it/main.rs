@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod browser;
+mod capped;
 mod cli;
 mod daemon;
 mod described;
@@ -26,6 +27,7 @@ mod planning;
 mod proxied;
 mod rows;
 mod scenarios;
+mod scripted;
 mod service;
 mod soak;
 mod stopping;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use crate::world::{Ran, World};
+use crate::scripted::Scripted;
 
 /// What an upstream has, and how its listing goes wrong.
 #[derive(Default)]
@@ -29,33 +29,6 @@ struct Shared(Arc<Mutex<Server>>);
 impl Shared {
     fn look(&self) -> MutexGuard<'_, Server> {
         self.0.lock().unwrap()
-    }
-}
-
-/// A router on loopback, a world, and how the program is run in it.
-struct Stage {
-    world: World,
-    url: String,
-    _runtime: tokio::runtime::Runtime,
-}
-
-impl Stage {
-    fn new(router: Router) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { world: World::new(), url, _runtime: runtime }
-    }
-
-    fn sync(&self) -> Ran {
-        let mut command = self.world.command();
-        for name in ["TYPESENSE", "ODK"] {
-            command.env(format!("RECONCILED__VARS__{name}_URL"), &self.url);
-            command.env(format!("RECONCILED_SECRET_{name}"), "a-secret-of-tests");
-        }
-        command.env("RECONCILED__VARS__ODK_USER", "sync@example.com");
-        Ran::of(command.args(["--json", "run", "--once"]).output().unwrap())
     }
 }
 
@@ -124,8 +97,7 @@ fn a_document_a_line_is_synced_both_ways_and_a_line_that_is_cut_deletes_nothing(
         .route(documents, post(add_document))
         .route(&format!("{documents}/{{id}}"), get(document).patch(patch_document).delete(drop_record))
         .with_state(server.clone());
-    let stage = Stage::new(router);
-    stage.world.rules("rules.toml", include_str!("../../sync-rules/examples/typesense/people.toml"));
+    let stage = Scripted::new("typesense", router, include_str!("../../sync-rules/examples/typesense/people.toml"));
     let world = &stage.world;
 
     assert_eq!(stage.sync().exits(0).writes(), (0, 3));
@@ -146,8 +118,7 @@ fn a_document_a_line_is_synced_both_ways_and_a_line_that_is_cut_deletes_nothing(
     // The export ends in the middle of the second document: that is no listing, and what it lacks is not gone.
     let first = server.look().records["1"].to_string().len();
     server.look().cut_at = Some(first + 30);
-    let ran = stage.sync().exits(6);
-    let error = ran.report("people")["upstreams"][0]["error"].as_str().unwrap().to_owned();
+    let error = stage.fails(stage.sync(), "people");
     assert!(error.contains("not NDJSON: the last line, 2, ends too early"), "{error}");
     assert_eq!(world.rows("select count(*) from people").concat(), ["3"]);
     server.look().cut_at = None;
@@ -251,8 +222,7 @@ fn a_table_is_synced_both_ways_and_one_that_is_cut_or_is_none_deletes_nothing() 
         .route("/entities", post(add_entity))
         .route("/entities/{id}", get(document).patch(patch_entity).delete(drop_record))
         .with_state(server.clone());
-    let stage = Stage::new(router);
-    stage.world.rules("rules.toml", include_str!("../../sync-rules/examples/odk/people.toml"));
+    let stage = Scripted::new("odk", router, include_str!("../../sync-rules/examples/odk/people.toml"));
     let world = &stage.world;
     let rows = || world.rows("select name, village, age from people order by name");
 
@@ -281,8 +251,7 @@ fn a_table_is_synced_both_ways_and_one_that_is_cut_or_is_none_deletes_nothing() 
     ] {
         server.look().cut_at =
             Some("\u{feff}__id,label,village,age,__createdAt,__updatedAt,__version\r\n".len() + cells.len());
-        let ran = stage.sync().exits(6);
-        let error = ran.report("people")["upstreams"][0]["error"].as_str().unwrap().to_owned();
+        let error = stage.fails(stage.sync(), "people");
         assert!(error.contains(words), "{error}");
         assert_eq!(rows().len(), 3);
     }

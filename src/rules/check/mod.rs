@@ -4,6 +4,7 @@
 
 mod batch;
 mod binding;
+mod cap;
 mod chain;
 mod codec;
 mod collection;

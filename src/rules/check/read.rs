@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
+use super::cap;
 use super::context::Cx;
 use super::format;
 use super::request::{self, LISTING, POINT_READ};
@@ -58,6 +59,7 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     if !lists {
         inert_for_direction(&at.page, "page", "push", cx);
         inert_for_direction(&at.format, "format", "push", cx);
+        inert_for_direction(&at.page_cap, "page_cap", "push", cx);
     }
     reading.absence = at.deletes.get().filter(|at| matches!(at.value, grammar::Deletes::Absence(_))).map(|at| at.span);
     let counted = |page: &grammar::Page| matches!(page, grammar::Page::Page(_) | grammar::Page::Offset(_));
@@ -93,6 +95,7 @@ fn read(
     let incremental = incremental(&at.incremental, raw, cx);
     check_conditional(at, cx);
     let deletes = deletes(&at.deletes, tombstone, cx);
+    let cap = cap::lower(at, raw, cx);
     let lag = at.lag.get().map_or(Duration::from_mins(1), |at| at.value.0);
     let horizon = horizon.map(|(_, horizon)| horizon);
     let get = transpose(at.get.get().map(|at| request::lower(at, POINT_READ, cx)));
@@ -110,10 +113,10 @@ fn read(
         let request = get.clone()?;
         let records = Path { steps: Vec::new() };
         let (format, page, incremental, deletes) = (format?, page?, incremental?, deletes?);
-        return Some(Read { request, format, records, page, incremental, deletes, get, lag, horizon });
+        return Some(Read { request, format, records, page, incremental, deletes, get, lag, horizon, cap: cap? });
     }
     let (request, records, page, incremental) = (request?, records?, page?, incremental?);
-    Some(Read { request, format: format?, records, page, incremental, deletes: deletes?, get, lag, horizon })
+    Some(Read { request, format: format?, records, page, incremental, deletes: deletes?, get, lag, horizon, cap: cap? })
 }
 
 fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, cx: &mut Cx<'_>) {

@@ -2,7 +2,7 @@
 //!
 //! Must not know: writing (that is `write`).
 
-use super::{CodecWord, Direction, EmptyField, OnScopeExit, RequestShape, Write};
+use super::{CapSplitWord, CodecWord, Direction, EmptyField, OnScopeExit, RequestShape, Write};
 use crate::record::TimeFormat;
 use crate::rules::shape::{Either, List, Named, kinds, table};
 use crate::rules::units::{Jq, Period, Text, Token};
@@ -77,9 +77,10 @@ table! {
         get: RequestShape,
         /// How long the listing may lag behind writes: before, that it does not show a create of ours proves nothing. Default 1m.
         lag: Period,
+        /// After how many results the listing ends without a word, and how it goes on then. Default: it does not end so.
+        page_cap: PageCap,
     }
     later {
-        "page_cap": "splitting capped listings",
         "parent": "listings per parent record",
     }
 }
@@ -193,6 +194,20 @@ table! {
     PageNextUrl, "a next_url table" {
         /// Where the URL is: a path, or `{ header = "Next-Page" }`.
         next: PathOrHeader = required,
+    }
+}
+
+table! {
+    /// A listing that ends after so many results, however many there are.
+    PageCap, "a page_cap table such as { results = 10_000, split = \"time\" }" {
+        /// So many.
+        results: u64 = required,
+        /// How it goes on: time (from the last `updated_at` on) or key (after the last key). Default: it cannot, and fails.
+        split: CapSplitWord,
+        /// With `key`: plain path of the key in a record. Default the binding's `id`. The listing must be sorted by it, upwards.
+        key: Jq,
+        /// With `key`: where the last one goes: `query.NAME`, `header.NAME` or `body.PATH`.
+        into: Text,
     }
 }
 

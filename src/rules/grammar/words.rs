@@ -124,6 +124,15 @@ pub enum CodecWord {
     String,
 }
 
+/// How a capped listing goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapSplitWord {
+    /// From the last time of change on.
+    Time,
+    /// After the last key.
+    Key,
+}
+
 /// What an empty field of a CSV row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmptyField {
@@ -283,6 +292,8 @@ words! { TimeFormat, "TimeFormat", "a time format such as \"unix_ms\"" {
     "unix_ms" => Self::UnixMs,
     "http_date" => Self::HttpDate,
 } }
+
+words! { CapSplitWord, "CapSplit", "\"time\" or \"key\"" { "time" => Self::Time, "key" => Self::Key } }
 
 words! { EmptyField, "EmptyField", "\"text\" or \"null\"" { "text" => Self::Text, "null" => Self::Null } }
 

@@ -67,6 +67,31 @@ pub struct Read {
     pub lag: Duration,
     /// How long tombstones are listed; `None`: for ever.
     pub horizon: Option<Duration>,
+    /// The listing ends after so many results, however many there are.
+    pub cap: Option<PageCap>,
+}
+
+/// A listing that ends without a word after so many results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageCap {
+    /// So many.
+    pub results: u64,
+    /// How it goes on; `None`: it cannot, and fails there.
+    pub split: Option<CapSplit>,
+}
+
+/// How a capped listing goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CapSplit {
+    /// From the last time of change on, that included, as `since` asks for it.
+    Time,
+    /// After the last key.
+    Key {
+        /// Where a record has its key: a text or a number.
+        key: Path,
+        /// Where it goes.
+        into: Place,
+    },
 }
 
 /// What an answer of a listing is.

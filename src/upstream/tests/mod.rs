@@ -7,6 +7,7 @@ mod bodies;
 mod breaker;
 mod budgets;
 mod calls;
+mod capped;
 mod certificates;
 mod decisions;
 mod health;
@@ -309,6 +310,7 @@ pub fn read(page: Paging) -> Read {
     Read {
         lag: Duration::from_mins(1),
         horizon: None,
+        cap: None,
         request: request("GET /c"),
         format: BodyFormat::Json,
         records: path(".results"),

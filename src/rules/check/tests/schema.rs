@@ -134,6 +134,7 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::UpdatedAt::KEYS,
         g::Read::KEYS,
         g::CsvFormat::KEYS,
+        g::PageCap::KEYS,
         g::PageNone::KEYS,
         g::PageNumber::KEYS,
         g::PageOffset::KEYS,
