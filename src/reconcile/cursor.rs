@@ -75,7 +75,7 @@ impl Cursor {
                 Some(etag) => (ListQuery { etag: Some(etag.clone()), ..ListQuery::default() }, true),
                 None => complete,
             },
-            Incremental::Token { .. } => match &self.mark {
+            Incremental::Token { .. } | Incremental::EventFeed(_) => match &self.mark {
                 Some(token) => (ListQuery { since: Some(token.clone()), ..ListQuery::default() }, false),
                 None => complete,
             },

@@ -170,7 +170,9 @@ impl Slice {
 fn since_format(read: &Read) -> TimeFormat {
     match &read.incremental {
         Incremental::Since { format, .. } => *format,
-        Incremental::None | Incremental::Conditional | Incremental::Token { .. } => TimeFormat::Rfc3339,
+        Incremental::None | Incremental::Conditional | Incremental::Token { .. } | Incremental::EventFeed(_) => {
+            TimeFormat::Rfc3339
+        }
     }
 }
 

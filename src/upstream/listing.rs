@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::capped::Slices;
+use super::feed::{self, Feed};
 use super::formats::{cut_short, records_in};
 use super::paging::{LoopGuard, is_by_url, is_extra, page_request, parse_page, set_key};
 use super::parts::Parts;
@@ -49,6 +50,10 @@ pub struct ListWalk {
     parts: Option<Parts>,
     /// Of a listing that ends after so many results, what is read of it now.
     slices: Slices,
+    /// The feed of events, where one is read instead of a listing.
+    feed: Option<Feed>,
+    /// It was asked where the feed begins that follows a listing of everything.
+    begun: bool,
 }
 
 impl ListWalk {
@@ -59,16 +64,37 @@ impl ListWalk {
         let slices = Slices::at(token.as_mut().and_then(|token| token.slice.take()).unwrap_or_default());
         let token = token.filter(|_| !slices.now.begins);
         let (guard, parts) = (LoopGuard::default(), None);
-        Self { query, token, resuming, done: false, guard, parts, slices }
+        Self { query, token, resuming, done: false, guard, parts, slices, feed: None, begun: false }
+    }
+
+    /// Of everything, to look through: no feed of events follows it.
+    pub fn to_search() -> Self {
+        Self { begun: true, ..Self::new(ListQuery::default()) }
     }
 
     /// The next page; `None` after the last one.
     pub async fn page(&mut self, client: &Client, binding: &Binding) -> Result<Option<Page>, Failure> {
-        let page = self.next(client, binding).await?;
-        match (page, &binding.read) {
-            (Some(page), Some(read)) if read.cap.is_some() => self.capped(client, binding, read, page).map(Some),
-            (page, _) => Ok(page),
+        let Some(read) = &binding.read else {
+            return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", binding.collection)));
+        };
+        if let (Incremental::EventFeed(rules), Some(since)) = (&read.incremental, &self.query.since) {
+            let feed = self.feed.get_or_insert_with(|| Feed::from(since, client.now()));
+            return feed.page(client, binding, rules).await;
         }
+        let token = self.begin_feed(client, read).await?;
+        let Some(mut page) = self.next(client, binding, read).await? else { return Ok(None) };
+        page.mark = token.or(page.mark);
+        if read.cap.is_some() { self.capped(client, binding, read, page).map(Some) } else { Ok(Some(page)) }
+    }
+
+    /// What happens while everything is listed has to be in the feed that follows: it begins before.
+    async fn begin_feed(&mut self, client: &Client, read: &Read) -> Result<Option<String>, Failure> {
+        let Incremental::EventFeed(rules) = &read.incremental else { return Ok(None) };
+        if self.query.resume.is_some() || std::mem::replace(&mut self.begun, true) {
+            return Ok(None);
+        }
+        let token = feed::start(client, rules).await?;
+        Ok(Some(token).filter(|token| !client.secrets().show_in(token)))
     }
 
     /// A page of a listing that may end too early: where it does, the next slice of it begins, and else it has no end.
@@ -95,16 +121,13 @@ impl ListWalk {
         Ok(page)
     }
 
-    async fn next(&mut self, client: &Client, binding: &Binding) -> Result<Option<Page>, Failure> {
+    async fn next(&mut self, client: &Client, binding: &Binding, read: &Read) -> Result<Option<Page>, Failure> {
         if let Some(part) = self.part() {
             return Ok(Some(part));
         }
         if self.done {
             return Ok(None);
         }
-        let Some(read) = &binding.read else {
-            return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", binding.collection)));
-        };
         let request = self.request(client, read)?;
         let by_url = is_by_url(&read.page);
         match &self.token {
@@ -157,6 +180,7 @@ impl ListWalk {
         let page = Page {
             body: response.body,
             cut_down: response.cut_down,
+            told: Vec::new(),
             records: parsed.records,
             next: parsed.next.filter(|next| !shows(&next.at)),
             not_modified: false,
@@ -187,6 +211,8 @@ impl ListWalk {
         let query = self.slices.query(read, &self.query);
         let built = page_request(built, read, &query, self.token.as_ref()).and_then(|mut built| {
             let Some(from) = &self.slices.now.from else { return Ok(built) };
+            // That a part has nothing new says nothing about the whole.
+            built.conditional = false;
             if let Some(PageCap { split: Some(CapSplit::Key { into, .. }), .. }) = &read.cap
                 && !(is_by_url(&read.page) && self.token.is_some() && matches!(into, Place::Query(_)))
             {
@@ -225,6 +251,6 @@ fn missing_id(binding: &Binding, columns: Option<&Columns>) -> Result<(), String
 }
 
 fn not_modified(mark: Option<String>, requested_at: DateTime<Utc>, observed_at: DateTime<Utc>) -> Page {
-    let (body, records, cut_down) = (Bytes::new(), Vec::new(), Vec::new());
-    Page { body, records, cut_down, next: None, not_modified: true, mark, requested_at, observed_at }
+    let (body, records, cut_down, told) = (Bytes::new(), Vec::new(), Vec::new(), Vec::new());
+    Page { body, records, cut_down, told, next: None, not_modified: true, mark, requested_at, observed_at }
 }

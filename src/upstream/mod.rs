@@ -44,6 +44,7 @@ mod tls;
 mod totals;
 
 mod capped;
+mod feed;
 mod formats;
 mod lines;
 mod listing;

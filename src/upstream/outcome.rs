@@ -74,6 +74,8 @@ pub struct Page {
     pub records: Vec<Range<usize>>,
     /// Where records begin that are too large: what stands there names them, and is not the record.
     pub cut_down: Vec<usize>,
+    /// What is known of records beside those: by a feed of events, and asking for each.
+    pub told: Vec<Told>,
     /// How to go on: the checkpoint of a listing. `None` on the last page, and where it cannot be kept.
     pub next: Option<PageToken>,
     /// True where a conditional read answered 304: everything is as it was.
@@ -84,6 +86,17 @@ pub struct Page {
     pub requested_at: DateTime<Utc>,
     /// When the answer was there.
     pub observed_at: DateTime<Utc>,
+}
+
+/// What is known of one remote record, by its id, that cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It was deleted: an event says so, and it is not there.
+    Gone(String),
+    /// It was merged into the second one.
+    Merged(String, String),
+    /// It may not be read, and why.
+    Unanswered(String, String),
 }
 
 /// How a listing goes on, and what guards it against going on for ever.

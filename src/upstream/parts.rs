@@ -45,7 +45,7 @@ impl Parts {
         self.taken += records.len();
         let is_last = self.taken >= self.page.records.len();
         let next = self.page.next.clone().filter(|_| is_last);
-        (Page { body, records, cut_down, next, mark: self.page.mark.clone(), ..self.page }, is_last)
+        (Page { body, records, cut_down, told: Vec::new(), next, mark: self.page.mark.clone(), ..self.page }, is_last)
     }
 }
 

@@ -56,7 +56,7 @@ pub fn split_rows(body: &[u8], format: CsvFormat) -> Result<(Columns, Vec<Range<
 fn line_at(body: &[u8], end: usize) -> usize {
     let before = body.get(..end).unwrap_or_default();
     let before = before.strip_suffix(b"\n").unwrap_or(before);
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    before.split(|byte| *byte == b'\n').count()
 }
 
 fn wrong<T>(what: String, cut_short: bool) -> Result<T, SplitError> {

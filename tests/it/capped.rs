@@ -181,7 +181,7 @@ fn a_capped_search_is_read_in_slices_by_time_and_what_shares_a_moment_is_not_los
     // More than the cap in one moment: there is no way through, and that is said. Nothing is taken for gone.
     server.look().clock += 10;
     server.look().import(11);
-    let words = scripted.fails(scripted.full_sync(), "contacts");
+    let words = scripted.full_sync().cannot_read("contacts");
     assert!(words.contains("reaches its cap of 10 results with one time of change, 17"), "{words}");
     assert!(words.starts_with("POST /crm/v3/objects/contacts/search"), "{words}");
     assert_eq!(count(), ["25"]);
@@ -215,12 +215,12 @@ fn a_capped_listing_is_split_by_key_and_one_that_cannot_be_split_is_not_complete
     world.change_rules("rules.toml", |rules| {
         rules.replace(r#", split = "key", into = "body.filterGroups[0].filters[1].value""#, "")
     });
-    let words = scripted.fails(scripted.full_sync(), "contacts");
+    let words = scripted.full_sync().cannot_read("contacts");
     assert!(words.contains("the listing reaches its cap of 10 results, and `page_cap` does not say how"), "{words}");
     server.look().clock += 1;
     server.look().set(2, &json!({ "firstname": "Late" }));
     world.change_rules("rules.toml", |rules| rules.replace("results = 10 }", "results = 10, split = \"time\" }"));
-    let words = scripted.fails(scripted.full_sync(), "contacts");
+    let words = scripted.full_sync().cannot_read("contacts");
     assert!(words.contains("its records do not come by `updated_at`, upwards"), "{words}");
     assert_eq!(count(), ["24"]);
 }

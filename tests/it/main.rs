@@ -9,6 +9,7 @@ mod capped;
 mod cli;
 mod daemon;
 mod described;
+mod event_feed;
 mod faults;
 mod graphql;
 mod guide;

@@ -118,7 +118,7 @@ fn a_document_a_line_is_synced_both_ways_and_a_line_that_is_cut_deletes_nothing(
     // The export ends in the middle of the second document: that is no listing, and what it lacks is not gone.
     let first = server.look().records["1"].to_string().len();
     server.look().cut_at = Some(first + 30);
-    let error = stage.fails(stage.sync(), "people");
+    let error = stage.sync().cannot_read("people");
     assert!(error.contains("not NDJSON: the last line, 2, ends too early"), "{error}");
     assert_eq!(world.rows("select count(*) from people").concat(), ["3"]);
     server.look().cut_at = None;
@@ -251,7 +251,7 @@ fn a_table_is_synced_both_ways_and_one_that_is_cut_or_is_none_deletes_nothing() 
     ] {
         server.look().cut_at =
             Some("\u{feff}__id,label,village,age,__createdAt,__updatedAt,__version\r\n".len() + cells.len());
-        let error = stage.fails(stage.sync(), "people");
+        let error = stage.sync().cannot_read("people");
         assert!(error.contains(words), "{error}");
         assert_eq!(rows().len(), 3);
     }

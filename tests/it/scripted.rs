@@ -34,13 +34,6 @@ impl Scripted {
         self.run(&["--json", "run", "--once", "--full"])
     }
 
-    /// A pass that cannot read the upstream; what the report says of why.
-    #[track_caller]
-    pub fn fails(&self, ran: Ran, collection: &str) -> String {
-        let report = ran.exits(6).report(collection);
-        report["upstreams"][0]["error"].as_str().unwrap().to_owned()
-    }
-
     fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.world.command();
         let name = self.name.to_uppercase();

@@ -68,7 +68,7 @@ fn needless(cap: &grammar::PageCap, why: &str, cx: &mut Cx<'_>) {
 fn check_time(read: &At<grammar::Read>, split: &At<CapSplitWord>, cx: &mut Cx<'_>) {
     let since = read.incremental.get().filter(|at| match &at.value {
         Incremental::Since(since) => since.from.is_absent(),
-        Incremental::None(_) | Incremental::Conditional(_) | Incremental::Token(_) => false,
+        Incremental::None(_) | Incremental::Conditional(_) | Incremental::Token(_) | Incremental::EventFeed(_) => false,
     });
     let help = "write incremental = { kind = \"since\", into = \"query.updated_since\" }, or split = \"key\"";
     let Some(since) = since else {

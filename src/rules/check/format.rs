@@ -31,7 +31,7 @@ pub fn lower(at: &At<grammar::Read>, cx: &mut Cx<'_>) -> Option<BodyFormat> {
     };
     if let Some(records) = at.records.get() {
         cx.notes
-            .inert(records.key, "records", &format!("every line of {word} is a record"))
+            .inert(records.key, "records", format!("every line of {word} is a record"))
             .help("leave it out")
             .second(format.key, "so the answer is read");
     }
@@ -68,7 +68,7 @@ fn check_places(at: &At<grammar::Read>, format: Span, word: &str, cx: &mut Cx<'_
     let since = match at.incremental.get().map(|at| &at.value) {
         Some(Incremental::Since(raw)) => Some((value(&raw.from), "from")),
         Some(Incremental::Token(raw)) => Some((value(&raw.next), "next")),
-        Some(Incremental::None(_) | Incremental::Conditional(_)) | None => None,
+        Some(Incremental::None(_) | Incremental::Conditional(_) | Incremental::EventFeed(_)) | None => None,
     };
     let in_body = page.into_iter().chain(since).filter_map(|(span, name)| Some((span?, name)));
     for (span, name) in in_body {

@@ -9,6 +9,7 @@ mod chain;
 mod codec;
 mod collection;
 mod context;
+mod feed;
 mod field;
 mod files;
 mod format;

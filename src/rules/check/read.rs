@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
 use super::cap;
 use super::context::Cx;
+use super::feed;
 use super::format;
 use super::request::{self, LISTING, POINT_READ};
 use super::upstream::within;
@@ -92,7 +93,7 @@ fn read(
         Some(BodyFormat::Json) | None => at.records.get().and_then(|at| cx.array_path(at)),
     };
     let page = page(&at.page, cx);
-    let incremental = incremental(&at.incremental, raw, cx);
+    let incremental = incremental(at, raw, cx);
     check_conditional(at, cx);
     let deletes = deletes(&at.deletes, tombstone, cx);
     let cap = cap::lower(at, raw, cx);
@@ -175,8 +176,8 @@ fn size(key: &Key<PageSize>, cx: &mut Cx<'_>) -> Option<Option<(Place, u64)>> {
 
 // ---- incremental and deletes ---------------------------------------------------------------------------------------
 
-fn incremental(key: &Key<grammar::Incremental>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Incremental> {
-    let at = match key {
+fn incremental(read: &At<grammar::Read>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Incremental> {
+    let at = match &read.incremental {
         Key::Absent => return Some(Incremental::None),
         Key::Bad => return None,
         Key::Given(at) => at,
@@ -189,6 +190,7 @@ fn incremental(key: &Key<grammar::Incremental>, raw: &grammar::Binding, cx: &mut
             let into = transpose(token.into.get().map(|at| cx.place(at, &["query", "header", "body"])));
             Some(Incremental::Token { next: next?, into: into? })
         }
+        grammar::Incremental::EventFeed(raw) => feed::lower(raw, at.key, read, cx),
         grammar::Incremental::Since(since) => {
             let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
             match &since.from {

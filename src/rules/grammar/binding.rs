@@ -213,6 +213,7 @@ table! {
 
 kinds! {
     /// How to read only what changed.
+    #[expect(clippy::large_enum_variant, reason = "one for each binding, while rules are checked")]
     Incremental, "an incremental table such as { kind = \"since\", into = \"query.since\" }" {
         /// Every pass reads everything.
         "none" => None(PageNone) = bare,
@@ -222,9 +223,8 @@ kinds! {
         "conditional" => Conditional(PageNone) = bare,
         /// A token that the last page of a listing gives leads to what changed since: sync tokens, delta links.
         "token" => Token(SyncToken),
-    }
-    later {
-        "event_feed": "event feeds",
+        /// A feed of events names the records that have changed, and each of them is read by `get`.
+        "event_feed" => EventFeed(EventFeed),
     }
 }
 
@@ -249,6 +249,40 @@ table! {
         next: PathOrHeader = required,
         /// Where it goes in the next listing: `query.NAME`, `header.NAME` or `body.PATH`. Default: it is the URL to ask (a delta link).
         into: Text,
+    }
+}
+
+table! {
+    /// A feed of events.
+    EventFeed, "an event_feed table" {
+        /// The feed: GET or POST.
+        request: RequestShape = required,
+        /// Where the token goes from which it goes on: `query.NAME`, `header.NAME` or `body.PATH`.
+        into: Text = required,
+        /// The array of events in its answer, e.g. `.changes[]`.
+        events: Jq = required,
+        /// jq over an event: the remote id of its record.
+        id: Jq = required,
+        /// jq condition over an event: others count for nothing. Default: all count.
+        when: Jq,
+        /// jq condition over an event that says that the record was deleted. It is followed where `get` says so, too. Default: none says so.
+        deleted: Jq,
+        /// jq over an answer: the next token.
+        next: Jq = required,
+        /// jq condition over an answer that says that there is more now. Default: while there are events.
+        more: Jq,
+        /// Where the first token comes from, which is asked for before everything is listed.
+        start: FeedStart = required,
+    }
+}
+
+table! {
+    /// The first token of a feed.
+    FeedStart, "a start table" {
+        /// What answers with it: GET or POST.
+        request: RequestShape = required,
+        /// jq over that answer: the token.
+        next: Jq = required,
     }
 }
 

@@ -71,6 +71,19 @@ pub struct Read {
     pub cap: Option<PageCap>,
 }
 
+impl Read {
+    /// All requests that reading makes.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        let feed = match &self.incremental {
+            Incremental::EventFeed(feed) => Some([&feed.request, &feed.start_request]),
+            Incremental::None | Incremental::Since { .. } | Incremental::Conditional | Incremental::Token { .. } => {
+                None
+            }
+        };
+        std::iter::once(&self.request).chain(&self.get).chain(feed.into_iter().flatten())
+    }
+}
+
 /// A listing that ends without a word after so many results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageCap {
@@ -196,6 +209,33 @@ pub enum Incremental {
         /// Where it goes; `None`: it is the URL to ask.
         into: Option<Place>,
     },
+    /// A feed of events, each of which names a record that is then read by its id.
+    EventFeed(Box<EventFeed>),
+}
+
+/// A feed of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFeed {
+    /// The feed.
+    pub request: Request,
+    /// Where the token goes.
+    pub into: Place,
+    /// The array of events in its answer.
+    pub events: Path,
+    /// The record's remote id, of an event.
+    pub id: Filter,
+    /// Which events count.
+    pub when: Option<Filter>,
+    /// Which events say that the record was deleted.
+    pub deleted: Option<Filter>,
+    /// The next token, of an answer.
+    pub next: Filter,
+    /// Whether there is more now, of an answer; `None`: while there are events.
+    pub more: Option<Filter>,
+    /// What answers with the first token.
+    pub start_request: Request,
+    /// The first token, of that answer.
+    pub start_next: Filter,
 }
 
 /// Where the next since-value comes from.

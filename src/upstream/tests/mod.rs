@@ -10,6 +10,7 @@ mod calls;
 mod capped;
 mod certificates;
 mod decisions;
+mod feeds;
 mod health;
 mod lists;
 mod pages;

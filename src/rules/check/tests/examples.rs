@@ -21,6 +21,7 @@ pub const KINTO: &[(&str, &str)] = &[
 ];
 
 pub const MORE: &[(&str, &str)] = &[
+    ("drive/files.toml", include_str!("../../../../sync-rules/examples/drive/files.toml")),
     ("hubspot/contacts.toml", include_str!("../../../../sync-rules/examples/hubspot/contacts.toml")),
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),

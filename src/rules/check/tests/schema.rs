@@ -135,6 +135,8 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::Read::KEYS,
         g::CsvFormat::KEYS,
         g::PageCap::KEYS,
+        g::EventFeed::KEYS,
+        g::FeedStart::KEYS,
         g::PageNone::KEYS,
         g::PageNumber::KEYS,
         g::PageOffset::KEYS,
