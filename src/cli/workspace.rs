@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_stamp};
 use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
-use crate::rules::{Context, Diagnostic, Request, Ruleset, Severity, Source, Upstream, check, render};
+use crate::rules::{Context, Diagnostic, Read, Request, Ruleset, Severity, Source, Upstream, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, HttpTransport, Meters, Transport};
 use crate::vault::{KeyPlaces, Kind, MASTER_KEY, Vault};
@@ -380,7 +380,7 @@ impl Maker {
 fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item = &'a Request> {
     let bindings = rules.collections.values().flat_map(|collection| &collection.bindings);
     bindings.filter(move |binding| binding.upstream.name == upstream).flat_map(|binding| {
-        let reads = binding.read.iter().flat_map(|read| std::iter::once(&read.request).chain(&read.get));
+        let reads = binding.read.iter().flat_map(Read::requests);
         let writes = [
             binding.create.as_ref().map(|write| &write.request),
             binding.update.as_ref().map(|write| &write.request),

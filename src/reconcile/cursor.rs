@@ -75,7 +75,7 @@ impl Cursor {
                 Some(etag) => (ListQuery { etag: Some(etag.clone()), ..ListQuery::default() }, true),
                 None => complete,
             },
-            Incremental::Token { .. } => match &self.mark {
+            Incremental::Token { .. } | Incremental::EventFeed(_) => match &self.mark {
                 Some(token) => (ListQuery { since: Some(token.clone()), ..ListQuery::default() }, false),
                 None => complete,
             },
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn an_old_unfinished_listing_is_not_resumed() {
-        let token = PageToken { at: "x".into(), pages: 3, records: 30, full: true };
+        let token = PageToken { at: "x".into(), pages: 3, records: 30, full: true, slice: None };
         let scan = Scan { token: token.clone(), mark: None, high: None, started_at: 0 };
         let cursor = Cursor { scan: Some(scan), ..Cursor::default() };
         assert_eq!(cursor.query(&Incremental::None, false, at(3600)).0.resume, Some(token));

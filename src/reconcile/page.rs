@@ -9,9 +9,9 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::merge::LinkState;
+use crate::merge::{Evidence, LinkState};
 use crate::store::{DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
-use crate::upstream::Page;
+use crate::upstream::{Page, Told};
 
 use super::contact::{self, Arrival, Company, Contact, LostCreates, Newborn, Stranger};
 use super::context::{Pass, remote_subject};
@@ -245,6 +245,9 @@ impl PageJob {
             }
         }
         self.insert(tx, &entries, &new, &mut done)?;
+        for told in self.cuts.iter().flat_map(|cut| &cut.page.told) {
+            self.hear_of(tx, told, &mut done)?;
+        }
         if let Some(mut cursor) = self.cursor.take() {
             if let Some(scan) = &mut cursor.scan {
                 scan.high = done.high;
@@ -266,7 +269,44 @@ impl PageJob {
     pub fn has_news(&self, entries: &[Entry]) -> bool {
         let restless =
             |entry: &Entry| entry.known.is_some_and(|known| self.restless.contains(known.link.0.unsigned_abs()));
-        entries.iter().any(|entry| !entry.unchanged() || restless(entry))
+        let is_told = self.cuts.iter().any(|cut| !cut.page.told.is_empty());
+        is_told || entries.iter().any(|entry| !entry.unchanged() || restless(entry))
+    }
+
+    /// What is known of a record that cannot be shown: staged, where it is tied to one here, or set aside.
+    fn hear_of(&self, tx: &mut dyn Tx, told: &Told, done: &mut PageDone) -> Result<(), StoreError> {
+        let binding = self.pass.binding_key(self.binding);
+        let (remote_id, kind, raw) = match told {
+            Told::Gone(id) => (id, StagedKind::Gone(Evidence::EventConfirmed), ""),
+            Told::Merged(id, into) => (id, StagedKind::Merged, into.as_str()),
+            Told::Unanswered(id, words) => return self.quarantine(tx, &remote_subject(id), 0, words),
+        };
+        let known = tx.known(binding, &[remote_id])?.into_iter().next().flatten();
+        if known.is_none() {
+            // It may wait since an earlier pass for whom it is to be tied to.
+            tx.clear_quarantine(
+                &self.pass.collection.name,
+                self.pass.upstream(self.binding),
+                &remote_subject(remote_id),
+            )?;
+            return tx.unstage(binding, remote_id);
+        }
+        let Some(known) = known.filter(|known| known.state == LinkState::Live) else { return Ok(()) };
+        let Some(link) = tx.link(known.link)? else { return Ok(()) };
+        done.see(known.link);
+        done.restless.insert(known.link.0.unsigned_abs());
+        tx.stage(&Staged {
+            binding,
+            remote_id: remote_id.clone(),
+            collection: self.pass.key,
+            record: Some(link.record),
+            kind,
+            fingerprint: xxh3_64(raw.as_bytes()),
+            raw: raw.as_bytes().to_vec(),
+            version: None,
+            observed_at: self.cuts.last().map_or(0, |cut| cut.page.observed_at.timestamp_micros()),
+            parked: None,
+        })
     }
 
     fn raw(&self, entry: &Entry) -> &[u8] {

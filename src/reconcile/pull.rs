@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
-use crate::rules::{Incremental, Read as ReadRules};
+use crate::rules::{BodyFormat, Incremental, Read as ReadRules};
 use crate::store::{self, BindingKey, Micros, QuarantineFilter, Store, StoreError, View};
 use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 
@@ -122,7 +122,13 @@ fn is_unheard_of(view: &dyn View, binding: BindingKey) -> Result<bool, StoreErro
 pub fn way(pass: &Pass, binding: usize) -> Option<(&ReadRules, String)> {
     let rules = pass.rules(binding).filter(|rules| rules.pull)?;
     let read = rules.read.as_ref()?;
-    let text = format!("{:?} {:?}", read.request, read.incremental);
+    let mut text = format!("{:?} {:?}", read.request, read.incremental);
+    if read.format != BodyFormat::Json {
+        text += &format!(" {:?}", read.format);
+    }
+    if let Some(cap) = &read.cap {
+        text += &format!(" {cap:?}");
+    }
     Some((read, format!("{:016x}", xxh3_64(text.as_bytes()))))
 }
 

@@ -120,6 +120,7 @@ fn evidence_name(evidence: crate::merge::Evidence) -> &'static str {
         Evidence::Tombstone => "tombstone",
         Evidence::AbsenceConfirmed => "absence_confirmed",
         Evidence::WebhookConfirmed => "webhook_confirmed",
+        Evidence::EventConfirmed => "event_confirmed",
         Evidence::Absence => "absence",
         Evidence::WriteFoundNothing => "write_found_nothing",
         Evidence::IdReused => "id_reused",

@@ -7,9 +7,8 @@ use std::io::Write;
 use bytes::{Bytes, BytesMut};
 use flate2::write::MultiGzDecoder;
 
-use super::TransportError;
 use super::slim::{Slim, SlimError};
-use crate::record::Path;
+use super::{RecordsIn, TransportError};
 
 /// An answer that unpacks to more than so many times its size is a bomb. JSON seldom reaches fifty; deflate ends at 1032.
 const RATIO_MAX: u64 = 250;
@@ -20,10 +19,15 @@ const PASSED_MAX: u64 = 16;
 /// Bodies are not allocated ahead beyond this, whatever `Content-Length` promises.
 const AHEAD_MAX: u64 = 1024 * 1024;
 
+/// How what gzip packed begins (RFC 1952, 2.3.1).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 /// A body on its way in.
 pub struct Body {
     unpacked: Unpacked,
     arrived: u64,
+    /// The first bytes, while it cannot be told from them whether the body is a packed file.
+    head: Option<Vec<u8>>,
 }
 
 enum Unpacked {
@@ -34,7 +38,7 @@ enum Unpacked {
 /// What is kept of the unpacked stream.
 struct Kept {
     limit: u64,
-    records: Option<Path>,
+    records: Option<RecordsIn>,
     whole: BytesMut,
     /// From the moment that the body is over its limit, where records can be told apart in it.
     slim: Option<Box<Slim>>,
@@ -45,22 +49,41 @@ struct Kept {
 }
 
 impl Body {
-    /// Of at most `limit` bytes. Where `records` says where an array of records stands, one that alone makes the body too
-    /// large is cut down instead of failing all.
-    pub fn new(gzip: bool, limit: u64, records: Option<Path>, promised: u64) -> Result<Self, TransportError> {
-        let passed_most = if records.is_some() { limit.saturating_mul(PASSED_MAX) } else { limit };
+    /// Of at most `limit` bytes. Where `records` says where records stand, one that alone makes the body too large is cut down
+    /// instead of failing all (a row has no members that could be kept), and a body that is a packed file is unpacked,
+    /// although no header says so: no JSON, and no header of a table, begins so.
+    pub fn new(gzip: bool, limit: u64, records: Option<RecordsIn>, promised: u64) -> Result<Self, TransportError> {
+        let may_be_cut = matches!(records, Some(RecordsIn::Array(_) | RecordsIn::Lines));
+        let passed_most = if may_be_cut { limit.saturating_mul(PASSED_MAX) } else { limit };
         if promised > passed_most {
             return Err(TransportError::TooLarge { limit });
         }
+        let head = (records.is_some() && !gzip).then(Vec::new);
         let ahead = usize::try_from(promised.min(AHEAD_MAX)).unwrap_or(0);
         let whole = BytesMut::with_capacity(ahead);
         let kept = Kept { limit, records, whole, slim: None, passed: 0, passed_max: u64::MAX, error: None };
         let unpacked = if gzip { Unpacked::Gzip(Box::new(MultiGzDecoder::new(kept))) } else { Unpacked::Plain(kept) };
-        Ok(Self { unpacked, arrived: 0 })
+        Ok(Self { unpacked, arrived: 0, head })
     }
 
     /// Takes what arrived.
     pub fn take(&mut self, chunk: &[u8]) -> Result<(), TransportError> {
+        let Some(mut head) = self.head.take() else { return self.pass(chunk) };
+        head.extend_from_slice(chunk);
+        if head.len() < GZIP_MAGIC.len() {
+            self.head = Some(head);
+            return Ok(());
+        }
+        if let Unpacked::Plain(kept) = &mut self.unpacked
+            && head.starts_with(&GZIP_MAGIC)
+        {
+            let kept = std::mem::replace(kept, Kept::nothing());
+            self.unpacked = Unpacked::Gzip(Box::new(MultiGzDecoder::new(kept)));
+        }
+        self.pass(&head)
+    }
+
+    fn pass(&mut self, chunk: &[u8]) -> Result<(), TransportError> {
         self.arrived += chunk.len() as u64;
         match &mut self.unpacked {
             Unpacked::Plain(kept) => kept.take(chunk),
@@ -74,7 +97,10 @@ impl Body {
     }
 
     /// The whole body, and where in it records stand that were cut down.
-    pub fn finish(self) -> Result<(Bytes, Vec<usize>), TransportError> {
+    pub fn finish(mut self) -> Result<(Bytes, Vec<usize>), TransportError> {
+        if let Some(head) = self.head.take() {
+            self.pass(&head)?;
+        }
         let kept = match self.unpacked {
             Unpacked::Plain(kept) => kept,
             // Nothing at all is an empty body, however it is packed.
@@ -101,6 +127,11 @@ fn broken(error: &std::io::Error) -> TransportError {
 }
 
 impl Kept {
+    fn nothing() -> Self {
+        let whole = BytesMut::new();
+        Self { limit: 0, records: None, whole, slim: None, passed: 0, passed_max: 0, error: None }
+    }
+
     fn take(&mut self, chunk: &[u8]) -> Result<(), TransportError> {
         self.passed += chunk.len() as u64;
         if self.passed > self.passed_max {
@@ -108,8 +139,12 @@ impl Kept {
         }
         let too_large = TransportError::TooLarge { limit: self.limit };
         if self.passed > self.limit && self.slim.is_none() {
-            let Some(path) = self.records.as_ref().filter(|_| self.limit > 0) else { return Err(too_large) };
-            let Some(mut slim) = Slim::new(path, self.limit) else { return Err(too_large) };
+            let slim = match self.records.as_ref().filter(|_| self.limit > 0) {
+                Some(RecordsIn::Array(path)) => Slim::new(path, self.limit),
+                Some(RecordsIn::Lines) => Slim::of_lines(self.limit),
+                Some(RecordsIn::Rows) | None => None,
+            };
+            let Some(mut slim) = slim else { return Err(too_large) };
             slim.take(&std::mem::take(&mut self.whole)).map_err(|SlimError| too_large.clone())?;
             self.slim = Some(Box::new(slim));
         }

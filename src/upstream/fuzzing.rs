@@ -8,11 +8,14 @@ use chrono::DateTime;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::WAIT_MAX;
+use super::lines::split_lines;
 use super::paging::next_link;
 use super::ratelimit::{exhausted_for, parse_rate_limits};
 use super::retry_after::{parse_backoff, parse_retry_after, with_jitter};
-use super::split::{cut_short, find_values, split_records, token_text};
+use super::split::{check_whole, cut_short, find_values, split_records, token_text};
+use super::table::split_rows;
 use crate::record::{Json, Path, Step};
+use crate::rules::CsvFormat;
 
 /// No wait is longer than a day, jitter adds a tenth at most, the same headers say the same; and the next page's address
 /// stands in the header as it was given.
@@ -51,6 +54,33 @@ pub fn check_headers(data: &[u8]) {
     }
 }
 
+/// Lines and rows are pieces of the page, in order; a line is a value, and a row is written out as JSON where it is text.
+fn check_rows(body: &[u8]) {
+    let check = |pieces: &[Range<usize>]| {
+        let mut end = 0;
+        for piece in pieces {
+            assert!(piece.start >= end && piece.start < piece.end && piece.end <= body.len(), "{pieces:?}");
+            end = piece.end;
+        }
+    };
+    if let Ok(lines) = split_lines(body) {
+        check(&lines);
+        for line in &lines {
+            assert_eq!(check_whole(body.get(line.clone()).unwrap_or_default()), Ok(()));
+        }
+    }
+    for empty_is_null in [false, true] {
+        let Ok((columns, rows)) = split_rows(body, CsvFormat { delimiter: b',', empty_is_null }) else { continue };
+        check(&rows);
+        let (out, records) = columns.write_out(body, &rows, usize::MAX);
+        assert_eq!(records.len(), rows.len());
+        for record in records {
+            let record = out.get(record).unwrap_or_default();
+            assert!(std::str::from_utf8(record).is_err() || Json::parse(record).is_ok(), "a row that is no JSON");
+        }
+    }
+}
+
 /// Records are pieces of the page, in order, and are what another reader of JSON finds there; asking for several paths at
 /// once finds what asking for each alone does; nothing whole is called cut short.
 pub fn check_split(data: &[u8]) {
@@ -71,6 +101,7 @@ pub fn check_split(data: &[u8]) {
         Path { steps: vec![Step::Index(0), key("id")] },
     ];
     let others: Vec<&Path> = others.iter().collect();
+    check_rows(body);
     let whole = serde_json::from_slice::<&serde_json::value::RawValue>(body).is_ok();
     assert!(!whole || cut_short(body).is_none(), "whole, but called cut short");
     let split = split_records(body, &records, &others);

@@ -7,10 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::paging::{LoopGuard, is_extra, page_request, parse_page};
-use super::split::cut_short;
-use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response};
-use crate::rules::{Binding, Incremental, Paging, Read};
+use super::capped::Slices;
+use super::feed::{self, Feed};
+use super::formats::{cut_short, records_in};
+use super::paging::{LoopGuard, is_by_url, is_extra, page_request, parse_page, set_key};
+use super::parts::Parts;
+use super::table::Columns;
+use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response, words};
+use crate::record::{Lens, Step};
+use crate::rules::{Binding, BodyFormat, CapSplit, Incremental, PageCap, Place, Read};
 
 /// A listing under way, for a task of its own. After an error it stands where it was.
 #[derive(Debug)]
@@ -41,26 +46,90 @@ pub struct ListWalk {
     resuming: bool,
     done: bool,
     guard: LoopGuard,
+    /// An answer that is being handed over.
+    parts: Option<Parts>,
+    /// Of a listing that ends after so many results, what is read of it now.
+    slices: Slices,
+    /// The feed of events, where one is read instead of a listing.
+    feed: Option<Feed>,
+    /// It was asked where the feed begins that follows a listing of everything.
+    begun: bool,
 }
 
 impl ListWalk {
     /// Begins at the first page, or where `query.resume` says.
     pub fn new(query: ListQuery) -> Self {
-        let token = query.resume.clone();
+        let mut token = query.resume.clone();
         let resuming = token.is_some();
-        Self { query, token, resuming, done: false, guard: LoopGuard::default() }
+        let slices = Slices::at(token.as_mut().and_then(|token| token.slice.take()).unwrap_or_default());
+        let token = token.filter(|_| !slices.now.begins);
+        let (guard, parts) = (LoopGuard::default(), None);
+        Self { query, token, resuming, done: false, guard, parts, slices, feed: None, begun: false }
+    }
+
+    /// Of everything, to look through: no feed of events follows it.
+    pub fn to_search() -> Self {
+        Self { begun: true, ..Self::new(ListQuery::default()) }
     }
 
     /// The next page; `None` after the last one.
     pub async fn page(&mut self, client: &Client, binding: &Binding) -> Result<Option<Page>, Failure> {
-        if self.done {
-            return Ok(None);
-        }
         let Some(read) = &binding.read else {
             return Err(Failure::new(FailureKind::Fatal, format!("{} has no listing here", binding.collection)));
         };
+        if let (Incremental::EventFeed(rules), Some(since)) = (&read.incremental, &self.query.since) {
+            let feed = self.feed.get_or_insert_with(|| Feed::from(since, client.now()));
+            return feed.page(client, binding, rules).await;
+        }
+        let token = self.begin_feed(client, read).await?;
+        let Some(mut page) = self.next(client, binding, read).await? else { return Ok(None) };
+        page.mark = token.or(page.mark);
+        if read.cap.is_some() { self.capped(client, binding, read, page).map(Some) } else { Ok(Some(page)) }
+    }
+
+    /// What happens while everything is listed has to be in the feed that follows: it begins before.
+    async fn begin_feed(&mut self, client: &Client, read: &Read) -> Result<Option<String>, Failure> {
+        let Incremental::EventFeed(rules) = &read.incremental else { return Ok(None) };
+        if self.query.resume.is_some() || std::mem::replace(&mut self.begun, true) {
+            return Ok(None);
+        }
+        let token = feed::start(client, rules).await?;
+        Ok(Some(token).filter(|token| !client.secrets().show_in(token)))
+    }
+
+    /// A page of a listing that may end too early: where it does, the next slice of it begins, and else it has no end.
+    fn capped(&mut self, client: &Client, binding: &Binding, read: &Read, mut page: Page) -> Result<Page, Failure> {
+        self.slices.note(read, binding, &mut page);
+        if self.parts.is_some() {
+            return Ok(page);
+        }
+        let (pages, records) = self.token.as_ref().map_or((0, 0), |token| (token.pages, token.records));
+        let begins = self.slices.go_on(read, self.query.since.as_deref()).map_err(|why| {
+            let failure = |built: &Built| words::describe(&client.upstream.base_url, built, None, &why, 1);
+            let words = self.request(client, read).map_or_else(|_| why.clone(), |built| failure(&built));
+            Failure::new(FailureKind::BadAnswer, words)
+        })?;
+        let slice = Some(self.slices.now.clone());
+        if begins {
+            (self.token, self.done, self.guard) = (None, false, LoopGuard::default());
+            page.next = Some(PageToken { at: String::new(), pages, records, full: false, slice });
+        } else if let Some(next) = &mut page.next {
+            next.slice = slice;
+        }
+        let from = self.slices.now.from.as_deref();
+        page.next = page.next.filter(|_| from.is_none_or(|from| !client.secrets().show_in(from)));
+        Ok(page)
+    }
+
+    async fn next(&mut self, client: &Client, binding: &Binding, read: &Read) -> Result<Option<Page>, Failure> {
+        if let Some(part) = self.part() {
+            return Ok(Some(part));
+        }
+        if self.done {
+            return Ok(None);
+        }
         let request = self.request(client, read)?;
-        let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
+        let by_url = is_by_url(&read.page);
         match &self.token {
             Some(token) => self.guard.enter(&token.at),
             None if by_url => self.guard.enter(request.url.as_str()),
@@ -72,9 +141,9 @@ impl ListWalk {
             if response.status == 304 {
                 return None;
             }
-            let read = parse_page(read, response, &request.url, self.token.as_ref());
-            let cut = if read.is_err() { cut_short(&response.body) } else { None };
-            parsed = Some(read);
+            let page = parse_page(read, response, &request.url, self.token.as_ref());
+            let cut = if page.is_err() { cut_short(read, &response.body) } else { None };
+            parsed = Some(page);
             cut
         };
         let response = match client.read(request.clone(), &mut parse).await {
@@ -95,6 +164,7 @@ impl ListWalk {
         };
         let bad = |what: String| client.bad_answer(&request, &response, &what);
         let mut parsed = parsed.map_err(&bad)?;
+        missing_id(binding, parsed.columns.as_ref()).map_err(&bad)?;
         if let Some(next) = parsed.next.as_mut().filter(|_| by_url) {
             next.at = client.without_credentials(&next.at);
         }
@@ -107,23 +177,50 @@ impl ListWalk {
         // Whatever is kept of this page must not hold a secret that the upstream echoes (I19). Without a checkpoint an
         // interrupted listing begins anew, and without a mark the next one reads everything.
         let shows = |text: &str| client.secrets().show_in(text);
-        Ok(Some(Page {
+        let page = Page {
             body: response.body,
             cut_down: response.cut_down,
+            told: Vec::new(),
             records: parsed.records,
             next: parsed.next.filter(|next| !shows(&next.at)),
             not_modified: false,
             mark: parsed.mark.filter(|mark| !shows(mark)),
             requested_at,
             observed_at,
-        }))
+        };
+        if read.format == BodyFormat::Json {
+            return Ok(Some(page));
+        }
+        self.parts = Some(Parts::new(page, parsed.columns));
+        Ok(self.part())
+    }
+
+    /// What is left of an answer, where it is handed over in parts.
+    fn part(&mut self) -> Option<Page> {
+        let (part, is_last) = self.parts.as_mut()?.next();
+        if is_last {
+            self.parts = None;
+        }
+        Some(part)
     }
 
     /// The request of the next page. A saved place that cannot even be put into it is as good as expired.
     fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
         let mut built = client.build(&read.request, &Holes::default())?;
-        built.records = Some(read.records.clone());
-        page_request(built, read, &self.query, self.token.as_ref()).map_err(|failure| match failure.kind {
+        built.records = Some(records_in(read));
+        let query = self.slices.query(read, &self.query);
+        let built = page_request(built, read, &query, self.token.as_ref()).and_then(|mut built| {
+            let Some(from) = &self.slices.now.from else { return Ok(built) };
+            // That a part has nothing new says nothing about the whole.
+            built.conditional = false;
+            if let Some(PageCap { split: Some(CapSplit::Key { into, .. }), .. }) = &read.cap
+                && !(is_by_url(&read.page) && self.token.is_some() && matches!(into, Place::Query(_)))
+            {
+                set_key(&mut built, into, from)?;
+            }
+            Ok(built)
+        });
+        built.map_err(|failure| match failure.kind {
             FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
             _ => failure,
         })
@@ -142,7 +239,18 @@ impl ListWalk {
     }
 }
 
+/// A table without the column of ids is another one, or a report of what went wrong.
+fn missing_id(binding: &Binding, columns: Option<&Columns>) -> Result<(), String> {
+    let (Some(columns), Lens::Path(path)) = (columns, &binding.mapper.probe.id) else { return Ok(()) };
+    match path.steps.first() {
+        Some(Step::Key(name)) if !columns.has(name) => {
+            Err(format!("the header has no column `{name}`, where the id is"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn not_modified(mark: Option<String>, requested_at: DateTime<Utc>, observed_at: DateTime<Utc>) -> Page {
-    let (body, records, cut_down) = (Bytes::new(), Vec::new(), Vec::new());
-    Page { body, records, cut_down, next: None, not_modified: true, mark, requested_at, observed_at }
+    let (body, records, cut_down, told) = (Bytes::new(), Vec::new(), Vec::new(), Vec::new());
+    Page { body, records, cut_down, told, next: None, not_modified: true, mark, requested_at, observed_at }
 }

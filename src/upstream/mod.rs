@@ -45,10 +45,16 @@ mod slim;
 mod tls;
 mod totals;
 
+mod capped;
+mod feed;
+mod formats;
+mod lines;
 mod listing;
 mod paging;
+mod parts;
 mod point;
 mod split;
+mod table;
 
 mod answer;
 mod batch;
@@ -84,7 +90,7 @@ pub use session::Session;
 pub use state::Room;
 pub use tls::our_certificate_until;
 pub use totals::{End, Totals, WaitFor};
-pub use transport::{Outgoing, Response, Transport, TransportError};
+pub use transport::{Outgoing, RecordsIn, Response, Transport, TransportError};
 pub use write::{is_as_expected, write_one};
 
 #[cfg(any(test, fuzzing))]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::ops::Range;
 
+use super::capped::Slice;
 use crate::record::Value;
 
 /// A call that did not succeed after the retries that are allowed within a pass.
@@ -73,6 +74,8 @@ pub struct Page {
     pub records: Vec<Range<usize>>,
     /// Where records begin that are too large: what stands there names them, and is not the record.
     pub cut_down: Vec<usize>,
+    /// What is known of records beside those: by a feed of events, and asking for each.
+    pub told: Vec<Told>,
     /// How to go on: the checkpoint of a listing. `None` on the last page, and where it cannot be kept.
     pub next: Option<PageToken>,
     /// True where a conditional read answered 304: everything is as it was.
@@ -83,6 +86,17 @@ pub struct Page {
     pub requested_at: DateTime<Utc>,
     /// When the answer was there.
     pub observed_at: DateTime<Utc>,
+}
+
+/// What is known of one remote record, by its id, that cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It was deleted: an event says so, and it is not there.
+    Gone(String),
+    /// It was merged into the second one.
+    Merged(String, String),
+    /// It may not be read, and why.
+    Unanswered(String, String),
 }
 
 /// How a listing goes on, and what guards it against going on for ever.
@@ -97,6 +111,9 @@ pub struct PageToken {
     /// A page had as many records as were asked for: only then does a short page end the listing.
     #[serde(default)]
     pub full: bool,
+    /// Where a listing that is split stands; see [`Slice`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
 }
 
 /// What a listing asks for.

@@ -5,7 +5,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use super::encode::encode;
-use super::{Built, Client, Failure, Outgoing, Tokens, check_url};
+use super::{Built, Client, Failure, Outgoing, RecordsIn, Tokens, check_url};
 use crate::rules::Encoding;
 
 impl Client {
@@ -20,7 +20,7 @@ impl Client {
         check_url(&self.upstream, &request.url)?;
         let mut request = request.clone();
         let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accepted(request.records.as_ref())));
         for (name, value) in self.headers.iter().chain(&request.headers) {
             headers.insert(name, value.clone());
         }
@@ -49,5 +49,14 @@ impl Client {
     pub fn body_bytes(&self, request: &Built) -> Result<u64, Failure> {
         let length = self.unsigned(request, None)?.body.map_or(0, |body| body.len());
         Ok(u64::try_from(length).unwrap_or(u64::MAX))
+    }
+}
+
+/// What is wanted where the rules do not say it. Names of lines differ from one upstream to the next.
+fn accepted(records: Option<&RecordsIn>) -> &'static str {
+    match records {
+        Some(RecordsIn::Array(_)) | None => "application/json",
+        Some(RecordsIn::Lines) => "application/x-ndjson, application/jsonl, */*;q=0.5",
+        Some(RecordsIn::Rows) => "text/csv, */*;q=0.5",
     }
 }

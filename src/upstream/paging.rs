@@ -4,11 +4,14 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use url::Url;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::split::{Split, next_text, split_records, token_text};
+use super::formats::split_body;
+use super::split::{Split, next_text, token_text};
+use super::table::Columns;
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
 use crate::record::{Json, Path};
 use crate::rules::{Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
@@ -21,6 +24,8 @@ pub const PAGES_MAX: u64 = 100_000;
 pub struct Parsed {
     /// Where each record stands.
     pub records: Vec<std::ops::Range<usize>>,
+    /// Where the records are rows: what is written out of them.
+    pub columns: Option<Columns>,
     /// How to go on.
     pub next: Option<PageToken>,
     /// The since-value or `ETag` of the first page.
@@ -34,7 +39,7 @@ pub fn page_request(
     query: &ListQuery,
     token: Option<&PageToken>,
 ) -> Result<Built, Failure> {
-    let by_url = matches!(read.page, Paging::LinkHeader | Paging::NextUrl { .. });
+    let by_url = is_by_url(&read.page);
     if let (Incremental::Since { into, .. }, Some(since)) = (&read.incremental, &query.since)
         && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
     {
@@ -83,6 +88,11 @@ pub fn page_request(
     Ok(built)
 }
 
+/// Whether the next page's URL comes whole, with all that its query says.
+pub fn is_by_url(page: &Paging) -> bool {
+    matches!(page, Paging::LinkHeader | Paging::NextUrl { .. })
+}
+
 /// Reads a page's answer. The error says what is wrong with it; the caller adds whose answer it is.
 pub fn parse_page(
     read: &Read,
@@ -100,7 +110,7 @@ pub fn parse_page(
         _ => None,
     };
     let others: Vec<&Path> = next_path.into_iter().chain(mark_path).collect();
-    let split = split_records(&response.body, &read.records, &others).map_err(|error| error.to_string())?;
+    let (split, columns) = split_body(read, &response.body, &others).map_err(|error| error.to_string())?;
     let in_body = || match next_path {
         Some(_) => next_text(&response.body, split.found.first().and_then(Option::as_ref)),
         None => Ok(None),
@@ -114,7 +124,8 @@ pub fn parse_page(
         _ if mark_path.is_some() => token_text(&response.body, split.found.last().and_then(Option::as_ref)),
         _ => None,
     };
-    let at = decide_next(read, response, requested, token, &split, &in_body)?;
+    let last = || last_record(&response.body, &split, columns.as_ref());
+    let at = decide_next(read, response, requested, token, (split.records.len(), &last), &in_body)?;
     let mark = match &read.incremental {
         Incremental::Token { next, into } if at.is_none() => {
             let last = match next {
@@ -133,7 +144,12 @@ pub fn parse_page(
         return Err(format!("the listing does not end within {PAGES_MAX} pages"));
     }
     let full = was_full(token) || fills(&read.page, split.records.len());
-    Ok(Parsed { records: split.records, next: at.map(|at| PageToken { at, pages, records, full }), mark })
+    Ok(Parsed {
+        records: split.records,
+        columns,
+        next: at.map(|at| PageToken { at, pages, records, full, slice: None }),
+        mark,
+    })
 }
 
 /// True where 404 to the page at `token` is the end of the listing: counted pages, of which nothing says how many there
@@ -163,10 +179,10 @@ fn decide_next(
     response: &Response,
     requested: &Url,
     token: Option<&PageToken>,
-    split: &Split,
+    (count, last): (usize, &dyn Fn() -> Bytes),
     in_body: &dyn Fn() -> Result<Option<String>, String>,
 ) -> Result<Option<String>, String> {
-    let count = u64::try_from(split.records.len()).unwrap_or(u64::MAX);
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
     // A server may give less than what is asked for, without a word: a short page ends the listing only where it gave as
     // much before. Else one more page is asked for.
     let is_last =
@@ -175,10 +191,7 @@ fn decide_next(
     match &read.page {
         Paging::Page { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + 1).to_string())),
         Paging::Offset { size, .. } if !is_last(size.as_ref()) => Ok(Some((here(0)? + count).to_string())),
-        Paging::Keyset { key, size, .. } if !is_last(size.as_ref()) => {
-            let last = split.records.last().and_then(|range| response.body.get(range.clone())).unwrap_or_default();
-            last_key(last, key).map(Some)
-        }
+        Paging::Keyset { key, size, .. } if !is_last(size.as_ref()) => last_key(&last(), key).map(Some),
         Paging::None | Paging::Page { .. } | Paging::Offset { .. } | Paging::Keyset { .. } => Ok(None),
         Paging::Cursor { next, more, .. } => {
             let next = match next {
@@ -201,16 +214,28 @@ fn decide_next(
     }
 }
 
-/// A record's key as a JSON token: a number stays one where it goes into a body.
-fn last_key(record: &[u8], key: &Path) -> Result<String, String> {
-    let json = Json::parse(record).map_err(|error| format!("the last record is not JSON: {error}"))?;
-    match key.get(&json) {
-        Some(found @ (Json::String(_) | Json::Number(_))) => Ok(found.to_string()),
-        _ => Err(format!("the last record has no key at {key}: neither a text nor a number")),
+fn last_record(body: &Bytes, split: &Split, columns: Option<&Columns>) -> Bytes {
+    let Some(range) = split.records.last() else { return Bytes::new() };
+    match columns {
+        Some(columns) => Bytes::from(columns.write_out(body, std::slice::from_ref(range), usize::MAX).0),
+        None => body.slice(range.clone()),
     }
 }
 
-fn set_key(built: &mut Built, into: &Place, token: &str) -> Result<(), Failure> {
+/// A record's key as a JSON token: a number stays one where it goes into a body.
+fn last_key(record: &[u8], key: &Path) -> Result<String, String> {
+    let found = key_of(record, key).map(|found| found.to_string());
+    found.ok_or_else(|| format!("the last record has no key at {key}: neither a text nor a number"))
+}
+
+/// The text or the number at `key` in a record.
+pub fn key_of(record: &[u8], key: &Path) -> Option<Json> {
+    let json = Json::parse(record).ok()?;
+    key.get(&json).filter(|found| matches!(found, Json::String(_) | Json::Number(_))).cloned()
+}
+
+/// Puts a key, as JSON, at its place.
+pub fn set_key(built: &mut Built, into: &Place, token: &str) -> Result<(), Failure> {
     match (Json::parse(token.as_bytes()), into) {
         (Ok(key), Place::Body(path)) => built.set_body(path, key),
         (Ok(Json::String(text) | Json::Number(text)), _) => built.set(into, &text),

@@ -4,7 +4,7 @@
 
 use super::listing::ListWalk;
 use super::point::{path_text, version_in};
-use super::{Client, Failure, FailureKind, ListQuery, Remote};
+use super::{Client, Failure, FailureKind, Remote};
 use crate::record::{Path, Slot, Value};
 use crate::rules::Binding;
 
@@ -67,7 +67,7 @@ async fn find(
     name: &str,
     look: &(dyn Fn(&[u8]) -> Sight + Send + Sync),
 ) -> Result<Vec<Remote>, Failure> {
-    let mut walk = ListWalk::new(ListQuery::default());
+    let mut walk = ListWalk::to_search();
     let (mut found, mut met) = (Vec::new(), Vec::new());
     for _ in 0..SEARCH_PAGES_MAX {
         let Some(page) = walk.page(client, binding).await? else {

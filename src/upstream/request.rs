@@ -5,7 +5,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
-use super::{Failure, FailureKind, Filled, Holes, Secrets};
+use super::{Failure, FailureKind, Filled, Holes, RecordsIn, Secrets};
 use crate::record::{Json, Path};
 use crate::rules::{Encoding, JsonTemplate, Place, Request, Template};
 
@@ -24,8 +24,8 @@ pub struct Built {
     pub encoding: Encoding,
     /// 304 is an answer to this request.
     pub conditional: bool,
-    /// Where its answer has an array of records.
-    pub records: Option<Path>,
+    /// Where its answer has records.
+    pub records: Option<RecordsIn>,
 }
 
 /// The query may hold secrets, so it is left out.

@@ -83,6 +83,12 @@ impl Slim {
         })
     }
 
+    /// Of records that stand one a line: as in an array that begins before the first and ends after the last.
+    pub fn of_lines(limit: u64) -> Option<Self> {
+        let slim = Self::new(&Path { steps: Vec::new() }, limit)?;
+        Some(Self { depth: 1, leads: false, in_records: true, ..slim })
+    }
+
     /// Takes what arrived.
     pub fn take(&mut self, chunk: &[u8]) -> Result<(), SlimError> {
         for byte in chunk {

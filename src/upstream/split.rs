@@ -31,6 +31,28 @@ pub enum SplitError {
     /// Something else than an array.
     #[error("what stands at {0} is not an array")]
     NotArray(String),
+    /// Not NDJSON, not CSV, or not all of it.
+    #[error("not {format}: {what}")]
+    NotRows {
+        /// What it should be.
+        format: &'static str,
+        /// What is wrong, and in which line.
+        what: String,
+        /// It is the end that is missing.
+        cut_short: bool,
+    },
+}
+
+impl SplitError {
+    /// Says so where a body of this length is the beginning of what it should be and not the end. An empty one is not: that
+    /// is how some say "nothing".
+    pub fn cut_short(&self, length: usize) -> bool {
+        match self {
+            Self::NotJson(_, at) => *at >= length && length > 0,
+            Self::NotRows { cut_short, .. } => *cut_short,
+            Self::Missing(_) | Self::NotArray(_) => false,
+        }
+    }
 }
 
 /// Finds the items of the array at `records` and the values at `others`.
@@ -52,12 +74,15 @@ pub fn find_values(body: &[u8], paths: &[&Path]) -> Result<Vec<Option<Range<usiz
     Ok(walk.found)
 }
 
-/// Says so where the body is the beginning of JSON and not the end. An empty one is not: that is how some say "nothing".
+/// Checks that the bytes are one value, bracket by bracket.
+pub fn check_whole(bytes: &[u8]) -> Result<(), SplitError> {
+    let (paths, records, found) = (Vec::new(), Vec::new(), Vec::new());
+    Walk { bytes, at: 0, paths, records, array: None, found }.document()
+}
+
+/// Says so where the body is the beginning of JSON and not the end; see [`SplitError::cut_short`].
 pub fn cut_short(body: &[u8]) -> Option<String> {
-    match find_values(body, &[]) {
-        Err(error @ SplitError::NotJson(_, at)) if at >= body.len() && !body.is_empty() => Some(error.to_string()),
-        _ => None,
-    }
+    find_values(body, &[]).err().filter(|error| error.cut_short(body.len())).map(|error| error.to_string())
 }
 
 /// The text of a scalar token: a string unescaped, a number as written; `None` for null, false, `""` and containers.

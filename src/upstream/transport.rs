@@ -33,10 +33,21 @@ pub struct Outgoing {
     pub timeouts: Timeouts,
     /// Largest decoded body, in bytes.
     pub body_bytes_max: u64,
-    /// Where the answer has its array of records: one that is too large is cut down then, and the others are had.
-    pub records: Option<Path>,
+    /// Where the answer has its records: one that is too large is cut down then, and the others are had.
+    pub records: Option<RecordsIn>,
     /// Who we are in TLS, and whom we trust.
     pub tls: Option<Arc<TlsFiles>>,
+}
+
+/// Where the answer to a listing has its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordsIn {
+    /// In an array of a JSON document.
+    Array(Path),
+    /// One a line.
+    Lines,
+    /// In the rows of a table.
+    Rows,
 }
 
 /// The query and the body may hold secrets, so they are left out.

@@ -45,6 +45,13 @@ impl Ran {
         self
     }
 
+    /// Of a pass whose only upstream could not be read: what its report says of why.
+    #[track_caller]
+    pub fn cannot_read(self, collection: &str) -> String {
+        let report = self.exits(6).report(collection);
+        report["upstreams"][0]["error"].as_str().unwrap().to_owned()
+    }
+
     /// The report of a collection's pass.
     #[track_caller]
     pub fn report(&self, collection: &str) -> Value {

@@ -63,7 +63,7 @@ fn check_budgets(
 }
 
 fn requests(binding: &Binding) -> Vec<&Request> {
-    let read = binding.read.iter().flat_map(|read| [Some(&read.request), read.get.as_ref()]).flatten();
+    let read = binding.read.iter().flat_map(crate::rules::model::Read::requests);
     let writes = [
         binding.create.as_ref().map(|create| &create.request),
         binding.update.as_ref().map(|update| &update.request),

@@ -5,12 +5,15 @@
 mod archive;
 mod batch;
 mod binding;
+mod cap;
 mod chain;
 mod codec;
 mod collection;
 mod context;
+mod feed;
 mod field;
 mod files;
+mod format;
 mod hash;
 mod inert;
 mod limits;

@@ -5,13 +5,16 @@
 use std::time::Duration;
 
 use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
+use super::cap;
 use super::context::Cx;
+use super::feed;
+use super::format;
 use super::request::{self, LISTING, POINT_READ};
 use super::upstream::within;
-use crate::record::{Filter, TimeFormat};
+use crate::record::{Filter, Path, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, PageSize, PathOrHeader};
-use crate::rules::model::{Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::rules::model::{BodyFormat, Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::Jq;
 
@@ -56,6 +59,8 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     }
     if !lists {
         inert_for_direction(&at.page, "page", "push", cx);
+        inert_for_direction(&at.format, "format", "push", cx);
+        inert_for_direction(&at.page_cap, "page_cap", "push", cx);
     }
     reading.absence = at.deletes.get().filter(|at| matches!(at.value, grammar::Deletes::Absence(_))).map(|at| at.span);
     let counted = |page: &grammar::Page| matches!(page, grammar::Page::Page(_) | grammar::Page::Offset(_));
@@ -82,17 +87,24 @@ fn read(
     cx: &mut Cx<'_>,
 ) -> Option<Read> {
     let request = at.request.get().and_then(|at| request::lower(at, LISTING, cx));
-    let records = at.records.get().and_then(|at| cx.array_path(at));
+    let format = format::lower(at, cx);
+    let records = match format {
+        Some(BodyFormat::Ndjson | BodyFormat::Csv(_)) => Some(Path { steps: Vec::new() }),
+        Some(BodyFormat::Json) | None => at.records.get().and_then(|at| cx.array_path(at)),
+    };
     let page = page(&at.page, cx);
-    let incremental = incremental(&at.incremental, raw, cx);
+    let incremental = incremental(at, raw, cx);
     check_conditional(at, cx);
     let deletes = deletes(&at.deletes, tombstone, cx);
+    let cap = cap::lower(at, raw, cx);
     let lag = at.lag.get().map_or(Duration::from_mins(1), |at| at.value.0);
     let horizon = horizon.map(|(_, horizon)| horizon);
     let get = transpose(at.get.get().map(|at| request::lower(at, POINT_READ, cx)));
     if lists {
         missing(&at.request, "request", "\"GET /contacts\"", at, cx);
-        missing(&at.records, "records", "\".results[]\"", at, cx);
+        if format == Some(BodyFormat::Json) {
+            missing(&at.records, "records", "\".results[]\"", at, cx);
+        }
     } else if at.request.is_absent() && at.get.is_absent() {
         cx.notes.inert(at.key, "read", "it has neither `request` nor `get`");
     }
@@ -100,12 +112,12 @@ fn read(
     if !lists && request.is_none() {
         // Nothing lists here: the point read stands in, and the engine has no reason to list.
         let request = get.clone()?;
-        let records = crate::record::Path { steps: Vec::new() };
-        let (page, incremental, deletes) = (page?, incremental?, deletes?);
-        return Some(Read { request, records, page, incremental, deletes, get, lag, horizon });
+        let records = Path { steps: Vec::new() };
+        let (format, page, incremental, deletes) = (format?, page?, incremental?, deletes?);
+        return Some(Read { request, format, records, page, incremental, deletes, get, lag, horizon, cap: cap? });
     }
     let (request, records, page, incremental) = (request?, records?, page?, incremental?);
-    Some(Read { request, records, page, incremental, deletes: deletes?, get, lag, horizon })
+    Some(Read { request, format: format?, records, page, incremental, deletes: deletes?, get, lag, horizon, cap: cap? })
 }
 
 fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, cx: &mut Cx<'_>) {
@@ -164,8 +176,8 @@ fn size(key: &Key<PageSize>, cx: &mut Cx<'_>) -> Option<Option<(Place, u64)>> {
 
 // ---- incremental and deletes ---------------------------------------------------------------------------------------
 
-fn incremental(key: &Key<grammar::Incremental>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Incremental> {
-    let at = match key {
+fn incremental(read: &At<grammar::Read>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Incremental> {
+    let at = match &read.incremental {
         Key::Absent => return Some(Incremental::None),
         Key::Bad => return None,
         Key::Given(at) => at,
@@ -178,6 +190,7 @@ fn incremental(key: &Key<grammar::Incremental>, raw: &grammar::Binding, cx: &mut
             let into = transpose(token.into.get().map(|at| cx.place(at, &["query", "header", "body"])));
             Some(Incremental::Token { next: next?, into: into? })
         }
+        grammar::Incremental::EventFeed(raw) => feed::lower(raw, at.key, read, cx),
         grammar::Incremental::Since(since) => {
             let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
             match &since.from {

@@ -2,7 +2,7 @@
 //!
 //! Must not know: writing (that is `write`).
 
-use super::{CodecWord, Direction, OnScopeExit, RequestShape, Write};
+use super::{CapSplitWord, CodecWord, Direction, EmptyField, OnScopeExit, RequestShape, Write};
 use crate::record::TimeFormat;
 use crate::rules::shape::{Either, List, Named, kinds, table};
 use crate::rules::units::{Jq, Period, Text, Token};
@@ -63,7 +63,9 @@ table! {
     Read, "a read table" {
         /// The listing.
         request: RequestShape,
-        /// The array of records in the answer, e.g. `.results[]`, or `.[]` where the answer is the array.
+        /// What an answer of the listing is: json, ndjson or csv. Default json.
+        format: BodyFormat,
+        /// The array of records in a JSON answer, e.g. `.results[]`, or `.[]` where the answer is the array.
         records: Jq,
         /// How pages follow each other. Default none: one answer holds all.
         page: Page,
@@ -75,10 +77,33 @@ table! {
         get: RequestShape,
         /// How long the listing may lag behind writes: before, that it does not show a create of ours proves nothing. Default 1m.
         lag: Period,
+        /// After how many results the listing ends without a word, and how it goes on then. Default: it does not end so.
+        page_cap: PageCap,
     }
     later {
-        "page_cap": "splitting capped listings",
         "parent": "listings per parent record",
+    }
+}
+
+kinds! {
+    /// What an answer of a listing is.
+    BodyFormat, "a format: \"json\", \"ndjson\" or \"csv\"" {
+        /// One JSON document with an array of records.
+        "json" => Json(PageNone) = bare,
+        /// A JSON object a line (JSON Lines): each is a record.
+        "ndjson" => Ndjson(PageNone) = bare,
+        /// A header and rows (RFC 4180): each row is a record, an object of texts by the header's names.
+        "csv" => Csv(CsvFormat) = bare,
+    }
+}
+
+table! {
+    /// How CSV is written there.
+    CsvFormat, "a csv table such as { kind = \"csv\", delimiter = \";\" }" {
+        /// The one character between fields. Default a comma.
+        delimiter: Text,
+        /// What an empty field is: text or null. Default text.
+        empty: EmptyField,
     }
 }
 
@@ -172,8 +197,23 @@ table! {
     }
 }
 
+table! {
+    /// A listing that ends after so many results, however many there are.
+    PageCap, "a page_cap table such as { results = 10_000, split = \"time\" }" {
+        /// So many.
+        results: u64 = required,
+        /// How it goes on: time (from the last `updated_at` on) or key (after the last key). Default: it cannot, and fails.
+        split: CapSplitWord,
+        /// With `key`: plain path of the key in a record. Default the binding's `id`. The listing must be sorted by it, upwards.
+        key: Jq,
+        /// With `key`: where the last one goes: `query.NAME`, `header.NAME` or `body.PATH`.
+        into: Text,
+    }
+}
+
 kinds! {
     /// How to read only what changed.
+    #[expect(clippy::large_enum_variant, reason = "one for each binding, while rules are checked")]
     Incremental, "an incremental table such as { kind = \"since\", into = \"query.since\" }" {
         /// Every pass reads everything.
         "none" => None(PageNone) = bare,
@@ -183,9 +223,8 @@ kinds! {
         "conditional" => Conditional(PageNone) = bare,
         /// A token that the last page of a listing gives leads to what changed since: sync tokens, delta links.
         "token" => Token(SyncToken),
-    }
-    later {
-        "event_feed": "event feeds",
+        /// A feed of events names the records that have changed, and each of them is read by `get`.
+        "event_feed" => EventFeed(EventFeed),
     }
 }
 
@@ -210,6 +249,40 @@ table! {
         next: PathOrHeader = required,
         /// Where it goes in the next listing: `query.NAME`, `header.NAME` or `body.PATH`. Default: it is the URL to ask (a delta link).
         into: Text,
+    }
+}
+
+table! {
+    /// A feed of events.
+    EventFeed, "an event_feed table" {
+        /// The feed: GET or POST.
+        request: RequestShape = required,
+        /// Where the token goes from which it goes on: `query.NAME`, `header.NAME` or `body.PATH`.
+        into: Text = required,
+        /// The array of events in its answer, e.g. `.changes[]`.
+        events: Jq = required,
+        /// jq over an event: the remote id of its record.
+        id: Jq = required,
+        /// jq condition over an event: others count for nothing. Default: all count.
+        when: Jq,
+        /// jq condition over an event that says that the record was deleted. It is followed where `get` says so, too. Default: none says so.
+        deleted: Jq,
+        /// jq over an answer: the next token.
+        next: Jq = required,
+        /// jq condition over an answer that says that there is more now. Default: while there are events.
+        more: Jq,
+        /// Where the first token comes from, which is asked for before everything is listed.
+        start: FeedStart = required,
+    }
+}
+
+table! {
+    /// The first token of a feed.
+    FeedStart, "a start table" {
+        /// What answers with it: GET or POST.
+        request: RequestShape = required,
+        /// jq over that answer: the token.
+        next: Jq = required,
     }
 }
 

@@ -27,6 +27,8 @@ pub fn example(key: &str) -> Option<&'static str> {
         "service" => "\"execute-api\"",
         "login" => "{ path = \"/login\", body = { user = \"sync\", password = \"${secret.NAME}\" } }",
         "username" => "\"sync\"",
+        "events" => "\".changes[]\"",
+        "start" => "{ request = \"GET /changes/start\", next = \".token\" }",
         "records" => "\".results[]\"",
         "id" => "\".id\"",
         "map" => "{ email = \".email\" }",

@@ -4,8 +4,8 @@
 
 use super::{
     Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, ErrorRule, Field, HookEvent, Limits,
-    MapEntry, Match, Read, Request, Retry, Since, Timeout, Tls, Tombstone, Transition, Update, Upstream, Webhook,
-    Write,
+    MapEntry, Match, PageCap, Read, Request, Retry, Since, Timeout, Tls, Tombstone, Transition, Update, Upstream,
+    Webhook, Write,
 };
 
 /// A key that more tables than this know says nothing about the one that was meant.
@@ -28,6 +28,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("[collection.NAME.fields.FIELD]", Field::KEYS),
     ("[binding.COLLECTION.UPSTREAM]", Binding::KEYS),
     ("[binding.COLLECTION.UPSTREAM.read]", Read::KEYS),
+    ("`page_cap = { results = 10_000, … }`", PageCap::KEYS),
     ("`incremental = { kind = \"since\", … }`", Since::KEYS),
     ("`deletes = { kind = \"tombstone\", … }`", Tombstone::KEYS),
     ("[binding.COLLECTION.UPSTREAM.map.FIELD]", MapEntry::KEYS),

@@ -125,6 +125,24 @@ pub enum CodecWord {
     String,
 }
 
+/// How a capped listing goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapSplitWord {
+    /// From the last time of change on.
+    Time,
+    /// After the last key.
+    Key,
+}
+
+/// What an empty field of a CSV row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyField {
+    /// The empty text.
+    Text,
+    /// Null.
+    Null,
+}
+
 /// How a batch result finds its item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByWord {
@@ -282,6 +300,9 @@ words! { Encoding, "Encoding", "\"json\", \"form\" or \"multipart\"" {
     "form" => Self::Form,
     "multipart" => Self::Multipart,
 } }
+words! { CapSplitWord, "CapSplit", "\"time\" or \"key\"" { "time" => Self::Time, "key" => Self::Key } }
+
+words! { EmptyField, "EmptyField", "\"text\" or \"null\"" { "text" => Self::Text, "null" => Self::Null } }
 
 words! { ByWord, "ResultBy", "\"index\", \"id\" or \"request_id\"" {
     "index" => Self::Index,

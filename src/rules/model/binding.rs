@@ -55,7 +55,9 @@ pub enum VersionAt {
 pub struct Read {
     /// The listing.
     pub request: Request,
-    /// The array of records in the answer: `.results[]` is the path `.results`, `.[]` is `.`.
+    /// What an answer of the listing is.
+    pub format: BodyFormat,
+    /// The array of records in a JSON answer: `.results[]` is the path `.results`, `.[]` is `.`.
     pub records: Path,
     /// Paging.
     pub page: Paging,
@@ -69,6 +71,64 @@ pub struct Read {
     pub lag: Duration,
     /// How long tombstones are listed; `None`: for ever.
     pub horizon: Option<Duration>,
+    /// The listing ends after so many results, however many there are.
+    pub cap: Option<PageCap>,
+}
+
+impl Read {
+    /// All requests that reading makes.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        let feed = match &self.incremental {
+            Incremental::EventFeed(feed) => Some([&feed.request, &feed.start_request]),
+            Incremental::None | Incremental::Since { .. } | Incremental::Conditional | Incremental::Token { .. } => {
+                None
+            }
+        };
+        std::iter::once(&self.request).chain(&self.get).chain(feed.into_iter().flatten())
+    }
+}
+
+/// A listing that ends without a word after so many results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageCap {
+    /// So many.
+    pub results: u64,
+    /// How it goes on; `None`: it cannot, and fails there.
+    pub split: Option<CapSplit>,
+}
+
+/// How a capped listing goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CapSplit {
+    /// From the last time of change on, that included, as `since` asks for it.
+    Time,
+    /// After the last key.
+    Key {
+        /// Where a record has its key: a text or a number.
+        key: Path,
+        /// Where it goes.
+        into: Place,
+    },
+}
+
+/// What an answer of a listing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// One JSON document.
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// A header and rows (RFC 4180).
+    Csv(CsvFormat),
+}
+
+/// How CSV is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CsvFormat {
+    /// The byte between fields.
+    pub delimiter: u8,
+    /// An empty field is null, not the empty text.
+    pub empty_is_null: bool,
 }
 
 /// How pages follow each other.
@@ -153,6 +213,33 @@ pub enum Incremental {
         /// Where it goes; `None`: it is the URL to ask.
         into: Option<Place>,
     },
+    /// A feed of events, each of which names a record that is then read by its id.
+    EventFeed(Box<EventFeed>),
+}
+
+/// A feed of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFeed {
+    /// The feed.
+    pub request: Request,
+    /// Where the token goes.
+    pub into: Place,
+    /// The array of events in its answer.
+    pub events: Path,
+    /// The record's remote id, of an event.
+    pub id: Filter,
+    /// Which events count.
+    pub when: Option<Filter>,
+    /// Which events say that the record was deleted.
+    pub deleted: Option<Filter>,
+    /// The next token, of an answer.
+    pub next: Filter,
+    /// Whether there is more now, of an answer; `None`: while there are events.
+    pub more: Option<Filter>,
+    /// What answers with the first token.
+    pub start_request: Request,
+    /// The first token, of that answer.
+    pub start_next: Filter,
 }
 
 /// Where the next since-value comes from.

@@ -7,12 +7,15 @@ mod bodies;
 mod breaker;
 mod budgets;
 mod calls;
+mod capped;
 mod certificates;
 mod decisions;
 mod encodings;
+mod feeds;
 mod health;
 mod lists;
 mod pages;
+mod rows;
 mod searches;
 mod sockets;
 mod succession;
@@ -33,8 +36,8 @@ use super::*;
 use crate::clock::Clock;
 use crate::record::{Codec, Domain, FieldMap, FieldType, Lens, Mapper, Path, Probe, Value};
 use crate::rules::{
-    Auth, Binding, Body, Create, Deletes, Idempotency, Incremental, Paging, Part, Precondition, Read, Request, Retry,
-    Template, Timeouts, Update, Upstream, VersionAt,
+    Auth, Binding, Body, BodyFormat, Create, Deletes, Idempotency, Incremental, Paging, Part, Precondition, Read,
+    Request, Retry, Template, Timeouts, Update, Upstream, VersionAt,
 };
 use crate::rules::{BreakerRules, Budget, Cost, RequestMatch};
 use crate::sandbox;
@@ -314,7 +317,9 @@ pub fn read(page: Paging) -> Read {
     Read {
         lag: Duration::from_mins(1),
         horizon: None,
+        cap: None,
         request: request("GET /c"),
+        format: BodyFormat::Json,
         records: path(".results"),
         page,
         incremental: Incremental::None,
