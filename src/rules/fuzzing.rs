@@ -15,10 +15,12 @@ pub fn vars() -> BTreeMap<String, String> {
         ("crm_url", "https://crm.example.com/v1"),
         ("billing_url", "https://billing.example.com/api/"),
         ("drive_url", "https://www.googleapis.com/drive/v3"),
+        ("graph_url", "https://graph.microsoft.com/v1.0"),
         ("hubspot_url", "https://api.hubapi.com"),
         ("kinto_url", "http://127.0.0.1:8888/v1"),
         ("odk_url", "https://central.example.com/v1/projects/16/datasets/people"),
         ("odk_user", "sync@example.com"),
+        ("people_url", "https://people.googleapis.com/v1"),
         ("typesense_url", "https://search.example.com"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 
 use super::paging::PAGES_MAX;
 use super::point::{get_each, scalar_text};
-use super::split::{cut_short, split_records};
+use super::split::{cut_short, split_list};
 use super::{Built, Client, Failure, FailureKind, Got, Holes, Page, Response, Told};
 use crate::record::{Filter, Json};
 use crate::rules::{Binding, EventFeed, Request};
@@ -133,7 +133,7 @@ async fn ask(
 
 /// Reads an answer. Of several events about one record the last one counts: they are asked for as they are now anyway.
 fn parse(feed: &EventFeed, body: &[u8]) -> Result<Answer, String> {
-    let events = split_records(body, &feed.events, &[]).map_err(|error| error.to_string())?.records;
+    let events = split_list(body, &feed.events, &[]).map_err(|error| error.to_string())?.records;
     let mut records = BTreeMap::new();
     let holds = |filter: &Option<Filter>, name: &str, event: &Json| match filter {
         Some(filter) => filter.test(event).map_err(|error| format!("`{name}`: {error}")).map(Some),

@@ -4,7 +4,7 @@
 
 use super::RecordsIn;
 use super::lines::split_lines;
-use super::split::{Split, SplitError, split_records};
+use super::split::{Split, SplitError, split_list};
 use super::table::{Columns, split_rows};
 use crate::record::Path;
 use crate::rules::{BodyFormat, Read};
@@ -13,7 +13,7 @@ use crate::rules::{BodyFormat, Read};
 pub fn split_body(read: &Read, body: &[u8], others: &[&Path]) -> Result<(Split, Option<Columns>), SplitError> {
     let alone = |records| Split { records, found: vec![None; others.len()] };
     match read.format {
-        BodyFormat::Json => split_records(body, &read.records, others).map(|split| (split, None)),
+        BodyFormat::Json => split_list(body, &read.records, others).map(|split| (split, None)),
         BodyFormat::Ndjson => split_lines(body).map(|records| (alone(records), None)),
         BodyFormat::Csv(format) => split_rows(body, format).map(|(columns, rows)| (alone(rows), Some(columns))),
     }
@@ -33,7 +33,7 @@ pub fn cut_short(read: &Read, body: &[u8]) -> Option<String> {
 /// Where the transport finds records, to cut down one that is too large.
 pub fn records_in(read: &Read) -> RecordsIn {
     match read.format {
-        BodyFormat::Json => RecordsIn::Array(read.records.clone()),
+        BodyFormat::Json => RecordsIn::Array(read.records.path.clone()),
         BodyFormat::Ndjson => RecordsIn::Lines,
         BodyFormat::Csv(_) => RecordsIn::Rows,
     }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::record::{Path, Step};
+use crate::rules::ListAt;
 
 /// Kinds of nested brackets are remembered down to here; deeper ones are only counted.
 const KINDS_MAX: u32 = 128;
@@ -64,6 +65,24 @@ pub fn split_records(body: &[u8], records: &Path, others: &[&Path]) -> Result<Sp
         Some(false) => Err(SplitError::NotArray(records.to_string())),
         Some(true) => Ok(Split { records: walk.records, found: walk.found }),
     }
+}
+
+/// The same, by the rules. An answer that may lack the array and does has no items, unless it speaks of an error.
+pub fn split_list(body: &[u8], list: &ListAt, others: &[&Path]) -> Result<Split, SplitError> {
+    let lacking = match split_records(body, &list.path, others) {
+        Err(error @ (SplitError::Missing(_) | SplitError::NotArray(_))) if list.may_lack => error,
+        done => return done,
+    };
+    let key = |name: &str| Path { steps: vec![Step::Key(name.to_owned())] };
+    let looked_at = [&list.path, &key("error"), &key("errors")];
+    let found = find_values(body, &looked_at)?;
+    let is_there =
+        |at: &Option<Range<usize>>| at.clone().and_then(|at| body.get(at)).is_some_and(|text| text != b"null");
+    let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if !is_object || found.iter().any(is_there) {
+        return Err(lacking);
+    }
+    Ok(Split { records: Vec::new(), found: find_values(body, others)? })
 }
 
 /// Finds the values at `paths`.

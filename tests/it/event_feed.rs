@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use crate::scripted::Scripted;
+use crate::scripted::{Scripted, query, with_bearer};
 
 #[derive(Default)]
 struct Server {
@@ -52,10 +52,6 @@ impl Server {
         self.files.remove(id).unwrap();
         self.changes.push((id.to_owned(), said));
     }
-}
-
-fn query(text: Option<String>) -> BTreeMap<String, String> {
-    url::form_urlencoded::parse(text.unwrap_or_default().as_bytes()).into_owned().collect()
 }
 
 /// Three files a page.
@@ -135,9 +131,7 @@ async fn delete(State(server): State<Shared>, Path(id): Path<String>) -> StatusC
 /// The example, but for its way to sign in.
 fn stage() -> (Shared, Scripted) {
     let example = include_str!("../../sync-rules/examples/drive/files.toml");
-    let (before, rest) = example.split_once("[upstream.drive.auth]\n").unwrap();
-    let (_, after) = rest.split_once("\n\n").unwrap();
-    let rules = format!("{before}[upstream.drive.auth]\nkind = \"bearer\"\ntoken = \"${{secret.drive}}\"\n\n{after}");
+    let rules = with_bearer(example, "drive");
     let server = Shared::default();
     let router = Router::new()
         .route("/files", get(list).post(create))

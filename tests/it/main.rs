@@ -37,6 +37,7 @@ mod scripted;
 mod service;
 mod soak;
 mod stopping;
+mod styles;
 mod sync_token;
 mod targeted;
 mod traces;

@@ -1,6 +1,11 @@
 //! An upstream that a test writes itself, on loopback, and a world whose rules name it.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
 
 use crate::world::{Ran, World};
 
@@ -10,6 +15,25 @@ pub struct Scripted {
     name: &'static str,
     url: String,
     _runtime: tokio::runtime::Runtime,
+}
+
+/// The parameters of a request.
+pub fn query(text: Option<String>) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(text.unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// An answer in JSON.
+pub fn answer(status: u16, body: &Value) -> Response {
+    let kind = [("content-type", "application/json")];
+    (StatusCode::from_u16(status).unwrap(), kind, body.to_string()).into_response()
+}
+
+/// An example's rules with another way to sign in: a token.
+pub fn with_bearer(example: &str, upstream: &str) -> String {
+    let table = format!("[upstream.{upstream}.auth]\n");
+    let (before, rest) = example.split_once(&table).unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    format!("{before}{table}kind = \"bearer\"\ntoken = \"${{secret.{upstream}}}\"\n\n{after}")
 }
 
 impl Scripted {

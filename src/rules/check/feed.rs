@@ -24,7 +24,7 @@ pub fn lower(raw: &grammar::EventFeed, span: Span, read: &At<grammar::Read>, cx:
     }
     let request = raw.request.get().and_then(|at| request::lower(at, LISTING, cx));
     let into = raw.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
-    let events = raw.events.get().and_then(|at| cx.array_path(at));
+    let events = raw.events.get().and_then(|at| cx.list_at(at));
     let mut wanted = |key: &Key<Jq>| key.get().and_then(|at| cx.filter(at, &[]));
     let (id, next) = (wanted(&raw.id), wanted(&raw.next));
     let mut optional = |key: &Key<Jq>| transpose(key.get().map(|at| cx.filter(at, &[])));

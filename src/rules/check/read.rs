@@ -89,8 +89,8 @@ fn read(
     let request = at.request.get().and_then(|at| request::lower(at, LISTING, cx));
     let format = format::lower(at, cx);
     let records = match format {
-        Some(BodyFormat::Ndjson | BodyFormat::Csv(_)) => Some(Path { steps: Vec::new() }),
-        Some(BodyFormat::Json) | None => at.records.get().and_then(|at| cx.array_path(at)),
+        Some(BodyFormat::Ndjson | BodyFormat::Csv(_)) => Some(Path { steps: Vec::new() }.into()),
+        Some(BodyFormat::Json) | None => at.records.get().and_then(|at| cx.list_at(at)),
     };
     let page = page(&at.page, cx);
     let incremental = incremental(at, raw, cx);
@@ -112,7 +112,7 @@ fn read(
     if !lists && request.is_none() {
         // Nothing lists here: the point read stands in, and the engine has no reason to list.
         let request = get.clone()?;
-        let records = Path { steps: Vec::new() };
+        let records = Path { steps: Vec::new() }.into();
         let (format, page, incremental, deletes) = (format?, page?, incremental?, deletes?);
         return Some(Read { request, format, records, page, incremental, deletes, get, lag, horizon, cap: cap? });
     }

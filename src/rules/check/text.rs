@@ -6,7 +6,7 @@ use super::context::Cx;
 use crate::record::{Filter, FilterError, Lens, Path};
 use crate::rules::diagnostic::{DiagnosticKind, Span, listed};
 use crate::rules::grammar::PathOrHeader;
-use crate::rules::model::{NextAt, Part, Place, Template};
+use crate::rules::model::{ListAt, NextAt, Part, Place, Template};
 use crate::rules::shape::{At, Either};
 use crate::rules::units::{Jq, Text};
 
@@ -175,6 +175,15 @@ impl Cx<'_> {
                 .help("write \".results[]\", or \".[]\" where the answer is the array");
         }
         None
+    }
+
+    /// As [`Self::array_path`], also `.results[]?`.
+    pub fn list_at(&mut self, at: &At<Jq>) -> Option<ListAt> {
+        let array = at.value.0.trim().strip_suffix("[]?").map(|array| if array.is_empty() { "." } else { array });
+        match array.and_then(Path::parse) {
+            Some(path) => Some(ListAt { path, may_lack: true }),
+            None => self.array_path(at).map(ListAt::from),
+        }
     }
 
     /// Compiles a filter.

@@ -57,8 +57,8 @@ pub struct Read {
     pub request: Request,
     /// What an answer of the listing is.
     pub format: BodyFormat,
-    /// The array of records in a JSON answer: `.results[]` is the path `.results`, `.[]` is `.`.
-    pub records: Path,
+    /// The array of records in a JSON answer.
+    pub records: ListAt,
     /// Paging.
     pub page: Paging,
     /// Incremental reading.
@@ -129,6 +129,21 @@ pub struct CsvFormat {
     pub delimiter: u8,
     /// An empty field is null, not the empty text.
     pub empty_is_null: bool,
+}
+
+/// An array in an answer: `.results[]` is the path `.results`, `.[]` is `.`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListAt {
+    /// Where it is.
+    pub path: Path,
+    /// `.results[]?`: an answer without it (or with null there) has no items. Otherwise that is no answer.
+    pub may_lack: bool,
+}
+
+impl From<Path> for ListAt {
+    fn from(path: Path) -> Self {
+        Self { path, may_lack: false }
+    }
 }
 
 /// How pages follow each other.
@@ -225,7 +240,7 @@ pub struct EventFeed {
     /// Where the token goes.
     pub into: Place,
     /// The array of events in its answer.
-    pub events: Path,
+    pub events: ListAt,
     /// The record's remote id, of an event.
     pub id: Filter,
     /// Which events count.

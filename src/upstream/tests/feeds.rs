@@ -14,7 +14,7 @@ fn feed() -> EventFeed {
     EventFeed {
         request: request("GET /events"),
         into: Place::Query("from".to_owned()),
-        events: path(".events"),
+        events: path(".events").into(),
         id: jq(".of"),
         when: Some(jq(".kind != \"note\"")),
         deleted: Some(jq(".kind == \"deleted\"")),

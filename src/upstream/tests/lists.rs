@@ -559,7 +559,7 @@ async fn a_bare_array_and_a_point_read() {
     let (client, inside, _) = inside(sandbox::Paging::None, 2);
     inside.with(|sandbox| sandbox.resource_config_mut("/c").unwrap().envelope = Envelope::Bare);
     let mut ours = rules(&client, Paging::None);
-    ours.read.as_mut().unwrap().records = path(".");
+    ours.read.as_mut().unwrap().records = path(".").into();
     let Ok(Got::Found(remote)) = get(&client, &ours, "2").await else { panic!("not found") };
     assert_eq!(remote.version.as_deref(), Some("2"));
     assert_eq!(get(&client, &ours, "99").await, Ok(Got::Missing));

@@ -320,7 +320,7 @@ pub fn read(page: Paging) -> Read {
         cap: None,
         request: request("GET /c"),
         format: BodyFormat::Json,
-        records: path(".results"),
+        records: path(".results").into(),
         page,
         incremental: Incremental::None,
         deletes: Deletes::None,

@@ -2,14 +2,43 @@
 //!
 //! Must not know: transports.
 
-use super::super::split::{Split, SplitError, find_values, split_records, token_text};
+use super::super::split::{Split, SplitError, find_values, split_list, split_records, token_text};
 use super::*;
+use crate::rules::ListAt;
 
 fn records(body: &str, at: &str, others: &[&str]) -> Result<(Vec<String>, Vec<Option<String>>), SplitError> {
     let others: Vec<Path> = others.iter().map(|text| path(text)).collect();
     let Split { records, found } = split_records(body.as_bytes(), &path(at), &others.iter().collect::<Vec<_>>())?;
     let texts = records.into_iter().map(|range| body[range].to_owned()).collect();
     Ok((texts, found.iter().map(|found| token_text(body.as_bytes(), found.as_ref())).collect()))
+}
+
+#[test]
+fn a_list_that_may_be_left_out_is_empty_then_and_never_where_an_error_is_told() {
+    let list = |body: &str, at: &str, may_lack: bool| {
+        let split = split_list(body.as_bytes(), &ListAt { path: path(at), may_lack }, &[&path(".next")]);
+        split.map(|split| (split.records.len(), token_text(body.as_bytes(), split.found[0].as_ref())))
+    };
+    let next = || Some("t".to_owned());
+    let (missing, no_list) = (SplitError::Missing(".d".to_owned()), SplitError::NotArray(".d".to_owned()));
+    let cases = [
+        (r#"{"next":"t","d":[{},{}]}"#, Ok((2, next()))),
+        (r#"{"next":"t"}"#, Ok((0, next()))),
+        (r#" {"d":null,"next":"t"}"#, Ok((0, next()))),
+        (r#"{"error":null,"errors":null}"#, Ok((0, None))),
+        ("{}", Ok((0, None))),
+        (r#"{"error":{"code":400}}"#, Err(missing.clone())),
+        (r#"{"errors":[]}"#, Err(missing.clone())),
+        (r#"{"d":{}}"#, Err(no_list.clone())),
+        (r#"{"d":"x"}"#, Err(no_list)),
+        ("[]", Err(missing.clone())),
+        ("\"d\"", Err(missing.clone())),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(list(body, ".d", true), expected, "{body}");
+    }
+    assert_eq!(list(r#"{"next":"t"}"#, ".d", false), Err(missing));
+    assert!(matches!(list(r#"{"next":"t""#, ".d", true), Err(SplitError::NotJson(..))), "what is cut short is none");
 }
 
 /// Body, path, other paths; records, other values.

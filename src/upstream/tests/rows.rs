@@ -96,7 +96,7 @@ fn what_is_no_table_or_not_all_of_it_has_no_rows() {
 fn listing(format: BodyFormat, page: Paging, script: &Arc<Script>) -> Lister {
     let client = client(upstream("https://api.example.com"), script.clone(), &TestClock::new());
     let mut rules = binding(client.upstream());
-    rules.read = Some(Read { format, records: path("."), ..read(page) });
+    rules.read = Some(Read { format, records: path(".").into(), ..read(page) });
     Lister::new(client, Arc::new(rules), ListQuery::default())
 }
 

@@ -15,7 +15,7 @@ fn search(page: Paging, records: &str, body: Option<JsonTemplate>, script: &Arc<
     let method = if body.is_some() { "POST" } else { "GET" };
     rules.read = Some(Read {
         request: Request { body, ..request(&format!("{method} /c")) },
-        records: path(records),
+        records: path(records).into(),
         ..read(page)
     });
     (client, rules)

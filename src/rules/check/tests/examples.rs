@@ -23,10 +23,12 @@ pub const KINTO: &[(&str, &str)] = &[
 /// Each a rule set of its own.
 pub const ALONE: &[(&str, &str)] = &[
     ("drive/files.toml", include_str!("../../../../sync-rules/examples/drive/files.toml")),
+    ("graph/contacts.toml", include_str!("../../../../sync-rules/examples/graph/contacts.toml")),
     ("github/issues.toml", include_str!("../../../../sync-rules/examples/github/issues.toml")),
     ("hubspot/contacts.toml", include_str!("../../../../sync-rules/examples/hubspot/contacts.toml")),
     ("notion/tasks.toml", include_str!("../../../../sync-rules/examples/notion/tasks.toml")),
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
+    ("people/people.toml", include_str!("../../../../sync-rules/examples/people/people.toml")),
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
 ];

@@ -112,7 +112,8 @@ fn a_binding_reads_as_it_says() {
     assert_eq!(binding.version, Some(VersionAt::Header("etag".to_owned())));
     assert_eq!(binding.mapper.probe.version, None);
     let read = binding.read.as_ref().expect("reads");
-    assert_eq!((read.request.method.as_str(), read.records.to_string().as_str()), ("POST", ".data.items"));
+    assert_eq!((read.request.method.as_str(), read.records.path.to_string().as_str()), ("POST", ".data.items"));
+    assert!(!read.records.may_lack);
     let path = |text: &str| crate::record::Path::parse(text).expect("a path");
     let size = Some((Place::Body(path(".limit")), 50));
     assert_eq!(read.page, Paging::Offset { into: Place::Body(path(".offset")), size });

@@ -1,0 +1,196 @@
+//! Google People: sync tokens that expire with the status 400, etags and field masks in the body, methods behind a colon.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use crate::scripted::{Scripted, answer, query, with_bearer};
+
+#[derive(Default)]
+struct Server {
+    /// As they are, or gone, with the change that made them so.
+    people: BTreeMap<String, (usize, Option<Value>)>,
+    change: usize,
+    /// Sync tokens of earlier changes are gone.
+    oldest: usize,
+    asked: Vec<String>,
+    /// Somebody else changes a person just before it is written.
+    meddles: bool,
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Server>>);
+
+impl Shared {
+    fn look(&self) -> MutexGuard<'_, Server> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Server {
+    fn set(&mut self, id: &str, changes: &Value) -> Value {
+        self.change += 1;
+        let (at, person) = self.people.entry(id.to_owned()).or_default();
+        *at = self.change;
+        let person = person.get_or_insert_with(|| json!({ "resourceName": format!("people/{id}") }));
+        for name in ["names", "emailAddresses", "phoneNumbers"] {
+            if let Some(value) = changes.get(name) {
+                person[name] = value.clone();
+            }
+        }
+        person["etag"] = json!(format!("%{}", self.change));
+        person.clone()
+    }
+
+    fn remove(&mut self, id: &str) {
+        self.change += 1;
+        self.people.insert(id.to_owned(), (self.change, None));
+    }
+
+    fn person(&self, id: &str) -> Value {
+        self.people[id].1.clone().unwrap()
+    }
+}
+
+fn refused(status: u16, word: &str, reason: &str) -> Response {
+    answer(status, &json!({ "error": { "code": status, "status": word, "details": [{ "reason": reason }] } }))
+}
+
+/// Three people a page.
+async fn connections(State(server): State<Shared>, RawQuery(text): RawQuery) -> Response {
+    let asked = query(text);
+    assert_eq!(asked["personFields"], "names,emailAddresses,phoneNumbers,metadata");
+    let mut server = server.look();
+    let number = |name: &str| asked.get(name).map(|token| token.parse::<usize>().unwrap());
+    let (since, from) = (number("syncToken"), number("pageToken").unwrap_or(0));
+    server.asked.push(format!("list {since:?} {from}"));
+    if since.is_some_and(|since| since < server.oldest) {
+        return refused(400, "FAILED_PRECONDITION", "EXPIRED_SYNC_TOKEN");
+    }
+    let seen = |(id, (at, person)): (&String, &(usize, Option<Value>))| match (since, person) {
+        (Some(since), _) if *at <= since => None,
+        (_, Some(person)) => Some(person.clone()),
+        (None, None) => None,
+        (Some(_), None) => Some(json!({ "resourceName": format!("people/{id}"), "metadata": { "deleted": true } })),
+    };
+    let all: Vec<Value> = server.people.iter().filter_map(seen).collect();
+    let mut body = json!({ "connections": all.iter().skip(from).take(3).collect::<Vec<_>>() });
+    if all.len() > from + 3 {
+        body["nextPageToken"] = json!((from + 3).to_string());
+    } else {
+        body["nextSyncToken"] = json!(server.change.to_string());
+    }
+    if all.is_empty() {
+        // An answer without people does not name them.
+        body.as_object_mut().unwrap().remove("connections");
+    }
+    answer(200, &body)
+}
+
+async fn create(State(server): State<Shared>, body: Bytes) -> Response {
+    let mut server = server.look();
+    let id = format!("made{}", server.change);
+    answer(200, &server.set(&id, &serde_json::from_slice(&body).unwrap()))
+}
+
+async fn one(State(server): State<Shared>, Path(id): Path<String>) -> Response {
+    match server.look().people.get(&id).and_then(|(_, person)| person.clone()) {
+        Some(person) => answer(200, &person),
+        None => refused(404, "NOT_FOUND", "gone"),
+    }
+}
+
+async fn update(
+    State(server): State<Shared>,
+    Path(called): Path<String>,
+    RawQuery(text): RawQuery,
+    body: Bytes,
+) -> Response {
+    let id = called.strip_suffix(":updateContact").unwrap();
+    assert_eq!(query(text)["updatePersonFields"], "names,emailAddresses,phoneNumbers");
+    let mut server = server.look();
+    if std::mem::take(&mut server.meddles) {
+        server.set(id, &json!({ "names": [{ "givenName": "Theirs" }] }));
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    if body["etag"] != server.person(id)["etag"] {
+        return refused(400, "FAILED_PRECONDITION", "etag");
+    }
+    answer(200, &server.set(id, &body))
+}
+
+async fn delete(State(server): State<Shared>, Path(called): Path<String>) -> Response {
+    server.look().remove(called.strip_suffix(":deleteContact").unwrap());
+    answer(200, &json!({}))
+}
+
+#[test]
+fn people_follow_sync_tokens_both_ways() {
+    let server = Shared::default();
+    let router = Router::new()
+        .route("/people/me/connections", get(connections))
+        .route("/people:createContact", post(create))
+        .route("/people/{id}", get(one).patch(update).delete(delete))
+        .with_state(server.clone());
+    let example = include_str!("../../../sync-rules/examples/people/people.toml");
+    let scripted = Scripted::new("people", router, &with_bearer(example, "people"));
+    let person = |n: usize| {
+        let names = json!([{ "givenName": format!("Ann {n}"), "familyName": "Lee", "displayName": "of no concern" }]);
+        json!({ "names": names, "emailAddresses": [{ "value": format!("p{n}@x.io") }] })
+    };
+    for n in 1..=5 {
+        server.look().set(&format!("c{n}"), &person(n));
+    }
+    let asked = || std::mem::take(&mut server.look().asked);
+    let names = || scripted.world.rows("select given_name from people order by given_name").concat();
+
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 5));
+    assert_eq!(asked(), ["list None 0", "list None 3"]);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    assert_eq!(asked(), ["list Some(5) 0"]);
+
+    // Both ways: changed, gone and new on each side. What the rules do not read of a name is kept.
+    server.look().set("c1", &json!({ "names": [{ "givenName": "Bob", "familyName": "Lee" }] }));
+    server.look().remove("c2");
+    server.look().set("c6", &person(6));
+    scripted.world.sql("update people set family_name = 'Poe', phone = '7' where given_name = 'Ann 3'");
+    scripted.world.sql("delete from people where given_name = 'Ann 4'");
+    scripted.world.sql("insert into people (given_name, email) values ('Dan', 'dan@x.io')");
+    assert_eq!(scripted.sync().exits(0).writes(), (3, 3));
+    assert_eq!(names(), ["Ann 3", "Ann 5", "Ann 6", "Bob", "Dan"]);
+    let third = server.look().person("c3");
+    assert_eq!(third["names"], json!([{ "givenName": "Ann 3", "familyName": "Poe", "displayName": "of no concern" }]));
+    assert_eq!(third["phoneNumbers"], json!([{ "value": "7" }]));
+    assert!(server.look().people["c4"].1.is_none());
+    for _ in 0..2 {
+        assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    }
+
+    // An etag that is not the newest is refused, and neither edit is lost.
+    server.look().meddles = true;
+    scripted.world.sql("update people set phone = '8' where given_name = 'Ann 3'");
+    scripted.sync();
+    scripted.sync().exits(0);
+    let third = server.look().person("c3");
+    assert_eq!(
+        (&third["names"][0]["givenName"], &third["phoneNumbers"]),
+        (&json!("Theirs"), &json!([{ "value": "8" }]))
+    );
+    assert_eq!(scripted.world.rows("select phone from people where given_name = 'Theirs'"), [["8"]]);
+
+    // A sync token that has expired: everything is listed anew, and the gap deletes nothing.
+    server.look().remove("c5");
+    server.look().oldest = 999;
+    asked();
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    assert!(asked().contains(&"list None 0".to_owned()));
+    assert!(names().contains(&"Ann 5".to_owned()), "a gap proves no delete");
+    server.look().oldest = 0;
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
