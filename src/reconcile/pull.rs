@@ -223,10 +223,14 @@ impl Puller<'_> {
             None => Ok(()),
             // A token that has expired says nothing about records: everything is read again, and what an interrupted
             // or re-based listing leaves out proves nothing.
-            Some(failure) if failure.kind == FailureKind::CursorExpired && query != ListQuery::default() => {
+            // So is everything that was read page by page to a place which has expired; that listing then is a whole one.
+            Some(failure)
+                if failure.kind == FailureKind::CursorExpired
+                    && (query != ListQuery::default() || self.out.report.listed > 0) =>
+            {
                 self.begin_again();
                 match self.list(client, ListQuery::default(), true, progress).await? {
-                    None => self.out.complete = false,
+                    None => self.out.complete &= query == ListQuery::default(),
                     Some(failure) => self.block(&failure),
                 }
                 Ok(())

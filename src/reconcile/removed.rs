@@ -15,11 +15,13 @@ use super::push::Ready;
 
 /// Marks the link of a record that is gone, or archived, by an acknowledged write.
 pub fn settle(tx: &mut dyn Tx, pass: &Pass, op: SendOp, link: &LinkRow) -> Result<(), StoreError> {
+    // When it was done, and not when the pass began: listings may lag for so long from then on.
+    let now = pass.clock.now().timestamp_micros();
     if op != SendOp::Archive {
-        return tx.set_link_gone(link.link, floor::NOT_LISTED, pass.micros());
+        return tx.set_link_gone(link.link, floor::NOT_LISTED, now);
     }
     // A listing that lags shows the bytes that are known, and they count as unchanged; the archived record is news.
-    tx.set_link_gone(link.link, link.fingerprint, pass.micros())?;
+    tx.set_link_gone(link.link, link.fingerprint, now)?;
     tx.set_link_state(link.link, LinkState::Archived)
 }
 

@@ -17,14 +17,33 @@ use super::{Codec, Domain, FieldError, Filter, Json, JsonError, Path, Slot, Time
 pub enum Lens {
     /// A plain path reads and writes.
     Path(Path),
-    /// A jq filter reads; with `put` it also writes (`$value` is the new token, `.` the body so far). `get` is
-    /// compiled without variables, `put` with the one variable `value`.
+    /// A jq filter reads; with `put` it also writes. `get` is compiled without variables.
     Filter {
         /// The reading filter.
         get: Filter,
         /// The writing filter.
-        put: Option<Filter>,
+        put: Option<Put>,
     },
+}
+
+/// How a field that is read by a filter is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// To this plain path, objects on the way included.
+    Path(Path),
+    /// By a jq filter: `.` is the body so far, `$value` the new token; its output is the new body. Compiled with the one
+    /// variable `value`.
+    Filter(Filter),
+}
+
+impl Put {
+    /// As it stands in the rules.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Path(path) => path.to_string(),
+            Self::Filter(filter) => filter.source().to_owned(),
+        }
+    }
 }
 
 /// One mapped field.
@@ -267,11 +286,13 @@ impl Mapper {
 fn write_field(map: &FieldMap, body: &mut Json, value: &Value) -> Result<(), FieldError> {
     let token = map.codec.write(&map.domain, value)?;
     match &map.lens {
-        Lens::Path(path) => path.put(body, token).map_err(|error| FieldError::new(error.to_string())),
+        Lens::Path(path) | Lens::Filter { put: Some(Put::Path(path)), .. } => {
+            path.put(body, token).map_err(|error| FieldError::new(error.to_string()))
+        }
         Lens::Filter { put: None, .. } => {
             Err(FieldError::new(format!("`{}` is read by a filter and has no `put` to write it", map.name)))
         }
-        Lens::Filter { put: Some(put), .. } => {
+        Lens::Filter { put: Some(Put::Filter(put)), .. } => {
             let outputs = put.run(body, &[token], 1).map_err(|error| FieldError::new(format!("put: {error}")))?;
             *body = outputs.into_iter().next().ok_or_else(|| FieldError::new("the `put` filter gave no body"))?;
             Ok(())

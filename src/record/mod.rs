@@ -28,7 +28,7 @@ pub use domain::{Domain, FieldType, Normalize};
 pub use filter::{Filter, FilterError};
 pub use hex::{hex, unhex};
 pub use json::{Json, JsonError};
-pub use mapping::{FieldMap, Lens, Mapped, Mapper, Probe, same_creation};
+pub use mapping::{FieldMap, Lens, Mapped, Mapper, Probe, Put, same_creation};
 pub use path::{Path, Step};
 pub use slot::{FieldError, Slot};
 pub use time::TimeFormat;

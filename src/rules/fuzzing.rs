@@ -12,6 +12,7 @@ const NEXT_FILE: &str = "\n#--- next file\n";
 /// The variables of the shipped rules.
 pub fn vars() -> BTreeMap<String, String> {
     [
+        ("airtable_url", "https://api.airtable.com/v0/app1"),
         ("crm_url", "https://crm.example.com/v1"),
         ("billing_url", "https://billing.example.com/api/"),
         ("drive_url", "https://www.googleapis.com/drive/v3"),

@@ -35,6 +35,39 @@ fn readings(world: &World) -> Vec<String> {
 }
 
 #[test]
+fn s09_an_id_that_was_given_to_somebody_else_is_left_to_a_pass_that_lists() {
+    let (world, _) = two_upstreams();
+    world.change_rules("rules.toml", |rules| {
+        rules.replace("[binding.contacts.crm]\n", "[binding.contacts.crm]\ncreated_at = \".created\"\n")
+    });
+    let cyd = json!({ "email": "cyd@x.io", "name": "Cyd", "phone": "1", "created": "2026-01-01T00:00:00Z" });
+    let cyd = world.add("crm", &cyd);
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts");
+    let zed = json!({ "email": "zed@x.io", "name": "Zed", "phone": "9", "created": "2026-02-01T00:00:00Z" });
+    world.edit("crm", &cyd, &zed);
+    world.sql("update contacts set phone = '2' where email = 'cyd@x.io'");
+    daemon.logs("pass 2 of contacts");
+    assert_eq!(readings(&world)[1..], ["edit full"]);
+    assert_eq!(phone_at(&world, "crm", &cyd), "9", "what was meant for Cyd does not go to Zed");
+    let cyds = "select name, phone from contacts where email = 'cyd@x.io'";
+    assert_eq!(world.rows(cyds), [["Cyd", "2"]], "Zed's values do not go to Cyd");
+    let at_erp = id_at(&world, "erp", "cyd@x.io");
+    assert_eq!(world.contact("erp", &at_erp)["name"], "Cyd");
+    assert_eq!(daemon.stops().0, Some(0));
+}
+
+#[test]
+fn a_delete_counts_from_when_it_was_made_and_not_from_the_start_of_its_pass() {
+    let (world, _) = two_upstreams();
+    world.sync().exits(0);
+    world.sql("delete from contacts where email = 'bob@x.io'");
+    world.sync().exits(0);
+    let later = "select count(*) from sync_link l join sync_pass p on p.id = 2 where l.state = 1 and l.observed_at > p.started_at";
+    assert_eq!(world.rows(later), [["2"]]);
+}
+
+#[test]
 fn an_edit_reads_its_record_everywhere_and_lists_nothing() {
     let (world, ann) = two_upstreams();
     let mut daemon = Daemon::start(&world);

@@ -2,7 +2,7 @@
 
 use crate::record::mapping::{MapError, Mapped};
 use crate::record::{
-    Codec, Domain, FieldMap, FieldType, Filter, Json, Lens, Mapper, Path, Probe, Slot, TimeFormat, Value,
+    Codec, Domain, FieldMap, FieldType, Filter, Json, Lens, Mapper, Path, Probe, Put, Slot, TimeFormat, Value,
 };
 
 fn path(text: &str) -> Lens {
@@ -145,12 +145,30 @@ fn many_keys_of_one_object_are_found_and_checked_for_duplicates() {
     assert_eq!(error.to_string(), "duplicate key at .key199");
 }
 
+#[test]
+fn what_a_filter_reads_is_written_to_a_plain_path_with_the_objects_on_its_way() {
+    let lens = Lens::Filter {
+        get: Filter::compile(".fields.Name // null", &[]).unwrap(),
+        put: Some(Put::Path(Path::parse(".fields.Name").unwrap())),
+    };
+    let mapper =
+        Mapper::new(1, Probe::of(Lens::Path(Path::parse(".id").unwrap())), vec![map(0, "name", FieldType::Text, lens)]);
+    assert_eq!(mapper.read(br#"{"id":1,"fields":{}}"#).unwrap().slots, [Slot::Value(Value::Null)]);
+    for (before, after) in
+        [("{}", r#"{"fields":{"Name":"Ann"}}"#), (r#"{"fields":{"A":1}}"#, r#"{"fields":{"A":1,"Name":"Ann"}}"#)]
+    {
+        let mut body = Json::parse(before.as_bytes()).unwrap();
+        assert_eq!(mapper.write(&mut body, &[(0, Value::Text("Ann".to_owned()))]), []);
+        assert_eq!(body.to_string(), after);
+    }
+}
+
 fn people() -> Mapper {
     let filter = |source: &str| Filter::compile(source, &[]).unwrap();
     let put = ". + ($value | split(\" \") | {first: .[0], last: .[1]})";
     let name = Lens::Filter {
         get: filter("[.first, .last] | join(\" \")"),
-        put: Some(Filter::compile(put, &["value"]).unwrap()),
+        put: Some(Put::Filter(Filter::compile(put, &["value"]).unwrap())),
     };
     let count = Lens::Filter { get: filter(".items | length | select(. > 0)"), put: None };
     let fields = vec![map(0, "name", FieldType::Text, name), map(1, "count", FieldType::Integer, count)];

@@ -213,7 +213,7 @@ fn mapping_hash(probe: &Probe, fields: &[FieldMap]) -> String {
     let lens = |lens: &Lens| match lens {
         Lens::Path(path) => format!("path {:?}", path.steps),
         Lens::Filter { get, put } => {
-            format!("get {:?} put {:?}", get.source(), put.as_ref().map(crate::record::Filter::source))
+            format!("get {:?} put {:?}", get.source(), put.as_ref().map(crate::record::Put::text))
         }
     };
     let mut lines: Vec<String> = fields

@@ -6,7 +6,7 @@ use super::binding::{MapSurvey, Place, Ways, own_paths};
 use super::codec;
 use super::context::Cx;
 use super::field::Declared;
-use crate::record::{Codec, FieldMap, FieldType, Lens, Path};
+use crate::record::{Codec, FieldMap, FieldType, Lens, Path, Put};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, Direction, MapEntry};
 use crate::rules::shape::{At, Either, Key};
@@ -165,7 +165,10 @@ fn lens(entry: &Entry<'_>, ways: Ways, cx: &mut Cx<'_>) -> Option<Lens> {
                 .help("write get = '…' beside put, or leave put out")
                 .second(path.key, "writes by itself");
         }
-        cx.filter(at, &["value"])
+        match Path::parse(at.value.0.trim()) {
+            Some(path) if !path.steps.is_empty() => Some(Put::Path(path)),
+            Some(_) | None => cx.filter(at, &["value"]).map(Put::Filter),
+        }
     });
     if let Some(path) = table.path.get() {
         return cx.path(path).map(Lens::Path);
@@ -197,7 +200,7 @@ fn check_writable(entry: &Entry<'_>, lens: &Lens, raw: &grammar::Binding, cx: &m
             ));
         return;
     }
-    let Lens::Path(path) = lens else { return };
+    let (Lens::Path(path) | Lens::Filter { put: Some(Put::Path(path)), .. }) = lens else { return };
     for (what, own) in own_paths(raw) {
         if Path::parse(own).as_ref() == Some(path) {
             cx.notes

@@ -1,5 +1,6 @@
 //! The shipped examples against upstreams that behave as the public documentation of their APIs says: paging, what changed since,
 //! limits, versions, deletes, errors. Each is synchronised both ways, and a second pass is quiet.
 
+mod airtable;
 mod graph;
 mod people;
