@@ -377,7 +377,7 @@ pub fn daemon_lines(daemon: &Value) -> Vec<String> {
     let since = text(daemon, "started_at").map(|at| style::short(&at)).unwrap_or_default();
     let pid = daemon.get("pid").and_then(Value::as_u64).unwrap_or_default();
     let mut lines = vec![format!("daemon {pid} runs since {since}")];
-    if let Some(words) = text(daemon, "rules_refused") {
+    if let Some(words) = daemon.get("rules_refused").and_then(Value::as_str).map(style::clean_lines) {
         let mark = style::paint(style::BAD, "!");
         lines
             .push(format!("{mark} the rules as they are now cannot be used; those from before are in force:\n{words}"));

@@ -181,13 +181,8 @@ impl Host for Installed<'_> {
         self.show_pages(&front, beside.as_ref());
         let (store, plans) = (Arc::clone(&self.store), Arc::clone(&self.plans));
         self.served.spawn(async move {
-            match web::listen(&path).await {
-                Ok(listener) => {
-                    web::serve((listener, path), web::router(front, store, plans), clock, desk.over()).await;
-                }
-                Err(error) => {
-                    tracing::warn!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
-                }
+            if let Some(listener) = web::open_socket(&path, &front).await {
+                web::serve((listener, path), web::router(front, store, plans), clock, desk.over()).await;
             }
         });
     }

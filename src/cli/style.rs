@@ -95,6 +95,11 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// The same of several lines, which stay lines.
+pub fn clean_lines(text: &str) -> String {
+    text.lines().map(clean).collect::<Vec<_>>().join("\n")
+}
+
 /// Control characters, and those that reorder what follows.
 fn is_unsafe(character: char) -> bool {
     character.is_control()

@@ -220,7 +220,7 @@ impl Job {
 
 /// A delay between nothing and `most`, the same whenever the same pass is asked about, so that collections and
 /// installations with one schedule do not all begin in the same second.
-fn jitter(collection: &str, last: i64, most: Duration) -> Duration {
+pub fn jitter(collection: &str, last: i64, most: Duration) -> Duration {
     let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
     let drawn = xxh3_64_with_seed(collection.as_bytes(), last.cast_unsigned());
     Duration::from_micros(drawn.checked_rem(micros).unwrap_or(0))

@@ -85,7 +85,7 @@ fn log(report: &PassReport) {
         Outcome::Conflicts => {
             tracing::info!("{words}; {} conflicts open, {} set aside", report.conflicts_open, report.quarantined);
         }
-        Outcome::Unavailable => tracing::warn!("{words}; {}; tried again at the next tick", errors.join("; ")),
+        Outcome::Unavailable => tracing::warn!("{words}; {}; tried again within minutes", errors.join("; ")),
         Outcome::Halted => {
             let halt = report.halt.unwrap_or_default();
             tracing::error!(

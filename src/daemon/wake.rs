@@ -3,19 +3,29 @@
 //! Must not know: when passes are made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::merge::IntentState;
-use crate::reconcile::asked_until;
+use crate::reconcile::{asked_until, reauth_required};
 use crate::rules::Ruleset;
-use crate::store::{ConflictFilter, ConflictRow, IntentFilter, Store, StoreError, View, read, write};
+use crate::store::{ConflictFilter, ConflictRow, IntentFilter, PassRow, Store, StoreError, View, read, write};
 
 use super::event::Mark;
+use super::job::jitter;
 
 /// Writes that wait are looked through up to this many.
 const WRITES_MAX: usize = 1000;
+/// How long after a pass that came to nothing the next one is made, whatever the schedule says; each time in a row it is twice
+/// as long, and never longer than `AGAIN_MAX`. Up to a fifth more is drawn.
+const AGAIN_FIRST: Duration = Duration::from_secs(5);
+/// See `AGAIN_FIRST`.
+const AGAIN_MAX: Duration = Duration::from_mins(10);
+/// After so many in a row it is `AGAIN_MAX`.
+const IN_A_ROW_MAX: usize = 8;
 
 /// What the store says of a collection.
 #[derive(Clone, Debug)]
@@ -87,9 +97,42 @@ pub async fn retry_at(
             let at = first.max(asked_until(view, upstream)?).filter(|at| began.is_none_or(|began| *at > began));
             next = [next, at].into_iter().flatten().min();
         }
-        Ok(next)
+        Ok([next, again_at(view, &name)?].into_iter().flatten().min())
     })
     .await
+}
+
+/// When a collection is tried again whose last pass failed, or met an upstream that was not to be had: one that did not say until
+/// when, and does not wait for a person to sign in.
+fn again_at(view: &dyn View, collection: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let passes = view.passes(Some(collection), IN_A_ROW_MAX)?;
+    let came_to_nothing = |pass: &&PassRow| matches!(pass.outcome.as_str(), "failed" | "unavailable");
+    let in_a_row = passes.iter().take_while(came_to_nothing).count();
+    let Some(last) = passes.first().filter(|_| in_a_row > 0) else { return Ok(None) };
+    let ended = last.ended_at.unwrap_or(last.started_at);
+    if last.outcome == "unavailable" {
+        let mut is_worth_it = false;
+        for upstream in lacking(last) {
+            let said_when = asked_until(view, &upstream)?.is_some_and(|until| until.timestamp_micros() > ended);
+            is_worth_it |= !said_when && reauth_required(view, &upstream)?.is_none();
+        }
+        if !is_worth_it {
+            return Ok(None);
+        }
+    }
+    let doubled = u32::try_from(in_a_row - 1).ok().and_then(|times| 2_u32.checked_pow(times)).unwrap_or(u32::MAX);
+    let wait = if in_a_row < IN_A_ROW_MAX { AGAIN_FIRST.saturating_mul(doubled).min(AGAIN_MAX) } else { AGAIN_MAX };
+    let wait = wait + jitter(collection, ended, wait / 5);
+    Ok(DateTime::from_timestamp_micros(ended)
+        .and_then(|ended| ended.checked_add_signed(TimeDelta::from_std(wait).ok()?)))
+}
+
+/// The upstreams that a pass could not read or write.
+fn lacking(pass: &PassRow) -> Vec<String> {
+    let counts: Value = serde_json::from_str(&pass.counts).unwrap_or_default();
+    let upstreams = counts["upstreams"].as_array().into_iter().flatten();
+    let lacking = upstreams.filter(|one| one["error"].is_string());
+    lacking.filter_map(|one| one["upstream"].as_str()).map(str::to_owned).collect()
 }
 
 /// Whether a collection rests.
@@ -105,4 +148,79 @@ pub async fn set_paused(store: &dyn Store, collection: &str, paused: bool) -> Re
 
 fn note_of(collection: &str) -> String {
     format!("{collection} is paused")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{OpenOptions, SqliteStore};
+
+    use super::*;
+
+    const ENDED: i64 = 1_000_000_000;
+
+    /// How long after its end a collection is tried again whose passes ended so, the last one last. `unavailable` may have a
+    /// colon behind it and the upstreams that were not to be had.
+    async fn waits(outcomes: &[&str], states: &[(&'static str, &'static str)]) -> Option<Duration> {
+        let store = SqliteStore::open(&OpenOptions::memory()).unwrap();
+        for (at, outcome) in (0..).zip(outcomes) {
+            let (outcome, lacking) = outcome.split_once(':').unwrap_or((outcome, "crm"));
+            let one = |name: &str| serde_json::json!({ "upstream": name, "error": "503" });
+            let all: Vec<Value> =
+                lacking.split(',').map(one).chain([serde_json::json!({ "upstream": "well" })]).collect();
+            let row = PassRow {
+                collection: "contacts".to_owned(),
+                outcome: outcome.to_owned(),
+                started_at: at,
+                ended_at: Some(ENDED),
+                counts: serde_json::json!({ "upstreams": all }).to_string(),
+                ..PassRow::default()
+            };
+            let other = PassRow { collection: "others".to_owned(), outcome: "failed".to_owned(), ..row.clone() };
+            write(&store, move |tx| [row, other].iter().try_for_each(|row| tx.begin_pass(row).map(drop)))
+                .await
+                .unwrap();
+        }
+        for (name, state) in states.iter().copied() {
+            write(&store, move |tx| tx.set_upstream_state(name, state)).await.unwrap();
+        }
+        let at = read(&store, |view| again_at(view, "contacts")).await.unwrap();
+        at.map(|at| Duration::from_micros(u64::try_from(at.timestamp_micros() - ENDED).unwrap()))
+    }
+
+    #[tokio::test]
+    async fn a_pass_that_came_to_nothing_is_made_again_and_less_and_less_often() {
+        let about = |seconds: u128| seconds * 1000..seconds * 1200;
+        let mut row = vec!["unavailable", "ok"];
+        for seconds in [5, 10, 20, 40, 80, 160, 320, 600, 600] {
+            row.push(if row.len() % 2 == 0 { "unavailable" } else { "failed" });
+            let wait = waits(&row, &[]).await.unwrap();
+            assert!(about(seconds).contains(&wait.as_millis()), "{row:?}: {wait:?}");
+        }
+        for other in ["ok", "conflicts", "pending", "halted", "interrupted"] {
+            row.push(other);
+            assert_eq!(waits(&row, &[]).await, None, "{row:?}");
+        }
+        assert_eq!(waits(&[], &[]).await, None);
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_said_until_when_or_waits_for_a_person_is_left_alone() {
+        let (asked, past) = (
+            ("crm", r#"{"asked_until":"2026-01-01T00:00:00Z"}"#),
+            ("crm", r#"{"asked_until":"1970-01-01T00:00:01Z"}"#),
+        );
+        let open = ("crm", r#"{"breaker":{"state":"open","until":"2026-01-01T00:00:00Z"}}"#);
+        let reauth = ("crm", r#"{"reauth":"the grant is over"}"#);
+        for (state, passes, expected) in [
+            (asked, "unavailable", false),
+            (open, "unavailable", false),
+            (reauth, "unavailable", false),
+            (past, "unavailable", true),
+            (asked, "unavailable:crm,erp", true),
+            (asked, "unavailable:erp", true),
+            (asked, "failed", true),
+        ] {
+            assert_eq!(waits(&[passes], &[state]).await.is_some(), expected, "{state:?} {passes}");
+        }
+    }
 }

@@ -44,7 +44,7 @@ const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// How long an answer may wait to be taken.
 const TAKEN_MAX: Duration = Duration::from_secs(30);
 /// How long until an address that could not be had is tried again.
-const AGAIN: Duration = Duration::from_secs(10);
+pub const AGAIN: Duration = Duration::from_secs(10);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 

@@ -47,7 +47,7 @@ pub use plans::{Copied, Planner, whole_path};
 pub use proxy::Proxies;
 pub use signin::ClientOf;
 pub use site::{Found, Reached, TOKEN_NAME, open};
-pub use socket::{listen, serve};
+pub use socket::{open as open_socket, serve};
 pub use wire::{
     ApproveRequest, Gathered, LINE_BYTES_MAX, Line, PlanRequest, Refusal, RejectRequest, Rejected, ResolveRequest,
     SyncRequest, VERSION_PATH,

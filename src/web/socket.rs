@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,10 +21,12 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 
-use super::control::refuse;
+use super::control::{Front, refuse};
 use super::listener;
 use super::peer::{Door, Peer, decide_access};
 
+/// What the desk calls it.
+const NAME: &str = "control socket";
 /// Owner and group; nobody else.
 const MODE: u32 = 0o660;
 
@@ -44,13 +46,45 @@ pub enum SocketError {
     },
 }
 
+/// Listens there. What stands in the way is said once and shown by the desk; it is tried again until it works, or the loop is over.
+pub async fn open(path: &Path, front: &Front) -> Option<UnixListener> {
+    let mut fails = false;
+    loop {
+        match listen(path).await {
+            Ok(listener) => {
+                front.desk.serves(NAME, None);
+                return Some(listener);
+            }
+            Err(error) => {
+                if !fails {
+                    let words =
+                        format!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
+                    tracing::warn!("{words}; it is tried again every {} s", listener::AGAIN.as_secs());
+                    front.desk.serves(NAME, Some(words));
+                }
+                fails = true;
+            }
+        }
+        tokio::select! {
+            biased;
+            () = front.desk.over() => return None,
+            () = front.clock.sleep(listener::AGAIN) => {}
+        }
+    }
+}
+
 /// Listens; what an earlier process left there is replaced.
-pub async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
+async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let unusable = |reason| SocketError::Unusable { path: path.to_owned(), reason };
     match UnixStream::connect(path).await {
         Ok(_answers) => return Err(SocketError::InUse(path.to_owned())),
-        // Nobody listens any more.
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(unusable)?,
+        // Nobody listens any more; or it never was a socket, and is somebody's.
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            if !std::fs::symlink_metadata(path).map_err(unusable)?.file_type().is_socket() {
+                return Err(unusable(std::io::Error::other("something that is no socket has this name")));
+            }
+            std::fs::remove_file(path).map_err(unusable)?;
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(unusable(error)),
     }
@@ -157,6 +191,10 @@ mod tests {
         drop(first);
         assert!(path.exists());
         listen(&path).await.unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "somebody's").unwrap();
+        assert!(matches!(listen(&file).await, Err(SocketError::Unusable { .. })));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "somebody's");
         let nowhere = folder.path().join("no").join("folder.sock");
         assert!(matches!(listen(&nowhere).await, Err(SocketError::Unusable { .. })));
     }

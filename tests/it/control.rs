@@ -262,8 +262,34 @@ fn another_user_may_ask_nothing_even_where_the_socket_was_opened_to_everybody() 
     assert!(!status.stdout.contains("contacts") && status.stderr.contains("user 65534 may not ask"), "{status:#?}");
     // Its own user is not kept out by that.
     world.run(&["sync"]).exits(0);
+    let doctor = world.run(&["doctor", "--offline"]).stdout;
+    assert!(
+        doctor.contains("daemon: everybody on this machine may open ") && doctor.contains("→ chmod 660 "),
+        "{doctor}"
+    );
     mode(socket(&world), 0o660);
     world.run(&["sync"]).exits(0);
     assert_eq!(daemon.stops().0, Some(0));
     assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["request"], ["request"]]);
+}
+
+#[test]
+fn something_in_the_place_of_the_control_socket_is_left_alone_and_once_it_is_gone_the_daemon_is_asked() {
+    let world = hourly();
+    std::fs::write(socket(&world), "somebody's").unwrap();
+    let mut daemon = Daemon::start(&world);
+    let mut said = daemon.logs("of contacts");
+    if !said.contains("no control socket") {
+        said.push_str(&daemon.logs("no control socket"));
+    }
+    assert!(said.contains("no socket has this name; it is tried again every 10 s"), "{said}");
+    assert_eq!(std::fs::read_to_string(socket(&world)).unwrap(), "somebody's");
+    std::fs::remove_file(socket(&world)).unwrap();
+    while UnixStream::connect(socket(&world)).is_err() {
+        std::thread::yield_now();
+    }
+    world.run(&["sync"]).exits(0);
+    assert_eq!(world.status()["daemon"]["not_served"], json!([]));
+    assert_eq!(daemon.stops().0, Some(0));
+    assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["request"]]);
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use http::Method;
-use reconciled::sandbox::{Fault, Matcher, ResourceConfig, Since, SinceBy};
+use reconciled::sandbox::{Fault, Matcher, ResourceConfig, Since, SinceBy, Times};
 use serde_json::json;
 
 use crate::idle::two_collections;
@@ -478,6 +478,8 @@ fn f55_rules_that_cannot_be_used_are_told_of_at_once_and_stop_no_collection_whil
     daemon.signal("HUP");
     daemon.logs("those from before stay in force");
     assert!(world.status()["daemon"]["rules_refused"].is_string());
+    let shown = world.run(&["status"]).stdout;
+    assert!(shown.lines().any(|line| line.contains("unknown key `mop`")) && !shown.contains('⏎'), "{shown}");
     world.run(&["sync", "contacts"]).exits(0);
     // Usable ones that change nothing of what is listed come into force at once.
     world.rules("rules.toml", &good);
@@ -486,6 +488,26 @@ fn f55_rules_that_cannot_be_used_are_told_of_at_once_and_stop_no_collection_whil
     assert_eq!(sync.try_wait().unwrap(), None, "it is still listed");
     sync.kill().unwrap();
     sync.wait().unwrap();
+}
+
+#[test]
+fn an_edit_that_met_an_upstream_that_was_away_for_a_moment_does_not_wait_for_the_schedule() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 1 of contacts: 1 changes here");
+    world.at("crm", |crm| {
+        crm.push_fault_times(Matcher::of(Method::GET, "/contacts"), Fault::status(503), Times::Forever);
+    });
+    world.sql("update contacts set phone = '2'");
+    let said = daemon.logs("tried again within minutes");
+    assert!(said.contains("pass 2 of contacts: 0 changes here, 0 writes upstream"), "{said}");
+    world.at("crm", reconciled::sandbox::Sandbox::clear_faults);
+    let shown = world.run(&["status"]).stdout;
+    assert!(shown.contains("contacts: what was left is taken up again at "), "{shown}");
+    daemon.logs("pass 3 of contacts: 0 changes here, 1 writes upstream");
+    assert_eq!(world.contacts("crm")[0]["phone"], "2");
+    assert_eq!(world.rows("select \"trigger\" from sync_pass where id > 1 order by id"), [["edit"], ["retry"]]);
+    assert_eq!(daemon.stops().0, Some(0));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Must not know: what the daemon does.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -112,9 +113,21 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
                     format!("process {pid} works by older rules until the pass of {} has ended", names.join(", "));
                 return Finding::good("daemon", found);
             }
+            if let Some(mode) = opened_to_all(&socket) {
+                let found = format!(
+                    "everybody on this machine may open {shown} (mode {mode:03o}); only some of them are answered"
+                );
+                return Finding::warning("daemon", found, format!("chmod 660 {shown}"));
+            }
             Finding::good("daemon", format!("process {pid}, version {version}, answers behind {shown}"))
         }
     }
+}
+
+/// The permissions of a socket that others than its owner and its group may open.
+fn opened_to_all(socket: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(socket).map_or(0, |meta| meta.permissions().mode() & 0o777);
+    (mode & 0o007 != 0).then_some(mode)
 }
 
 #[cfg(test)]
