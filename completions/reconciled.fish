@@ -47,6 +47,7 @@ complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "sync" -d 'Syn
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "pause" -d 'Let collections rest: no passes until they are resumed'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "resume" -d 'Let paused collections go on'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "plan" -d 'Show what a pass would change, and change nothing'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "init" -d 'Propose rules for a collection, by sample answers of its upstream or by an OpenAPI description'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "check" -d 'Check rules, settings and secrets; with --online ask the upstreams as well'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "fetch" -d 'Show some records of a binding as the upstream has them, beside what the rules make of them'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "status" -d 'Show passes, links, and what waits for a person'
@@ -160,6 +161,30 @@ complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -s q -l quie
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -l print-config -d 'Print every setting with where it comes from, and stop'
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l sample -d 'An answer of the listing as JSON, or records a line each; `-` is stdin; several are taken together' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l openapi -d 'An OpenAPI 3 description as JSON; `-` is stdin' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l base-url -d 'Where the API is [default: what the description says, else a placeholder]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l path -d 'The path of the listing, below the base URL [default: the collection\'s name, or the listing that is called so]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l records -d 'Where the records are in an answer, such as `.results[]` [default: the largest list of objects]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l id -d 'Where the id is in a record, such as `.number` [default: by its name, where it is unique]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l write -d 'Put them into RULES_DIR/COLLECTION-UPSTREAM.toml, which must not be there yet'
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reconciled -n "__fish_reconciled_using_subcommand check" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand check" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
 complete -c reconciled -n "__fish_reconciled_using_subcommand check" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r

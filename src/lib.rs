@@ -48,7 +48,7 @@
 //! must not know.
 //!
 //! - [`record`]: values, their types and equality, exact JSON, paths, codecs, the mapping of one record. Pure.
-//! - [`rules`]: TOML text → diagnostics, or a checked [`rules::Ruleset`]. Pure.
+//! - [`rules`]: TOML text → diagnostics, or a checked [`rules::Ruleset`]; sample answers → proposed text. Pure.
 //! - [`merge`]: everything known about one record → what to do about it. Pure, and the heart of it all.
 //! - [`store`]: the contract of durable state, and SQLite behind it.
 //! - [`upstream`]: requests out of rules, one HTTP client, auth, paging, budgets, retries, a breaker; outcomes as data.

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Overrides;
 use crate::ops::{USAGE_DAYS, USAGE_DAYS_MAX};
 
-use super::args_rules::{CheckArgs, FetchArgs};
+use super::args_rules::{CheckArgs, FetchArgs, InitArgs};
 use super::examples;
 
 const EXIT_CODES: &str = "\
@@ -130,6 +130,11 @@ pub enum Command {
     /// where something would change, with 5 where a guard would halt the pass.
     #[command(after_help = examples::PLAN)]
     Plan(PlanArgs),
+    /// Propose rules for a collection, by sample answers of its upstream or by an OpenAPI description
+    ///
+    /// They pass the check, and each guess is marked with its reason. They only read: how writes might go stands in comments, for a person to allow. No value of a sample gets into them.
+    #[command(after_help = examples::INIT)]
+    Init(InitArgs),
     /// Check rules, settings and secrets; with --online ask the upstreams as well
     ///
     /// All mistakes are shown at once, each in its file with its remedy. Changes nothing. Ends with 2 where something is wrong.

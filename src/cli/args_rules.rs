@@ -2,6 +2,8 @@
 //!
 //! Must not know: what any command does.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// `check`
@@ -27,4 +29,35 @@ pub struct FetchArgs {
     /// Records as they came, one a line, and nothing else
     #[arg(long)]
     pub raw: bool,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("from").required(true).args(["sample", "openapi"]))]
+pub struct InitArgs {
+    /// The collection to propose: the name of a table that is made
+    pub collection: String,
+    /// The upstream; where the rules have it already, only the collection is proposed
+    pub upstream: String,
+    /// An answer of the listing as JSON, or records a line each; `-` is stdin; several are taken together
+    #[arg(long, value_name = "FILE")]
+    pub sample: Vec<PathBuf>,
+    /// An OpenAPI 3 description as JSON; `-` is stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "sample")]
+    pub openapi: Option<PathBuf>,
+    /// Where the API is [default: what the description says, else a placeholder]
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// The path of the listing, below the base URL [default: the collection's name, or the listing that is called so]
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// Where the records are in an answer, such as `.results[]` [default: the largest list of objects]
+    #[arg(long, value_name = "PATH", requires = "sample")]
+    pub records: Option<String>,
+    /// Where the id is in a record, such as `.number` [default: by its name, where it is unique]
+    #[arg(long, value_name = "PATH")]
+    pub id: Option<String>,
+    /// Put them into RULES_DIR/COLLECTION-UPSTREAM.toml, which must not be there yet
+    #[arg(long)]
+    pub write: bool,
 }

@@ -19,8 +19,8 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, fetch, history, install, key, manual,
-    plan, print_config, reject, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
+    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, fetch, history, init, install, key,
+    manual, plan, print_config, reject, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
 };
 
 /// So long the end of the process waits for renewals of tokens that are under way.
@@ -119,6 +119,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Pause(args) => wait(ask::pause(args, true, &workspace, &out)),
         Command::Resume(args) => wait(ask::pause(args, false, &workspace, &out)),
         Command::Plan(args) => wait(plan::run(args, &workspace, &out)),
+        Command::Init(args) => init::run(args, &workspace, &out),
         Command::Check(args) => wait(check::run(args, &workspace, &out)),
         Command::Fetch(args) => wait(fetch::run(args, &workspace, &out)),
         Command::Status => wait(status::run(&workspace, &out)),

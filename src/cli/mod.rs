@@ -22,6 +22,7 @@ mod fetch;
 mod find;
 mod history;
 mod inbox;
+mod init;
 mod install;
 mod key;
 mod manual;

@@ -47,6 +47,11 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// Reads a value that stands alone, as [`super::Mapper::read`] does in a record.
+    pub fn read(&self, domain: &Domain, json: &Json) -> Result<Value, FieldError> {
+        self.read_token(domain, Token::from(json))
+    }
+
     /// Reads a token. JSON `null` is `Value::Null` under every codec. A value outside the domain's `one_of` is refused.
     pub(super) fn read_token(&self, domain: &Domain, token: Token<'_>) -> Result<Value, FieldError> {
         if matches!(token, Token::Null) {

@@ -119,6 +119,9 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     print("check", &["check"]);
     print("check", &["check", "--online"]);
     print("fetch", &["fetch", "contacts.crm"]);
+    let answer = json!({ "results": [{ "id": 1, "name": "Ann" }] });
+    std::fs::write(world.path("answer.json"), answer.to_string()).unwrap();
+    print("init", &["init", "people", "crm", "--sample", "answer.json"]);
     print("plan", &["plan"]);
     print("run", &["run", "--once"]);
     // A conflict, and an edit that is on its way.

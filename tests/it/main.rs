@@ -21,6 +21,7 @@ mod hands;
 mod house;
 mod hung;
 mod idle;
+mod init;
 mod journal;
 mod json;
 mod metrics;
