@@ -52,8 +52,8 @@ pub fn judge_unknown(
     match (op, found) {
         // A lookup may lag; only the visibility window makes nothing of it.
         (WriteOp::Create(_), Found::Nothing) => Verdict::Undecided,
-        (WriteOp::Update(_), Found::Nothing) => Verdict::TargetGone,
-        (WriteOp::Delete | WriteOp::Archive, Found::Nothing) => Verdict::Landed { fields: Vec::new() },
+        (WriteOp::Update(_) | WriteOp::Archive, Found::Nothing) => Verdict::TargetGone,
+        (WriteOp::Delete, Found::Nothing) => Verdict::Landed { fields: Vec::new() },
         (WriteOp::Create(sent), Found::Record { slots, .. }) => {
             let fields = sent.iter().filter(|(field, value)| holds(collection, slots, *field, value));
             Verdict::Landed { fields: fields.map(|(field, _)| *field).collect() }

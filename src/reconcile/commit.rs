@@ -25,6 +25,7 @@ use super::merged;
 use super::report::{Change, Counts, PassReport};
 use super::reused;
 use super::settle;
+use super::still;
 
 /// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
 const PASSES_MAX: usize = 50;
@@ -228,7 +229,7 @@ impl Work<'_> {
         for conflict in tx.conflicts(&open)? {
             tx.mark_dirty(self.pass.key, &conflict.record, DirtyOp::Recheck)?;
         }
-        Ok(())
+        still::look_again(tx, self.pass)
     }
 
     /// A binding that takes writes since these rules only (it is new, it was away, it was read only) has heard of nothing

@@ -40,7 +40,8 @@ pub fn cut(rules: &Binding, op: SendOp, values: Vec<(usize, Value)>, there: &[Sl
     let (states, others): (Vec<_>, Vec<_>) = values.into_iter().partition(|(field, _)| rules.is_state(*field));
     if op == SendOp::Create {
         // It begins in the upstream's first state, and goes on from there.
-        return Cut { parts: vec![own(others)], stuck: Vec::new(), goes_on: !states.is_empty() };
+        let goes_on = states.iter().any(|(_, value)| !value.is_null());
+        return Cut { parts: vec![own(others)], stuck: Vec::new(), goes_on };
     }
     let (mut before, mut after, mut stuck) = (Vec::new(), Vec::new(), Vec::new());
     for (field, value) in states {
@@ -107,9 +108,19 @@ pub fn call(rules: &Binding, transition: Option<usize>) -> Option<&Transition> {
 }
 
 /// What was created begins in a state of the upstream's choice: that is no edit of anybody, and transitions lead on from it.
-pub fn begin_states(pass: &Pass, at: usize, observed: &[Slot], pair: &mut Pair) {
-    let Some(rules) = pass.rules(at) else { return };
-    for (field, seen) in observed.iter().enumerate().filter(|(field, _)| rules.is_state(*field)) {
+/// A row that says nothing of its state takes that one, as it takes all else that the upstream fills in.
+pub fn begin_states(
+    view: &dyn View,
+    pass: &Pass,
+    (at, record): (usize, &RecordId),
+    observed: &[Slot],
+    pair: &mut Pair,
+) -> Result<(), StoreError> {
+    let Some(rules) = pass.rules(at).filter(|rules| !rules.transitions.is_empty()) else { return Ok(()) };
+    let row = view.row(&pass.collection, record)?.unwrap_or_default();
+    let says_nothing = |field: usize| row.get(field).and_then(Slot::value).is_some_and(Value::is_null);
+    let states = observed.iter().enumerate().filter(|(field, _)| rules.is_state(*field) && !says_nothing(*field));
+    for (field, seen) in states {
         if let (Slot::Value(value), Some(hub), Some(remote)) =
             (seen, pair.hub.get_mut(field), pair.remote.get_mut(field))
         {
@@ -117,6 +128,7 @@ pub fn begin_states(pass: &Pass, at: usize, observed: &[Slot], pair: &mut Pair) 
             *remote = seen.clone();
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

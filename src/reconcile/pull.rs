@@ -71,6 +71,8 @@ struct Puller<'a> {
     cursor: Cursor,
     high: Option<Micros>,
     mark: Option<String>,
+    /// What happened since the last mark is yet to be read from there, whatever this listing shows.
+    keeps_mark: bool,
     started_at: Micros,
     seen: RoaringTreemap,
     /// Links that this listing showed otherwise than at the base.
@@ -182,6 +184,7 @@ pub async fn pull(
         cursor,
         high: None,
         mark: None,
+        keeps_mark: false,
         started_at: pass.micros(),
         seen: RoaringTreemap::new(),
         unreadable: false,
@@ -209,6 +212,11 @@ impl Puller<'_> {
     ) -> Result<(), StoreError> {
         self.out.gap = self.cursor.is_behind(read.horizon, self.pass.now);
         let (query, complete) = self.cursor.query(&read.incremental, full || self.out.gap, self.pass.now);
+        // A listing of everything shows nothing of what was deleted since; what tells it goes on from where it was.
+        self.keeps_mark = full
+            && !self.out.gap
+            && self.cursor.mark.is_some()
+            && matches!(read.incremental, Incremental::Token { .. } | Incremental::EventFeed(_));
         match self.list(client, query.clone(), complete, progress).await? {
             // What came to the pages that were read before the interruption has not been seen: nothing may be decided (or
             // made there) without it. So the binding is read once more, from where its rules allow it to begin.
@@ -489,7 +497,8 @@ impl Puller<'_> {
             self.cursor.mark = None;
         }
         let ended_at = self.started_at.max(self.pass.micros());
-        self.cursor.finish(complete, self.mark.clone(), self.high, self.started_at, ended_at);
+        let mark = self.mark.clone().filter(|_| !self.keeps_mark);
+        self.cursor.finish(complete, mark, self.high, self.started_at, ended_at);
         self.cursor.read_at = read.is_some_and(|read| read.horizon.is_some()).then_some(ended_at);
         self.drop_stale(complete && !resumed).await?;
         if complete && !resumed {

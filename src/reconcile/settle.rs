@@ -102,7 +102,11 @@ fn is_as_decided_on(rules: &Binding, ready: &Ready, now: &Remote) -> bool {
 /// the write that is wrong (its path, a permission), and repeating it, or making the record anew, would be too (s20).
 async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, can_get: bool) -> Written {
     let (op, Some(remote_id)) = (ready.request.op, &ready.request.remote_id) else { return Written::Missing };
-    let done = || Written::Done { remote_id: remote_id.clone(), version: None, record: None, repeated: false };
+    let done = || match op {
+        // What is gone is not archived: it never comes back from there.
+        SendOp::Archive => Written::Missing,
+        _ => Written::Done { remote_id: remote_id.clone(), version: None, record: None, repeated: false },
+    };
     let refused = |shown: &str| {
         let hint = "is the path of the write right, and may it be done?";
         Written::Refused(format!("not found, says the {} of {remote_id}, but {shown}: {hint}", op.name()))
@@ -386,7 +390,7 @@ fn done(
     let settled = accepted.settled;
     let mut pair = Pair { hub: settled.hub, remote: settled.remote };
     if op == SendOp::Create {
-        parts::begin_states(pass, at, observed.as_deref().unwrap_or_default(), &mut pair);
+        parts::begin_states(tx, pass, (at, &intent.record), observed.as_deref().unwrap_or_default(), &mut pair)?;
     }
     put_base(tx, pass, at, intent, link.as_ref(), remote_id, version, echo.filter(|_| observed.is_some()), &pair)?;
     if !settled.refused.is_empty() {

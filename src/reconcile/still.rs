@@ -3,15 +3,17 @@
 //! Must not know: why they cannot; writes.
 
 use crate::merge::WriteOp;
-use crate::record::{FieldError, Value};
+use crate::record::{FieldError, RecordId, Value};
 use crate::store::{HistoryRow, QuarantineFilter, QuarantineRow, StoreError, Tx, View};
 
 use super::apply::{self, Applied};
-use super::context::{Pass, local_subject};
+use super::context::{Pass, local_subject, remote_subject};
 use super::gather::Gathered;
 
 /// The stage under which fields are set aside.
 const STAGE: &str = "fields";
+/// Entries that are looked through at once.
+const LOOK_AGAIN_CHUNK: usize = 1000;
 
 /// A unit that stands still, with the reason.
 #[derive(Clone, Debug)]
@@ -66,6 +68,25 @@ pub fn entry(view: &dyn View, pass: &Pass, at: usize, found: &Gathered) -> Resul
 /// Takes back an entry that is about a write (refused, or waiting) and not about fields.
 pub fn forget_write(tx: &mut dyn Tx, row: &QuarantineRow) -> Result<(), StoreError> {
     if row.stage == STAGE { Ok(()) } else { tx.clear_quarantine(&row.collection, &row.upstream, &row.subject) }
+}
+
+/// Rules that are others now may let go what was set aside: each such record is looked at again. A write that would be the
+/// same stays refused.
+pub fn look_again(tx: &mut dyn Tx, pass: &Pass) -> Result<(), StoreError> {
+    let mut filter = QuarantineFilter {
+        collection: Some(pass.collection.name.clone()),
+        limit: LOOK_AGAIN_CHUNK,
+        ..QuarantineFilter::default()
+    };
+    let remote = remote_subject("");
+    loop {
+        let rows = tx.quarantined(&filter)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        filter.after = Some((last.collection.clone(), last.upstream.clone(), last.subject.clone()));
+        for row in rows.into_iter().filter(|row| !row.subject.starts_with(&remote)) {
+            apply::look_again(tx, pass, &RecordId(row.subject))?;
+        }
+    }
 }
 
 /// Names what stands still, or takes it back. An entry about a write that is left here is in force: it says why nothing at

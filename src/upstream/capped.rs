@@ -17,6 +17,9 @@ use crate::rules::{Binding, CapSplit, Incremental, PageCap, Read};
 /// Slices of one listing, at most.
 const SLICES_MAX: u64 = 100_000;
 
+/// This share of a cap is near it.
+const NEAR_SHARE: u64 = 20;
+
 /// Where a listing stands in slices; a part of its checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Slice {
@@ -94,8 +97,16 @@ impl Slices {
     }
 
     /// Begins the next slice where this one has reached the cap; the error says why there is none.
+    ///
+    /// One that comes near it goes on as well: what is deleted while its pages are read makes it end before its cap.
     pub fn go_on(&mut self, read: &Read, since: Option<&str>) -> Result<bool, String> {
-        let Some(cap) = read.cap.as_ref().filter(|cap| self.now.results >= cap.results) else { return Ok(false) };
+        let near = |cap: u64| cap - cap / NEAR_SHARE;
+        let Some(cap) = read.cap.as_ref().filter(|cap| self.now.results >= near(cap.results)) else { return Ok(false) };
+        let goes_on = self.next_slice(cap, since);
+        if self.now.results < cap.results && goes_on.is_err() { Ok(false) } else { goes_on }
+    }
+
+    fn next_slice(&mut self, cap: &PageCap, since: Option<&str>) -> Result<bool, String> {
         let ends = format!("the listing reaches its cap of {} results", cap.results);
         let from = match &cap.split {
             None => {

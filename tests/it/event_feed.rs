@@ -197,3 +197,45 @@ fn what_a_feed_names_is_read_anew_and_deletes_need_the_event_and_the_record_that
     assert_eq!(asked(), ["changes 17", "start", "list 0"]);
     assert_eq!(names(), ["File 4", "New", "Second"]);
 }
+
+#[test]
+fn what_was_deleted_before_a_listing_of_everything_is_still_told_by_the_feed_after_it() {
+    let (server, scripted) = stage();
+    for n in 1..=4 {
+        server.look().set(&format!("f{n}"), &json!({ "name": format!("File {n}") }));
+    }
+    let asked = || std::mem::take(&mut server.look().asked);
+    let names = || scripted.world.rows("select name from files order by name").concat();
+    let many = "full_scan = \"1w\"\nlimits = { delete = \"100%\" }";
+    scripted.world.change_rules("rules.toml", |rules| rules.replace("full_scan = \"1w\"", many));
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 4));
+    // Neither is listed any more, and only their events say why.
+    server.look().remove("f1", true);
+    server.look().set("f2", &json!({ "trashed": true }));
+    assert_eq!(scripted.full_sync().exits(0).writes(), (0, 0));
+    asked();
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 2));
+    assert_eq!(asked(), ["changes 4", "get f1", "get f2"]);
+    assert_eq!(names(), ["File 3", "File 4"]);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    assert_eq!(asked(), ["changes 6"]);
+
+    // Created anew with the same id: that is no delete.
+    server.look().remove("f3", true);
+    server.look().set("f3", &json!({ "name": "File 3 again" }));
+    server.look().changes.push(("f3".to_owned(), true));
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 1));
+    assert_eq!(names(), ["File 3 again", "File 4"]);
+
+    // A token that expires while a feed is read, and a delete that nobody tells any more.
+    server.look().set("f4", &json!({ "name": "File four" }));
+    server.look().remove("f3", true);
+    server.look().oldest = 99;
+    scripted.full_sync().exits(0);
+    scripted.sync().exits(0);
+    assert_eq!(names(), ["File 3 again", "File four"]);
+    server.look().oldest = 0;
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    server.look().remove("f4", true);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 1));
+}

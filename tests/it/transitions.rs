@@ -1,7 +1,8 @@
 //! Changes of state that are calls of their own: `POST /orders/{id}/pay`, the lock of an issue.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -66,6 +67,30 @@ struct Server {
     keys: Vec<String>,
     mishap: Option<Mishap>,
     issues: bool,
+    /// What was done, by a call or an update.
+    done: Vec<String>,
+    /// What somebody else does right after the next call.
+    then: Vec<Value>,
+    killer: Option<Killer>,
+}
+
+/// Ends the program in the middle of a pass.
+struct Killer {
+    /// At the request of this number, from 0; of each there are two: before and after it is done.
+    moment: usize,
+    passed: usize,
+    now: mpsc::Sender<bool>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Killer {
+    fn strike(&mut self) {
+        if self.passed == self.moment {
+            self.now.send(true).unwrap();
+            self.ended.recv().unwrap();
+        }
+        self.passed += 1;
+    }
 }
 
 type Shared = Arc<Mutex<Server>>;
@@ -75,12 +100,20 @@ async fn serve(State(server): State<Shared>, method: Method, uri: Uri, headers: 
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let steps: Vec<&str> = uri.path().trim_start_matches('/').split('/').collect();
     let steps = if server.issues { &steps[2..] } else { &steps[..] };
+    server.strike();
     let (status, answer) = server.answer(method.as_str(), &steps[1..], &headers, &body);
+    server.strike();
     let text = if answer.is_null() { String::new() } else { answer.to_string() };
     (StatusCode::from_u16(status).unwrap(), text).into_response()
 }
 
 impl Server {
+    fn strike(&mut self) {
+        if let Some(killer) = &mut self.killer {
+            killer.strike();
+        }
+    }
+
     fn answer(&mut self, method: &str, steps: &[&str], headers: &HeaderMap, body: &Value) -> (u16, Value) {
         if method != "GET" {
             self.asked.push(format!("{method} {}", steps.join("/")));
@@ -129,6 +162,13 @@ impl Server {
                 }
                 let rev: u32 = record["rev"].as_str().unwrap().parse().unwrap();
                 record["rev"] = json!((rev + 1).to_string());
+                self.done.push(format!("{method} {}", steps.join("/")));
+                for (more, change) in
+                    (2..).zip(if call.is_empty() { Vec::new() } else { std::mem::take(&mut self.then) })
+                {
+                    merge(record, &change);
+                    record["rev"] = json!((rev + more).to_string());
+                }
                 if mishap == Some(Mishap::Answer) {
                     return (502, json!({ "message": "broke" }));
                 }
@@ -325,5 +365,139 @@ fn issues_are_locked_and_unlocked_as_the_example_says() {
     );
     assert_eq!(stage.world.full_sync().exits(0).writes(), (0, 1));
     assert_eq!(stage.world.rows("select locked from issues where title = 't2'"), [["1"]]);
+    stage.is_quiet();
+}
+
+/// Orders that can also be locked, before anything else.
+fn with_locks() -> String {
+    let lock = "[[binding.orders.shop.write.transition]]\nfield = \"locked\"\norder = \"before\"\n";
+    format!(
+        "{}{lock}to = true\nrequest = \"PUT /orders/{{id}}/lock\"\n{lock}to = false\nrequest = \"DELETE /orders/{{id}}/lock\"\n",
+        ORDERS
+            .replace("status = \"text\"", "status = \"text\"\nlocked = \"boolean\"")
+            .replace("status = \".status\"", "status = \".status\", locked = \".locked\"")
+    )
+}
+
+#[test]
+fn killed_at_any_request_of_a_write_in_parts_each_part_is_done_once() {
+    let stage = Stage::new(&with_locks(), false);
+    for id in 1..=40 {
+        let id = id.to_string();
+        let order = json!({ "id": id, "rev": "1", "name": format!("o{id}"), "status": "open", "locked": false });
+        stage.server.lock().unwrap().records.insert(id, order);
+    }
+    assert_eq!(stage.world.sync().exits(0).writes(), (0, 40));
+    let mut ended = false;
+    for moment in 0..39 {
+        let id = (moment + 1).to_string();
+        stage.world.sql(&format!("update orders set name = 'n', status = 'paid', locked = 1 where name = 'o{id}'"));
+        let (now, told) = mpsc::channel();
+        let (end, killed) = mpsc::channel();
+        stage.server.lock().unwrap().killer = Some(Killer { moment, passed: 0, now: now.clone(), ended: killed });
+        let mut child =
+            stage.world.command().args(["run", "--once"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pid = child.id().to_string();
+        let waiting = std::thread::spawn(move || {
+            child.wait().unwrap();
+            now.send(false).unwrap();
+        });
+        let strikes = told.recv().unwrap();
+        if strikes {
+            assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        }
+        waiting.join().unwrap();
+        end.send(()).unwrap();
+        stage.server.lock().unwrap().killer = None;
+        stage.world.sync().exits(0);
+        let done = std::mem::take(&mut stage.server.lock().unwrap().done);
+        let wanted = [format!("PUT {id}/lock"), format!("PATCH {id}"), format!("POST {id}/pay")];
+        assert_eq!(done, wanted, "killed at moment {moment}");
+        let now = stage.order(&id);
+        assert_eq!((&now["name"], &now["status"], &now["locked"]), (&json!("n"), &json!("paid"), &json!(true)));
+        stage.asked();
+        stage.is_quiet();
+        ended = !strikes;
+        if ended {
+            break;
+        }
+    }
+    assert!(ended, "a whole pass has fewer requests");
+}
+
+#[test]
+fn a_row_without_a_state_takes_the_one_that_its_order_begins_in() {
+    let stage = Stage::with_orders(&["paid"]);
+    stage.world.sql("insert into orders (name) values ('new')");
+    stage.world.sync().exits(0);
+    assert_eq!(stage.asked(), ["POST "]);
+    assert_eq!(stage.world.rows("select status from orders where name = 'new'"), [["open"]]);
+    stage.is_quiet();
+}
+
+#[test]
+fn a_call_goes_from_where_the_state_is_now_and_not_from_where_it_was() {
+    let rules = ORDERS.replace(
+        "[collection.orders]\n",
+        "[collection.orders]\npriority = [\"local\", \"shop\"]\nmerge = [\"source_priority\"]\n",
+    );
+    let stage = Stage::new(&rules, false);
+    for id in ["1", "2"] {
+        let order = json!({ "id": id, "rev": "1", "name": format!("o{id}"), "status": "open" });
+        stage.server.lock().unwrap().records.insert(id.to_owned(), order);
+    }
+    stage.world.sync().exits(0);
+    // From paid it can be cancelled; from cancelled it cannot be paid.
+    merge(stage.server.lock().unwrap().records.get_mut("1").unwrap(), &json!({ "status": "paid", "rev": "2" }));
+    merge(stage.server.lock().unwrap().records.get_mut("2").unwrap(), &json!({ "status": "cancelled", "rev": "2" }));
+    stage.world.sql("update orders set status = 'cancelled' where name = 'o1'");
+    stage.world.sql("update orders set status = 'paid' where name = 'o2'");
+    stage.world.sync().exits(4);
+    assert_eq!(stage.asked(), ["POST 1/cancel"]);
+    let status = stage.world.run(&["--json", "status"]);
+    assert!(status.stdout.contains("status cannot go from `cancelled` to `paid`"), "{status:?}");
+    assert_eq!(stage.order("2")["status"], "cancelled");
+    // In a pass of its own it would begin anew with what is there.
+    stage.world.sql("update orders set status = 'cancelled' where name = 'o2'");
+    stage.world.sync().exits(0);
+    stage.is_quiet();
+}
+
+#[test]
+fn a_state_that_moved_on_after_a_call_without_an_answer_is_merged_and_the_call_not_repeated() {
+    let stage = Stage::with_orders(&["open"]);
+    {
+        let mut server = stage.server.lock().unwrap();
+        server.mishap = Some(Mishap::Answer);
+        server.then = vec![json!({ "status": "open" }), json!({ "status": "paid" })];
+    }
+    stage.world.sql("update orders set status = 'cancelled'");
+    for asked in [vec!["POST 1/cancel"], vec![]] {
+        // Two sides say otherwise, and nothing orders them: a person decides.
+        let ran = stage.world.sync().exits(4);
+        assert_eq!(ran.report("orders")["conflicts_open"], 1);
+        assert_eq!(stage.asked(), asked);
+        assert_eq!(stage.order("1")["status"], "paid");
+        assert_eq!(stage.world.rows("select status from orders"), [["cancelled"]]);
+    }
+}
+
+#[test]
+fn a_call_that_the_rules_do_not_have_any_more_is_not_made_when_its_turn_comes() {
+    let stage = Stage::with_orders(&["open", "open"]);
+    stage.server.lock().unwrap().mishap = Some(Mishap::Refused);
+    stage.world.sql("update orders set status = 'paid', name = 'Ann' where name = 'o1'");
+    stage.world.sync().exits(4);
+    assert_eq!(stage.asked(), ["PATCH 1", "POST 1/pay"]);
+    stage.world.change_rules("rules.toml", |rules| rules.replace("to = \"paid\"", "to = \"paid_by_card\""));
+    stage.world.sync().exits(4);
+    assert_eq!(stage.asked(), Vec::<String>::new());
+    let status = stage.world.run(&["--json", "status"]);
+    assert!(status.stdout.contains("status cannot go from `open` to `paid`"), "{status:?}");
+    assert_eq!(stage.world.rows("select count(*) from sync_intent").concat(), ["0"]);
+    // Where they have it again, it is made.
+    stage.world.change_rules("rules.toml", |rules| rules.replace("to = \"paid_by_card\"", "to = \"paid\""));
+    stage.world.sync().exits(0);
+    assert_eq!(stage.asked(), ["POST 1/pay"]);
     stage.is_quiet();
 }
