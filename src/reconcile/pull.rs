@@ -71,8 +71,8 @@ struct Puller<'a> {
     cursor: Cursor,
     high: Option<Micros>,
     mark: Option<String>,
-    /// What happened since the last mark is yet to be read from there, whatever this listing shows.
-    keeps_mark: bool,
+    /// The last mark, where what happened since is yet to be read from there, whatever this listing shows.
+    kept_mark: Option<String>,
     started_at: Micros,
     seen: RoaringTreemap,
     /// Links that this listing showed otherwise than at the base.
@@ -184,7 +184,7 @@ pub async fn pull(
         cursor,
         high: None,
         mark: None,
-        keeps_mark: false,
+        kept_mark: None,
         started_at: pass.micros(),
         seen: RoaringTreemap::new(),
         unreadable: false,
@@ -213,10 +213,9 @@ impl Puller<'_> {
         self.out.gap = self.cursor.is_behind(read.horizon, self.pass.now);
         let (query, complete) = self.cursor.query(&read.incremental, full || self.out.gap, self.pass.now);
         // A listing of everything shows nothing of what was deleted since; what tells it goes on from where it was.
-        self.keeps_mark = full
-            && !self.out.gap
-            && self.cursor.mark.is_some()
-            && matches!(read.incremental, Incremental::Token { .. } | Incremental::EventFeed(_));
+        let goes_on =
+            full && !self.out.gap && matches!(read.incremental, Incremental::Token { .. } | Incremental::EventFeed(_));
+        self.kept_mark = self.cursor.mark.clone().filter(|_| goes_on);
         match self.list(client, query.clone(), complete, progress).await? {
             // What came to the pages that were read before the interruption has not been seen: nothing may be decided (or
             // made there) without it. So the binding is read once more, from where its rules allow it to begin.
@@ -497,7 +496,7 @@ impl Puller<'_> {
             self.cursor.mark = None;
         }
         let ended_at = self.started_at.max(self.pass.micros());
-        let mark = self.mark.clone().filter(|_| !self.keeps_mark);
+        let mark = self.kept_mark.take().or_else(|| self.mark.clone());
         self.cursor.finish(complete, mark, self.high, self.started_at, ended_at);
         self.cursor.read_at = read.is_some_and(|read| read.horizon.is_some()).then_some(ended_at);
         self.drop_stale(complete && !resumed).await?;
