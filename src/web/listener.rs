@@ -44,7 +44,7 @@ const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// How long an answer may wait to be taken.
 const TAKEN_MAX: Duration = Duration::from_secs(30);
 /// How long until an address that could not be had is tried again.
-pub const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(10);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -77,26 +77,38 @@ impl Place {
     }
 }
 
-/// Listens there; with the address that it came to be. What stands in the way, such as another program at that address, is said
-/// once and shown by the desk; it is tried again until it works, or the loop is over.
+/// Listens there; with the address that it came to be.
 pub async fn open(
     place: Place,
     setting: &'static str,
     without: &str,
     front: &Front,
 ) -> Option<(TcpListener, SocketAddr)> {
+    let without = format!("{without}: {place} (`{setting}`)");
+    let place = &place;
+    until_open(setting, &without, front, move || place.listen()).await
+}
+
+/// Listens. What stands in the way, such as another program at that address, is said once and shown by the desk, which calls it
+/// `name`; it is tried again until it works, or the loop is over.
+pub async fn until_open<T, E: fmt::Display, F: Future<Output = Result<T, E>>>(
+    name: &'static str,
+    without: &str,
+    front: &Front,
+    listen: impl Fn() -> F,
+) -> Option<T> {
     let mut fails = false;
     loop {
-        match place.listen().await {
+        match listen().await {
             Ok(bound) => {
-                front.desk.serves(setting, None);
+                front.desk.serves(name, None);
                 return Some(bound);
             }
             Err(error) => {
                 if !fails {
-                    let words = format!("{without}: {place} (`{setting}`): {error}");
+                    let words = format!("{without}: {error}");
                     tracing::error!("{words}; it is tried again every {} s", AGAIN.as_secs());
-                    front.desk.serves(setting, Some(words));
+                    front.desk.serves(name, Some(words));
                 }
                 fails = true;
             }

@@ -46,31 +46,10 @@ pub enum SocketError {
     },
 }
 
-/// Listens there. What stands in the way is said once and shown by the desk; it is tried again until it works, or the loop is over.
+/// Listens there, as soon as that is possible.
 pub async fn open(path: &Path, front: &Front) -> Option<UnixListener> {
-    let mut fails = false;
-    loop {
-        match listen(path).await {
-            Ok(listener) => {
-                front.desk.serves(NAME, None);
-                return Some(listener);
-            }
-            Err(error) => {
-                if !fails {
-                    let words =
-                        format!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
-                    tracing::warn!("{words}; it is tried again every {} s", listener::AGAIN.as_secs());
-                    front.desk.serves(NAME, Some(words));
-                }
-                fails = true;
-            }
-        }
-        tokio::select! {
-            biased;
-            () = front.desk.over() => return None,
-            () = front.clock.sleep(listener::AGAIN) => {}
-        }
-    }
+    let without = "no control socket, `reconciled sync` and `pause` cannot ask this daemon";
+    listener::until_open(NAME, without, front, || listen(path)).await
 }
 
 /// Listens; what an earlier process left there is replaced.
