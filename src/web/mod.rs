@@ -27,6 +27,7 @@ mod plans;
 mod proxy;
 mod question;
 mod scrape;
+mod seldom;
 mod signin;
 mod site;
 mod socket;

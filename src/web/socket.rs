@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 
 use axum::Router;
@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use super::control::{Front, refuse};
 use super::listener;
 use super::peer::{Door, Peer, decide_access};
+use super::seldom::Seldom;
 
 /// What the desk calls it.
 const NAME: &str = "control socket";
@@ -81,11 +82,13 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     over: impl Future<Output = ()>,
 ) {
+    let refusals = Arc::<Mutex<Seldom>>::default();
     let owner = std::fs::metadata(&path).map_or((u32::MAX, u32::MAX), |file| (file.uid(), file.gid()));
     let serve = |stream: UnixStream, mut closed: watch::Receiver<()>| {
         let peer = Peer::of(&stream);
         let access = decide_access(peer, Door::at(&path, owner));
-        let router = router.clone().layer(from_fn(move |request, next| named(peer, access.clone(), request, next)));
+        let caller = Caller { peer, access, refusals: Arc::clone(&refusals), clock: Arc::clone(&clock) };
+        let router = router.clone().layer(from_fn(move |request, next| caller.clone().asks(request, next)));
         let stream = listener::patient(stream, &clock);
         let connection = listener::limits().serve_connection(stream, TowerToHyperService::new(router));
         // Whatever ends it is the other side's matter.
@@ -103,16 +106,34 @@ pub async fn serve(
     listener::take_until(over, next, serve, clock.as_ref()).await;
 }
 
-async fn named(peer: Option<Peer>, access: Result<(), String>, request: Request, next: Next) -> Response {
-    let (uid, pid) = peer.map_or((u32::MAX, 0), |peer| (peer.uid, peer.pid.unwrap_or(0)));
-    if let Err(words) = access {
-        tracing::warn!("user {uid} (process {pid}) is refused: {words}");
-        return refuse(StatusCode::FORBIDDEN, &words);
+/// Who asks over a connection, and whether he may.
+#[derive(Clone)]
+struct Caller {
+    peer: Option<Peer>,
+    access: Result<(), String>,
+    /// Of everybody: whoever may not ask can do so all day.
+    refusals: Arc<Mutex<Seldom>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Caller {
+    async fn asks(self, request: Request, next: Next) -> Response {
+        let (uid, pid) = self.peer.map_or((u32::MAX, 0), |peer| (peer.uid, peer.pid.unwrap_or(0)));
+        if let Err(words) = &self.access {
+            match self.refusals.lock().unwrap_or_else(PoisonError::into_inner).says(self.clock.monotonic()) {
+                Some(0) => tracing::warn!("user {uid} (process {pid}) is refused: {words}"),
+                Some(untold) => tracing::warn!(
+                    "user {uid} (process {pid}) is refused: {words} ({untold} more were refused since the last such line)"
+                ),
+                None => tracing::debug!("user {uid} (process {pid}) is refused: {words}"),
+            }
+            return refuse(StatusCode::FORBIDDEN, words);
+        }
+        if request.method() != Method::GET {
+            tracing::info!("user {uid} (process {pid}) asks: {}", request.uri().path());
+        }
+        next.run(request).await
     }
-    if request.method() != Method::GET {
-        tracing::info!("user {uid} (process {pid}) asks: {}", request.uri().path());
-    }
-    next.run(request).await
 }
 
 #[cfg(test)]
