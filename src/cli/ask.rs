@@ -23,8 +23,8 @@ use crate::ops::{self, Approved, Choice, Known, Resolved};
 use crate::reconcile::PassReport;
 use crate::upstream::install_crypto;
 use crate::web::{
-    ApproveRequest, Gathered, LINE_BYTES_MAX, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest,
-    VERSION_PATH,
+    ApproveRequest, Gathered, LINE_BYTES_MAX, Line, Reach, Refusal, RejectRequest, Rejected, ResolveRequest,
+    SyncRequest, VERSION_PATH,
 };
 
 use super::args::{NamedArgs, RunArgs, SyncArgs};
@@ -50,6 +50,8 @@ pub const WHOLE_BYTES_MAX: u64 = 4 << 30;
 pub struct Daemon {
     client: Client,
     path: PathBuf,
+    /// By this name the client finds it.
+    _reach: Reach,
     /// Its process, where that is known.
     pid: Option<i32>,
 }
@@ -61,16 +63,17 @@ impl Daemon {
     }
 
     fn at(path: PathBuf) -> Result<Option<Self>, CliError> {
-        let stream = match UnixStream::connect(&path) {
-            Ok(stream) => stream,
+        let reached = Reach::of(&path).and_then(|reach| Ok((UnixStream::connect(reach.name())?, reach)));
+        let (stream, reach) = match reached {
+            Ok(reached) => reached,
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(forbidden(&path)),
             Err(_nobody_listens) => return Ok(None),
         };
         let pid = socket_peercred(&stream).ok().map(|peer| peer.pid.as_raw_nonzero().get());
         install_crypto();
         // One host only, and it is this file.
-        let client = Client::builder().unix_socket(path.clone()).no_proxy().build();
-        Ok(client.ok().map(|client| Self { client, path, pid }))
+        let client = Client::builder().unix_socket(reach.name().to_owned()).no_proxy().build();
+        Ok(client.ok().map(|client| Self { client, path, _reach: reach, pid }))
     }
 
     /// How it stands.

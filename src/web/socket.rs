@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use super::control::{Front, refuse};
 use super::listener;
 use super::peer::{Door, Peer, decide_access};
+use super::reach::Reach;
 use super::seldom::Seldom;
 
 /// What the desk calls it.
@@ -56,7 +57,8 @@ pub async fn open(path: &Path, front: &Front) -> Option<UnixListener> {
 /// Listens; what an earlier process left there is replaced.
 async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let unusable = |reason| SocketError::Unusable { path: path.to_owned(), reason };
-    match UnixStream::connect(path).await {
+    let reach = Reach::of(path).map_err(unusable)?;
+    match UnixStream::connect(reach.name()).await {
         Ok(_answers) => return Err(SocketError::InUse(path.to_owned())),
         // Nobody listens any more; or it never was a socket, and is somebody's.
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
@@ -68,7 +70,7 @@ async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(unusable(error)),
     }
-    let listener = UnixListener::bind(path).map_err(unusable)?;
+    let listener = UnixListener::bind(reach.name()).map_err(unusable)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE)).map_err(unusable)?;
     Ok(listener)
 }

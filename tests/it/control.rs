@@ -5,8 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -272,6 +272,44 @@ fn another_user_may_ask_nothing_even_where_the_socket_was_opened_to_everybody() 
     let (code, rest) = daemon.stops();
     assert_eq!((code, rest.contains("is refused")), (Some(0), false), "said once a minute at most: {rest}");
     assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["request"], ["request"]]);
+}
+
+/// The program with a database of this world at another place.
+fn elsewhere(world: &World, database: &Path) -> Command {
+    let own = world.command();
+    let mut command = Command::new(own.get_program());
+    command.current_dir(world.path("")).env_clear();
+    command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.arg("--db").arg(database).arg("--rules").arg(world.path("rules"));
+    command
+}
+
+#[test]
+fn a_daemon_is_asked_however_long_the_path_of_its_database_is_and_too_long_a_name_is_told() {
+    let world = hourly();
+    let folder = world.path(&"x".repeat(200)).join("y".repeat(100));
+    std::fs::create_dir_all(&folder).unwrap();
+    let database = folder.join("data.db");
+    let asks = |arguments: &[&str]| Ran::of(elsewhere(&world, &database).args(arguments).output().unwrap());
+    let mut command = elsewhere(&world, &database);
+    command.arg("run").stdin(Stdio::null()).stdout(Stdio::null());
+    let mut daemon = Daemon::of(command);
+    daemon.logs("pass 1 of contacts");
+    while !folder.join("data.db.sock").exists() {
+        std::thread::yield_now();
+    }
+    asks(&["sync"]).exits(0);
+    daemon.logs("pass 2 of contacts");
+    let status: Value = serde_json::from_str(&asks(&["--json", "status"]).exits(0).stdout).unwrap();
+    assert_eq!(status["daemon"]["not_served"], json!([]));
+    assert_eq!(status["collections"][0]["last_pass"]["trigger"], "request");
+    let doctor = asks(&["doctor", "--offline"]).stdout;
+    assert!(doctor.contains(&format!("answers behind {}.sock", database.display())), "{doctor}");
+    assert_eq!(daemon.stops().0, Some(0));
+    assert!(!folder.join("data.db.sock").exists(), "it is taken away");
+    let named = elsewhere(&world, &folder.join("n".repeat(150))).args(["doctor", "--offline"]).output().unwrap();
+    let said = String::from_utf8(named.stdout).unwrap();
+    assert!(said.contains("whether one runs cannot be told") && said.contains("too long for a socket"), "{said}");
 }
 
 #[test]

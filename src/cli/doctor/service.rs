@@ -3,9 +3,12 @@
 //! Must not know: what the daemon does.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+
+use crate::web::Reach;
 
 use super::super::ask::Daemon;
 use super::super::workspace::Workspace;
@@ -80,6 +83,12 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
         }
     };
     let Some(daemon) = found else {
+        if let Err(error) = Reach::of(&socket)
+            && error.kind() == ErrorKind::InvalidInput
+        {
+            let found = format!("whether one runs cannot be told: {shown}: {error}");
+            return Finding::warning("daemon", found, "give the database a shorter name; its folder does not matter");
+        }
         return match std::fs::metadata(&socket) {
             Ok(_) => Finding::warning(
                 "daemon",
