@@ -412,10 +412,14 @@ impl Daemon<'_> {
             Ok(report) => Ok(Arc::new(report.clone())),
             Err(error) => Err(error.to_string()),
         };
-        let failed = has_failed(&result);
+        let (failed, is_error) = (has_failed(&result), result.is_err());
         let fatal = account(result, self.plan.mode, self.host, &mut self.failed);
         let goes_on = self.plan.mode == Mode::Scheduled && !fatal;
-        let retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
+        let mut retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
+        if goes_on && is_error {
+            // Where the database could not be written to, it does not say that there was a pass.
+            retry_at = retry_at.or(Some(self.clock.now() + wake::AGAIN_FIRST));
+        }
         self.clerk.doing().ended(&collection, number, told);
         Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed })
     }
@@ -426,7 +430,7 @@ impl Daemon<'_> {
         let began = self.state.began(collection);
         let retry_at = match wake::retry_at(self.store, &self.loaded.rules, collection, began).await {
             Ok(retry_at) => retry_at,
-            // What is left is taken up at the next tick then.
+            // What is left is taken up by the schedule then.
             Err(StoreError::Busy { .. }) => None,
             Err(error) => return Err(error.into()),
         };

@@ -21,7 +21,7 @@ use super::job::jitter;
 const WRITES_MAX: usize = 1000;
 /// How long after a pass that came to nothing the next one is made, whatever the schedule says; each time in a row it is twice
 /// as long, and never longer than `AGAIN_MAX`. Up to a fifth more is drawn.
-const AGAIN_FIRST: Duration = Duration::from_secs(5);
+pub const AGAIN_FIRST: Duration = Duration::from_secs(5);
 /// See `AGAIN_FIRST`.
 const AGAIN_MAX: Duration = Duration::from_mins(10);
 /// After so many in a row it is `AGAIN_MAX`.
