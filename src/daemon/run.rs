@@ -128,6 +128,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         rules_refused: None,
         not_served: Vec::new(),
         rules_wait_for: Vec::new(),
+        rules_change: Vec::new(),
         collections: Vec::new(),
         shown_at: clock.monotonic(),
         rules: Arc::clone(&loaded.rules),
@@ -263,10 +264,10 @@ impl Daemon<'_> {
             monitor.set_busy(self.state.is_busy());
         }
         let (rules, stopping) = (Arc::clone(&self.loaded.rules), self.drain_until.is_some());
-        let awaited = self.state.rules_wait_for();
+        let (awaited, changed) = (self.state.rules_wait_for(), self.state.rules_change());
         self.clerk.show(|standing| {
             (standing.collections, standing.rules, standing.stopping) = (places, rules, stopping);
-            standing.rules_wait_for = awaited;
+            (standing.rules_wait_for, standing.rules_change) = (awaited, changed);
             standing.shown_at = now.steady;
         });
     }

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::web::Reach;
 
-use super::super::ask::Daemon;
+use super::super::ask::{Daemon, rules_waiting};
 use super::super::workspace::Workspace;
 use super::finding::Finding;
 
@@ -116,17 +116,16 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
                 let remedy = "`ss -ltnp` shows who listens there; end it, or set another address";
                 return Finding::error("daemon", format!("process {pid} runs, but {words}"), remedy);
             }
-            if let Some(awaited) = standing["rules_wait_for"].as_array().filter(|awaited| !awaited.is_empty()) {
-                let names: Vec<&str> = awaited.iter().filter_map(serde_json::Value::as_str).collect();
-                let found =
-                    format!("process {pid} works by older rules until the pass of {} has ended", names.join(", "));
-                return Finding::good("daemon", found);
-            }
             if let Some(mode) = opened_to_all(&socket) {
                 let found = format!(
                     "everybody on this machine may open {shown} (mode {mode:03o}); only some of them are answered"
                 );
                 return Finding::warning("daemon", found, format!("chmod 660 {shown}"));
+            }
+            if let Some((awaited, changed)) = rules_waiting(&standing) {
+                let found =
+                    format!("process {pid} works on {changed} by older rules until the pass of {awaited} has ended");
+                return Finding::good("daemon", found);
             }
             Finding::good("daemon", format!("process {pid}, version {version}, answers behind {shown}"))
         }
