@@ -2,7 +2,7 @@
 //!
 //! Must not know: which event means what (that is `decide`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,6 +151,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         plan,
         host,
         running: FuturesUnordered::new(),
+        errors: BTreeMap::new(),
         checked: None,
         started: 0,
         drain_until: None,
@@ -179,6 +180,8 @@ pub(super) struct Daemon<'a> {
     pub(super) monitor: Option<Monitor>,
     pub(super) clerk: Clerk,
     running: FuturesUnordered<Pass>,
+    /// How many passes in a row ended in an error, where any did, by collection.
+    errors: BTreeMap<String, usize>,
     /// Rules that were just checked.
     pub(super) checked: Option<Checked>,
     /// Passes started so far.
@@ -417,9 +420,12 @@ impl Daemon<'_> {
         let fatal = account(result, self.plan.mode, self.host, &mut self.failed);
         let goes_on = self.plan.mode == Mode::Scheduled && !fatal;
         let mut retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
-        if goes_on && is_error {
-            // Where the database could not be written to, it does not say that there was a pass.
-            retry_at = retry_at.or(Some(self.clock.now() + wake::AGAIN_FIRST));
+        if is_error {
+            let in_a_row = self.errors.entry(collection.clone()).or_default();
+            *in_a_row += 1;
+            retry_at = wake::after_error(&collection, *in_a_row, retry_at, self.clock.now()).filter(|_| goes_on);
+        } else {
+            self.errors.remove(&collection);
         }
         self.clerk.doing().ended(&collection, number, told);
         Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed })
