@@ -77,7 +77,7 @@ async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
 
 /// Serves until `over`; then answers that are under way may end. Whoever changes something is named in the log, and whoever may
 /// not ask at all is told so. An answer may take as long as passes do, a question may not, and whoever does not take his answer
-/// is let go.
+/// is let go. At the end the socket's file is gone.
 pub async fn serve(
     (listener, path): (UnixListener, PathBuf),
     router: Router,
@@ -86,6 +86,7 @@ pub async fn serve(
 ) {
     let refusals = Arc::<Mutex<Seldom>>::default();
     let owner = std::fs::metadata(&path).map_or((u32::MAX, u32::MAX), |file| (file.uid(), file.gid()));
+    let (made, at) = (which(&path), path.clone());
     let serve = |stream: UnixStream, mut closed: watch::Receiver<()>| {
         let peer = Peer::of(&stream);
         let access = decide_access(peer, Door::at(&path, owner));
@@ -106,6 +107,15 @@ pub async fn serve(
     };
     let next = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
     listener::take_until(over, next, serve, clock.as_ref()).await;
+    // Nobody listens there any more. What somebody else has put there is his; what cannot be removed the next daemon replaces.
+    if made.is_some() && which(&at) == made {
+        std::fs::remove_file(&at).ok();
+    }
+}
+
+/// Which file has this name.
+fn which(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Who asks over a connection, and whether he may.

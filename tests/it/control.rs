@@ -332,3 +332,35 @@ fn something_in_the_place_of_the_control_socket_is_left_alone_and_once_it_is_gon
     assert_eq!(daemon.stops().0, Some(0));
     assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["request"]]);
 }
+
+#[test]
+fn what_is_not_the_daemons_own_in_the_place_of_the_control_socket_outlives_it() {
+    let world = hourly();
+    let without_socket = || {
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("no control socket");
+        assert_eq!(daemon.stops().0, Some(0));
+    };
+    std::fs::write(socket(&world), "somebody's").unwrap();
+    without_socket();
+    assert_eq!(std::fs::read_to_string(socket(&world)).unwrap(), "somebody's");
+    std::fs::remove_file(socket(&world)).unwrap();
+    let _other = UnixListener::bind(socket(&world)).unwrap();
+    without_socket();
+    UnixStream::connect(socket(&world)).expect("it is still the other one's");
+}
+
+#[test]
+fn a_file_that_has_taken_the_place_of_the_control_socket_is_not_removed_by_the_daemon() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("of contacts");
+    while !socket(&world).exists() {
+        std::thread::yield_now();
+    }
+    world.run(&["sync"]).exits(0);
+    std::fs::write(world.path("other"), "somebody's").unwrap();
+    std::fs::rename(world.path("other"), socket(&world)).unwrap();
+    assert_eq!(daemon.stops().0, Some(0));
+    assert_eq!(std::fs::read_to_string(socket(&world)).unwrap(), "somebody's");
+}
