@@ -100,6 +100,8 @@ impl ListWalk {
     /// A page of a listing that may end too early: where it does, the next slice of it begins, and else it has no end.
     fn capped(&mut self, client: &Client, binding: &Binding, read: &Read, mut page: Page) -> Result<Page, Failure> {
         self.slices.note(read, binding, &mut page);
+        // What changed while earlier slices were read has to be in the next listing: it begins where the first one did.
+        page.mark = page.mark.filter(|_| self.slices.now.number == 0);
         if self.parts.is_some() {
             return Ok(page);
         }
