@@ -88,7 +88,6 @@ pub struct Probe {
     pub tombstone: Option<Filter>,
 }
 
-#[cfg(test)]
 impl Probe {
     /// Nothing but the id.
     pub fn of(id: Lens) -> Self {
