@@ -30,12 +30,18 @@ pub fn last(path: &Path) -> String {
 
 /// Members like these hold credentials.
 pub fn is_secret(squeezed: &str) -> bool {
-    const WORDS: [&str; 7] = ["secret", "password", "passwd", "token", "apikey", "accesskey", "credential"];
+    const WORDS: [&str; 9] =
+        ["secret", "password", "passwd", "passphrase", "token", "apikey", "accesskey", "privatekey", "credential"];
     // The token of a page is none.
     let paging = ["pagetoken", "nexttoken", "pagingtoken", "continuationtoken", "synctoken"];
     WORDS.iter().any(|word| squeezed.contains(word)) && !paging.iter().any(|word| squeezed.ends_with(word))
         || squeezed == "key"
         || squeezed == "auth"
+}
+
+/// Whether what stands there is a credential, by the name of a member on the way.
+pub fn holds_secret(path: &Path) -> bool {
+    path.steps.iter().any(|step| matches!(step, Step::Key(key) if is_secret(&squeezed(key))))
 }
 
 /// Members like these hold e-mail addresses.
