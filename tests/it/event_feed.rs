@@ -151,6 +151,10 @@ fn what_a_feed_names_is_read_anew_and_deletes_need_the_event_and_the_record_that
     let asked = || std::mem::take(&mut server.look().asked);
     let names = || scripted.world.rows("select name from files order by name").concat();
 
+    // Who only looks needs no feed.
+    let looked = scripted.run(&["--json", "fetch", "files.drive", "--limit", "3"]).exits(0);
+    let looked: Value = serde_json::from_str(&looked.stdout).unwrap();
+    assert_eq!((asked(), &looked["more"]), (vec!["list 0".to_owned()], &json!(true)));
     // The feed begins before the listing: what happens between two of its pages is in it.
     server.look().renames = true;
     assert_eq!(scripted.sync().exits(0).writes(), (0, 5));

@@ -58,7 +58,8 @@ impl Scripted {
         self.run(&["--json", "run", "--once", "--full"])
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    /// Runs the program.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.world.command();
         let name = self.name.to_uppercase();
         command.env(format!("RECONCILED__VARS__{name}_URL"), &self.url);
