@@ -4,12 +4,20 @@
 
 use crate::merge::{Evidence, LinkState};
 use crate::record::same_creation;
+use crate::rules::Binding;
 use crate::store::{LinkRow, Staged, StagedKind, StoreError, Tx};
 
 use super::context::Pass;
 
 /// Links looked at between two looks.
 const CHUNK: usize = 1000;
+
+/// When the record was created that the id of a link named, where it names another one by now: one that was created then.
+pub fn named_before(rules: &Binding, link: &LinkRow, created_at: Option<&str>) -> Option<String> {
+    let is = created_at?;
+    let was = rules.mapper.read(&link.raw).ok()?.created_at?;
+    (!same_creation(&was, is)).then_some(was)
+}
 
 /// A remote id that names another record than the one it was tied to (s9): the tie is broken. The local record hears that
 /// its own is gone, and the other record is a stranger like any.
@@ -31,8 +39,7 @@ pub fn part(tx: &mut dyn Tx, pass: &Pass, is_blocked: &dyn Fn(usize) -> bool) ->
                     links.iter().find(|link| link.binding == stranger.binding && link.remote_id == stranger.remote_id);
                 let held = |link: &&LinkRow| matches!(link.state, LinkState::Live | LinkState::Deleted);
                 let Some(link) = tied.filter(held) else { continue };
-                let (Some(was), Some(is)) = (created(&link.raw), created(&stranger.raw)) else { continue };
-                if !same_creation(&was, &is) {
+                if let Some(was) = named_before(rules, link, created(&stranger.raw).as_deref()) {
                     let former = format!("{} (created {was})", link.remote_id);
                     tx.set_remote_id(link.link, &former)?;
                     // What was found deleted before its id came up again is gone for good already.

@@ -15,7 +15,7 @@ use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, Evidence, IntentState, LinkState, Sighting};
-use crate::record::{RecordId, Slot, same_creation};
+use crate::record::{RecordId, Slot};
 use crate::rules::{Binding, OnRemoteDelete};
 use crate::store::{
     ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkRow, Micros, PassRow, Staged, StagedKind,
@@ -27,6 +27,7 @@ use super::context::{Pass, time};
 use super::cursor::Cursor;
 use super::pull;
 use super::restored;
+use super::reused;
 use super::set_back;
 
 /// How a binding that was read so is named in reports.
@@ -149,9 +150,7 @@ fn reading(pass: &Pass, rules: &Binding, at: usize, link: LinkRow, told_gone: bo
             let mapped = rules.mapper.read(&remote.raw).ok()?;
             let version = remote.version.as_deref().or(mapped.version.as_deref());
             let is_plain = mapped.merged_into.is_none() && !mapped.archived && mapped.in_scope;
-            let was = rules.mapper.read(&link.raw).ok().and_then(|mapped| mapped.created_at);
-            // Its id may have been given to another record (s9).
-            let is_other = was.zip(mapped.created_at).is_some_and(|(was, is)| !same_creation(&was, &is));
+            let is_other = reused::named_before(rules, &link, mapped.created_at.as_deref()).is_some();
             if !is_plain || is_other || set_back::is_backwards(&link, version, mapped.updated_at) {
                 return None;
             }

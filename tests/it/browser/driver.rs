@@ -12,6 +12,8 @@ use crate::faults::tools::is_left_out;
 
 /// What never comes ends a test after so long, in milliseconds.
 const PATIENCE_MS: u64 = 30_000;
+/// How often the driver is started until it listens.
+const STARTS_MAX: usize = 5;
 /// Pages that may load while something is waited for.
 const LOADS_MAX: usize = 50;
 /// How often it is looked where a page is by now; each look takes the driver some milliseconds.
@@ -52,6 +54,12 @@ pub struct Browser {
 
 impl Driver {
     fn start() -> Self {
+        let started = (0..STARTS_MAX).find_map(|_| Self::try_to_start());
+        started.unwrap_or_else(|| panic!("chromedriver ends before it listens, {STARTS_MAX} times"))
+    }
+
+    /// `None` where it ended at once: it takes a free port for IPv6 first, and somebody may have it for IPv4.
+    fn try_to_start() -> Option<Self> {
         let command = || Command::new("chromedriver");
         let child = command().arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.unwrap_or_else(|error| {
@@ -64,10 +72,13 @@ impl Driver {
         let mut line = String::new();
         while !line.contains("started successfully on port ") {
             line.clear();
-            assert!(says.read_line(&mut line).unwrap() > 0, "chromedriver ended before it listened");
+            if says.read_line(&mut line).unwrap() == 0 {
+                child.wait().unwrap();
+                return None;
+            }
         }
         let port = line.rsplit("on port ").next().unwrap().trim().trim_end_matches('.');
-        Self { child, _says: says, address: format!("127.0.0.1:{port}") }
+        Some(Self { child, _says: says, address: format!("127.0.0.1:{port}") })
     }
 
     /// One command; an error as the protocol tells it.
@@ -141,18 +152,6 @@ impl Browser {
     #[track_caller]
     pub fn go(&self, path: &str) {
         self.command("url", &json!({ "url": format!("{}{path}", self.site) }));
-    }
-
-    /// Opens a page, also while the answer to a form is still on its way, which may come in between.
-    #[track_caller]
-    pub fn reaches(&self, path: &str) {
-        for _ in 0..LOADS_MAX {
-            self.go(path);
-            if self.at() == path {
-                return;
-            }
-        }
-        panic!("{path} is never reached: it is at {}", self.at());
     }
 
     /// The value of an expression in the page.
@@ -230,6 +229,15 @@ impl Browser {
             }
         }
         panic!("{says:?} never stays: {said:#}");
+    }
+
+    /// Presses a button that sends a form, and waits until the page that answers is there: what is opened before would be
+    /// overtaken by it.
+    #[track_caller]
+    pub fn sends(&self, within: &str, says: &str) {
+        self.eval("document.documentElement.dataset.sent = ''");
+        self.press(within, says);
+        self.until("document.documentElement.dataset.sent === undefined && document.readyState === 'complete'");
     }
 
     /// Writes into a field.

@@ -127,7 +127,7 @@ fn undecided(count: usize) -> World {
 /// Edits bring a pass by themselves, which waits the longer the longer the last one took; what a person asks for does not.
 fn asks_for_a_pass(browser: &Browser) {
     browser.go("/");
-    browser.press("main", "Sync");
+    browser.sends("main", "Sync");
 }
 
 /// Everybody's name and number change on both sides.
@@ -151,8 +151,8 @@ fn a_conflict_is_decided_by_a_side_or_by_a_value_of_ones_own() {
     browser.go("/conflicts");
     assert!(browser.text().contains("Ann Lee of the oldnew harbour"), "what differs is marked: {}", browser.text());
     assert_eq!(browser.eval("document.querySelectorAll('article ins').length"), 4);
-    browser.press("article:nth-of-type(1)", "Take local");
-    browser.wait("location.pathname === '/conflicts'");
+    browser.sends("article:nth-of-type(1)", "Take local");
+    assert_eq!(browser.at(), "/conflicts");
     daemon.logs("1 writes upstream");
     assert_eq!(world.contacts("crm")[0]["name"], "Ann Poe of the old harbour");
 
@@ -240,11 +240,11 @@ fn a_halt_shows_what_would_be_done_and_is_rejected_or_approved() {
     assert!(browser.text().contains("The collection rests."), "{}", browser.text());
     browser.go("/");
     assert_eq!(browser.eval("document.querySelector('main .badge').textContent"), "paused");
-    browser.press("main", "Resume");
+    browser.sends("main", "Resume");
     daemon.logs("contacts goes on");
     assert!(world.contacts("crm").iter().all(|one| one["phone"] == "1"));
     browser.go("/halts");
-    browser.press("article", "Approve");
+    browser.sends("article", "Approve");
     daemon.logs("0 changes here, 31 writes upstream");
     assert!(world.contacts("crm").iter().all(|one| one["phone"] == "2"));
     browser.go("/halts");

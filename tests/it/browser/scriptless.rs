@@ -16,7 +16,7 @@ fn logged_in(world: &World) -> Option<(Daemon, Browser)> {
     browser.go("/");
     browser.arrives("/login");
     browser.write("#token", TOKEN);
-    browser.press("form", "Log in");
+    browser.sends("form", "Log in");
     browser.arrives("/");
     Some((daemon, browser))
 }
@@ -39,7 +39,7 @@ fn without_scripts_a_page_stays_as_it_is_until_it_is_loaded_again() {
         assert_eq!(browser.at(), page);
         browser.picture(&format!("scriptless{}", page.replace('/', "-")));
     }
-    browser.press("header", "Log out");
+    browser.sends("header", "Log out");
     browser.arrives("/login");
     browser.go("/passes");
     browser.arrives("/login");
@@ -52,35 +52,35 @@ fn without_scripts_conflicts_are_decided_one_by_one_and_in_bulk() {
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts");
     contest(&world, &mut daemon, &browser, "120 conflicts open");
-    browser.reaches("/conflicts");
+    browser.go("/conflicts");
     browser.press("main", "Next page");
     assert_eq!(browser.at(), "/conflicts?after=50");
-    browser.press("article:nth-of-type(1)", "Take local");
+    browser.sends("article:nth-of-type(1)", "Take local");
     browser.arrives("/conflicts");
     daemon.logs("1 writes upstream");
     // Its own value: what is no number is told, and what was typed is still there.
-    browser.reaches("/conflicts?collection=contacts&field=phone");
+    browser.go("/conflicts?collection=contacts&field=phone");
     let first = browser.eval("document.querySelector('article a[href^=\"/conflicts/\"]').getAttribute('href')");
     browser.click("article a[href^='/conflicts/']");
     browser.arrives(first.as_str().unwrap());
     browser.click("details summary");
     browser.write("[name=value_0]", "about four");
-    browser.press("form.own", "Take this value");
+    browser.sends("form.own", "Take this value");
     browser
         .until("!!document.querySelector('[role=alert]')?.textContent.includes('the value for `phone` is no integer')");
     assert_eq!(browser.eval("document.querySelector('[name=value_0]').value"), "about four");
     assert!(browser.complaints().iter().all(|line| line.contains("422")));
     browser.write("[name=value_0]", "4");
-    browser.press("form.own", "Take this value");
+    browser.sends("form.own", "Take this value");
     browser.arrives("/conflicts");
     daemon.logs("1 writes upstream");
     // All that are left of a field at once.
-    browser.reaches("/conflicts?collection=contacts&field=phone");
+    browser.go("/conflicts?collection=contacts&field=phone");
     browser.choose("#side", "crm");
     browser.click("[name=sure]");
-    browser.press("form.bulk", "Decide all");
+    browser.sends("form.bulk", "Decide all");
     daemon.logs("changes here, 0 writes upstream");
-    browser.reaches("/conflicts?collection=contacts&field=phone");
+    browser.go("/conflicts?collection=contacts&field=phone");
     assert!(browser.text().contains("No conflicts."), "{}", browser.text());
     let phones = "select phone, count(*) from contacts group by phone order by phone";
     assert_eq!(world.rows(phones)[0], ["2", "59"], "{:?}", world.rows(phones));
@@ -93,23 +93,23 @@ fn without_scripts_a_halt_is_looked_at_rejected_and_approved() {
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts: 31 changes here");
     world.sql("update contacts set name = 'Ann of ' || name, phone = '2'");
-    browser.reaches("/");
-    browser.press("main", "Sync");
+    browser.go("/");
+    browser.sends("main", "Sync");
     daemon.logs("halted by a guard");
-    browser.reaches("/halts");
+    browser.go("/halts");
     browser.press("article", "Halt 1");
     browser.arrives("/halts/1");
     assert_eq!(browser.eval("document.querySelectorAll('article.change').length"), 31);
-    browser.press("article", "Reject");
+    browser.sends("article", "Reject");
     browser.arrives("/halts");
     daemon.logs("contacts is paused");
-    browser.reaches("/");
-    browser.press("main", "Resume");
+    browser.go("/");
+    browser.sends("main", "Resume");
     daemon.logs("contacts goes on");
-    browser.reaches("/halts");
-    browser.press("article", "Approve");
+    browser.go("/halts");
+    browser.sends("article", "Approve");
     daemon.logs("0 changes here, 31 writes upstream");
-    browser.reaches("/halts");
+    browser.go("/halts");
     assert!(browser.text().contains("Nothing is halted."), "{}", browser.text());
     assert!(world.contacts("crm").iter().all(|one| one["phone"] == json!("2")));
     closes(daemon, browser);
