@@ -119,7 +119,27 @@ fn candidates(scene: &Scene<'_>, unit: &Unit<'_>, freeze: Option<&Freeze>) -> Op
         let (left_key, right_key) = (scene.rank(&left.candidate.origin), scene.rank(&right.candidate.origin));
         left_key.cmp(&right_key).then(left.binding.cmp(&right.binding))
     });
+    fill_silence(scene, unit, &mut says);
     Some(says)
+}
+
+/// At first contact who shows nothing of a member that nobody was agreed on to have has no word on it: it does not stand, as a
+/// part of its group, against what another side shows. Whose record came in first would matter else.
+fn fill_silence(scene: &Scene<'_>, unit: &Unit<'_>, says: &mut [Say]) {
+    let is_contact = unit.fields.len() > 1 && says.iter().any(|say| say.first);
+    let is_open = |(_, field): &(usize, &usize)| is_contact && scene.is_silence(**field);
+    for (at, _) in unit.fields.iter().enumerate().filter(is_open) {
+        let Some(said) = says.iter().map(|say| &say.candidate.values[at]).find(|value| !value.is_null()).cloned()
+        else {
+            continue;
+        };
+        for say in says.iter_mut().filter(|say| say.first || say.binding.is_none()) {
+            let value = &mut say.candidate.values[at];
+            if value.is_null() {
+                value.clone_from(&said);
+            }
+        }
+    }
 }
 
 impl Say {

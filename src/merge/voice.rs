@@ -49,7 +49,7 @@ impl Scene<'_> {
     }
 
     /// Whether the hub has no value that any upstream was agreed with to have either: nothing was taken away here.
-    fn is_silence(&self, field: usize) -> bool {
+    pub fn is_silence(&self, field: usize) -> bool {
         let mut bases = (0..self.facts.spokes.len()).filter_map(|binding| self.base_hub(binding, field));
         self.hub[field].is_null() && bases.all(Value::is_null)
     }

@@ -128,11 +128,6 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
         if !is_recent && !set_back::is_backwards(&link, version.as_deref(), updated_at) {
             continue;
         }
-        // Without an answer that showed the record, what is listed next is what tells how the write went.
-        let is_live = link.state == LinkState::Live;
-        if is_live && link.is_outdated() && xxh3_64(&link.raw) != staged.fingerprint {
-            continue;
-        }
         let written = was_written_lately(view, pass, at, record, time(staged.observed_at))?;
         let seen = Sighting { version: version.as_deref(), updated_at };
         let age = match link.state {
@@ -151,6 +146,12 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
             | LinkState::Detached
             | LinkState::Archived => merge::judge_age(sighting(&link), seen, written),
         };
+        // Without an answer that showed the record, what is listed next is what tells how the write went, but for what has a
+        // version from before it.
+        let is_unheard = link.is_outdated() && xxh3_64(&link.raw) != staged.fingerprint;
+        if is_unheard && link.state == LinkState::Live && age != Age::Older {
+            continue;
+        }
         // Where nothing can be asked, what is earlier than it was waits until no listing lags so far any more; so does what may
         // be from before we deleted it.
         let earlier = || updated_at.zip(link.updated_at.map(time)).is_some_and(|(now, then)| now < then);

@@ -5,10 +5,14 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::merge::{Evidence, LinkState};
+use crate::record::RecordId;
+use crate::rules::Binding;
 use crate::store::{self, BindingKey, LinkRow, Micros, OriginRow, Staged, StagedKind, Store, StoreError, Tx, View};
-use crate::upstream::{self, Client, FailureKind, Got};
+use crate::upstream::{self, Client, Failure, FailureKind, Got};
 
 use super::context::{Pass, time};
 use super::floor;
@@ -41,7 +45,16 @@ pub fn give_up(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), Store
 /// need not show the other one, they may show this.
 pub fn remember(tx: &mut dyn Tx, pass: &Pass, link: &LinkRow) -> Result<(), StoreError> {
     let now = pass.clock.now().timestamp_micros();
-    tx.set_note(&note(link.binding, &link.remote_id), &now.to_string())
+    tx.set_note(&note(link.binding, &link.remote_id), &format!("{now} {}", link.record.0))
+}
+
+/// When a remote id was given up, and the record that it was.
+fn given_up(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<Option<(Micros, RecordId)>, StoreError> {
+    let text = view.note(&note(binding, remote_id))?;
+    Ok(text.and_then(|text| {
+        let (at, record) = text.split_once(' ').unwrap_or((&text, ""));
+        Some((at.parse().ok()?, RecordId(record.to_owned())))
+    }))
 }
 
 /// Whether a remote id was a record's before, and was given up.
@@ -53,68 +66,169 @@ fn note(binding: BindingKey, remote_id: &str) -> String {
     format!("former id at {}: {remote_id}", binding.0)
 }
 
-/// Takes strangers out of staging that a moment ago were found gone, and replaced: they are what a list or cache still
-/// shows, and a new record made of one would be a second one (I6, I16). Where a point read exists, it has the word; elsewhere
-/// what is listed after the lag. Returns why they could not be asked for, if so: then nothing can be decided about the binding.
+/// A stranger with a remote id that was a record's.
+struct Former {
+    staged: Staged,
+    /// The id was given up lately: a list or cache may lag so far.
+    lately: bool,
+    /// What the record is tied to instead, where that was not listed either, nor found gone.
+    unlisted: Option<LinkRow>,
+}
+
+/// Takes strangers out of staging that were a record's, and replaced, where they are what a list or cache still shows, or
+/// where what replaced them may be gone: a new record made of one would be a second one (I6, I16). Where a point read exists,
+/// it has the word; elsewhere what is listed after the lag. `listed`: the links that the listing showed. Returns why they could
+/// not be asked for, if so: then nothing can be decided about the binding.
 pub async fn keep_out(
     store: &dyn Store,
     client: &Arc<Client>,
     pass: &Arc<Pass>,
     at: usize,
+    listed: &Arc<RoaringTreemap>,
 ) -> Result<Option<String>, StoreError> {
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
     let mut after = String::new();
     loop {
-        let (job_pass, from) = (Arc::clone(pass), after.clone());
-        let (last, strangers) = store::read(store, move |view| strangers(view, &job_pass, at, &from)).await?;
+        let (job_pass, job_listed, from) = (Arc::clone(pass), Arc::clone(listed), after.clone());
+        let look = move |view: &dyn View| strangers(view, &job_pass, at, (&job_listed, &from));
+        let (last, former) = store::read(store, look).await?;
         let Some(last) = last else { return Ok(None) };
         after = last;
-        let mut asked = upstream::get_each(client, &rules, strangers, |staged| Some(&staged.remote_id));
-        while let Some((staged, answer)) = asked.next().await {
-            let now = match answer {
-                None | Some(Ok(Got::Missing | Got::Merged(_))) => None,
-                Some(Ok(Got::Found(remote))) => Some(remote),
-                Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => {
-                    continue;
-                }
-                Some(Err(failure)) => {
-                    let (id, words) = (&staged.remote_id, failure.words);
-                    return Ok(Some(format!(
-                        "{id} is listed, was gone a moment ago, and could not be asked for: {words}"
-                    )));
-                }
-            };
-            store::write_small(store, move |tx| match &now {
-                None => tx.unstage(staged.binding, &staged.remote_id),
-                Some(remote) => tx.stage(&Staged {
-                    fingerprint: xxh3_64(&remote.raw),
-                    raw: remote.raw.to_vec(),
-                    version: remote.version.clone(),
-                    observed_at: remote.observed_at.timestamp_micros(),
-                    ..staged.clone()
-                }),
-            })
-            .await?;
+        let can_get = upstream::has_point_read(&rules);
+        let replaced: Vec<LinkRow> = former.iter().filter_map(|one| one.unlisted.clone()).collect();
+        let doubted = former.into_iter().filter(|one| one.lately || !can_get).map(|one| one.staged).collect();
+        if let Some(failed) = ask_whether_shown(store, client, &rules, doubted).await? {
+            return Ok(Some(failed));
+        }
+        if can_get && let Some(failed) = ask_whether_gone(store, client, &rules, pass, replaced).await? {
+            return Ok(Some(failed));
         }
     }
 }
 
-/// Of the next few strangers, those with a remote id that was given up lately; and where the few end.
+/// Asks for what is listed under former ids; what is not there, or cannot be asked for at all, is taken out.
+async fn ask_whether_shown(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    rules: &Arc<Binding>,
+    doubted: Vec<Staged>,
+) -> Result<Option<String>, StoreError> {
+    let mut asked = upstream::get_each(client, rules, doubted, |staged| Some(&staged.remote_id));
+    while let Some((staged, answer)) = asked.next().await {
+        let now = match answer {
+            None | Some(Ok(Got::Missing | Got::Merged(_))) => None,
+            Some(Ok(Got::Found(remote))) => Some(remote),
+            Some(Err(failure)) if is_its_own(&failure) => continue,
+            Some(Err(failure)) => {
+                let (id, words) = (&staged.remote_id, failure.words);
+                return Ok(Some(format!("{id} is listed, was gone a moment ago, and could not be asked for: {words}")));
+            }
+        };
+        store::write_small(store, move |tx| match &now {
+            None => tx.unstage(staged.binding, &staged.remote_id),
+            Some(remote) => tx.stage(&Staged {
+                fingerprint: xxh3_64(&remote.raw),
+                raw: remote.raw.to_vec(),
+                version: remote.version.clone(),
+                observed_at: remote.observed_at.timestamp_micros(),
+                ..staged.clone()
+            }),
+        })
+        .await?;
+    }
+    Ok(None)
+}
+
+/// Asks for what records of former ids are tied to instead. What is gone is staged so: then the former id is the record's again.
+async fn ask_whether_gone(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    rules: &Arc<Binding>,
+    pass: &Arc<Pass>,
+    replaced: Vec<LinkRow>,
+) -> Result<Option<String>, StoreError> {
+    let mut asked = upstream::get_each(client, rules, replaced, |link| Some(&link.remote_id));
+    while let Some((link, answer)) = asked.next().await {
+        match answer {
+            Some(Ok(Got::Missing)) => {}
+            None | Some(Ok(Got::Found(_) | Got::Merged(_))) => continue,
+            Some(Err(failure)) if is_its_own(&failure) => continue,
+            Some(Err(failure)) => {
+                let (id, words) = (&link.remote_id, failure.words);
+                return Ok(Some(format!(
+                    "the id that {id} replaced is listed, and {id} could not be asked for: {words}"
+                )));
+            }
+        }
+        let gone = Staged {
+            binding: link.binding,
+            remote_id: link.remote_id,
+            collection: pass.key,
+            record: Some(link.record),
+            kind: StagedKind::Gone(Evidence::AbsenceConfirmed),
+            fingerprint: xxh3_64(b""),
+            raw: Vec::new(),
+            version: None,
+            observed_at: pass.clock.now().timestamp_micros(),
+            parked: None,
+        };
+        store::write_small(store, move |tx| tx.stage(&gone)).await?;
+    }
+    Ok(None)
+}
+
+fn is_its_own(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge)
+}
+
+/// Of the next few strangers, those with a remote id that was given up, and that may be the record's still or again; and where
+/// the few end.
 fn strangers(
     view: &dyn View,
     pass: &Pass,
     at: usize,
-    after: &str,
-) -> Result<(Option<String>, Vec<Staged>), StoreError> {
+    (listed, after): (&RoaringTreemap, &str),
+) -> Result<(Option<String>, Vec<Former>), StoreError> {
     let rows = view.staged_unmatched(pass.binding_key(at), after, CHUNK)?;
     let last = rows.last().map(|row| row.remote_id.clone());
+    let can_get = pass.rules(at).is_some_and(|rules| upstream::has_point_read(rules));
     let mut former = Vec::new();
     for staged in rows.into_iter().filter(|staged| staged.kind == StagedKind::Record) {
-        let given_up =
-            view.note(&note(staged.binding, &staged.remote_id))?.and_then(|text| text.parse::<Micros>().ok());
-        if given_up.is_some_and(|given_up| given_up > floor::since(pass, at, time(staged.observed_at))) {
-            former.push(staged);
+        let Some((given_up, record)) = given_up(view, staged.binding, &staged.remote_id)? else { continue };
+        let successor = successor(view, staged.binding, &record, listed)?;
+        // A list that is from before it was replaced would not show what replaced it, either; that this is gone says that the list
+        // is not, unless the upstream can be asked.
+        let is_gone = matches!(successor, Successor::Gone) && !can_get;
+        let lately = given_up > floor::since(pass, at, time(staged.observed_at)) && !is_gone;
+        let unlisted = if let Successor::Unlisted(link) = successor { Some(link) } else { None };
+        if lately || unlisted.is_some() {
+            former.push(Former { staged, lately, unlisted });
         }
     }
     Ok((last, former))
+}
+
+/// What a record is tied to that had another remote id before.
+enum Successor {
+    /// Nothing, or the listing showed it.
+    Listed,
+    /// This; the listing did not show it, and nothing says what became of it.
+    Unlisted(LinkRow),
+    /// It is gone.
+    Gone,
+}
+
+fn successor(
+    view: &dyn View,
+    binding: BindingKey,
+    record: &RecordId,
+    listed: &RoaringTreemap,
+) -> Result<Successor, StoreError> {
+    let is_tied = |link: &LinkRow| link.binding == binding && link.state == LinkState::Live;
+    let Some(link) = view.links_of(record)?.into_iter().find(is_tied) else { return Ok(Successor::Listed) };
+    Ok(match view.staged(binding, &link.remote_id)? {
+        Some(staged) if matches!(staged.kind, StagedKind::Gone(_)) => Successor::Gone,
+        None if !listed.contains(link.link.0.unsigned_abs()) => Successor::Unlisted(link),
+        Some(_) | None => Successor::Listed,
+    })
 }

@@ -135,7 +135,9 @@ impl Run<'_> {
         }
         self.listed_without_keys().await?;
         self.floor().await?;
-        self.absence(pulled, approved).await.map(Some)
+        let absent = self.absence(pulled, approved).await?;
+        self.keep_out_former().await?;
+        Ok(Some(absent))
     }
 
     /// Nothing may be changed, deleted or sent, whatever the guards say.
@@ -348,24 +350,40 @@ impl Run<'_> {
     /// Listings that lag behind what is known, most often behind our own writes, say nothing new.
     async fn floor(&mut self) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
-            // A person said what counts of what is older than it was.
-            if self.choices.get(at).is_some_and(Option::is_some) {
-                continue;
-            }
+            let Some(client) = self.doubted(at) else { continue };
             let store = self.engine.store.as_ref();
-            let mut failed = floor::keep_out_what_is_older(store, &client, &self.pass, at).await?;
-            if failed.is_none() {
-                failed = former::keep_out(store, &client, &self.pass, at).await?;
-            }
-            if let (Some(reason), Some(blocked)) = (failed, self.barrier.blocked.get_mut(at)) {
-                if let Some(report) = self.report.upstreams.get_mut(at) {
-                    report.error.get_or_insert_with(|| reason.clone());
-                }
-                blocked.get_or_insert(reason);
+            if let Some(reason) = floor::keep_out_what_is_older(store, &client, &self.pass, at).await? {
+                self.block(at, reason);
             }
         }
         Ok(())
+    }
+
+    /// Nor do they of ids that were a record's before, once it is known what is gone of those that replaced them.
+    async fn keep_out_former(&mut self) -> Result<(), StoreError> {
+        for at in 0..self.pass.collection.bindings.len() {
+            let Some(client) = self.doubted(at) else { continue };
+            let (store, listed) = (self.engine.store.as_ref(), self.listed.get(at).cloned().unwrap_or_default());
+            if let Some(reason) = former::keep_out(store, &client, &self.pass, at, &listed).await? {
+                self.block(at, reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Who is asked about what a binding's listing shows; nobody, where a person said what counts of what is older than it was.
+    fn doubted(&self, at: usize) -> Option<Arc<Client>> {
+        let is_said = self.choices.get(at).is_some_and(Option::is_some);
+        self.client(at).filter(|_| self.takes_part(at) && !is_said).cloned()
+    }
+
+    fn block(&mut self, at: usize, reason: String) {
+        if let Some(report) = self.report.upstreams.get_mut(at) {
+            report.error.get_or_insert_with(|| reason.clone());
+        }
+        if let Some(blocked) = self.barrier.blocked.get_mut(at) {
+            blocked.get_or_insert(reason);
+        }
     }
 
     /// Where a create was lost, and no record that is listed shows what it is known by, the listing does not say that it is not there.

@@ -155,3 +155,21 @@ fn what_was_never_said_here_has_no_time() {
     let why = reasons(&rules, &decide(&rules, &known));
     assert_eq!(why[0], "f+g: latest by local over crm=x c", "{why:?}");
 }
+
+/// Two records that are one, each with another member of a group: whichever came in first, the row is the same, and none is lost.
+#[test]
+fn a_side_that_shows_nothing_of_a_member_does_not_stand_against_who_does() {
+    let mut rules = grouped();
+    for field in &mut rules.fields {
+        field.chain = vec![Policy::Latest, Policy::SourcePriority, Policy::Manual];
+    }
+    for (row, spokes, [first, other]) in
+        [("x ~", ["x ?", "new ? y"], ["g=y", "f=x"]), ("~ y", ["new x ?", "? y"], ["f=x", "g=y"])]
+    {
+        let known = facts(&rules, row, &spokes);
+        let lines = lines(&rules, &decide(&rules, &known));
+        assert!(lines[0].starts_with("set") && lines[0].contains(first) && !lines[0].contains("~"), "{row}: {lines:?}");
+        assert!(lines.iter().all(|line| !line.contains("conflict")), "{row}: {lines:?}");
+        assert!(lines.iter().any(|line| line.contains("update") && line.contains(other)), "{row}: {lines:?}");
+    }
+}
