@@ -20,6 +20,9 @@ pub struct Cursor {
     /// When the last listing of any kind was finished, where it matters how long ago that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Micros>,
+    /// Where the address stands that tells deletes, where it is not read whole each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Box<Self>>,
     /// A listing that was not finished.
     pub scan: Option<Scan>,
     /// Which way of reading `high` and `mark` belong to; a changed rule starts over.

@@ -8,6 +8,7 @@ mod run;
 
 mod context;
 mod cursor;
+mod deleted;
 mod page;
 mod pull;
 

@@ -20,6 +20,7 @@ use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 use super::contact::LostCreates;
 use super::context::{Pass, remote_subject};
 use super::cursor::{Cursor, Scan};
+use super::deleted;
 use super::page::{Cut, Heard, PageDone, PageJob};
 use super::report::{Progress, Step, UpstreamReport};
 
@@ -199,7 +200,9 @@ pub async fn pull(
         store::write(store, |tx| tx.set_bulk(false)).await?;
     }
     read?;
-    Ok(puller.out)
+    let mut out = puller.out;
+    deleted::hear(store, client, pass, &mut out, full).await?;
+    Ok(out)
 }
 
 impl Puller<'_> {

@@ -87,6 +87,11 @@ impl ListWalk {
         if read.cap.is_some() { self.capped(client, binding, read, page).map(Some) } else { Ok(Some(page)) }
     }
 
+    /// The next page of another listing than the binding's own; `None` after the last one.
+    pub async fn page_of(&mut self, client: &Client, binding: &Binding, read: &Read) -> Result<Option<Page>, Failure> {
+        self.next(client, binding, read).await
+    }
+
     /// What happens while everything is listed has to be in the feed that follows: it begins before.
     async fn begin_feed(&mut self, client: &Client, read: &Read) -> Result<Option<String>, Failure> {
         let Incremental::EventFeed(rules) = &read.incremental else { return Ok(None) };

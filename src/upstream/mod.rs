@@ -46,6 +46,7 @@ mod tls;
 mod totals;
 
 mod capped;
+mod deleted;
 mod feed;
 mod formats;
 mod lines;
@@ -69,6 +70,7 @@ pub use batch::write_batch;
 pub use budget::BudgetUse;
 pub use classify::Safety;
 pub use client::Client;
+pub use deleted::{DeletedLister, ask_for_deleted};
 pub use health::Probed;
 pub use histogram::Histogram;
 pub use holder::Holder;

@@ -41,6 +41,7 @@ mod stopping;
 mod styles;
 mod sync_token;
 mod targeted;
+mod told_deletes;
 mod traces;
 mod transitions;
 mod web;

@@ -10,6 +10,7 @@ mod chain;
 mod codec;
 mod collection;
 mod context;
+mod deleted;
 mod feed;
 mod field;
 mod files;

@@ -2,7 +2,7 @@
 //!
 //! Must not know: writing (that is `write`).
 
-use super::{CapSplitWord, CodecWord, Direction, EmptyField, OnScopeExit, RequestShape, Write};
+use super::{CapSplitWord, CodecWord, DeletesEndpoint, Direction, EmptyField, OnScopeExit, RequestShape, Write};
 use crate::record::TimeFormat;
 use crate::rules::shape::{Either, List, Named, kinds, table};
 use crate::rules::units::{Jq, Period, Text, Token};
@@ -295,8 +295,9 @@ kinds! {
         "tombstone" => Tombstone(Tombstone),
         /// Missing from a complete generation, confirmed by a point read where there is one.
         "absence" => Absence(PageNone) = bare,
+        /// An address of its own tells them; followed where `get` says so, too.
+        "endpoint" => Endpoint(DeletesEndpoint),
     }
-    later { "endpoint": "listings of deleted records" }
 }
 
 table! {

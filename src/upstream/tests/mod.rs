@@ -324,6 +324,7 @@ pub fn read(page: Paging) -> Read {
         page,
         incremental: Incremental::None,
         deletes: Deletes::None,
+        deleted: None,
         get: Some(request("GET /c/{id}")),
     }
 }
