@@ -55,6 +55,11 @@ impl Cursor {
         Ok(if cursor.way == way { cursor } else { fresh() })
     }
 
+    /// Whether what is stored of a binding says that it was read to its end once.
+    pub fn was_read(text: &str) -> bool {
+        serde_json::from_str::<Self>(text).is_ok_and(|cursor| cursor.full_at.is_some())
+    }
+
     /// The text to store.
     pub fn save(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

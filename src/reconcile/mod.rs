@@ -10,6 +10,7 @@ mod context;
 mod cursor;
 mod deleted;
 mod page;
+mod parents;
 mod pull;
 
 mod absence;

@@ -125,6 +125,8 @@ pub struct ListQuery {
     pub etag: Option<String>,
     /// Go on from here.
     pub resume: Option<PageToken>,
+    /// The remote id of the parent whose records are listed; several have commas between them.
+    pub parent: Option<String>,
 }
 
 /// A point read.

@@ -28,6 +28,7 @@ mod metrics;
 mod monitoring;
 mod oauth;
 mod oauth_pages;
+mod parents;
 mod places;
 mod planning;
 mod proxied;

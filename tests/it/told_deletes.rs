@@ -189,8 +189,8 @@ fn names(scripted: &Scripted) -> Vec<String> {
 fn what_is_told_as_deleted_is_asked_for_and_what_is_there_stays() {
     let (server, scripted) = stage("");
     let asked = || std::mem::take(&mut server.look().asked);
-    server.look().fill(5);
-    assert_eq!(scripted.sync().exits(0).writes(), (0, 5));
+    server.look().fill(6);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 6));
     assert_eq!(asked(), ["deleted 0"]);
 
     // Deleted there, and a row deleted, changed and made here.
@@ -200,7 +200,7 @@ fn what_is_told_as_deleted_is_asked_for_and_what_is_there_stays() {
     scripted.world.sql("update contacts set name = 'Four' where name = 'N4'");
     scripted.world.sql("insert into contacts (email, name) values ('new@x.io', 'New')");
     assert_eq!(scripted.sync().exits(0).writes(), (3, 2));
-    assert_eq!(names(&scripted), ["Four", "N5", "New"]);
+    assert_eq!(names(&scripted), ["Four", "N5", "N6", "New"]);
     let first: Vec<String> = asked().into_iter().take(3).collect();
     assert_eq!(first[0], "deleted 0");
     assert!(first.contains(&"get 1".to_owned()) && first.contains(&"get 2".to_owned()), "{first:?}");
@@ -217,14 +217,14 @@ fn what_is_told_as_deleted_is_asked_for_and_what_is_there_stays() {
     assert!(asked().contains(&"get 5".to_owned()));
     assert_eq!(scripted.full_sync().exits(0).writes(), (0, 0));
     assert!(!asked().contains(&"get 5".to_owned()));
-    assert_eq!(names(&scripted), ["Four", "N5", "New"]);
+    assert_eq!(names(&scripted), ["Four", "N5", "N6", "New"]);
 
     // Not listed, and not told: that it is not there proves nothing here, even over a whole listing.
     server.look().contacts.remove("4");
     assert_eq!(scripted.full_sync().exits(0).writes(), (0, 0));
     server.look().deleted.push(("4".to_owned(), 0));
     assert_eq!(scripted.sync().exits(0).writes(), (0, 1));
-    assert_eq!(names(&scripted), ["N5", "New"]);
+    assert_eq!(names(&scripted), ["N5", "N6", "New"]);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn an_address_that_fails_leaves_the_upstream_out_and_nothing_that_it_says_is_los
     // In the midst, after a page.
     server.look().fails = Some((1, 403));
     let words = scripted.sync().cannot_read("contacts");
-    assert!(words.starts_with("GET /deleted 403: not now"), "{words}");
+    assert!(words.starts_with("GET /deleted 403: the credentials do not allow this: not now"), "{words}");
     assert_eq!(names(&scripted).len(), 6, "nothing is decided of an upstream that could not be read");
     server.look().fails = None;
     asked();

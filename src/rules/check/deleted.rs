@@ -73,6 +73,7 @@ pub fn lower(
         lag: Duration::ZERO,
         horizon: None,
         cap: None,
+        parent: None,
     };
     Some(Deleted { listing, item: Mapper::new(0, probe, Vec::new()) })
 }

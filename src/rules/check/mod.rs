@@ -22,6 +22,7 @@ mod map;
 mod names;
 mod oauth;
 mod owner;
+mod parent;
 mod passes;
 mod read;
 mod request;

@@ -10,12 +10,13 @@ use super::context::Cx;
 use super::deleted;
 use super::feed;
 use super::format;
-use super::request::{self, LISTING, POINT_READ};
+use super::parent;
+use super::request::{self, LISTING, LISTING_UNDER, POINT_READ};
 use super::upstream::within;
 use crate::record::{Filter, Path, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, PageSize, PathOrHeader, UpdatedAt};
-use crate::rules::model::{BodyFormat, Deleted, Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::rules::model::{BodyFormat, Deleted, Deletes, Incremental, NextAt, Paging, Parent, Place, Read, SinceFrom};
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::Jq;
 
@@ -76,19 +77,27 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
         Key::Bad => true,
         Key::Absent => false,
     };
-    reading.read = read(at, raw, lists, &mut reading.tombstone, reading.horizon, cx);
+    if !lists {
+        inert_for_direction(&at.parent, "parent", "push", cx);
+    }
+    let under = parent::lower(place, at, cx);
+    reading.read = read(at, raw, (lists, under), &mut reading.tombstone, reading.horizon, cx);
     reading
 }
 
 fn read(
     at: &At<grammar::Read>,
     raw: &grammar::Binding,
-    lists: bool,
+    (lists, under): (bool, Option<Option<Parent>>),
     tombstone: &mut Option<Filter>,
     horizon: Option<(Span, Duration)>,
     cx: &mut Cx<'_>,
 ) -> Option<Read> {
-    let request = at.request.get().and_then(|at| request::lower(at, LISTING, cx));
+    let purpose = if at.parent.is_absent() { LISTING } else { LISTING_UNDER };
+    let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
+    if let (Some(Some(parent)), Some(at), Some(request)) = (&under, at.request.get(), &request) {
+        parent::check_request(request, at, parent, cx);
+    }
     let format = format::lower(at, cx);
     let records = match format {
         Some(BodyFormat::Ndjson | BodyFormat::Csv(_)) => Some(Path { steps: Vec::new() }.into()),
@@ -116,12 +125,25 @@ fn read(
         let request = get.clone()?;
         let records = Path { steps: Vec::new() }.into();
         let (format, page, incremental, (deletes, deleted)) = (format?, page?, incremental?, deletes?);
-        let cap = cap?;
-        return Some(Read { request, format, records, page, incremental, deletes, deleted, get, lag, horizon, cap });
+        let (cap, parent) = (cap?, under?);
+        return Some(Read {
+            request,
+            format,
+            records,
+            page,
+            incremental,
+            deletes,
+            deleted,
+            get,
+            lag,
+            horizon,
+            cap,
+            parent,
+        });
     }
     let (request, records, page, incremental) = (request?, records?, page?, incremental?);
-    let (format, (deletes, deleted), cap) = (format?, deletes?, cap?);
-    Some(Read { request, format, records, page, incremental, deletes, deleted, get, lag, horizon, cap })
+    let (format, (deletes, deleted), cap, parent) = (format?, deletes?, cap?, under?);
+    Some(Read { request, format, records, page, incremental, deletes, deleted, get, lag, horizon, cap, parent })
 }
 
 fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, cx: &mut Cx<'_>) {

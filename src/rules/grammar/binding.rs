@@ -2,7 +2,9 @@
 //!
 //! Must not know: writing (that is `write`).
 
-use super::{CapSplitWord, CodecWord, DeletesEndpoint, Direction, EmptyField, OnScopeExit, RequestShape, Write};
+use super::{
+    CapSplitWord, CodecWord, DeletesEndpoint, Direction, EmptyField, OnScopeExit, Parent, RequestShape, Write,
+};
 use crate::record::TimeFormat;
 use crate::rules::shape::{Either, List, Named, kinds, table};
 use crate::rules::units::{Jq, Period, Text, Token};
@@ -79,9 +81,8 @@ table! {
         lag: Period,
         /// After how many results the listing ends without a word, and how it goes on then. Default: it does not end so.
         page_cap: PageCap,
-    }
-    later {
-        "parent": "listings per parent record",
+        /// One listing per record of another collection. Default: one listing of all.
+        parent: Parent,
     }
 }
 

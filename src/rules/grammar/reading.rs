@@ -1,10 +1,10 @@
-//! Owns: the shape of what a listing may have beside itself: an address that tells deletes.
+//! Owns: the shape of what a listing may have beside itself: an address that tells deletes, parents under which it is read.
 //!
 //! Must not know: how a listing is paged (that is `binding`).
 
 use super::{Page, PageNone, RequestShape, Since, SyncToken, UpdatedAt};
 use crate::rules::shape::{Either, kinds, table};
-use crate::rules::units::{Jq, Period};
+use crate::rules::units::{Jq, Period, Text};
 
 table! {
     /// An address of its own tells what was deleted.
@@ -35,5 +35,17 @@ kinds! {
         "since" => Since(Since),
         /// A token that the last page gives leads to what was deleted since.
         "token" => Token(SyncToken),
+    }
+}
+
+table! {
+    /// One listing per parent record.
+    Parent, "a parent table such as { collection = \"companies\", as = \"company_id\" }" {
+        /// The collection whose records at the same upstream are the parents; their remote ids are `{parent}` in the listing's request.
+        collection: Text = required,
+        /// The member that holds the parent's remote id in each record, as if the upstream had written it there. Default: there is none.
+        r#as: Text,
+        /// So many parents are named in one request, with commas between them. Default 1.
+        batch: u64,
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deleted, Place, Request, Template, Transition, Upstream};
+use super::{Deleted, Parent, Place, Request, Template, Transition, Upstream};
 use crate::record::{Filter, Lens, Mapper, Path, TimeFormat};
 
 /// A collection at an upstream.
@@ -75,6 +75,8 @@ pub struct Read {
     pub horizon: Option<Duration>,
     /// The listing ends after so many results, however many there are.
     pub cap: Option<PageCap>,
+    /// There is one listing per parent.
+    pub parent: Option<Parent>,
 }
 
 impl Read {
@@ -297,6 +299,8 @@ pub struct Create {
     pub capture_version: Option<NextAt>,
     /// How a repeated create is prevented.
     pub idempotency: Idempotency,
+    /// Where the address names the parent: the field (position) that refers to it. It goes into no body of a create.
+    pub parent: Option<usize>,
 }
 
 /// How a create is made safe to repeat, or its result found again.

@@ -296,6 +296,7 @@ pub fn binding(upstream: &Arc<Upstream>) -> Binding {
             capture_id: None,
             capture_version: None,
             idempotency: Idempotency::None,
+            parent: None,
         }),
         update: Some(Update {
             request: request("PATCH /c/{id}"),
@@ -325,6 +326,7 @@ pub fn read(page: Paging) -> Read {
         incremental: Incremental::None,
         deletes: Deletes::None,
         deleted: None,
+        parent: None,
         get: Some(request("GET /c/{id}")),
     }
 }
