@@ -58,6 +58,7 @@ pub struct Pulled {
 }
 
 /// One binding being read.
+#[expect(clippy::struct_excessive_bools, reason = "what holds of a reading, independent of each other")]
 pub(super) struct Puller<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) pass: &'a Arc<Pass>,
@@ -286,7 +287,7 @@ impl Puller<'_> {
         let resumed = query.resume.is_some();
         let Some(rules) = self.pass.rules(self.binding).cloned() else { return Ok(None) };
         if rules.read.as_ref().is_some_and(|read| read.parent.is_some()) {
-            return parents::list(self, client, query.resume, progress).await;
+            return Box::pin(parents::list(self, client, query.resume, progress)).await;
         }
         if let Some(scan) = self.cursor.scan.as_ref().filter(|_| resumed) {
             (self.high, self.mark, self.started_at) = (scan.high, scan.mark.clone(), scan.started_at);

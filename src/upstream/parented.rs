@@ -44,13 +44,18 @@ pub fn tell_parent(page: &mut Page, name: &str, parent: &str) {
     (page.body, page.cut_down) = (body.freeze(), cut_down);
 }
 
-/// What came of a write, its record with the parent that it is under: the one that the address named, or that it was listed under
-/// when the write was decided. Neither answers nor point reads say so.
+/// What came of a write, its record with the parent that it is under.
 pub fn tell_whose(binding: &Binding, write: &WriteRequest, mut written: Written) -> Written {
-    let Some(name) = name_of(binding) else { return written };
-    let (Written::Done { record: Some(remote), .. } | Written::Stale(Some(remote))) = &mut written else {
-        return written;
-    };
+    if let Written::Done { record: Some(remote), .. } | Written::Stale(Some(remote)) = &mut written {
+        remote.raw = whose(binding, write, std::mem::take(&mut remote.raw));
+    }
+    written
+}
+
+/// A record after a write, with the parent that the address named, or that it was listed under when the write was decided:
+/// neither answers nor point reads say so. Where the write itself moves it, nothing does.
+pub fn whose(binding: &Binding, write: &WriteRequest, raw: Bytes) -> Bytes {
+    let Some(name) = name_of(binding) else { return raw };
     let own = |lens: &Lens| matches!(lens, Lens::Path(path) if *path == member(name));
     let moves =
         binding.mapper.fields.iter().any(|map| own(&map.lens) && write.values.iter().any(|(at, _)| *at == map.field));
@@ -62,10 +67,7 @@ pub fn tell_whose(binding: &Binding, write: &WriteRequest, mut written: Written)
         (_, Some(listed)) if !moves => Some(listed.clone()),
         _ => None,
     };
-    if let Some(whole) = listed.and_then(|listed| as_listed(binding, &listed, &remote.raw)) {
-        remote.raw = whole.into();
-    }
-    written
+    listed.and_then(|listed| as_listed(binding, &listed, &raw)).map_or(raw, Bytes::from)
 }
 
 /// The record as a point read shows it, which does not say whose it is: with the parent that it was listed under.
@@ -108,13 +110,11 @@ fn place(record: &[u8], path: &Path) -> Option<Place> {
     if record.first() != Some(&b'{') {
         return None;
     }
-    match find_values(record, &[path]).ok()?.into_iter().next().flatten() {
-        Some(there) => Some(Place::Over(there)),
-        None => {
-            let next = record.iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
-            Some(Place::At(1, next == Some(&b'}')))
-        }
+    if let Some(there) = find_values(record, &[path]).ok()?.into_iter().next().flatten() {
+        return Some(Place::Over(there));
     }
+    let next = record.iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
+    Some(Place::At(1, next == Some(&b'}')))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::point::{get, has_point_read, version_json};
 use super::{
     Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
 };
-use crate::record::{Json, Mapper, Slot, Value};
+use crate::record::{Json, Slot, Value};
 use crate::rules::{Binding, Body, Idempotency, Place, Precondition, Request, Transition};
 
 /// A write that can be sent.
@@ -181,12 +181,10 @@ async fn stand_on(
         Ok(Got::Merged(into)) => return Err(Written::Merged(into)),
         Err(failure) => return Err(not_read(failure)),
     };
-    let listed = expected.and_then(|expected| as_listed(binding, expected, &now.raw));
-    let shown = listed.as_deref().unwrap_or(&now.raw);
     let same = match expected {
         // The precondition says at which version the write was decided; what is sent has to be made of the same.
         _ if version.is_some() && matches!(precondition, Precondition::Version { .. }) => now.version == version,
-        Some(expected) => same_content(&binding.mapper, expected, shown),
+        Some(expected) => same_content(binding, expected, &now.raw),
         // Nothing to compare with: a write on the operator's own word, or a merge that has yet to see the record.
         None => matches!(precondition, Precondition::None),
     };
@@ -254,8 +252,11 @@ fn map_values(
     Err(Written::Inexpressible(unwritable.into_iter().map(|(field, error)| (field, error.reason)).collect()))
 }
 
-/// True where the mapping sees the same record: what it does not map, and the version itself, do not count.
-pub fn same_content(mapper: &Mapper, expected: &[u8], now: &[u8]) -> bool {
+/// True where the mapping sees the same record: what it does not map, and the version itself, do not count; nor does that a
+/// point read does not say under which parent it was listed.
+pub fn same_content(binding: &Binding, expected: &[u8], now: &[u8]) -> bool {
+    let listed = as_listed(binding, expected, now);
+    let (mapper, now) = (&binding.mapper, listed.as_deref().unwrap_or(now));
     if expected == now {
         return true;
     }

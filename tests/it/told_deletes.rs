@@ -293,3 +293,26 @@ fn an_address_that_fails_leaves_the_upstream_out_and_nothing_that_it_says_is_los
     assert!(words.starts_with("GET /deleted: an item that names no record: no id at .who"), "{words}");
     assert_eq!(names(&scripted), ["N5", "N6"]);
 }
+
+#[test]
+fn who_waits_to_come_in_and_is_told_as_deleted_does_not_come_in() {
+    let (server, scripted) = stage("");
+    let asked = || std::mem::take(&mut server.look().asked);
+    server.look().fill(3);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 3));
+    scripted.world.change_rules("rules.toml", |rules| rules.replace("\"100%\" }", "\"100%\", create = 1 }"));
+    for id in ["8", "9"] {
+        server.look().set(id, &json!({ "email": format!("{id}@x.io"), "name": id }));
+    }
+    // More than may come in at once: they wait for a person.
+    assert_eq!(scripted.sync().exits(5).report("contacts")["outcome"], "halted");
+    server.look().remove("8");
+    server.look().remove("9");
+    asked();
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    let both = asked();
+    assert!(both.contains(&"get 8".to_owned()) && both.contains(&"get 9".to_owned()), "{both:?}");
+    assert_eq!(names(&scripted), ["N1", "N2", "N3"]);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    assert_eq!(asked(), ["deleted 0"]);
+}

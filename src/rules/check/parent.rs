@@ -107,7 +107,7 @@ fn goes_round(place: &Where<'_>, first: &str, cx: &Cx<'_>) -> bool {
         if next.value.0 == place.collection {
             return true;
         }
-        name = next.value.0.clone();
+        name = String::from(next.value.0.as_str());
     }
     false
 }

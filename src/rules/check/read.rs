@@ -85,6 +85,7 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     reading
 }
 
+#[expect(clippy::option_option, reason = "no parents, refused ones, and parents are three things")]
 fn read(
     at: &At<grammar::Read>,
     raw: &grammar::Binding,

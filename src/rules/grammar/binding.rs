@@ -289,6 +289,7 @@ table! {
 
 kinds! {
     /// How deletes show.
+    #[expect(clippy::large_enum_variant, reason = "one for each binding, while rules are checked")]
     Deletes, "a deletes table such as { kind = \"tombstone\", when = \".deleted == true\" }" {
         /// They do not.
         "none" => None(PageNone) = bare,

@@ -15,6 +15,7 @@ mod feeds;
 mod health;
 mod lists;
 mod pages;
+mod parents;
 mod rows;
 mod searches;
 mod sockets;
