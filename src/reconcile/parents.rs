@@ -277,8 +277,10 @@ async fn end(
     of: BindingKey,
     resumed: bool,
 ) -> Result<Option<Failure>, StoreError> {
+    puller.out.report.error = None;
     if let Some(failure) = tally.failure {
-        if tally.failed == tally.listings {
+        // Of a walk that goes on somewhere those that are left say nothing of the others, which are listed next.
+        if tally.failed == tally.listings && !resumed {
             let kind = FailureKind::BadAnswer;
             return Ok(Some(Failure { kind, ..failure }));
         }

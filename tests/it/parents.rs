@@ -362,6 +362,23 @@ fn each_parent_is_read_on_from_where_it_was_and_an_interrupted_walk_goes_on_at_i
 }
 
 #[test]
+fn a_walk_that_goes_on_at_a_parent_that_fails_does_not_stay_there() {
+    let (server, scripted) = stage(&since());
+    server.look().fails.insert(3, 418);
+    scripted.sync().exits(6);
+    server.look().fails.insert(3, 403);
+    server.look().add("b2", 2);
+    server.asked();
+    assert_eq!(scripted.sync().exits(6).writes(), (0, 1));
+    assert_eq!(server.asked(), ["3", "1 since 22:43", "2 since 22:53", "3"]);
+    server.look().fails.clear();
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 1));
+    assert_eq!(server.asked(), ["1 since 22:43", "2 since 23:13", "3"]);
+    assert_eq!(rows(&scripted).len(), 6);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+#[test]
 fn several_parents_are_named_in_one_request_and_one_of_them_may_fail() {
     let rules = whole()
         .replace(
