@@ -174,7 +174,7 @@ fn f06_killed_in_a_migration_the_schema_is_the_old_or_the_new_one_and_the_backup
         }
         // What a kill leaves is no restored database.
         world.sync().exits(0);
-        assert_eq!(world.rows("pragma user_version"), [["10"]]);
+        assert_eq!(world.rows("pragma user_version"), [["11"]]);
         assert_eq!(world.contacts("crm")[0]["phone"], "2");
         world.is_quiet();
     });
