@@ -15,11 +15,13 @@
 //! settle    writes whose outcome is unknown, by evidence      reconcile::unknown → merge::judge_unknown
 //!   │
 //! pull      every binding, page by page:                      reconcile::pull, upstream::Lister
+//!   │         (or parent by parent)                           reconcile::parents
 //!   │         known fingerprint? stop here, write nothing
 //!   │         else map to fields and stage, with the cursor   record::Mapper, store
 //!   │         set back? halts until a person says who wins    reconcile::set_back
 //!   │         older than what is known? keep it out           reconcile::floor → merge::judge_age
 //!   │         not listed at all? ask for it one by one        reconcile::absence
+//!   │         told as deleted elsewhere? ask for it too       reconcile::deleted
 //!   │       or what a feed of events names, by their ids      upstream::feed
 //!   │       or, for edits and webhooks, the records that       reconcile::targeted
 //!   │         they name, by their ids, and nothing is listed

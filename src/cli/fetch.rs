@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::ops::raw;
 use crate::record::{FieldMap, Json, Lens, Path, Slot, Step};
 use crate::rules::{Binding, Collection, Ruleset};
-use crate::upstream::{self, Client, Failure, Got, Lister, has_point_read};
+use crate::upstream::{self, Client, Failure, FailureKind, Got, Lister, has_point_read};
 
 use super::args_rules::FetchArgs;
 use super::exit::{CliError, Exit};
@@ -127,6 +127,11 @@ async fn one(client: &Client, binding: &Binding, id: &str) -> Result<Vec<u8>, Cl
 
 /// The first records of the listing, page by page, and whether there are more.
 async fn listed(client: Arc<Client>, binding: &Arc<Binding>, limit: usize) -> Result<(Vec<Vec<u8>>, bool), Failure> {
+    if let Some(parent) = binding.read.as_ref().and_then(|read| read.parent.as_ref()) {
+        let words =
+            format!("{} is listed under each record of {}: --id shows one", binding.collection, parent.collection);
+        return Err(Failure::new(FailureKind::Fatal, words));
+    }
     let mut lister = Lister::to_search(client, Arc::clone(binding));
     let mut records = Vec::new();
     while let Some(page) = lister.page().await? {

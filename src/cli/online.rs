@@ -120,6 +120,10 @@ async fn sample(client: &Arc<Client>, collection: &Collection, binding: &Arc<Bin
         apart: None,
         unavailable: false,
     };
+    if let Some(parent) = binding.read.as_ref().and_then(|read| read.parent.as_ref()) {
+        sample.error = Some(format!("listed under each record of {}, so no record is shown", parent.collection));
+        return sample;
+    }
     let mut lister = Lister::new(Arc::clone(client), Arc::clone(binding), ListQuery::default());
     let page = match lister.page().await {
         Ok(page) => page,

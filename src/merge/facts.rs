@@ -164,7 +164,7 @@ pub enum Evidence {
     AbsenceConfirmed,
     /// Its upstream told of it by a webhook, and a point read said 404 or 410.
     WebhookConfirmed,
-    /// An event of its upstream's feed tells of it, and a point read said 404 or 410.
+    /// An event of its upstream's feed tells of it, or the address that tells deletes, and a point read said 404 or 410.
     EventConfirmed,
     /// Missing from a complete generation at an upstream without a point read.
     Absence,

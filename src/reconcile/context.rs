@@ -44,6 +44,8 @@ pub struct Pass {
     pub hooked: i64,
     /// Nothing is decided about other records, and nothing of others is sent; all are its matter where there are none.
     pub only: OnceLock<Arc<BTreeSet<RecordId>>>,
+    /// Per binding: why nothing is created there in this pass, where not all of it was ever read.
+    pub unread: Vec<OnceLock<String>>,
     /// The database was restored, and nobody has said yet that this collection may go on.
     pub restored: Option<Restored>,
 }
@@ -103,6 +105,7 @@ impl Pass {
             now,
             hooked: 0,
             only: OnceLock::new(),
+            unread: collection.bindings.iter().map(|_| OnceLock::new()).collect(),
             restored: None,
         })
     }
@@ -110,6 +113,19 @@ impl Pass {
     /// Whether a record is a matter of this pass.
     pub fn is_about(&self, record: &RecordId) -> bool {
         self.only.get().is_none_or(|only| only.contains(record))
+    }
+
+    /// Nothing is created at a binding in this pass.
+    pub fn hold_creates(&self, binding: usize, why: String) {
+        if let Some(unread) = self.unread.get(binding) {
+            // The first reason is as good as the next.
+            unread.set(why).ok();
+        }
+    }
+
+    /// Why nothing is created at a binding in this pass.
+    pub fn creates_held(&self, binding: usize) -> Option<&str> {
+        self.unread.get(binding).and_then(OnceLock::get).map(String::as_str)
     }
 
     /// The rules of a binding by position.

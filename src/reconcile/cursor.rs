@@ -20,6 +20,9 @@ pub struct Cursor {
     /// When the last listing of any kind was finished, where it matters how long ago that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Micros>,
+    /// Where the address stands that tells deletes, where it is not read whole each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Box<Self>>,
     /// A listing that was not finished.
     pub scan: Option<Scan>,
     /// Which way of reading `high` and `mark` belong to; a changed rule starts over.
@@ -50,6 +53,11 @@ impl Cursor {
         let cursor: Self = serde_json::from_str(text)
             .map_err(|error| StoreError::State { what: "a cursor".into(), reason: error.to_string() })?;
         Ok(if cursor.way == way { cursor } else { fresh() })
+    }
+
+    /// Whether what is stored of a binding says that it was read to its end once.
+    pub fn was_read(text: &str) -> bool {
+        serde_json::from_str::<Self>(text).is_ok_and(|cursor| cursor.full_at.is_some())
     }
 
     /// The text to store.

@@ -64,7 +64,12 @@ pub async fn keep_out_what_is_older(
                 Some(Ok(Got::Missing | Got::Merged(_))) => None,
                 // Nothing can be asked.
                 None => continue,
-                Some(Ok(Got::Found(remote))) => Some(remote),
+                // Whose it is, a listing says and a point read does not.
+                Some(Ok(Got::Found(mut remote))) => {
+                    let whole = upstream::as_listed(&rules, &doubt.staged.raw, &remote.raw);
+                    remote.raw = whole.map_or(remote.raw, Into::into);
+                    Some(remote)
+                }
                 Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => {
                     continue;
                 }

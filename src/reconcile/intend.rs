@@ -92,6 +92,11 @@ fn shape(
     let (op, values) = parts(write);
     let mut values = values.to_vec();
     if op == SendOp::Create {
+        if let Some(why) = pass.creates_held(at) {
+            set_aside(tx, pass, found, at, "parked", why, "")?;
+            apply::look_again(tx, pass, &found.record)?;
+            return Ok(None);
+        }
         // What refers to itself, or in a circle, is created without that, and gets it as soon as all are there (s53).
         let left_out = cycle::left_out_there(tx, pass, at, &found.record, &values)?;
         let count = values.len();

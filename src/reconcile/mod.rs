@@ -8,7 +8,9 @@ mod run;
 
 mod context;
 mod cursor;
+mod deleted;
 mod page;
+mod parents;
 mod pull;
 
 mod absence;

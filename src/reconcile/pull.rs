@@ -20,7 +20,9 @@ use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
 use super::contact::LostCreates;
 use super::context::{Pass, remote_subject};
 use super::cursor::{Cursor, Scan};
+use super::deleted;
 use super::page::{Cut, Heard, PageDone, PageJob};
+use super::parents;
 use super::report::{Progress, Step, UpstreamReport};
 
 /// Staged rows looked at in one statement.
@@ -28,11 +30,11 @@ const STALE_CHUNK: usize = 256;
 /// Records set aside that are looked through after a listing.
 const SET_ASIDE_MAX: usize = 100_000;
 /// Bytes of pages that are in memory at once, those being worked on included; one larger page is there alone.
-const BYTES_AHEAD_MAX: u32 = 6 << 20;
+pub(super) const BYTES_AHEAD_MAX: u32 = 6 << 20;
 /// No more pages are taken together once they have so many bytes.
-const BYTES_TOGETHER: usize = 3 << 20;
+pub(super) const BYTES_TOGETHER: usize = 3 << 20;
 /// Pages that wait, however small they are.
-const PAGES_AHEAD_MAX: usize = 16;
+pub(super) const PAGES_AHEAD_MAX: usize = 16;
 
 /// What came of reading one binding.
 #[derive(Debug)]
@@ -56,29 +58,32 @@ pub struct Pulled {
 }
 
 /// One binding being read.
-struct Puller<'a> {
-    store: &'a dyn Store,
-    pass: &'a Arc<Pass>,
-    binding: usize,
+#[expect(clippy::struct_excessive_bools, reason = "what holds of a reading, independent of each other")]
+pub(super) struct Puller<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) pass: &'a Arc<Pass>,
+    pub(super) binding: usize,
     /// Observations of earlier passes wait in staging: what is listed as it was at the base replaces them, too.
     waiting: RoaringTreemap,
     /// First contact may insert while reading (nothing else can have a say about a record of the only unread binding).
-    eager: bool,
+    pub(super) eager: bool,
     /// There is nobody here yet whom a stranger could be.
     alone: bool,
     /// The ids that were listed so far, where nothing was linked before.
     heard: Option<Heard>,
-    cursor: Cursor,
+    /// Everything is read, whatever is known.
+    pub(super) full: bool,
+    pub(super) cursor: Cursor,
     high: Option<Micros>,
     mark: Option<String>,
     /// The last mark, where what happened since is yet to be read from there, whatever this listing shows.
     kept_mark: Option<String>,
-    started_at: Micros,
+    pub(super) started_at: Micros,
     seen: RoaringTreemap,
     /// Links that this listing showed otherwise than at the base.
     restless: RoaringTreemap,
     unreadable: bool,
-    out: Pulled,
+    pub(super) out: Pulled,
 }
 
 /// True while a binding of the collection has never been read to its end.
@@ -131,6 +136,9 @@ pub fn way(pass: &Pass, binding: usize) -> Option<(&ReadRules, String)> {
     if let Some(cap) = &read.cap {
         text += &format!(" {cap:?}");
     }
+    if let Some(parent) = &read.parent {
+        text += &format!(" {parent:?}");
+    }
     Some((read, format!("{:016x}", xxh3_64(text.as_bytes()))))
 }
 
@@ -178,6 +186,7 @@ pub async fn pull(
         binding,
         restless: waiting.clone(),
         waiting,
+        full,
         eager,
         alone,
         heard: unheard_of.then(Heard::nothing),
@@ -199,7 +208,9 @@ pub async fn pull(
         store::write(store, |tx| tx.set_bulk(false)).await?;
     }
     read?;
-    Ok(puller.out)
+    let mut out = puller.out;
+    deleted::hear(store, client, pass, &mut out, full).await?;
+    Ok(out)
 }
 
 impl Puller<'_> {
@@ -211,17 +222,19 @@ impl Puller<'_> {
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
         self.out.gap = self.cursor.is_behind(read.horizon, self.pass.now);
-        let (query, complete) = self.cursor.query(&read.incremental, full || self.out.gap, self.pass.now);
+        self.full = full || self.out.gap;
+        // Under parents each of them has a place of its own.
+        let own = if read.parent.is_some() { &Incremental::None } else { &read.incremental };
+        let (query, complete) = self.cursor.query(own, self.full, self.pass.now);
         // A listing of everything shows nothing of what was deleted since; what tells it goes on from where it was.
-        let goes_on =
-            full && !self.out.gap && matches!(read.incremental, Incremental::Token { .. } | Incremental::EventFeed(_));
+        let goes_on = full && !self.out.gap && matches!(own, Incremental::Token { .. } | Incremental::EventFeed(_));
         self.kept_mark = self.cursor.mark.clone().filter(|_| goes_on);
         match self.list(client, query.clone(), complete, progress).await? {
             // What came to the pages that were read before the interruption has not been seen: nothing may be decided (or
             // made there) without it. So the binding is read once more, from where its rules allow it to begin.
             None if query.resume.is_some() => {
                 self.begin_again();
-                let (query, complete) = self.cursor.query(&read.incremental, false, self.pass.now);
+                let (query, complete) = self.cursor.query(own, false, self.pass.now);
                 if let Some(failure) = self.list(client, query, complete, progress).await? {
                     self.block(&failure);
                 }
@@ -273,6 +286,9 @@ impl Puller<'_> {
     ) -> Result<Option<Failure>, StoreError> {
         let resumed = query.resume.is_some();
         let Some(rules) = self.pass.rules(self.binding).cloned() else { return Ok(None) };
+        if rules.read.as_ref().is_some_and(|read| read.parent.is_some()) {
+            return Box::pin(parents::list(self, client, query.resume, progress)).await;
+        }
         if let Some(scan) = self.cursor.scan.as_ref().filter(|_| resumed) {
             (self.high, self.mark, self.started_at) = (scan.high, scan.mark.clone(), scan.started_at);
         }
@@ -386,7 +402,12 @@ impl Puller<'_> {
 
     /// Works on pages: what is known and unchanged costs a lookup; the rest is staged (or inserted, on first contact) in
     /// one transaction with the checkpoint.
-    async fn pages(&mut self, mut cuts: Vec<Cut>, complete: bool, first_load: bool) -> Result<(), StoreError> {
+    pub(super) async fn pages(
+        &mut self,
+        mut cuts: Vec<Cut>,
+        complete: bool,
+        first_load: bool,
+    ) -> Result<(), StoreError> {
         if let Some(heard) = &mut self.heard {
             for cut in &mut cuts {
                 cut.hear(heard);
@@ -488,7 +509,8 @@ impl Puller<'_> {
         .await
     }
 
-    async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
+    /// The listing was read to its end.
+    pub(super) async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
         let before = self.cursor.clone();
         // An `ETag` is that of what was read last: one of an older state would call a return to that state unchanged.
         let read = self.pass.rules(self.binding).and_then(|rules| rules.read.as_ref());

@@ -255,6 +255,7 @@ impl Pusher<'_> {
                         done @ Written::Done { .. } => done,
                         other => settle::read_back(client, rules, &ready, other).await,
                     };
+                    let written = upstream::tell_whose(rules, &ready.request, written);
                     settled.push((ready, written));
                 }
                 Ok::<_, StoreError>(settled)

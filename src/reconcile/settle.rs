@@ -153,6 +153,7 @@ async fn existing(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, wor
 
 /// Looks a created record up by what the rules say identifies it.
 pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) -> Result<Vec<Remote>, Failure> {
+    let (parent, key) = (upstream::parent_of(rules, &ready.request), &ready.request.key);
     let found = match rules.create.as_ref().map(|create| &create.idempotency) {
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
@@ -162,12 +163,13 @@ pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) 
             None => Vec::new(),
         },
         Some(Idempotency::Match(field)) => match ready.request.values.iter().find(|(at, _)| at == field) {
-            Some((_, value)) => {
-                still_there(client, rules, upstream::find_by_field(client, rules, *field, value).await?).await?
-            }
             None => Vec::new(),
+            Some((_, value)) => {
+                let found = upstream::find_by_field(client, rules, (*field, value), parent).await?;
+                still_there(client, rules, found).await?
+            }
         },
-        Some(Idempotency::Field(path)) => upstream::find_by_path(client, rules, path, &ready.request.key).await?,
+        Some(Idempotency::Field(path)) => upstream::find_by_path(client, rules, (path, key), parent).await?,
         Some(Idempotency::Header { .. } | Idempotency::None) | None => Vec::new(),
     };
     Ok(found)

@@ -177,6 +177,7 @@ async fn exchange(
                     under_way.push(async move {
                         let written = upstream::write_one(way.client, way.rules, &ready.request).await;
                         let written = settle::read_back(way.client, way.rules, &ready, written).await;
+                        let written = upstream::tell_whose(way.rules, &ready.request, written);
                         (ready, written)
                     });
                 }

@@ -214,7 +214,8 @@ async fn created(
             push::mark_sent(store, pass, vec![ready.intent.key.clone()]).await?;
             let written = upstream::write_one(client, rules, &ready.request).await;
             // The first sending may have been done: what the answer shows may be what others made of it since.
-            Ok(Some(match settle::read_back(client, rules, ready, written).await {
+            let written = settle::read_back(client, rules, ready, written).await;
+            Ok(Some(match upstream::tell_whose(rules, &ready.request, written) {
                 Written::Done { remote_id, version, record, .. } => {
                     Written::Done { remote_id, version, record, repeated: true }
                 }

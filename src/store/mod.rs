@@ -219,6 +219,16 @@ pub trait View {
     fn binding_key(&self, collection: &str, upstream: &str) -> Result<Option<BindingKey>, StoreError>;
     /// The engine's own state text of a binding's cursor (JSON, shaped by `reconcile`).
     fn cursor(&self, binding: BindingKey) -> Result<Option<String>, StoreError>;
+    /// For each parent of a binding that is read parent by parent, in order: the engine's own state text of the listing under it.
+    fn parent_cursors(&self, binding: BindingKey, parents: &[&str]) -> Result<Vec<Option<String>>, StoreError>;
+    /// Parents that have such a text and no live link at the binding `of`, by remote id greater than `after`.
+    fn parents_gone(
+        &self,
+        binding: BindingKey,
+        of: BindingKey,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
     /// A note of the engine's own (JSON, shaped by `reconcile`).
     fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
     /// The name under which a mapping was registered.
@@ -362,6 +372,10 @@ pub trait Tx: View {
     fn set_note(&mut self, name: &str, text: &str) -> Result<(), StoreError>;
     /// Sets a binding's cursor state.
     fn set_cursor(&mut self, binding: BindingKey, state: &str) -> Result<(), StoreError>;
+    /// Sets the state of the listing under one parent.
+    fn set_parent_cursor(&mut self, binding: BindingKey, parent: &str, state: &str) -> Result<(), StoreError>;
+    /// Forgets it.
+    fn drop_parent_cursor(&mut self, binding: BindingKey, parent: &str) -> Result<(), StoreError>;
     /// Appends history.
     fn add_history(&mut self, row: &HistoryRow) -> Result<(), StoreError>;
     /// Opens a conflict, or replaces the open one about the same (record, fields).

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use super::parented::whose;
 use super::point::{cut_record, path_text, text_at, version_of};
 use super::prepare::as_remote;
 use super::retry_after::parse_http_date;
@@ -31,7 +32,7 @@ pub fn read_answer(
         let failure = client.bad_answer(built, response, &what);
         return Written::Unknown(Failure { kind: FailureKind::Unknown, ..failure });
     }
-    let raw = cut_record(&response.body, record_path(binding, write)).ok();
+    let raw = cut_record(&response.body, record_path(binding, write)).ok().map(|raw| whose(binding, write, raw));
     let Some(remote_id) = captured_id(binding, write, response, raw.as_ref()) else {
         let mut failure = client.bad_answer(built, response, "done, but the answer names no id");
         failure.kind = FailureKind::Unknown;

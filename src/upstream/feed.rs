@@ -161,7 +161,7 @@ fn text(filter: &Filter, json: &Json, name: &str) -> Result<String, String> {
 }
 
 /// Reads records by their ids. That one is not there proves nothing, unless its event has said so as well.
-async fn read(
+pub async fn read(
     client: &Client,
     binding: &Binding,
     some: Vec<(String, bool)>,

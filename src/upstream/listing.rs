@@ -11,6 +11,7 @@ use super::capped::Slices;
 use super::feed::{self, Feed};
 use super::formats::{cut_short, records_in};
 use super::paging::{LoopGuard, is_by_url, is_extra, page_request, parse_page, set_key};
+use super::parented::tell_parent;
 use super::parts::Parts;
 use super::table::Columns;
 use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response, words};
@@ -77,9 +78,10 @@ impl ListWalk {
         Self { query, token, resuming, done: false, guard, parts, slices, feed: None, begun: false }
     }
 
-    /// Of everything, to look through: no feed of events follows it.
-    pub fn to_search() -> Self {
-        Self { begun: true, ..Self::new(ListQuery::default()) }
+    /// Of everything (under a parent), to look through: no feed of events follows it.
+    pub fn to_search(parent: Option<&str>) -> Self {
+        let parent = parent.map(str::to_owned);
+        Self { begun: true, ..Self::new(ListQuery { parent, ..ListQuery::default() }) }
     }
 
     /// The next page; `None` after the last one.
@@ -94,7 +96,19 @@ impl ListWalk {
         let token = self.begin_feed(client, read).await?;
         let Some(mut page) = self.next(client, binding, read).await? else { return Ok(None) };
         page.mark = token.or(page.mark);
-        if read.cap.is_some() { self.capped(client, binding, read, page).map(Some) } else { Ok(Some(page)) }
+        if read.cap.is_some() {
+            page = self.capped(client, binding, read, page)?;
+        }
+        let name = read.parent.as_ref().and_then(|parent| parent.name.as_deref());
+        if let (Some(name), Some(parent)) = (name, &self.query.parent) {
+            tell_parent(&mut page, name, parent);
+        }
+        Ok(Some(page))
+    }
+
+    /// The next page of another listing than the binding's own; `None` after the last one.
+    pub async fn page_of(&mut self, client: &Client, binding: &Binding, read: &Read) -> Result<Option<Page>, Failure> {
+        self.next(client, binding, read).await
     }
 
     /// What happens while everything is listed has to be in the feed that follows: it begins before.
@@ -218,7 +232,8 @@ impl ListWalk {
 
     /// The request of the next page. A saved place that cannot even be put into it is as good as expired.
     fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
-        let mut built = client.build(&read.request, &Holes::default())?;
+        let holes = Holes { parent: self.query.parent.as_deref(), ..Holes::default() };
+        let mut built = client.build(&read.request, &holes)?;
         built.records = Some(records_in(read));
         let query = self.slices.query(read, &self.query);
         let built = page_request(built, read, &query, self.token.as_ref()).and_then(|mut built| {

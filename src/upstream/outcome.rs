@@ -92,7 +92,7 @@ pub struct Page {
 /// What is known of one remote record, by its id, that cannot be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// It was deleted: an event says so, and it is not there.
+    /// It was deleted: an event says so, or the address that tells deletes, and it is not there.
     Gone(String),
     /// It was merged into the second one.
     Merged(String, String),
@@ -126,6 +126,8 @@ pub struct ListQuery {
     pub etag: Option<String>,
     /// Go on from here.
     pub resume: Option<PageToken>,
+    /// The remote id of the parent whose records are listed; several have commas between them.
+    pub parent: Option<String>,
 }
 
 /// A point read.

@@ -2,11 +2,12 @@
 //!
 //! Must not know: batches, what the answer means.
 
+use super::parented::{as_known_there, as_listed};
 use super::point::{get, has_point_read, version_json};
 use super::{
     Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
 };
-use crate::record::{Json, Mapper, Slot, Value};
+use crate::record::{Json, Slot, Value};
 use crate::rules::{Binding, Body, Idempotency, Place, Precondition, Request, Transition};
 
 /// A write that can be sent.
@@ -35,7 +36,13 @@ pub async fn prepare(client: &Client, binding: &Binding, write: &WriteRequest) -
 
 fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
     let create = binding.create.as_ref().ok_or_else(|| not_described(binding, write.op))?;
-    let mut built = build(client, &create.request, write, None)?;
+    let parent = parent_of(binding, write);
+    if let (Some(field), None) = (create.parent, parent) {
+        let name = binding.mapper.field(field).map_or("?", |map| map.name.as_str());
+        return Err(Written::Refused(format!("`{name}` names no parent under which it could be created")));
+    }
+    let holes = Holes { id: write.remote_id.as_deref(), key: Some(&write.key), parent, version: None };
+    let mut built = client.build(&create.request, &holes).map_err(refuse)?;
     let values = match create.body {
         Body::Full => &write.record,
         Body::Changed | Body::Filter(_) => &write.values,
@@ -55,6 +62,16 @@ fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> R
         }
     }
     Ok(Prepared { built, safety, version: None })
+}
+
+/// The remote id of the parent under which a record is created, where the address names it.
+pub fn parent_of<'w>(binding: &Binding, write: &'w WriteRequest) -> Option<&'w str> {
+    let field = binding.create.as_ref()?.parent?;
+    let mut all = write.values.iter().chain(&write.record).filter(|(at, _)| *at == field);
+    all.find_map(|(_, value)| match value {
+        Value::Ref(remote_id) => Some(remote_id.as_str()),
+        _ => None,
+    })
 }
 
 async fn prepare_update(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
@@ -167,7 +184,7 @@ async fn stand_on(
     let same = match expected {
         // The precondition says at which version the write was decided; what is sent has to be made of the same.
         _ if version.is_some() && matches!(precondition, Precondition::Version { .. }) => now.version == version,
-        Some(expected) => same_content(&binding.mapper, expected, &now.raw),
+        Some(expected) => same_content(binding, expected, &now.raw),
         // Nothing to compare with: a write on the operator's own word, or a merge that has yet to see the record.
         None => matches!(precondition, Precondition::None),
     };
@@ -182,7 +199,7 @@ fn make_body(
     values: &[(usize, Value)],
     remote: Option<&[u8]>,
 ) -> Result<Json, Written> {
-    let remote = remote.and_then(|raw| Json::parse(raw).ok());
+    let remote = remote.and_then(|raw| Json::parse(raw).ok()).map(|remote| as_known_there(binding, remote));
     match body {
         Body::Changed => map_values(binding, write, Json::Object(Vec::new()), values),
         Body::Full => match (remote, write.op) {
@@ -221,8 +238,10 @@ fn map_values(
     values: &[(usize, Value)],
 ) -> Result<Json, Written> {
     let (mapper, op) = (&binding.mapper, write.op);
+    let in_address = binding.create.as_ref().and_then(|create| create.parent).filter(|_| op == SendOp::Create);
     let may_go = |field: usize| {
-        mapper.field(field).is_some_and(|map| map.push && (op == SendOp::Create || !map.create_only))
+        in_address != Some(field)
+            && mapper.field(field).is_some_and(|map| map.push && (op == SendOp::Create || !map.create_only))
             && (write.transition.is_some() || !binding.is_state(field))
     };
     let values: Vec<(usize, Value)> = values.iter().filter(|(field, _)| may_go(*field)).cloned().collect();
@@ -233,8 +252,11 @@ fn map_values(
     Err(Written::Inexpressible(unwritable.into_iter().map(|(field, error)| (field, error.reason)).collect()))
 }
 
-/// True where the mapping sees the same record: what it does not map, and the version itself, do not count.
-pub fn same_content(mapper: &Mapper, expected: &[u8], now: &[u8]) -> bool {
+/// True where the mapping sees the same record: what it does not map, and the version itself, do not count; nor does that a
+/// point read does not say under which parent it was listed.
+pub fn same_content(binding: &Binding, expected: &[u8], now: &[u8]) -> bool {
+    let listed = as_listed(binding, expected, now);
+    let (mapper, now) = (&binding.mapper, listed.as_deref().unwrap_or(now));
     if expected == now {
         return true;
     }
@@ -280,7 +302,7 @@ fn number_like(binding: &Binding, ground: &Ground, text: &str) -> Option<Json> {
 }
 
 fn build(client: &Client, request: &Request, write: &WriteRequest, version: Option<&str>) -> Result<Built, Written> {
-    let holes = Holes { id: write.remote_id.as_deref(), version, key: Some(&write.key) };
+    let holes = Holes { id: write.remote_id.as_deref(), version, key: Some(&write.key), parent: None };
     client.build(request, &holes).map_err(refuse)
 }
 

@@ -11,14 +11,14 @@ use crate::rules::Binding;
 /// Pages that a search reads, at most.
 pub const SEARCH_PAGES_MAX: u64 = 2_000;
 
-/// All live records whose mapped field has this value under its declared equality.
+/// All live records whose mapped field has this value under its declared equality; under the parent, where they are listed so.
 ///
 /// Here and in [`find_by_path`] everything is read; where it cannot be, the result is an error and never an empty list.
 pub async fn find_by_field(
     client: &Client,
     binding: &Binding,
-    field: usize,
-    value: &Value,
+    (field, value): (usize, &Value),
+    parent: Option<&str>,
 ) -> Result<Vec<Remote>, Failure> {
     let Some(map) = binding.mapper.field(field) else {
         let words = format!("a field of {} that is not mapped cannot be searched for", binding.collection);
@@ -34,13 +34,18 @@ pub async fn find_by_field(
             Some(Slot::Bad(_)) | None => Sight::Unreadable,
         }
     };
-    find(client, binding, &map.name, &look).await
+    find(client, binding, &map.name, parent, &look).await
 }
 
 /// All records with this text (or number) at a path: the operation id of a create. Others need not have one.
-pub async fn find_by_path(client: &Client, binding: &Binding, path: &Path, text: &str) -> Result<Vec<Remote>, Failure> {
+pub async fn find_by_path(
+    client: &Client,
+    binding: &Binding,
+    (path, text): (&Path, &str),
+    parent: Option<&str>,
+) -> Result<Vec<Remote>, Failure> {
     let look = |raw: &[u8]| if path_text(raw, path).as_deref() == Some(text) { Sight::It } else { Sight::Other };
-    find(client, binding, &path.to_string(), &look).await
+    find(client, binding, &path.to_string(), parent, &look).await
 }
 
 /// What a listed record says to a search.
@@ -65,9 +70,14 @@ async fn find(
     client: &Client,
     binding: &Binding,
     name: &str,
+    parent: Option<&str>,
     look: &(dyn Fn(&[u8]) -> Sight + Send + Sync),
 ) -> Result<Vec<Remote>, Failure> {
-    let mut walk = ListWalk::to_search();
+    if parent.is_none() && binding.read.as_ref().is_some_and(|read| read.parent.is_some()) {
+        let words = format!("{} is listed under parents, and nothing says under which to search", binding.collection);
+        return Err(Failure::new(FailureKind::BadAnswer, words));
+    }
+    let mut walk = ListWalk::to_search(parent);
     let (mut found, mut met) = (Vec::new(), Vec::new());
     for _ in 0..SEARCH_PAGES_MAX {
         let Some(page) = walk.page(client, binding).await? else {

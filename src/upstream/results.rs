@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::answer::shows_whole;
 use super::batch::Item;
+use super::parented::whose;
 use super::point::{scalar_text, version_in};
 use super::prepare::{as_remote, gone};
 use super::{Built, Client, Failure, FailureKind, Response, SendOp, Written, words};
@@ -132,6 +133,7 @@ fn read_done(client: &Client, binding: &Binding, batch: &Batch, item: &Item, res
     let at = &batch.result;
     let write = &item.write;
     let raw = at.record.as_ref().and_then(|path| path.get(result)).map(|record| Bytes::from(record.to_string()));
+    let raw = raw.map(|raw| whose(binding, write, raw));
     let id = write
         .remote_id
         .clone()

@@ -47,12 +47,14 @@ pub struct Holes<'a> {
     pub version: Option<&'a str>,
     /// The operation id.
     pub key: Option<&'a str>,
+    /// The parent's remote id.
+    pub parent: Option<&'a str>,
 }
 
 impl Holes<'_> {
     /// Only an id.
     pub fn id(id: &str) -> Holes<'_> {
-        Holes { id: Some(id), version: None, key: None }
+        Holes { id: Some(id), ..Holes::default() }
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -60,6 +62,7 @@ impl Holes<'_> {
             "id" => self.id,
             "version" => self.version,
             "key" => self.key,
+            "parent" => self.parent,
             _ => None,
         }
     }

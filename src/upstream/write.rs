@@ -68,7 +68,7 @@ async fn settle_redirect(client: &Client, binding: &Binding, write: &WriteReques
     }
     let expected = write.expected_raw.as_deref();
     match get(client, binding, id).await {
-        Ok(Got::Found(now)) if expected.is_some_and(|expected| same_content(&binding.mapper, expected, &now.raw)) => {
+        Ok(Got::Found(now)) if expected.is_some_and(|expected| same_content(binding, expected, &now.raw)) => {
             Written::Refused(failure.words)
         }
         Ok(Got::Merged(into)) => Written::Merged(into),
@@ -104,5 +104,5 @@ async fn settle_conflict(
 /// True where the record is exactly as the write was decided on: then it was not overtaken, and the reason is another.
 pub fn is_as_expected(binding: &Binding, write: &WriteRequest, version: Option<&str>, now: &Remote) -> bool {
     now.version.as_deref() == version
-        && write.expected_raw.as_deref().is_some_and(|expected| same_content(&binding.mapper, expected, &now.raw))
+        && write.expected_raw.as_deref().is_some_and(|expected| same_content(binding, expected, &now.raw))
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
 use super::cap;
 use super::context::Cx;
+use super::deleted;
 use super::feed;
 use super::format;
-use super::request::{self, LISTING, POINT_READ};
+use super::parent;
+use super::request::{self, LISTING, LISTING_UNDER, POINT_READ};
 use super::upstream::within;
 use crate::record::{Filter, Path, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
-use crate::rules::grammar::{self, PageSize, PathOrHeader};
-use crate::rules::model::{BodyFormat, Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::rules::grammar::{self, PageSize, PathOrHeader, UpdatedAt};
+use crate::rules::model::{BodyFormat, Deleted, Deletes, Incremental, NextAt, Paging, Parent, Place, Read, SinceFrom};
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::Jq;
 
@@ -67,6 +69,7 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     reading.counted = at.page.get().filter(|at| counted(&at.value)).map(|at| at.span);
     reading.horizon = at.deletes.get().and_then(|at| match &at.value {
         grammar::Deletes::Tombstone(raw) => raw.horizon.get().map(|at| (at.span, at.value.0)),
+        grammar::Deletes::Endpoint(raw) => raw.horizon.get().map(|at| (at.span, at.value.0)),
         grammar::Deletes::None(_) | grammar::Deletes::Absence(_) => None,
     });
     reading.incremental = match &at.incremental {
@@ -74,19 +77,28 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
         Key::Bad => true,
         Key::Absent => false,
     };
-    reading.read = read(at, raw, lists, &mut reading.tombstone, reading.horizon, cx);
+    if !lists {
+        inert_for_direction(&at.parent, "parent", "push", cx);
+    }
+    let under = parent::lower(place, at, cx);
+    reading.read = read(at, raw, (lists, under), &mut reading.tombstone, reading.horizon, cx);
     reading
 }
 
+#[expect(clippy::option_option, reason = "no parents, refused ones, and parents are three things")]
 fn read(
     at: &At<grammar::Read>,
     raw: &grammar::Binding,
-    lists: bool,
+    (lists, under): (bool, Option<Option<Parent>>),
     tombstone: &mut Option<Filter>,
     horizon: Option<(Span, Duration)>,
     cx: &mut Cx<'_>,
 ) -> Option<Read> {
-    let request = at.request.get().and_then(|at| request::lower(at, LISTING, cx));
+    let purpose = if at.parent.is_absent() { LISTING } else { LISTING_UNDER };
+    let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
+    if let (Some(Some(parent)), Some(at), Some(request)) = (&under, at.request.get(), &request) {
+        parent::check_request(request, at, parent, cx);
+    }
     let format = format::lower(at, cx);
     let records = match format {
         Some(BodyFormat::Ndjson | BodyFormat::Csv(_)) => Some(Path { steps: Vec::new() }.into()),
@@ -95,7 +107,7 @@ fn read(
     let page = page(&at.page, cx);
     let incremental = incremental(at, raw, cx);
     check_conditional(at, cx);
-    let deletes = deletes(&at.deletes, tombstone, cx);
+    let deletes = deletes(at, raw, tombstone, cx);
     let cap = cap::lower(at, raw, cx);
     let lag = at.lag.get().map_or(Duration::from_mins(1), |at| at.value.0);
     let horizon = horizon.map(|(_, horizon)| horizon);
@@ -113,11 +125,26 @@ fn read(
         // Nothing lists here: the point read stands in, and the engine has no reason to list.
         let request = get.clone()?;
         let records = Path { steps: Vec::new() }.into();
-        let (format, page, incremental, deletes) = (format?, page?, incremental?, deletes?);
-        return Some(Read { request, format, records, page, incremental, deletes, get, lag, horizon, cap: cap? });
+        let (format, page, incremental, (deletes, deleted)) = (format?, page?, incremental?, deletes?);
+        let (cap, parent) = (cap?, under?);
+        return Some(Read {
+            request,
+            format,
+            records,
+            page,
+            incremental,
+            deletes,
+            deleted,
+            get,
+            lag,
+            horizon,
+            cap,
+            parent,
+        });
     }
     let (request, records, page, incremental) = (request?, records?, page?, incremental?);
-    Some(Read { request, format: format?, records, page, incremental, deletes: deletes?, get, lag, horizon, cap: cap? })
+    let (format, (deletes, deleted), cap, parent) = (format?, deletes?, cap?, under?);
+    Some(Read { request, format, records, page, incremental, deletes, deleted, get, lag, horizon, cap, parent })
 }
 
 fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, cx: &mut Cx<'_>) {
@@ -130,7 +157,8 @@ fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, c
 
 // ---- paging --------------------------------------------------------------------------------------------------------
 
-fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
+/// Checks how pages follow each other; `None` after an error.
+pub fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
     let at = match key {
         Key::Absent => return Some(Paging::None),
         Key::Bad => return None,
@@ -185,20 +213,43 @@ fn incremental(read: &At<grammar::Read>, raw: &grammar::Binding, cx: &mut Cx<'_>
     match &at.value {
         grammar::Incremental::None(_) => Some(Incremental::None),
         grammar::Incremental::Conditional(_) => Some(Incremental::Conditional),
-        grammar::Incremental::Token(token) => {
-            let next = token.next.get().and_then(|at| cx.next_at(at));
-            let into = transpose(token.into.get().map(|at| cx.place(at, &["query", "header", "body"])));
-            Some(Incremental::Token { next: next?, into: into? })
-        }
+        grammar::Incremental::Token(raw) => token(raw, cx),
         grammar::Incremental::EventFeed(raw) => feed::lower(raw, at.key, read, cx),
-        grammar::Incremental::Since(since) => {
-            let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
-            match &since.from {
-                Key::Given(from) => opaque_since(since, from, into, cx),
-                Key::Absent => since_updated_at(since, into, raw, at.key, cx),
-                Key::Bad => None,
-            }
+        grammar::Incremental::Since(raw_since) => {
+            let times = Times {
+                given: &raw.updated_at,
+                missing: "`since` has no moment to start from: the binding has no `updated_at`",
+                help: "write updated_at = \".updatedAt\" in the binding, or from = { header = \"ETag\" } here",
+            };
+            since(raw_since, &times, at.key, cx)
         }
+    }
+}
+
+/// Checks a token for what changed since; `None` after an error.
+pub fn token(token: &grammar::SyncToken, cx: &mut Cx<'_>) -> Option<Incremental> {
+    let next = token.next.get().and_then(|at| cx.next_at(at));
+    let into = transpose(token.into.get().map(|at| cx.place(at, &["query", "header", "body"])));
+    Some(Incremental::Token { next: next?, into: into? })
+}
+
+/// The times that `since` goes by where it has no value of its own, and what is said where there are none.
+pub struct Times<'t> {
+    /// Where they are.
+    pub given: &'t Key<Either<Jq, UpdatedAt>>,
+    /// That there are none.
+    pub missing: &'static str,
+    /// What to do about that.
+    pub help: &'static str,
+}
+
+/// Checks what is asked for since a moment or a value; `None` after an error.
+pub fn since(since: &grammar::Since, times: &Times<'_>, span: Span, cx: &mut Cx<'_>) -> Option<Incremental> {
+    let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
+    match &since.from {
+        Key::Given(from) => opaque_since(since, from, into, cx),
+        Key::Absent => since_time(since, into, times, span, cx),
+        Key::Bad => None,
     }
 }
 
@@ -244,25 +295,19 @@ fn opaque_since(
     Some(Incremental::Since { into: into?, from, format: TimeFormat::Rfc3339, lookback: Duration::ZERO })
 }
 
-fn since_updated_at(
+fn since_time(
     since: &grammar::Since,
     into: Option<Place>,
-    raw: &grammar::Binding,
+    times: &Times<'_>,
     span: Span,
     cx: &mut Cx<'_>,
 ) -> Option<Incremental> {
-    if raw.updated_at.is_absent() {
-        cx.notes
-            .error(
-                DiagnosticKind::Missing,
-                span,
-                "`since` has no moment to start from: the binding has no `updated_at`",
-            )
-            .help("write updated_at = \".updatedAt\" in the binding, or from = { header = \"ETag\" } here");
+    if times.given.is_absent() {
+        cx.notes.error(DiagnosticKind::Missing, span, times.missing).help(times.help);
     }
     let into = into?;
     let modified_since = matches!(&into, Place::Header(name) if name.eq_ignore_ascii_case("if-modified-since"));
-    let declared = match raw.updated_at.get().map(|at| &at.value) {
+    let declared = match times.given.get().map(|at| &at.value) {
         Some(Either::Table(table)) => table.format.or(TimeFormat::Rfc3339),
         Some(Either::Short(_)) | None => TimeFormat::Rfc3339,
     };
@@ -275,17 +320,29 @@ fn since_updated_at(
     })
 }
 
-fn deletes(key: &Key<grammar::Deletes>, tombstone: &mut Option<Filter>, cx: &mut Cx<'_>) -> Option<Deletes> {
-    match key {
-        Key::Absent => Some(Deletes::None),
+/// How deletes show, and where they are told if that is an address of its own.
+type Showing = (Deletes, Option<Box<Deleted>>);
+
+fn deletes(
+    read: &At<grammar::Read>,
+    binding: &grammar::Binding,
+    tombstone: &mut Option<Filter>,
+    cx: &mut Cx<'_>,
+) -> Option<Showing> {
+    match &read.deletes {
+        Key::Absent => Some((Deletes::None, None)),
         Key::Bad => None,
         Key::Given(at) => match &at.value {
-            grammar::Deletes::None(_) => Some(Deletes::None),
-            grammar::Deletes::Absence(_) => Some(Deletes::Absence),
+            grammar::Deletes::None(_) => Some((Deletes::None, None)),
+            grammar::Deletes::Absence(_) => Some((Deletes::Absence, None)),
             grammar::Deletes::Tombstone(raw) => {
                 let when: &At<Jq> = raw.when.get()?;
                 *tombstone = Some(cx.filter(when, &[])?);
-                Some(Deletes::Tombstone)
+                Some((Deletes::Tombstone, None))
+            }
+            grammar::Deletes::Endpoint(raw) => {
+                let deleted = deleted::lower(raw, at.key, read, binding, cx)?;
+                Some((Deletes::Endpoint, Some(Box::new(deleted))))
             }
         },
     }

@@ -39,6 +39,8 @@ pub const PROBE: Purpose = Purpose {
 };
 /// A listing.
 pub const LISTING: Purpose = Purpose { what: "a listing", methods: &["GET", "POST"], ..PROBE };
+/// A listing under a parent.
+pub const LISTING_UNDER: Purpose = Purpose { holes: &["parent"], ..LISTING };
 /// A point read.
 pub const POINT_READ: Purpose = Purpose { what: "a point read", holes: &["id"], answers_record: true, ..LISTING };
 /// A create.
@@ -52,6 +54,10 @@ pub const CREATE: Purpose = Purpose {
 };
 /// A create under an id that we choose.
 pub const CREATE_WITH_ID: Purpose = Purpose { holes: &["id"], ..CREATE };
+/// A create under a parent.
+pub const CREATE_UNDER: Purpose = Purpose { holes: &["parent"], ..CREATE };
+/// A create under a parent, under an id that we choose.
+pub const CREATE_UNDER_WITH_ID: Purpose = Purpose { holes: &["id", "parent"], ..CREATE };
 /// An update.
 pub const UPDATE: Purpose =
     Purpose { what: "an update", methods: &["PATCH", "PUT", "POST"], holes: &["id", "version"], ..CREATE };

@@ -7,11 +7,16 @@ use std::time::Duration;
 use super::batch;
 use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
 use super::context::Cx;
-use super::request::{self, ARCHIVE, CREATE, CREATE_WITH_ID, DELETE, Purpose, UPDATE};
+use super::parent;
+use super::request::{
+    self, ARCHIVE, CREATE, CREATE_UNDER, CREATE_UNDER_WITH_ID, CREATE_WITH_ID, DELETE, Purpose, UPDATE,
+};
 use super::text::{Allowed, has_hole};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, IdempotencyShape, Op, PreconditionWord};
-use crate::rules::model::{Batch, Body, Create, Delete, Idempotency, Part, Place, Precondition, Template, Update};
+use crate::rules::model::{
+    Batch, Body, Create, Delete, Idempotency, Part, Place, Precondition, Request, Template, Update,
+};
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Jq, Text};
 
@@ -50,7 +55,7 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     if at.create.is_absent() && at.update.is_absent() && at.transition.is_absent() {
         no_writes(place, raw, cx);
     }
-    let create = at.create.get().map(|at| create(place, at, cx));
+    let create = at.create.get().map(|at| create(place, at, raw, cx));
     let update = at.update.get().map(|at| update(at, raw, cx));
     let archive = at.archive.get().map(|at| delete(at, (ARCHIVE, "an archive"), raw, cx));
     let delete = at.delete.get().map(|at| delete(at, (DELETE, "a delete"), raw, cx));
@@ -87,15 +92,22 @@ fn no_writes(place: &Where<'_>, raw: &grammar::Binding, cx: &mut Cx<'_>) {
 
 // ---- create --------------------------------------------------------------------------------------------------------
 
-fn create(place: &Where<'_>, at: &At<grammar::Create>, cx: &mut Cx<'_>) -> Option<Create> {
+fn create(place: &Where<'_>, at: &At<grammar::Create>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Create> {
     let idempotency = match &at.idempotency {
         Key::Absent => Some(Idempotency::None),
         Key::Bad => None,
         Key::Given(at) => idempotency(place, at, cx),
     };
     let client_id = at.idempotency.get().is_some_and(|at| !at.client_id.is_absent());
-    let purpose = if client_id { CREATE_WITH_ID } else { CREATE };
+    let is_under = raw.read.get().is_some_and(|read| !read.parent.is_absent());
+    let purpose = match (client_id, is_under) {
+        (false, false) => CREATE,
+        (true, false) => CREATE_WITH_ID,
+        (false, true) => CREATE_UNDER,
+        (true, true) => CREATE_UNDER_WITH_ID,
+    };
     let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
+    let parent = under(place, at, raw, request.as_ref(), cx);
     let body = body(&at.body, true, cx);
     let capture = at.capture.get();
     let id = transpose(capture.and_then(|at| at.id.get()).map(|at| cx.path(at)));
@@ -109,7 +121,46 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, cx: &mut Cx<'_>) -> Optio
         capture_id: id?,
         capture_version: version?,
         idempotency: idempotency?,
+        parent: parent?,
     })
+}
+
+/// The field that says under which parent a record is made, where the address names it.
+#[expect(clippy::option_option, reason = "not given, refused, and read are three things")]
+fn under(
+    place: &Where<'_>,
+    at: &At<grammar::Create>,
+    raw: &grammar::Binding,
+    request: Option<&Request>,
+    cx: &mut Cx<'_>,
+) -> Option<Option<usize>> {
+    let Some(request) = request else { return Some(None) };
+    let is_in = |template: &Template| has_hole(template, parent::HOLE);
+    if !is_in(&request.path) && !request.query.iter().any(|(_, value)| is_in(value)) {
+        return Some(None);
+    }
+    let batched = raw.write.get().and_then(|write| write.batch.get()).and_then(|batch| batch.ops.get());
+    if let Some(ops) = batched.filter(|ops| ops.value.iter().any(|op| op.value == Op::Create)) {
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                ops.span,
+                "a batch has one address, and each of these creates names its own parent",
+            )
+            .help("leave \"create\" out of `ops`: they are sent one by one then")
+            .second(at.key, "under a parent");
+    }
+    let field = parent::field_of(place, raw);
+    if field.is_none() {
+        cx.notes
+            .error(
+                DiagnosticKind::Missing,
+                at.key,
+                "no field says under which parent a record is made: none that is mapped refers to it",
+            )
+            .help("declare one of the type `ref` to the parents' collection, and map it: company = \".company_id\"");
+    }
+    field.map(Some)
 }
 
 fn idempotency(place: &Where<'_>, at: &At<IdempotencyShape>, cx: &mut Cx<'_>) -> Option<Idempotency> {
@@ -228,12 +279,7 @@ fn delete(
 }
 
 /// Whether the request carries the version by itself; then there has to be one.
-pub fn conditional(
-    request: Option<&crate::rules::model::Request>,
-    span: Span,
-    raw: &grammar::Binding,
-    cx: &mut Cx<'_>,
-) -> bool {
+pub fn conditional(request: Option<&Request>, span: Span, raw: &grammar::Binding, cx: &mut Cx<'_>) -> bool {
     let in_request = request.is_some_and(sends_version);
     if in_request {
         check_version_known(span, raw, cx);
@@ -241,7 +287,7 @@ pub fn conditional(
     in_request
 }
 
-fn sends_version(request: &crate::rules::model::Request) -> bool {
+fn sends_version(request: &Request) -> bool {
     let named = request.query.iter().chain(&request.headers).any(|(_, value)| has_hole(value, "version"));
     let in_body = request.body.as_ref().is_some_and(|body| body.has_hole("version"));
     named || in_body || has_hole(&request.path, "version")

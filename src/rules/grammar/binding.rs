@@ -2,7 +2,9 @@
 //!
 //! Must not know: writing (that is `write`).
 
-use super::{CapSplitWord, CodecWord, Direction, EmptyField, OnScopeExit, RequestShape, Write};
+use super::{
+    CapSplitWord, CodecWord, DeletesEndpoint, Direction, EmptyField, OnScopeExit, Parent, RequestShape, Write,
+};
 use crate::record::TimeFormat;
 use crate::rules::shape::{Either, List, Named, kinds, table};
 use crate::rules::units::{Jq, Period, Text, Token};
@@ -79,9 +81,8 @@ table! {
         lag: Period,
         /// After how many results the listing ends without a word, and how it goes on then. Default: it does not end so.
         page_cap: PageCap,
-    }
-    later {
-        "parent": "listings per parent record",
+        /// One listing per record of another collection. Default: one listing of all.
+        parent: Parent,
     }
 }
 
@@ -288,6 +289,7 @@ table! {
 
 kinds! {
     /// How deletes show.
+    #[expect(clippy::large_enum_variant, reason = "one for each binding, while rules are checked")]
     Deletes, "a deletes table such as { kind = \"tombstone\", when = \".deleted == true\" }" {
         /// They do not.
         "none" => None(PageNone) = bare,
@@ -295,8 +297,9 @@ kinds! {
         "tombstone" => Tombstone(Tombstone),
         /// Missing from a complete generation, confirmed by a point read where there is one.
         "absence" => Absence(PageNone) = bare,
+        /// An address of its own tells them; followed where `get` says so, too.
+        "endpoint" => Endpoint(DeletesEndpoint),
     }
-    later { "endpoint": "listings of deleted records" }
 }
 
 table! {

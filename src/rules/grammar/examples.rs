@@ -29,6 +29,8 @@ pub fn example(key: &str) -> Option<&'static str> {
         "username" => "\"sync\"",
         "events" => "\".changes[]\"",
         "start" => "{ request = \"GET /changes/start\", next = \".token\" }",
+        "as" => "\"company_id\"",
+        "parent" => "{ collection = \"companies\", as = \"company_id\" }",
         "records" => "\".results[]\"",
         "id" => "\".id\"",
         "map" => "{ email = \".email\" }",

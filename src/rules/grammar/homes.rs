@@ -3,9 +3,9 @@
 //! Must not know: what keys mean.
 
 use super::{
-    Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, ErrorRule, Field, HookEvent, Limits,
-    MapEntry, Match, PageCap, Read, Request, Retry, Since, Timeout, Tls, Tombstone, Transition, Update, Upstream,
-    Webhook, Write,
+    Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, DeletesEndpoint, ErrorRule, Field,
+    HookEvent, Limits, MapEntry, Match, PageCap, Parent, Read, Request, Retry, Since, Timeout, Tls, Tombstone,
+    Transition, Update, Upstream, Webhook, Write,
 };
 
 /// A key that more tables than this know says nothing about the one that was meant.
@@ -29,8 +29,10 @@ const TABLES: &[(&str, &[&str])] = &[
     ("[binding.COLLECTION.UPSTREAM]", Binding::KEYS),
     ("[binding.COLLECTION.UPSTREAM.read]", Read::KEYS),
     ("`page_cap = { results = 10_000, … }`", PageCap::KEYS),
+    ("`parent = { collection = \"companies\", … }`", Parent::KEYS),
     ("`incremental = { kind = \"since\", … }`", Since::KEYS),
     ("`deletes = { kind = \"tombstone\", … }`", Tombstone::KEYS),
+    ("`deletes = { kind = \"endpoint\", … }`", DeletesEndpoint::KEYS),
     ("[binding.COLLECTION.UPSTREAM.map.FIELD]", MapEntry::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write]", Write::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.create]", Create::KEYS),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Place, Request, Template, Transition, Upstream};
+use super::{Deleted, Parent, Place, Request, Template, Transition, Upstream};
 use crate::record::{Filter, Lens, Mapper, Path, TimeFormat};
 
 /// A collection at an upstream.
@@ -65,6 +65,8 @@ pub struct Read {
     pub incremental: Incremental,
     /// How deletes show.
     pub deletes: Deletes,
+    /// The address that tells deletes ([`Deletes::Endpoint`]).
+    pub deleted: Option<Box<Deleted>>,
     /// The point read.
     pub get: Option<Request>,
     /// How long the listing may lag behind writes (default 1 min).
@@ -73,6 +75,8 @@ pub struct Read {
     pub horizon: Option<Duration>,
     /// The listing ends after so many results, however many there are.
     pub cap: Option<PageCap>,
+    /// There is one listing per parent.
+    pub parent: Option<Parent>,
 }
 
 impl Read {
@@ -84,7 +88,8 @@ impl Read {
                 None
             }
         };
-        std::iter::once(&self.request).chain(&self.get).chain(feed.into_iter().flatten())
+        let deleted = self.deleted.as_ref().map(|deleted| &deleted.listing.request);
+        std::iter::once(&self.request).chain(&self.get).chain(feed.into_iter().flatten()).chain(deleted)
     }
 }
 
@@ -277,6 +282,8 @@ pub enum Deletes {
     Tombstone,
     /// Missing from a complete generation, confirmed by a point read where there is one.
     Absence,
+    /// Told at an address of its own, confirmed by a point read.
+    Endpoint,
 }
 
 /// How to create.
@@ -292,6 +299,8 @@ pub struct Create {
     pub capture_version: Option<NextAt>,
     /// How a repeated create is prevented.
     pub idempotency: Idempotency,
+    /// Where the address names the parent: the field (position) that refers to it. It goes into no body of a create.
+    pub parent: Option<usize>,
 }
 
 /// How a create is made safe to repeat, or its result found again.

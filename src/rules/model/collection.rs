@@ -69,10 +69,12 @@ impl Collection {
 
     /// The collections that `ref` fields point to.
     pub fn references(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter_map(|field| match &field.domain.ty {
+        let fields = self.fields.iter().filter_map(|field| match &field.domain.ty {
             crate::record::FieldType::Ref { to } => Some(to.as_str()),
             _ => None,
-        })
+        });
+        let parents = self.bindings.iter().filter_map(|binding| binding.read.as_ref()?.parent.as_ref());
+        fields.chain(parents.map(|parent| parent.collection.as_str()))
     }
 }
 

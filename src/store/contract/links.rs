@@ -153,3 +153,26 @@ pub(in crate::store) fn any_text_can_be_a_record_id(on: &Fixture) {
     sorted.sort();
     assert_eq!(on.read(move |view| view.matching(key, 0, "same")), sorted);
 }
+
+pub(in crate::store) fn parents_have_places_of_their_own_and_those_that_are_gone_are_found(on: &Fixture) {
+    let (of, binding) = on
+        .write(|tx| {
+            let (_, of, mapping) = keys(tx)?;
+            tx.put_link(&new_link(of, "c", &id("r1"), mapping))?;
+            let (_, binding) = tx.register("deals", "crm")?;
+            for parent in ["a", "b", "c"] {
+                tx.set_parent_cursor(binding, parent, &format!("{parent}1"))?;
+            }
+            tx.set_parent_cursor(binding, "b", "b2")?;
+            Ok((of, binding))
+        })
+        .expect("set");
+    let place = |text: &str| Some(text.to_owned());
+    let cursors = || on.read(move |view| view.parent_cursors(binding, &["b", "x", "a"]));
+    assert_eq!(cursors(), [place("b2"), None, place("a1")]);
+    assert_eq!(on.read(move |view| view.parent_cursors(of, &["a"])), [None]);
+    assert_eq!(on.read(move |view| view.parents_gone(binding, of, "", 1)), ["a"]);
+    assert_eq!(on.read(move |view| view.parents_gone(binding, of, "a", 9)), ["b"]);
+    on.write(move |tx| tx.drop_parent_cursor(binding, "b")).expect("dropped");
+    assert_eq!(cursors(), [None, None, place("a1")]);
+}

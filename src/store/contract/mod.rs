@@ -26,6 +26,7 @@ macro_rules! suite {
             rows::new_records_come_with_link_and_match_and_a_refused_one_leaves_the_others
             rows::a_refused_row_may_be_skipped_and_the_rest_kept
             rows::small_jobs_share_a_commit_and_fail_alone
+            links::parents_have_places_of_their_own_and_those_that_are_gone_are_found
             links::links_are_known_by_remote_id_and_read_back_whole
             links::a_second_link_of_a_record_or_remote_id_is_refused_whole
             links::live_links_and_links_under_other_mappings_are_paged

@@ -24,6 +24,7 @@ mod lock;
 mod migrate;
 mod open;
 mod packed;
+mod parents;
 mod passes;
 mod reshape;
 mod rows;

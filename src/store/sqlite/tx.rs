@@ -13,7 +13,7 @@ use crate::store::{
 
 use super::db::Db;
 use super::{
-    arrivals, echoes, health, hints, hooks, intents, journal, links, passes, shape, stage, state, turns, usage,
+    arrivals, echoes, health, hints, hooks, intents, journal, links, parents, passes, shape, stage, state, turns, usage,
 };
 
 impl Tx for Db {
@@ -151,6 +151,14 @@ impl Tx for Db {
 
     fn set_cursor(&mut self, binding: BindingKey, state: &str) -> Result<(), StoreError> {
         self.writing(|db| state::set_cursor(db, binding, state))
+    }
+
+    fn set_parent_cursor(&mut self, binding: BindingKey, parent: &str, text: &str) -> Result<(), StoreError> {
+        self.writing(|db| parents::set_cursor(db, binding, parent, text))
+    }
+
+    fn drop_parent_cursor(&mut self, binding: BindingKey, parent: &str) -> Result<(), StoreError> {
+        self.writing(|db| parents::drop_cursor(db, binding, parent))
     }
 
     fn add_history(&mut self, row: &HistoryRow) -> Result<(), StoreError> {

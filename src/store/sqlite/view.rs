@@ -14,7 +14,7 @@ use crate::store::{
 
 use super::db::Db;
 use super::fault::Failure;
-use super::{epoch, health, hints, hooks, intents, journal, links, passes, rows, stage, state, turns, usage};
+use super::{epoch, health, hints, hooks, intents, journal, links, parents, passes, rows, stage, state, turns, usage};
 
 impl View for Db {
     fn known(&self, binding: BindingKey, remote_ids: &[&str]) -> Result<Vec<Option<Known>>, StoreError> {
@@ -162,6 +162,20 @@ impl View for Db {
 
     fn cursor(&self, binding: BindingKey) -> Result<Option<String>, StoreError> {
         self.reading(state::cursor(self, binding))
+    }
+
+    fn parent_cursors(&self, binding: BindingKey, parents: &[&str]) -> Result<Vec<Option<String>>, StoreError> {
+        self.reading(parents::cursors(self, binding, parents))
+    }
+
+    fn parents_gone(
+        &self,
+        binding: BindingKey,
+        of: BindingKey,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.reading(parents::gone(self, binding, of, after, limit))
     }
 
     fn mapping(&self, mapping: MappingKey) -> Result<Option<String>, StoreError> {

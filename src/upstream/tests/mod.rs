@@ -15,6 +15,7 @@ mod feeds;
 mod health;
 mod lists;
 mod pages;
+mod parents;
 mod rows;
 mod searches;
 mod sockets;
@@ -296,6 +297,7 @@ pub fn binding(upstream: &Arc<Upstream>) -> Binding {
             capture_id: None,
             capture_version: None,
             idempotency: Idempotency::None,
+            parent: None,
         }),
         update: Some(Update {
             request: request("PATCH /c/{id}"),
@@ -324,6 +326,8 @@ pub fn read(page: Paging) -> Read {
         page,
         incremental: Incremental::None,
         deletes: Deletes::None,
+        deleted: None,
+        parent: None,
         get: Some(request("GET /c/{id}")),
     }
 }

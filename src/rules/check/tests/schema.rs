@@ -136,6 +136,8 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::CsvFormat::KEYS,
         g::PageCap::KEYS,
         g::EventFeed::KEYS,
+        g::DeletesEndpoint::KEYS,
+        g::Parent::KEYS,
         g::FeedStart::KEYS,
         g::PageNone::KEYS,
         g::PageNumber::KEYS,

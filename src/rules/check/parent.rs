@@ -1,0 +1,182 @@
+//! Owns: the checks of `read.parent`: whether there are such parents, and whether a listing under each can be read so.
+//!
+//! Must not know: how a listing is checked otherwise.
+
+use std::collections::BTreeSet;
+
+use super::binding::Place as Where;
+use super::context::Cx;
+use super::upstream::within;
+use crate::record::FieldType;
+use crate::rules::diagnostic::DiagnosticKind;
+use crate::rules::grammar::{self, Deletes, Direction, Incremental};
+use crate::rules::model::{Parent, Request};
+use crate::rules::shape::{At, Either, Key};
+use crate::rules::units::Text;
+
+/// Parents that one request names, at most.
+const BATCH_MAX: u64 = 1000;
+
+/// Checks the parents of a listing; `None` after an error.
+#[expect(clippy::option_option, reason = "not given, refused, and read are three things")]
+pub fn lower(place: &Where<'_>, read: &At<grammar::Read>, cx: &mut Cx<'_>) -> Option<Option<Parent>> {
+    let at = match &read.parent {
+        Key::Absent => return Some(None),
+        Key::Bad => return None,
+        Key::Given(at) => at,
+    };
+    let before = cx.notes.count();
+    let collection = at.collection.get()?;
+    check_collection(place, collection, cx);
+    let batch = within(&at.batch, 1, 1..=BATCH_MAX, "batch", cx);
+    if let (Some(name), true) = (at.r#as.get(), batch > 1) {
+        let words = "of several parents in one request nothing says whose a record is, so `as` cannot";
+        cx.notes
+            .error(DiagnosticKind::Conflict, name.key, words)
+            .help("leave out `batch`, or map the place where a record names its parent");
+    }
+    if let Some(name) = at.r#as.get().filter(|name| name.value.0.trim().is_empty()) {
+        cx.notes.error(DiagnosticKind::Invalid, name.span, "an empty name").help("write as = \"company_id\"");
+    }
+    check_incremental(read, at, batch, cx);
+    let absence = read.deletes.get().filter(|at| matches!(at.value, Deletes::Absence(_)));
+    if let Some(absence) = absence.filter(|_| read.get.is_absent()) {
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                absence.span,
+                "absence from the listings under parents proves nothing: a record moves from one to another while they are read",
+            )
+            .help("write get = \"GET /contacts/{id}\", so that each is asked for")
+            .second(at.key, "under parents");
+    }
+    let parent = Parent {
+        collection: collection.value.0.clone(),
+        name: at.r#as.get().map(|at| at.value.0.clone()),
+        batch: usize::try_from(batch).unwrap_or(1),
+    };
+    (cx.notes.count() == before).then_some(Some(parent))
+}
+
+fn check_collection(place: &Where<'_>, at: &At<Text>, cx: &mut Cx<'_>) {
+    let name = at.value.0.as_str();
+    if !cx.definitions.collections.contains_key(name) {
+        let names = cx.collection_names();
+        cx.undefined(at.span, format!("there is no collection `{name}`"), name, &names);
+        return;
+    }
+    if name == place.collection {
+        let words = "records cannot be listed under records of their own collection: those are not known before";
+        cx.notes.error(DiagnosticKind::Conflict, at.span, words);
+        return;
+    }
+    let Some(binding) = cx.definitions.bindings.get(&(name.to_owned(), place.upstream.to_owned())) else {
+        if !cx.has_misnamed_bindings() {
+            let words =
+                format!("`{name}` has no binding at `{}`, where its records would be the parents", place.upstream);
+            cx.notes
+                .error(DiagnosticKind::UnknownName, at.span, words)
+                .help(format!("define [binding.{name}.{}]", place.upstream));
+        }
+        return;
+    };
+    let Some(raw) = binding.value.get() else { return };
+    if raw.direction.get().is_some_and(|at| at.value == Direction::Push) {
+        let words = format!("`{name}` is not read at `{}`, so that no parents are known there", place.upstream);
+        cx.notes
+            .error(DiagnosticKind::Conflict, at.span, words)
+            .help(format!("write direction = \"both\" in [binding.{name}.{}]", place.upstream));
+    }
+    if goes_round(place, name, cx) {
+        cx.notes.error(
+            DiagnosticKind::Conflict,
+            at.span,
+            "parents in a circle: none of these collections can be read first",
+        );
+    }
+}
+
+/// Whether the parents of parents come back to the binding itself.
+fn goes_round(place: &Where<'_>, first: &str, cx: &Cx<'_>) -> bool {
+    let (mut met, mut name) = (BTreeSet::new(), first.to_owned());
+    while met.insert(name.clone()) {
+        let binding = cx.definitions.bindings.get(&(name, place.upstream.to_owned()));
+        let read = binding.and_then(|binding| binding.value.get()).and_then(|raw| raw.read.get());
+        let next = read.and_then(|read| read.parent.get()).and_then(|parent| parent.collection.get());
+        let Some(next) = next else { return false };
+        if next.value.0 == place.collection {
+            return true;
+        }
+        name = String::from(next.value.0.as_str());
+    }
+    false
+}
+
+fn check_incremental(read: &At<grammar::Read>, parent: &At<grammar::Parent>, batch: u64, cx: &mut Cx<'_>) {
+    let Some(at) = read.incremental.get() else { return };
+    let (words, help) = match &at.value {
+        Incremental::EventFeed(_) => (
+            "a feed of events is of all records, not of one parent's",
+            "leave out `parent`, or use another `incremental`",
+        ),
+        Incremental::Conditional(_) | Incremental::Token(_) if batch > 1 => (
+            "what an upstream says of several parents together is of no use for other ones",
+            "leave out `batch`, or use incremental = { kind = \"since\", … }",
+        ),
+        Incremental::Since(since) if batch > 1 && !since.from.is_absent() => (
+            "what an upstream says of several parents together is of no use for other ones",
+            "leave out `batch`, or leave out `from` to use `updated_at`",
+        ),
+        _ => return,
+    };
+    cx.notes.error(DiagnosticKind::Conflict, at.key, words).help(help).second(parent.key, "under parents");
+}
+
+/// Checks that the listing says whose records it wants.
+pub fn check_request(request: &Request, at: &At<grammar::RequestShape>, parent: &Parent, cx: &mut Cx<'_>) {
+    let is_in = |template| super::text::has_hole(template, HOLE);
+    let in_path = is_in(&request.path);
+    let elsewhere = request.query.iter().any(|(_, value)| is_in(value))
+        || request.body.as_ref().is_some_and(|body| body.has_hole(HOLE));
+    if !in_path && !elsewhere {
+        cx.notes
+            .error(
+                DiagnosticKind::Missing,
+                at.span,
+                "`{parent}` is missing: the listing must say whose records it wants",
+            )
+            .help("put it into the path or the query: \"/companies/{parent}/contacts\"");
+    } else if in_path && parent.batch > 1 {
+        cx.notes
+            .error(DiagnosticKind::Conflict, at.span, "a path names one parent, not several")
+            .help("leave out `batch`, or put `{parent}` into the query: the ids stand there with commas between them");
+    }
+}
+
+/// The hole that a parent's remote id fills.
+pub const HOLE: &str = "parent";
+
+/// The field by which a record that is made here says under which parent it is made there.
+pub fn field_of(place: &Where<'_>, raw: &grammar::Binding) -> Option<usize> {
+    let parent = raw.read.get()?.parent.get()?;
+    let collection = &parent.collection.get()?.value.0;
+    let maps = &raw.map.get()?.value.members;
+    let refers = |at: usize| {
+        let domain = place.declared?.get(at)?.domain.as_ref()?;
+        matches!(&domain.ty, FieldType::Ref { to } if to == collection).then_some(at)
+    };
+    let fields: Vec<(usize, &str)> = maps
+        .iter()
+        .filter_map(|(name, _, map)| {
+            let at = place.declared?.iter().position(|field| field.name == *name)?;
+            let path = match &map.get()?.value {
+                Either::Short(jq) => jq.0.as_str(),
+                Either::Table(table) => table.path.get()?.value.0.as_str(),
+            };
+            Some((refers(at)?, path))
+        })
+        .collect();
+    let own = parent.r#as.get().map(|name| format!(".{}", name.value.0));
+    let named = fields.iter().find(|(_, path)| own.as_deref() == Some(path.trim()));
+    named.or(fields.first()).map(|(at, _)| *at)
+}

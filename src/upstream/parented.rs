@@ -1,0 +1,160 @@
+//! Owns: records that are listed under a parent: each has the parent's remote id, as if the upstream had written it there.
+//!
+//! Must not know: which parents there are.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use super::prepare::parent_of;
+use super::split::find_values;
+use super::{Page, SendOp, WriteRequest, Written};
+use crate::record::{Json, Lens, Path, Step};
+use crate::rules::Binding;
+
+/// Writes the parent's id into each record of a page, as the member of this name; what the record has there counts for nothing.
+pub fn tell_parent(page: &mut Page, name: &str, parent: &str) {
+    let path = member(name);
+    let value = Json::String(parent.to_owned()).to_string();
+    let first = format!("{}:{value}", Json::String(name.to_owned()));
+    let mut body = BytesMut::with_capacity(page.body.len() + page.records.len() * (first.len() + 1));
+    let mut cut_down = Vec::new();
+    for range in &mut page.records {
+        let start = body.len();
+        let record = page.body.get(range.clone()).unwrap_or_default();
+        match place(record, &path) {
+            Some(Place::Over(there)) => {
+                body.extend_from_slice(record.get(..there.start).unwrap_or_default());
+                body.extend_from_slice(value.as_bytes());
+                body.extend_from_slice(record.get(there.end..).unwrap_or_default());
+            }
+            Some(Place::At(at, is_alone)) => {
+                body.extend_from_slice(record.get(..at).unwrap_or_default());
+                body.extend_from_slice(first.as_bytes());
+                body.extend_from_slice(if is_alone { b"" } else { b"," });
+                body.extend_from_slice(record.get(at..).unwrap_or_default());
+            }
+            None => body.extend_from_slice(record),
+        }
+        if page.cut_down.contains(&range.start) {
+            cut_down.push(start);
+        }
+        *range = start..body.len();
+    }
+    (page.body, page.cut_down) = (body.freeze(), cut_down);
+}
+
+/// What came of a write, its record with the parent that it is under.
+pub fn tell_whose(binding: &Binding, write: &WriteRequest, mut written: Written) -> Written {
+    if let Written::Done { record: Some(remote), .. } | Written::Stale(Some(remote)) = &mut written {
+        remote.raw = whose(binding, write, std::mem::take(&mut remote.raw));
+    }
+    written
+}
+
+/// A record after a write, with the parent that the address named, or that it was listed under when the write was decided:
+/// neither answers nor point reads say so. Where the write itself moves it, nothing does.
+pub fn whose(binding: &Binding, write: &WriteRequest, raw: Bytes) -> Bytes {
+    let Some(name) = name_of(binding) else { return raw };
+    let own = |lens: &Lens| matches!(lens, Lens::Path(path) if *path == member(name));
+    let moves =
+        binding.mapper.fields.iter().any(|map| own(&map.lens) && write.values.iter().any(|(at, _)| *at == map.field));
+    let listed = match (parent_of(binding, write), &write.expected_raw) {
+        (Some(parent), _) if write.op == SendOp::Create => {
+            let listed = Json::Object(vec![(name.to_owned(), Json::String(parent.to_owned()))]);
+            Some(Bytes::from(listed.to_string()))
+        }
+        (_, Some(listed)) if !moves => Some(listed.clone()),
+        _ => None,
+    };
+    listed.and_then(|listed| as_listed(binding, &listed, &raw)).map_or(raw, Bytes::from)
+}
+
+/// The record as a point read shows it, which does not say whose it is: with the parent that it was listed under.
+pub fn as_listed(binding: &Binding, listed: &[u8], now: &[u8]) -> Option<Vec<u8>> {
+    let path = member(name_of(binding)?);
+    let there = find_values(listed, &[&path]).ok()?.into_iter().next().flatten()?;
+    let value = listed.get(there)?;
+    let Some(Place::At(at, is_alone)) = place(now, &path) else { return None };
+    let key = Json::String(name_of(binding)?.to_owned()).to_string();
+    let comma: &[u8] = if is_alone { b"" } else { b"," };
+    Some([now.get(..at)?, key.as_bytes(), b":", value, comma, now.get(at..)?].concat())
+}
+
+/// The record without what was written into it here: as the upstream knows it.
+pub fn as_known_there(binding: &Binding, mut record: Json) -> Json {
+    if let (Some(name), Json::Object(members)) = (name_of(binding), &mut record) {
+        members.retain(|(key, _)| key != name);
+    }
+    record
+}
+
+fn name_of(binding: &Binding) -> Option<&str> {
+    binding.read.as_ref()?.parent.as_ref()?.name.as_deref()
+}
+
+fn member(name: &str) -> Path {
+    Path { steps: vec![Step::Key(name.to_owned())] }
+}
+
+/// Where the member goes.
+enum Place {
+    /// In place of this value.
+    Over(Range<usize>),
+    /// Here, as the first one; and whether it is the only one.
+    At(usize, bool),
+}
+
+/// What is no object has no place.
+fn place(record: &[u8], path: &Path) -> Option<Place> {
+    if record.first() != Some(&b'{') {
+        return None;
+    }
+    if let Some(there) = find_values(record, &[path]).ok()?.into_iter().next().flatten() {
+        return Some(Place::Over(there));
+    }
+    let next = record.iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
+    Some(Place::At(1, next == Some(&b'}')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_record_of_a_page_has_its_parent_and_what_surrounds_it_stays() {
+        let body = br#"[{"id":1,"of":null}, {} ,{ "id" : 2 },7,{"x":{"of":3}}]"#;
+        let at = |text: &str| {
+            let start = body.windows(text.len()).position(|some| some == text.as_bytes()).unwrap();
+            start..start + text.len()
+        };
+        let records =
+            vec![at(r#"{"id":1,"of":null}"#), at("{}"), at(r#"{ "id" : 2 }"#), at("7"), at(r#"{"x":{"of":3}}"#)];
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let mut page = Page {
+            body: Bytes::from_static(body),
+            cut_down: vec![records[2].start],
+            records,
+            told: Vec::new(),
+            next: None,
+            not_modified: false,
+            mark: None,
+            requested_at: now,
+            observed_at: now,
+        };
+        tell_parent(&mut page, "of", "a\"b");
+        let shown: Vec<&str> =
+            page.records.iter().map(|at| std::str::from_utf8(&page.body[at.clone()]).unwrap()).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"{"id":1,"of":"a\"b"}"#,
+                r#"{"of":"a\"b"}"#,
+                r#"{"of":"a\"b", "id" : 2 }"#,
+                "7",
+                r#"{"of":"a\"b","x":{"of":3}}"#
+            ]
+        );
+        assert_eq!(page.cut_down, [page.records[2].start]);
+    }
+}
