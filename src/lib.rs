@@ -21,7 +21,8 @@
 //!   │         older than what is known? keep it out           reconcile::floor → merge::judge_age
 //!   │         not listed at all? ask for it one by one        reconcile::absence
 //!   │       or, for edits and webhooks, the records that       reconcile::targeted
-//!   │         they name, by their ids, and nothing is listed
+//!   │         they name, by their ids, and nothing is listed;
+//!   │         also while another pass lists, between pages    reconcile::between
 //!   │
 //! plan      facts of one record → RecordPlan, pure            reconcile::gather → merge::decide
 //! guard     totals → halts; a halt ends the pass here         merge::guard

@@ -412,7 +412,8 @@ fn who_asks_for_a_pass_gets_listings() {
     let mut state = State::new(Mode::Scheduled, false, chain([one("a"), one("b")]));
     assert_eq!(state.begin(now(0)), start("a"));
     state.mark("b", Mark { edit: 1, ..Mark::default() });
-    assert_eq!(state.decide(&ended("a"), now(1)), start("b"));
+    let edited = Action::Between { collection: "b".to_owned(), cause: Cause::Edit };
+    assert_eq!(state.decide(&ended("a"), now(1)), [start("b"), vec![edited]].concat());
     state.mark("b", Mark { edit: 2, ..Mark::default() });
     assert_eq!(
         state.decide(&ended("b"), now(2)),

@@ -62,6 +62,10 @@ pub async fn keep_out(
     pass: &Arc<Pass>,
     at: usize,
 ) -> Result<Option<String>, StoreError> {
+    // A pass over single records meets no strangers.
+    if pass.only.get().is_some() {
+        return Ok(None);
+    }
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
     let mut after = String::new();
     loop {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::merge::IntentState;
@@ -16,6 +17,7 @@ use crate::rules::Ruleset;
 use crate::store::{self, ConflictFilter, IntentFilter, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, Transport};
 
+use super::beside::{self, Beside};
 use super::bot::Bot;
 use super::chance::Chance;
 use super::check;
@@ -84,6 +86,8 @@ struct Simulation {
     hands: Arc<Hands>,
     restore: Option<Restore>,
     haste: Option<Haste>,
+    /// Passes over single records may be made while one lists.
+    is_open: bool,
     trace: Arc<Mutex<Vec<String>>>,
     verdict: Verdict,
 }
@@ -145,10 +149,12 @@ impl Simulation {
             swarm: Swarm::drawn(seed, &styles, restore.is_some()),
             shown: Shown::default(),
             late: Late::default(),
+            beside: Beside::drawn(seed, haste.is_some()),
         });
         let simulation = Self {
             restore,
             haste,
+            is_open: false,
             styles,
             rules: checked,
             left_out: None,
@@ -191,7 +197,9 @@ impl Simulation {
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) =
                 down.map(|name| (format!("{name}.example.com"), 1 + self.chance.below(5)));
             let full = self.chance.percent(30);
+            self.is_open = true;
             self.passes(fuse, if full { Reads::Everything } else { self.hooks() });
+            self.is_open = false;
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
             self.net.let_late_ones_arrive();
@@ -420,12 +428,14 @@ impl Simulation {
         self.net.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.net.is_targeted.store(reads == Reads::Targets, Ordering::Release);
         self.net.note_hooks(&self.disk.store());
+        self.net.beside.begins(self.is_open);
         let sent = |net: &Net| (net.writes.load(Ordering::Acquire), net.creates.load(Ordering::Acquire));
         let before = sent(&self.net);
         let creates_unknown = self.are_creates_unknown();
         let (rows, local_deeds) = (self.rows(collection), self.hands.local_deeds());
         let ended = self.live(collection, &self.rules, self.disk.store(), reads);
         self.steps.set_fuse(0);
+        let between = self.net.beside.ends();
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
         drop(sandboxes);
@@ -437,12 +447,12 @@ impl Simulation {
                 let (writes, creates) = sent(&self.net);
                 // To learn what became of a create that was approved before, that may be sent again, and nothing else.
                 let repeats = if creates_unknown { creates - before.1 } else { 0 };
-                let written = writes - before.0 - repeats;
+                let written = writes - before.0 - repeats - between.1;
                 if report.outcome == Outcome::Halted && written > 0 {
                     self.broken(format!("I11: {written} writes were sent in a pass that halted"));
                 }
                 // What a binding shows the first time comes in while it is read: that destroys nothing.
-                let first = report.local.created > 0 || local_deeds != self.hands.local_deeds();
+                let first = between.0 > 0 || report.local.created > 0 || local_deeds != self.hands.local_deeds();
                 if report.outcome == Outcome::Halted && !first && rows != self.rows(collection) {
                     self.broken("I11: the local table was changed by a pass that halted".into());
                 }
@@ -511,7 +521,14 @@ impl Simulation {
             {
                 return Ok(report);
             }
-            engine.pass(collection, &options, &Silent).await.map_err(|error| error.to_string())
+            let (give, mut take) = mpsc::channel(1);
+            let pass = engine.pass_open_to(collection, &options, &Silent, Some(&mut take));
+            let done = tokio::select! {
+                biased;
+                done = pass => done,
+                never = beside::wishes(&self.net, self.haste.as_ref(), &give) => match never {},
+            };
+            done.map_err(|error| error.to_string())
         })
     }
 
