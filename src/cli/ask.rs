@@ -23,8 +23,8 @@ use crate::ops::{self, Approved, Choice, Known, Resolved};
 use crate::reconcile::PassReport;
 use crate::upstream::install_crypto;
 use crate::web::{
-    ApproveRequest, Gathered, LINE_BYTES_MAX, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest,
-    VERSION_PATH,
+    ApproveRequest, Gathered, LINE_BYTES_MAX, Line, Reach, Refusal, RejectRequest, Rejected, ResolveRequest,
+    SyncRequest, VERSION_PATH,
 };
 
 use super::args::{NamedArgs, RunArgs, SyncArgs};
@@ -50,6 +50,8 @@ pub const WHOLE_BYTES_MAX: u64 = 4 << 30;
 pub struct Daemon {
     client: Client,
     path: PathBuf,
+    /// By this name the client finds it.
+    _reach: Reach,
     /// Its process, where that is known.
     pid: Option<i32>,
 }
@@ -61,16 +63,17 @@ impl Daemon {
     }
 
     fn at(path: PathBuf) -> Result<Option<Self>, CliError> {
-        let stream = match UnixStream::connect(&path) {
-            Ok(stream) => stream,
+        let reached = Reach::of(&path).and_then(|reach| Ok((UnixStream::connect(reach.name())?, reach)));
+        let (stream, reach) = match reached {
+            Ok(reached) => reached,
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(forbidden(&path)),
             Err(_nobody_listens) => return Ok(None),
         };
         let pid = socket_peercred(&stream).ok().map(|peer| peer.pid.as_raw_nonzero().get());
         install_crypto();
         // One host only, and it is this file.
-        let client = Client::builder().unix_socket(path.clone()).no_proxy().build();
-        Ok(client.ok().map(|client| Self { client, path, pid }))
+        let client = Client::builder().unix_socket(reach.name().to_owned()).no_proxy().build();
+        Ok(client.ok().map(|client| Self { client, path, _reach: reach, pid }))
     }
 
     /// How it stands.
@@ -371,6 +374,15 @@ pub async fn pause(args: &NamedArgs, paused: bool, workspace: &Workspace, out: &
     Ok(Exit::IN_SYNC)
 }
 
+/// The collections whose passes new rules wait for, and all that they change, where any wait.
+pub fn rules_waiting(daemon: &Value) -> Option<(String, String)> {
+    let names = |key: &str| {
+        let names = daemon.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        names.map(style::clean).collect::<Vec<_>>().join(", ")
+    };
+    Some((names("rules_wait_for"), names("rules_change"))).filter(|(awaited, _)| !awaited.is_empty())
+}
+
 /// What the running daemon is at.
 pub fn daemon_lines(daemon: &Value) -> Vec<String> {
     let text = |of: &Value, name: &str| Some(style::clean(of.get(name)?.as_str()?));
@@ -386,14 +398,11 @@ pub fn daemon_lines(daemon: &Value) -> Vec<String> {
     for words in not_served.filter_map(Value::as_str) {
         lines.push(format!("{} {}", style::paint(style::BAD, "!"), style::clean(words)));
     }
-    let awaited =
-        daemon.get("rules_wait_for").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let awaited: Vec<String> = awaited.map(style::clean).collect();
-    if !awaited.is_empty() {
-        let (mark, names) = (style::paint(style::CHANGED, "→"), awaited.join(", "));
+    if let Some((awaited, changed)) = rules_waiting(daemon) {
+        let mark = style::paint(style::CHANGED, "→");
         lines.push(format!(
-            "{mark} new rules change {names}, and come into force when the pass that runs there has ended; until then those from \
-             before are in force"
+            "{mark} new rules change {changed}, and come into force when the pass of {awaited} has ended; until then those from \
+             before are in force, and what the new ones change makes passes for edits and webhooks only"
         ));
     }
     let places = daemon.get("collections").and_then(Value::as_array).into_iter().flatten();

@@ -71,10 +71,6 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
     // They end with the loop, once what they are saying is said.
     while host.pages.join_next().await.is_some() {}
     while host.served.join_next().await.is_some() {}
-    if !args.once {
-        // Nobody listens there any more; what cannot be removed is replaced by the next daemon.
-        std::fs::remove_file(workspace.control_socket()).ok();
-    }
     let ended = ended?;
     let reports = host.reports;
     if let Some(error) = reports.failed {

@@ -64,7 +64,7 @@ pub const KEYS: &[Key] = &[
         default: "5s",
         flag: None,
         about: "How long a lock that another program holds on the database is waited for. After that the command, or the pass of \
-                the daemon, fails; the daemon tries again at its next tick. Raise it where other programs write in long transactions.",
+                the daemon, fails; the daemon makes it again after seconds, later minutes. Raise it where other programs write in long transactions.",
         example: "30s",
     },
     Key {

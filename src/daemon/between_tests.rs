@@ -82,3 +82,13 @@ fn nothing_is_made_in_between_once_a_stop_was_asked_for_or_the_collection_rests(
     assert_eq!(state.decide(&Event::Request(pause), now(1)), NOTHING);
     assert_eq!(state.decide(&edited(1), now(2)), NOTHING);
 }
+
+#[test]
+fn a_listing_that_other_rules_wait_for_is_open_to_what_comes_meanwhile() {
+    let mut state = listing(ForFew::Records);
+    assert_eq!(state.checked(Some(["a".to_owned()].into()), now(1)), NOTHING);
+    assert_eq!(state.decide(&edited(1), now(2)), between(Cause::Edit));
+    state.mark("a", Mark::default());
+    assert_eq!(state.decide(&over(false), now(2)), NOTHING);
+    assert_eq!(state.decide(&ended("a"), now(3)), [Action::Check]);
+}

@@ -42,8 +42,8 @@ pub struct State {
     queue: VecDeque<Turn>,
     running: BTreeSet<usize>,
     stopping: bool,
-    /// Other rules wait for passes of these collections, which they change: a pass keeps the rules that it began with, and none
-    /// of these begins before.
+    /// Other rules wait for passes of these collections, which they change: a pass keeps the rules that it began with. None of
+    /// these begins before, but for [`State::meanwhile`].
     awaits: Option<BTreeSet<String>>,
     /// The wall clock at the last look, to notice that it was set back.
     seen: Option<Moment>,
@@ -103,8 +103,8 @@ impl State {
     }
 
     /// The rules as they are now can be used, and change these collections; or they cannot be used. Those that can come into
-    /// force at once, whole, or once the passes have ended that run of what they change; no other one of these starts before.
-    /// All other collections, and rules that cannot be used, wait for nothing.
+    /// force at once, whole, or once the passes have ended that run of what they change; of these only what [`State::meanwhile`]
+    /// says starts before. All other collections, and rules that cannot be used, wait for nothing.
     #[must_use = "what is decided counts as done"]
     pub fn checked(&mut self, changed: Option<BTreeSet<String>>, now: Moment) -> Vec<Action> {
         self.awaits = changed;
@@ -125,6 +125,11 @@ impl State {
         let Some(changed) = &self.awaits else { return Vec::new() };
         let running = self.running.iter().filter_map(|at| self.jobs.get(*at)).map(|job| &job.collection);
         running.filter(|name| changed.contains(*name)).cloned().collect()
+    }
+
+    /// All collections that these rules change; none where no rules wait.
+    pub fn rules_change(&self) -> Vec<String> {
+        self.awaits.iter().flatten().cloned().collect()
     }
 
     /// The collection that is due next, and when; `None` where nothing is scheduled.
@@ -410,38 +415,17 @@ impl State {
         }
         let mut next = 0;
         while let Some(turn) = self.queue.get(next).copied() {
-            if !self.may_start(turn.at, next) {
+            let Some((cause, reads)) = self.granted(turn, now).filter(|_| self.may_start(turn.at, next, now)) else {
                 next += 1;
                 continue;
-            }
-            self.queue.remove(next);
-            let Some(job) = self.jobs.get_mut(turn.at) else { continue };
-            let full = self.full || turn.full || job.full_is_due(turn.cause, now);
-            let began = Last { wall: now.wall, steady: Some(now.steady) };
-            let before = std::mem::replace(&mut job.taken, job.mark);
-            job.retry_at = None;
-            let reads = if full {
-                job.reads_full = Some(began);
-                Reads::Everything
-            } else if turn.cause.is_for_few() && job.for_few == ForFew::Records {
-                Reads::Targets
-            } else {
-                Reads::Changes
             };
-            if reads == Reads::Targets {
-                job.targeted = Some((began, before));
+            if self.is_held(turn.at) && !turn.cause.is_for_few() {
+                // It goes on waiting: what begins is not what it asked for.
+                next += 1;
             } else {
-                (job.last, job.listed_for, job.takes) = (Some(began), Some(turn.cause), Some(job.mark));
-                // It was not made for them, and may list for long: they do not wait for it.
-                if !turn.cause.is_for_few() {
-                    (job.taken.edit, job.taken.hooked) = (before.edit, before.hooked);
-                }
-                if job.for_few == ForFew::ListingsOnce {
-                    job.for_few = ForFew::Records;
-                }
+                self.queue.remove(next);
             }
-            self.running.insert(turn.at);
-            actions.push(Action::Start { collection: job.collection.clone(), reads, cause: turn.cause });
+            actions.extend(self.begin_one(turn.at, cause, reads, now));
         }
         actions.extend(self.make_between(now));
         if actions.is_empty() && self.mode == Mode::Once && self.running.is_empty() && self.queue.is_empty() {
@@ -450,16 +434,12 @@ impl State {
         actions
     }
 
-    /// What came while a pass lists does not wait for its end, where single records can be asked for. A pass of rules that are
-    /// to be replaced comes to its end first.
+    /// What came while a pass lists does not wait for its end, where single records can be asked for.
     fn make_between(&mut self, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         for at in self.running.iter().filter(|_| self.mode == Mode::Scheduled) {
             let Some(job) = self.jobs.get_mut(*at) else { continue };
             let Some(cause) = job.cause_between(now) else { continue };
-            if self.awaits.as_ref().is_some_and(|changed| changed.contains(&job.collection)) {
-                continue;
-            }
             job.between = Some(Last { wall: now.wall, steady: Some(now.steady) });
             job.taken = job.mark;
             actions.push(Action::Between { collection: job.collection.clone(), cause });
@@ -467,22 +447,54 @@ impl State {
         actions
     }
 
-    /// Never two passes of one collection; none of one that other rules wait to change; those of collections that refer to each
-    /// other one after the other; a first one alone, since it may fill the database.
-    fn may_start(&self, at: usize, place: usize) -> bool {
+    /// Whether other rules wait to change this collection.
+    fn is_held(&self, at: usize) -> bool {
+        let changed = self.awaits.as_ref();
+        self.jobs.get(at).is_some_and(|job| changed.is_some_and(|changed| changed.contains(&job.collection)))
+    }
+
+    /// What may begin for a turn: what it asks for, or less where other rules wait to change its collection.
+    fn granted(&self, turn: Turn, now: Moment) -> Option<(Cause, Reads)> {
+        if self.is_held(turn.at) {
+            return self.meanwhile(turn.at, now);
+        }
+        let job = self.jobs.get(turn.at)?;
+        let full = self.full || turn.full || job.full_is_due(turn.cause, now);
+        Some((turn.cause, if full { Reads::Everything } else { job.reads_for(turn.cause) }))
+    }
+
+    /// What begins of a collection that other rules wait to change: what its edits and webhooks take, by the rules in force, as
+    /// long as some longer pass keeps those others waiting anyway. As these are no longer passes, and no longer pass begins, the
+    /// others are not kept waiting for ever.
+    fn meanwhile(&self, at: usize, now: Moment) -> Option<(Cause, Reads)> {
+        let mut running = self.running.iter().filter(|at| self.is_held(**at)).filter_map(|at| self.jobs.get(*at));
+        let job = self.jobs.get(at).filter(|_| running.any(|one| !one.runs_short()))?;
+        let cause = job.cause_for_few(now)?;
+        let reads = if self.full { Reads::Everything } else { job.reads_for(cause) };
+        job.is_short(cause, reads).then_some((cause, reads))
+    }
+
+    fn begin_one(&mut self, at: usize, cause: Cause, reads: Reads, now: Moment) -> Option<Action> {
+        let job = self.jobs.get_mut(at)?;
+        job.begin(cause, reads, now);
+        self.running.insert(at);
+        Some(Action::Start { collection: job.collection.clone(), reads, cause })
+    }
+
+    /// Never two passes of one collection; those of collections that refer to each other one after the other; a first one alone,
+    /// since it may fill the database.
+    fn may_start(&self, at: usize, place: usize, now: Moment) -> bool {
         let most = if self.mode == Mode::Once { 1 } else { SIDE_BY_SIDE_MAX };
         if self.running.len() >= most || self.running.contains(&at) {
             return false;
         }
         let Some(job) = self.jobs.get(at) else { return false };
-        if self.awaits.as_ref().is_some_and(|changed| changed.contains(&job.collection)) {
-            return false;
-        }
         let running = || self.running.iter().filter_map(|running| self.jobs.get(*running));
         let is_parent = |of: &Job, one: &Job| of.parents.contains(&one.collection);
         let waits_before = |one: &Job| {
-            let mut before = self.queue.iter().take(place).filter_map(|turn| self.jobs.get(turn.at));
-            before.any(|other| other.collection == one.collection)
+            // Who waits for other rules alone keeps nobody else waiting.
+            let before = self.queue.iter().take(place).filter(|turn| self.granted(**turn, now).is_some());
+            before.filter_map(|turn| self.jobs.get(turn.at)).any(|other| other.collection == one.collection)
         };
         let parent_waits = self.jobs.iter().any(|one| is_parent(job, one) && waits_before(one));
         let is_first = |one: &Job| {

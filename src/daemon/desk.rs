@@ -57,6 +57,8 @@ pub struct Standing {
     pub not_served: Vec<String>,
     /// Other rules can be used, and come into force when the running passes of these collections have ended.
     pub rules_wait_for: Vec<String>,
+    /// Those rules change these: until then only edits and webhooks make passes of them.
+    pub rules_change: Vec<String>,
     /// Its collections in the order of passes.
     pub collections: Vec<Place>,
     /// When the loop last looked around, by the clock that never goes backwards.

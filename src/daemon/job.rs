@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::rules::Schedule;
 
-use super::event::{Cause, Mark, Moment};
+use super::event::{Cause, Mark, Moment, Reads};
 use super::schedule::{Last, due_in, is_due, next_due};
 
 /// After a pass for an edit or a webhook the next one waits as long as that took, but no longer than this: who edits all day
@@ -137,10 +137,17 @@ impl Job {
     /// Why a pass is to be made now. That left work may be tried again is an event of its own.
     pub fn cause(&self, now: Moment) -> Option<Cause> {
         let is_due = |schedule: &Schedule| is_due(schedule, self.last, now, self.delay());
-        let has_room = self.room_in(now).is_zero();
         if self.schedule.as_ref().is_some_and(is_due) || self.full_begins(now) {
             Some(Cause::Schedule)
-        } else if self.has_news() && (has_room || self.mark.is_decided_after(self.taken)) {
+        } else {
+            self.cause_for_few(now)
+        }
+    }
+
+    /// The same of what edits and webhooks ask for, whatever the schedule says.
+    pub fn cause_for_few(&self, now: Moment) -> Option<Cause> {
+        let has_room = self.room_in(now).is_zero();
+        if self.has_news() && (has_room || self.mark.is_decided_after(self.taken)) {
             Some(Cause::Edit)
         } else if self.mark.is_hooked_after(self.taken) && has_room {
             Some(Cause::Webhook)
@@ -181,6 +188,53 @@ impl Job {
     pub fn note_listed(&mut self) {
         self.between = None;
         self.taken = self.takes.take().unwrap_or(self.taken);
+    }
+
+    /// What a pass for this cause reads, where it is not time to read everything.
+    pub fn reads_for(&self, cause: Cause) -> Reads {
+        if cause.is_for_few() && self.for_few == ForFew::Records { Reads::Targets } else { Reads::Changes }
+    }
+
+    /// Whether such a pass is over soon, as far as can be told: it is for few records, and reads little beside them.
+    pub fn is_short(&self, cause: Cause, reads: Reads) -> bool {
+        match reads {
+            Reads::Targets => true,
+            Reads::Changes => cause.is_for_few() && !self.reads_whole,
+            Reads::Everything => false,
+        }
+    }
+
+    /// The same of the pass that runs.
+    pub fn runs_short(&self) -> bool {
+        let reads = match (self.targeted, self.reads_full) {
+            (Some(_), _) => Reads::Targets,
+            (None, Some(_)) => Reads::Everything,
+            (None, None) => Reads::Changes,
+        };
+        self.is_short(self.listed_for.unwrap_or(Cause::Schedule), reads)
+    }
+
+    /// A pass of it begins.
+    pub fn begin(&mut self, cause: Cause, reads: Reads, now: Moment) {
+        let began = Last { wall: now.wall, steady: Some(now.steady) };
+        let before = std::mem::replace(&mut self.taken, self.mark);
+        self.retry_at = None;
+        match reads {
+            Reads::Targets => {
+                self.targeted = Some((began, before));
+                return;
+            }
+            Reads::Everything => self.reads_full = Some(began),
+            Reads::Changes => {}
+        }
+        (self.last, self.listed_for, self.takes) = (Some(began), Some(cause), Some(self.mark));
+        // It was not made for them, and may list for long: they do not wait for it.
+        if !cause.is_for_few() {
+            (self.taken.edit, self.taken.hooked) = (before.edit, before.hooked);
+        }
+        if self.for_few == ForFew::ListingsOnce {
+            self.for_few = ForFew::Records;
+        }
     }
 
     /// How long until there is a cause, if nothing else happens.

@@ -23,7 +23,7 @@ use super::run::{Daemon, Loaded};
 use super::schedule::Last;
 use super::wake;
 
-/// How far back the last complete generation is looked for.
+/// How far back the last pass that listed is looked for.
 const PASSES_MAX: usize = 1000;
 
 /// Rules that can be used and do nothing yet.
@@ -55,7 +55,7 @@ impl Daemon<'_> {
                 let next = self.state.checked(Some(changed), now);
                 let awaited = self.state.rules_wait_for();
                 if !awaited.is_empty() {
-                    tell_waiting(&awaited);
+                    tell_waiting(&awaited, &self.state.rules_change());
                     self.clerk.show(|standing| (standing.rules_refused, standing.said) = (None, said));
                 }
                 next
@@ -166,10 +166,11 @@ pub(super) async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) ->
     Ok(jobs)
 }
 
-fn tell_waiting(awaited: &[String]) {
-    let names = awaited.join(", ");
+fn tell_waiting(awaited: &[String], changed: &[String]) {
+    let (awaited, changed) = (awaited.join(", "), changed.join(", "));
     tracing::info!(
-        "new rules can be used; they change {names}, and come into force when the pass that runs there has ended"
+        "new rules can be used; they change {changed}, and come into force when the pass of {awaited} has ended; until then \
+         what they change makes passes for edits and webhooks only"
     );
 }
 

@@ -17,6 +17,7 @@ fn changing(names: &[&str]) -> BTreeSet<String> {
 
 const CHECK: [Action; 1] = [Action::Check];
 const RELOAD: [Action; 1] = [Action::Reload];
+const NO_NAMES: [String; 0] = [];
 
 #[test]
 fn f56_usable_rules_wait_for_the_passes_of_what_they_change_and_for_no_others() {
@@ -158,4 +159,96 @@ fn f56_rules_change_between_passes_and_what_is_known_of_a_collection_stays() {
     assert_eq!(state.decide(&Event::Tick, now(63)), start("b"));
     assert_eq!(state.decide(&Event::Stop, now(63)), [Action::Drain]);
     assert_eq!(state.decide(&Event::RulesChanged, now(63)), NOTHING);
+}
+
+#[test]
+fn f56_edits_go_on_by_the_rules_in_force_while_a_longer_pass_keeps_others_waiting_and_no_longer() {
+    let edited =
+        |name: &str, edit| Event::LocalEdit { collection: name.to_owned(), mark: Mark { edit, ..Mark::default() } };
+    let begins = |name: &str, reads| vec![Action::Start { collection: name.to_owned(), reads, cause: Cause::Edit }];
+    let few = || Job { for_few: ForFew::Records, ..job("few", Some(60)) };
+    let whole = || Job { reads_whole: true, ..job("whole", Some(3600)) };
+    let all = || vec![job("long", Some(3600)), few(), job("lists", Some(3600)), whole()];
+    let mut state = State::new(Mode::Scheduled, false, all());
+    assert_eq!(state.begin(now(0)), [start("long"), start("few"), start("lists"), start("whole")].concat());
+    for name in ["few", "lists", "whole"] {
+        assert_eq!(state.decide(&ended(name), now(1)), NOTHING);
+    }
+    assert_eq!(state.checked(Some(changing(&["few", "lists", "long", "new", "whole"])), now(2)), NOTHING);
+    assert_eq!(state.rules_wait_for(), ["long"]);
+    assert_eq!(state.rules_change(), ["few", "lists", "long", "new", "whole"]);
+    assert_eq!(state.decide(&edited("few", 1), now(3)), begins("few", Reads::Targets));
+    assert_eq!(state.decide(&edited("lists", 1), now(3)), begins("lists", Reads::Changes));
+    assert_eq!(state.decide(&edited("whole", 1), now(3)), NOTHING, "it would read everything");
+    assert_eq!(state.decide(&ended("few"), now(4)), NOTHING);
+    assert_eq!(state.decide(&ended("lists"), now(4)), NOTHING);
+    // What is due waits, and keeps no edits waiting.
+    assert_eq!(state.decide(&Event::Tick, now(60)), NOTHING);
+    assert_eq!(state.decide(&edited("few", 2), now(61)), begins("few", Reads::Targets));
+    assert_eq!(state.decide(&ended("few"), now(62)), NOTHING);
+    assert_eq!(state.decide(&sync_asked(), now(63)), NOTHING, "whoever asks now means the new ones");
+    assert_eq!(state.decide(&edited("few", 3), now(64)), begins("few", Reads::Targets));
+    assert_eq!(state.decide(&edited("lists", 2), now(64)), begins("lists", Reads::Changes));
+    // Now nothing longer is waited for: none of these is made again before the new ones are in force.
+    assert_eq!(state.decide(&ended("long"), now(65)), NOTHING);
+    assert_eq!(state.rules_wait_for(), ["few", "lists"]);
+    assert_eq!(state.decide(&edited("few", 4), now(66)), NOTHING);
+    assert_eq!(state.decide(&ended("few"), now(67)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(70)), NOTHING);
+    assert_eq!(state.decide(&ended("lists"), now(71)), CHECK);
+    assert_eq!(state.checked(Some(changing(&["few", "lists", "long", "whole"])), now(71)), RELOAD);
+    assert_eq!(state.rules_change(), NO_NAMES);
+    let mut renewed = state.renew(all(), now(72));
+    renewed.sort_by_key(|action| format!("{action:?}"));
+    let asked = |name| vec![action(name, false, Cause::Signal)];
+    let expected = [start("few"), asked("lists"), asked("long"), asked("whole")].concat();
+    assert_eq!(renewed, expected, "each once");
+}
+
+#[test]
+fn f56_a_parent_that_waits_for_new_rules_keeps_no_edits_of_its_children_waiting() {
+    let child = || Job { parents: vec!["parent".to_owned()], for_few: ForFew::Records, ..job("child", Some(3600)) };
+    let all = vec![job("long", Some(3600)), job("parent", Some(60)), child()];
+    let mut state = State::new(Mode::Scheduled, false, all);
+    assert_eq!(state.begin(now(0)), [start("long"), start("parent")].concat());
+    assert_eq!(state.decide(&ended("parent"), now(1)), start("child"));
+    assert_eq!(state.decide(&ended("child"), now(2)), NOTHING);
+    assert_eq!(state.checked(Some(changing(&["child", "long", "parent"])), now(3)), NOTHING);
+    assert_eq!(state.decide(&Event::Tick, now(60)), NOTHING, "the parent is due, and waits");
+    let edited = Event::LocalEdit { collection: "child".to_owned(), mark: Mark { edit: 1, ..Mark::default() } };
+    let targeted = Action::Start { collection: "child".to_owned(), reads: Reads::Targets, cause: Cause::Edit };
+    assert_eq!(state.decide(&edited, now(61)), [targeted]);
+}
+
+#[test]
+fn f56_a_parent_whose_edits_may_go_on_comes_before_its_children_as_ever() {
+    let few = |name: &str, parent: &str| Job {
+        parents: vec![parent.to_owned()],
+        for_few: ForFew::Records,
+        ..job(name, Some(3600))
+    };
+    let all = vec![job("top", Some(3600)), few("parent", "top"), few("child", "parent")];
+    let mut state = State::new(Mode::Scheduled, false, all);
+    assert_eq!(state.begin(now(0)), start("top"));
+    assert_eq!(state.decide(&ended("top"), now(1)), start("parent"));
+    assert_eq!(state.decide(&ended("parent"), now(2)), start("child"));
+    assert_eq!(state.decide(&ended("child"), now(3)), NOTHING);
+    let asked = Request::Sync { collections: vec!["top".to_owned()], full: false };
+    assert_eq!(state.decide(&Event::Request(asked), now(4)), [action("top", false, Cause::Request)]);
+    assert_eq!(state.checked(Some(changing(&["child", "parent", "top"])), now(5)), NOTHING);
+    let edited =
+        |name: &str| Event::LocalEdit { collection: name.to_owned(), mark: Mark { edit: 1, ..Mark::default() } };
+    assert_eq!(state.decide(&edited("parent"), now(6)), NOTHING, "it waits for the pass of its own parent");
+    assert_eq!(state.decide(&edited("child"), now(6)), NOTHING, "what it refers to goes first");
+}
+
+#[test]
+fn f56_where_every_pass_is_to_read_everything_none_begins_before_new_rules_are_in_force() {
+    let few = Job { for_few: ForFew::Records, ..job("few", Some(3600)) };
+    let mut state = State::new(Mode::Scheduled, true, vec![job("long", Some(3600)), few]);
+    assert_eq!(state.begin(now(0)), [action("long", true, Cause::Schedule), action("few", true, Cause::Schedule)]);
+    assert_eq!(state.decide(&ended("few"), now(1)), NOTHING);
+    assert_eq!(state.checked(Some(changing(&["few", "long"])), now(2)), NOTHING);
+    let edited = Event::LocalEdit { collection: "few".to_owned(), mark: Mark { edit: 1, ..Mark::default() } };
+    assert_eq!(state.decide(&edited, now(3)), NOTHING);
 }

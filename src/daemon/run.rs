@@ -128,6 +128,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         rules_refused: None,
         not_served: Vec::new(),
         rules_wait_for: Vec::new(),
+        rules_change: Vec::new(),
         collections: Vec::new(),
         shown_at: clock.monotonic(),
         rules: Arc::clone(&loaded.rules),
@@ -151,6 +152,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         host,
         running: UnderWay::default(),
         open: BTreeMap::new(),
+        errors: BTreeMap::new(),
         checked: None,
         started: 0,
         drain_until: None,
@@ -181,6 +183,8 @@ pub(super) struct Daemon<'a> {
     running: UnderWay,
     /// Who takes wishes for passes over single records while it lists, by collection.
     open: BTreeMap<String, mpsc::Sender<Wish>>,
+    /// How many passes in a row ended in an error, where any did, by collection.
+    errors: BTreeMap<String, usize>,
     /// Rules that were just checked.
     pub(super) checked: Option<Checked>,
     /// Passes started so far.
@@ -266,10 +270,10 @@ impl Daemon<'_> {
             monitor.set_busy(self.state.is_busy());
         }
         let (rules, stopping) = (Arc::clone(&self.loaded.rules), self.drain_until.is_some());
-        let awaited = self.state.rules_wait_for();
+        let (awaited, changed) = (self.state.rules_wait_for(), self.state.rules_change());
         self.clerk.show(|standing| {
             (standing.collections, standing.rules, standing.stopping) = (places, rules, stopping);
-            standing.rules_wait_for = awaited;
+            (standing.rules_wait_for, standing.rules_change) = (awaited, changed);
             standing.shown_at = now.steady;
         });
     }
@@ -430,10 +434,17 @@ impl Daemon<'_> {
             Ok(report) => Ok(Arc::new(report.clone())),
             Err(error) => Err(error.to_string()),
         };
-        let failed = has_failed(&result);
+        let (failed, is_error) = (has_failed(&result), result.is_err());
         let fatal = account(result, self.plan.mode, self.host, &mut self.failed);
         let goes_on = self.plan.mode == Mode::Scheduled && !fatal;
-        let retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
+        let mut retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
+        if is_error {
+            let in_a_row = self.errors.entry(collection.clone()).or_default();
+            *in_a_row += 1;
+            retry_at = wake::after_error(&collection, *in_a_row, retry_at, self.clock.now()).filter(|_| goes_on);
+        } else {
+            self.errors.remove(&collection);
+        }
         self.clerk.doing().ended(&collection, number, told);
         Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed })
     }
@@ -460,7 +471,7 @@ impl Daemon<'_> {
         let began = self.state.began(collection);
         let retry_at = match wake::retry_at(self.store, &self.loaded.rules, collection, began).await {
             Ok(retry_at) => retry_at,
-            // What is left is taken up at the next tick then.
+            // What is left is taken up by the schedule then.
             Err(StoreError::Busy { .. }) => None,
             Err(error) => return Err(error.into()),
         };

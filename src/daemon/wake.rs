@@ -24,7 +24,7 @@ const WRITES_MAX: usize = 1000;
 const AGAIN_FIRST: Duration = Duration::from_secs(5);
 /// See `AGAIN_FIRST`.
 const AGAIN_MAX: Duration = Duration::from_mins(10);
-/// After so many in a row it is `AGAIN_MAX`.
+/// So many in a row are counted: after these it is `AGAIN_MAX`.
 const IN_A_ROW_MAX: usize = 8;
 
 /// What the store says of a collection.
@@ -120,11 +120,27 @@ fn again_at(view: &dyn View, collection: &str) -> Result<Option<DateTime<Utc>>, 
             return Ok(None);
         }
     }
-    let doubled = u32::try_from(in_a_row - 1).ok().and_then(|times| 2_u32.checked_pow(times)).unwrap_or(u32::MAX);
-    let wait = if in_a_row < IN_A_ROW_MAX { AGAIN_FIRST.saturating_mul(doubled).min(AGAIN_MAX) } else { AGAIN_MAX };
+    Ok(after(collection, ended, in_a_row))
+}
+
+/// When it is tried again after a pass that ended in an error just now, the last of so many in a row. Where the database could
+/// not be written to it does not say that there was one; then what is known from it is of earlier passes, or nothing.
+pub fn after_error(
+    collection: &str,
+    in_a_row: usize,
+    known: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let again = after(collection, now.timestamp_micros(), in_a_row);
+    [known.filter(|at| *at > now), again].into_iter().flatten().min()
+}
+
+/// When the next pass is made where so many in a row came to nothing, and the last of these ended then.
+fn after(collection: &str, ended: i64, in_a_row: usize) -> Option<DateTime<Utc>> {
+    let times = u32::try_from(in_a_row.saturating_sub(1)).unwrap_or(u32::MAX);
+    let wait = AGAIN_FIRST.saturating_mul(2_u32.saturating_pow(times)).min(AGAIN_MAX);
     let wait = wait + jitter(collection, ended, wait / 5);
-    Ok(DateTime::from_timestamp_micros(ended)
-        .and_then(|ended| ended.checked_add_signed(TimeDelta::from_std(wait).ok()?)))
+    DateTime::from_timestamp_micros(ended)?.checked_add_signed(TimeDelta::from_std(wait).ok()?)
 }
 
 /// The upstreams that a pass could not read or write.
@@ -221,6 +237,22 @@ mod tests {
             (asked, "failed", true),
         ] {
             assert_eq!(waits(&[passes], &[state]).await.is_some(), expected, "{state:?} {passes}");
+        }
+    }
+    #[test]
+    fn f16_a_pass_that_stands_nowhere_is_made_again_and_less_and_less_often() {
+        let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
+        let now = at(1_000_000);
+        let waits = |in_a_row, known| {
+            let again = after_error("contacts", in_a_row, known, now).unwrap();
+            (again - now).num_milliseconds()
+        };
+        for (in_a_row, seconds) in [(1, 5), (2, 10), (3, 20), (7, 320), (8, 600), (9, 600), (usize::MAX, 600)] {
+            let expected = seconds * 1000..seconds * 1200;
+            assert!(expected.contains(&waits(in_a_row, None)), "{in_a_row}");
+            assert_eq!(waits(in_a_row, Some(now)), waits(in_a_row, None), "what is known is of an earlier pass");
+            assert_eq!(waits(in_a_row, Some(at(1_003_600))), waits(in_a_row, None), "no need to wait so long");
+            assert_eq!(waits(in_a_row, Some(at(1_000_002))), 2000, "something is to be done before");
         }
     }
 }

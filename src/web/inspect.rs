@@ -87,6 +87,8 @@ pub struct RulesView {
     pub refused: Option<String>,
     /// The files as they are now come into force when the running passes of these collections have ended.
     pub waits_for: Vec<String>,
+    /// They change these: until then only edits and webhooks make passes of them.
+    pub changes: Vec<String>,
     /// The files that were read last.
     pub files: Vec<String>,
     /// What is wrong with them, or deserves a look.
@@ -203,12 +205,14 @@ impl Site {
 
     /// The rules, and what is said of them.
     pub fn rules(&self) -> RulesView {
-        let Standing { rules, rules_since, rules_refused, rules_wait_for, said, .. } = self.front.desk.standing();
+        let standing = self.front.desk.standing();
+        let Standing { rules, rules_since, rules_refused, rules_wait_for, rules_change, said, .. } = standing;
         RulesView {
             hash: rules.hash.clone(),
             since: rules_since.to_rfc3339_opts(SecondsFormat::Secs, true),
             refused: rules_refused,
             waits_for: rules_wait_for,
+            changes: rules_change,
             files: said.files.clone(),
             diagnostics: said.diagnostics.clone(),
             collections: rules.in_order().into_iter().map(|one| CollectionRules::of(one)).collect(),

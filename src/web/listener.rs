@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -44,7 +44,7 @@ const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// How long an answer may wait to be taken.
 const TAKEN_MAX: Duration = Duration::from_secs(30);
 /// How long until an address that could not be had is tried again.
-pub const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(10);
 /// How long is waited where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -77,26 +77,38 @@ impl Place {
     }
 }
 
-/// Listens there; with the address that it came to be. What stands in the way, such as another program at that address, is said
-/// once and shown by the desk; it is tried again until it works, or the loop is over.
+/// Listens there; with the address that it came to be.
 pub async fn open(
     place: Place,
     setting: &'static str,
     without: &str,
     front: &Front,
 ) -> Option<(TcpListener, SocketAddr)> {
+    let without = format!("{without}: {place} (`{setting}`)");
+    let place = &place;
+    until_open(setting, &without, front, move || place.listen()).await
+}
+
+/// Listens. What stands in the way, such as another program at that address, is said once and shown by the desk, which calls it
+/// `name`; it is tried again until it works, or the loop is over.
+pub async fn until_open<T, E: fmt::Display, F: Future<Output = Result<T, E>>>(
+    name: &'static str,
+    without: &str,
+    front: &Front,
+    listen: impl Fn() -> F,
+) -> Option<T> {
     let mut fails = false;
     loop {
-        match place.listen().await {
+        match listen().await {
             Ok(bound) => {
-                front.desk.serves(setting, None);
+                front.desk.serves(name, None);
                 return Some(bound);
             }
             Err(error) => {
                 if !fails {
-                    let words = format!("{without}: {place} (`{setting}`): {error}");
+                    let words = format!("{without}: {error}");
                     tracing::error!("{words}; it is tried again every {} s", AGAIN.as_secs());
-                    front.desk.serves(setting, Some(words));
+                    front.desk.serves(name, Some(words));
                 }
                 fails = true;
             }
@@ -193,9 +205,12 @@ pub fn patient<S>(stream: S, clock: &Arc<dyn Clock>) -> TokioIo<Patient<S>> {
     TokioIo::new(Patient::new(stream, Arc::clone(clock), TAKEN_MAX))
 }
 
-/// A whole body; else why not: 413 for one that is longer than `most` bytes or breaks off, 408 for one that takes longer than
-/// `within`.
+/// A whole body; else why not: 413 for one that is longer than `most` bytes or breaks off (at once where it says so itself), 408
+/// for one that takes longer than `within`.
 pub async fn whole(body: Body, most: usize, within: Duration, clock: &dyn Clock) -> Result<Bytes, StatusCode> {
+    if body.size_hint().lower() > most as u64 {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
     tokio::select! {
         body = to_bytes(body, most) => body.map_err(|_too_long_or_broken| StatusCode::PAYLOAD_TOO_LARGE),
         () = clock.sleep(within) => Err(StatusCode::REQUEST_TIMEOUT),
@@ -229,11 +244,31 @@ async fn serve(stream: TcpStream, router: Router, clock: &Arc<dyn Clock>, mut cl
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::pin::Pin;
 
     use futures_util::stream;
 
+    use axum::body::HttpBody;
+    use hyper::body::{Frame, SizeHint};
+
     use super::*;
     use crate::clock::SystemClock;
+
+    /// A body that says how long it is, and does not come.
+    struct Declared(u64);
+
+    impl HttpBody for Declared {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
 
     #[tokio::test]
     async fn f53_a_body_that_is_too_long_breaks_off_or_does_not_come_is_not_waited_for() {
@@ -244,6 +279,8 @@ mod tests {
         assert_eq!(takes(Body::from("hello!"), long).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
         let breaks = Body::from_stream(stream::iter([Ok("he"), Err(io::Error::other("broken"))]));
         assert_eq!(takes(breaks, long).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+        assert_eq!(takes(Body::new(Declared(6)), long).await, Err(StatusCode::PAYLOAD_TOO_LARGE), "nothing of it came");
+        assert_eq!(takes(Body::new(Declared(5)), short).await, Err(StatusCode::REQUEST_TIMEOUT));
         let never = Body::from_stream(stream::pending::<io::Result<&str>>());
         assert_eq!(takes(never, short).await, Err(StatusCode::REQUEST_TIMEOUT));
     }

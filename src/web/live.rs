@@ -78,7 +78,7 @@ struct Looks {
     /// By collection: a pass runs, a pass waits, it rests.
     places: Vec<(String, [bool; 3])>,
     rules_refused: Option<String>,
-    rules_wait_for: Vec<String>,
+    rules_wait: [Vec<String>; 2],
     rules_hash: String,
     stopping: bool,
 }
@@ -89,7 +89,7 @@ impl Looks {
         Self {
             places: place.map(|one| (one.collection.clone(), [one.running, one.waiting, one.paused])).collect(),
             rules_refused: standing.rules_refused.clone(),
-            rules_wait_for: standing.rules_wait_for.clone(),
+            rules_wait: [standing.rules_wait_for.clone(), standing.rules_change.clone()],
             rules_hash: standing.rules.hash.clone(),
             stopping: standing.stopping,
         }

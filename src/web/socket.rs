@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 
 use axum::Router;
@@ -24,6 +24,8 @@ use crate::clock::Clock;
 use super::control::{Front, refuse};
 use super::listener;
 use super::peer::{Door, Peer, decide_access};
+use super::reach::Reach;
+use super::seldom::Seldom;
 
 /// What the desk calls it.
 const NAME: &str = "control socket";
@@ -46,37 +48,17 @@ pub enum SocketError {
     },
 }
 
-/// Listens there. What stands in the way is said once and shown by the desk; it is tried again until it works, or the loop is over.
+/// Listens there, as soon as that is possible.
 pub async fn open(path: &Path, front: &Front) -> Option<UnixListener> {
-    let mut fails = false;
-    loop {
-        match listen(path).await {
-            Ok(listener) => {
-                front.desk.serves(NAME, None);
-                return Some(listener);
-            }
-            Err(error) => {
-                if !fails {
-                    let words =
-                        format!("no control socket, `reconciled sync` and `pause` cannot ask this daemon: {error}");
-                    tracing::warn!("{words}; it is tried again every {} s", listener::AGAIN.as_secs());
-                    front.desk.serves(NAME, Some(words));
-                }
-                fails = true;
-            }
-        }
-        tokio::select! {
-            biased;
-            () = front.desk.over() => return None,
-            () = front.clock.sleep(listener::AGAIN) => {}
-        }
-    }
+    let without = "no control socket, `reconciled sync` and `pause` cannot ask this daemon";
+    listener::until_open(NAME, without, front, || listen(path)).await
 }
 
 /// Listens; what an earlier process left there is replaced.
 async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let unusable = |reason| SocketError::Unusable { path: path.to_owned(), reason };
-    match UnixStream::connect(path).await {
+    let reach = Reach::of(path).map_err(unusable)?;
+    match UnixStream::connect(reach.name()).await {
         Ok(_answers) => return Err(SocketError::InUse(path.to_owned())),
         // Nobody listens any more; or it never was a socket, and is somebody's.
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
@@ -88,25 +70,28 @@ async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(unusable(error)),
     }
-    let listener = UnixListener::bind(path).map_err(unusable)?;
+    let listener = UnixListener::bind(reach.name()).map_err(unusable)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE)).map_err(unusable)?;
     Ok(listener)
 }
 
 /// Serves until `over`; then answers that are under way may end. Whoever changes something is named in the log, and whoever may
 /// not ask at all is told so. An answer may take as long as passes do, a question may not, and whoever does not take his answer
-/// is let go.
+/// is let go. At the end the socket's file is gone.
 pub async fn serve(
     (listener, path): (UnixListener, PathBuf),
     router: Router,
     clock: Arc<dyn Clock>,
     over: impl Future<Output = ()>,
 ) {
+    let refusals = Arc::<Mutex<Seldom>>::default();
     let owner = std::fs::metadata(&path).map_or((u32::MAX, u32::MAX), |file| (file.uid(), file.gid()));
+    let (made, at) = (which(&path), path.clone());
     let serve = |stream: UnixStream, mut closed: watch::Receiver<()>| {
         let peer = Peer::of(&stream);
         let access = decide_access(peer, Door::at(&path, owner));
-        let router = router.clone().layer(from_fn(move |request, next| named(peer, access.clone(), request, next)));
+        let caller = Caller { peer, access, refusals: Arc::clone(&refusals), clock: Arc::clone(&clock) };
+        let router = router.clone().layer(from_fn(move |request, next| caller.clone().asks(request, next)));
         let stream = listener::patient(stream, &clock);
         let connection = listener::limits().serve_connection(stream, TowerToHyperService::new(router));
         // Whatever ends it is the other side's matter.
@@ -122,18 +107,45 @@ pub async fn serve(
     };
     let next = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
     listener::take_until(over, next, serve, clock.as_ref()).await;
+    // Nobody listens there any more. What somebody else has put there is his; what cannot be removed the next daemon replaces.
+    if made.is_some() && which(&at) == made {
+        std::fs::remove_file(&at).ok();
+    }
 }
 
-async fn named(peer: Option<Peer>, access: Result<(), String>, request: Request, next: Next) -> Response {
-    let (uid, pid) = peer.map_or((u32::MAX, 0), |peer| (peer.uid, peer.pid.unwrap_or(0)));
-    if let Err(words) = access {
-        tracing::warn!("user {uid} (process {pid}) is refused: {words}");
-        return refuse(StatusCode::FORBIDDEN, &words);
+/// Which file has this name.
+fn which(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Who asks over a connection, and whether he may.
+#[derive(Clone)]
+struct Caller {
+    peer: Option<Peer>,
+    access: Result<(), String>,
+    /// Of everybody: whoever may not ask can do so all day.
+    refusals: Arc<Mutex<Seldom>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Caller {
+    async fn asks(self, request: Request, next: Next) -> Response {
+        let (uid, pid) = self.peer.map_or((u32::MAX, 0), |peer| (peer.uid, peer.pid.unwrap_or(0)));
+        if let Err(words) = &self.access {
+            match self.refusals.lock().unwrap_or_else(PoisonError::into_inner).says(self.clock.monotonic()) {
+                Some(0) => tracing::warn!("user {uid} (process {pid}) is refused: {words}"),
+                Some(untold) => tracing::warn!(
+                    "user {uid} (process {pid}) is refused: {words} ({untold} more were refused since the last such line)"
+                ),
+                None => tracing::debug!("user {uid} (process {pid}) is refused: {words}"),
+            }
+            return refuse(StatusCode::FORBIDDEN, words);
+        }
+        if request.method() != Method::GET {
+            tracing::info!("user {uid} (process {pid}) asks: {}", request.uri().path());
+        }
+        next.run(request).await
     }
-    if request.method() != Method::GET {
-        tracing::info!("user {uid} (process {pid}) asks: {}", request.uri().path());
-    }
-    next.run(request).await
 }
 
 #[cfg(test)]

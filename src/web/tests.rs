@@ -87,6 +87,7 @@ impl Bench {
             rules_refused: Some("<script>alert(1)</script>".to_owned()),
             not_served: Vec::new(),
             rules_wait_for: vec!["contacts".to_owned()],
+            rules_change: vec!["contacts".to_owned(), "notes".to_owned()],
             collections: Vec::new(),
             shown_at: Duration::ZERO,
             clients: Arc::default(),

@@ -5,8 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -255,9 +255,9 @@ fn another_user_may_ask_nothing_even_where_the_socket_was_opened_to_everybody() 
         let ran = as_another(&world, &arguments).exits(1);
         let words = "the daemon refuses: user 65534 may not ask this daemon: user 0, root and members of group 0 may";
         assert!(ran.stderr.contains(words) && ran.stdout.is_empty(), "{arguments:?}: {ran:#?}");
-        let log = daemon.logs("is refused");
-        assert!(log.contains("user 65534 (process "), "{log}");
     }
+    let log = daemon.logs("is refused");
+    assert!(log.contains("user 65534 (process "), "{log}");
     let status = as_another(&world, &["status"]);
     assert!(!status.stdout.contains("contacts") && status.stderr.contains("user 65534 may not ask"), "{status:#?}");
     // Its own user is not kept out by that.
@@ -269,8 +269,47 @@ fn another_user_may_ask_nothing_even_where_the_socket_was_opened_to_everybody() 
     );
     mode(socket(&world), 0o660);
     world.run(&["sync"]).exits(0);
-    assert_eq!(daemon.stops().0, Some(0));
+    let (code, rest) = daemon.stops();
+    assert_eq!((code, rest.contains("is refused")), (Some(0), false), "said once a minute at most: {rest}");
     assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["request"], ["request"]]);
+}
+
+/// The program with a database of this world at another place.
+fn elsewhere(world: &World, database: &Path) -> Command {
+    let own = world.command();
+    let mut command = Command::new(own.get_program());
+    command.current_dir(world.path("")).env_clear();
+    command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.arg("--db").arg(database).arg("--rules").arg(world.path("rules"));
+    command
+}
+
+#[test]
+fn a_daemon_is_asked_however_long_the_path_of_its_database_is_and_too_long_a_name_is_told() {
+    let world = hourly();
+    let folder = world.path(&"x".repeat(200)).join("y".repeat(100));
+    std::fs::create_dir_all(&folder).unwrap();
+    let database = folder.join("data.db");
+    let asks = |arguments: &[&str]| Ran::of(elsewhere(&world, &database).args(arguments).output().unwrap());
+    let mut command = elsewhere(&world, &database);
+    command.arg("run").stdin(Stdio::null()).stdout(Stdio::null());
+    let mut daemon = Daemon::of(command);
+    daemon.logs("pass 1 of contacts");
+    while !folder.join("data.db.sock").exists() {
+        std::thread::yield_now();
+    }
+    asks(&["sync"]).exits(0);
+    daemon.logs("pass 2 of contacts");
+    let status: Value = serde_json::from_str(&asks(&["--json", "status"]).exits(0).stdout).unwrap();
+    assert_eq!(status["daemon"]["not_served"], json!([]));
+    assert_eq!(status["collections"][0]["last_pass"]["trigger"], "request");
+    let doctor = asks(&["doctor", "--offline"]).stdout;
+    assert!(doctor.contains(&format!("answers behind {}.sock", database.display())), "{doctor}");
+    assert_eq!(daemon.stops().0, Some(0));
+    assert!(!folder.join("data.db.sock").exists(), "it is taken away");
+    let named = elsewhere(&world, &folder.join("n".repeat(150))).args(["doctor", "--offline"]).output().unwrap();
+    let said = String::from_utf8(named.stdout).unwrap();
+    assert!(said.contains("whether one runs cannot be told") && said.contains("too long for a socket"), "{said}");
 }
 
 #[test]
@@ -292,4 +331,36 @@ fn something_in_the_place_of_the_control_socket_is_left_alone_and_once_it_is_gon
     assert_eq!(world.status()["daemon"]["not_served"], json!([]));
     assert_eq!(daemon.stops().0, Some(0));
     assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["request"]]);
+}
+
+#[test]
+fn what_is_not_the_daemons_own_in_the_place_of_the_control_socket_outlives_it() {
+    let world = hourly();
+    let without_socket = || {
+        let mut daemon = Daemon::start(&world);
+        daemon.logs("no control socket");
+        assert_eq!(daemon.stops().0, Some(0));
+    };
+    std::fs::write(socket(&world), "somebody's").unwrap();
+    without_socket();
+    assert_eq!(std::fs::read_to_string(socket(&world)).unwrap(), "somebody's");
+    std::fs::remove_file(socket(&world)).unwrap();
+    let _other = UnixListener::bind(socket(&world)).unwrap();
+    without_socket();
+    UnixStream::connect(socket(&world)).expect("it is still the other one's");
+}
+
+#[test]
+fn a_file_that_has_taken_the_place_of_the_control_socket_is_not_removed_by_the_daemon() {
+    let world = hourly();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("of contacts");
+    while !socket(&world).exists() {
+        std::thread::yield_now();
+    }
+    world.run(&["sync"]).exits(0);
+    std::fs::write(world.path("other"), "somebody's").unwrap();
+    std::fs::rename(world.path("other"), socket(&world)).unwrap();
+    assert_eq!(daemon.stops().0, Some(0));
+    assert_eq!(std::fs::read_to_string(socket(&world)).unwrap(), "somebody's");
 }

@@ -511,6 +511,24 @@ fn an_edit_that_met_an_upstream_that_was_away_for_a_moment_does_not_wait_for_the
 }
 
 #[test]
+fn f16_a_pass_that_could_not_even_be_written_down_is_made_again_and_does_not_wait_for_the_schedule() {
+    let world = hourly();
+    let mut daemon = Daemon::start_with(&world, &[("RECONCILED__BUSY_TIMEOUT", "50ms".to_owned())]);
+    daemon.logs("pass 1 of contacts");
+    let other = world.db();
+    other.execute_batch("begin immediate").unwrap();
+    assert!(world.run(&["sync"]).stderr.contains("another program"));
+    daemon.logs("pass failed");
+    assert_eq!(world.rows("select \"trigger\" from sync_pass"), [["schedule"]], "nothing is known of it");
+    let shown = world.run(&["status"]).stdout;
+    assert!(shown.contains("contacts: what was left is taken up again at "), "{shown}");
+    other.execute_batch("rollback").unwrap();
+    daemon.logs("pass 2 of contacts");
+    assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["retry"]]);
+    assert_eq!(daemon.stops().0, Some(0));
+}
+
+#[test]
 fn s67_a_pass_that_still_runs_at_its_next_tick_is_followed_by_one_and_never_overlapped() {
     let world = hourly();
     world.change_rules("rules.toml", |rules| rules.replace("every = \"1h\"", "every = \"1s\""));

@@ -84,11 +84,10 @@ fn f56_rules_that_change_what_a_pass_reads_wait_for_that_pass_alone() {
     world.sql("update others set phone = '2'");
     renames_phone(&world, "others", "phone", "mobile");
     daemon.signal("HUP");
-    daemon
-        .logs("new rules can be used; they change others, and come into force when the pass that runs there has ended");
+    daemon.logs("new rules can be used; they change others, and come into force when the pass of others has ended");
     assert_eq!(world.status()["daemon"]["rules_wait_for"], json!(["others"]));
     let said = world.run(&["status"]).stdout;
-    assert!(said.contains("new rules change others, and come into force when"), "{said}");
+    assert!(said.contains("new rules change others, and come into force when the pass of others has ended"), "{said}");
     // Others are not kept waiting.
     world.sql("update contacts set name = 'Anna'");
     daemon.logs("of contacts: 0 changes here, 1 writes upstream");
@@ -105,5 +104,33 @@ fn f56_rules_that_change_what_a_pass_reads_wait_for_that_pass_alone() {
     world.sql("update others set phone = '3'");
     daemon.logs("of others: 0 changes here, 1 writes upstream");
     assert_eq!(last_write(&world), json!({ "mobile": "3" }));
+    assert_eq!(daemon.stops().0, Some(0));
+}
+
+#[test]
+fn f56_edits_of_what_new_rules_change_go_on_by_those_in_force_while_a_listing_keeps_the_new_ones_waiting() {
+    let world = two_collections();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 2 of ");
+    let mut listing = Listing::of_others(&world);
+    renames_phone(&world, "others", "phone", "mobile");
+    renames_phone(&world, "contacts", "phone", "tel");
+    daemon.signal("HUP");
+    daemon.logs("they change contacts, others, and come into force when the pass of others has ended");
+    let standing = &world.status()["daemon"];
+    assert_eq!(standing["rules_wait_for"], json!(["others"]));
+    assert_eq!(standing["rules_change"], json!(["contacts", "others"]));
+    let doctor = world.run(&["doctor", "--offline"]).stdout;
+    assert!(doctor.contains("works on contacts, others by older rules until the pass of others has ended"), "{doctor}");
+    world.sql("update contacts set phone = '2'");
+    daemon.logs("of contacts: 0 changes here, 1 writes upstream");
+    assert_eq!(last_write(&world), json!({ "phone": "2" }), "by those in force");
+    listing.hangs();
+    listing.ends();
+    daemon.logs("rules and secrets were read anew: they have changed");
+    world.sql("update contacts set phone = '3'");
+    daemon.logs("of contacts: 0 changes here, 1 writes upstream");
+    assert_eq!(last_write(&world), json!({ "tel": "3" }), "and then by the new ones");
+    assert_eq!(world.status()["daemon"]["rules_change"], json!([]));
     assert_eq!(daemon.stops().0, Some(0));
 }

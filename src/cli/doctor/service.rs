@@ -3,11 +3,14 @@
 //! Must not know: what the daemon does.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::super::ask::Daemon;
+use crate::web::Reach;
+
+use super::super::ask::{Daemon, rules_waiting};
 use super::super::workspace::Workspace;
 use super::finding::Finding;
 
@@ -80,6 +83,12 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
         }
     };
     let Some(daemon) = found else {
+        if let Err(error) = Reach::of(&socket)
+            && error.kind() == ErrorKind::InvalidInput
+        {
+            let found = format!("whether one runs cannot be told: {shown}: {error}");
+            return Finding::warning("daemon", found, "give the database a shorter name; its folder does not matter");
+        }
         return match std::fs::metadata(&socket) {
             Ok(_) => Finding::warning(
                 "daemon",
@@ -107,17 +116,16 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
                 let remedy = "`ss -ltnp` shows who listens there; end it, or set another address";
                 return Finding::error("daemon", format!("process {pid} runs, but {words}"), remedy);
             }
-            if let Some(awaited) = standing["rules_wait_for"].as_array().filter(|awaited| !awaited.is_empty()) {
-                let names: Vec<&str> = awaited.iter().filter_map(serde_json::Value::as_str).collect();
-                let found =
-                    format!("process {pid} works by older rules until the pass of {} has ended", names.join(", "));
-                return Finding::good("daemon", found);
-            }
             if let Some(mode) = opened_to_all(&socket) {
                 let found = format!(
                     "everybody on this machine may open {shown} (mode {mode:03o}); only some of them are answered"
                 );
                 return Finding::warning("daemon", found, format!("chmod 660 {shown}"));
+            }
+            if let Some((awaited, changed)) = rules_waiting(&standing) {
+                let found =
+                    format!("process {pid} works on {changed} by older rules until the pass of {awaited} has ended");
+                return Finding::good("daemon", found);
             }
             Finding::good("daemon", format!("process {pid}, version {version}, answers behind {shown}"))
         }

@@ -22,6 +22,7 @@ use crate::store::{HOOKS_WAITING_MAX, HookAges, HookTaken, Micros, NewHook, Stor
 
 use super::super::listener;
 use super::super::proxy::{Peer, Proxies};
+use super::super::seldom::Seldom;
 use super::meaning::{Meaning, read};
 use super::secrets::Keys;
 pub use super::secrets::LookUp;
@@ -33,8 +34,6 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// What the sender waits before it tries again where too many wait, in seconds.
 const RETRY_AFTER_S: u16 = 60;
-/// How often, at most, a refusal of one upstream's webhooks is a warning in the log.
-const WARN_EVERY: Duration = Duration::from_mins(1);
 
 const DAY: Micros = 86_400_000_000;
 /// Repeats are told for so long: longer than any of the senders tries.
@@ -56,14 +55,8 @@ pub struct HookFront {
     clock: Arc<dyn Clock>,
     look_up: Arc<LookUp>,
     proxies: Proxies,
-    refusals: Arc<Mutex<BTreeMap<String, Refusals>>>,
-}
-
-/// What was refused of one upstream since the last warning.
-#[derive(Default)]
-struct Refusals {
-    warned_at: Option<Duration>,
-    untold: u64,
+    /// By upstream.
+    refusals: Arc<Mutex<BTreeMap<String, Seldom>>>,
 }
 
 impl HookFront {
@@ -85,13 +78,7 @@ impl HookFront {
     fn warns(&self, upstream: &str) -> Option<u64> {
         let now = self.clock.monotonic();
         let mut all = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let one = all.entry(upstream.to_owned()).or_default();
-        if one.warned_at.is_some_and(|at| now.saturating_sub(at) < WARN_EVERY) {
-            one.untold += 1;
-            return None;
-        }
-        one.warned_at = Some(now);
-        Some(std::mem::take(&mut one.untold))
+        all.entry(upstream.to_owned()).or_default().says(now)
     }
 
     async fn keep(&self, upstream: &str, meaning: Meaning) -> Result<HookTaken, StoreError> {

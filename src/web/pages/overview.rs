@@ -49,7 +49,8 @@ fn content(
             @for words in &standing.not_served { p.alarm role="alert" { (words) } }
             @if !standing.rules_wait_for.is_empty() {
                 p role="status" {
-                    a href="/rules" { "New rules" } " wait for the pass of " (standing.rules_wait_for.join(", ")) "."
+                    a href="/rules" { "New rules" } " for " (standing.rules_change.join(", ")) " wait for the pass of "
+                    (standing.rules_wait_for.join(", ")) "."
                 }
             }
             (table(&header, &rows, "There are no collections."))

@@ -32,8 +32,8 @@ fn content(view: &RulesView) -> Markup {
         }
         @if !view.waits_for.is_empty() {
             p role="status" {
-                "New rules change " (view.waits_for.join(", "))
-                ", and come into force when the pass that runs there has ended. Until then those from before are in force."
+                "New rules change " (view.changes.join(", ")) ", and wait for the pass of " (view.waits_for.join(", "))
+                ". Until then those from before are in force, and what the new ones change makes passes for edits and webhooks only."
             }
         }
         p {
