@@ -20,6 +20,7 @@
 //!   │         set back? halts until a person says who wins    reconcile::set_back
 //!   │         older than what is known? keep it out           reconcile::floor → merge::judge_age
 //!   │         not listed at all? ask for it one by one        reconcile::absence
+//!   │       or what a feed of events names, by their ids      upstream::feed
 //!   │       or, for edits and webhooks, the records that       reconcile::targeted
 //!   │         they name, by their ids, and nothing is listed;
 //!   │         also while another pass lists, between pages    reconcile::between
@@ -30,6 +31,8 @@
 //!   │       history, conflicts, and an intent per write
 //!   │         another record now? merged, or its id reused    reconcile::merged, reused
 //!   │         waits for itself in a circle? without that      reconcile::cycle
+//!   │         a change of state by a call of its own? that    reconcile::parts
+//!   │         part first or last, the rest derived again
 //!   │
 //! push      each intent marked `sent`, then sent              reconcile::push, singles → upstream::write_one, write_batch
 //!   │         another record in the way? once more, later     reconcile::hindered

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::ops::raw;
 use crate::record::{FieldMap, Json, Lens, Path, Slot, Step};
 use crate::rules::{Binding, Collection, Ruleset};
-use crate::upstream::{self, Client, Failure, Got, ListQuery, Lister, has_point_read};
+use crate::upstream::{self, Client, Failure, Got, Lister, has_point_read};
 
 use super::args_rules::FetchArgs;
 use super::exit::{CliError, Exit};
@@ -127,7 +127,7 @@ async fn one(client: &Client, binding: &Binding, id: &str) -> Result<Vec<u8>, Cl
 
 /// The first records of the listing, page by page, and whether there are more.
 async fn listed(client: Arc<Client>, binding: &Arc<Binding>, limit: usize) -> Result<(Vec<Vec<u8>>, bool), Failure> {
-    let mut lister = Lister::new(client, Arc::clone(binding), ListQuery::default());
+    let mut lister = Lister::to_search(client, Arc::clone(binding));
     let mut records = Vec::new();
     while let Some(page) = lister.page().await? {
         for at in &page.records {
@@ -137,7 +137,7 @@ async fn listed(client: Arc<Client>, binding: &Arc<Binding>, limit: usize) -> Re
             records.extend(page.body.get(at.clone()).map(<[u8]>::to_vec));
         }
         if records.len() == limit {
-            return Ok((records, page.next.is_some()));
+            return Ok((records, lister.goes_on()));
         }
     }
     Ok((records, false))

@@ -203,8 +203,7 @@ fn frozen_without_row(
 }
 
 /// The record goes: the row, and every spoke that still has it; where a local delete archives, it is archived there. Where
-/// neither can be done the link is detached, so that
-/// it never comes back from there.
+/// that cannot be done the link is detached, so that it never comes back from there.
 pub(super) fn delete(scene: &Scene<'_>, plan: &mut RecordPlan) {
     plan.local = match scene.facts.hub {
         Hub::Row { .. } => LocalChange::Delete,
@@ -215,12 +214,12 @@ pub(super) fn delete(scene: &Scene<'_>, plan: &mut RecordPlan) {
         && !is_propagated(scene);
     for (binding, present) in scene.present() {
         let declared = scene.binding(binding);
-        let can_archive = archives && declared.archive.is_some();
         let can_delete = declared.delete.is_some() || declared.batch.as_ref().is_some_and(|batch| batch.delete);
+        let (op, can) =
+            if archives { (WriteOp::Archive, declared.archive.is_some()) } else { (WriteOp::Delete, can_delete) };
         match present.link {
             None => {}
-            Some(_) if declared.push && (can_archive || (can_delete && !archives)) => {
-                let op = if archives { WriteOp::Archive } else { WriteOp::Delete };
+            Some(_) if declared.push && can => {
                 plan.writes.push(Write { binding, op, expected_version: present.version() });
             }
             Some(_) => plan.links.push((binding, LinkState::Detached)),

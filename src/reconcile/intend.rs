@@ -242,7 +242,8 @@ fn payload_hash(
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-/// What a refusal is bound to: the same write is tried again only when what is sent, the remote record or the rules change.
+/// What a refusal is bound to: the same write is tried again only when what is sent and how, the remote record or the mapping
+/// change.
 /// `values` carry remote ids. The version is no part of it: our own write may have moved it.
 pub fn refusal_inputs(
     view: &dyn View,
@@ -261,7 +262,20 @@ pub fn refusal_inputs(
     let mut mapping = rules.mapping_hash.clone();
     mapping.truncate(16);
     let call = parts::call(rules, parts::transition_of(view, pass, at, record, op, values)?);
-    Ok(format!("{}:{mapping}:{fingerprint:016x}", payload_hash(op, remote_id, &body, None, call)))
+    let sent = format!("{}\n{}", payload_hash(op, remote_id, &body, None, call), way(rules, op, call));
+    Ok(format!("{}:{mapping}:{fingerprint:016x}", hex(&Sha256::digest(sent.as_bytes()))))
+}
+
+/// All that the binding says of how such a write is sent, to compare.
+fn way(rules: &Binding, op: SendOp, call: Option<&Transition>) -> String {
+    let way = match (call, op) {
+        (Some(call), _) => format!("{call:?}"),
+        (None, SendOp::Create) => format!("{:?}", rules.create),
+        (None, SendOp::Update) => format!("{:?}", rules.update),
+        (None, SendOp::Delete) => format!("{:?}", rules.delete),
+        (None, SendOp::Archive) => format!("{:?}", rules.archive),
+    };
+    format!("{way}\n{:?}", op.batch_of(rules, call.is_some()))
 }
 
 /// Names a write that cannot be made now.
@@ -307,12 +321,6 @@ fn describe(told: &mut Change, rules: &Binding, op: SendOp, call: Option<&Transi
         (told.request, told.atomic) = (Some(line(&call.request)), guarded(&call.precondition));
         return;
     }
-    let batched = rules.batch.as_ref().filter(|batch| match op {
-        SendOp::Create => batch.create,
-        SendOp::Update => batch.update,
-        SendOp::Delete => batch.delete,
-        SendOp::Archive => false,
-    });
     (told.request, told.atomic) = match op {
         SendOp::Create => (rules.create.as_ref().map(|create| line(&create.request)), true),
         SendOp::Update => (
@@ -328,7 +336,7 @@ fn describe(told: &mut Change, rules: &Binding, op: SendOp, call: Option<&Transi
             rules.delete.as_ref().is_some_and(|delete| guarded(&delete.precondition)),
         ),
     };
-    if let Some(batch) = batched {
+    if let Some(batch) = op.batch_of(rules, false) {
         told.request = Some(format!("{} (batch)", line(&batch.request)));
     }
 }

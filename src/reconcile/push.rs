@@ -227,19 +227,11 @@ struct Pusher<'a> {
 
 impl Pusher<'_> {
     async fn send(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {
-        let (batched, single): (Vec<Ready>, Vec<Ready>) =
-            ready.into_iter().partition(|ready| self.goes_in_batch(&ready.request));
+        let (batched, single): (Vec<Ready>, Vec<Ready>) = ready.into_iter().partition(|Ready { request, .. }| {
+            request.op.batch_of(&self.rules, request.transition.is_some()).is_some()
+        });
         self.send_batches(batched).await?;
         self.send_singles(single).await
-    }
-
-    fn goes_in_batch(&self, request: &WriteRequest) -> bool {
-        self.rules.batch.as_ref().is_some_and(|batch| match request.op {
-            SendOp::Create => batch.create,
-            SendOp::Update => batch.update && request.transition.is_none(),
-            SendOp::Delete => batch.delete,
-            SendOp::Archive => false,
-        })
     }
 
     async fn send_batches(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {

@@ -26,6 +26,16 @@ pub enum Lens {
     },
 }
 
+impl Lens {
+    /// The plain path that is written to, where one is.
+    pub fn written_path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) | Self::Filter { put: Some(Put::Path(path)), .. } => Some(path),
+            Self::Filter { put: Some(Put::Filter(_)) | None, .. } => None,
+        }
+    }
+}
+
 /// How a field that is read by a filter is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -88,7 +98,6 @@ pub struct Probe {
     pub tombstone: Option<Filter>,
 }
 
-#[cfg(test)]
 impl Probe {
     /// Nothing but the id.
     pub fn of(id: Lens) -> Self {

@@ -7,6 +7,7 @@ mod check;
 mod diagnostic;
 mod grammar;
 mod model;
+mod names;
 mod propose;
 mod render;
 mod schema;

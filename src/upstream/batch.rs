@@ -29,7 +29,7 @@ pub async fn write_batch(client: &Client, binding: &Binding, writes: Vec<WriteRe
     // What cannot be measured cannot be sent either, and says so then.
     let room = binding.batch.as_ref().map_or(0, |batch| room(client, batch).unwrap_or(batch.bytes_max));
     for (position, write) in writes.into_iter().enumerate() {
-        let Some(batch) = binding.batch.as_ref().filter(|batch| may_go_in_batch(binding, batch, &write)) else {
+        let Some(batch) = binding.batch.as_ref().filter(|_| may_go_in_batch(binding, &write)) else {
             outcomes.push((position, write_one(client, binding, &write).await));
             continue;
         };
@@ -102,20 +102,16 @@ async fn send_items(client: &Client, batch: &Batch, items: &[Item]) -> Result<(B
 }
 
 /// A write whose precondition stands in a header or the query goes in a batch only where items can carry it.
-fn may_go_in_batch(binding: &Binding, batch: &Batch, write: &WriteRequest) -> bool {
-    let (goes, precondition) = match write.op {
-        SendOp::Create => (batch.create, None),
-        // A call of its own is no update.
-        SendOp::Update => {
-            (batch.update && write.transition.is_none(), binding.update.as_ref().map(|update| &update.precondition))
-        }
-        SendOp::Archive => (false, None),
-        SendOp::Delete => (batch.delete, binding.delete.as_ref().map(|delete| &delete.precondition)),
+fn may_go_in_batch(binding: &Binding, write: &WriteRequest) -> bool {
+    let precondition = match write.op {
+        SendOp::Create | SendOp::Archive => None,
+        SendOp::Update => binding.update.as_ref().map(|update| &update.precondition),
+        SendOp::Delete => binding.delete.as_ref().map(|delete| &delete.precondition),
     };
-    goes && match precondition {
+    write.op.batch_of(binding, write.transition.is_some()).is_some_and(|batch| match precondition {
         Some(Precondition::Version { place: Place::Header(_) | Place::Query(_), .. }) => batch.items_say_version(),
         _ => true,
-    }
+    })
 }
 
 async fn prepare_item(

@@ -69,18 +69,27 @@ impl Body {
     /// Takes what arrived.
     pub fn take(&mut self, chunk: &[u8]) -> Result<(), TransportError> {
         let Some(mut head) = self.head.take() else { return self.pass(chunk) };
+        // As good as always the first chunk says it, and is not copied for that.
+        if head.is_empty() && chunk.len() >= GZIP_MAGIC.len() {
+            return self.begin(chunk);
+        }
         head.extend_from_slice(chunk);
         if head.len() < GZIP_MAGIC.len() {
             self.head = Some(head);
             return Ok(());
         }
+        self.begin(&head)
+    }
+
+    /// Takes the beginning, which says whether the body is a packed file.
+    fn begin(&mut self, chunk: &[u8]) -> Result<(), TransportError> {
         if let Unpacked::Plain(kept) = &mut self.unpacked
-            && head.starts_with(&GZIP_MAGIC)
+            && chunk.starts_with(&GZIP_MAGIC)
         {
             let kept = std::mem::replace(kept, Kept::nothing());
             self.unpacked = Unpacked::Gzip(Box::new(MultiGzDecoder::new(kept)));
         }
-        self.pass(&head)
+        self.pass(chunk)
     }
 
     fn pass(&mut self, chunk: &[u8]) -> Result<(), TransportError> {

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::paging::key_of;
 use super::{ListQuery, Page};
-use crate::record::{Json, TimeFormat};
+use crate::record::{Json, Mapper, Probe, TimeFormat};
 use crate::rules::{Binding, CapSplit, Incremental, PageCap, Read};
 
 /// Slices of one listing, at most.
@@ -76,18 +76,20 @@ impl Slices {
     /// Takes note of a page's records, and takes those out of it that the slice before has shown as they are.
     pub fn note(&mut self, read: &Read, binding: &Binding, page: &mut Page) {
         self.now.begins = false;
-        let split = read.cap.as_ref().and_then(|cap| cap.split.as_ref());
+        self.now.results += page.records.len() as u64;
+        let Some(split) = read.cap.as_ref().and_then(|cap| cap.split.as_ref()) else { return };
+        // Of a record that is known and unchanged nothing else is looked at: a whole mapping would cost more than all the rest.
+        let probe = &binding.mapper.probe;
+        let probe = Probe { updated_at: probe.updated_at.clone(), ..Probe::of(probe.id.clone()) };
+        let times = Mapper::new(0, probe, Vec::new());
         let body = page.body.clone();
         page.records.retain(|range| {
             let raw = body.get(range.clone()).unwrap_or_default();
-            self.now.results += 1;
-            let before = self.now.last.clone();
-            match split {
-                Some(CapSplit::Time) => self.now.pass_time(binding, raw, since_format(read)),
-                Some(CapSplit::Key { key, .. }) => self.now.pass_key(key_of(raw, key)),
-                None => {}
-            }
-            if self.now.last != before {
+            let goes_on = match split {
+                CapSplit::Time => self.now.pass_time(&times, raw, since_format(read)),
+                CapSplit::Key { key, .. } => self.now.pass_key(key_of(raw, key)),
+            };
+            if goes_on {
                 self.edge.clear();
             }
             let hash = xxh3_64(raw);
@@ -125,20 +127,21 @@ impl Slices {
 }
 
 impl Slice {
-    fn pass_time(&mut self, binding: &Binding, raw: &[u8], format: TimeFormat) {
-        let Some(at) = binding.mapper.read(raw).ok().and_then(|mapped| mapped.updated_at) else {
+    /// Takes note of a record; true where it stands at another place than the one before.
+    fn pass_time(&mut self, times: &Mapper, raw: &[u8], format: TimeFormat) -> bool {
+        let Some(at) = times.read(raw).ok().and_then(|mapped| mapped.updated_at) else {
             self.disorder.time = true;
-            return;
+            return false;
         };
         self.disorder.time |= self.at.is_some_and(|before| at.timestamp_micros() < before);
         self.at = Some(at.timestamp_micros());
-        self.last = Some(written(&format.write(at)));
+        self.moves_to(written(&format.write(at)))
     }
 
-    fn pass_key(&mut self, key: Option<Json>) {
+    fn pass_key(&mut self, key: Option<Json>) -> bool {
         let Some(key) = key else {
             self.disorder = Disorder { time: false, number: true, text: true, caseless: true };
-            return;
+            return false;
         };
         if let Some(before) = self.last.as_deref().and_then(|text| Json::parse(text.as_bytes()).ok()) {
             let (old, new) = (written(&before), written(&key));
@@ -146,7 +149,13 @@ impl Slice {
             self.disorder.text |= new <= old;
             self.disorder.caseless |= new.to_lowercase() <= old.to_lowercase();
         }
-        self.last = Some(key.to_string());
+        self.moves_to(key.to_string())
+    }
+
+    fn moves_to(&mut self, place: String) -> bool {
+        let moves = self.last.as_ref() != Some(&place);
+        self.last = Some(place);
+        moves
     }
 
     fn after_time(&self, ends: &str, since: Option<&str>) -> Result<String, String> {

@@ -17,7 +17,7 @@ use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageTok
 use crate::record::{Lens, Step};
 use crate::rules::{Binding, BodyFormat, CapSplit, Incremental, PageCap, Place, Read};
 
-/// A listing under way, for a task of its own. After an error it stands where it was.
+/// A listing under way, for a task of its own. After an error it is of no more use: another one goes on from a checkpoint.
 #[derive(Debug)]
 pub struct Lister {
     client: Arc<Client>,
@@ -29,6 +29,16 @@ impl Lister {
     /// Begins at the first page, or where `query.resume` says.
     pub fn new(client: Arc<Client>, binding: Arc<Binding>, query: ListQuery) -> Self {
         Self { client, binding, walk: ListWalk::new(query) }
+    }
+
+    /// Of everything, to look through: no feed of events follows it.
+    pub fn to_search(client: Arc<Client>, binding: Arc<Binding>) -> Self {
+        Self { client, binding, walk: ListWalk::to_search() }
+    }
+
+    /// Whether there is a next page, or may be.
+    pub fn goes_on(&self) -> bool {
+        !self.walk.done || self.walk.parts.is_some()
     }
 
     /// The next page; `None` after the last one.
@@ -100,6 +110,8 @@ impl ListWalk {
     /// A page of a listing that may end too early: where it does, the next slice of it begins, and else it has no end.
     fn capped(&mut self, client: &Client, binding: &Binding, read: &Read, mut page: Page) -> Result<Page, Failure> {
         self.slices.note(read, binding, &mut page);
+        // What changed while earlier slices were read has to be in the next listing: it begins where the first one did.
+        page.mark = page.mark.filter(|_| self.slices.now.number == 0);
         if self.parts.is_some() {
             return Ok(page);
         }

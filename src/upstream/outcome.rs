@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::capped::Slice;
 use crate::record::Value;
+use crate::rules::{Batch, Binding};
 
 /// A call that did not succeed after the retries that are allowed within a pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -204,6 +205,17 @@ impl SendOp {
             "archive" => Self::Archive,
             _ => Self::Update,
         }
+    }
+
+    /// The batch by which such a write goes, where it does; `by_call`: a transition carries it.
+    pub fn batch_of(self, binding: &Binding, by_call: bool) -> Option<&Batch> {
+        binding.batch.as_ref().filter(|batch| match self {
+            Self::Create => batch.create,
+            // A call of its own is no update.
+            Self::Update => batch.update && !by_call,
+            Self::Delete => batch.delete,
+            Self::Archive => false,
+        })
     }
 
     /// Whether the record is to go.

@@ -10,6 +10,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
+use crate::scripted::on_loopback;
 use crate::world::World;
 
 #[derive(Default)]
@@ -97,15 +98,12 @@ struct Stage {
 
 impl Stage {
     fn new(pages: &[&str]) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let server = Shared::default();
         for (at, name) in pages.iter().enumerate() {
             server.lock().unwrap().set(&format!("p{}", at + 1), false, name, "Open");
         }
         let router = Router::new().fallback(serve).with_state(server.clone());
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        let (runtime, url) = on_loopback(router);
         let world = World::new();
         let rules = include_str!("../../sync-rules/examples/notion/tasks.toml")
             .replace("https://api.notion.com/v1", &url)

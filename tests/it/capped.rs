@@ -2,7 +2,6 @@
 //! example says it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use crate::scripted::Scripted;
+use crate::scripted::{self, Scripted};
 
 const EXAMPLE: &str = include_str!("../../sync-rules/examples/hubspot/contacts.toml");
 const CAP: usize = 10;
@@ -28,14 +27,7 @@ struct Server {
     beyond: bool,
 }
 
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Server>>);
-
-impl Shared {
-    fn look(&self) -> MutexGuard<'_, Server> {
-        self.0.lock().unwrap()
-    }
-}
+type Shared = scripted::Shared<Server>;
 
 fn instant(minutes: i64) -> chrono::DateTime<chrono::Utc> {
     chrono::DateTime::from_timestamp(1_700_000_000 + 60 * minutes, 7_000_000).unwrap()

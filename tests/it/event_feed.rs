@@ -1,7 +1,6 @@
 //! An upstream whose feed of events says which records to read anew, as the shipped example says it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -11,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use crate::scripted::{Scripted, query, with_bearer};
+use crate::scripted::{self, Scripted, moment, query, with_bearer};
 
 #[derive(Default)]
 struct Server {
@@ -26,14 +25,7 @@ struct Server {
     renames: bool,
 }
 
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Server>>);
-
-impl Shared {
-    fn look(&self) -> MutexGuard<'_, Server> {
-        self.0.lock().unwrap()
-    }
-}
+type Shared = scripted::Shared<Server>;
 
 impl Server {
     fn set(&mut self, id: &str, changes: &Value) -> Value {
@@ -44,7 +36,7 @@ impl Server {
             file[name] = value.clone();
         }
         file["version"] = json!(version.to_string());
-        file["modifiedTime"] = json!(format!("2026-01-01T00:{:02}:{:02}.000Z", version / 60, version % 60));
+        file["modifiedTime"] = json!(moment(version));
         file.clone()
     }
 
@@ -151,6 +143,10 @@ fn what_a_feed_names_is_read_anew_and_deletes_need_the_event_and_the_record_that
     let asked = || std::mem::take(&mut server.look().asked);
     let names = || scripted.world.rows("select name from files order by name").concat();
 
+    // Who only looks needs no feed.
+    let looked = scripted.run(&["--json", "fetch", "files.drive", "--limit", "3"]).exits(0);
+    let looked: Value = serde_json::from_str(&looked.stdout).unwrap();
+    assert_eq!((asked(), &looked["more"]), (vec!["list 0".to_owned()], &json!(true)));
     // The feed begins before the listing: what happens between two of its pages is in it.
     server.look().renames = true;
     assert_eq!(scripted.sync().exits(0).writes(), (0, 5));

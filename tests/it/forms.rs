@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
 
+use crate::scripted::on_loopback;
 use crate::world::World;
 
 #[derive(Default)]
@@ -88,15 +89,12 @@ async fn serve(
 
 #[test]
 fn customers_are_kept_in_sync_both_ways_with_forms() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = Shared::default();
     for n in 1..=3 {
         server.lock().unwrap().put(&format!("cus_{n}"), format!("email={n}@x.test&name=N{n}").as_bytes());
     }
     let router = Router::new().fallback(serve).with_state(server.clone());
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    runtime.spawn(async move { axum::serve(listener, router).await });
+    let (_runtime, url) = on_loopback(router);
     let world = World::new();
     let rules = include_str!("../../sync-rules/examples/stripe/customers.toml")
         .replace("https://api.stripe.com/v1", &url)

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::routing::post;
 use serde_json::{Value, json};
 
+use crate::scripted::on_loopback;
 use crate::world::World;
 
 const RULES: &str = r#"
@@ -139,7 +140,6 @@ fn merge(contact: &mut Value, input: &Value) {
 
 #[test]
 fn contacts_are_kept_in_sync_both_ways_with_graphql() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = Arc::new(Mutex::new(Server::default()));
     for n in 1..=5 {
         let contact =
@@ -147,9 +147,7 @@ fn contacts_are_kept_in_sync_both_ways_with_graphql() {
         server.lock().unwrap().contacts.insert(format!("c{n}"), contact);
     }
     let router = Router::new().route("/graphql", post(graphql)).with_state(server.clone());
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    runtime.spawn(async move { axum::serve(listener, router).await });
+    let (_runtime, url) = on_loopback(router);
     let world = World::new();
     world.rules("rules.toml", &RULES.replace("URL", &url));
     let asked = || std::mem::take(&mut server.lock().unwrap().asked);

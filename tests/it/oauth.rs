@@ -17,6 +17,7 @@ use reconciled::sandbox::Auth;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::scripted::on_loopback;
 use crate::world::{Ran, World};
 
 pub const SECRET: &str = "canary-client-secret";
@@ -109,7 +110,6 @@ impl Signed {
     pub fn new(grant: &str) -> Self {
         // Whoever comes second finds it installed.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let server = Shared::new(Mutex::new(Server::default()));
         let router = Router::new()
             .route("/authorize", get(authorize))
@@ -117,9 +117,7 @@ impl Signed {
             .route("/device", post(device))
             .route("/revoke", post(revoke))
             .with_state(server.clone());
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        let (runtime, url) = on_loopback(router);
         let world = World::with_contacts(&["crm"], |_, _| {});
         let auth = format!(
             "[upstream.crm.auth]\nkind = \"oauth2\"\ntoken_url = \"{url}/token\"\nrevoke_url = \"{url}/revoke\"\n\

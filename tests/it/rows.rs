@@ -1,7 +1,6 @@
 //! Upstreams whose listing is no JSON document: a document a line, a table; both synced both ways by the shipped examples.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -11,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use crate::scripted::Scripted;
+use crate::scripted::{self, Scripted};
 
 /// What an upstream has, and how its listing goes wrong.
 #[derive(Default)]
@@ -27,14 +26,7 @@ struct Server {
     empty: bool,
 }
 
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Server>>);
-
-impl Shared {
-    fn look(&self) -> MutexGuard<'_, Server> {
-        self.0.lock().unwrap()
-    }
-}
+type Shared = scripted::Shared<Server>;
 
 fn cut(server: &Server, text: &str) -> String {
     text[..server.cut_at.unwrap_or(text.len())].to_owned()

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use crate::scripted::on_loopback;
 use crate::world::World;
 
 const RULES: &str = r#"
@@ -100,7 +101,6 @@ async fn patch(State(server): State<Shared>, Path(id): Path<String>, body: Bytes
 
 #[test]
 fn s62_changes_are_read_by_token_and_an_expired_one_means_a_full_listing_that_deletes_nothing() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = Shared::default();
     for n in 1..=5 {
         server.lock().unwrap().set(&format!("e{n}"), Some(&format!("Event {n}")));
@@ -109,9 +109,7 @@ fn s62_changes_are_read_by_token_and_an_expired_one_means_a_full_listing_that_de
         .route("/events", get(list))
         .route("/events/{id}", get(one).patch(patch))
         .with_state(server.clone());
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    runtime.spawn(async move { axum::serve(listener, router).await });
+    let (_runtime, url) = on_loopback(router);
     let world = World::new();
     world.rules("rules.toml", &RULES.replace("URL", &url));
     let asked = || std::mem::take(&mut server.lock().unwrap().asked);

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
+use crate::scripted::on_loopback;
 use crate::world::World;
 
 const ORDERS: &str = r#"
@@ -194,12 +195,9 @@ struct Stage {
 
 impl Stage {
     fn new(rules: &str, issues: bool) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let server = Arc::new(Mutex::new(Server { issues, ..Server::default() }));
         let router = Router::new().fallback(serve).with_state(server.clone());
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        let (runtime, url) = on_loopback(router);
         let world = World::new();
         world.rules("rules.toml", &rules.replace("URL", &url));
         Self { world, server, _runtime: runtime }

@@ -196,11 +196,12 @@ fn check_writable(entry: &Entry<'_>, lens: &Lens, raw: &grammar::Binding, cx: &m
             .error(DiagnosticKind::Conflict, entry.span, format!("`{name}` is computed and cannot be written"))
             .label("only reads")
             .help(format!(
-                "write {name} = {{ get = {quoted}, direction = \"pull\" }}, or add put = '…' that writes $value"
+                "write {name} = {{ get = {quoted}, direction = \"pull\" }}, or add put = \".{name}\", the path that it is written \
+                 to, or put = '…' with a jq filter that writes $value"
             ));
         return;
     }
-    let (Lens::Path(path) | Lens::Filter { put: Some(Put::Path(path)), .. }) = lens else { return };
+    let Some(path) = lens.written_path() else { return };
     for (what, own) in own_paths(raw) {
         if Path::parse(own).as_ref() == Some(path) {
             cx.notes
@@ -235,8 +236,9 @@ fn check_reference(entry: &Entry<'_>, field: &Declared<'_>, place: &Place<'_>, c
 fn check_overlap(fields: &[FieldMap], map: &At<crate::rules::shape::Named<Either<Jq, MapEntry>>>, cx: &mut Cx<'_>) {
     let place = |field: &FieldMap| map.members.iter().find(|(name, ..)| *name == field.name).map(|(_, span, _)| *span);
     for (position, later) in fields.iter().enumerate().filter(|(_, field)| field.push) {
-        let Lens::Path(path) = &later.lens else { continue };
-        let same = |field: &&FieldMap| field.push && matches!(&field.lens, Lens::Path(other) if overlaps(other, path));
+        let Some(path) = later.lens.written_path() else { continue };
+        let same =
+            |field: &&FieldMap| field.push && field.lens.written_path().is_some_and(|other| overlaps(other, path));
         if let Some(earlier) = fields[..position].iter().find(same) {
             let message = format!("`{}` and `{}` are written to the same place", earlier.name, later.name);
             let (span, first) = (place(later).unwrap_or_default(), place(earlier).unwrap_or_default());

@@ -4,6 +4,7 @@
 
 use super::context::Cx;
 use crate::rules::diagnostic::{DiagnosticKind, Span};
+use crate::rules::names::{COLUMNS_OF_SQLITE, snake_case};
 
 /// The longest name, in bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -31,7 +32,7 @@ pub fn check_field(name: &str, span: Span, cx: &mut Cx<'_>) {
         reserved("a field", name, "it is the local id of every record", span, cx);
     } else if name.starts_with("sync_") {
         reserved("a field", name, "columns with this prefix are the engine's own", span, cx);
-    } else if ["rowid", "oid", "_rowid_"].contains(&name) {
+    } else if COLUMNS_OF_SQLITE.contains(&name) {
         reserved("a field", name, "SQLite gives it a meaning of its own", span, cx);
     }
 }
@@ -52,7 +53,7 @@ fn check_form(what: &str, name: &str, span: Span, cx: &mut Cx<'_>) {
         .notes
         .error(DiagnosticKind::Invalid, span, format!("`{name}` cannot be the name of {what}"))
         .label("not snake_case");
-    let better = snake_case(name);
+    let better = nearest(name);
     if better.is_empty() || better.len() > NAME_BYTES_MAX {
         note.help("names are lower-case letters, digits and `_`, begin with a letter and have at most 63 characters");
     } else {
@@ -60,19 +61,10 @@ fn check_form(what: &str, name: &str, span: Span, cx: &mut Cx<'_>) {
     }
 }
 
-/// The nearest lower `snake_case` name; may be empty.
-fn snake_case(name: &str) -> String {
+/// The nearest name that may be; empty where there is none.
+fn nearest(name: &str) -> String {
     if !name.is_ascii() {
         return String::new();
     }
-    let mut text = String::new();
-    let mut lower_before = false;
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && lower_before {
-            text.push('_');
-        }
-        lower_before = c.is_ascii_lowercase() || c.is_ascii_digit();
-        text.push(if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
-    }
-    text.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('_').to_owned()
+    snake_case(name).trim_start_matches(|c: char| !c.is_ascii_lowercase()).to_owned()
 }

@@ -96,6 +96,8 @@ pub struct FieldDraft {
     pub normalize: bool,
     /// Set by the upstream alone.
     pub pull: Option<Said<()>>,
+    /// A credential by its name: proposed in a comment.
+    pub is_secret: bool,
     /// For a comment: the texts that the description allows.
     pub one_of: Vec<String>,
     /// For a comment.

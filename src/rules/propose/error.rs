@@ -39,7 +39,7 @@ pub enum ProposeError {
         why: String,
     },
     /// Records have nothing that a field could be made of.
-    #[error("the records have no members beside their id")]
+    #[error("the records have no members beside their id that fields could be made of")]
     NoFields,
     /// What was given makes no sense.
     #[error("{0}")]

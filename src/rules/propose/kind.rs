@@ -3,6 +3,7 @@
 //! Must not know: where they stood, beyond the name.
 
 use super::names::{is_time, is_unordered};
+use super::text::count;
 use crate::record::{Codec, Domain, FieldType, Json, TimeFormat};
 
 /// Numbers with more digits after the point are no amounts.
@@ -78,9 +79,8 @@ fn number(name: &str, values: &[&Json]) -> Kind {
         tokens.iter().map(|token| digits_after_point(token)).try_fold(0, |most, digits| Some(most.max(digits?)));
     let reads = |ty: FieldType| reads_all(&Domain::of(ty), &Codec::Plain { as_string: false }, values);
     match scale.filter(|scale| (1..=SCALE_MAX).contains(scale)) {
-        Some(scale) if reads(decimal(scale)) => {
-            Kind::decimal(scale).because(format!("at most {scale} digits after the point were seen"))
-        }
+        Some(scale) if reads(decimal(scale)) => Kind::decimal(scale)
+            .because(format!("at most {} after the point, as far as was seen", count(scale, "digit"))),
         _ if reads(FieldType::Real) => Kind::plain("real").because("numbers that are no amounts by their digits"),
         _ => Kind::plain("json").because("numbers that are too large for others"),
     }
@@ -103,7 +103,7 @@ fn text(values: &[&Json]) -> Kind {
     match scale.filter(|scale| *scale <= SCALE_MAX) {
         Some(scale) if reads(decimal(scale), &Codec::Plain { as_string: true }) => Kind::decimal(scale)
             .with_codec("string")
-            .because(format!("texts that are numbers, with at most {scale} digits after the point")),
+            .because(format!("texts that are numbers, with at most {} after the point", count(scale, "digit"))),
         _ => Kind::plain("text"),
     }
 }

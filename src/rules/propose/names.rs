@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::record::{Path, Step};
+use crate::rules::names::{COLUMNS_OF_SQLITE, snake_case};
 
 /// The longest name of a field, in bytes, with room for a number behind it.
 const NAME_BYTES_MAX: usize = 56;
@@ -29,12 +30,18 @@ pub fn last(path: &Path) -> String {
 
 /// Members like these hold credentials.
 pub fn is_secret(squeezed: &str) -> bool {
-    const WORDS: [&str; 7] = ["secret", "password", "passwd", "token", "apikey", "accesskey", "credential"];
+    const WORDS: [&str; 9] =
+        ["secret", "password", "passwd", "passphrase", "token", "apikey", "accesskey", "privatekey", "credential"];
     // The token of a page is none.
     let paging = ["pagetoken", "nexttoken", "pagingtoken", "continuationtoken", "synctoken"];
     WORDS.iter().any(|word| squeezed.contains(word)) && !paging.iter().any(|word| squeezed.ends_with(word))
         || squeezed == "key"
         || squeezed == "auth"
+}
+
+/// Whether what stands there is a credential, by the name of a member on the way.
+pub fn holds_secret(path: &Path) -> bool {
+    path.steps.iter().any(|step| matches!(step, Step::Key(key) if is_secret(&squeezed(key))))
 }
 
 /// Members like these hold e-mail addresses.
@@ -113,7 +120,7 @@ pub fn field_name(path: &Path, taken: &mut BTreeSet<String>) -> String {
     if name == "id" {
         "remote_id".clone_into(&mut name);
     }
-    let reserved = ["rowid", "oid", "_rowid_"].contains(&name.as_str());
+    let reserved = COLUMNS_OF_SQLITE.contains(&name.as_str());
     let prefixed = name.starts_with("sync_") || !name.starts_with(|c: char| c.is_ascii_lowercase());
     if reserved || prefixed {
         name = format!("f_{name}");
@@ -127,22 +134,4 @@ pub fn field_name(path: &Path, taken: &mut BTreeSet<String>) -> String {
         free = format!("{name}_{number}");
     }
     free
-}
-
-/// `firstName` → `first_name`; what is no letter or digit becomes `_`.
-fn snake_case(key: &str) -> String {
-    let mut text = String::new();
-    let mut lower_before = false;
-    for c in key.chars() {
-        if c.is_ascii_uppercase() && lower_before {
-            text.push('_');
-        }
-        lower_before = c.is_ascii_lowercase() || c.is_ascii_digit();
-        match c {
-            c if c.is_ascii_alphanumeric() => text.push(c.to_ascii_lowercase()),
-            _ if text.ends_with('_') => {}
-            _ => text.push('_'),
-        }
-    }
-    text.trim_matches('_').to_owned()
 }

@@ -8,9 +8,9 @@ use super::draft::{Draft, FieldDraft, Listing, Said, Setting, System, Writes};
 use super::flat::{Place, lay_flat};
 use super::identity::{Identity, identify};
 use super::kind::kind_of;
-use super::names::{field_name, is_data, is_email, is_secret, is_set_there, last};
+use super::names::{field_name, holds_secret, is_data, is_email, is_set_there, last};
 use super::paging::paging;
-use super::text::write;
+use super::text::{count, write};
 use super::{ProposeError, Sample, Wanted};
 use crate::record::{Json, Path, Step};
 
@@ -38,7 +38,7 @@ pub fn from_samples(wanted: &Wanted<'_>, samples: &[Sample<'_>]) -> Result<Strin
     if unnamed > 0 {
         notes.push(format!("{} left out, because of a name that looks like data", count(unnamed, "member")));
     }
-    if fields.is_empty() {
+    if fields.iter().all(|field| field.is_secret) {
         return Err(ProposeError::NoFields);
     }
     let path = match &asked {
@@ -77,10 +77,6 @@ pub fn from_samples(wanted: &Wanted<'_>, samples: &[Sample<'_>]) -> Result<Strin
 
 fn is_etag(identity: &Identity) -> bool {
     identity.version.as_ref().is_some_and(|said| last(&said.it).ends_with("etag"))
-}
-
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The upstream of a sample: nothing of it shows in an answer.
@@ -288,7 +284,8 @@ fn field(place: &Place<'_>, records: usize, taken: &mut BTreeSet<String>) -> Fie
         name: field_name(&place.path, taken),
         path: place.path.clone(),
         normalize: is_email(&word) && kind.word == "text",
-        note: note(place, &word, kind.word),
+        is_secret: holds_secret(&place.path),
+        note: note(place, kind.word),
         kind,
         required,
         pull: set_there.then(|| Said::guess((), "set by the upstream, by its name")),
@@ -297,10 +294,7 @@ fn field(place: &Place<'_>, records: usize, taken: &mut BTreeSet<String>) -> Fie
 }
 
 /// What else shows of a field. Values are never named: a sample may hold what must not go into rules.
-fn note(place: &Place<'_>, word: &str, kind: &str) -> Option<String> {
-    if is_secret(word) {
-        return Some("by its name it holds a credential: leave it out unless you want it in the database".to_owned());
-    }
+fn note(place: &Place<'_>, kind: &str) -> Option<String> {
     let different = place.values.iter().collect::<BTreeSet<_>>().len();
     let few = kind == "text" && different <= ENUM_VALUES_MAX && different > 1 && place.values.len() >= different * 4;
     few.then(|| {
@@ -319,7 +313,8 @@ fn match_key(places: &[Place<'_>], fields: &[FieldDraft], records: usize) -> Opt
             .map(|text| text.trim().to_lowercase())
             .filter(|text| !text.is_empty())
             .collect();
-        field.normalize && texts.len() == records
+        // What stands in a comment cannot be matched by.
+        field.normalize && !field.is_secret && texts.len() == records
     };
     let field = fields.iter().find(fits)?;
     let why = format!("unique in {records} of {records} records, and never null");

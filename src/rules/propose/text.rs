@@ -86,13 +86,24 @@ fn field_text(text: &mut String, field: &FieldDraft) {
     let guesses: Vec<String> = [field.kind.guess.clone(), normalize, required].into_iter().flatten().collect();
     let guess = (!guesses.is_empty()).then(|| guesses.join("; "));
     let mut notes: Vec<String> = field.note.iter().cloned().collect();
+    if field.is_secret {
+        notes.push(
+            "by its name it holds a credential: to have it in the database, take the `#` away here and in the map"
+                .to_owned(),
+        );
+    }
     if !field.one_of.is_empty() {
         notes.push(format!("one_of = {}", list(&field.one_of)));
     }
     if !notes.is_empty() {
         line(text, &format!("# {}: {}", key(&field.name), comment(&notes.join("; "))));
     }
-    said(text, "", &Said { it: format!("{} = {value}", key(&field.name)), guess });
+    said(text, off(field), &Said { it: format!("{} = {value}", key(&field.name)), guess });
+}
+
+/// What takes the lines of a field out: a credential gets into a database only where somebody wants it there.
+fn off(field: &FieldDraft) -> &'static str {
+    if field.is_secret { "#" } else { "" }
 }
 
 fn binding_text(text: &mut String, draft: &Draft) {
@@ -172,7 +183,7 @@ fn map_text(text: &mut String, draft: &Draft) {
         let settings: Vec<String> = codec.into_iter().chain(direction).collect();
         let value = if settings.is_empty() { place } else { format!("{{ path = {place}, {} }}", settings.join(", ")) };
         let guess = field.pull.as_ref().and_then(|said| said.guess.clone());
-        said(text, "", &Said { it: format!("{} = {value}", key(&field.name)), guess });
+        said(text, off(field), &Said { it: format!("{} = {value}", key(&field.name)), guess });
     }
 }
 
@@ -231,6 +242,11 @@ fn line(text: &mut String, line: &str) {
 /// A comment ends with its line, and holds no control characters.
 fn comment(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// `1 record`, `2 records`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn list(items: &[String]) -> String {

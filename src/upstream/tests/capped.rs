@@ -45,8 +45,10 @@ impl Capped {
             json!({ "results": records }).to_string()
         };
         let next = (from + self.size).to_string();
-        let more: &[(&str, &str)] = if from + self.size < shown.len() { &[("x-next", &next)] } else { &[] };
-        answer(200, more, &body)
+        let now = self.asked.lock().unwrap().len().to_string();
+        let more = (from + self.size < shown.len()).then_some(("x-next", next.as_str()));
+        let headers: Vec<(&str, &str)> = more.into_iter().chain([("x-now", now.as_str())]).collect();
+        answer(200, &headers, &body)
     }
 }
 
@@ -66,6 +68,11 @@ fn rules(client: &Client, capped: &Capped, split: Option<CapSplit>) -> Arc<Bindi
     let mut rules = binding(client.upstream());
     let updated_at = Some((lens(".at"), TimeFormat::UnixS));
     rules.mapper = Mapper::new(3, Probe { updated_at, ..Probe::of(lens(".id")) }, mapper().fields);
+    rules.read = Some(reading(capped, split));
+    Arc::new(rules)
+}
+
+fn reading(capped: &Capped, split: Option<CapSplit>) -> Read {
     let next = NextAt::Header("x-next".to_owned());
     let mut reading = read(Paging::Cursor { next, into: place("after"), more: None });
     if capped.csv {
@@ -78,8 +85,7 @@ fn rules(client: &Client, capped: &Capped, split: Option<CapSplit>) -> Arc<Bindi
         lookback: Duration::ZERO,
     };
     reading.cap = Some(PageCap { results: capped.cap as u64, split });
-    rules.read = Some(reading);
-    Arc::new(rules)
+    reading
 }
 
 fn by_key() -> CapSplit {
@@ -90,20 +96,26 @@ struct Listed {
     ids: Vec<u64>,
     /// How many ids there were when each checkpoint was given.
     places: Vec<(usize, PageToken)>,
+    marks: Vec<Option<String>>,
     failure: Option<Failure>,
 }
 
 fn list(capped: &Capped, split: Option<CapSplit>, query: ListQuery) -> Listed {
     let client = client(upstream("https://api.example.com"), Arc::new(capped.clone()), &TestClock::new());
     let rules = rules(&client, capped, split);
-    let mut lister = Lister::new(client, rules.clone(), query);
-    let mut listed = Listed { ids: Vec::new(), places: Vec::new(), failure: None };
+    list_by(client, &rules, query)
+}
+
+fn list_by(client: Arc<Client>, rules: &Arc<Binding>, query: ListQuery) -> Listed {
+    let mut lister = Lister::new(client, Arc::clone(rules), query);
+    let mut listed = Listed { ids: Vec::new(), places: Vec::new(), marks: Vec::new(), failure: None };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     loop {
         match runtime.block_on(lister.page()) {
             Ok(Some(page)) => {
                 let ids = page.records.iter().map(|record| rules.mapper.id(&page.body[record.clone()]).unwrap());
                 listed.ids.extend(ids.map(|id| id.parse::<u64>().unwrap()));
+                listed.marks.push(page.mark);
                 listed.places.extend(page.next.map(|next| (listed.ids.len(), next)));
             }
             Ok(None) => return listed,
@@ -142,6 +154,24 @@ fn each_slice_begins_where_the_one_before_ended_and_shows_nothing_twice() {
     let capped = Capped::new(at(&[1, 2, 3]), 3, 9, false);
     assert_eq!(list(&capped, Some(CapSplit::Time), ListQuery::default()).ids, [1, 2, 3]);
     assert_eq!(capped.asked.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn the_next_listing_asks_for_what_changed_since_the_first_slice_and_not_since_a_later_one() {
+    let capped = Capped::new(at(&[1; 8]), 3, 2, false);
+    let client = client(upstream("https://api.example.com"), Arc::new(capped.clone()), &TestClock::new());
+    let mut rules = binding(client.upstream());
+    let mut reading = reading(&capped, Some(by_key()));
+    reading.incremental = Incremental::Since {
+        into: place("since"),
+        from: SinceFrom::Header("x-now".to_owned()),
+        format: TimeFormat::UnixS,
+        lookback: Duration::ZERO,
+    };
+    rules.read = Some(reading);
+    let listed = list_by(client, &Arc::new(rules), ListQuery::default());
+    assert_eq!((listed.ids, listed.failure), ((1..=8).collect(), None));
+    assert_eq!(listed.marks, [Some("1".to_owned()), None, None, None, None]);
 }
 
 #[test]

@@ -146,6 +146,19 @@ async fn an_answer_of_many_records_comes_in_parts() {
 }
 
 #[tokio::test]
+async fn a_listing_goes_on_while_parts_of_its_last_answer_are_left() {
+    let row = |n: usize| format!("{n},{}\n", "n".repeat(90));
+    let csv = "id,name\n".to_owned() + &(0..15_000).map(row).collect::<String>();
+    let script = Script::new([answer(200, &[], &csv)]);
+    let mut lister = listing(BodyFormat::Csv(COMMA), Paging::None, &script);
+    let mut left = Vec::new();
+    while lister.page().await.unwrap().is_some() {
+        left.push(lister.goes_on());
+    }
+    assert_eq!(left, [true, false]);
+}
+
+#[tokio::test]
 async fn an_answer_that_is_cut_short_is_asked_for_again_and_never_taken_for_the_end() {
     for (format, whole, cut) in [
         (BodyFormat::Ndjson, "{\"id\":\"1\"}\n{\"id\":\"2\"}", "{\"id\":\"1\"}\n{\"id\":\""),

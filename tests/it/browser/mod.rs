@@ -30,6 +30,16 @@ fn logged_in_with(world: &World, env: &[(&str, String)]) -> Option<(Daemon, Brow
     Some((daemon, browser))
 }
 
+/// More contacts than a pass may update.
+fn crowded() -> World {
+    let world = hourly();
+    world.change_rules("rules.toml", |rules| rules.replace("every = ", "limits = { update = 5 }\nevery = "));
+    for number in 0..30 {
+        add(&world, &format!("{number}@x.io"));
+    }
+    world
+}
+
 /// Whatever was done, no page complained.
 fn closes(daemon: Daemon, browser: Browser) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
@@ -205,11 +215,7 @@ fn many_conflicts_are_decided_at_once_and_only_those_that_were_looked_at() {
 
 #[test]
 fn a_halt_shows_what_would_be_done_and_is_rejected_or_approved() {
-    let world = hourly();
-    world.change_rules("rules.toml", |rules| rules.replace("every = ", "limits = { update = 5 }\nevery = "));
-    for number in 0..30 {
-        add(&world, &format!("{number}@x.io"));
-    }
+    let world = crowded();
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts: 31 changes here");
     world.sql("update contacts set name = 'Ann of ' || name, phone = '2'");

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::driver::Browser;
-use super::{closes, contest, undecided};
-use crate::daemon::{Daemon, add, hourly};
+use super::{closes, contest, crowded, undecided};
+use crate::daemon::{Daemon, hourly};
 use crate::web::{TOKEN, listening};
 use crate::world::World;
 
@@ -89,11 +89,7 @@ fn without_scripts_conflicts_are_decided_one_by_one_and_in_bulk() {
 
 #[test]
 fn without_scripts_a_halt_is_looked_at_rejected_and_approved() {
-    let world = hourly();
-    world.change_rules("rules.toml", |rules| rules.replace("every = ", "limits = { update = 5 }\nevery = "));
-    for number in 0..30 {
-        add(&world, &format!("{number}@x.io"));
-    }
+    let world = crowded();
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts: 31 changes here");
     world.sql("update contacts set name = 'Ann of ' || name, phone = '2'");

@@ -212,3 +212,33 @@ fn an_edit_made_while_no_rule_spoke_of_the_field_is_the_local_sides() {
     assert_eq!(world.contacts("crm")[0]["phone"], "here");
     world.is_quiet();
 }
+
+#[test]
+fn writes_that_a_wrong_path_had_refused_are_tried_again_once_the_rules_name_another() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    let ann = world.add_ann("crm");
+    let bob = world.add("crm", &json!({"email": "bob@x.io", "name": "Bob"}));
+    world.sync().exits(0);
+    let writes = |text: String, from: &str, to: &str| {
+        let (before, after) = text.split_once("[binding.contacts.crm.write.create]").unwrap();
+        format!("{before}[binding.contacts.crm.write.create]{}", after.replace(from, to))
+    };
+    world.change_rules("rules.toml", |text| writes(text, "\"/contacts", "\"/people"));
+    world.sql("update contacts set phone = '2' where name = 'Ann'; delete from contacts where name = 'Bob'");
+    world.sql("insert into contacts (email, name) values ('cyd@x.io', 'Cyd')");
+    world.sync().exits(4);
+    let asked = world.written("crm").len();
+    assert_eq!((asked, world.contacts("crm").len()), (3, 2), "an update, a delete, a create: all refused");
+    // What changes nothing of how they are sent does not have them repeated.
+    world.change_rules("rules.toml", |text| text.replace("deletes = {", "lag = \"2m\"\ndeletes = {"));
+    world.sync().exits(4);
+    assert_eq!(world.written("crm").len(), asked);
+
+    world.change_rules("rules.toml", |text| writes(text, "\"/people", "\"/contacts"));
+    world.sync().exits(0);
+    assert_eq!(world.contact("crm", &ann)["phone"], "2");
+    let mut names: Vec<Value> = world.contacts("crm").iter().map(|one| one["name"].clone()).collect();
+    names.sort_by_key(Value::to_string);
+    assert_eq!(names, ["Ann", "Cyd"], "{bob} is deleted");
+    world.is_quiet();
+}

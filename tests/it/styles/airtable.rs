@@ -1,7 +1,6 @@
 //! Airtable: places in a listing that expire, cells that are left out where they are empty, ten records a request.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
-use crate::scripted::{Scripted, answer, query};
+use crate::scripted::{self, Scripted, answer, moment, query};
 
 #[derive(Default)]
 struct Server {
@@ -22,14 +21,7 @@ struct Server {
     expires: bool,
 }
 
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Server>>);
-
-impl Shared {
-    fn look(&self) -> MutexGuard<'_, Server> {
-        self.0.lock().unwrap()
-    }
-}
+type Shared = scripted::Shared<Server>;
 
 impl Server {
     fn set(&mut self, id: &str, cells: &Value) -> Value {
@@ -40,8 +32,7 @@ impl Server {
         }
         // What is empty is no cell.
         record.retain(|_, value| *value != json!(null) && *value != json!(false) && *value != json!(""));
-        let at = format!("2026-01-01T00:{:02}:{:02}.000Z", self.change / 60, self.change % 60);
-        record.insert("Last modified".to_owned(), json!(at));
+        record.insert("Last modified".to_owned(), json!(moment(self.change)));
         self.shown(id).unwrap()
     }
 

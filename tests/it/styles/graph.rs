@@ -1,8 +1,5 @@
 //! Microsoft Graph: next links and delta links, empty pages, `@removed`, If-Match and 412, 410 and a listing of everything.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
@@ -11,15 +8,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use crate::scripted::{Scripted, answer, query, with_bearer};
+use crate::scripted::{self, Dated, Scripted, answer, moment, query, with_bearer};
 
 const DELTA: &str = "/me/contactFolders/contacts/contacts/delta";
 
 #[derive(Default)]
 struct Server {
-    /// As they are, or gone, with the change that made them so.
-    contacts: BTreeMap<String, (usize, Option<Value>)>,
-    change: usize,
+    contacts: Dated,
     /// Delta links of earlier changes are gone.
     oldest: usize,
     asked: Vec<String>,
@@ -27,37 +22,21 @@ struct Server {
     meddles: bool,
 }
 
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Server>>);
-
-impl Shared {
-    fn look(&self) -> MutexGuard<'_, Server> {
-        self.0.lock().unwrap()
-    }
-}
+type Shared = scripted::Shared<Server>;
 
 impl Server {
     fn set(&mut self, id: &str, changes: &Value) -> Value {
-        self.change += 1;
-        let (at, contact) = self.contacts.entry(id.to_owned()).or_default();
-        *at = self.change;
-        let contact = contact.get_or_insert_with(|| json!({ "id": id }));
-        for (name, value) in changes.as_object().unwrap() {
-            contact[name] = value.clone();
-        }
-        contact["@odata.etag"] = json!(format!("W/\"{}\"", self.change));
-        contact["lastModifiedDateTime"] =
-            json!(format!("2026-01-01T00:{:02}:{:02}Z", self.change / 60, self.change % 60));
-        contact.clone()
-    }
-
-    fn remove(&mut self, id: &str) {
-        self.change += 1;
-        self.contacts.insert(id.to_owned(), (self.change, None));
+        self.contacts.set(id, json!({ "id": id }), |contact, change| {
+            for (name, value) in changes.as_object().unwrap() {
+                contact[name] = value.clone();
+            }
+            contact["@odata.etag"] = json!(format!("W/\"{change}\""));
+            contact["lastModifiedDateTime"] = json!(moment(change));
+        })
     }
 
     fn field(&self, id: &str, name: &str) -> Value {
-        self.contacts[id].1.as_ref().unwrap()[name].clone()
+        self.contacts.get(id).unwrap()[name].clone()
     }
 }
 
@@ -87,7 +66,7 @@ async fn delta(State(server): State<Shared>, headers: HeaderMap, RawQuery(text):
         None if since == 0 => None,
         None => Some(json!({ "id": id, "@removed": { "reason": "deleted" } })),
     };
-    let all: Vec<Value> = server.contacts.iter().filter_map(seen).collect();
+    let all: Vec<Value> = server.contacts.records.iter().filter_map(seen).collect();
     // Pages 0, 2, 3, … hold contacts, page 1 none.
     let from = 2 * if place > 1 { place - 1 } else { place };
     let some: Vec<Value> = if place == 1 { Vec::new() } else { all.iter().skip(from).take(2).cloned().collect() };
@@ -97,22 +76,22 @@ async fn delta(State(server): State<Shared>, headers: HeaderMap, RawQuery(text):
     if more {
         body["@odata.nextLink"] = json!(format!("{base}?$skiptoken={since}.{}", place + 1));
     } else {
-        body["@odata.deltaLink"] = json!(format!("{base}?$deltatoken={}", server.change));
+        body["@odata.deltaLink"] = json!(format!("{base}?$deltatoken={}", server.contacts.change));
     }
     answer(200, &body)
 }
 
 async fn create(State(server): State<Shared>, body: Bytes) -> Response {
     let mut server = server.look();
-    let id = format!("made{}", server.change);
+    let id = format!("made{}", server.contacts.change);
     answer(201, &server.set(&id, &serde_json::from_slice(&body).unwrap()))
 }
 
 async fn one(State(server): State<Shared>, Path(id): Path<String>) -> Response {
     let mut server = server.look();
     server.asked.push(format!("get {id}"));
-    match server.contacts.get(&id).and_then(|(_, contact)| contact.clone()) {
-        Some(contact) => answer(200, &contact),
+    match server.contacts.get(&id) {
+        Some(contact) => answer(200, contact),
         None => error(404, "ErrorItemNotFound"),
     }
 }
@@ -129,7 +108,7 @@ async fn patch(State(server): State<Shared>, Path(id): Path<String>, headers: He
 }
 
 async fn delete(State(server): State<Shared>, Path(id): Path<String>) -> Response {
-    server.look().remove(&id);
+    server.look().contacts.remove(&id);
     answer(204, &Value::Null)
 }
 
@@ -158,7 +137,7 @@ fn contacts_follow_delta_links_both_ways() {
 
     // Both ways: changed, gone and new on each side.
     server.look().set("c1", &json!({ "givenName": "Bob" }));
-    server.look().remove("c2");
+    server.look().contacts.remove("c2");
     server.look().set("c6", &json!({ "givenName": "Cyd" }));
     scripted.world.sql("update contacts set mobile = '7' where given_name = 'Ann 3'");
     scripted.world.sql("delete from contacts where given_name = 'Ann 4'");
@@ -166,8 +145,8 @@ fn contacts_follow_delta_links_both_ways() {
     assert_eq!(scripted.sync().exits(0).writes(), (3, 3));
     assert_eq!(names(), ["Ann 3", "Ann 5", "Bob", "Cyd", "Dan"]);
     assert_eq!(server.look().field("c3", "mobilePhone"), "7");
-    assert!(server.look().contacts["c4"].1.is_none());
-    let made = server.look().contacts.keys().find(|id| id.starts_with("made")).unwrap().clone();
+    assert!(server.look().contacts.get("c4").is_none());
+    let made = server.look().contacts.records.keys().find(|id| id.starts_with("made")).unwrap().clone();
     assert_eq!(server.look().field(&made, "emailAddresses"), json!([{ "address": "dan@x.io" }]));
     for _ in 0..2 {
         assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
@@ -188,7 +167,7 @@ fn contacts_follow_delta_links_both_ways() {
     );
 
     // A delta link that has expired: everything is listed anew, what nobody saw go is still here.
-    server.look().remove("c5");
+    server.look().contacts.remove("c5");
     server.look().oldest = 999;
     asked();
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));

@@ -1,8 +1,5 @@
 //! Google People: sync tokens that expire with the status 400, etags and field masks in the body, methods behind a colon.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
@@ -10,13 +7,11 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use crate::scripted::{Scripted, answer, query, with_bearer};
+use crate::scripted::{self, Dated, Scripted, answer, query, with_bearer};
 
 #[derive(Default)]
 struct Server {
-    /// As they are, or gone, with the change that made them so.
-    people: BTreeMap<String, (usize, Option<Value>)>,
-    change: usize,
+    people: Dated,
     /// Sync tokens of earlier changes are gone.
     oldest: usize,
     asked: Vec<String>,
@@ -24,37 +19,22 @@ struct Server {
     meddles: bool,
 }
 
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Server>>);
-
-impl Shared {
-    fn look(&self) -> MutexGuard<'_, Server> {
-        self.0.lock().unwrap()
-    }
-}
+type Shared = scripted::Shared<Server>;
 
 impl Server {
     fn set(&mut self, id: &str, changes: &Value) -> Value {
-        self.change += 1;
-        let (at, person) = self.people.entry(id.to_owned()).or_default();
-        *at = self.change;
-        let person = person.get_or_insert_with(|| json!({ "resourceName": format!("people/{id}") }));
-        for name in ["names", "emailAddresses", "phoneNumbers"] {
-            if let Some(value) = changes.get(name) {
-                person[name] = value.clone();
+        self.people.set(id, json!({ "resourceName": format!("people/{id}") }), |person, change| {
+            for name in ["names", "emailAddresses", "phoneNumbers"] {
+                if let Some(value) = changes.get(name) {
+                    person[name] = value.clone();
+                }
             }
-        }
-        person["etag"] = json!(format!("%{}", self.change));
-        person.clone()
-    }
-
-    fn remove(&mut self, id: &str) {
-        self.change += 1;
-        self.people.insert(id.to_owned(), (self.change, None));
+            person["etag"] = json!(format!("%{change}"));
+        })
     }
 
     fn person(&self, id: &str) -> Value {
-        self.people[id].1.clone().unwrap()
+        self.people.get(id).unwrap().clone()
     }
 }
 
@@ -79,12 +59,12 @@ async fn connections(State(server): State<Shared>, RawQuery(text): RawQuery) -> 
         (None, None) => None,
         (Some(_), None) => Some(json!({ "resourceName": format!("people/{id}"), "metadata": { "deleted": true } })),
     };
-    let all: Vec<Value> = server.people.iter().filter_map(seen).collect();
+    let all: Vec<Value> = server.people.records.iter().filter_map(seen).collect();
     let mut body = json!({ "connections": all.iter().skip(from).take(3).collect::<Vec<_>>() });
     if all.len() > from + 3 {
         body["nextPageToken"] = json!((from + 3).to_string());
     } else {
-        body["nextSyncToken"] = json!(server.change.to_string());
+        body["nextSyncToken"] = json!(server.people.change.to_string());
     }
     if all.is_empty() {
         // An answer without people does not name them.
@@ -95,13 +75,13 @@ async fn connections(State(server): State<Shared>, RawQuery(text): RawQuery) -> 
 
 async fn create(State(server): State<Shared>, body: Bytes) -> Response {
     let mut server = server.look();
-    let id = format!("made{}", server.change);
+    let id = format!("made{}", server.people.change);
     answer(200, &server.set(&id, &serde_json::from_slice(&body).unwrap()))
 }
 
 async fn one(State(server): State<Shared>, Path(id): Path<String>) -> Response {
-    match server.look().people.get(&id).and_then(|(_, person)| person.clone()) {
-        Some(person) => answer(200, &person),
+    match server.look().people.get(&id) {
+        Some(person) => answer(200, person),
         None => refused(404, "NOT_FOUND", "gone"),
     }
 }
@@ -126,7 +106,7 @@ async fn update(
 }
 
 async fn delete(State(server): State<Shared>, Path(called): Path<String>) -> Response {
-    server.look().remove(called.strip_suffix(":deleteContact").unwrap());
+    server.look().people.remove(called.strip_suffix(":deleteContact").unwrap());
     answer(200, &json!({}))
 }
 
@@ -157,7 +137,7 @@ fn people_follow_sync_tokens_both_ways() {
 
     // Both ways: changed, gone and new on each side. What the rules do not read of a name is kept.
     server.look().set("c1", &json!({ "names": [{ "givenName": "Bob", "familyName": "Lee" }] }));
-    server.look().remove("c2");
+    server.look().people.remove("c2");
     server.look().set("c6", &person(6));
     scripted.world.sql("update people set family_name = 'Poe', phone = '7' where given_name = 'Ann 3'");
     scripted.world.sql("delete from people where given_name = 'Ann 4'");
@@ -167,7 +147,7 @@ fn people_follow_sync_tokens_both_ways() {
     let third = server.look().person("c3");
     assert_eq!(third["names"], json!([{ "givenName": "Ann 3", "familyName": "Poe", "displayName": "of no concern" }]));
     assert_eq!(third["phoneNumbers"], json!([{ "value": "7" }]));
-    assert!(server.look().people["c4"].1.is_none());
+    assert!(server.look().people.get("c4").is_none());
     for _ in 0..2 {
         assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
     }
@@ -185,7 +165,7 @@ fn people_follow_sync_tokens_both_ways() {
     assert_eq!(scripted.world.rows("select phone from people where given_name = 'Theirs'"), [["8"]]);
 
     // A sync token that has expired: everything is listed anew, and the gap deletes nothing.
-    server.look().remove("c5");
+    server.look().people.remove("c5");
     server.look().oldest = 999;
     asked();
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));

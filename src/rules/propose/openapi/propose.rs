@@ -11,7 +11,7 @@ use super::schema::{Leaf, kind_of, lay_flat};
 use super::security::system;
 use crate::record::{Json, Path, TimeFormat};
 use crate::rules::propose::draft::{Draft, FieldDraft, Listing, Said, Writes};
-use crate::rules::propose::names::{field_name, is_email, is_updated, is_version, last, squeezed};
+use crate::rules::propose::names::{field_name, holds_secret, is_email, is_updated, is_version, last, squeezed};
 use crate::rules::propose::text::write;
 use crate::rules::propose::{ProposeError, Sample, Wanted};
 
@@ -39,7 +39,7 @@ pub fn from_openapi(wanted: &Wanted<'_>, sample: &Sample<'_>) -> Result<String, 
         .flatten()
         .collect();
     let fields = fields(&document, others.iter().filter(|leaf| !own.contains(&&leaf.path)));
-    if fields.is_empty() {
+    if fields.iter().all(|field| field.is_secret) {
         return Err(ProposeError::NoFields);
     }
     let query = parameters(&document, found.item, found.get, "query");
@@ -137,6 +137,7 @@ fn fields<'l, 'a: 'l>(document: &Document, leaves: impl Iterator<Item = &'l &'l 
                 Vec::new()
             },
             kind,
+            is_secret: holds_secret(&leaf.path),
             note: None,
         }
     };

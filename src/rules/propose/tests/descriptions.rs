@@ -58,6 +58,19 @@ fn a_whole_proposal_by_a_description() {
 }
 
 #[test]
+fn a_credential_that_is_described_stands_in_comments() {
+    let proposed = by_description(
+        &WANTED,
+        &described(|document| {
+            document["components"]["schemas"]["Base"]["properties"]["apiKey"] = json!({ "type": "string" });
+        }),
+    );
+    let proposed = proposed.unwrap();
+    let found = lines(&proposed, "api_key = ");
+    assert!(found.len() == 2 && found.iter().all(|line| line.starts_with("#api_key = ")), "{proposed}");
+}
+
+#[test]
 fn the_listing_is_chosen_by_name_or_by_path() {
     let request = |wanted: &Wanted<'_>, text: &str| {
         let proposed = by_description(wanted, text).unwrap();

@@ -163,9 +163,37 @@ fn no_value_of_a_sample_gets_into_the_rules() {
     let proposed = by_sample(&WANTED, &answer.to_string()).unwrap();
     assert!(!proposed.contains("SECRET") && !proposed.contains("774411"), "{proposed}");
     assert!(proposed.contains("# api_token: by its name it holds a credential"), "{proposed}");
+    assert_eq!(lines(&proposed, "api_token = ").iter().filter(|line| line.starts_with('#')).count(), 2, "{proposed}");
     assert!(proposed.contains("# 1 member left out"), "{proposed}");
     assert!(proposed.contains("# status: 2 different texts in 40 records"), "{proposed}");
     assert!(proposed.contains("sessions = { type = \"json\""), "{proposed}");
+}
+
+#[test]
+fn what_holds_a_credential_by_its_name_stands_in_comments_field_and_map_alike() {
+    let record = json!({ "id": 1, "name": "Ann", "api_key": "k", "auth": { "user": "u" }, "next_page_token": "t" });
+    let proposed = by_sample(&WANTED, &json!([record]).to_string()).unwrap();
+    let first = |name: &str| lines(&proposed, name).iter().map(|line| line[..1].to_owned()).collect::<String>();
+    assert_eq!([first("name = "), first("api_key = "), first("auth_user = ")], ["nn", "##", "##"], "{proposed}");
+    assert_eq!(first("next_page_token = "), "nn", "{proposed}");
+    let alone = json!([{ "id": 1, "password": "x" }]).to_string();
+    assert!(refused(by_sample(&WANTED, &alone)).contains("no members beside their id"));
+}
+
+#[test]
+fn records_are_not_matched_by_what_stands_in_a_comment() {
+    let record = |number: usize| json!({ "id": number, "name": "Ann", "auth": { "email": format!("{number}@x.io") } });
+    let records = |count| Value::from((0..count).map(record).collect::<Vec<_>>()).to_string();
+    let proposed = by_sample(&WANTED, &records(40)).unwrap();
+    assert!(proposed.contains("#auth_email = ") && !proposed.contains("\nmatch = "), "{proposed}");
+}
+
+#[test]
+fn digits_are_counted_in_words_that_fit() {
+    let told = |value: Value| kind_of("n", &[&Json::from(value)]).guess.unwrap();
+    assert_eq!(told(json!(1.5)), "at most 1 digit after the point, as far as was seen");
+    assert_eq!(told(json!(1.25)), "at most 2 digits after the point, as far as was seen");
+    assert_eq!(told(json!("1.5")), "texts that are numbers, with at most 1 digit after the point");
 }
 
 #[test]
