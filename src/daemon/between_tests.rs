@@ -3,7 +3,7 @@
 //! Must not know: engines.
 
 use super::decide::{Mode, State};
-use super::event::{Action, Cause, Event, Mark};
+use super::event::{Action, Cause, Event, Mark, Reads};
 use super::job::{ForFew, Job};
 use super::tests::{NOTHING, asked, ended, job, now, start, sync_asked};
 
@@ -91,4 +91,20 @@ fn a_listing_that_other_rules_wait_for_is_open_to_what_comes_meanwhile() {
     state.mark("a", Mark::default());
     assert_eq!(state.decide(&over(false), now(2)), NOTHING);
     assert_eq!(state.decide(&ended("a"), now(3)), [Action::Check]);
+}
+
+#[test]
+fn what_came_with_an_edit_that_takes_a_listing_is_tried_as_soon_as_that_begins() {
+    let mut one = Job { for_few: ForFew::Records, ..job("a", Some(3600)) };
+    one.last = Some(super::schedule::Last { wall: now(0).wall, steady: Some(now(0).steady) });
+    let mut state = State::new(Mode::Scheduled, false, vec![one]);
+    assert_eq!(state.begin(now(0)), NOTHING);
+    let reads = |reads| Action::Start { collection: "a".to_owned(), reads, cause: Cause::Edit };
+    assert_eq!(state.decide(&edited(2), now(5)), [reads(Reads::Targets)]);
+    let undone =
+        Event::PassEnded { collection: "a".to_owned(), fatal: false, retry_at: None, undone: true, failed: false };
+    let both = [vec![reads(Reads::Changes)], between(Cause::Edit)].concat();
+    assert_eq!(state.decide(&undone, now(5)), both);
+    assert_eq!(state.decide(&over(true), now(5)), NOTHING);
+    assert_eq!(state.decide(&ended("a"), now(9)), NOTHING, "it has taken all of it up");
 }

@@ -228,10 +228,8 @@ impl Job {
             Reads::Changes => {}
         }
         (self.last, self.listed_for, self.takes) = (Some(began), Some(cause), Some(self.mark));
-        // It was not made for them, and may list for long: they do not wait for it.
-        if !cause.is_for_few() {
-            (self.taken.edit, self.taken.hooked) = (before.edit, before.hooked);
-        }
+        // It may list for long: what takes no listing does not wait for it, even where something that came with it does.
+        (self.taken.edit, self.taken.hooked) = (before.edit, before.hooked);
         if self.for_few == ForFew::ListingsOnce {
             self.for_few = ForFew::Records;
         }

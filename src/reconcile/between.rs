@@ -15,6 +15,7 @@ use roaring::RoaringTreemap;
 use tokio::sync::{mpsc, oneshot};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::record::Mapped;
 use crate::rules::Binding;
 use crate::store::{self, Staged, StagedKind, Store, StoreError, Tx};
 use crate::upstream::{self, Client, Failure, FailureKind, Got};
@@ -98,7 +99,8 @@ pub async fn look_again(
             // Its tombstone or event tells that. What else it was is from before, and that it is gone the next listing tells.
             Some(Ok(Got::Missing | Got::Merged(_))) => {
                 let is_told = row.kind != StagedKind::Record;
-                if is_told || rules.mapper.read(&row.raw).is_ok_and(|mapped| mapped.deleted) {
+                let tells = |mapped: Mapped| mapped.deleted || mapped.merged_into.is_some();
+                if is_told || rules.mapper.read(&row.raw).is_ok_and(tells) {
                     found.push(row);
                 }
             }

@@ -519,7 +519,7 @@ impl Puller<'_> {
         resumed: bool,
     ) -> Result<Option<Failure>, StoreError> {
         let pass = Arc::clone(self.pass);
-        let _turn = pass.touched.lock().await;
+        let touched = pass.touched.lock().await;
         let doubtful: Vec<Staged> = std::mem::take(&mut self.doubtful).into_values().collect();
         if let (false, Some(rules)) = (doubtful.is_empty(), pass.rules(self.binding))
             && let Some(failure) = between::look_again(self.store, client, rules, doubtful).await?
@@ -532,10 +532,16 @@ impl Puller<'_> {
         if read.is_some_and(|read| read.incremental == Incremental::Conditional) {
             self.cursor.mark = None;
         }
+        let kept = self.cursor.mark.clone();
         let ended_at = self.started_at.max(self.pass.micros());
         let mark = self.kept_mark.take().or_else(|| self.mark.clone());
         self.cursor.finish(complete, mark, self.high, self.started_at, ended_at);
         self.cursor.read_at = read.is_some_and(|read| read.horizon.is_some()).then_some(ended_at);
+        // A write that was made in between moves what it writes to elsewhere in the listing, and what comes after it by one
+        // place. Where pages are counted, one may have been skipped: the next listing begins where this one did.
+        if !touched.is_empty() && read.is_some_and(upstream::counts_pages) {
+            (self.cursor.high, self.cursor.mark) = (before.high, kept);
+        }
         self.drop_stale(complete && !resumed).await?;
         if complete && !resumed {
             self.take_back_unlisted().await?;

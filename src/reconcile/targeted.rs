@@ -98,6 +98,9 @@ type AllTold = BTreeMap<(i64, String), Told>;
 
 /// Finds out how the records stand that a pass is wanted for; `None` where a listing has to tell.
 pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut aims: Aims) -> Option<Targets> {
+    if aims.deleted.len() as u64 > aims.deletes_left {
+        aims.leave_all(aims.deleted.clone())?;
+    }
     let mut readings = Vec::with_capacity(aims.links.len());
     for at in 0..pass.collection.bindings.len() {
         let Some(rules) = pass.rules(at) else { continue };
@@ -125,14 +128,18 @@ pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut
             }
         }
     }
-    for record in made_anew(pass, &aims.edited, &readings) {
-        aims.leave(record)?;
-    }
+    aims.leave_all(made_anew(pass, &aims.edited, &readings))?;
     readings.retain(|reading| aims.records.contains(&reading.link.record));
-    let deletes = (aims.deleted.len() + readings.iter().filter(|reading| reading.is_gone).count()) as u64;
-    if deletes > aims.deletes_left || readings.is_empty() {
+    let gone = readings.iter().filter(|reading| reading.is_gone).map(|reading| reading.link.record.clone());
+    let mut deleted: Vec<RecordId> = aims.deleted.iter().cloned().chain(gone).collect();
+    if deleted.len() as u64 > aims.deletes_left {
+        aims.leave_all(std::mem::take(&mut deleted))?;
+        readings.retain(|reading| aims.records.contains(&reading.link.record));
+    }
+    if readings.is_empty() {
         return None;
     }
+    let deletes = deleted.len() as u64;
     // Answers come in any order; what follows from them must not depend on it.
     readings.sort_by(|one, other| (one.at, &one.link.remote_id).cmp(&(other.at, &other.link.remote_id)));
     Some(Targets { records: Arc::new(aims.records), hooked: aims.hooked, deletes, readings })
@@ -408,6 +415,10 @@ impl Aims {
         self.links.retain(|(_, link, _)| link.record != record);
         self.hooked = 0;
         self.is_between.then_some(())
+    }
+
+    fn leave_all(&mut self, records: impl IntoIterator<Item = RecordId>) -> Option<()> {
+        records.into_iter().try_for_each(|record| self.leave(record))
     }
 
     /// The links that may be written to.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::reconcile::Wish;
+use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Silent, Wish};
 use crate::store::SqliteStore;
 
 use super::chance::Chance;
@@ -138,8 +138,26 @@ impl Beside {
     }
 }
 
+/// A pass, over single records only where that is enough; while it lists, others are wished for.
+pub async fn pass(
+    engine: &Engine,
+    (collection, options, is_targeted): (&str, &PassOptions, bool),
+    net: &Net,
+    haste: Option<&Haste>,
+) -> Result<PassReport, PassError> {
+    if is_targeted && let Some(report) = engine.targeted_pass(collection, options, &Silent).await? {
+        return Ok(report);
+    }
+    let (give, mut take) = mpsc::channel(1);
+    tokio::select! {
+        biased;
+        done = engine.pass_open_to(collection, options, &Silent, Some(&mut take)) => done,
+        never = wishes(net, haste, &give) => match never {},
+    }
+}
+
 /// While a pass lists, people edit and webhooks come, and ask for passes of their own.
-pub async fn wishes(net: &Net, haste: Option<&Haste>, give: &mpsc::Sender<Wish>) -> Infallible {
+async fn wishes(net: &Net, haste: Option<&Haste>, give: &mpsc::Sender<Wish>) -> Infallible {
     let (beside, hands, store) = (&net.beside, &net.hands, net.hands.disk.store());
     while beside.is_open() {
         net.steps.sleep(beside.rest()).await;

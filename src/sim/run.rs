@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::merge::IntentState;
-use crate::reconcile::{Engine, Outcome, PassOptions, PassReport, Silent};
+use crate::reconcile::{Engine, Outcome, PassOptions, PassReport};
 use crate::rules::Ruleset;
 use crate::store::{self, ConflictFilter, IntentFilter, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, Transport};
@@ -515,20 +514,8 @@ impl Simulation {
                 .map_err(|error| error.to_string())?;
             let (dry_run, full) = (reads == Reads::Plan, matches!(reads, Reads::Plan | Reads::Everything));
             let options = PassOptions { trigger: "sim".into(), full, dry_run, all_changes: true };
-            if reads == Reads::Targets
-                && let Some(report) =
-                    engine.targeted_pass(collection, &options, &Silent).await.map_err(|error| error.to_string())?
-            {
-                return Ok(report);
-            }
-            let (give, mut take) = mpsc::channel(1);
-            let pass = engine.pass_open_to(collection, &options, &Silent, Some(&mut take));
-            let done = tokio::select! {
-                biased;
-                done = pass => done,
-                never = beside::wishes(&self.net, self.haste.as_ref(), &give) => match never {},
-            };
-            done.map_err(|error| error.to_string())
+            let what = (collection, &options, reads == Reads::Targets);
+            beside::pass(&engine, what, &self.net, self.haste.as_ref()).await.map_err(|error| error.to_string())
         })
     }
 
