@@ -226,9 +226,9 @@ fn what_a_write_in_between_moves_out_of_a_counted_page_is_listed_the_next_time()
     }
     let mut daemon = Daemon::start(&world);
     daemon.logs("pass 1 of contacts");
-    for email in ["c1@x.io", "c2@x.io", "c3@x.io"] {
+    for (email, minutes) in [("c1@x.io", 30), ("c2@x.io", 20), ("c3@x.io", 10)] {
         let id = id_at(&world, "crm", email);
-        world.edit_at("crm", &id, &json!({ "name": "theirs" }), now() - TimeDelta::minutes(30));
+        world.edit_at("crm", &id, &json!({ "name": "theirs" }), now() - TimeDelta::minutes(minutes));
     }
     // Listed by time of change: the fourth and the first, then the others. The fourth becomes the last.
     let listing = Listing::holds(&world, 1, &[]);
