@@ -116,7 +116,7 @@ pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut
             let record = link.record.clone();
             match reading(pass, rules, at, link, false, found) {
                 Some(found) => readings.push(found),
-                None => aims.leave(record)?,
+                None => aims.leave(&record)?,
             }
         }
         let mut asked = upstream::get_each(client, rules, unsure, |(_, link, _)| Some(&link.remote_id));
@@ -124,7 +124,7 @@ pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut
             let (record, told_gone) = (link.record.clone(), matches!(told, Told::Gone));
             match answer?.ok().and_then(|got| reading(pass, rules, at, link, told_gone, got)) {
                 Some(found) => readings.push(found),
-                None => aims.leave(record)?,
+                None => aims.leave(&record)?,
             }
         }
     }
@@ -238,7 +238,7 @@ pub fn aims(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<Option<
     }
     for record in aims.records.clone() {
         let Some(links) = links_to_read(view, pass, &record)? else {
-            if aims.leave(record).is_none() {
+            if aims.leave(&record).is_none() {
                 return Ok(None);
             }
             continue;
@@ -408,17 +408,17 @@ fn links_to_read(view: &dyn View, pass: &Pass, record: &RecordId) -> Result<Opti
 
 impl Aims {
     /// A record takes a listing, which is under way; `None` where it is not. Webhooks that came meanwhile are then looked at again.
-    fn leave(&mut self, record: RecordId) -> Option<()> {
-        self.records.remove(&record);
-        self.edited.remove(&record);
-        self.deleted.remove(&record);
-        self.links.retain(|(_, link, _)| link.record != record);
+    fn leave(&mut self, record: &RecordId) -> Option<()> {
+        self.records.remove(record);
+        self.edited.remove(record);
+        self.deleted.remove(record);
+        self.links.retain(|(_, link, _)| link.record != *record);
         self.hooked = 0;
         self.is_between.then_some(())
     }
 
     fn leave_all(&mut self, records: impl IntoIterator<Item = RecordId>) -> Option<()> {
-        records.into_iter().try_for_each(|record| self.leave(record))
+        records.into_iter().try_for_each(|record| self.leave(&record))
     }
 
     /// The links that may be written to.
