@@ -24,7 +24,8 @@
 //!   │         told as deleted elsewhere? ask for it too       reconcile::deleted
 //!   │       or what a feed of events names, by their ids      upstream::feed
 //!   │       or, for edits and webhooks, the records that       reconcile::targeted
-//!   │         they name, by their ids, and nothing is listed
+//!   │         they name, by their ids, and nothing is listed;
+//!   │         also while another pass lists, between pages    reconcile::between
 //!   │
 //! plan      facts of one record → RecordPlan, pure            reconcile::gather → merge::decide
 //! guard     totals → halts; a halt ends the pass here         merge::guard

@@ -84,6 +84,7 @@ impl State {
                 (job.listed_for, job.ended_listed) = (old.listed_for, old.ended_listed);
                 (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
                 (job.ended_targeted, job.targeted) = (old.ended_targeted, old.targeted);
+                (job.between, job.takes) = (old.between, old.takes);
                 (job.reads_full, job.failed_full) = (old.reads_full, old.failed_full);
             }
             if known.is_some_and(|known| running.contains(&known)) {
@@ -162,7 +163,8 @@ impl State {
 
     /// How long until something may be due by the clock alone. Work that was left is no part of it.
     pub fn due_in(&self, now: Moment) -> Option<Duration> {
-        self.idle().filter_map(|job| job.cause_in(now)).min()
+        let running = self.running.iter().filter_map(|at| self.jobs.get(*at)?.between_in(now));
+        self.idle().filter_map(|job| job.cause_in(now)).chain(running).min()
     }
 
     /// The collection whose left work may be tried again first, and in how long.
@@ -249,6 +251,12 @@ impl State {
                     }
                 }
             }
+            Event::BetweenEnded { collection, undone } => {
+                if let Some(job) = self.jobs.iter_mut().find(|job| job.collection == *collection) {
+                    job.note_between(*undone, now);
+                }
+                self.start(now)
+            }
             Event::LocalEdit { collection, mark }
             | Event::Decision { collection, mark }
             | Event::Webhook { collection, mark } => {
@@ -332,6 +340,7 @@ impl State {
         self.running.remove(&at);
         if let Some(job) = self.jobs.get_mut(at) {
             let targeted = job.targeted.take();
+            job.note_listed();
             let began = targeted.map(|(began, _)| began).or(job.last);
             // What could be tried when the pass began it has tried.
             job.retry_at = retry_at.filter(|at| began.is_none_or(|began| *at > began.wall));
@@ -418,8 +427,22 @@ impl State {
             }
             actions.extend(self.begin_one(turn.at, cause, reads, now));
         }
+        actions.extend(self.make_between(now));
         if actions.is_empty() && self.mode == Mode::Once && self.running.is_empty() && self.queue.is_empty() {
             actions.push(Action::End(Ending::Done));
+        }
+        actions
+    }
+
+    /// What came while a pass lists does not wait for its end, where single records can be asked for.
+    fn make_between(&mut self, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for at in self.running.iter().filter(|_| self.mode == Mode::Scheduled) {
+            let Some(job) = self.jobs.get_mut(*at) else { continue };
+            let Some(cause) = job.cause_between(now) else { continue };
+            job.between = Some(Last { wall: now.wall, steady: Some(now.steady) });
+            job.taken = job.mark;
+            actions.push(Action::Between { collection: job.collection.clone(), cause });
         }
         actions
     }

@@ -59,6 +59,13 @@ impl Doing {
         self.listeners.send(Heard::Ended { collection, number, report }).ok();
     }
 
+    /// A pass over single records was made while another one lists, which goes on.
+    pub fn between(&self, report: &PassReport) {
+        let (here, there) = (report.local.total(), report.remote_writes());
+        let text = format!("{here} changes here and {there} writes upstream in between, by pass {}", report.pass);
+        self.say(&report.collection, text);
+    }
+
     /// A pass came to nothing: another one is made in its place.
     pub fn undone(&self, collection: &str) {
         self.now().remove(collection);
@@ -81,7 +88,12 @@ impl Doing {
     }
 
     fn note(&self, step: &Step<'_>) {
-        let Some((collection, text)) = step_words(step) else { return };
+        if let Some((collection, text)) = step_words(step) {
+            self.say(collection, text);
+        }
+    }
+
+    fn say(&self, collection: &str, text: String) {
         let said = format!("{collection}: {text}");
         self.now().insert(collection.to_owned(), said);
         self.listeners.send(Heard::Step { collection: collection.to_owned(), text }).ok();

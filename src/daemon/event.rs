@@ -105,6 +105,13 @@ pub enum Event {
         /// It failed, was halted, or some upstream was not to be had: what it was to read it has not read.
         failed: bool,
     },
+    /// A pass over single records ended that was made while another one lists, or it was not made.
+    BetweenEnded {
+        /// Of this collection.
+        collection: String,
+        /// Nothing was done: what waits takes listings, or the other one lists no more.
+        undone: bool,
+    },
     /// SIGTERM or SIGINT.
     Stop,
     /// The drain timeout passed.
@@ -185,6 +192,13 @@ pub enum Action {
         collection: String,
         /// What is read.
         reads: Reads,
+        /// Why.
+        cause: Cause,
+    },
+    /// Make a pass over single records while the one lists that runs.
+    Between {
+        /// The collection.
+        collection: String,
         /// Why.
         cause: Cause,
     },

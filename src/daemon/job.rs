@@ -68,6 +68,10 @@ pub struct Job {
     pub ended_targeted: Option<(Duration, Duration)>,
     /// Since when a pass that does not list runs, what it reads instead, and what earlier passes had taken up before it.
     pub targeted: Option<(Last, Mark)>,
+    /// Since when one runs that is made while another one lists.
+    pub between: Option<Last>,
+    /// What waited when the pass began that lists: it has taken that up when it has ended.
+    pub takes: Option<Mark>,
 }
 
 /// What a pass for an edit or a webhook reads.
@@ -106,6 +110,8 @@ impl Job {
             ended_listed: None,
             ended_targeted: None,
             targeted: None,
+            between: None,
+            takes: None,
         }
     }
 
@@ -150,6 +156,40 @@ impl Job {
         }
     }
 
+    /// Why a pass over single records is to be made now, while one runs that lists. What a person decided takes listings.
+    pub fn cause_between(&self, now: Moment) -> Option<Cause> {
+        if !self.is_open() || !self.room_in(now).is_zero() {
+            return None;
+        }
+        let hooked = || self.mark.is_hooked_after(self.taken).then_some(Cause::Webhook);
+        self.has_news().then_some(Cause::Edit).or_else(hooked)
+    }
+
+    fn is_open(&self) -> bool {
+        let is_free = self.targeted.is_none() && self.between.is_none() && !self.paused;
+        is_free && self.for_few == ForFew::Records && !self.mark.is_decided_after(self.taken)
+    }
+
+    /// How long until such a one leaves room for the next that waits.
+    pub fn between_in(&self, now: Moment) -> Option<Duration> {
+        let waits = self.has_news() || self.mark.is_hooked_after(self.taken);
+        let room_in = self.room_in(now);
+        (self.is_open() && waits && !room_in.is_zero()).then_some(room_in)
+    }
+
+    /// A pass in between is over.
+    pub fn note_between(&mut self, undone: bool, now: Moment) {
+        let Some(began) = self.between.take().filter(|_| !undone) else { return };
+        let since = began.steady.unwrap_or(now.steady);
+        self.ended_targeted = Some((now.steady, now.steady.saturating_sub(since)));
+    }
+
+    /// The pass is over that listed.
+    pub fn note_listed(&mut self) {
+        self.between = None;
+        self.taken = self.takes.take().unwrap_or(self.taken);
+    }
+
     /// What a pass for this cause reads, where it is not time to read everything.
     pub fn reads_for(&self, cause: Cause) -> Reads {
         if cause.is_for_few() && self.for_few == ForFew::Records { Reads::Targets } else { Reads::Changes }
@@ -187,7 +227,9 @@ impl Job {
             Reads::Everything => self.reads_full = Some(began),
             Reads::Changes => {}
         }
-        (self.last, self.listed_for) = (Some(began), Some(cause));
+        (self.last, self.listed_for, self.takes) = (Some(began), Some(cause), Some(self.mark));
+        // It may list for long: what takes no listing does not wait for it, even where something that came with it does.
+        (self.taken.edit, self.taken.hooked) = (before.edit, before.hooked);
         if self.for_few == ForFew::ListingsOnce {
             self.for_few = ForFew::Records;
         }

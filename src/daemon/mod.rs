@@ -23,6 +23,8 @@ mod systemd;
 mod wake;
 
 #[cfg(test)]
+mod between_tests;
+#[cfg(test)]
 mod reload_tests;
 #[cfg(test)]
 mod rules_tests;

@@ -201,7 +201,8 @@ fn f56_edits_go_on_by_the_rules_in_force_while_a_longer_pass_keeps_others_waitin
     let mut renewed = state.renew(all(), now(72));
     renewed.sort_by_key(|action| format!("{action:?}"));
     let asked = |name| vec![action(name, false, Cause::Signal)];
-    let expected = [start("few"), asked("lists"), asked("long"), asked("whole")].concat();
+    let meanwhile = vec![Action::Between { collection: "few".to_owned(), cause: Cause::Edit }];
+    let expected = [meanwhile, start("few"), asked("lists"), asked("long"), asked("whole")].concat();
     assert_eq!(renewed, expected, "each once");
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress};
+use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress, Wish};
 use crate::rules::Ruleset;
 use crate::store::{Store, StoreError};
 
@@ -24,7 +24,7 @@ use super::monitor::Monitor;
 use super::outcome::{account, has_failed};
 use super::reload::{Checked, load_jobs};
 use super::report;
-use super::sources::{Alarm, Gathered, Pass, PassOver, Sources};
+use super::sources::{Alarm, BetweenOver, Gathered, Pass, PassOver, Sources, UnderWay};
 use super::stamp::Watch;
 use super::systemd::Manager;
 use super::wake::{self, Notice};
@@ -150,7 +150,8 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         clock,
         plan,
         host,
-        running: FuturesUnordered::new(),
+        running: UnderWay::default(),
+        open: BTreeMap::new(),
         errors: BTreeMap::new(),
         checked: None,
         started: 0,
@@ -179,7 +180,9 @@ pub(super) struct Daemon<'a> {
     pub(super) manager: Manager,
     pub(super) monitor: Option<Monitor>,
     pub(super) clerk: Clerk,
-    running: FuturesUnordered<Pass>,
+    running: UnderWay,
+    /// Who takes wishes for passes over single records while it lists, by collection.
+    open: BTreeMap<String, mpsc::Sender<Wish>>,
     /// How many passes in a row ended in an error, where any did, by collection.
     errors: BTreeMap<String, usize>,
     /// Rules that were just checked.
@@ -282,7 +285,20 @@ impl Daemon<'_> {
                 doing.begins(&collection);
                 self.started += 1;
                 let trigger = trigger(self.plan.mode, reads, cause);
-                self.running.push(start(&self.loaded.engine, trigger, (collection, self.started), reads, doing));
+                let (give, take) = mpsc::channel(1);
+                if reads != Reads::Targets {
+                    self.open.insert(collection.clone(), give);
+                }
+                let named = (collection, self.started);
+                self.running.passes.push(start(&self.loaded.engine, trigger, named, reads, (doing, take)));
+            }
+            Action::Between { collection, cause } => {
+                let (made, answer) = oneshot::channel();
+                let wish = Wish { trigger: trigger(self.plan.mode, Reads::Targets, cause).to_owned(), made };
+                // Where nobody takes it, it is answered by that.
+                self.open.get(&collection).map(|open| open.try_send(wish));
+                let over = async move { BetweenOver { collection, made: answer.await.unwrap_or(Ok(None)) } };
+                self.running.between.push(Box::pin(over));
             }
             Action::Drain => {
                 let up_to = self.plan.drain_timeout;
@@ -316,6 +332,7 @@ impl Daemon<'_> {
             Gathered::Event(event) => event,
             Gathered::Asked(ask) => return self.answer(ask).await,
             Gathered::Passed(over) => self.account(*over).await?,
+            Gathered::Between(over) => self.account_between(*over).await?,
         };
         if is_beat && is_daemon {
             actions.extend(self.look_for_changes().await?);
@@ -407,6 +424,7 @@ impl Daemon<'_> {
     /// Reports a pass that is over, and learns what it left.
     async fn account(&mut self, over: PassOver) -> Result<Event, PassError> {
         let PassOver { collection, number, result } = over;
+        self.open.remove(&collection);
         let Some(result) = result.transpose() else {
             self.clerk.doing().undone(&collection);
             let retry_at = self.learn_of(&collection).await?;
@@ -429,6 +447,22 @@ impl Daemon<'_> {
         }
         self.clerk.doing().ended(&collection, number, told);
         Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed })
+    }
+
+    /// Reports a pass that was made while another one lists.
+    async fn account_between(&mut self, over: BetweenOver) -> Result<Event, PassError> {
+        let BetweenOver { collection, made } = over;
+        let made = made.transpose();
+        let undone = !matches!(made, Some(Ok(_)));
+        if let Some(result) = made {
+            if let Ok(report) = &result {
+                self.clerk.doing().between(report);
+            }
+            // Whether that is the end of the daemon the pass that lists finds out.
+            account(result, self.plan.mode, self.host, &mut self.failed);
+            self.unseen |= !self.learn(vec![collection.clone()]).await?;
+        }
+        Ok(Event::BetweenEnded { collection, undone })
     }
 
     /// What waits after a pass: what it took up waits no more; what came meanwhile does. That the pass ended says what
@@ -478,7 +512,7 @@ fn start(
     trigger: &'static str,
     (collection, number): (String, u64),
     reads: Reads,
-    progress: Arc<Doing>,
+    (progress, mut wishes): (Arc<Doing>, mpsc::Receiver<Wish>),
 ) -> Pass {
     let engine = Arc::clone(engine);
     let full = reads == Reads::Everything;
@@ -487,7 +521,9 @@ fn start(
         let progress = progress.as_ref();
         let result = match reads {
             Reads::Targets => engine.targeted_pass(&collection, &options, progress).await,
-            Reads::Changes | Reads::Everything => engine.pass(&collection, &options, progress).await.map(Some),
+            Reads::Changes | Reads::Everything => {
+                engine.pass_open_to(&collection, &options, progress, Some(&mut wishes)).await.map(Some)
+            }
         };
         PassOver { collection, number, result }
     })

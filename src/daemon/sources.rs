@@ -40,6 +40,26 @@ pub struct PassOver {
     pub result: Result<Option<PassReport>, PassError>,
 }
 
+/// A pass over single records that was wished for while another one lists; it ends with what came of it.
+pub type Between = BoxFuture<'static, BetweenOver>;
+
+/// Such a pass that is over.
+pub struct BetweenOver {
+    /// Of this collection.
+    pub collection: String,
+    /// What came of it; `None` where nothing was done.
+    pub made: Result<Option<PassReport>, PassError>,
+}
+
+/// All passes under way.
+#[derive(Default)]
+pub struct UnderWay {
+    /// Those that were started.
+    pub passes: FuturesUnordered<Pass>,
+    /// Those that are made while one of these lists.
+    pub between: FuturesUnordered<Between>,
+}
+
 /// What the loop wakes up for.
 pub enum Gathered {
     /// Something that the decision knows by itself.
@@ -48,6 +68,8 @@ pub enum Gathered {
     Asked(Ask),
     /// A pass is over.
     Passed(Box<PassOver>),
+    /// One that was made in between is over.
+    Between(Box<BetweenOver>),
     /// Files have changed.
     Seen(Seen),
 }
@@ -125,7 +147,7 @@ impl Sources {
     }
 
     /// The next thing that happens.
-    pub async fn next(&mut self, running: &mut FuturesUnordered<Pass>, clerk: &mut Clerk, alarm: Alarm) -> Gathered {
+    pub async fn next(&mut self, running: &mut UnderWay, clerk: &mut Clerk, alarm: Alarm) -> Gathered {
         let now = self.clock.monotonic();
         let drain_left = alarm.drain_until.map_or(Duration::MAX, |until| until.saturating_sub(now));
         let most = if alarm.soon || !self.sees_store { LOOK_EVERY } else { BEAT_MAX };
@@ -146,7 +168,9 @@ impl Sources {
             () = hear(&mut self.hup) => if self.once { Gathered::Event(Event::Stop) } else { signal(Signal::Reload) },
             () = hear(&mut self.usr1) => signal(Signal::Sync),
             () = hear(&mut self.usr2) => signal(Signal::Report),
-            Some(over) = running.next() => Gathered::Passed(Box::new(over)),
+            // Before the end of the pass that listed: it is no matter of the next one.
+            Some(over) = running.between.next() => Gathered::Between(Box::new(over)),
+            Some(over) = running.passes.next() => Gathered::Passed(Box::new(over)),
             ask = clerk.next() => Gathered::Asked(ask),
             () = self.clock.sleep(drain_left), if alarm.drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
             Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),

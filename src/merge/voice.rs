@@ -90,7 +90,11 @@ impl Scene<'_> {
         match &known.origin {
             Origin::Upstream(name) => {
                 let binding = self.collection.bindings.iter().position(|binding| &binding.upstream.name == name);
-                binding.and_then(differs).unwrap_or(self.edited_at.is_some())
+                binding.and_then(differs).unwrap_or_else(|| {
+                    // It has the record no more: where all the others agreed on this value, the edit was one of another field.
+                    let mut others = (0..self.facts.spokes.len()).filter_map(differs).peekable();
+                    self.edited_at.is_some() && (others.peek().is_none() || others.any(|differs| differs))
+                })
             }
             Origin::Local => {
                 self.edited_at.is_some_and(|at| known.source_time.is_none_or(|known| at > known))

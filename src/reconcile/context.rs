@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::Clock;
@@ -13,6 +14,8 @@ use crate::merge;
 use crate::record::{FieldType, RecordId};
 use crate::rules::{Binding, Collection, Ruleset};
 use crate::store::{BindingKey, CollectionKey, MappingKey, Micros, Restored, StoreError, Tx};
+
+use super::between::Touched;
 
 /// One pass of one collection; shared by reference with every store job.
 pub struct Pass {
@@ -48,6 +51,8 @@ pub struct Pass {
     pub unread: Vec<OnceLock<String>>,
     /// The database was restored, and nobody has said yet that this collection may go on.
     pub restored: Option<Restored>,
+    /// Links that passes in between have touched while this one lists. Who works on a page or makes such a pass holds it.
+    pub touched: Mutex<Touched>,
 }
 
 /// A collection with fields that refer to another one.
@@ -107,6 +112,7 @@ impl Pass {
             only: OnceLock::new(),
             unread: collection.bindings.iter().map(|_| OnceLock::new()).collect(),
             restored: None,
+            touched: Mutex::default(),
         })
     }
 

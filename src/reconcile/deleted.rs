@@ -181,7 +181,9 @@ impl Hearing<'_> {
         .await
     }
 
-    async fn stage(&self, told: Vec<Told>) -> Result<(), StoreError> {
+    async fn stage(&mut self, told: Vec<Told>) -> Result<(), StoreError> {
+        let pass = Arc::clone(self.pass);
+        let touched = pass.touched.lock().await;
         let now = self.client.now();
         let page = Page {
             body: Bytes::new(),
@@ -200,11 +202,15 @@ impl Hearing<'_> {
             restless: RoaringTreemap::new(),
             eager: false,
             alone: false,
+            touched: touched.clone(),
             cursor: None,
             high: None,
             cuts: vec![Cut::new(self.pass, self.binding, page, false)],
         };
-        store::write(self.store, move |tx| job.write(tx)).await.map(drop)
+        let done = store::write(self.store, move |tx| job.write(tx)).await?;
+        // What a pass in between has touched may have come back since it was asked for.
+        self.doubt |= !done.doubtful.is_empty();
+        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use crate::clock::Clock;
@@ -14,14 +16,15 @@ use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, IntentFilter, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::Client;
 
+use super::between::{Made, Touched, Wish};
 use super::context::Pass;
 use super::gather::Barrier;
 use super::hooked;
 use super::ledger::{self, Taken};
 use super::phases::{Phases, phases_text};
-use super::report::{Outcome, PassReport, Progress, Step, UpstreamReport};
+use super::report::{Outcome, PassReport, Progress, Silent, Step, UpstreamReport};
 use super::restored;
-use super::run::Run;
+use super::run::{About, Run};
 use super::standing;
 use super::targeted::{self, Aims};
 
@@ -60,8 +63,8 @@ struct Start {
     at: Duration,
     /// Requests that had been sent by then, by binding position.
     sent: Vec<u64>,
-    /// The records that it is about, where it is not about everything.
-    aims: Option<Aims>,
+    /// What it is about.
+    about: About,
 }
 
 /// A workspace at work.
@@ -148,11 +151,22 @@ impl Engine {
         options: &PassOptions,
         progress: &dyn Progress,
     ) -> Result<PassReport, PassError> {
+        self.pass_open_to(collection, options, progress, None).await
+    }
+
+    /// One pass of one collection; while it lists, others over single records are made as they are wished for.
+    pub async fn pass_open_to(
+        &self,
+        collection: &str,
+        options: &PassOptions,
+        progress: &dyn Progress,
+        wishes: Option<&mut mpsc::Receiver<Wish>>,
+    ) -> Result<PassReport, PassError> {
         let rules = self.rules_of(collection)?;
-        let start = Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), aims: None };
+        let start = self.start(rules);
         progress.step(&Step::Began { collection });
         self.remember_upstreams(rules).await?;
-        self.pass_over(rules, options, progress, start).await
+        self.pass_over(rules, options, (progress, wishes), start).await
     }
 
     /// One pass over the records that edits here and webhooks name, each read by its id; `None`, and nothing was done, where
@@ -164,19 +178,46 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Option<PassReport>, PassError> {
         let rules = self.rules_of(collection)?;
-        let mut start = Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), aims: None };
+        let mut start = self.start(rules);
         progress.step(&Step::Began { collection });
         self.remember_upstreams(rules).await?;
+        let (_, Some(aims)) = self.aims(rules, None).await? else { return Ok(None) };
+        start.about = About::Named(aims);
+        self.pass_over(rules, options, (progress, None), start).await.map(Some)
+    }
+
+    /// The same while another pass of the collection lists, and waits. `touched` is told of each link that it may write to.
+    pub(super) fn pass_between<'a>(
+        &'a self,
+        within: &'a Pass,
+        trigger: &'a str,
+        touched: &'a mut Touched,
+    ) -> BoxFuture<'a, Made> {
+        Box::pin(async move {
+            let rules = &within.collection;
+            let mut start = self.start(rules);
+            let (pass, Some(aims)) = self.aims(rules, Some(within.id)).await? else { return Ok(None) };
+            touched.extend(aims.links().map(|link| link.0.unsigned_abs()));
+            let Some(targets) = targeted::find(&self.clients, &Arc::new(pass), aims).await else { return Ok(None) };
+            start.about = About::Found(targets);
+            let options = PassOptions { trigger: trigger.to_owned(), full: false, dry_run: false, all_changes: false };
+            self.pass_over(rules, &options, (&Silent, None), start).await.map(Some)
+        })
+    }
+
+    fn start(&self, rules: &Collection) -> Start {
+        Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), about: About::Everything }
+    }
+
+    /// What a pass over single records would read.
+    async fn aims(&self, rules: &Arc<Collection>, within: Option<i64>) -> Result<(Pass, Option<Aims>), StoreError> {
         let (ruleset, of, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let look = move |tx: &mut dyn store::Tx| {
             let pass = Pass::register(tx, &ruleset, &of, clock)?;
-            Ok((targeted::aims(tx, &pass)?, false))
+            let aims = targeted::aims(tx, &pass, within)?;
+            Ok(((pass, aims), false))
         };
-        start.aims = store::write_if(self.store.as_ref(), look).await?;
-        if start.aims.is_none() {
-            return Ok(None);
-        }
-        self.pass_over(rules, options, progress, start).await.map(Some)
+        store::write_if(self.store.as_ref(), look).await
     }
 
     fn rules_of(&self, collection: &str) -> Result<&Arc<Collection>, PassError> {
@@ -189,11 +230,11 @@ impl Engine {
         &self,
         rules: &Arc<Collection>,
         options: &PassOptions,
-        progress: &dyn Progress,
+        (progress, wishes): (&dyn Progress, Option<&mut mpsc::Receiver<Wish>>),
         start: Start,
     ) -> Result<PassReport, PassError> {
-        let Start { at: began, sent, aims } = start;
-        let (pass, row) = self.begin(rules, options, aims.as_ref().map(|aims| aims.hooked)).await?;
+        let Start { at: began, sent, about } = start;
+        let (pass, row) = self.begin(rules, options, about.hooked()).await?;
         let mut run = Run {
             engine: self,
             options,
@@ -212,7 +253,8 @@ impl Engine {
             choices: Vec::new(),
             acknowledged: false,
             approved: None,
-            aims,
+            about,
+            wishes,
         };
         // Every line that is logged meanwhile says of which pass.
         let span = if options.dry_run { plan_span(&rules.name) } else { pass_span(row.id, &rules.name) };
@@ -268,7 +310,7 @@ impl Engine {
             pass.id = row.id;
             pass.planning = planning;
             if hooked.is_none() {
-                targeted::count_anew(tx, &rules.name)?;
+                targeted::begins_to_list(tx, &pass)?;
             }
             pass.hooked = hooked.map_or_else(|| tx.newest_hook(&rules.name), Ok)?;
             pass.restored = restored::waits(tx, &rules.name)?;

@@ -117,6 +117,9 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
     let mut doubts = Vec::new();
     for staged in rows {
         let Some(record) = staged.record.as_ref().filter(|_| staged.kind == StagedKind::Record) else { continue };
+        if !pass.is_about(record) {
+            continue;
+        }
         let links = view.links_of(record)?;
         let link = links.into_iter().find(|link| {
             let alive = matches!(link.state, LinkState::Live | LinkState::Deleted);

@@ -86,6 +86,10 @@ pub async fn keep_out(
     at: usize,
     listed: &Arc<RoaringTreemap>,
 ) -> Result<Option<String>, StoreError> {
+    // A pass over single records meets no strangers.
+    if pass.only.get().is_some() {
+        return Ok(None);
+    }
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
     let mut after = String::new();
     loop {
@@ -117,7 +121,12 @@ async fn ask_whether_shown(
     while let Some((staged, answer)) = asked.next().await {
         let now = match answer {
             None | Some(Ok(Got::Missing | Got::Merged(_))) => None,
-            Some(Ok(Got::Found(remote))) => Some(remote),
+            // Whose it is, a listing says and a point read does not.
+            Some(Ok(Got::Found(mut remote))) => {
+                let whole = upstream::as_listed(rules, &staged.raw, &remote.raw);
+                remote.raw = whole.map_or(remote.raw, Into::into);
+                Some(remote)
+            }
             Some(Err(failure)) if is_its_own(&failure) => continue,
             Some(Err(failure)) => {
                 let (id, words) = (&staged.remote_id, failure.words);

@@ -33,6 +33,7 @@ mod merged;
 mod reused;
 
 mod apply;
+mod between;
 mod intend;
 mod ledger;
 mod parts;
@@ -56,6 +57,7 @@ mod unknown;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
+pub use between::Wish;
 pub use engine::{Engine, PassError, PassOptions, pass_span};
 pub use halted::{HaltedPlan, halted_plan};
 pub use ledger::{HOURS_KEPT, MINUTES_KEPT};

@@ -13,6 +13,7 @@ use crate::merge::{Evidence, LinkState};
 use crate::store::{DirtyOp, Known, LinkId, Micros, QuarantineRow, Staged, StagedKind, StoreError, Tx, View};
 use crate::upstream::{Page, Told};
 
+use super::between::Touched;
 use super::contact::{self, Arrival, Company, Contact, LostCreates, Newborn, Stranger};
 use super::context::{Pass, remote_subject};
 use super::cursor::Cursor;
@@ -99,6 +100,8 @@ pub struct PageJob {
     pub eager: bool,
     /// There is nobody here whom a stranger could be.
     pub alone: bool,
+    /// Links that a pass in between has touched: these pages may be from before.
+    pub touched: Touched,
     /// The checkpoint; only complete listings are resumed.
     pub cursor: Option<Cursor>,
     /// The latest time of change so far.
@@ -143,6 +146,8 @@ pub struct PageDone {
     pub seen: RoaringTreemap,
     /// Links that were listed otherwise than at the base.
     pub restless: RoaringTreemap,
+    /// Records that are to be asked for once more (see `between`), as they were listed.
+    pub doubtful: Vec<Staged>,
     /// The latest time of change.
     pub high: Option<Micros>,
     /// To be dropped.
@@ -295,7 +300,7 @@ impl PageJob {
         let Some(link) = tx.link(known.link)? else { return Ok(()) };
         done.see(known.link);
         done.restless.insert(known.link.0.unsigned_abs());
-        tx.stage(&Staged {
+        let staged = Staged {
             binding,
             remote_id: remote_id.clone(),
             collection: self.pass.key,
@@ -306,7 +311,12 @@ impl PageJob {
             version: None,
             observed_at: self.cuts.last().map_or(0, |cut| cut.page.observed_at.timestamp_micros()),
             parked: None,
-        })
+        };
+        if self.touched.contains(known.link.0.unsigned_abs()) {
+            done.doubtful.push(staged);
+            return Ok(());
+        }
+        tx.stage(&staged)
     }
 
     fn raw(&self, entry: &Entry) -> &[u8] {
@@ -432,6 +442,10 @@ impl PageJob {
             done.high = done.high.max(updated_at.map(|at| at.timestamp_micros()));
         }
         staged.raw = raw.to_vec();
+        if entry.known.is_some_and(|known| self.touched.contains(known.link.0.unsigned_abs())) {
+            done.doubtful.push(staged);
+            return Ok(None);
+        }
         tx.stage(&staged)?;
         Ok(None)
     }

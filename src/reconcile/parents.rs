@@ -182,7 +182,7 @@ pub async fn list(
         }?
     };
     match worked {
-        Ok(tally) => end(puller, tally, of, resumed).await,
+        Ok(tally) => end((puller, client), tally, of, resumed).await,
         Err(failure) => Ok(Some(failure)),
     }
 }
@@ -272,7 +272,7 @@ async fn keep(puller: &Puller<'_>, places: Vec<(String, String)>, at: Option<Str
 
 /// The walk has come to its end.
 async fn end(
-    puller: &mut Puller<'_>,
+    (puller, client): (&mut Puller<'_>, &Arc<Client>),
     tally: Tally,
     of: BindingKey,
     resumed: bool,
@@ -293,7 +293,9 @@ async fn end(
     }
     let complete = !tally.partial && tally.failed == 0;
     if complete { "full" } else { "incremental" }.clone_into(&mut puller.out.report.read);
-    puller.finish(complete, resumed).await?;
+    if let Some(failure) = puller.finish(client, complete, resumed).await? {
+        return Ok(Some(failure));
+    }
     let (key, store) = (puller.pass.binding_key(puller.binding), puller.store);
     if !complete && (puller.cursor.full_at.is_none() || tally.failed > 0) {
         // All that there was to read was read once; what a parent keeps back is known by its place.

@@ -6,6 +6,7 @@
 //! pages are fetched and cut; what waits is then worked on together, so a slow upstream commits page by page and a fast
 //! one several pages at once. Memory is bounded by [`BYTES_AHEAD_MAX`] and one page, whatever the size of the collection.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
@@ -14,9 +15,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
 use crate::rules::{BodyFormat, Incremental, Read as ReadRules};
-use crate::store::{self, BindingKey, Micros, QuarantineFilter, Store, StoreError, View};
-use crate::upstream::{Client, Failure, FailureKind, ListQuery, Lister};
+use crate::store::{self, BindingKey, Micros, QuarantineFilter, Staged, Store, StoreError, View};
+use crate::upstream::{self, Client, Failure, FailureKind, ListQuery, Lister};
 
+use super::between;
 use super::contact::LostCreates;
 use super::context::{Pass, remote_subject};
 use super::cursor::{Cursor, Scan};
@@ -83,21 +85,39 @@ pub(super) struct Puller<'a> {
     /// Links that this listing showed otherwise than at the base.
     restless: RoaringTreemap,
     unreadable: bool,
+    /// Records that are to be asked for once more, as they were listed, by remote id.
+    doubtful: BTreeMap<String, Staged>,
     pub(super) out: Pulled,
 }
 
-/// True while a binding of the collection has never been read to its end.
-pub async fn any_first(store: &dyn Store, pass: &Arc<Pass>) -> Result<bool, StoreError> {
+/// How the bindings of a collection stand before they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// One has never been read to its end.
+    First,
+    /// A listing was left in the middle, records are listed parent by parent, or cannot be asked for one by one.
+    Later,
+    /// None of that: other passes may be made in between (see `between`).
+    Open,
+}
+
+/// How the bindings stand.
+pub async fn before(store: &dyn Store, pass: &Arc<Pass>) -> Result<Before, StoreError> {
     let pass = Arc::clone(pass);
     store::read(store, move |view| {
+        let mut is_open = !pass.planning && pass.restored.is_none();
         for at in 0..pass.collection.bindings.len() {
-            if let Some((_, way)) = way(&pass, at)
-                && Cursor::load(view.cursor(pass.binding_key(at))?.as_deref(), &way)?.full_at.is_none()
-            {
-                return Ok(true);
+            let Some((_, way)) = way(&pass, at) else { continue };
+            let cursor = Cursor::load(view.cursor(pass.binding_key(at))?.as_deref(), &way)?;
+            if cursor.full_at.is_none() {
+                return Ok(Before::First);
             }
+            let can_get = pass.rules(at).is_some_and(|rules| upstream::has_point_read(rules));
+            let is_walk =
+                pass.rules(at).and_then(|rules| rules.read.as_ref()).is_some_and(|read| read.parent.is_some());
+            is_open &= cursor.scan.is_none() && can_get && !is_walk;
         }
-        Ok(false)
+        Ok(if is_open { Before::Open } else { Before::Later })
     })
     .await
 }
@@ -197,6 +217,7 @@ pub async fn pull(
         started_at: pass.micros(),
         seen: RoaringTreemap::new(),
         unreadable: false,
+        doubtful: BTreeMap::new(),
         out,
     };
     if alone {
@@ -328,7 +349,7 @@ impl Puller<'_> {
         match end {
             End::Failed(failure) => Ok(Some(failure)),
             End::NotModified => Ok(None),
-            End::Read => self.finish(complete, resumed).await.map(|()| None),
+            End::Read => self.finish(client, complete, resumed).await,
         }
     }
 
@@ -408,6 +429,8 @@ impl Puller<'_> {
         complete: bool,
         first_load: bool,
     ) -> Result<(), StoreError> {
+        let pass = Arc::clone(self.pass);
+        let touched = pass.touched.lock().await;
         if let Some(heard) = &mut self.heard {
             for cut in &mut cuts {
                 cut.hear(heard);
@@ -419,6 +442,7 @@ impl Puller<'_> {
             restless: self.restless.clone(),
             eager: self.eager,
             alone: self.alone,
+            touched: touched.clone(),
             cursor: complete.then(|| {
                 let mut cursor = self.cursor.clone();
                 cursor.scan = cuts.last().and_then(|cut| cut.page.next.clone()).map(|token| Scan {
@@ -458,6 +482,7 @@ impl Puller<'_> {
         self.out.report.unchanged += done.unchanged;
         self.out.inserted += done.inserted;
         self.unreadable |= done.unreadable;
+        self.doubtful.extend(done.doubtful.into_iter().map(|row| (row.remote_id.clone(), row)));
         Ok(())
     }
 
@@ -509,18 +534,37 @@ impl Puller<'_> {
         .await
     }
 
-    /// The listing was read to its end.
-    pub(super) async fn finish(&mut self, complete: bool, resumed: bool) -> Result<(), StoreError> {
+    /// Everything was listed. What the listing cannot tell, after what was done in between, the records do.
+    pub(super) async fn finish(
+        &mut self,
+        client: &Arc<Client>,
+        complete: bool,
+        resumed: bool,
+    ) -> Result<Option<Failure>, StoreError> {
+        let pass = Arc::clone(self.pass);
+        let touched = pass.touched.lock().await;
+        let doubtful: Vec<Staged> = std::mem::take(&mut self.doubtful).into_values().collect();
+        if let (false, Some(rules)) = (doubtful.is_empty(), pass.rules(self.binding))
+            && let Some(failure) = between::look_again(self.store, client, rules, doubtful).await?
+        {
+            return Ok(Some(failure));
+        }
         let before = self.cursor.clone();
         // An `ETag` is that of what was read last: one of an older state would call a return to that state unchanged.
         let read = self.pass.rules(self.binding).and_then(|rules| rules.read.as_ref());
         if read.is_some_and(|read| read.incremental == Incremental::Conditional) {
             self.cursor.mark = None;
         }
+        let kept = self.cursor.mark.clone();
         let ended_at = self.started_at.max(self.pass.micros());
         let mark = self.kept_mark.take().or_else(|| self.mark.clone());
         self.cursor.finish(complete, mark, self.high, self.started_at, ended_at);
         self.cursor.read_at = read.is_some_and(|read| read.horizon.is_some()).then_some(ended_at);
+        // A write that was made in between moves what it writes to elsewhere in the listing, and what comes after it by one
+        // place. Where pages are counted, one may have been skipped: the next listing begins where this one did.
+        if !touched.is_empty() && read.is_some_and(upstream::counts_pages) {
+            (self.cursor.high, self.cursor.mark) = (before.high, kept);
+        }
         self.drop_stale(complete && !resumed).await?;
         if complete && !resumed {
             self.take_back_unlisted().await?;
@@ -534,7 +578,7 @@ impl Puller<'_> {
         if self.cursor != before {
             store::write(self.store, move |tx| tx.set_cursor(key, &text)).await?;
         }
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -7,6 +7,7 @@
 //! and push again, a few times at most.
 
 use super::absence;
+use super::between::{self, Wish};
 use super::commit::{self, Order, Round};
 use super::contact;
 use super::context::Pass;
@@ -16,13 +17,13 @@ use super::former;
 use super::gather::{Barrier, Hold};
 use super::held::{self, HeldBack};
 use super::phases::{PhaseKind, Phases};
-use super::pull::{self, Pulled};
+use super::pull::{self, Before, Pulled};
 use super::push;
 use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::set_back::{self, Look, Wins};
 use super::standing::{self, Account};
-use super::targeted::{self, Aims};
+use super::targeted::{self, Aims, Targets};
 use super::unknown;
 use crate::merge::Halt;
 use crate::rules::Origin;
@@ -32,6 +33,7 @@ use crate::upstream::Client;
 use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 /// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
@@ -72,8 +74,31 @@ pub struct Run<'a> {
     pub acknowledged: bool,
     /// The fingerprint of the plan that had been approved when it began.
     pub approved: Option<String>,
-    /// The records that it is about, where it need not list.
-    pub aims: Option<Aims>,
+    /// What it is about.
+    pub about: About,
+    /// Passes over single records that are wished for while it lists.
+    pub wishes: Option<&'a mut mpsc::Receiver<Wish>>,
+}
+
+/// What a pass is about.
+pub enum About {
+    /// Everything.
+    Everything,
+    /// These records, where it need not list.
+    Named(Aims),
+    /// These, which were read while another pass lists, and waits.
+    Found(Targets),
+}
+
+impl About {
+    /// The newest webhook that it answers, where it is about single records.
+    pub fn hooked(&self) -> Option<i64> {
+        match self {
+            Self::Everything => None,
+            Self::Named(aims) => Some(aims.hooked),
+            Self::Found(targets) => Some(targets.hooked),
+        }
+    }
 }
 
 impl Run<'_> {
@@ -118,6 +143,10 @@ impl Run<'_> {
     /// Before anything is read: whose accounts these are, and what became of writes of unknown outcome. `None`: it halts;
     /// else the plan that is approved, if one is.
     async fn check(&mut self, approved: Option<String>) -> Result<Option<Option<String>>, StoreError> {
+        // The pass that lists has looked, and nothing is unknown.
+        if matches!(self.about, About::Found(_)) {
+            return Ok(Some(None));
+        }
         if !self.check_accounts(approved.as_deref()).await? {
             return Ok(None);
         }
@@ -264,8 +293,12 @@ impl Run<'_> {
     /// Reads the records that the pass is about, in place of listings; false where it is about everything, or a listing has to
     /// tell how they are.
     async fn reads_targets(&mut self) -> Result<bool, StoreError> {
-        let Some(aims) = self.aims.take() else { return Ok(false) };
         let pass = Arc::clone(&self.pass);
+        let aims = match std::mem::replace(&mut self.about, About::Everything) {
+            About::Everything => return Ok(false),
+            About::Named(aims) => aims,
+            About::Found(targets) => return self.stage(targets).await.map(|()| true),
+        };
         let all_take_part = (0..pass.collection.bindings.len()).all(|at| self.takes_part(at));
         let found = if all_take_part {
             let found = targeted::find(&self.engine.clients, &pass, aims);
@@ -274,10 +307,15 @@ impl Run<'_> {
             None
         };
         let Some(targets) = found else {
-            let name = pass.collection.name.clone();
-            store::write(self.engine.store.as_ref(), move |tx| targeted::count_anew(tx, &name)).await?;
+            store::write(self.engine.store.as_ref(), move |tx| targeted::begins_to_list(tx, &pass)).await?;
             return Ok(false);
         };
+        self.stage(targets).await.map(|()| true)
+    }
+
+    /// Stages what was found of single records.
+    async fn stage(&mut self, targets: Targets) -> Result<(), StoreError> {
+        let pass = Arc::clone(&self.pass);
         // It is set once, by this.
         pass.only.set(Arc::clone(&targets.records)).ok();
         let found = store::write(self.engine.store.as_ref(), move |tx| targets.stage(tx, &pass)).await?;
@@ -290,14 +328,17 @@ impl Run<'_> {
                 *listed = Arc::new(there);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts
     /// while reading, and the order of contact must not depend on the network), side by side later.
     async fn pull(&mut self) -> Result<Vec<Pulled>, StoreError> {
         let (store, pass) = (self.engine.store.as_ref(), &self.pass);
-        let first = pull::any_first(store, pass).await?;
+        let before = pull::before(store, pass).await?;
+        let first = before == Before::First;
+        let all_take_part = (0..pass.collection.bindings.len()).all(|at| self.takes_part(at));
+        let wishes = self.wishes.take().filter(|_| all_take_part && before == Before::Open);
         if first {
             let pass = Arc::clone(pass);
             store::write(store, move |tx| commit::index_local_edits(tx, &pass)).await?;
@@ -315,10 +356,11 @@ impl Run<'_> {
             };
             Some(fetched.instrument(span))
         });
-        let all: Vec<Result<Pulled, StoreError>> = if first {
-            futures_util::stream::iter(pulls).then(|one| one).collect().await
+        let (all, interrupted): (Vec<Result<Pulled, StoreError>>, bool) = if first {
+            (futures_util::stream::iter(pulls).then(|one| one).collect().await, false)
         } else {
-            futures_util::future::join_all(pulls).await
+            let reading = futures_util::future::join_all(pulls);
+            between::while_reading(self.engine, pass, wishes, reading).await
         };
         let all = all.into_iter().collect::<Result<Vec<Pulled>, StoreError>>()?;
         for pulled in &all {
@@ -343,6 +385,10 @@ impl Run<'_> {
             if let Some(listed) = self.listed.get_mut(at) {
                 listed.clone_from(&pulled.seen);
             }
+        }
+        // What became of a write that was made in between is known before anything is decided.
+        if interrupted {
+            self.settle_unknown().await?;
         }
         Ok(all)
     }

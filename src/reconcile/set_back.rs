@@ -88,7 +88,7 @@ fn backwards(view: &dyn View, pass: &Pass, at: usize, can_get: bool) -> Result<(
         let Some(last) = rows.last() else { return Ok((back, doubtful)) };
         after.clone_from(&last.remote_id);
         for staged in rows.iter().filter(|staged| staged.kind == StagedKind::Record) {
-            let Some(record) = &staged.record else { continue };
+            let Some(record) = staged.record.as_ref().filter(|record| pass.is_about(record)) else { continue };
             let link = view
                 .links_of(record)?
                 .into_iter()

@@ -5,7 +5,8 @@
 //!
 //! It does only what no listing could contradict: it changes records that are tied at every upstream which could have them,
 //! and follows a few deletes that an upstream told of and confirms. Whatever else waits (a new record, a conflict that a
-//! person resolved, a write of unknown outcome, rules that have changed) is for a pass that lists.
+//! person resolved, a write of unknown outcome, rules that have changed) is for a pass that lists. Where one lists already, and
+//! this one is made in between, records that need it are left to that one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::merge::{self, Evidence, IntentState, LinkState, Sighting};
 use crate::record::{RecordId, Slot};
 use crate::rules::{Binding, OnRemoteDelete};
 use crate::store::{
-    ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkRow, Micros, PassRow, Staged, StagedKind,
-    StoreError, Tx, View,
+    BindingKey, ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkId, LinkRow, Micros, PassRow, Staged,
+    StagedKind, StoreError, Tx, View,
 };
 use crate::upstream::{self, Client, Got, Remote};
 
@@ -45,6 +46,8 @@ const DELETES_MAX: u64 = 10;
 pub struct Targets {
     /// The records.
     pub records: Arc<BTreeSet<RecordId>>,
+    /// The newest webhook that these answer.
+    pub hooked: i64,
     /// Deletes among what was found.
     deletes: u64,
     readings: Vec<Reading>,
@@ -70,8 +73,10 @@ pub struct Aims {
     pub hooked: i64,
     /// Those that were changed here.
     edited: BTreeSet<RecordId>,
-    /// Deletes made here.
-    deletes: u64,
+    /// Those that were deleted here.
+    deleted: BTreeSet<RecordId>,
+    /// A pass lists meanwhile: what takes a listing is left to it.
+    is_between: bool,
     /// Deletes that may still be followed.
     deletes_left: u64,
     /// Links by binding position, and what a webhook says of each.
@@ -93,6 +98,9 @@ type AllTold = BTreeMap<(i64, String), Told>;
 
 /// Finds out how the records stand that a pass is wanted for; `None` where a listing has to tell.
 pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut aims: Aims) -> Option<Targets> {
+    if aims.deleted.len() as u64 > aims.deletes_left {
+        aims.leave_all(aims.deleted.clone())?;
+    }
     let mut readings = Vec::with_capacity(aims.links.len());
     for at in 0..pass.collection.bindings.len() {
         let Some(rules) = pass.rules(at) else { continue };
@@ -105,20 +113,36 @@ pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut
             let Told::Shown(raw, observed_at) = told else { continue };
             let observed_at = time(observed_at);
             let found = Got::Found(Remote { version: upstream::version_in(rules, &raw), raw: raw.into(), observed_at });
-            readings.push(reading(pass, rules, at, link, false, found)?);
+            let record = link.record.clone();
+            match reading(pass, rules, at, link, false, found) {
+                Some(found) => readings.push(found),
+                None => aims.leave(&record)?,
+            }
         }
         let mut asked = upstream::get_each(client, rules, unsure, |(_, link, _)| Some(&link.remote_id));
         while let Some(((_, link, told), answer)) = asked.next().await {
-            readings.push(reading(pass, rules, at, link, matches!(told, Told::Gone), answer?.ok()?)?);
+            let (record, told_gone) = (link.record.clone(), matches!(told, Told::Gone));
+            match answer?.ok().and_then(|got| reading(pass, rules, at, link, told_gone, got)) {
+                Some(found) => readings.push(found),
+                None => aims.leave(&record)?,
+            }
         }
     }
-    aims.deletes += readings.iter().filter(|reading| reading.is_gone).count() as u64;
-    if aims.deletes > aims.deletes_left || may_be_made_anew(pass, &aims.edited, &readings) {
+    aims.leave_all(made_anew(pass, &aims.edited, &readings))?;
+    readings.retain(|reading| aims.records.contains(&reading.link.record));
+    let gone = readings.iter().filter(|reading| reading.is_gone).map(|reading| reading.link.record.clone());
+    let mut deleted: Vec<RecordId> = aims.deleted.iter().cloned().chain(gone).collect();
+    if deleted.len() as u64 > aims.deletes_left {
+        aims.leave_all(std::mem::take(&mut deleted))?;
+        readings.retain(|reading| aims.records.contains(&reading.link.record));
+    }
+    if readings.is_empty() {
         return None;
     }
+    let deletes = deleted.len() as u64;
     // Answers come in any order; what follows from them must not depend on it.
     readings.sort_by(|one, other| (one.at, &one.link.remote_id).cmp(&(other.at, &other.link.remote_id)));
-    Some(Targets { records: Arc::new(aims.records), deletes: aims.deletes, readings })
+    Some(Targets { records: Arc::new(aims.records), hooked: aims.hooked, deletes, readings })
 }
 
 /// Whether what a webhook shows is newer than what is known, and shows whatever was there: webhooks come late, twice and in
@@ -133,14 +157,15 @@ fn is_news(rules: &Binding, link: &LinkRow, told: &Told) -> bool {
 }
 
 /// What is gone at one upstream and was changed elsewhere is made anew there, unless a listing shows that somebody has.
-fn may_be_made_anew(pass: &Pass, edited: &BTreeSet<RecordId>, readings: &[Reading]) -> bool {
+fn made_anew(pass: &Pass, edited: &BTreeSet<RecordId>, readings: &[Reading]) -> Vec<RecordId> {
     let is_changed = |one: &Reading| !one.is_gone && xxh3_64(&one.raw) != one.link.fingerprint;
-    readings.iter().filter(|one| one.is_gone).any(|gone| {
-        let record = &gone.link.record;
+    let may_be = |record: &RecordId| {
         pass.collection.on_remote_delete == OnRemoteDelete::Restore
             || edited.contains(record)
             || readings.iter().any(|other| other.link.record == *record && is_changed(other))
-    })
+    };
+    let gone = readings.iter().filter(|one| one.is_gone).map(|gone| &gone.link.record);
+    gone.filter(|record| may_be(record)).cloned().collect()
 }
 
 /// What an answer says of a linked record; `None` where a listing has to tell.
@@ -174,16 +199,18 @@ fn reading(pass: &Pass, rules: &Binding, at: usize, link: LinkRow, told_gone: bo
     }
 }
 
-/// What is to be read; `None` where something else waits that only a pass that lists can do.
-pub fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
-    if !is_settled(view, pass)? || !is_read(view, pass)? {
+/// What is to be read; `None` where something else waits that only a pass that lists can do. `within`: the pass that lists
+/// meanwhile.
+pub fn aims(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<Option<Aims>, StoreError> {
+    if !is_settled(view, pass, within)? || !is_read(view, pass, within)? {
         return Ok(None);
     }
     let mut aims = Aims {
         records: BTreeSet::new(),
         hooked: view.newest_hook(&pass.collection.name)?,
         edited: BTreeSet::new(),
-        deletes: 0,
+        deleted: BTreeSet::new(),
+        is_between: within.is_some(),
         deletes_left: DELETES_MAX.saturating_sub(deletes_followed(view, &pass.collection.name)?),
         links: Vec::new(),
     };
@@ -194,20 +221,28 @@ pub fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
     for (record, hint) in hints {
         match hint.op {
             DirtyOp::Recheck => continue,
+            DirtyOp::Insert if aims.is_between => continue,
             DirtyOp::Insert => return Ok(None),
             DirtyOp::Update => {
                 aims.edited.insert(record.clone());
             }
-            DirtyOp::Delete => aims.deletes += 1,
+            DirtyOp::Delete => {
+                aims.deleted.insert(record.clone());
+            }
         }
         aims.records.insert(record);
     }
-    let Some(mut told) = hooked(view, pass, &mut aims.records)? else { return Ok(None) };
-    if aims.records.is_empty() || aims.records.len() > RECORDS_MAX {
+    let Some(mut told) = hooked(view, pass, &mut aims)? else { return Ok(None) };
+    if aims.records.len() > RECORDS_MAX {
         return Ok(None);
     }
-    for record in &aims.records {
-        let Some(links) = links_to_read(view, pass, record)? else { return Ok(None) };
+    for record in aims.records.clone() {
+        let Some(links) = links_to_read(view, pass, &record)? else {
+            if aims.leave(&record).is_none() {
+                return Ok(None);
+            }
+            continue;
+        };
         for (at, link) in links {
             let told = told.remove(&(link.binding.0, link.remote_id.clone())).unwrap_or(Told::Nothing);
             let can_get = pass.rules(at).is_some_and(|rules| upstream::has_point_read(rules));
@@ -217,11 +252,11 @@ pub fn aims(view: &dyn View, pass: &Pass) -> Result<Option<Aims>, StoreError> {
             aims.links.push((at, link, told));
         }
     }
-    Ok(Some(aims))
+    Ok((!aims.records.is_empty()).then_some(aims))
 }
 
 /// Nothing waits that concerns more than single records, or that a person decided.
-fn is_settled(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
+fn is_settled(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<bool, StoreError> {
     let name = &pass.collection.name;
     if restored::waits(view, name)?.is_some() || !view.halts(Some(name), true)?.is_empty() {
         return Ok(false);
@@ -242,13 +277,17 @@ fn is_settled(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
         return Ok(false);
     }
     // Under other rules everything is looked at anew.
-    let last = view.passes(Some(name), 1)?.into_iter().next();
-    let went_well = |outcome: &str| !matches!(outcome, "failed" | "halted" | "interrupted");
-    Ok(last.is_some_and(|row| row.rules_hash == pass.ruleset.hash && went_well(&row.outcome)))
+    let last = view.passes(Some(name), 2)?.into_iter().find(|row| Some(row.id) != within);
+    let is_good = |row: &PassRow| {
+        row.rules_hash == pass.ruleset.hash && !matches!(row.outcome.as_str(), "failed" | "halted" | "interrupted")
+    };
+    // One in between may have come after it.
+    let listed = Listed::load(view, name)?.last_but(within).map(|id| view.pass(id)).transpose()?.flatten();
+    Ok(last.is_some_and(|row| is_good(&row)) && listed.is_none_or(|row| is_good(&row)))
 }
 
 /// Every binding was read to its end, under these rules.
-fn is_read(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
+fn is_read(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<bool, StoreError> {
     for at in 0..pass.collection.bindings.len() {
         let key = pass.binding_key(at);
         if !view.links_not_under(key, pass.mapping_key(at), 0, 1)?.is_empty() {
@@ -256,16 +295,46 @@ fn is_read(view: &dyn View, pass: &Pass) -> Result<bool, StoreError> {
         }
         let Some((_, way)) = pull::way(pass, at) else { continue };
         let cursor = Cursor::load(view.cursor(key)?.as_deref(), &way)?;
-        if cursor.full_at.is_none() || cursor.scan.is_some() {
+        if cursor.full_at.is_none() || (cursor.scan.is_some() && within.is_none()) {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
+/// The numbers of the last two passes that began in order to list, the newest first.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Listed(Vec<i64>);
+
+impl Listed {
+    fn load(view: &dyn View, collection: &str) -> Result<Self, StoreError> {
+        let text = view.note(&listed_note(collection))?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    fn last_but(&self, within: Option<i64>) -> Option<i64> {
+        self.0.iter().copied().find(|id| Some(*id) != within)
+    }
+}
+
+fn listed_note(collection: &str) -> String {
+    format!("last passes of {collection} that listed")
+}
+
+/// A pass begins to list: what is followed one by one is counted anew.
+pub fn begins_to_list(tx: &mut dyn Tx, pass: &Pass) -> Result<(), StoreError> {
+    let (collection, id) = (&pass.collection.name, pass.id);
+    if deletes_followed(tx, collection)? > 0 {
+        tx.set_note(&note(collection), "0")?;
+    }
+    let before = Listed::load(tx, collection)?.last_but(None);
+    let now: Vec<i64> = std::iter::once(id).chain(before).collect();
+    tx.set_note(&listed_note(collection), &serde_json::to_string(&Listed(now)).unwrap_or_default())
+}
+
 /// Adds the records that webhooks name, and returns what they say of them. `None` where one is about something else than a
 /// record that is tied here.
-fn hooked(view: &dyn View, pass: &Pass, records: &mut BTreeSet<RecordId>) -> Result<Option<AllTold>, StoreError> {
+fn hooked(view: &dyn View, pass: &Pass, aims: &mut Aims) -> Result<Option<AllTold>, StoreError> {
     let waiting = HookFilter {
         state: Some(HookState::Waiting),
         collection: Some(pass.collection.name.clone()),
@@ -281,12 +350,19 @@ fn hooked(view: &dyn View, pass: &Pass, records: &mut BTreeSet<RecordId>) -> Res
     for hook in waiting.into_iter().map(|row| row.hook) {
         let bindings = &pass.collection.bindings;
         let at = bindings.iter().position(|binding| binding.upstream.name == hook.upstream && binding.pull);
-        let (Some(at), Some(remote_id)) = (at, hook.remote_id) else { return Ok(None) };
-        let key = pass.binding_key(at);
-        let known = view.known(key, &[remote_id.as_str()])?.into_iter().next().flatten();
-        let Some(known) = known.filter(|known| known.state == LinkState::Live) else { return Ok(None) };
-        let Some(link) = view.link(known.link)? else { return Ok(None) };
-        records.insert(link.record);
+        let link = match (at, &hook.remote_id) {
+            (Some(at), Some(remote_id)) => live_link(view, pass.binding_key(at), remote_id)?,
+            _ => None,
+        };
+        let (Some(link), Some(remote_id)) = (link, hook.remote_id) else {
+            if !aims.is_between {
+                return Ok(None);
+            }
+            aims.hooked = 0;
+            continue;
+        };
+        let key = link.binding;
+        aims.records.insert(link.record);
         match (hook.event.as_str(), hook.record) {
             ("delete", _) => told.insert((key.0, remote_id), Told::Gone),
             ("apply", Some(raw)) => told.insert((key.0, remote_id), Told::Shown(raw, hook.received_at)),
@@ -294,6 +370,12 @@ fn hooked(view: &dyn View, pass: &Pass, records: &mut BTreeSet<RecordId>) -> Res
         };
     }
     Ok(Some(told))
+}
+
+fn live_link(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<Option<LinkRow>, StoreError> {
+    let known = view.known(binding, &[remote_id])?.into_iter().next().flatten();
+    let known = known.filter(|known| known.state == LinkState::Live);
+    Ok(known.map(|known| view.link(known.link)).transpose()?.flatten())
 }
 
 /// The links of a record, to be read; `None` where it is not tied at every upstream that could have it, or something of it
@@ -322,6 +404,27 @@ fn links_to_read(view: &dyn View, pass: &Pass, record: &RecordId) -> Result<Opti
         }
     }
     Ok((!to_read.is_empty()).then_some(to_read))
+}
+
+impl Aims {
+    /// A record takes a listing, which is under way; `None` where it is not. Webhooks that came meanwhile are then looked at again.
+    fn leave(&mut self, record: &RecordId) -> Option<()> {
+        self.records.remove(record);
+        self.edited.remove(record);
+        self.deleted.remove(record);
+        self.links.retain(|(_, link, _)| link.record != *record);
+        self.hooked = 0;
+        self.is_between.then_some(())
+    }
+
+    fn leave_all(&mut self, records: impl IntoIterator<Item = RecordId>) -> Option<()> {
+        records.into_iter().try_for_each(|record| self.leave(&record))
+    }
+
+    /// The links that may be written to.
+    pub fn links(&self) -> impl Iterator<Item = LinkId> {
+        self.links.iter().map(|(_, link, _)| link.link)
+    }
 }
 
 impl Targets {
@@ -377,12 +480,4 @@ fn note(collection: &str) -> String {
 
 fn deletes_followed(view: &dyn View, collection: &str) -> Result<u64, StoreError> {
     Ok(view.note(&note(collection))?.and_then(|text| text.parse().ok()).unwrap_or(0))
-}
-
-/// A pass that lists begins: what is followed one by one is counted anew.
-pub fn count_anew(tx: &mut dyn Tx, collection: &str) -> Result<(), StoreError> {
-    if deletes_followed(tx, collection)? == 0 {
-        return Ok(());
-    }
-    tx.set_note(&note(collection), "0")
 }

@@ -214,6 +214,19 @@ impl Hands {
             self.sql(&format!("DELETE FROM {table} WHERE key = '{key}'"));
             return;
         }
+        self.change_here(path, key);
+    }
+
+    /// Somebody changes a row here.
+    pub fn change_one_here(&self) {
+        let keys = self.local_keys(PEOPLE.trim_start_matches('/'));
+        if let Some(key) = self.chance.one(&keys) {
+            self.change_here(PEOPLE, key);
+        }
+    }
+
+    fn change_here(&self, path: &str, key: &str) {
+        let table = path.trim_start_matches('/');
         let (field, value, sql) = self.value_here(path);
         self.note("local", key, field, &value);
         self.sql(&format!("UPDATE {table} SET {field} = {sql} WHERE key = '{key}'"));

@@ -8,6 +8,7 @@
 //! all sides must come to agree, and to rest.
 
 mod believed;
+mod beside;
 mod bot;
 mod chance;
 mod check;

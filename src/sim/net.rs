@@ -17,6 +17,7 @@ use crate::sandbox::{Deliver, Fault, Matcher, Sandbox};
 use crate::store::SqliteStore;
 use crate::upstream::{Outgoing, Response, Transport, TransportError};
 
+use super::beside::Beside;
 use super::bot::Bot;
 use super::chance::Chance;
 use super::hands::Hands;
@@ -80,6 +81,8 @@ pub struct Net {
     pub shown: Shown,
     /// What arrives when it has been given up.
     pub late: Late,
+    /// Passes over single records while another one lists.
+    pub beside: Beside,
 }
 
 /// How long listings may lag behind writes, in microseconds; the rules allow for a little more.
@@ -90,7 +93,8 @@ const LAGS_BEHIND_A_DELETE_PERCENT: u64 = 60;
 pub const LAG_FORK: u64 = 0x1A6_5EED;
 
 impl Net {
-    fn say(&self, line: String) {
+    /// A line for the trace.
+    pub fn say(&self, line: String) {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
@@ -153,6 +157,9 @@ impl Net {
         }
         self.steps.may_die().await;
         self.steps.sleep(Duration::from_millis(1 + self.chance.below(200))).await;
+        if let Some(long) = listed(request.url.path()).and_then(|_| self.beside.slowness()) {
+            self.steps.sleep(long).await;
+        }
         if self.chance.percent(self.edit_percent.load(Ordering::Acquire)) {
             self.hands.edit(&self.sandboxes, false);
         }
@@ -181,7 +188,10 @@ impl Net {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if listed(request.url.path()).is_some() {
             heard.insert(host.to_owned());
-        } else if self.is_targeted.load(Ordering::Acquire) {
+            return;
+        }
+        self.beside.hears(host, request.url.path());
+        if self.is_targeted.load(Ordering::Acquire) {
             heard.insert(format!("{host}{}", request.url.path()));
         }
     }
@@ -193,6 +203,7 @@ impl Net {
         for row in wait(store.rows_of(waiting)).unwrap_or_default() {
             let [host, id, record] = row.as_slice() else { continue };
             self.shown.note_hook(host, &serde_json::from_str(record).unwrap_or_default());
+            self.beside.hears(host, &format!("{PEOPLE}/{id}"));
             if self.is_targeted.load(Ordering::Acquire) {
                 let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
                 heard.insert(format!("{host}{PEOPLE}/{id}"));
@@ -212,7 +223,9 @@ impl Net {
             wrong.push("I15: no write is marked as sent");
         }
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_heard = |host: &str| heard.contains(host) || heard.contains(&format!("{host}{}", request.url.path()));
+        let (path, store) = (request.url.path(), self.hands.disk.store());
+        let by_pass = |host: &str| heard.contains(host) || heard.contains(&format!("{host}{path}"));
+        let is_heard = |host: &str| self.beside.may_write(&store, host, path).unwrap_or_else(|| by_pass(host));
         if request.method != http::Method::POST && request.url.host_str().is_some_and(|host| !is_heard(host)) {
             wrong.push("barrier: neither a listing nor the record was read");
         }
@@ -384,6 +397,7 @@ impl Net {
         }
         if request.method != http::Method::GET {
             self.writes.fetch_add(1, Ordering::AcqRel);
+            self.beside.note_write(&self.hands.disk.store());
             self.hands.settle_there(&host, sandbox);
             let is_create = request.method == http::Method::POST && listed(request.url.path()).is_some();
             self.creates.fetch_add(u64::from(is_create), Ordering::AcqRel);

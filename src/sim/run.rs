@@ -11,11 +11,12 @@ use serde_json::json;
 
 use crate::clock::Clock;
 use crate::merge::IntentState;
-use crate::reconcile::{Engine, Outcome, PassOptions, PassReport, Silent};
+use crate::reconcile::{Engine, Outcome, PassOptions, PassReport};
 use crate::rules::Ruleset;
 use crate::store::{self, ConflictFilter, IntentFilter, SqliteStore, Store, StoreError};
 use crate::upstream::{Client, Transport};
 
+use super::beside::{self, Beside};
 use super::bot::Bot;
 use super::chance::Chance;
 use super::check;
@@ -84,6 +85,8 @@ struct Simulation {
     hands: Arc<Hands>,
     restore: Option<Restore>,
     haste: Option<Haste>,
+    /// Passes over single records may be made while one lists.
+    is_open: bool,
     trace: Arc<Mutex<Vec<String>>>,
     verdict: Verdict,
 }
@@ -145,10 +148,12 @@ impl Simulation {
             swarm: Swarm::drawn(seed, &styles, restore.is_some()),
             shown: Shown::default(),
             late: Late::default(),
+            beside: Beside::drawn(seed, haste.is_some()),
         });
         let simulation = Self {
             restore,
             haste,
+            is_open: false,
             styles,
             rules: checked,
             left_out: None,
@@ -191,7 +196,9 @@ impl Simulation {
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) =
                 down.map(|name| (format!("{name}.example.com"), 1 + self.chance.below(5)));
             let full = self.chance.percent(30);
+            self.is_open = true;
             self.passes(fuse, if full { Reads::Everything } else { self.hooks() });
+            self.is_open = false;
             *self.net.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.steps.pass_time(Duration::from_secs(1 + self.chance.below(600)));
             self.net.let_late_ones_arrive();
@@ -420,12 +427,14 @@ impl Simulation {
         self.net.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.net.is_targeted.store(reads == Reads::Targets, Ordering::Release);
         self.net.note_hooks(&self.disk.store());
+        self.net.beside.begins(self.is_open);
         let sent = |net: &Net| (net.writes.load(Ordering::Acquire), net.creates.load(Ordering::Acquire));
         let before = sent(&self.net);
         let creates_unknown = self.are_creates_unknown();
         let (rows, local_deeds) = (self.rows(collection), self.hands.local_deeds());
         let ended = self.live(collection, &self.rules, self.disk.store(), reads);
         self.steps.set_fuse(0);
+        let between = self.net.beside.ends();
         let sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let revived = self.net.deleted.revived(&self.disk.store(), &sandboxes);
         drop(sandboxes);
@@ -437,12 +446,12 @@ impl Simulation {
                 let (writes, creates) = sent(&self.net);
                 // To learn what became of a create that was approved before, that may be sent again, and nothing else.
                 let repeats = if creates_unknown { creates - before.1 } else { 0 };
-                let written = writes - before.0 - repeats;
+                let written = writes - before.0 - repeats - between.1;
                 if report.outcome == Outcome::Halted && written > 0 {
                     self.broken(format!("I11: {written} writes were sent in a pass that halted"));
                 }
                 // What a binding shows the first time comes in while it is read: that destroys nothing.
-                let first = report.local.created > 0 || local_deeds != self.hands.local_deeds();
+                let first = between.0 > 0 || report.local.created > 0 || local_deeds != self.hands.local_deeds();
                 if report.outcome == Outcome::Halted && !first && rows != self.rows(collection) {
                     self.broken("I11: the local table was changed by a pass that halted".into());
                 }
@@ -505,13 +514,8 @@ impl Simulation {
                 .map_err(|error| error.to_string())?;
             let (dry_run, full) = (reads == Reads::Plan, matches!(reads, Reads::Plan | Reads::Everything));
             let options = PassOptions { trigger: "sim".into(), full, dry_run, all_changes: true };
-            if reads == Reads::Targets
-                && let Some(report) =
-                    engine.targeted_pass(collection, &options, &Silent).await.map_err(|error| error.to_string())?
-            {
-                return Ok(report);
-            }
-            engine.pass(collection, &options, &Silent).await.map_err(|error| error.to_string())
+            let what = (collection, &options, reads == Reads::Targets);
+            beside::pass(&engine, what, &self.net, self.haste.as_ref()).await.map_err(|error| error.to_string())
         })
     }
 

@@ -34,7 +34,7 @@ impl Lister {
 
     /// Of everything, to look through: no feed of events follows it.
     pub fn to_search(client: Arc<Client>, binding: Arc<Binding>) -> Self {
-        Self { client, binding, walk: ListWalk::to_search() }
+        Self { client, binding, walk: ListWalk::to_search(None) }
     }
 
     /// Whether there is a next page, or may be.

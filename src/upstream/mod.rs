@@ -83,6 +83,7 @@ pub use listing::Lister;
 pub use meter::{Answers, Asked, Health, Meter, Metered, Meters};
 pub use oauth::{Back, Keeper, SignIn, Standing, Tokens, are_over as renewals_are_over, read_back_url};
 pub use outcome::*;
+pub use paging::counts_pages;
 pub use parented::{as_listed, tell_whose};
 pub use point::{cut_record, get, get_each, has_point_read, version_in};
 pub use prepare::parent_of;

@@ -158,8 +158,12 @@ pub fn parse_page(
 /// because absence is no evidence here or is confirmed record by record.
 pub fn is_extra(read: &Read, token: Option<&PageToken>) -> bool {
     let deletes_nothing = read.deletes != Deletes::Absence || read.get.is_some();
+    counts_pages(read) && token.is_some_and(|token| !token.full || deletes_nothing)
+}
+
+/// Whether a page begins after so many records, whichever those are by then.
+pub fn counts_pages(read: &Read) -> bool {
     matches!(read.page, Paging::Page { .. } | Paging::Offset { .. })
-        && token.is_some_and(|token| !token.full || deletes_nothing)
 }
 
 fn was_full(token: Option<&PageToken>) -> bool {

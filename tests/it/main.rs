@@ -5,6 +5,7 @@
 
 mod archives;
 mod bad_input;
+mod between;
 mod browser;
 mod capped;
 mod cli;

@@ -61,6 +61,20 @@ fn what_was_told_is_not_told_again() {
 }
 
 #[test]
+fn an_edit_is_of_the_field_that_differs_though_whose_word_it_holds_has_the_record_no_more() {
+    let rules = two();
+    let told = |erp: &str| {
+        let mut known = facts(&rules, "x b *", &["", erp]);
+        known.origins = [said("crm", 5), said("crm", 5)].map(Some).to_vec();
+        told(&rules, &known).into_iter().map(|(field, who, _)| (field, who)).collect::<Vec<_>>()
+    };
+    let local = |field| (field, "local".to_owned());
+    assert_eq!(told("x b"), []);
+    assert_eq!(told("a b"), [local(0)]);
+    assert_eq!(told(""), [local(0), local(1)], "nothing tells which it was");
+}
+
+#[test]
 fn the_hubs_side_of_a_conflict_is_whose_word_it_holds() {
     let rules = two();
     // It was taken from crm when erp could not be reached.
