@@ -14,7 +14,7 @@ use super::split::{Split, next_text, token_text};
 use super::table::Columns;
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
 use crate::record::{Json, Path};
-use crate::rules::{Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::rules::{Deletes, Incremental, NextAt, Paging, Part, Place, Read, SinceFrom, Template};
 
 /// Pages of one listing, at most.
 pub const PAGES_MAX: u64 = 100_000;
@@ -40,10 +40,13 @@ pub fn page_request(
     token: Option<&PageToken>,
 ) -> Result<Built, Failure> {
     let by_url = is_by_url(&read.page);
-    if let (Incremental::Since { into, .. }, Some(since)) = (&read.incremental, &query.since)
+    if let (Incremental::Since { into, value, .. }, Some(since)) = (&read.incremental, &query.since)
         && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
     {
-        built.set(into, since)?;
+        match value {
+            Some(value) => built.set(into, &around(value, since))?,
+            None => built.set(into, since)?,
+        }
         // Asked as a condition, nothing new is 304. A later page has no such answer.
         built.conditional = token.is_none() && matches!(into, Place::Header(_));
     }
@@ -86,6 +89,16 @@ pub fn page_request(
         built.conditional = true;
     }
     Ok(built)
+}
+
+/// The text that has the moment in it. There are no secrets in it.
+fn around(value: &Template, since: &str) -> String {
+    let part = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Hole(_) => since.to_owned(),
+        Part::Secret(_) => String::new(),
+    };
+    value.parts.iter().map(part).collect()
 }
 
 /// Whether the next page's URL comes whole, with all that its query says.

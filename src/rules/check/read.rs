@@ -10,13 +10,14 @@ use super::context::Cx;
 use super::feed;
 use super::format;
 use super::request::{self, LISTING, POINT_READ};
+use super::text::{Allowed, has_hole};
 use super::upstream::within;
 use crate::record::{Filter, Path, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, PageSize, PathOrHeader};
-use crate::rules::model::{BodyFormat, Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::rules::model::{BodyFormat, Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom, Template};
 use crate::rules::shape::{At, Either, Key};
-use crate::rules::units::Jq;
+use crate::rules::units::{Jq, Text};
 
 /// How a binding reads, and what others need to know of it.
 pub struct Reading {
@@ -193,11 +194,16 @@ fn incremental(read: &At<grammar::Read>, raw: &grammar::Binding, cx: &mut Cx<'_>
         grammar::Incremental::EventFeed(raw) => feed::lower(raw, at.key, read, cx),
         grammar::Incremental::Since(since) => {
             let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
-            match &since.from {
+            let value = transpose(since.value.get().map(|at| since_value(at, cx)));
+            let mut found = match &since.from {
                 Key::Given(from) => opaque_since(since, from, into, cx),
                 Key::Absent => since_updated_at(since, into, raw, at.key, cx),
                 Key::Bad => None,
+            }?;
+            if let Incremental::Since { value: place, .. } = &mut found {
+                *place = value?;
             }
+            Some(found)
         }
     }
 }
@@ -218,6 +224,18 @@ fn check_conditional(at: &At<grammar::Read>, cx: &mut Cx<'_>) {
             .help("leave out `page` if one answer holds everything; else use kind = \"since\", or leave out `incremental`")
             .second(page.key, "several pages");
     }
+}
+
+/// A text that has the moment in it.
+fn since_value(at: &At<Text>, cx: &mut Cx<'_>) -> Option<Template> {
+    let value = cx.template(at, Allowed { holes: &["since"], secrets: false })?;
+    if has_hole(&value, "since") {
+        return Some(value);
+    }
+    cx.notes
+        .error(DiagnosticKind::Invalid, at.span, "the value does not say since when")
+        .help("write {since} where it stands, or leave `value` out where nothing stands around it");
+    None
 }
 
 fn opaque_since(
@@ -241,7 +259,7 @@ fn opaque_since(
         NextAt::Body(path) => SinceFrom::Body(path),
         NextAt::Header(name) => SinceFrom::Header(name),
     };
-    Some(Incremental::Since { into: into?, from, format: TimeFormat::Rfc3339, lookback: Duration::ZERO })
+    Some(Incremental::Since { into: into?, from, format: TimeFormat::Rfc3339, lookback: Duration::ZERO, value: None })
 }
 
 fn since_updated_at(
@@ -272,6 +290,7 @@ fn since_updated_at(
         from: SinceFrom::UpdatedAt,
         format: since.format.or(default),
         lookback: since.lookback.get().map_or(Duration::from_mins(2), |at| at.value.0),
+        value: None,
     })
 }
 

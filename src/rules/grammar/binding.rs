@@ -239,6 +239,8 @@ table! {
         format: TimeFormat,
         /// Overlap with the time before. Default 2m.
         lookback: Period,
+        /// What is sent there, e.g. `"updated_at:>='{since}'"`: text with the hole `{since}`. Default: the value alone.
+        value: Text,
     }
 }
 

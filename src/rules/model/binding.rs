@@ -218,6 +218,8 @@ pub enum Incremental {
         format: TimeFormat,
         /// Overlap (default 2 min; zero for opaque values).
         lookback: Duration,
+        /// What is sent there, with the hole `{since}`; `None`: the value alone.
+        value: Option<Template>,
     },
     /// `If-None-Match` with the listing's `ETag`; 304 means nothing changed.
     Conditional,

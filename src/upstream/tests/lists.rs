@@ -338,6 +338,7 @@ async fn a_checkpoint_holds_no_secret_that_the_upstream_echoes() {
         from: SinceFrom::Body(path(".since")),
         format: TimeFormat::Rfc3339,
         lookback: Duration::ZERO,
+        value: None,
     };
     let mut lister = Lister::new(client, Arc::new(ours), ListQuery::default());
     assert_eq!(lister.page().await.unwrap().unwrap().mark, None);
@@ -370,6 +371,7 @@ async fn places_in_headers_and_bodies() {
         from: SinceFrom::UpdatedAt,
         format: TimeFormat::HttpDate,
         lookback: Duration::ZERO,
+        value: None,
     };
     rules.read = Some(reading);
     let query = ListQuery { since: Some("Tue".to_owned()), ..ListQuery::default() };
@@ -395,6 +397,7 @@ async fn since_goes_into_the_query_and_its_next_value_comes_from_the_first_page(
         from: SinceFrom::Header("ETag".to_owned()),
         format: TimeFormat::UnixMs,
         lookback: Duration::ZERO,
+        value: None,
     };
     let ours = Arc::new(ours);
     let mut lister = Lister::new(client.clone(), ours.clone(), ListQuery::default());
@@ -429,6 +432,7 @@ async fn a_304_to_a_since_value_in_a_header_says_that_nothing_changed() {
             from: SinceFrom::UpdatedAt,
             format: TimeFormat::HttpDate,
             lookback: Duration::ZERO,
+            value: None,
         };
         ours.read = Some(reading);
         let mut lister = Lister::new(client, Arc::new(ours), query);
@@ -515,6 +519,7 @@ async fn a_gone_cursor_is_not_a_gone_collection() {
         from: SinceFrom::Body(path(".token")),
         format: TimeFormat::Rfc3339,
         lookback: Duration::ZERO,
+        value: None,
     };
     let ours = Arc::new(ours);
     let token = PageToken { at: "c".to_owned(), pages: 1, records: 1, full: false, slice: None };
