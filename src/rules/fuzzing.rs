@@ -13,8 +13,8 @@ const NEXT_FILE: &str = "\n#--- next file\n";
 pub fn vars() -> BTreeMap<String, String> {
     [
         ("airtable_url", "https://api.airtable.com/v0/app1"),
-        ("crm_url", "https://crm.example.com/v1"),
         ("billing_url", "https://billing.example.com/api/"),
+        ("crm_url", "https://crm.example.com/v1"),
         ("drive_url", "https://www.googleapis.com/drive/v3"),
         ("graph_url", "https://graph.microsoft.com/v1.0"),
         ("hubspot_url", "https://api.hubapi.com"),
@@ -22,6 +22,7 @@ pub fn vars() -> BTreeMap<String, String> {
         ("odk_url", "https://central.example.com/v1/projects/16/datasets/people"),
         ("odk_user", "sync@example.com"),
         ("people_url", "https://people.googleapis.com/v1"),
+        ("salesforce_url", "https://example.my.salesforce.com"),
         ("typesense_url", "https://search.example.com"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

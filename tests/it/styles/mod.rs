@@ -4,3 +4,4 @@
 mod airtable;
 mod graph;
 mod people;
+mod salesforce;

@@ -24,12 +24,13 @@ pub const KINTO: &[(&str, &str)] = &[
 pub const ALONE: &[(&str, &str)] = &[
     ("airtable/contacts.toml", include_str!("../../../../sync-rules/examples/airtable/contacts.toml")),
     ("drive/files.toml", include_str!("../../../../sync-rules/examples/drive/files.toml")),
-    ("graph/contacts.toml", include_str!("../../../../sync-rules/examples/graph/contacts.toml")),
     ("github/issues.toml", include_str!("../../../../sync-rules/examples/github/issues.toml")),
+    ("graph/contacts.toml", include_str!("../../../../sync-rules/examples/graph/contacts.toml")),
     ("hubspot/contacts.toml", include_str!("../../../../sync-rules/examples/hubspot/contacts.toml")),
     ("notion/tasks.toml", include_str!("../../../../sync-rules/examples/notion/tasks.toml")),
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
     ("people/people.toml", include_str!("../../../../sync-rules/examples/people/people.toml")),
+    ("salesforce/contacts.toml", include_str!("../../../../sync-rules/examples/salesforce/contacts.toml")),
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
 ];
