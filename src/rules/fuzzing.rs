@@ -23,6 +23,7 @@ pub fn vars() -> BTreeMap<String, String> {
         ("odk_user", "sync@example.com"),
         ("people_url", "https://people.googleapis.com/v1"),
         ("salesforce_url", "https://example.my.salesforce.com"),
+        ("shopify_url", "https://example.myshopify.com/admin/api/2025-07"),
         ("typesense_url", "https://search.example.com"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -5,3 +5,4 @@ mod airtable;
 mod graph;
 mod people;
 mod salesforce;
+mod shopify;

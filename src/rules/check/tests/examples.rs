@@ -31,6 +31,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
     ("people/people.toml", include_str!("../../../../sync-rules/examples/people/people.toml")),
     ("salesforce/contacts.toml", include_str!("../../../../sync-rules/examples/salesforce/contacts.toml")),
+    ("shopify/customers.toml", include_str!("../../../../sync-rules/examples/shopify/customers.toml")),
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
 ];
