@@ -18,6 +18,7 @@ pub fn vars() -> BTreeMap<String, String> {
         ("drive_url", "https://www.googleapis.com/drive/v3"),
         ("graph_url", "https://graph.microsoft.com/v1.0"),
         ("hubspot_url", "https://api.hubapi.com"),
+        ("intercom_url", "https://api.intercom.io"),
         ("kinto_url", "http://127.0.0.1:8888/v1"),
         ("odk_url", "https://central.example.com/v1/projects/16/datasets/people"),
         ("odk_user", "sync@example.com"),

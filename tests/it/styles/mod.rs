@@ -3,6 +3,7 @@
 
 mod airtable;
 mod graph;
+mod intercom;
 mod people;
 mod salesforce;
 mod shopify;

@@ -27,6 +27,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("github/issues.toml", include_str!("../../../../sync-rules/examples/github/issues.toml")),
     ("graph/contacts.toml", include_str!("../../../../sync-rules/examples/graph/contacts.toml")),
     ("hubspot/contacts.toml", include_str!("../../../../sync-rules/examples/hubspot/contacts.toml")),
+    ("intercom/contacts.toml", include_str!("../../../../sync-rules/examples/intercom/contacts.toml")),
     ("notion/tasks.toml", include_str!("../../../../sync-rules/examples/notion/tasks.toml")),
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
     ("people/people.toml", include_str!("../../../../sync-rules/examples/people/people.toml")),
