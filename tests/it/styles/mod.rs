@@ -4,6 +4,7 @@
 mod airtable;
 mod graph;
 mod intercom;
+mod mailchimp;
 mod people;
 mod salesforce;
 mod shopify;
