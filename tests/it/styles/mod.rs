@@ -6,5 +6,6 @@ mod graph;
 mod intercom;
 mod mailchimp;
 mod people;
+mod pipedrive;
 mod salesforce;
 mod shopify;

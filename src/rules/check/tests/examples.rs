@@ -32,6 +32,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("notion/tasks.toml", include_str!("../../../../sync-rules/examples/notion/tasks.toml")),
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
     ("people/people.toml", include_str!("../../../../sync-rules/examples/people/people.toml")),
+    ("pipedrive/deals.toml", include_str!("../../../../sync-rules/examples/pipedrive/deals.toml")),
     ("salesforce/contacts.toml", include_str!("../../../../sync-rules/examples/salesforce/contacts.toml")),
     ("shopify/customers.toml", include_str!("../../../../sync-rules/examples/shopify/customers.toml")),
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
