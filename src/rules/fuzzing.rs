@@ -21,6 +21,7 @@ pub fn vars() -> BTreeMap<String, String> {
         ("hubspot_url", "https://api.hubapi.com"),
         ("intercom_url", "https://api.intercom.io"),
         ("kinto_url", "http://127.0.0.1:8888/v1"),
+        ("linear_url", "https://api.linear.app"),
         ("mailchimp_url", "https://us19.api.mailchimp.com/3.0/lists/a1b2c3"),
         ("odk_url", "https://central.example.com/v1/projects/16/datasets/people"),
         ("odk_user", "sync@example.com"),

@@ -95,8 +95,10 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, cx: &mut Cx<'_>) -> Optio
     };
     let client_id = at.idempotency.get().is_some_and(|at| !at.client_id.is_absent());
     let purpose = if client_id { CREATE_WITH_ID } else { CREATE };
-    let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
     let body = body(&at.body, true, cx);
+    // As in an update, a body that is shaped from the id has it.
+    let has_id = matches!(&body, Some(Body::Filter(filter)) if filter.source().contains(".id"));
+    let request = at.request.get().and_then(|at| request::lower_naming(at, purpose, has_id, cx));
     let capture = at.capture.get();
     let id = transpose(capture.and_then(|at| at.id.get()).map(|at| cx.path(at)));
     if let (Some(id), true) = (capture.and_then(|at| at.id.get()), client_id) {

@@ -4,6 +4,7 @@
 mod airtable;
 mod graph;
 mod intercom;
+mod linear;
 mod mailchimp;
 mod people;
 mod pipedrive;
