@@ -14,6 +14,7 @@ pub fn vars() -> BTreeMap<String, String> {
     [
         ("airtable_url", "https://api.airtable.com/v0/app1"),
         ("asana_project", "1200000000000001"),
+        ("asana_url", "https://app.asana.com/api/1.0"),
         ("billing_url", "https://billing.example.com/api/"),
         ("crm_url", "https://crm.example.com/v1"),
         ("drive_url", "https://www.googleapis.com/drive/v3"),
@@ -29,7 +30,6 @@ pub fn vars() -> BTreeMap<String, String> {
         ("pipedrive_url", "https://example.pipedrive.com/api/v2"),
         ("salesforce_url", "https://example.my.salesforce.com"),
         ("shopify_url", "https://example.myshopify.com/admin/api/2025-07"),
-        ("twilio_account", "AC0000000000000000000000000000000f"),
         ("typesense_url", "https://search.example.com"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -2,6 +2,7 @@
 //! limits, versions, deletes, errors. Each is synchronised both ways, and a second pass is quiet.
 
 mod airtable;
+mod asana;
 mod graph;
 mod intercom;
 mod linear;

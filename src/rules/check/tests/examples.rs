@@ -23,6 +23,7 @@ pub const KINTO: &[(&str, &str)] = &[
 /// Each a rule set of its own.
 pub const ALONE: &[(&str, &str)] = &[
     ("airtable/contacts.toml", include_str!("../../../../sync-rules/examples/airtable/contacts.toml")),
+    ("asana/tasks.toml", include_str!("../../../../sync-rules/examples/asana/tasks.toml")),
     ("drive/files.toml", include_str!("../../../../sync-rules/examples/drive/files.toml")),
     ("github/issues.toml", include_str!("../../../../sync-rules/examples/github/issues.toml")),
     ("graph/contacts.toml", include_str!("../../../../sync-rules/examples/graph/contacts.toml")),
