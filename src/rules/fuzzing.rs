@@ -30,6 +30,7 @@ pub fn vars() -> BTreeMap<String, String> {
         ("pipedrive_url", "https://example.pipedrive.com/api/v2"),
         ("salesforce_url", "https://example.my.salesforce.com"),
         ("shopify_url", "https://example.myshopify.com/admin/api/2025-07"),
+        ("slack_url", "https://slack.com/api"),
         ("typesense_url", "https://search.example.com"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -11,3 +11,4 @@ mod people;
 mod pipedrive;
 mod salesforce;
 mod shopify;
+mod slack;

@@ -37,6 +37,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("pipedrive/deals.toml", include_str!("../../../../sync-rules/examples/pipedrive/deals.toml")),
     ("salesforce/contacts.toml", include_str!("../../../../sync-rules/examples/salesforce/contacts.toml")),
     ("shopify/customers.toml", include_str!("../../../../sync-rules/examples/shopify/customers.toml")),
+    ("slack/people.toml", include_str!("../../../../sync-rules/examples/slack/people.toml")),
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
 ];
