@@ -31,6 +31,8 @@ pub fn vars() -> BTreeMap<String, String> {
         ("salesforce_url", "https://example.my.salesforce.com"),
         ("shopify_url", "https://example.myshopify.com/admin/api/2025-07"),
         ("slack_url", "https://slack.com/api"),
+        ("twilio_account", "AC0000000000000000000000000000000f"),
+        ("twilio_url", "https://api.twilio.com"),
         ("typesense_url", "https://search.example.com"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -12,3 +12,4 @@ mod pipedrive;
 mod salesforce;
 mod shopify;
 mod slack;
+mod twilio;

@@ -39,6 +39,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("shopify/customers.toml", include_str!("../../../../sync-rules/examples/shopify/customers.toml")),
     ("slack/people.toml", include_str!("../../../../sync-rules/examples/slack/people.toml")),
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
+    ("twilio/queues.toml", include_str!("../../../../sync-rules/examples/twilio/queues.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
 ];
 
