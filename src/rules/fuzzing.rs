@@ -21,6 +21,8 @@ pub fn vars() -> BTreeMap<String, String> {
         ("graph_url", "https://graph.microsoft.com/v1.0"),
         ("hubspot_url", "https://api.hubapi.com"),
         ("intercom_url", "https://api.intercom.io"),
+        ("jira_url", "https://example.atlassian.net"),
+        ("jira_user", "sync@example.com"),
         ("kinto_url", "http://127.0.0.1:8888/v1"),
         ("linear_url", "https://api.linear.app"),
         ("mailchimp_url", "https://us19.api.mailchimp.com/3.0/lists/a1b2c3"),

@@ -5,6 +5,7 @@ mod airtable;
 mod asana;
 mod graph;
 mod intercom;
+mod jira;
 mod linear;
 mod mailchimp;
 mod people;

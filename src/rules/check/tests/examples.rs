@@ -29,6 +29,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("graph/contacts.toml", include_str!("../../../../sync-rules/examples/graph/contacts.toml")),
     ("hubspot/contacts.toml", include_str!("../../../../sync-rules/examples/hubspot/contacts.toml")),
     ("intercom/contacts.toml", include_str!("../../../../sync-rules/examples/intercom/contacts.toml")),
+    ("jira/issues.toml", include_str!("../../../../sync-rules/examples/jira/issues.toml")),
     ("linear/issues.toml", include_str!("../../../../sync-rules/examples/linear/issues.toml")),
     ("mailchimp/members.toml", include_str!("../../../../sync-rules/examples/mailchimp/members.toml")),
     ("notion/tasks.toml", include_str!("../../../../sync-rules/examples/notion/tasks.toml")),
