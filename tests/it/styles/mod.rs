@@ -14,3 +14,4 @@ mod salesforce;
 mod shopify;
 mod slack;
 mod twilio;
+mod xero;

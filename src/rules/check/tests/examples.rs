@@ -42,6 +42,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
     ("twilio/queues.toml", include_str!("../../../../sync-rules/examples/twilio/queues.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
+    ("xero/contacts.toml", include_str!("../../../../sync-rules/examples/xero/contacts.toml")),
 ];
 
 fn good(files: &[(&str, &str)]) -> Ruleset {
