@@ -76,13 +76,12 @@ impl Server {
 
     fn refuses(fields: &Value, create: bool) -> Option<&'static str> {
         let fields = fields.as_object()?;
-        let known = ["summary", "duedate", "labels"];
-        let only_new = ["project", "issuetype"];
+        let mut known = vec!["summary", "duedate", "labels"];
+        if create {
+            known.extend(["project", "issuetype"]);
+        }
         match () {
-            () if fields
-                .keys()
-                .any(|name| !known.contains(&name.as_str()) && !(create && only_new.contains(&name.as_str()))) =>
-            {
+            () if fields.keys().any(|name| !known.contains(&name.as_str())) => {
                 Some("Field cannot be set. It is not on the appropriate screen, or unknown.")
             }
             () if create
@@ -113,27 +112,27 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
     let (method, path) = asked.below("/rest/api/3");
     match (method, path.as_slice(), asked.json()) {
         ("POST", ["search", "jql"], Some(body)) => server.search(&body),
-        ("POST", ["issue"], Some(body)) => match Server::refuses(&body["fields"], true) {
-            Some(why) => error(400, why),
-            None => {
-                let id = format!("9{}", server.issues.change);
-                let mut fields = body["fields"].clone();
-                fields.as_object_mut().unwrap().retain(|name, _| name != "project" && name != "issuetype");
-                server.set(&id, &fields);
-                answer(201, &json!({ "id": id, "key": format!("KAN-{id}"), "self": "https://…" }))
+        ("POST", ["issue"], Some(body)) => {
+            if let Some(why) = Server::refuses(&body["fields"], true) {
+                return error(400, why);
             }
-        },
+            let id = format!("9{}", server.issues.change);
+            let mut fields = body["fields"].clone();
+            fields.as_object_mut().unwrap().retain(|name, _| name != "project" && name != "issuetype");
+            server.set(&id, &fields);
+            answer(201, &json!({ "id": id, "key": format!("KAN-{id}"), "self": "https://…" }))
+        }
         (_, ["issue", id], _) if server.issues.get(id).is_none() => {
             error(404, "Issue does not exist or you do not have permission to see it.")
         }
         ("GET", ["issue", id], _) => answer(200, server.issues.get(id).unwrap()),
-        ("PUT", ["issue", id], Some(body)) => match Server::refuses(&body["fields"], false) {
-            Some(why) => error(400, why),
-            None => {
-                server.set(id, &body["fields"]);
-                answer(204, &Value::Null)
+        ("PUT", ["issue", id], Some(body)) => {
+            if let Some(why) = Server::refuses(&body["fields"], false) {
+                return error(400, why);
             }
-        },
+            server.set(id, &body["fields"]);
+            answer(204, &Value::Null)
+        }
         ("DELETE", ["issue", id], _) => {
             server.issues.remove(id);
             answer(204, &Value::Null)

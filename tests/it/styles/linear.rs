@@ -119,9 +119,10 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
     let query = body["query"].as_str().unwrap();
     let field = fields.into_iter().find(|name| query.contains(&format!(" {name}("))).unwrap();
     let limited = std::mem::take(&mut server.too_many);
-    let mut answered = match limited {
-        true => error(400, "RATELIMITED", "Rate limit exceeded. Only 2500 requests are allowed per 1 hour"),
-        false => server.ask(field, &body["variables"]),
+    let mut answered = if limited {
+        error(400, "RATELIMITED", "Rate limit exceeded. Only 2500 requests are allowed per 1 hour")
+    } else {
+        server.ask(field, &body["variables"])
     };
     let (left, end) = if limited { (0, now_ms() + 2000) } else { (2400, now_ms() + 3_600_000) };
     for (name, value) in [("limit", 2500), ("remaining", left), ("reset", end)] {

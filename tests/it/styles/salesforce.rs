@@ -116,14 +116,11 @@ impl Server {
             assert_eq!(kind, Some(json!({ "type": "Contact" })));
             let id = id.as_str().unwrap();
             let refused = if self.live(id).is_none() { Some("ENTITY_IS_DELETED") } else { self.refuses(&changes) };
-            results.push(match refused {
-                Some(code) => {
-                    json!({ "success": false, "errors": [{ "statusCode": code, "message": code, "fields": [] }] })
-                }
-                None => {
-                    self.set(id, &changes);
-                    json!({ "id": id, "success": true, "errors": [] })
-                }
+            results.push(if let Some(code) = refused {
+                json!({ "success": false, "errors": [{ "statusCode": code, "message": code, "fields": [] }] })
+            } else {
+                self.set(id, &changes);
+                json!({ "id": id, "success": true, "errors": [] })
             });
         }
         answer(200, &json!(results))

@@ -95,13 +95,11 @@ impl Server {
     }
 
     fn write(&mut self, id: &str, changes: &Value) -> Response {
-        match self.refuses(Some(id), changes) {
-            Some(why) => error(400, "ValidationException", why),
-            None => {
-                let contact = self.set(id, changes);
-                answer(200, &contacts(&[contact]))
-            }
+        if let Some(why) = self.refuses(Some(id), changes) {
+            return error(400, "ValidationException", why);
         }
+        let contact = self.set(id, changes);
+        answer(200, &contacts(&[contact]))
     }
 
     fn create(&mut self, asked: &Asked, body: &Value) -> Response {
@@ -133,18 +131,16 @@ impl Server {
         if asked.query.get("summarizeErrors").is_none_or(|it| it != "false") && refused.iter().any(Option::is_some) {
             return error(400, "ValidationException", "A validation exception occurred");
         }
-        let results = items.iter().zip(refused).map(|(item, refused)| match refused {
-            Some(why) => {
-                let mut result = item.clone();
-                result["StatusAttributeString"] = json!("ERROR");
-                result["ValidationErrors"] = json!([{ "Message": why }]);
-                result
-            }
-            None => {
+        let results = items.iter().zip(refused).map(|(item, refused)| {
+            let Some(why) = refused else {
                 let mut result = self.set(item["ContactID"].as_str().unwrap(), item);
                 result["StatusAttributeString"] = json!("OK");
-                result
-            }
+                return result;
+            };
+            let mut result = item.clone();
+            result["StatusAttributeString"] = json!("ERROR");
+            result["ValidationErrors"] = json!([{ "Message": why }]);
+            result
         });
         let results: Vec<Value> = results.collect();
         answer(200, &contacts(&results))
