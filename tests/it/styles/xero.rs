@@ -199,6 +199,14 @@ fn contacts_are_read_page_by_page_since_the_last_change_and_archived_not_deleted
     for _ in 0..2 {
         assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
     }
+    // What is done to an archived contact waits until it is taken back.
+    scripted.world.sql("update contacts set email = 'p2@x.io' where name = 'Ann 2'");
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    server.look().set("c2", &json!({ "ContactStatus": "ACTIVE" }));
+    scripted.sync().exits(0);
+    assert_eq!(server.look().field("c2", "EmailAddress"), "p2@x.io");
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+
     // Emptied on either side.
     server.look().set("c1", &json!({ "LastName": "" }));
     scripted.world.sql("update contacts set email = null where name = 'Ann 3'");
