@@ -163,7 +163,11 @@ fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
             let size = size(&raw.size, cx);
             Paging::Keyset { key: key?, into: into?, size: size? }
         }
-        grammar::Page::NextUrl(raw) => Paging::NextUrl { next: raw.next.get().and_then(|at| cx.next_at(at))? },
+        grammar::Page::NextUrl(raw) => {
+            let next = raw.next.get().and_then(|at| cx.next_at(at));
+            let more = transpose(raw.more.get().map(|at| cx.filter(at, &[])));
+            Paging::NextUrl { next: next?, more: more? }
+        }
     })
 }
 

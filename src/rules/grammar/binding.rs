@@ -194,6 +194,8 @@ table! {
     PageNextUrl, "a next_url table" {
         /// Where the URL is: a path, or `{ header = "Next-Page" }`.
         next: PathOrHeader = required,
+        /// jq condition over the answer that says there is more.
+        more: Jq,
     }
 }
 

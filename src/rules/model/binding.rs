@@ -191,6 +191,8 @@ pub enum Paging {
     NextUrl {
         /// Where the URL is.
         next: NextAt,
+        /// jq condition that says there is more; false ends even where a URL is given.
+        more: Option<Filter>,
     },
 }
 

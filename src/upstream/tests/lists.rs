@@ -45,11 +45,11 @@ fn kinds() -> Vec<(sandbox::Paging, Paging)> {
         (sandbox::Paging::LinkHeader { page: "page".to_owned(), per_page: text("limit") }, Paging::LinkHeader),
         (
             sandbox::Paging::NextUrl { next_at: text("next"), limit: text("limit") },
-            Paging::NextUrl { next: NextAt::Body(path(".next")) },
+            Paging::NextUrl { next: NextAt::Body(path(".next")), more: None },
         ),
         (
             sandbox::Paging::Header { name: text("Next-Page"), limit: text("limit") },
-            Paging::NextUrl { next: NextAt::Header(text("Next-Page")) },
+            Paging::NextUrl { next: NextAt::Header(text("Next-Page")), more: None },
         ),
     ]
 }
@@ -185,7 +185,7 @@ async fn scripted(
 }
 
 fn next_url() -> Paging {
-    Paging::NextUrl { next: NextAt::Body(path(".next")) }
+    Paging::NextUrl { next: NextAt::Body(path(".next")), more: None }
 }
 
 #[tokio::test]
@@ -278,7 +278,7 @@ async fn link_headers_as_they_come() {
 #[tokio::test]
 async fn s16_a_next_page_that_cannot_be_read_is_not_the_end() {
     let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
-    let by_header = || Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()) };
+    let by_header = || Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()), more: None };
     let mut cases = Vec::new();
     for next in [r#""\ud800x""#, r#"{"after":"z"}"#, "[]", "true", "false"] {
         let body = format!(r#"{{"results":[{{"id":"1"}}],"next":{next}}}"#);
@@ -391,7 +391,7 @@ async fn since_goes_into_the_query_and_its_next_value_comes_from_the_first_page(
         config.since = Some(since);
         config.conditional = Conditional { record: false, collection: true };
     });
-    let mut ours = rules(&client, Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()) });
+    let mut ours = rules(&client, Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()), more: None });
     ours.read.as_mut().unwrap().incremental = Incremental::Since {
         into: query("_since"),
         from: SinceFrom::Header("ETag".to_owned()),
