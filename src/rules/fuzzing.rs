@@ -38,6 +38,8 @@ pub fn vars() -> BTreeMap<String, String> {
         ("typesense_url", "https://search.example.com"),
         ("xero_tenant", "70784a63-d24b-46a9-a4db-0e70a274b056"),
         ("xero_url", "https://api.xero.com/api.xro/2.0"),
+        ("zendesk_url", "https://example.zendesk.com"),
+        ("zendesk_user", "sync@example.com"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

@@ -15,3 +15,4 @@ mod shopify;
 mod slack;
 mod twilio;
 mod xero;
+mod zendesk;

@@ -43,6 +43,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("twilio/queues.toml", include_str!("../../../../sync-rules/examples/twilio/queues.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
     ("xero/contacts.toml", include_str!("../../../../sync-rules/examples/xero/contacts.toml")),
+    ("zendesk/tickets.toml", include_str!("../../../../sync-rules/examples/zendesk/tickets.toml")),
 ];
 
 fn good(files: &[(&str, &str)]) -> Ruleset {
