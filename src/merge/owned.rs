@@ -83,6 +83,9 @@ fn word(scene: &Scene<'_>, unit: &Unit<'_>, owner: &Origin) -> Option<Word> {
     };
     // A link that is not live any more still tells what the owner said last.
     let link = scene.facts.spokes[binding].link.as_ref();
+    if link.is_some_and(|link| link.overruled) {
+        return said(scene.hub_of(unit));
+    }
     let base = |field: &usize| link.and_then(|link| link.base_hub.get(*field)?.clone());
     let known: Option<Vec<Value>> = unit.fields.iter().map(base).collect();
     match scene.sides[binding] {

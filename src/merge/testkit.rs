@@ -231,6 +231,7 @@ pub fn spoke(collection: &Collection, shorthand: &str) -> Spoke {
         base_hub: slots(collection, hub).into_iter().map(half).collect(),
         base_remote: slots(collection, remote),
         state,
+        overruled: false,
     });
     Spoke { link, seen, blocked }
 }

@@ -155,6 +155,7 @@ mod tests {
             from,
             format: TimeFormat::UnixS,
             lookback: std::time::Duration::from_mins(2),
+            value: None,
         }
     }
 

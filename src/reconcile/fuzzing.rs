@@ -25,8 +25,8 @@ pub fn check_cursor(data: &[u8]) {
     let Ok(kept) = std::str::from_utf8(kept) else { return };
     let Ok(cursor) = Cursor::load(Some(kept), "way") else { return };
     assert_eq!(Cursor::load(Some(&cursor.save()), "way").ok().as_ref(), Some(&cursor));
-    let since =
-        |from, format, lookback| Incremental::Since { into: Place::Query("since".into()), from, format, lookback };
+    let into = || Place::Query("since".into());
+    let since = |from, format, lookback| Incremental::Since { into: into(), from, format, lookback, value: None };
     let formats = [TimeFormat::Rfc3339, TimeFormat::UnixS, TimeFormat::UnixMs, TimeFormat::HttpDate];
     let mut ways = vec![Incremental::None, Incremental::Conditional];
     ways.push(since(SinceFrom::Header("etag".into()), TimeFormat::UnixS, Duration::ZERO));

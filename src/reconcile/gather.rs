@@ -273,7 +273,9 @@ fn load_spoke(
     if let (Some(intent), Seen::Record(observation), None) = (&unknown, &seen, &blocked) {
         pair = landed(pass, intent, pair, observation)?;
     }
+    let mut overruled = false;
     if let Some(wins) = barrier.set_back.get(at).copied().flatten() {
+        overruled = wins == Wins::Local && is_backwards(row, &seen);
         let (now, told) = follow_set_back(pass, found, (at, row, wins), &seen, pair);
         pair = now;
         found.overruled.extend(told);
@@ -285,6 +287,7 @@ fn load_spoke(
         base_hub: pair.hub.clone(),
         base_remote: pair.remote.clone(),
         state: row.state,
+        overruled,
     };
     // What was observed but not accepted (a frozen field, one that could not be read) is still what is there.
     if !staged
@@ -319,7 +322,7 @@ fn follow_set_back(
     mut pair: Pair,
 ) -> (Pair, Vec<Decision>) {
     match seen {
-        Seen::Record(now) if set_back::is_backwards(row, now.version.as_deref(), now.updated_at) => {
+        Seen::Record(now) if is_backwards(row, seen) => {
             let told = if let Hub::Row { values, .. } = &found.facts.hub {
                 let origin = Origin::Upstream(pass.upstream(at).to_owned());
                 set_back::overruled(&pass.collection, (&origin, wins), &pair, now, values, &found.facts.frozen)
@@ -335,6 +338,11 @@ fn follow_set_back(
         }
         Seen::Gone(_) | Seen::Record(_) | Seen::Same | Seen::OutOfScope(_) | Seen::Archived(_) => (pair, Vec::new()),
     }
+}
+
+fn is_backwards(row: &LinkRow, seen: &Seen) -> bool {
+    let Seen::Record(now) = seen else { return false };
+    set_back::is_backwards(row, now.version.as_deref(), now.updated_at)
 }
 
 /// An unknown create is answered by the listing: a record that matches is it, and a complete listing that began after

@@ -43,6 +43,7 @@ struct Window {
     /// With its margin.
     per: Duration,
     cost: Cost,
+    weights: Vec<(RequestMatch, u64)>,
     cost_nano_usd: u64,
     /// Units that are still in the window.
     spent: u64,
@@ -83,8 +84,8 @@ pub struct BudgetUse {
 pub struct Heard {
     /// Its position.
     budget: usize,
-    /// What the request really took.
-    units: Option<u64>,
+    /// What was set aside for the request, and what it really took.
+    units: Option<(u64, u64)>,
     /// How the limit stands.
     limit: Option<Observed>,
 }
@@ -95,7 +96,10 @@ pub fn hear(budgets: &[Budget], (method, path): (&str, &str), answer: &Response,
         let says = budget.cost.answer.is_some() || budget.signals.is_some();
         (says && covers(&budget.matches, method, path)).then(|| Heard {
             budget: at,
-            units: budget.cost.answer.as_ref().and_then(|at| told_cost(at, answer)),
+            units: budget.cost.answer.as_ref().and_then(|at| {
+                let set_aside = units_of(&budget.cost, &budget.weights, (method, path));
+                Some((set_aside, told_cost(at, answer)?))
+            }),
             limit: budget.signals.as_ref().and_then(|signals| told_limit(signals, answer, now)),
         })
     };
@@ -112,6 +116,7 @@ impl Budgets {
             declared: budget.per,
             per: budget.per + (budget.per / 20).min(MARGIN_MAX),
             cost: budget.cost.clone(),
+            weights: budget.weights.clone(),
             cost_nano_usd: budget.cost_nano_usd,
             spent: 0,
             log: VecDeque::new(),
@@ -126,13 +131,13 @@ impl Budgets {
         let mut covering: Vec<&mut Window> =
             self.windows.iter_mut().filter(|window| covers(&window.matches, method, path)).collect();
         for window in &mut covering {
-            wait = wait.max(window.wait(now));
+            wait = wait.max(window.wait(window.units_of(method, path), now));
         }
         if !wait.is_zero() {
             return Err(wait);
         }
         for window in covering {
-            window.debit(now);
+            window.add(window.units_of(method, path), now);
         }
         Ok(())
     }
@@ -141,8 +146,8 @@ impl Budgets {
     pub fn learn(&mut self, heard: &[Heard], debited: Duration, now: Duration) {
         for Heard { budget, units, limit } in heard {
             let Some(window) = self.windows.get_mut(*budget) else { continue };
-            if let Some(units) = units {
-                window.settle(*units, debited, now);
+            if let Some((set_aside, took)) = units {
+                window.settle((*set_aside, *took), debited, now);
             }
             if let Some(told) = limit {
                 window.limit_now = told.limit.map_or(window.limit, |limit| limit.clamp(1, window.limit));
@@ -210,23 +215,28 @@ impl Budgets {
 }
 
 impl Window {
-    /// How long until a request may leave.
-    fn wait(&mut self, now: Duration) -> Duration {
+    /// What a request takes.
+    fn units_of(&self, method: &str, path: &str) -> u64 {
+        units_of(&self.cost, &self.weights, (method, path))
+    }
+
+    /// How long until a request that takes so much may leave.
+    fn wait(&mut self, units: u64, now: Duration) -> Duration {
         while let Some(entry) = self.log.front().filter(|entry| entry.until <= now) {
             self.spent -= entry.count;
             self.log.pop_front();
         }
         self.others.retain(|(until, _)| *until > now);
         let taken = self.spent + self.others(now).map(|(_, count)| count).sum::<u64>();
-        self.room_in(now, taken)
+        self.room_in(now, taken, units)
     }
 
-    /// How long until there is room for a request, where so much is taken. What was taken over may be more than fits.
-    fn room_in(&self, now: Duration, taken: u64) -> Duration {
+    /// How long until there is room for so many units, where so much is taken. What was taken over may be more than fits.
+    fn room_in(&self, now: Duration, taken: u64, units: u64) -> Duration {
         let mut own = self.own(now).peekable();
         let mut others = self.others(now).peekable();
         // Where the limit was lowered below what a request takes, it leaves when nothing else is there.
-        let mut over = (taken + self.cost.units.min(self.limit_now)).saturating_sub(self.limit_now);
+        let mut over = (taken + units.min(self.limit_now)).saturating_sub(self.limit_now);
         let mut wait = Duration::ZERO;
         while over > 0 {
             let own_is_next = match (own.peek(), others.peek()) {
@@ -258,11 +268,13 @@ impl Window {
 
     fn stands(&self, now: Duration) -> BudgetUse {
         let (limit, used) = (self.limit_now, self.taken(now));
-        BudgetUse { budget: self.name(), limit, used, window: self.declared, wait: self.room_in(now, used) }
-    }
-
-    fn debit(&mut self, now: Duration) {
-        self.add(self.cost.units, now);
+        BudgetUse {
+            budget: self.name(),
+            limit,
+            used,
+            window: self.declared,
+            wait: self.room_in(now, used, self.cost.units),
+        }
     }
 
     fn add(&mut self, units: u64, now: Duration) {
@@ -277,15 +289,15 @@ impl Window {
         }
     }
 
-    /// A request that was debited then really took so much. What it took more counts from now on; what it took less is given
+    /// A request that was debited then, with so much, really took so much. What it took more counts from now on; what it took less is given
     /// back by the units that leave first, whoever took them: so none counts for too short a time. What has left the window
     /// is given back by none.
-    fn settle(&mut self, units: u64, debited: Duration, now: Duration) {
-        if units > self.cost.units {
-            self.add(units - self.cost.units, now);
+    fn settle(&mut self, (set_aside, took): (u64, u64), debited: Duration, now: Duration) {
+        if took > set_aside {
+            self.add(took - set_aside, now);
             return;
         }
-        let mut back = if debited + self.per > now { self.cost.units - units } else { 0 };
+        let mut back = if debited + self.per > now { set_aside - took } else { 0 };
         self.spent = self.spent.saturating_sub(back);
         while let Some(entry) = self.log.front_mut().filter(|_| back > 0) {
             let given = entry.count.min(back);
@@ -339,6 +351,11 @@ impl Window {
         };
         live.chunks(together).map(portion).collect()
     }
+}
+
+/// What a request takes of a budget: what is set aside for it.
+fn units_of(cost: &Cost, weights: &[(RequestMatch, u64)], (method, path): (&str, &str)) -> u64 {
+    weights.iter().find(|(matches, _)| covers(matches, method, path)).map_or(cost.units, |(_, units)| *units)
 }
 
 fn covers(matches: &RequestMatch, method: &str, path: &str) -> bool {

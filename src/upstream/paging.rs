@@ -13,8 +13,8 @@ use super::formats::split_body;
 use super::split::{Split, next_text, token_text};
 use super::table::Columns;
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
-use crate::record::{Json, Path};
-use crate::rules::{Deletes, Incremental, NextAt, Paging, Place, Read, SinceFrom};
+use crate::record::{Filter, Json, Path};
+use crate::rules::{Deletes, Incremental, NextAt, Paging, Part, Place, Read, SinceFrom, Template};
 
 /// Pages of one listing, at most.
 pub const PAGES_MAX: u64 = 100_000;
@@ -40,10 +40,13 @@ pub fn page_request(
     token: Option<&PageToken>,
 ) -> Result<Built, Failure> {
     let by_url = is_by_url(&read.page);
-    if let (Incremental::Since { into, .. }, Some(since)) = (&read.incremental, &query.since)
+    if let (Incremental::Since { into, value, .. }, Some(since)) = (&read.incremental, &query.since)
         && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
     {
-        built.set(into, since)?;
+        match value {
+            Some(value) => built.set(into, &around(value, since))?,
+            None => built.set(into, since)?,
+        }
         // Asked as a condition, nothing new is 304. A later page has no such answer.
         built.conditional = token.is_none() && matches!(into, Place::Header(_));
     }
@@ -88,6 +91,16 @@ pub fn page_request(
     Ok(built)
 }
 
+/// The text that has the moment in it. There are no secrets in it.
+fn around(value: &Template, since: &str) -> String {
+    let part = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Hole(_) => since.to_owned(),
+        Part::Secret(_) => String::new(),
+    };
+    value.parts.iter().map(part).collect()
+}
+
 /// Whether the next page's URL comes whole, with all that its query says.
 pub fn is_by_url(page: &Paging) -> bool {
     matches!(page, Paging::LinkHeader | Paging::NextUrl { .. })
@@ -101,7 +114,9 @@ pub fn parse_page(
     token: Option<&PageToken>,
 ) -> Result<Parsed, String> {
     let next_path = match &read.page {
-        Paging::Cursor { next: NextAt::Body(path), .. } | Paging::NextUrl { next: NextAt::Body(path) } => Some(path),
+        Paging::Cursor { next: NextAt::Body(path), .. } | Paging::NextUrl { next: NextAt::Body(path), .. } => {
+            Some(path)
+        }
         _ => None,
     };
     let mark_path = match &read.incremental {
@@ -197,24 +212,39 @@ fn decide_next(
         Paging::Offset { size, .. } if !is_last(size.as_ref()) => Ok(Some((here(0)? + count).to_string())),
         Paging::Keyset { key, size, .. } if !is_last(size.as_ref()) => last_key(&last(), key).map(Some),
         Paging::None | Paging::Page { .. } | Paging::Offset { .. } | Paging::Keyset { .. } => Ok(None),
-        Paging::Cursor { next, more, .. } => {
-            let next = match next {
-                NextAt::Body(_) => in_body(),
-                NextAt::Header(name) => next_header(&response.headers, name),
-            };
-            match more {
-                Some(more) if next != Ok(None) => {
-                    let json = Json::parse(&response.body).map_err(|error| format!("not JSON: {error}"))?;
-                    let goes_on = more.test(&json).map_err(|error| format!("`more`: {error}"))?;
-                    // Where there is no more, it does not matter what stands where the next token would.
-                    if goes_on { next } else { Ok(None) }
-                }
-                _ => next,
-            }
-        }
+        Paging::Cursor { next, more, .. } => going_on(response, more.as_ref(), next_at(response, next, in_body)),
         Paging::LinkHeader => absolute(requested, next_link(&response.headers)?),
-        Paging::NextUrl { next: NextAt::Header(name) } => absolute(requested, next_header(&response.headers, name)?),
-        Paging::NextUrl { next: NextAt::Body(_) } => absolute(requested, in_body()?),
+        Paging::NextUrl { next, more } => {
+            absolute(requested, going_on(response, more.as_ref(), next_at(response, next, in_body))?)
+        }
+    }
+}
+
+fn next_at(
+    response: &Response,
+    next: &NextAt,
+    in_body: &dyn Fn() -> Result<Option<String>, String>,
+) -> Result<Option<String>, String> {
+    match next {
+        NextAt::Body(_) => in_body(),
+        NextAt::Header(name) => next_header(&response.headers, name),
+    }
+}
+
+/// The next place, unless the answer says that there is no more.
+fn going_on(
+    response: &Response,
+    more: Option<&Filter>,
+    next: Result<Option<String>, String>,
+) -> Result<Option<String>, String> {
+    match more {
+        Some(more) if next != Ok(None) => {
+            let json = Json::parse(&response.body).map_err(|error| format!("not JSON: {error}"))?;
+            let goes_on = more.test(&json).map_err(|error| format!("`more`: {error}"))?;
+            // Where there is no more, it does not matter what stands where the next token would.
+            if goes_on { next } else { Ok(None) }
+        }
+        _ => next,
     }
 }
 

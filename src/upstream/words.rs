@@ -83,11 +83,28 @@ pub fn message(json: &Json) -> Option<String> {
     match json {
         Json::String(text) if !text.is_empty() => Some(text.clone()),
         Json::Array(items) => items.first().and_then(message),
-        Json::Object(_) => {
-            let names = ["message", "detail", "error_description", "error", "errors", "title", "reason", "msg"];
-            names.iter().find_map(|name| json.get(name).and_then(message)).or_else(|| Some(json.to_string()))
-        }
+        Json::Object(_) => named_message(json).or_else(|| Some(json.to_string())),
         _ => None,
+    }
+}
+
+fn named_message(json: &Json) -> Option<String> {
+    let names = ["message", "detail", "error_description", "error", "errors", "title", "reason", "msg"];
+    names.iter().find_map(|name| json.get(name).and_then(message)).or_else(|| user_error(json))
+}
+
+/// What a mutation of GraphQL refuses stands beside its result: `{"data": {"customerUpdate": {"userErrors": […]}}}`.
+fn user_error(json: &Json) -> Option<String> {
+    let Json::Object(results) = json.get("data")? else { return None };
+    results.iter().find_map(|(_, result)| result.get("userErrors").and_then(message))
+}
+
+/// Why an answer that has the status of a success is none: what it says itself, else what it looks like.
+fn denied(response: &Response) -> String {
+    let json = if response.body.len() <= BODY_BYTES_MAX { Json::parse(&response.body).ok() } else { None };
+    match json.as_ref().and_then(named_message) {
+        Some(text) => shorten(&text, QUOTE_CHARS_MAX),
+        None => appearance(response),
     }
 }
 
@@ -98,7 +115,7 @@ fn head(body: &[u8]) -> &[u8] {
 /// The status of an answer, and why it is not what was wanted.
 pub fn reason(kind: FailureKind, request: &Built, outcome: &Result<Response, TransportError>) -> (Option<u16>, String) {
     match outcome {
-        Ok(response) if (200..300).contains(&response.status) => (Some(response.status), appearance(response)),
+        Ok(response) if (200..300).contains(&response.status) => (Some(response.status), denied(response)),
         Ok(response) if matches!(kind, FailureKind::Auth | FailureKind::Forbidden) => {
             let said = upstream_words(response);
             let colon = if said.is_empty() { "" } else { ": " };

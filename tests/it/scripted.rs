@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -67,6 +69,67 @@ impl Dated {
     pub fn get(&self, id: &str) -> Option<&Value> {
         self.records.get(id)?.1.as_ref()
     }
+}
+
+/// A request as a scripted upstream looks at it.
+pub struct Asked {
+    pub method: Method,
+    /// The steps of its path.
+    pub path: Vec<String>,
+    pub query: BTreeMap<String, String>,
+    pub headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Asked {
+    /// `METHOD`, and the steps of the path below `prefix`.
+    pub fn below<'a>(&'a self, prefix: &str) -> (&'a str, Vec<&'a str>) {
+        let before: Vec<&str> = prefix.split('/').filter(|step| !step.is_empty()).collect();
+        let path = self.path.iter().map(String::as_str);
+        let is_below = self.path.len() >= before.len() && path.clone().zip(&before).all(|(step, other)| step == *other);
+        (self.method.as_str(), if is_below { path.skip(before.len()).collect() } else { vec!["elsewhere"] })
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Comes with the token of [`Scripted`].
+    pub fn is_signed_in(&self) -> bool {
+        self.header("authorization") == "Bearer a-secret-of-tests"
+    }
+
+    /// The body, where it is said to be JSON and is an object.
+    pub fn json(&self) -> Option<Value> {
+        let json = self.header("content-type").starts_with("application/json");
+        serde_json::from_slice(&self.body).ok().filter(|body: &Value| json && body.is_object())
+    }
+
+    /// The body, where it is said to be a form.
+    pub fn form(&self) -> Option<BTreeMap<String, String>> {
+        let text = std::str::from_utf8(&self.body).ok()?.to_owned();
+        (self.header("content-type") == "application/x-www-form-urlencoded").then(|| query(Some(text)))
+    }
+
+    /// The page of `size` that begins at `from`, and where the next one does.
+    pub fn page<T: Clone>(all: &[T], from: usize, size: usize) -> (Vec<T>, Option<usize>) {
+        let some: Vec<T> = all.iter().skip(from).take(size).cloned().collect();
+        (some, (all.len() > from + size).then_some(from + size))
+    }
+}
+
+/// One function answers whatever is asked.
+pub fn answered_by<T: Default + Send + 'static>(server: Shared<T>, serve: fn(&mut T, &Asked) -> Response) -> Router {
+    let handler = async move |State(server): State<Shared<T>>,
+                              method: Method,
+                              uri: Uri,
+                              RawQuery(text): RawQuery,
+                              headers: HeaderMap,
+                              body: Bytes| {
+        let path = uri.path().split('/').filter(|step| !step.is_empty()).map(str::to_owned).collect();
+        serve(&mut server.look(), &Asked { method, path, query: query(text), headers, body })
+    };
+    Router::new().fallback(handler).with_state(server)
 }
 
 /// Serves a router on loopback for as long as the runtime lives; with its address.

@@ -181,7 +181,8 @@ impl World {
         for base in &plan.bases {
             let remote_id = "x1".to_owned();
             let (base_hub, base_remote) = (base.hub.clone(), base.remote.clone());
-            let link = Link { remote_id, version: None, base_hub, base_remote, state: LinkState::Live };
+            let link =
+                Link { remote_id, version: None, base_hub, base_remote, state: LinkState::Live, overruled: false };
             self.links[base.binding] = Some(link);
         }
         for (binding, state) in &plan.links {
@@ -262,6 +263,7 @@ impl World {
             base_hub: settled.hub,
             base_remote: settled.remote,
             state: LinkState::Live,
+            overruled: false,
         });
     }
 

@@ -60,7 +60,7 @@ fn check_places(at: &At<grammar::Read>, format: Span, word: &str, cx: &mut Cx<'_
     let value = |key: &Key<PathOrHeader>| key.get().filter(|at| matches!(at.value, Either::Short(_))).map(|at| at.span);
     let page = match at.page.get().map(|at| &at.value) {
         Some(Page::Cursor(raw)) => vec![(value(&raw.next), "next"), (raw.more.get().map(|at| at.span), "more")],
-        Some(Page::NextUrl(raw)) => vec![(value(&raw.next), "next")],
+        Some(Page::NextUrl(raw)) => vec![(value(&raw.next), "next"), (raw.more.get().map(|at| at.span), "more")],
         Some(Page::None(_) | Page::Page(_) | Page::Offset(_) | Page::LinkHeader(_) | Page::Keyset(_)) | None => {
             Vec::new()
         }

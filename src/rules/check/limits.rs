@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::binding::transpose;
 use super::context::Cx;
 use super::upstream::within;
-use crate::rules::diagnostic::DiagnosticKind;
+use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar;
 use crate::rules::model::{BreakerRules, Budget, Cost, NextAt, RequestMatch, ResetUnit, Signals};
-use crate::rules::shape::{At, Either, Key};
+use crate::rules::shape::{At, Either, Key, List};
 
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// The greatest limit of a budget.
@@ -32,9 +32,10 @@ pub fn budgets(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<Budget> {
             cx.notes.inert(at.key, "cost_usd", "nothing is what a request costs anyway");
         }
         let cost = cost(&at.cost, limit, cx);
+        let weights = weights(&at.weights, limit, cx);
         let signals = at.signals.get().and_then(|at| signals(at, cx));
         let matches = request_match(&at.r#match, cx);
-        budgets.push(Budget { matches, limit, per: per.value.0, cost, cost_nano_usd, signals });
+        budgets.push(Budget { matches, limit, per: per.value.0, cost, weights, cost_nano_usd, signals });
     }
     budgets
 }
@@ -55,6 +56,11 @@ fn cost(key: &Key<Either<u64, grammar::BudgetCost>>, limit: u64, cx: &mut Cx<'_>
             (estimate.value, estimate.span, answer)
         }
     };
+    check_units(units, limit, span, cx);
+    Cost { units, answer }
+}
+
+fn check_units(units: u64, limit: u64, span: Span, cx: &mut Cx<'_>) {
     if !(1..=limit).contains(&units) {
         cx.notes
             .error(
@@ -64,7 +70,18 @@ fn cost(key: &Key<Either<u64, grammar::BudgetCost>>, limit: u64, cx: &mut Cx<'_>
             )
             .help("a request that takes more than the limit could never leave");
     }
-    Cost { units, answer }
+}
+
+/// Requests that take otherwise.
+fn weights(key: &Key<List<grammar::Weight>>, limit: u64, cx: &mut Cx<'_>) -> Vec<(RequestMatch, u64)> {
+    let mut weights = Vec::new();
+    for at in key.get().map(|at| at.value.as_slice()).unwrap_or_default() {
+        let matches = request_match(&at.r#match, cx);
+        let Some(cost) = at.cost.get() else { continue };
+        check_units(cost.value, limit, cost.span, cx);
+        weights.push((matches, cost.value));
+    }
+    weights
 }
 
 fn signals(at: &At<grammar::Signals>, cx: &mut Cx<'_>) -> Option<Signals> {

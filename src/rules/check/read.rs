@@ -12,13 +12,16 @@ use super::feed;
 use super::format;
 use super::parent;
 use super::request::{self, LISTING, LISTING_UNDER, POINT_READ};
+use super::text::{Allowed, has_hole};
 use super::upstream::within;
 use crate::record::{Filter, Path, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, PageSize, PathOrHeader, UpdatedAt};
-use crate::rules::model::{BodyFormat, Deleted, Deletes, Incremental, NextAt, Paging, Parent, Place, Read, SinceFrom};
+use crate::rules::model::{
+    BodyFormat, Deleted, Deletes, Incremental, NextAt, Paging, Parent, Place, Read, SinceFrom, Template,
+};
 use crate::rules::shape::{At, Either, Key};
-use crate::rules::units::Jq;
+use crate::rules::units::{Jq, Text};
 
 /// How a binding reads, and what others need to know of it.
 pub struct Reading {
@@ -190,7 +193,11 @@ pub fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
             let size = size(&raw.size, cx);
             Paging::Keyset { key: key?, into: into?, size: size? }
         }
-        grammar::Page::NextUrl(raw) => Paging::NextUrl { next: raw.next.get().and_then(|at| cx.next_at(at))? },
+        grammar::Page::NextUrl(raw) => {
+            let next = raw.next.get().and_then(|at| cx.next_at(at));
+            let more = transpose(raw.more.get().map(|at| cx.filter(at, &[])));
+            Paging::NextUrl { next: next?, more: more? }
+        }
     })
 }
 
@@ -246,11 +253,16 @@ pub struct Times<'t> {
 /// Checks what is asked for since a moment or a value; `None` after an error.
 pub fn since(since: &grammar::Since, times: &Times<'_>, span: Span, cx: &mut Cx<'_>) -> Option<Incremental> {
     let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
-    match &since.from {
+    let value = transpose(since.value.get().map(|at| since_value(at, cx)));
+    let mut found = match &since.from {
         Key::Given(from) => opaque_since(since, from, into, cx),
         Key::Absent => since_time(since, into, times, span, cx),
         Key::Bad => None,
+    }?;
+    if let Incremental::Since { value: place, .. } = &mut found {
+        *place = value?;
     }
+    Some(found)
 }
 
 /// The `ETag` of one page says nothing about the others: a change on a later page would be missed for as long as the first
@@ -269,6 +281,18 @@ fn check_conditional(at: &At<grammar::Read>, cx: &mut Cx<'_>) {
             .help("leave out `page` if one answer holds everything; else use kind = \"since\", or leave out `incremental`")
             .second(page.key, "several pages");
     }
+}
+
+/// A text that has the moment in it.
+fn since_value(at: &At<Text>, cx: &mut Cx<'_>) -> Option<Template> {
+    let value = cx.template(at, Allowed { holes: &["since"], secrets: false })?;
+    if has_hole(&value, "since") {
+        return Some(value);
+    }
+    cx.notes
+        .error(DiagnosticKind::Invalid, at.span, "the value does not say since when")
+        .help("write {since} where it stands, or leave `value` out where nothing stands around it");
+    None
 }
 
 fn opaque_since(
@@ -292,7 +316,7 @@ fn opaque_since(
         NextAt::Body(path) => SinceFrom::Body(path),
         NextAt::Header(name) => SinceFrom::Header(name),
     };
-    Some(Incremental::Since { into: into?, from, format: TimeFormat::Rfc3339, lookback: Duration::ZERO })
+    Some(Incremental::Since { into: into?, from, format: TimeFormat::Rfc3339, lookback: Duration::ZERO, value: None })
 }
 
 fn since_time(
@@ -317,6 +341,7 @@ fn since_time(
         from: SinceFrom::UpdatedAt,
         format: since.format.or(default),
         lookback: since.lookback.get().map_or(Duration::from_mins(2), |at| at.value.0),
+        value: None,
     })
 }
 

@@ -79,7 +79,12 @@ fn of_budgets(budgets: &[Budget]) -> Option<Quota> {
     let period = |budget: &Budget| {
         let days = budget.per.as_secs_f64() / DAY.as_secs_f64();
         match days {
-            _ if budget.matches != RequestMatch::default() || budget.cost != Cost::default() => None,
+            _ if budget.matches != RequestMatch::default()
+                || budget.cost != Cost::default()
+                || !budget.weights.is_empty() =>
+            {
+                None
+            }
             1.0 => Some(QuotaPeriod::Day),
             28.0..=31.0 => Some(QuotaPeriod::Month),
             _ => None,

@@ -106,9 +106,11 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, raw: &grammar::Binding, c
         (false, true) => CREATE_UNDER,
         (true, true) => CREATE_UNDER_WITH_ID,
     };
-    let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
-    let parent = under(place, at, raw, request.as_ref(), cx);
     let body = body(&at.body, true, cx);
+    // As in an update, a body that is shaped from the id has it.
+    let has_id = matches!(&body, Some(Body::Filter(filter)) if filter.source().contains(".id"));
+    let request = at.request.get().and_then(|at| request::lower_naming(at, purpose, has_id, cx));
+    let parent = under(place, at, raw, request.as_ref(), cx);
     let capture = at.capture.get();
     let id = transpose(capture.and_then(|at| at.id.get()).map(|at| cx.path(at)));
     if let (Some(id), true) = (capture.and_then(|at| at.id.get()), client_id) {

@@ -195,6 +195,8 @@ table! {
     PageNextUrl, "a next_url table" {
         /// Where the URL is: a path, or `{ header = "Next-Page" }`.
         next: PathOrHeader = required,
+        /// jq condition over the answer that says there is more.
+        more: Jq,
     }
 }
 
@@ -240,6 +242,8 @@ table! {
         format: TimeFormat,
         /// Overlap with the time before. Default 2m.
         lookback: Period,
+        /// What is sent there, e.g. `"updated_at:>='{since}'"`: text with the hole `{since}`. Default: the value alone.
+        value: Text,
     }
 }
 

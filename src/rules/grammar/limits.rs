@@ -4,7 +4,7 @@
 
 use super::PathOrHeader;
 use crate::rules::model::ResetUnit;
-use crate::rules::shape::{Either, table};
+use crate::rules::shape::{Either, List, table};
 use crate::rules::units::{Jq, Period, Ratio, Text, Usd};
 
 table! {
@@ -18,10 +18,22 @@ table! {
         per: Period = required,
         /// What each request that it covers takes of `limit`: a number, or `{ answer, estimate }`. Default 1.
         cost: Either<u64, BudgetCost>,
+        /// Requests that take otherwise: a list of `{ match, cost }`, of which the first that matches counts.
+        weights: List<Weight>,
         /// What each request that it covers costs, in US dollars; it adds up in `reconciled usage`. Default nothing.
         cost_usd: Usd,
         /// Where answers say how much is left: others may draw on the same limit.
         signals: Signals,
+    }
+}
+
+table! {
+    /// Requests that take another number of units.
+    Weight, "a weight such as { match = { method = \"GET\" }, cost = 10 }" {
+        /// Which requests.
+        r#match: RequestMatch = required,
+        /// What each of them takes of `limit`.
+        cost: u64 = required,
     }
 }
 

@@ -196,6 +196,8 @@ pub enum Paging {
     NextUrl {
         /// Where the URL is.
         next: NextAt,
+        /// jq condition that says there is more; false ends even where a URL is given.
+        more: Option<Filter>,
     },
 }
 
@@ -223,6 +225,8 @@ pub enum Incremental {
         format: TimeFormat,
         /// Overlap (default 2 min; zero for opaque values).
         lookback: Duration,
+        /// What is sent there, with the hole `{since}`; `None`: the value alone.
+        value: Option<Template>,
     },
     /// `If-None-Match` with the listing's `ETag`; 304 means nothing changed.
     Conditional,

@@ -18,6 +18,8 @@ pub struct Budget {
     pub per: Duration,
     /// What a request that it covers takes of the limit.
     pub cost: Cost,
+    /// Requests that take otherwise; the first that matches counts.
+    pub weights: Vec<(RequestMatch, u64)>,
     /// What a request that it covers costs, in billionths of a US dollar.
     pub cost_nano_usd: u64,
     /// Where answers say how much is left.

@@ -148,6 +148,26 @@ fn requests_that_take_more_leave_more_seldom() {
 }
 
 #[test]
+fn requests_of_one_budget_weigh_as_the_first_weight_says_that_matches() {
+    let by = |path: Option<&str>, method: Option<&str>| RequestMatch {
+        path: path.map(str::to_owned),
+        method: method.map(str::to_owned),
+    };
+    let weights =
+        vec![(by(Some("/deals"), Some("GET")), 30), (by(None, Some("GET")), 1), (by(None, Some("PATCH")), 50)];
+    let budget = Budget { weights, ..budget_of(100, SECOND) };
+    let mut budgets = Budgets::new(&[budget]);
+    let mut take = |method: &str, path: &str, now: Duration| budgets.take(method, path, now);
+    for (method, path) in [("GET", "/deals"), ("PATCH", "/deals/1"), ("GET", "/deals/1"), ("DELETE", "/deals/1")] {
+        assert_eq!(take(method, path, Duration::ZERO), Ok(()));
+    }
+    // 82 of 100 are taken: there is room for a small one, and none for a great one.
+    let wait = take("GET", "/deals", Duration::ZERO).unwrap_err();
+    assert_eq!((0..30).take_while(|_| take("GET", "/deals/1", Duration::ZERO).is_ok()).count(), 18);
+    assert_eq!(take("GET", "/deals", wait), Ok(()));
+}
+
+#[test]
 fn what_the_answer_says_counts_in_place_of_what_was_set_aside() {
     let cost = Cost { units: 50, answer: Some(path(".extensions.cost.actualQueryCost")) };
     let budget = Budget { cost, ..budget_of(100, SECOND) };

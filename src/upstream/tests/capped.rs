@@ -83,6 +83,7 @@ fn reading(capped: &Capped, split: Option<CapSplit>) -> Read {
         from: SinceFrom::UpdatedAt,
         format: TimeFormat::UnixS,
         lookback: Duration::ZERO,
+        value: None,
     };
     reading.cap = Some(PageCap { results: capped.cap as u64, split });
     reading
@@ -167,6 +168,7 @@ fn the_next_listing_asks_for_what_changed_since_the_first_slice_and_not_since_a_
         from: SinceFrom::Header("x-now".to_owned()),
         format: TimeFormat::UnixS,
         lookback: Duration::ZERO,
+        value: None,
     };
     rules.read = Some(reading);
     let listed = list_by(client, &Arc::new(rules), ListQuery::default());

@@ -45,11 +45,11 @@ fn kinds() -> Vec<(sandbox::Paging, Paging)> {
         (sandbox::Paging::LinkHeader { page: "page".to_owned(), per_page: text("limit") }, Paging::LinkHeader),
         (
             sandbox::Paging::NextUrl { next_at: text("next"), limit: text("limit") },
-            Paging::NextUrl { next: NextAt::Body(path(".next")) },
+            Paging::NextUrl { next: NextAt::Body(path(".next")), more: None },
         ),
         (
             sandbox::Paging::Header { name: text("Next-Page"), limit: text("limit") },
-            Paging::NextUrl { next: NextAt::Header(text("Next-Page")) },
+            Paging::NextUrl { next: NextAt::Header(text("Next-Page")), more: None },
         ),
     ]
 }
@@ -185,7 +185,7 @@ async fn scripted(
 }
 
 fn next_url() -> Paging {
-    Paging::NextUrl { next: NextAt::Body(path(".next")) }
+    Paging::NextUrl { next: NextAt::Body(path(".next")), more: None }
 }
 
 #[tokio::test]
@@ -278,7 +278,7 @@ async fn link_headers_as_they_come() {
 #[tokio::test]
 async fn s16_a_next_page_that_cannot_be_read_is_not_the_end() {
     let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
-    let by_header = || Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()) };
+    let by_header = || Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()), more: None };
     let mut cases = Vec::new();
     for next in [r#""\ud800x""#, r#"{"after":"z"}"#, "[]", "true", "false"] {
         let body = format!(r#"{{"results":[{{"id":"1"}}],"next":{next}}}"#);
@@ -338,6 +338,7 @@ async fn a_checkpoint_holds_no_secret_that_the_upstream_echoes() {
         from: SinceFrom::Body(path(".since")),
         format: TimeFormat::Rfc3339,
         lookback: Duration::ZERO,
+        value: None,
     };
     let mut lister = Lister::new(client, Arc::new(ours), ListQuery::default());
     assert_eq!(lister.page().await.unwrap().unwrap().mark, None);
@@ -370,6 +371,7 @@ async fn places_in_headers_and_bodies() {
         from: SinceFrom::UpdatedAt,
         format: TimeFormat::HttpDate,
         lookback: Duration::ZERO,
+        value: None,
     };
     rules.read = Some(reading);
     let query = ListQuery { since: Some("Tue".to_owned()), ..ListQuery::default() };
@@ -389,12 +391,13 @@ async fn since_goes_into_the_query_and_its_next_value_comes_from_the_first_page(
         config.since = Some(since);
         config.conditional = Conditional { record: false, collection: true };
     });
-    let mut ours = rules(&client, Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()) });
+    let mut ours = rules(&client, Paging::NextUrl { next: NextAt::Header("Next-Page".to_owned()), more: None });
     ours.read.as_mut().unwrap().incremental = Incremental::Since {
         into: query("_since"),
         from: SinceFrom::Header("ETag".to_owned()),
         format: TimeFormat::UnixMs,
         lookback: Duration::ZERO,
+        value: None,
     };
     let ours = Arc::new(ours);
     let mut lister = Lister::new(client.clone(), ours.clone(), ListQuery::default());
@@ -429,6 +432,7 @@ async fn a_304_to_a_since_value_in_a_header_says_that_nothing_changed() {
             from: SinceFrom::UpdatedAt,
             format: TimeFormat::HttpDate,
             lookback: Duration::ZERO,
+            value: None,
         };
         ours.read = Some(reading);
         let mut lister = Lister::new(client, Arc::new(ours), query);
@@ -515,6 +519,7 @@ async fn a_gone_cursor_is_not_a_gone_collection() {
         from: SinceFrom::Body(path(".token")),
         format: TimeFormat::Rfc3339,
         lookback: Duration::ZERO,
+        value: None,
     };
     let ours = Arc::new(ours);
     let token = PageToken { at: "c".to_owned(), pages: 1, records: 1, full: false, slice: None };

@@ -374,5 +374,13 @@ pub async fn list(client: &Arc<Client>, binding: Binding, query: ListQuery) -> (
 
 /// So many requests per window, whatever they are.
 pub fn budget_of(limit: u64, per: Duration) -> Budget {
-    Budget { matches: RequestMatch::default(), limit, per, cost: Cost::default(), cost_nano_usd: 0, signals: None }
+    Budget {
+        matches: RequestMatch::default(),
+        limit,
+        per,
+        cost: Cost::default(),
+        weights: Vec::new(),
+        cost_nano_usd: 0,
+        signals: None,
+    }
 }

@@ -174,7 +174,7 @@ async fn a_delta_link_is_asked_as_it_is_and_pages_follow_it() {
         ok(&json!({ "items": [{ "id": "1" }], "next": "/c/delta?skip=2" })),
         ok(&json!({ "items": [], "sync": "https://up.test/c/delta?token=t2" })),
     ]);
-    let (client, rules) = by_token(&script, None, Paging::NextUrl { next: NextAt::Body(path(".next")) });
+    let (client, rules) = by_token(&script, None, Paging::NextUrl { next: NextAt::Body(path(".next")), more: None });
     let found = marks(&client, rules, Some("https://up.test/c/delta?token=t1")).await;
     assert_eq!(found, Ok(vec![None, Some("https://up.test/c/delta?token=t2".to_owned())]));
     assert_eq!(script.lines(), ["GET /c/delta?token=t1", "GET /c/delta?skip=2"]);

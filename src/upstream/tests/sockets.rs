@@ -369,7 +369,7 @@ async fn f36_another_host_sees_no_request_at_all() {
         let rules = Upstream { auth, ..upstream(&url) };
         let client = client(rules, Arc::new(HttpTransport::new()), &TestClock::new());
         let mut ours = binding(client.upstream());
-        ours.read = Some(read(Paging::NextUrl { next: crate::rules::NextAt::Body(path(".next")) }));
+        ours.read = Some(read(Paging::NextUrl { next: crate::rules::NextAt::Body(path(".next")), more: None }));
         let (_, failure) = list(&client, ours, ListQuery::default()).await;
         let failure = failure.unwrap();
         assert!(matches!(failure.kind, FailureKind::BadAnswer | FailureKind::Fatal), "{failure}");

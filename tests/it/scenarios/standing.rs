@@ -91,6 +91,11 @@ fn s60_an_upstream_that_does_not_say_whose_account_it_is_takes_no_part() {
 /// Four contacts, of which the upstream was backed up before the last was added and one of the others edited.
 fn set_back() -> (World, String) {
     let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    let id = is_set_back(&world);
+    (world, id)
+}
+
+fn is_set_back(world: &World) -> String {
     let ids: Vec<String> = (1..=3)
         .map(|n| world.add("crm", &json!({"email": format!("p{n}@x.io"), "name": format!("P{n}"), "phone": "1"})))
         .collect();
@@ -101,7 +106,7 @@ fn set_back() -> (World, String) {
     world.sync().exits(0);
     world.at("crm", |crm| *crm = backup);
     world.forget_requests();
-    (world, ids[0].clone())
+    ids[0].clone()
 }
 
 #[test]
@@ -135,6 +140,33 @@ fn s59_an_upstream_that_was_set_back_halts_until_a_person_says_which_side_wins()
         assert_eq!(world.status()["halts"], json!([]));
         world.is_quiet();
         // What was said was about that time.
+        world.edit("crm", &id, &json!({"phone": "3"}));
+        world.sync().exits(0);
+        assert_eq!(world.contacts("erp").iter().filter(|one| one["phone"] == "3").count(), 1);
+    }
+}
+
+/// What its owner says of a field is old as well: who said that what is here wins does not want it back.
+#[test]
+fn s59_what_is_here_wins_over_the_owner_of_a_field_that_was_set_back() {
+    for side in ["crm", "local"] {
+        let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+        world.change_rules("rules.toml", |rules| {
+            rules.replace("phone = \"text\"\n", "phone = { type = \"text\", owner = \"crm\" }\n")
+        });
+        let id = is_set_back(&world);
+        world.sync().exits(5);
+        world.run(&["approve", &world.halt().to_string(), "--wins", side]).exits(0);
+        world.sync().exits(0);
+        let phone = if side == "local" { "2" } else { "1" };
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [[phone]], "{side}");
+        assert_eq!(world.contact("crm", &id)["phone"], phone, "{side}");
+        assert_eq!(
+            world.contacts("erp").iter().filter(|one| one["phone"] == "2").count(),
+            usize::from(side == "local")
+        );
+        world.is_quiet();
+        // From then on the owner has the word again.
         world.edit("crm", &id, &json!({"phone": "3"}));
         world.sync().exits(0);
         assert_eq!(world.contacts("erp").iter().filter(|one| one["phone"] == "3").count(), 1);

@@ -2,5 +2,17 @@
 //! limits, versions, deletes, errors. Each is synchronised both ways, and a second pass is quiet.
 
 mod airtable;
+mod asana;
 mod graph;
+mod intercom;
+mod jira;
+mod linear;
+mod mailchimp;
 mod people;
+mod pipedrive;
+mod salesforce;
+mod shopify;
+mod slack;
+mod twilio;
+mod xero;
+mod zendesk;

@@ -20,6 +20,7 @@ impl World {
                 base_hub: vec![tie.hub.map(value)],
                 base_remote: vec![slot(tie.remote)],
                 state: LinkState::Live,
+                overruled: false,
             });
             let seen = match (side.staged, &side.tie, &link) {
                 (Some(staged), ..) => Seen::Record(observation(staged)),

@@ -23,15 +23,27 @@ pub const KINTO: &[(&str, &str)] = &[
 /// Each a rule set of its own.
 pub const ALONE: &[(&str, &str)] = &[
     ("airtable/contacts.toml", include_str!("../../../../sync-rules/examples/airtable/contacts.toml")),
+    ("asana/tasks.toml", include_str!("../../../../sync-rules/examples/asana/tasks.toml")),
     ("drive/files.toml", include_str!("../../../../sync-rules/examples/drive/files.toml")),
-    ("graph/contacts.toml", include_str!("../../../../sync-rules/examples/graph/contacts.toml")),
     ("github/issues.toml", include_str!("../../../../sync-rules/examples/github/issues.toml")),
+    ("graph/contacts.toml", include_str!("../../../../sync-rules/examples/graph/contacts.toml")),
     ("hubspot/contacts.toml", include_str!("../../../../sync-rules/examples/hubspot/contacts.toml")),
+    ("intercom/contacts.toml", include_str!("../../../../sync-rules/examples/intercom/contacts.toml")),
+    ("jira/issues.toml", include_str!("../../../../sync-rules/examples/jira/issues.toml")),
+    ("linear/issues.toml", include_str!("../../../../sync-rules/examples/linear/issues.toml")),
+    ("mailchimp/members.toml", include_str!("../../../../sync-rules/examples/mailchimp/members.toml")),
     ("notion/tasks.toml", include_str!("../../../../sync-rules/examples/notion/tasks.toml")),
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
     ("people/people.toml", include_str!("../../../../sync-rules/examples/people/people.toml")),
+    ("pipedrive/deals.toml", include_str!("../../../../sync-rules/examples/pipedrive/deals.toml")),
+    ("salesforce/contacts.toml", include_str!("../../../../sync-rules/examples/salesforce/contacts.toml")),
+    ("shopify/customers.toml", include_str!("../../../../sync-rules/examples/shopify/customers.toml")),
+    ("slack/people.toml", include_str!("../../../../sync-rules/examples/slack/people.toml")),
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
+    ("twilio/queues.toml", include_str!("../../../../sync-rules/examples/twilio/queues.toml")),
     ("typesense/people.toml", include_str!("../../../../sync-rules/examples/typesense/people.toml")),
+    ("xero/contacts.toml", include_str!("../../../../sync-rules/examples/xero/contacts.toml")),
+    ("zendesk/tickets.toml", include_str!("../../../../sync-rules/examples/zendesk/tickets.toml")),
 ];
 
 fn good(files: &[(&str, &str)]) -> Ruleset {

@@ -122,6 +122,7 @@ fn a_binding_reads_as_it_says() {
         from: SinceFrom::UpdatedAt,
         format: TimeFormat::HttpDate,
         lookback: Duration::from_mins(2),
+        value: None,
     };
     assert_eq!(read.incremental, since);
     assert_eq!(read.get.as_ref().expect("given").record, Some(path(".data")));

@@ -99,6 +99,7 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::Root::KEYS,
         g::Upstream::KEYS,
         g::BudgetCost::KEYS,
+        g::Weight::KEYS,
         g::Signals::KEYS,
         g::SignalReset::KEYS,
         g::Breaker::KEYS,
