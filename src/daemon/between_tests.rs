@@ -2,6 +2,8 @@
 //!
 //! Must not know: engines.
 
+use std::time::Duration;
+
 use super::decide::{Mode, State};
 use super::event::{Action, Cause, Event, Mark, Reads};
 use super::job::{ForFew, Job};
@@ -34,6 +36,7 @@ fn what_comes_while_a_pass_lists_is_made_in_between_one_at_a_time() {
     state.mark("a", Mark { edit: 2, ..Mark::default() });
     assert_eq!(state.decide(&over(false), now(7)), NOTHING, "it took two seconds, and leaves room for as long");
     assert_eq!(state.due_in(now(8)), Some(std::time::Duration::from_secs(1)));
+    assert_eq!(state.due_in(now(9)), Some(Duration::ZERO), "whatever else wakes the loop, it is due");
     assert_eq!(state.decide(&Event::Tick, now(9)), between(Cause::Edit));
     state.mark("a", Mark::default());
     assert_eq!(state.decide(&over(false), now(9)), NOTHING);

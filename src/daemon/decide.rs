@@ -163,7 +163,8 @@ impl State {
 
     /// How long until something may be due by the clock alone. Work that was left is no part of it.
     pub fn due_in(&self, now: Moment) -> Option<Duration> {
-        let running = self.running.iter().filter_map(|at| self.jobs.get(*at)?.between_in(now));
+        let is_made = self.mode == Mode::Scheduled && !self.stopping;
+        let running = self.running.iter().filter(|_| is_made).filter_map(|at| self.jobs.get(*at)?.between_in(now));
         self.idle().filter_map(|job| job.cause_in(now)).chain(running).min()
     }
 

@@ -170,11 +170,10 @@ impl Job {
         is_free && self.for_few == ForFew::Records && !self.mark.is_decided_after(self.taken)
     }
 
-    /// How long until such a one leaves room for the next that waits.
+    /// How long until one is to be made for what waits.
     pub fn between_in(&self, now: Moment) -> Option<Duration> {
         let waits = self.has_news() || self.mark.is_hooked_after(self.taken);
-        let room_in = self.room_in(now);
-        (self.is_open() && waits && !room_in.is_zero()).then_some(room_in)
+        (self.is_open() && waits).then(|| self.room_in(now))
     }
 
     /// A pass in between is over.

@@ -104,9 +104,10 @@ pub(super) fn needs(
 }
 
 /// Whether an update of this spoke may carry a field: never a pull-only or `create_only` field (I9), and never an owned
-/// field back to its owner.
+/// field back to its owner, but where that was set back and a person said that what is here wins.
 fn writable(scene: &Scene<'_>, binding: usize, unit: &Unit<'_>, field: usize) -> bool {
-    let owns = unit.owner.is_some_and(|owner| owner.origin == scene.origin(binding));
+    let overruled = scene.facts.spokes[binding].link.as_ref().is_some_and(|link| link.overruled);
+    let owns = !overruled && unit.owner.is_some_and(|owner| owner.origin == scene.origin(binding));
     let create_only = scene.map(binding, field).is_some_and(|map| map.create_only);
     scene.pushes(binding, field) && !create_only && !owns
 }

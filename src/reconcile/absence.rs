@@ -124,13 +124,14 @@ async fn missing(
         if unseen.is_empty() {
             continue;
         }
-        // A listing may lag behind a create of ours; where no point read can tell, its silence about it proves nothing yet.
+        // A listing may lag behind a create, of ours or theirs; where no point read can tell, its silence about it proves nothing
+        // yet.
         if !can_get {
             unseen = store::read(store, move |view| {
                 let mut old = Vec::with_capacity(unseen.len());
                 for (remote_id, link) in unseen {
-                    let ours = |row: &LinkRow| row.made.is_none() && row.observed_at >= settled;
-                    if view.link(link)?.is_some_and(|row| !ours(&row)) {
+                    let young = |row: &LinkRow| row.made.map_or(row.observed_at, |made| made.observed_at) >= settled;
+                    if view.link(link)?.is_some_and(|row| !young(&row)) {
                         old.push((remote_id, link));
                     }
                 }

@@ -76,13 +76,13 @@ fn f22_a_write_that_arrives_after_it_was_given_up_is_only_an_observation() {
 #[test]
 fn f22_s59_a_write_that_arrives_late_at_an_upstream_that_was_set_back_is_only_an_observation() {
     let mut arrived = 0;
-    for seed in [120, 149, 295] {
+    for seed in [14, 120, 295, 340] {
         let trace = simulate(seed).trace.join("\n");
         let (_before, after) = trace.split_once("set back to its backup").expect("it was set back");
         arrived += after.matches("arrives late → 2").count();
         holds(seed);
     }
-    assert!(arrived > 2, "{arrived}");
+    assert!(arrived > 3, "{arrived}");
 }
 
 /// Worlds with a few kinds of faults each, with versions that come and go, and with crashes far into a pass.

@@ -195,7 +195,7 @@ impl Draw<'_> {
                     p { "Closed " (time(one.closed_at.as_ref())) ": " (how) }
                 } @else {
                     @if let Some(choice) = &one.resolution {
-                        p.good { "BulkDone: " code { (choice.get()) } "; the next pass applies it." }
+                        p.good { "Decided: " code { (choice.get()) } "; the next pass applies it." }
                     }
                     @if let Some(refused) = &one.refused { p.bad { (refused) } }
                     (self.choices(one))

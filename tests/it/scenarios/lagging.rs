@@ -35,6 +35,8 @@ fn ann_among_others(world: &World) -> String {
         world.add("crm", &json!({"email": format!("{name}@x.io"), "name": name}));
     }
     world.sync().exits(0);
+    // What came in a moment ago an older list may not show.
+    world.sql("update sync_link set made_observed_at = made_observed_at - 30 * 60000000");
     ann
 }
 
@@ -130,6 +132,24 @@ fn i06_i16_a_former_id_is_remembered_for_as_long_as_a_listing_may_not_show_what_
         format!("select substr(value, 1, instr(value, ' ') - 1) from sync_meta where name like '%former id at %{ann}'");
     let time = |query: &str| world.rows(query)[0][0].parse::<i64>().unwrap();
     assert!(time(&given_up) >= time(of_ann), "{} {}", time(&given_up), time(of_ann));
+}
+
+#[test]
+fn i16_what_came_in_a_moment_ago_is_not_gone_because_an_older_list_does_not_show_it() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    without_get(&world);
+    let ann = ann_among_others(&world);
+    let before = world.contacts("crm");
+    world.add("crm", &json!({"email": "f@x.io", "name": "f"}));
+    world.sync().exits(0);
+    shows(&world, &before);
+    world.sync().exits(0).wrote(0, 0);
+    assert_eq!(world.rows("select count(*) from contacts"), [["6"]]);
+    // Once no list can be so old any more, it says that.
+    world.sql("update sync_link set made_observed_at = made_observed_at - 30 * 60000000");
+    world.sync().exits(0);
+    assert_eq!(world.rows("select count(*) from contacts"), [["5"]]);
+    assert_eq!(anns(&world), ["Ann"], "{ann}");
 }
 
 /// The upstream is set back to when Ann had her former id, long after she got another one there.
