@@ -35,7 +35,7 @@ fn what_comes_while_a_pass_lists_is_made_in_between_one_at_a_time() {
     assert_eq!(state.decide(&edited(2), now(6)), NOTHING, "one is under way");
     state.mark("a", Mark { edit: 2, ..Mark::default() });
     assert_eq!(state.decide(&over(false), now(7)), NOTHING, "it took two seconds, and leaves room for as long");
-    assert_eq!(state.due_in(now(8)), Some(std::time::Duration::from_secs(1)));
+    assert_eq!(state.due_in(now(8)), Some(Duration::from_secs(1)));
     assert_eq!(state.due_in(now(9)), Some(Duration::ZERO), "whatever else wakes the loop, it is due");
     assert_eq!(state.decide(&Event::Tick, now(9)), between(Cause::Edit));
     state.mark("a", Mark::default());

@@ -209,7 +209,7 @@ fn strangers(
         // is not, unless the upstream can be asked.
         let is_gone = matches!(successor, Successor::Gone) && !can_get;
         let lately = given_up > floor::since(pass, at, time(staged.observed_at)) && !is_gone;
-        let unlisted = if let Successor::Unlisted(link) = successor { Some(link) } else { None };
+        let unlisted = if let Successor::Unlisted(link) = successor { Some(*link) } else { None };
         if lately || unlisted.is_some() {
             former.push(Former { staged, lately, unlisted });
         }
@@ -222,7 +222,7 @@ enum Successor {
     /// Nothing, or the listing showed it.
     Listed,
     /// This; the listing did not show it, and nothing says what became of it.
-    Unlisted(LinkRow),
+    Unlisted(Box<LinkRow>),
     /// It is gone.
     Gone,
 }
@@ -237,7 +237,7 @@ fn successor(
     let Some(link) = view.links_of(record)?.into_iter().find(is_tied) else { return Ok(Successor::Listed) };
     Ok(match view.staged(binding, &link.remote_id)? {
         Some(staged) if matches!(staged.kind, StagedKind::Gone(_)) => Successor::Gone,
-        None if !listed.contains(link.link.0.unsigned_abs()) => Successor::Unlisted(link),
+        None if !listed.contains(link.link.0.unsigned_abs()) => Successor::Unlisted(Box::new(link)),
         Some(_) | None => Successor::Listed,
     })
 }

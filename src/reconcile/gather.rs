@@ -252,15 +252,8 @@ fn load_spoke(
             }
         }
     }
-    let is_gone = matches!(seen, Seen::Gone(_));
-    let is_deleted_here = matches!(found.facts.hub, Hub::Deleted { .. });
-    if let (Some(hold), None) = (barrier.held.get(at).copied().flatten(), &blocked) {
-        let holds = match hold {
-            Hold::Gap => is_gone || is_deleted_here,
-            // What was deleted here is known to have been.
-            Hold::Older => is_gone,
-        };
-        blocked = holds.then(|| format!("{} {}", pass.upstream(at), hold.words()));
+    if blocked.is_none() {
+        blocked = held_delete(pass, found, (at, &seen), barrier);
     }
     let Some(row) = found.links.get(at).and_then(Option::as_ref) else {
         return Ok((Spoke { link: None, seen, blocked }, None));
@@ -273,9 +266,9 @@ fn load_spoke(
     if let (Some(intent), Seen::Record(observation), None) = (&unknown, &seen, &blocked) {
         pair = landed(pass, intent, pair, observation)?;
     }
-    let mut overruled = false;
-    if let Some(wins) = barrier.set_back.get(at).copied().flatten() {
-        overruled = wins == Wins::Local && is_backwards(row, &seen);
+    let wins = barrier.set_back.get(at).copied().flatten();
+    let overruled = wins == Some(Wins::Local) && is_backwards(row, &seen);
+    if let Some(wins) = wins {
         let (now, told) = follow_set_back(pass, found, (at, row, wins), &seen, pair);
         pair = now;
         found.overruled.extend(told);
@@ -338,6 +331,18 @@ fn follow_set_back(
         }
         Seen::Gone(_) | Seen::Record(_) | Seen::Same | Seen::OutOfScope(_) | Seen::Archived(_) => (pair, Vec::new()),
     }
+}
+
+/// Why a delete is not followed in this pass, where it is not.
+fn held_delete(pass: &Pass, found: &Gathered, (at, seen): (usize, &Seen), barrier: &Barrier) -> Option<String> {
+    let hold = barrier.held.get(at).copied().flatten()?;
+    let is_gone = matches!(seen, Seen::Gone(_));
+    let holds = match hold {
+        Hold::Gap => is_gone || matches!(found.facts.hub, Hub::Deleted { .. }),
+        // What was deleted here is known to have been.
+        Hold::Older => is_gone,
+    };
+    holds.then(|| format!("{} {}", pass.upstream(at), hold.words()))
 }
 
 fn is_backwards(row: &LinkRow, seen: &Seen) -> bool {

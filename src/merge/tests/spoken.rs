@@ -182,7 +182,7 @@ fn a_side_that_shows_nothing_of_a_member_does_not_stand_against_who_does() {
     {
         let known = facts(&rules, row, &spokes);
         let lines = lines(&rules, &decide(&rules, &known));
-        assert!(lines[0].starts_with("set") && lines[0].contains(first) && !lines[0].contains("~"), "{row}: {lines:?}");
+        assert!(lines[0].starts_with("set") && lines[0].contains(first) && !lines[0].contains('~'), "{row}: {lines:?}");
         assert!(lines.iter().all(|line| !line.contains("conflict")), "{row}: {lines:?}");
         assert!(lines.iter().any(|line| line.contains("update") && line.contains(other)), "{row}: {lines:?}");
     }
