@@ -76,6 +76,10 @@ fn a_pass_is_watched_while_it_runs() {
     for number in 0..20 {
         add(&world, &format!("{number}@x.io"));
     }
+    // Else a pass of its own sends what is edited while this one is held.
+    world.change_rules("rules.toml", |rules| {
+        rules.replace("get = { method = \"GET\", path = \"/contacts/{id}\" }\n", "")
+    });
     let Some((mut daemon, browser)) = logged_in(&world) else { return };
     daemon.logs("pass 1 of contacts");
     browser.wait("document.getElementById('live').dataset.state === 'on'");
