@@ -208,7 +208,8 @@ fn many_conflicts_are_decided_at_once_and_only_those_that_were_looked_at() {
             .wait("document.querySelector('[role=status].good')?.textContent.startsWith('60 conflicts are decided')");
         browser.press("main", "Back to the conflicts");
         browser.wait("location.search === '?collection=contacts&field=phone'");
-        assert!(browser.text().contains("the next pass applies it"), "{}", browser.text());
+        let said = "Decided: {\"take\":\"crm\"}; the next pass applies it.";
+        assert!(browser.text().contains(said), "{}", browser.text());
     });
     daemon.logs("60 changes here, 0 writes upstream");
     assert_eq!(world.rows("select distinct phone, name from contacts"), [["2", "Ann Poe of the old harbour"]]);

@@ -4,6 +4,7 @@ use http::Method;
 use reconciled::sandbox::{Batch, Check, Fault, Matcher, Sandbox, Times};
 use serde_json::{Value, json};
 
+use super::lagging::{shows, without_get};
 use crate::world::World;
 
 /// Five contacts, everywhere.
@@ -208,5 +209,30 @@ fn i16_the_version_that_was_deleted_is_no_news_where_only_its_number_is_known() 
     world.sync().exits(0).wrote(0, 0);
     assert_eq!(world.rows("select count(*) from contacts"), [["4"]]);
     world.at("crm", Sandbox::clear_faults);
+    world.is_quiet();
+}
+
+/// What was there between two writes of ours is no edit, although no answer has shown it.
+#[test]
+fn i16_a_list_from_before_a_write_whose_answer_shows_no_record_takes_nothing_back() {
+    let by = "result = { items = \".results[]\", by = \"index\", id = \".id\", version = \".etag\", status = \".status\", error = \".error\" }";
+    let world = batched(by, |_| {});
+    without_get(&world);
+    world.sync().exits(0).wrote(0, 0);
+    let first = world.contacts("crm");
+    world.sql("update contacts set phone = '2'");
+    world.sync().exits(0).wrote(5, 0);
+    let second = world.contacts("crm");
+    shows(&world, &first);
+    world.sql("update contacts set phone = '3'");
+    world.sync().exits(0).wrote(5, 0);
+    for lagging in [&second, &first] {
+        world.at("crm", Sandbox::clear_faults);
+        shows(&world, lagging);
+        world.sync().exits(0).wrote(0, 0);
+        assert_eq!(world.rows("select distinct phone from contacts"), [["3"]]);
+    }
+    world.at("crm", Sandbox::clear_faults);
+    assert_eq!(there(&world), "3 3 3 3 3");
     world.is_quiet();
 }

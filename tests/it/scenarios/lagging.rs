@@ -11,7 +11,7 @@ fn listing() -> Matcher {
 }
 
 /// From now on listings show these records, and no others.
-fn shows(world: &World, results: &[Value]) {
+pub fn shows(world: &World, results: &[Value]) {
     let body = json!({ "results": results });
     world.at("crm", |crm| crm.push_fault_times(listing(), Fault::ErrorBody200 { body }, Times::Forever));
 }
@@ -23,7 +23,7 @@ fn minutes_pass(world: &World, minutes: i64) {
     }
 }
 
-fn without_get(world: &World) {
+pub fn without_get(world: &World) {
     world
         .change_rules("rules.toml", |text| text.replace("get = { method = \"GET\", path = \"/contacts/{id}\" }\n", ""));
 }
