@@ -15,7 +15,7 @@ use super::hands::{Deed, Hands};
 use super::kin::{self, COMPANY, Kin, PARENT, paths};
 use super::restore::Undone;
 use super::steps::wait;
-use super::world::{Style, fields};
+use super::world::{Guarded, Style, fields};
 
 /// A record as one side has it: values as comparable texts.
 type Record = BTreeMap<&'static str, String>;
@@ -53,7 +53,8 @@ pub fn all(
         lost_references(store, kin, &here, &own, &mut broken);
     }
     // Many refer to the same.
-    let own: Vec<Deed> = own.into_iter().filter(|deed| !deed.is_reference()).collect();
+    let own: Vec<Deed> =
+        own.into_iter().filter(|deed| !deed.is_reference() && !is_deleted_unseen(deed, styles, &here)).collect();
     let told = told(store);
     lost_updates(&told, &here, &own, undone, &mut broken);
     // What was undone before it was heard has replaced nothing; a person may say that what is old wins; and what is edited
@@ -292,6 +293,14 @@ fn told(store: &SqliteStore) -> String {
          UNION ALL SELECT candidates || coalesce(base, '') FROM sync_conflict",
     ));
     told.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// The record was deleted where a delete carries no condition and the record cannot be asked for: an edit that no listing had
+/// shown by then goes with it, and nobody can tell of it. The rules document says so.
+fn is_deleted_unseen(deed: &Deed, styles: &[Style], here: &BTreeMap<String, Record>) -> bool {
+    let deletes_blindly = |style: &&Style| !style.get && style.guarded == Guarded::Body;
+    let blind = styles.iter().filter(deletes_blindly).any(|style| deed.side == format!("{}.example.com", style.name));
+    blind && !here.contains_key(&deed.key)
 }
 
 /// Every edit is in the table, or was followed by another one of its own side, or was undone there by a backup, or is told
