@@ -151,9 +151,9 @@ pub enum Ask {
 /// How a create of this `age` is asked about.
 pub fn ask_of_create(idempotency: Option<&Idempotency>, age: TimeDelta) -> Ask {
     match idempotency {
-        Some(Idempotency::Header { ttl, .. }) if TimeDelta::from_std(*ttl).is_ok_and(|ttl| age < ttl) => Ask::Repeat,
+        Some(Idempotency::Key { ttl, .. }) if TimeDelta::from_std(*ttl).is_ok_and(|ttl| age < ttl) => Ask::Repeat,
         Some(Idempotency::ClientId | Idempotency::Match(_) | Idempotency::Field(_)) => Ask::LookUp,
-        Some(Idempotency::Header { .. } | Idempotency::None) | None => Ask::Wait,
+        Some(Idempotency::Key { .. } | Idempotency::None) | None => Ask::Wait,
     }
 }
 

@@ -170,7 +170,7 @@ pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) 
             }
         },
         Some(Idempotency::Field(path)) => upstream::find_by_path(client, rules, (path, key), parent).await?,
-        Some(Idempotency::Header { .. } | Idempotency::None) | None => Vec::new(),
+        Some(Idempotency::Key { .. } | Idempotency::None) | None => Vec::new(),
     };
     Ok(found)
 }

@@ -30,6 +30,7 @@ pub fn vars() -> BTreeMap<String, String> {
         ("odk_user", "sync@example.com"),
         ("people_url", "https://people.googleapis.com/v1"),
         ("pipedrive_url", "https://example.pipedrive.com/api/v2"),
+        ("quickbooks_url", "https://quickbooks.api.intuit.com/v3/company/4620816365000000"),
         ("salesforce_url", "https://example.my.salesforce.com"),
         ("shopify_url", "https://example.myshopify.com/admin/api/2025-07"),
         ("slack_url", "https://slack.com/api"),

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::capped::Slices;
 use super::feed::{self, Feed};
 use super::formats::{cut_short, records_in};
-use super::paging::{LoopGuard, is_by_url, is_extra, page_request, parse_page, set_key};
+use super::paging::{LoopGuard, count_of, is_by_url, is_extra, page_request, parse_page, set_key};
 use super::parented::tell_parent;
 use super::parts::Parts;
 use super::table::Columns;
@@ -232,11 +232,14 @@ impl ListWalk {
 
     /// The request of the next page. A saved place that cannot even be put into it is as good as expired.
     fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
-        let holes = Holes { parent: self.query.parent.as_deref(), ..Holes::default() };
-        let mut built = client.build(&read.request, &holes)?;
-        built.records = Some(records_in(read));
         let query = self.slices.query(read, &self.query);
-        let built = page_request(built, read, &query, self.token.as_ref()).and_then(|mut built| {
+        let build = |count: Option<String>| {
+            let holes = Holes { parent: self.query.parent.as_deref(), count: count.as_deref(), ..Holes::default() };
+            let mut built = client.build(&read.request, &holes)?;
+            built.records = Some(records_in(read));
+            page_request(built, read, &query, self.token.as_ref())
+        };
+        let built = count_of(read, self.token.as_ref()).and_then(build).and_then(|mut built| {
             let Some(from) = &self.slices.now.from else { return Ok(built) };
             // That a part has nothing new says nothing about the whole.
             built.conditional = false;

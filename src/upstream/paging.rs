@@ -44,7 +44,7 @@ pub fn page_request(
         && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
     {
         match value {
-            Some(value) => built.set(into, &around(value, since))?,
+            Some(value) => built.set(into, &around(value, since, count_of(read, token)?.as_deref()))?,
             None => built.set(into, since)?,
         }
         // Asked as a condition, nothing new is 304. A later page has no such answer.
@@ -61,11 +61,11 @@ pub fn page_request(
         Paging::None => {}
         Paging::Page { into, start, size } => {
             set_size(&mut built, size.as_ref())?;
-            built.set_number(into, number(token, *start)?)?;
+            set_count(&mut built, into.as_ref(), number(token, *start)?)?;
         }
-        Paging::Offset { into, size } => {
+        Paging::Offset { into, start, size } => {
             set_size(&mut built, size.as_ref())?;
-            built.set_number(into, number(token, 0)?)?;
+            set_count(&mut built, into.as_ref(), number(token, *start)?)?;
         }
         Paging::Cursor { into, .. } => {
             if let Some(token) = token {
@@ -91,11 +91,22 @@ pub fn page_request(
     Ok(built)
 }
 
-/// The text that has the moment in it. There are no secrets in it.
-fn around(value: &Template, since: &str) -> String {
+/// What stands in the hole of counted pages, where the rules have one; `None` where they say a place.
+pub fn count_of(read: &Read, token: Option<&PageToken>) -> Result<Option<String>, Failure> {
+    match &read.page {
+        Paging::Page { into: None, start, .. } | Paging::Offset { into: None, start, .. } => {
+            number(token, *start).map(|number| Some(number.to_string()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The text that has the moment in it, and where the page begins. There are no secrets in it.
+fn around(value: &Template, since: &str, count: Option<&str>) -> String {
     let part = |part: &Part| match part {
         Part::Text(text) => text.clone(),
-        Part::Hole(_) => since.to_owned(),
+        Part::Hole(hole) if hole == "since" => since.to_owned(),
+        Part::Hole(_) => count.unwrap_or_default().to_owned(),
         Part::Secret(_) => String::new(),
     };
     value.parts.iter().map(part).collect()
@@ -209,7 +220,7 @@ fn decide_next(
     let here = |start| number(token, start).map_err(|failure| failure.words);
     match &read.page {
         Paging::Page { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + 1).to_string())),
-        Paging::Offset { size, .. } if !is_last(size.as_ref()) => Ok(Some((here(0)? + count).to_string())),
+        Paging::Offset { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + count).to_string())),
         Paging::Keyset { key, size, .. } if !is_last(size.as_ref()) => last_key(&last(), key).map(Some),
         Paging::None | Paging::Page { .. } | Paging::Offset { .. } | Paging::Keyset { .. } => Ok(None),
         Paging::Cursor { next, more, .. } => going_on(response, more.as_ref(), next_at(response, next, in_body)),
@@ -293,6 +304,13 @@ fn absolute(requested: &Url, next: Option<String>) -> Result<Option<String>, Str
 fn set_size(built: &mut Built, size: Option<&(Place, u64)>) -> Result<(), Failure> {
     match size {
         Some((place, size)) => built.set_number(place, *size),
+        None => Ok(()),
+    }
+}
+
+fn set_count(built: &mut Built, into: Option<&Place>, number: u64) -> Result<(), Failure> {
+    match into {
+        Some(place) => built.set_number(place, number),
         None => Ok(()),
     }
 }

@@ -90,7 +90,10 @@ fn an_answer_that_shows_more_than_was_sent_is_decided_on() {
 
 #[test]
 fn s02_a_create_is_asked_about_as_its_rules_allow_and_a_key_only_while_it_is_remembered() {
-    let header = Idempotency::Header { name: "Idempotency-Key".to_owned(), ttl: Duration::from_hours(1) };
+    let header = Idempotency::Key {
+        into: crate::rules::Place::Header("Idempotency-Key".to_owned()),
+        ttl: Duration::from_hours(1),
+    };
     for (minutes, ask) in [(0, Ask::Repeat), (59, Ask::Repeat), (60, Ask::Wait), (61, Ask::Wait)] {
         assert_eq!(ask_of_create(Some(&header), TimeDelta::minutes(minutes)), ask, "{minutes}");
     }

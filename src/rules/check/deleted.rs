@@ -41,6 +41,9 @@ pub fn lower(
     };
     let at = transpose(raw.deleted_at.get().map(|at| time(at, cx)));
     let page = read::page(&raw.page, cx);
+    if let (Some(at), Some(request)) = (raw.page.get(), &request) {
+        read::check_counted(&at.value, at.key, request, cx);
+    }
     let incremental = incremental(raw, cx);
     let at = at?;
     if let (Some(given), Some(incremental)) = (raw.deleted_at.get(), &incremental)
@@ -102,6 +105,7 @@ fn incremental(raw: &grammar::DeletesEndpoint, cx: &mut Cx<'_>) -> Option<Increm
                 given: &raw.deleted_at,
                 missing: "`since` has no moment to start from: there is no `deleted_at`",
                 help: "write deleted_at = \".deletedAt\" beside it, or from = { header = \"X-Next-Since\" } in it",
+                counted: None,
             };
             read::since(since, &times, at.key, cx)
         }

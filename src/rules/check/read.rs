@@ -11,14 +11,14 @@ use super::deleted;
 use super::feed;
 use super::format;
 use super::parent;
-use super::request::{self, LISTING, LISTING_UNDER, POINT_READ};
+use super::request::{self, POINT_READ};
 use super::text::{Allowed, has_hole};
 use super::upstream::within;
 use crate::record::{Filter, Path, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, PageSize, PathOrHeader, UpdatedAt};
 use crate::rules::model::{
-    BodyFormat, Deleted, Deletes, Incremental, NextAt, Paging, Parent, Place, Read, SinceFrom, Template,
+    BodyFormat, Deleted, Deletes, Incremental, NextAt, Paging, Parent, Place, Read, Request, SinceFrom, Template,
 };
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Jq, Text};
@@ -97,7 +97,8 @@ fn read(
     horizon: Option<(Span, Duration)>,
     cx: &mut Cx<'_>,
 ) -> Option<Read> {
-    let purpose = if at.parent.is_absent() { LISTING } else { LISTING_UNDER };
+    let counted = at.page.get().and_then(|at| counting(&at.value));
+    let purpose = request::listing(!at.parent.is_absent(), counted.map(|(hole, _)| hole));
     let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
     if let (Some(Some(parent)), Some(at), Some(request)) = (&under, at.request.get(), &request) {
         parent::check_request(request, at, parent, cx);
@@ -110,6 +111,12 @@ fn read(
     let page = page(&at.page, cx);
     let incremental = incremental(at, raw, cx);
     check_conditional(at, cx);
+    if let (Some(page), Some(request)) = (at.page.get(), &request) {
+        check_counted(&page.value, page.key, request, cx);
+        if let (Some(since), Some(incremental)) = (at.incremental.get(), &incremental) {
+            check_counted_since(&page.value, (since, incremental), request, cx);
+        }
+    }
     let deletes = deletes(at, raw, tombstone, cx);
     let cap = cap::lower(at, raw, cx);
     let lag = at.lag.get().map_or(Duration::from_mins(1), |at| at.value.0);
@@ -172,14 +179,14 @@ pub fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
         grammar::Page::None(_) => Paging::None,
         grammar::Page::LinkHeader(_) => Paging::LinkHeader,
         grammar::Page::Page(raw) => {
-            let into = raw.into.get().and_then(|at| cx.place(at, places));
+            let into = transpose(raw.into.get().map(|at| cx.place(at, places)));
             let size = size(&raw.size, cx);
             Paging::Page { into: into?, start: raw.start.or(1), size: size? }
         }
         grammar::Page::Offset(raw) => {
-            let into = raw.into.get().and_then(|at| cx.place(at, places));
+            let into = transpose(raw.into.get().map(|at| cx.place(at, places)));
             let size = size(&raw.size, cx);
-            Paging::Offset { into: into?, size: size? }
+            Paging::Offset { into: into?, start: raw.start.or(0), size: size? }
         }
         grammar::Page::Cursor(raw) => {
             let next = raw.next.get().and_then(|at| cx.next_at(at));
@@ -199,6 +206,54 @@ pub fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
             Paging::NextUrl { next: next?, more: more? }
         }
     })
+}
+
+/// Where pages are counted: the hole that the count may stand in, and whether it has a place instead.
+fn counting(page: &grammar::Page) -> Option<(&'static str, bool)> {
+    match page {
+        grammar::Page::Page(raw) => Some(("page", !raw.into.is_absent())),
+        grammar::Page::Offset(raw) => Some(("offset", !raw.into.is_absent())),
+        _ => None,
+    }
+}
+
+/// A count has a place, or a hole in the request: else each page would be the first.
+pub fn check_counted(page: &grammar::Page, span: Span, request: &Request, cx: &mut Cx<'_>) {
+    let Some((hole, has_place)) = counting(page) else { return };
+    if has_place == request::has_hole_in(request, hole) {
+        let (kind, words) = if has_place {
+            (DiagnosticKind::Conflict, format!("the {hole} has a place, and {{{hole}}} stands in the request as well"))
+        } else {
+            (DiagnosticKind::Missing, format!("nothing says where the {hole} goes"))
+        };
+        cx.notes
+            .error(kind, span, words)
+            .help(format!("write into = \"query.{hole}\", or {{{hole}}} in the request where it is a part of a text"));
+    }
+}
+
+/// What is asked for since a moment may take the place of the text that the count stands in.
+fn check_counted_since(
+    page: &grammar::Page,
+    (at, incremental): (&At<grammar::Incremental>, &Incremental),
+    request: &Request,
+    cx: &mut Cx<'_>,
+) {
+    let (Some((hole, false)), Incremental::Since { into: Place::Query(name), value, .. }) =
+        (counting(page), incremental)
+    else {
+        return;
+    };
+    let replaced = request.query.iter().any(|(other, text)| other == name && has_hole(text, hole));
+    if replaced && !value.as_ref().is_some_and(|value| has_hole(value, hole)) {
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                at.span,
+                format!("this takes the place of the text that has {{{hole}}} in it"),
+            )
+            .help(format!("write {{{hole}}} into `value`, too, where it stands in the request's `{name}`"));
+    }
 }
 
 #[expect(clippy::option_option, reason = "not given, refused, and read are three things")]
@@ -227,6 +282,7 @@ fn incremental(read: &At<grammar::Read>, raw: &grammar::Binding, cx: &mut Cx<'_>
                 given: &raw.updated_at,
                 missing: "`since` has no moment to start from: the binding has no `updated_at`",
                 help: "write updated_at = \".updatedAt\" in the binding, or from = { header = \"ETag\" } here",
+                counted: read.page.get().and_then(|at| counting(&at.value)).map(|(hole, _)| hole),
             };
             since(raw_since, &times, at.key, cx)
         }
@@ -248,12 +304,14 @@ pub struct Times<'t> {
     pub missing: &'static str,
     /// What to do about that.
     pub help: &'static str,
+    /// The hole of counted pages, which the text around a moment may have as well.
+    pub counted: Option<&'static str>,
 }
 
 /// Checks what is asked for since a moment or a value; `None` after an error.
 pub fn since(since: &grammar::Since, times: &Times<'_>, span: Span, cx: &mut Cx<'_>) -> Option<Incremental> {
     let into = since.into.get().and_then(|at| cx.place(at, &["query", "header", "body"]));
-    let value = transpose(since.value.get().map(|at| since_value(at, cx)));
+    let value = transpose(since.value.get().map(|at| since_value(at, times.counted, cx)));
     let mut found = match &since.from {
         Key::Given(from) => opaque_since(since, from, into, cx),
         Key::Absent => since_time(since, into, times, span, cx),
@@ -284,8 +342,13 @@ fn check_conditional(at: &At<grammar::Read>, cx: &mut Cx<'_>) {
 }
 
 /// A text that has the moment in it.
-fn since_value(at: &At<Text>, cx: &mut Cx<'_>) -> Option<Template> {
-    let value = cx.template(at, Allowed { holes: &["since"], secrets: false })?;
+fn since_value(at: &At<Text>, counted: Option<&str>, cx: &mut Cx<'_>) -> Option<Template> {
+    let holes: &[&str] = match counted {
+        Some("page") => &["since", "page"],
+        Some("offset") => &["since", "offset"],
+        _ => &["since"],
+    };
+    let value = cx.template(at, Allowed { holes, secrets: false })?;
     if has_hole(&value, "since") {
         return Some(value);
     }

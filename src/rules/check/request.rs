@@ -39,8 +39,18 @@ pub const PROBE: Purpose = Purpose {
 };
 /// A listing.
 pub const LISTING: Purpose = Purpose { what: "a listing", methods: &["GET", "POST"], ..PROBE };
-/// A listing under a parent.
-pub const LISTING_UNDER: Purpose = Purpose { holes: &["parent"], ..LISTING };
+/// A listing under a parent, and one whose pages are counted by a hole of that name.
+pub fn listing(is_under: bool, counted: Option<&str>) -> Purpose {
+    let holes: &'static [&'static str] = match (is_under, counted) {
+        (false, Some("page")) => &["page"],
+        (false, Some("offset")) => &["offset"],
+        (true, Some("page")) => &["parent", "page"],
+        (true, Some("offset")) => &["parent", "offset"],
+        (true, _) => &["parent"],
+        (false, _) => &[],
+    };
+    Purpose { holes, ..LISTING }
+}
 /// A point read.
 pub const POINT_READ: Purpose = Purpose { what: "a point read", holes: &["id"], answers_record: true, ..LISTING };
 /// A create.
@@ -82,6 +92,12 @@ pub const TRANSITION: Purpose = Purpose {
 /// A batch.
 pub const BATCH: Purpose =
     Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, ..CREATE };
+
+/// Whether the hole stands anywhere in a request.
+pub fn has_hole_in(request: &Request, name: &str) -> bool {
+    let named = request.query.iter().chain(&request.headers).any(|(_, value)| has_hole(value, name));
+    named || has_hole(&request.path, name) || request.body.as_ref().is_some_and(|body| body.has_hole(name))
+}
 
 /// Reads a request.
 pub fn lower(at: &At<RequestShape>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {

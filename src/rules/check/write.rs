@@ -168,12 +168,14 @@ fn under(
 fn idempotency(place: &Where<'_>, at: &At<IdempotencyShape>, cx: &mut Cx<'_>) -> Option<Idempotency> {
     let given = [
         at.header.get().map(|at| at.key),
+        at.query.get().map(|at| at.key),
         at.r#match.get().map(|at| at.key),
         at.field.get().map(|at| at.key),
         at.client_id.get().map(|at| at.key),
     ];
     let bad = [
         matches!(at.header, Key::Bad),
+        matches!(at.query, Key::Bad),
         matches!(at.r#match, Key::Bad),
         matches!(at.field, Key::Bad),
         matches!(at.client_id, Key::Bad),
@@ -184,18 +186,21 @@ fn idempotency(place: &Where<'_>, at: &At<IdempotencyShape>, cx: &mut Cx<'_>) ->
                 .error(
                     DiagnosticKind::Conflict,
                     at.span,
-                    "exactly one of `header`, `match`, `field` and `client_id` is wanted",
+                    "exactly one of `header`, `query`, `match`, `field` and `client_id` is wanted",
                 )
                 .help("e.g. idempotency = { header = \"Idempotency-Key\" }");
         }
         return None;
     }
-    if let Some(ttl) = at.ttl.get().filter(|_| at.header.is_absent()) {
-        cx.notes.inert(ttl.key, "ttl", "it is for `header`");
+    if let Some(ttl) = at.ttl.get().filter(|_| at.header.is_absent() && at.query.is_absent()) {
+        cx.notes.inert(ttl.key, "ttl", "it is for `header` and `query`");
     }
+    let ttl = at.ttl.get().map_or(Duration::from_hours(24), |at| at.value.0);
     if let Some(header) = at.header.get() {
-        let ttl = at.ttl.get().map_or(Duration::from_hours(24), |at| at.value.0);
-        return Some(Idempotency::Header { name: cx.header(header)?, ttl });
+        return Some(Idempotency::Key { into: Place::Header(cx.header(header)?), ttl });
+    }
+    if let Some(query) = at.query.get() {
+        return Some(Idempotency::Key { into: Place::Query(query.value.0.clone()), ttl });
     }
     if let Some(field) = at.field.get() {
         return cx.path(field).map(Idempotency::Field);
@@ -282,17 +287,11 @@ fn delete(
 
 /// Whether the request carries the version by itself; then there has to be one.
 pub fn conditional(request: Option<&Request>, span: Span, raw: &grammar::Binding, cx: &mut Cx<'_>) -> bool {
-    let in_request = request.is_some_and(sends_version);
+    let in_request = request.is_some_and(|request| request::has_hole_in(request, "version"));
     if in_request {
         check_version_known(span, raw, cx);
     }
     in_request
-}
-
-fn sends_version(request: &Request) -> bool {
-    let named = request.query.iter().chain(&request.headers).any(|(_, value)| has_hole(value, "version"));
-    let in_body = request.body.as_ref().is_some_and(|body| body.has_hole("version"));
-    named || in_body || has_hole(&request.path, "version")
 }
 
 /// What makes a write conditional.

@@ -137,8 +137,8 @@ table! {
 table! {
     /// Numbered pages.
     PageNumber, "a page table" {
-        /// Where the number goes, e.g. `query.page`.
-        into: Text = required,
+        /// Where the number goes, e.g. `query.page`. Default: into `{page}`, which stands in the request.
+        into: Text,
         /// The first page's number. Default 1.
         start: u64,
         /// The page size.
@@ -149,8 +149,10 @@ table! {
 table! {
     /// Offsets.
     PageOffset, "an offset table" {
-        /// Where the offset goes, e.g. `query.offset`.
-        into: Text = required,
+        /// Where the offset goes, e.g. `query.offset`. Default: into `{offset}`, which stands in the request.
+        into: Text,
+        /// The first record's offset. Default 0.
+        start: u64,
         /// The page size.
         size: PageSize,
     }

@@ -49,11 +49,13 @@ table! {
 }
 
 table! {
-    /// How a create is made safe to repeat; exactly one of `header`, `match`, `field`, `client_id`.
+    /// How a create is made safe to repeat; exactly one of `header`, `query`, `match`, `field`, `client_id`.
     IdempotencyShape, "an idempotency table such as { header = \"Idempotency-Key\" }" {
         /// The header that carries the operation's id.
         header: Text,
-        /// How long the upstream remembers the header. Default 24h.
+        /// The query parameter that carries the operation's id.
+        query: Text,
+        /// How long the upstream remembers the id in the header or the query. Default 24h.
         ttl: Period,
         /// The field by which a created record is found again in the listing.
         r#match: Text,

@@ -158,8 +158,8 @@ pub enum Paging {
     None,
     /// Numbered pages; ends with an empty page, or a short one after a full one.
     Page {
-        /// Where the number goes.
-        into: Place,
+        /// Where the number goes; `None`: into the request's hole `{page}`.
+        into: Option<Place>,
         /// The first page's number (default 1).
         start: u64,
         /// Where the page size goes, and the size.
@@ -167,8 +167,10 @@ pub enum Paging {
     },
     /// Offsets; ends with an empty page, or a short one after a full one.
     Offset {
-        /// Where the offset goes.
-        into: Place,
+        /// Where the offset goes; `None`: into the request's hole `{offset}`.
+        into: Option<Place>,
+        /// The first record's offset (default 0).
+        start: u64,
         /// Where the page size goes, and the size.
         size: Option<(Place, u64)>,
     },
@@ -225,7 +227,7 @@ pub enum Incremental {
         format: TimeFormat,
         /// Overlap (default 2 min; zero for opaque values).
         lookback: Duration,
-        /// What is sent there, with the hole `{since}`; `None`: the value alone.
+        /// What is sent there, with the hole `{since}`, and that of counted pages; `None`: the value alone.
         value: Option<Template>,
     },
     /// `If-None-Match` with the listing's `ETag`; 304 means nothing changed.
@@ -312,10 +314,10 @@ pub struct Create {
 pub enum Idempotency {
     /// Nothing: an unknown outcome is looked up by match keys, else it waits for an operator.
     None,
-    /// The operation id in a header, remembered upstream for this long.
-    Header {
-        /// The header's name.
-        name: String,
+    /// The operation id in a header or a query parameter, remembered upstream for this long.
+    Key {
+        /// Where it goes.
+        into: Place,
         /// How long the upstream remembers.
         ttl: Duration,
     },

@@ -29,15 +29,15 @@ fn kinds() -> Vec<(sandbox::Paging, Paging)> {
     vec![
         (
             sandbox::Paging::Page { page: "page".to_owned(), per_page: text("limit") },
-            Paging::Page { into: query("page"), start: 1, size: Some(sized("limit")) },
+            Paging::Page { into: Some(query("page")), start: 1, size: Some(sized("limit")) },
         ),
         (
             sandbox::Paging::Page { page: "page".to_owned(), per_page: text("limit") },
-            Paging::Page { into: query("page"), start: 1, size: None },
+            Paging::Page { into: Some(query("page")), start: 1, size: None },
         ),
         (
             sandbox::Paging::Offset { offset: "offset".to_owned(), limit: text("limit") },
-            Paging::Offset { into: query("offset"), size: Some(sized("limit")) },
+            Paging::Offset { into: Some(query("offset")), start: 0, size: Some(sized("limit")) },
         ),
         (cursor(CursorEnd::Absent), by_cursor()),
         (cursor(CursorEnd::Null), by_cursor()),
@@ -92,11 +92,11 @@ async fn a_capped_page_is_not_the_last_one() {
     let kinds = [
         (
             sandbox::Paging::Page { page: "page".to_owned(), per_page: "per_page".to_owned() },
-            Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 4)) },
+            Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 4)) },
         ),
         (
             sandbox::Paging::Offset { offset: "offset".to_owned(), limit: "per_page".to_owned() },
-            Paging::Offset { into: query("offset"), size: Some((query("per_page"), 4)) },
+            Paging::Offset { into: Some(query("offset")), start: 0, size: Some((query("per_page"), 4)) },
         ),
     ];
     // (records, longest page, requests): a short page ends it only after a full one.
@@ -131,14 +131,15 @@ async fn a_page_beyond_the_last_that_is_not_found_is_the_end_where_that_deletes_
         let script = Script::new([ok(first), status(404)]);
         let client = client(upstream("https://api.example.com"), script, &TestClock::new());
         let mut ours = binding(client.upstream());
-        let mut reading = read(Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) });
+        let mut reading =
+            read(Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 2)) });
         reading.deletes = deletes;
         reading.get = reading.get.filter(|_| can_get);
         ours.read = Some(reading);
         let (pages, failure) = list(&client, ours, ListQuery::default()).await;
         assert_eq!((pages.len(), failure.is_none()), (1, is_end), "{first} {deletes:?} {can_get}");
     }
-    let page = Paging::Page { into: query("page"), start: 1, size: Some((query("per_page"), 2)) };
+    let page = Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 2)) };
     let (_, failure, _) = scripted(page, vec![status(404)]).await;
     assert_eq!(failure.unwrap().kind, FailureKind::NotFound, "the first page has to be there");
 }
@@ -537,7 +538,7 @@ async fn a_gone_cursor_is_not_a_gone_collection() {
 #[tokio::test]
 async fn a_place_to_go_on_from_that_is_refused_has_expired() {
     let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
-    let page = || Paging::Page { into: query("page"), start: 1, size: None };
+    let page = || Paging::Page { into: Some(query("page")), start: 1, size: None };
     let rules = |client: &Client, page| Binding { read: Some(read(page)), ..binding(client.upstream()) };
     let token = |at: &str| PageToken { at: at.to_owned(), pages: 1, records: 1, full: false, slice: None };
     for (paging, at) in [(cursor(), "c"), (page(), "3"), (page(), "no number")] {

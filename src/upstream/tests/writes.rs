@@ -74,7 +74,7 @@ async fn f21_a_keyed_create_is_repeated_and_made_once() {
     let (client, inside) = inside(config);
     let mut rules = binding(client.upstream());
     rules.create.as_mut().unwrap().idempotency =
-        Idempotency::Header { name: "Idempotency-Key".to_owned(), ttl: Duration::from_hours(24) };
+        Idempotency::Key { into: Place::Header("Idempotency-Key".to_owned()), ttl: Duration::from_hours(24) };
     inside.with(|sandbox| sandbox.push_fault(Matcher::of(::http::Method::POST, "/c"), Fault::LostResponseAfterCommit));
     let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
     assert!(matches!(&written, Written::Done { remote_id, .. } if remote_id == "1"), "{written:?}");
@@ -340,7 +340,7 @@ async fn a_write_that_is_redirected_is_unknown_or_refused_and_never_follows() {
     let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Bob")])).await;
     assert!(matches!(written, Written::Unknown(_)), "{written:?}");
     rules.create.as_mut().unwrap().idempotency =
-        Idempotency::Header { name: "Idempotency-Key".to_owned(), ttl: Duration::from_hours(24) };
+        Idempotency::Key { into: Place::Header("Idempotency-Key".to_owned()), ttl: Duration::from_hours(24) };
     redirect(&inside, ::http::Method::POST);
     let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Bob")])).await;
     let words = "POST /c 307: a redirect, and no write is sent on to another address";

@@ -10,6 +10,7 @@ mod linear;
 mod mailchimp;
 mod people;
 mod pipedrive;
+mod quickbooks;
 mod salesforce;
 mod shopify;
 mod slack;

@@ -387,7 +387,7 @@ impl World {
                 Reply::Done { value: new, version: 1, repeated: request.repeated }
             }
             (Some((value, version)), true) => match self.idempotency() {
-                Some(Idempotency::Header { .. }) => Reply::Done { value, version, repeated: request.repeated },
+                Some(Idempotency::Key { .. }) => Reply::Done { value, version, repeated: request.repeated },
                 Some(Idempotency::ClientId) => Reply::Stale { value, version },
                 Some(Idempotency::Match(_) | Idempotency::Field(_) | Idempotency::None) | None => {
                     state.sides[at].created += 1;

@@ -61,7 +61,7 @@ fn check(name: &str, world: World, at_least: usize) {
 }
 
 fn header() -> Idempotency {
-    Idempotency::Header { name: "Idempotency-Key".to_owned(), ttl: Duration::from_hours(24) }
+    Idempotency::Key { into: crate::rules::Place::Header("Idempotency-Key".to_owned()), ttl: Duration::from_hours(24) }
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
     ("people/people.toml", include_str!("../../../../sync-rules/examples/people/people.toml")),
     ("pipedrive/deals.toml", include_str!("../../../../sync-rules/examples/pipedrive/deals.toml")),
+    ("quickbooks/books.toml", include_str!("../../../../sync-rules/examples/quickbooks/books.toml")),
     ("salesforce/contacts.toml", include_str!("../../../../sync-rules/examples/salesforce/contacts.toml")),
     ("shopify/customers.toml", include_str!("../../../../sync-rules/examples/shopify/customers.toml")),
     ("slack/people.toml", include_str!("../../../../sync-rules/examples/slack/people.toml")),

@@ -116,7 +116,7 @@ fn a_binding_reads_as_it_says() {
     assert!(!read.records.may_lack);
     let path = |text: &str| crate::record::Path::parse(text).expect("a path");
     let size = Some((Place::Body(path(".limit")), 50));
-    assert_eq!(read.page, Paging::Offset { into: Place::Body(path(".offset")), size });
+    assert_eq!(read.page, Paging::Offset { into: Some(Place::Body(path(".offset"))), start: 0, size });
     let since = Incremental::Since {
         into: Place::Header("If-Modified-Since".to_owned()),
         from: SinceFrom::UpdatedAt,
