@@ -154,9 +154,9 @@ pub fn failures(reports: &[PassReport]) -> Vec<String> {
 }
 
 fn text(told: &Told) -> String {
-    let Recorded { requests, bytes, early, left_out } = &told.recorded;
+    let Recorded { requests, early, left_out, .. } = &told.recorded;
     let requests = style::count(*requests, "request");
-    let mut text = format!("{}: {requests}, {} kB, of {}\n", told.file, bytes.div_ceil(1000), told.bindings.join(", "));
+    let mut text = format!("{}: {requests}, of {}\n", told.file, told.bindings.join(", "));
     if let Some(early) = early {
         text += &format!("it ended early: {early} (`--requests`, `--max-mb`)\n");
     }

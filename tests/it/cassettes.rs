@@ -248,6 +248,14 @@ fn rules_that_ask_otherwise_are_told_what_the_cassette_has() {
     let words = "the cassette has no `GET /erp/people?size=50`; the nearest that it has is `GET /erp/people?size=2`: `size` is `50` and was `2`";
     assert!(ran.stdout.contains(words), "{}", ran.stdout);
     assert_eq!(stage.replayed(6)["missing"].as_array().unwrap().len(), 1);
+    // Another header of every request.
+    stage.world.change_rules("rules.toml", |rules| {
+        rules
+            .replace("size = \"50\"", "size = \"2\"")
+            .replace("[upstream.erp]", "[upstream.erp]\nheaders = { X-Version = \"2\" }")
+    });
+    let ran = stage.offline(&["replay", "a.cassette"]).exits(6);
+    assert!(ran.stdout.contains("the header `x-version` is `2` and was not there"), "{}", ran.stdout);
     // Rules of something else.
     stage.world.change_rules("rules.toml", |rules| rules.replace("contacts", "people").replace("companies", "firms"));
     let ran = stage.offline(&["replay", "a.cassette"]).exits(2);

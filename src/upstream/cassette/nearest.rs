@@ -22,12 +22,14 @@ pub struct Question {
     path: String,
     /// Each parameter with all its values.
     query: BTreeMap<String, Vec<String>>,
+    /// Those that the rules of the upstream send with every request.
+    headers: BTreeMap<String, String>,
     body: Option<String>,
 }
 
 impl Question {
     /// Of a request without credentials.
-    pub fn new(method: &str, url: &Url, body: Option<&[u8]>) -> Self {
+    pub fn new(method: &str, url: &Url, headers: BTreeMap<String, String>, body: Option<&[u8]>) -> Self {
         let mut query: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in url.query_pairs() {
             query.entry(name.into_owned()).or_default().push(value.into_owned());
@@ -37,7 +39,7 @@ impl Question {
             Err(_other) => String::from_utf8_lossy(body).into_owned(),
         });
         let origin = url.origin().ascii_serialization();
-        Self { method: method.to_owned(), origin, path: url.path().to_owned(), query, body }
+        Self { method: method.to_owned(), origin, path: url.path().to_owned(), query, headers, body }
     }
 
     fn line(&self) -> String {
@@ -89,6 +91,11 @@ fn differences(asked: &Question, other: &Question) -> Vec<String> {
     for name in names {
         let all = |question: &Question| question.query.get(name).map(|values| values.join(","));
         differ(&format!("`{name}`"), all(asked).as_deref(), all(other).as_deref());
+    }
+    let names: std::collections::BTreeSet<&String> = asked.headers.keys().chain(other.headers.keys()).collect();
+    for name in names {
+        let value = |question: &Question| question.headers.get(name).cloned();
+        differ(&format!("the header `{name}`"), value(asked).as_deref(), value(other).as_deref());
     }
     let parsed = |question: &Question| question.body.as_ref().and_then(|body| Json::parse(body.as_bytes()).ok());
     match (parsed(asked), parsed(other)) {

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::MARK;
 use super::nearest::{Question, nearest};
-use super::recorder::record_starts;
+use super::recorder::{header_names, named_headers, record_starts};
 use super::tape::{Cassette, Exchange};
 use crate::rules::{Auth, Part, Place, Template, TokenInto, Upstream};
 use crate::upstream::auth::{credential_names, strip_query};
@@ -74,7 +74,7 @@ impl Deck {
 fn question_of(exchange: &Exchange) -> Option<Question> {
     let asked = &exchange.request;
     let body = asked.body.as_ref().map(|body| body.bytes().unwrap_or_default());
-    Some(Question::new(&asked.method, &Url::parse(&asked.url).ok()?, body.as_deref()))
+    Some(Question::new(&asked.method, &Url::parse(&asked.url).ok()?, asked.headers.clone(), body.as_deref()))
 }
 
 /// Answers one upstream's requests.
@@ -83,18 +83,22 @@ pub struct Player {
     upstream: String,
     /// Query parameters that hold credentials: links that were recorded may echo them.
     credential_names: Vec<String>,
+    /// Headers that the rules send with every request.
+    header_names: Vec<String>,
 }
 
 impl Player {
     /// For this upstream.
     pub fn new(deck: Arc<Deck>, upstream: &Upstream) -> Self {
-        Self { deck, upstream: upstream.name.clone(), credential_names: credential_names(&upstream.auth) }
+        let credential_names = credential_names(&upstream.auth);
+        Self { deck, upstream: upstream.name.clone(), credential_names, header_names: header_names(upstream) }
     }
 
     fn answer(&self, request: &Outgoing) -> Result<Response, TransportError> {
         let url = Url::parse(&strip_query(request.url.as_str(), &self.credential_names));
         let url = url.unwrap_or_else(|_never| request.url.clone());
-        let question = Question::new(request.method.as_str(), &url, request.body.as_deref());
+        let headers = named_headers(&request.headers, &self.header_names, str::to_owned);
+        let question = Question::new(request.method.as_str(), &url, headers, request.body.as_deref());
         let exchange = self.deck.next(&self.upstream, question).map_err(TransportError::NotRecorded)?;
         let Some(answer) = &exchange.answer else {
             let nothing = || TransportError::NotRecorded("neither an answer nor a failure was recorded".to_owned());

@@ -2,13 +2,16 @@
 //!
 //! Must not know: how the file is made, what is taken out of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use super::tape::{Answer, Asked, Exchange, Failed, Tape};
 use crate::clock::Clock;
+use crate::rules::Upstream;
 use crate::upstream::auth::{credential_names, strip_query};
 use crate::upstream::split::split_records;
 use crate::upstream::{Client, Outgoing, RecordsIn, Response, Secrets, Transport, TransportError};
@@ -20,6 +23,8 @@ struct Recorder {
     upstream: String,
     /// Query parameters that hold credentials.
     credential_names: Vec<String>,
+    /// Headers that the rules send with every request.
+    header_names: Vec<String>,
     secrets: Secrets,
     clock: Arc<dyn Clock>,
 }
@@ -32,6 +37,7 @@ impl Client {
             tape: Arc::clone(tape),
             upstream: self.upstream.name.clone(),
             credential_names: credential_names(&self.upstream.auth),
+            header_names: header_names(&self.upstream),
             secrets: self.secrets.clone(),
             clock: Arc::clone(&self.clock),
         });
@@ -50,13 +56,15 @@ impl Transport for Recorder {
             let (method, body) = (request.method.to_string(), request.body.clone());
             let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
             let is_form = kind.starts_with("application/x-www-form-urlencoded");
+            let headers = request.headers.clone();
             let outcome = self.inner.exchange(request).await;
             let (mask, own) = (&self.tape.mask, &self.secrets);
+            let headers = named_headers(&headers, &self.header_names, |value| mask.text(own, value));
             // The answer first: what is masked in it may stand in the address as well.
             let answer = outcome.as_ref().ok().map(|response| self.answer(response, records.as_ref()));
             let failed = outcome.as_ref().err().map(|error| Failed::of(error, |words| mask.text(own, words)));
             let body = body.and_then(|body| mask.body(own, &body, is_form));
-            let request = Asked { method, url: mask.url(own, &url), body };
+            let request = Asked { method, url: mask.url(own, &url), headers, body };
             let upstream = self.upstream.clone();
             self.tape.keep(&Exchange { at: self.clock.now(), upstream, request, answer, failed });
             outcome
@@ -76,6 +84,17 @@ impl Recorder {
             cut_down: places.collect(),
         }
     }
+}
+
+/// The names of the headers that rules send with every request to an upstream.
+pub fn header_names(upstream: &Upstream) -> Vec<String> {
+    upstream.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect()
+}
+
+/// Those of a request that have these names.
+pub fn named_headers(headers: &HeaderMap, names: &[String], mask: impl Fn(&str) -> String) -> BTreeMap<String, String> {
+    let value = |name: &String| Some((name.clone(), mask(headers.get(name)?.to_str().ok()?)));
+    names.iter().filter_map(value).collect()
 }
 
 /// Where the records of a body begin.

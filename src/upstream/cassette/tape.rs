@@ -5,6 +5,7 @@
 //! JSON, one document a line: what it is and when it began, then each exchange, then how it ended. A file without the last line
 //! is a part of one.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -73,6 +74,9 @@ pub struct Asked {
     pub method: String,
     /// The whole address.
     pub url: String,
+    /// What the rules of the upstream send with every request, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub headers: BTreeMap<String, String>,
     /// The body.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub body: Option<Body>,

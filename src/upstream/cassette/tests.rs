@@ -1,5 +1,7 @@
 //! What is masked, and what is said of a request that is not there.
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 use url::Url;
 
@@ -92,8 +94,9 @@ fn personal_data_becomes_other_data_of_its_kind_and_the_same_wherever_it_stands(
 
 #[test]
 fn the_nearest_request_is_named_with_what_differs() {
-    let question =
-        |method: &str, url: &str, body: &str| Question::new(method, &Url::parse(url).unwrap(), Some(body.as_bytes()));
+    let question = |method: &str, url: &str, body: &str| {
+        Question::new(method, &Url::parse(url).unwrap(), BTreeMap::new(), Some(body.as_bytes()))
+    };
     let get = |url: &str| question("GET", url, "");
     let known = [
         get("https://x.test/contacts?limit=100&after=2"),
@@ -122,6 +125,12 @@ fn the_nearest_request_is_named_with_what_differs() {
         nearest(&known[0], [].into_iter()),
         "the cassette has no `GET /contacts?after=2&limit=100`, and nothing else of this upstream"
     );
+    let versioned = |version: &str| {
+        let headers = BTreeMap::from([("x-version".to_owned(), version.to_owned())]);
+        Question::new("GET", &Url::parse("https://x.test/a").unwrap(), headers, None)
+    };
+    let words = nearest(&versioned("2"), [versioned("1")].iter());
+    assert!(words.ends_with("`GET /a`: the header `x-version` is `2` and was `1`"), "{words}");
     // The order says nothing.
     assert_eq!(get("https://x.test/a?b=1&c=2"), get("https://x.test/a?c=2&b=1"));
 }
