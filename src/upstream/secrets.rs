@@ -162,6 +162,15 @@ impl Secrets {
         }
     }
 
+    /// The same, and these besides.
+    pub fn with(&self, more: impl IntoIterator<Item = String>) -> Self {
+        let mut secrets = self.clone();
+        for (at, value) in more.into_iter().enumerate() {
+            secrets.add(&format!("(sent {at})"), value);
+        }
+        secrets
+    }
+
     /// Remembers a value that is made of secrets (the token of Basic authentication), to be masked as well.
     pub fn add(&mut self, name: &str, value: String) {
         self.values.insert(name.to_owned(), SecretString::from(value));

@@ -115,7 +115,7 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
             ok(&json!({ "results": [{ "id": "1", "name": "Acme" }, { "id": "2", "name": "Bolt" }] }))
         }
         "GET /crm/companies/1/contacts" => {
-            let echoed = asked.header("x-tenant").to_owned();
+            let echoed = [asked.header("x-tenant"), asked.header("authorization")];
             ok(
                 &json!({ "you": echoed, "results": [{ "id": "c1", "email": "ann@x.io", "phone": "+44 1", "api_token": "canary-of-another" }] }),
             )

@@ -149,8 +149,33 @@ impl Mask {
             return Some(Body::Text(self.form(own, text)));
         }
         match self.members_masked(text) {
-            Some(text) => Some(Body::of(self.text(own, &text))),
+            Some(text) => Some(Body::of(self.text_or_tree(own, &text))),
             None => Some(left_out()),
+        }
+    }
+
+    /// A text without secrets. JSON stays JSON, where a secret stands in it as a number.
+    fn text_or_tree(&self, own: &Secrets, text: &str) -> String {
+        let masked = self.text(own, text);
+        if masked == text || Json::parse(masked.as_bytes()).is_ok() {
+            return masked;
+        }
+        match Json::parse(text.as_bytes()) {
+            Ok(json) => self.tree(own, &json).to_string(),
+            Err(_other) => masked,
+        }
+    }
+
+    fn tree(&self, own: &Secrets, json: &Json) -> Json {
+        match json {
+            Json::Null | Json::Bool(_) => json.clone(),
+            Json::Number(token) if self.text(own, token) != *token => Json::String(MARK.to_owned()),
+            Json::Number(_) => json.clone(),
+            Json::String(text) => Json::String(self.text(own, text)),
+            Json::Array(items) => Json::Array(items.iter().map(|item| self.tree(own, item)).collect()),
+            Json::Object(members) => {
+                Json::object(members.iter().map(|(key, value)| (self.text(own, key), self.tree(own, value))))
+            }
         }
     }
 

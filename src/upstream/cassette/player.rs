@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use url::Url;
 
-use super::MARK;
 use super::nearest::{Question, nearest};
 use super::recorder::{header_names, named_headers, record_starts};
 use super::tape::{Cassette, Exchange};
-use crate::rules::{Auth, Part, Place, Template, TokenInto, Upstream};
+use crate::rules::{Auth, Upstream};
 use crate::upstream::auth::{credential_names, strip_query};
 use crate::upstream::{Outgoing, Response, Transport, TransportError};
 
@@ -118,27 +117,7 @@ impl Transport for Player {
     }
 }
 
-/// The upstream as it is asked by a cassette: nobody signs in, no file is read, nothing is signed. What credentials put into a
-/// body stays there, because it is in the recorded one.
+/// The upstream as it is asked by a cassette: nobody signs in, nothing is signed, no file is read.
 pub fn offline(upstream: &Upstream) -> Upstream {
-    let marked = |prefix: &str| Template { parts: vec![Part::Text(format!("{prefix}{MARK}"))] };
-    let auth = match &upstream.auth {
-        Auth::ApiKey { place: place @ Place::Body(_), value } => {
-            Auth::ApiKey { place: place.clone(), value: value.clone() }
-        }
-        Auth::Session(session) => match &session.into {
-            TokenInto::Place(place @ Place::Body(_)) => {
-                Auth::ApiKey { place: place.clone(), value: marked(&session.prefix) }
-            }
-            TokenInto::Place(_) | TokenInto::Cookie(_) => Auth::None,
-        },
-        Auth::None
-        | Auth::ApiKey { .. }
-        | Auth::Basic { .. }
-        | Auth::Bearer { .. }
-        | Auth::Tokens(_)
-        | Auth::Hmac(_)
-        | Auth::Aws(_) => Auth::None,
-    };
-    Upstream { auth, tls: None, ..upstream.clone() }
+    Upstream { auth: Auth::None, tls: None, ..upstream.clone() }
 }

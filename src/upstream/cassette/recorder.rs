@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use url::Url;
 
 use super::tape::{Answer, Asked, Exchange, Failed, Tape};
 use crate::clock::Clock;
@@ -15,6 +16,9 @@ use crate::rules::Upstream;
 use crate::upstream::auth::{credential_names, strip_query};
 use crate::upstream::split::split_records;
 use crate::upstream::{Client, Outgoing, RecordsIn, Response, Secrets, Transport, TransportError};
+
+/// Shorter parameters are times and the like, which stand elsewhere as well.
+const SIGNATURE_CHARS_MIN: usize = 16;
 
 /// Sends requests on, and writes them down with their answers. Requests that sign in do not pass it.
 struct Recorder {
@@ -56,12 +60,12 @@ impl Transport for Recorder {
             let (method, body) = (request.method.to_string(), request.body.clone());
             let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
             let is_form = kind.starts_with("application/x-www-form-urlencoded");
-            let headers = request.headers.clone();
+            let (sent, headers) = (request.url.clone(), request.headers.clone());
             let outcome = self.inner.exchange(request).await;
-            let (mask, own) = (&self.tape.mask, &self.secrets);
+            let (mask, own) = (&self.tape.mask, &self.secrets.with(self.credentials_in(&sent)));
             let headers = named_headers(&headers, &self.header_names, |value| mask.text(own, value));
             // The answer first: what is masked in it may stand in the address as well.
-            let answer = outcome.as_ref().ok().map(|response| self.answer(response, records.as_ref()));
+            let answer = outcome.as_ref().ok().map(|response| self.answer(own, response, records.as_ref()));
             let failed = outcome.as_ref().err().map(|error| Failed::of(error, |words| mask.text(own, words)));
             let body = body.and_then(|body| mask.body(own, &body, is_form));
             let request = Asked { method, url: mask.url(own, &url), headers, body };
@@ -73,8 +77,16 @@ impl Transport for Recorder {
 }
 
 impl Recorder {
-    fn answer(&self, response: &Response, records: Option<&RecordsIn>) -> Answer {
-        let (mask, own) = (&self.tape.mask, &self.secrets);
+    /// What was sent in the address to be let in, such as a signature: some echo it in links.
+    fn credentials_in(&self, url: &Url) -> Vec<String> {
+        let ours = url.query_pairs().filter(|(name, value)| {
+            value.len() >= SIGNATURE_CHARS_MIN && self.credential_names.iter().any(|ours| *ours == *name)
+        });
+        ours.map(|(_, value)| value.into_owned()).collect()
+    }
+
+    fn answer(&self, own: &Secrets, response: &Response, records: Option<&RecordsIn>) -> Answer {
+        let mask = &self.tape.mask;
         let starts = record_starts(&response.body, records.filter(|_| !response.cut_down.is_empty()));
         let places = response.cut_down.iter().filter_map(|at| starts.iter().position(|start| start == at));
         Answer {

@@ -33,6 +33,10 @@ fn secrets_are_masked_however_they_are_written() {
     let mask = mask(&[]);
     let check = |text: &str, expected: &str| assert_eq!(body(&mask, text), expected);
     check(r#"{"a":"s3cr&t \"one\"","b":1.50}"#, r#"{"a":"REDACTED","b":1.50}"#);
+    // A secret of digits may stand there as a number: JSON stays JSON.
+    let digits = secrets().with(["4711".to_owned()]);
+    let number = mask.body(&digits, br#"{"tenant":4711,"n":[1,24711]}"#, false).unwrap().bytes().unwrap();
+    assert_eq!(number, &br#"{"tenant":"REDACTED","n":[1,"REDACTED"]}"#[..]);
     check("plain s3cr&t \"one\" text", "plain REDACTED text");
     // Whoever's secret it is, its name tells.
     check(
