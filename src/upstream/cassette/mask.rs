@@ -168,9 +168,8 @@ impl Mask {
 
     fn tree(&self, own: &Secrets, json: &Json) -> Json {
         match json {
-            Json::Null | Json::Bool(_) => json.clone(),
             Json::Number(token) if self.text(own, token) != *token => Json::String(MARK.to_owned()),
-            Json::Number(_) => json.clone(),
+            Json::Null | Json::Bool(_) | Json::Number(_) => json.clone(),
             Json::String(text) => Json::String(self.text(own, text)),
             Json::Array(items) => Json::Array(items.iter().map(|item| self.tree(own, item)).collect()),
             Json::Object(members) => {

@@ -1,6 +1,7 @@
 //! What is masked, and what is said of a request that is not there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use url::Url;
@@ -8,7 +9,10 @@ use url::Url;
 use super::nearest::{Question, nearest};
 use super::tape::Body;
 use super::*;
-use crate::upstream::Secrets;
+use crate::clock::Clock;
+use crate::record::Path;
+use crate::upstream::tests::{Script, TestClock, answer, lookup, request, upstream};
+use crate::upstream::{Client, Holes, RecordsIn, Secrets, Transport as _, TransportError};
 
 fn secrets() -> Secrets {
     let mut secrets = Secrets::default();
@@ -171,4 +175,70 @@ fn a_cassette_is_whole_or_refused() {
     check(&text.replace("{\"end\"", "{\"at\":\"2026\"}\n{\"end\""), "line 2: no exchange");
     check(&format!("{text}{{}}"), "line 3: something follows the end");
     check(&text.replace("\"recorded_at\"", "\"recorded\""), "line 1: missing field `recorded_at`");
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_played_as_it_came_and_nothing_is_written_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("a.cassette");
+    let header = Header::new(chrono::DateTime::UNIX_EPOCH, vec!["c.up".to_owned()], vec!["name".to_owned()]);
+    let limits = Limits { bytes: 1 << 20, requests: 5 };
+    let tape = Arc::new(Tape::begin(&at, &header, mask(&["name"]), limits).unwrap());
+
+    // Its second record was cut down; the name in the first one becomes longer.
+    let page = "{\n\"results\": [{\"id\":\"1\",\"name\":\"A\"}, {\"id\":\"2\"}]}";
+    let mut cut = answer(200, &[("etag", "e1")], page).unwrap();
+    cut.cut_down = vec![page.find("{\"id\":\"2\"").unwrap()];
+    let script = Script::new([
+        Err(TransportError::TimedOut("slow".to_owned())),
+        Ok(cut),
+        answer(200, &[], "name\nA\n"),
+        Err(TransportError::TooLarge { limit: 5 }),
+        answer(304, &[], ""),
+    ]);
+    let upstream = Arc::new(upstream("https://up.test/api"));
+    let clock: Arc<dyn Clock> = TestClock::new();
+    let client = Client::new(upstream.clone(), &lookup, script.clone(), clock).unwrap().recorded_on(&tape);
+    let outgoing = |line: &str| {
+        let built = client.build(&request(line), &Holes::default()).unwrap();
+        let mut outgoing = client.outgoing(&built, None).unwrap();
+        outgoing.records = Some(RecordsIn::Array(Path::parse(".results").unwrap()));
+        outgoing
+    };
+    let asked = ["GET /c", "GET /c", "GET /table", "GET /large", "GET /same"];
+    for line in asked {
+        let _what_comes_is_recorded = client.transport.exchange(outgoing(line)).await;
+    }
+    for refused in ["PATCH /c", "GET /one-too-many"] {
+        let error = client.transport.exchange(outgoing(refused)).await.unwrap_err();
+        assert!(matches!(error, TransportError::NotRecorded(_)), "{error}");
+    }
+    assert_eq!(script.lines().len(), asked.len());
+    let recorded = tape.finish().unwrap();
+    assert_eq!((recorded.requests, recorded.left_out), (5, 1));
+    assert_eq!(recorded.early.as_deref(), Some("the limit of requests is reached, 5"));
+
+    let deck = Arc::new(Deck::new(Arc::new(Cassette::read(&at).unwrap())));
+    let player = Player::new(Arc::clone(&deck), &upstream);
+    let play = |line: &str| player.exchange(outgoing(line));
+    assert_eq!(play("GET /c").await.unwrap_err(), TransportError::TimedOut("slow".to_owned()));
+    for _ in 0..2 {
+        let played = play("GET /c").await.unwrap();
+        let text = std::str::from_utf8(&played.body).unwrap();
+        assert!(!text.contains("\"A\"") && text.contains("redacted-"), "{text}");
+        assert_eq!(played.cut_down, [text.find("{\"id\":\"2\"").unwrap()], "{text}");
+        assert_eq!((played.status, &played.headers["etag"]), (200, &"e1".parse().unwrap()));
+    }
+    let left_out = play("GET /table").await.unwrap_err().to_string();
+    assert!(left_out.starts_with("the body was left out"), "{left_out}");
+    assert_eq!(play("GET /large").await.unwrap_err(), TransportError::TooLarge { limit: 5 });
+    let same = play("GET /same").await.unwrap();
+    assert_eq!((same.status, same.body.len()), (304, 0));
+    assert_eq!(deck.missing(), [] as [&str; 0]);
+    assert!(play("GET /other").await.is_err() && deck.missing().len() == 1);
+
+    // Bytes that are no text.
+    let bytes = mask(&[]).body(&secrets(), &[0xff, 0x00, 0xfe], false).unwrap();
+    let again: Body = serde_json::from_str(&serde_json::to_string(&bytes).unwrap()).unwrap();
+    assert_eq!(again.bytes().unwrap(), &[0xff, 0x00, 0xfe][..]);
 }
