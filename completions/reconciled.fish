@@ -50,6 +50,8 @@ complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "plan" -d 'Sho
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "init" -d 'Propose rules for a collection, by sample answers of its upstream or by an OpenAPI description'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "check" -d 'Check rules, settings and secrets; with --online ask the upstreams as well'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "fetch" -d 'Show some records of a binding as the upstream has them, beside what the rules make of them'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "record" -d 'Record on a cassette what a first pass reads, without secrets, so that rules can be tried offline'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "replay" -d 'Try the rules offline on a cassette: what they make of its records, and what a first pass would change'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "status" -d 'Show passes, links, and what waits for a person'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "usage" -d 'Show what was asked of upstreams, what it cost, and when a quota would run out'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "doctor" -d 'Look for what is wrong around the program, and change nothing'
@@ -223,6 +225,46 @@ complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -s q -l qui
 complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
 complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -l print-config -d 'Print every setting with where it comes from, and stop'
 complete -c reconciled -n "__fish_reconciled_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l to -d 'The file to make; one that is there already is left alone' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l redact -d 'Replace the values of members with this name, such as `email` or `address.street`, by made-up ones' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l requests -d 'End after so many requests' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l max-mb -d 'End after about so many megabytes' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l limit -d 'Show so many records of each binding' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l all -d 'List every change, also where there are more than 200, which are summed up else'
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reconciled -n "__fish_reconciled_using_subcommand status" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand status" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
 complete -c reconciled -n "__fish_reconciled_using_subcommand status" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r

@@ -57,7 +57,8 @@
 //! - [`rules`]: TOML text → diagnostics, or a checked [`rules::Ruleset`]; sample answers → proposed text. Pure.
 //! - [`merge`]: everything known about one record → what to do about it. Pure, and the heart of it all.
 //! - [`store`]: the contract of durable state, and SQLite behind it.
-//! - [`upstream`]: requests out of rules, one HTTP client, auth, paging, budgets, retries, a breaker; outcomes as data.
+//! - [`upstream`]: requests out of rules, one HTTP client, auth, paging, budgets, retries, a breaker; outcomes as data. Its
+//!   `cassette` records exchanges without secrets, and answers by them in the place of a network.
 //! - [`reconcile`]: the order of a pass; gathers facts, has them decided, applies what was decided.
 //! - [`daemon`]: the life of `run`: when passes are due, signals, rules read anew, the service manager, the orderly stop.
 //! - [`ops`]: what people look at and decide, whichever way they ask: standing, sides, conflicts, halts.

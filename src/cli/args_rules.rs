@@ -31,6 +31,45 @@ pub struct FetchArgs {
     pub raw: bool,
 }
 
+/// `record`
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// A collection, an upstream, or COLLECTION.UPSTREAM [default: everything]
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<String>,
+    /// The file to make; one that is there already is left alone
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// Replace the values of members with this name, such as `email` or `address.street`, by made-up ones
+    ///
+    /// Equal values become equal ones, in addresses as well. Bodies that are no JSON are left out then.
+    #[arg(long, value_name = "MEMBER")]
+    pub redact: Vec<String>,
+    /// End after so many requests
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests: u64,
+    /// End after about so many megabytes
+    #[arg(long, value_name = "MB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub max_mb: u64,
+}
+
+/// `replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The cassette
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only these collections [default: all that were recorded]
+    #[arg(value_name = "COLLECTION")]
+    pub collections: Vec<String>,
+    /// Show so many records of each binding
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub limit: u16,
+    /// List every change, also where there are more than 200, which are summed up else
+    #[arg(long)]
+    pub all: bool,
+}
+
 /// `init`
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("from").required(true).args(["sample", "openapi"]))]

@@ -20,7 +20,8 @@ use super::out::Out;
 use super::workspace::Workspace;
 use super::{
     approve, ask, auth, check, completions, conflicts, demo, doctor, explain, fetch, history, init, install, key,
-    manual, plan, print_config, reject, resolve, run as run_command, schema, secret, settle, show, sim, status, usage,
+    manual, plan, print_config, record, reject, replay, resolve, run as run_command, schema, secret, settle, show, sim,
+    status, usage,
 };
 
 /// So long the end of the process waits for renewals of tokens that are under way.
@@ -122,6 +123,8 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Init(args) => init::run(args, &workspace, &out),
         Command::Check(args) => wait(check::run(args, &workspace, &out)),
         Command::Fetch(args) => wait(fetch::run(args, &workspace, &out)),
+        Command::Record(args) => wait(record::run(args, &workspace, &out)),
+        Command::Replay(args) => wait(replay::run(args, &workspace, &out)),
         Command::Status => wait(status::run(&workspace, &out)),
         Command::Usage(args) => wait(usage::run(args, &workspace, &out)),
         Command::Show(args) => wait(show::run(args, &workspace, &out)),

@@ -59,6 +59,20 @@ Examples:
   reconciled fetch contacts.crm --id 17          one record
   reconciled fetch contacts.crm --limit 50 --raw for other programs, a line each";
 
+/// `record`
+pub const RECORD: &str = "\
+Examples:
+  reconciled record contacts.crm --to crm.cassette                   one binding
+  reconciled record --to all.cassette --redact email --redact phone  everything, without personal data
+  reconciled record crm --to crm.cassette --requests 20              the beginning of a large upstream";
+
+/// `replay`
+pub const REPLAY: &str = "\
+Examples:
+  reconciled replay crm.cassette                      what the rules make of it, offline
+  reconciled --rules new-rules replay crm.cassette    by other rules: what do they ask, what becomes of it?
+  reconciled replay crm.cassette contacts --limit 50  one collection, more records";
+
 /// `status`
 pub const STATUS: &str = "\
 Examples:

@@ -12,10 +12,11 @@ use serde_json::value::RawValue;
 use crate::ops::raw;
 use crate::record::{FieldMap, Json, Lens, Path, Slot, Step};
 use crate::rules::{Binding, Collection, Ruleset};
-use crate::upstream::{self, Client, Failure, FailureKind, Got, Lister, has_point_read};
+use crate::upstream::{self, Client, Failure, Got, has_point_read};
 
 use super::args_rules::FetchArgs;
 use super::exit::{CliError, Exit};
+use super::looking::{Found, first_records};
 use super::online::apart;
 use super::out::Out;
 use super::style;
@@ -28,7 +29,7 @@ const CELL_MAX: usize = 200;
 
 /// What `fetch --json` prints.
 #[derive(Debug, Serialize)]
-struct Fetched {
+pub struct Fetched {
     collection: String,
     upstream: String,
     records: Vec<Shown>,
@@ -74,22 +75,16 @@ pub async fn run(args: &FetchArgs, workspace: &Workspace, out: &Out) -> Result<E
     let client = Arc::new(workspace.client(&rules, &binding.upstream.name)?);
     let failed =
         |failure: Failure| CliError::Upstream { upstream: binding.upstream.name.clone(), reason: failure.to_string() };
-    let (records, more) = match &args.id {
-        Some(id) => (vec![one(&client, binding, id).await?], false),
-        None => listed(client, binding, usize::from(args.limit)).await.map_err(failed)?,
+    let Found { records, more } = match &args.id {
+        Some(id) => Found { records: vec![one(&client, binding, id).await?], more: false },
+        None => first_records(&client, &rules, binding, usize::from(args.limit)).await.map_err(failed)?,
     };
     if args.raw {
         let lines: String = records.iter().map(|raw| String::from_utf8_lossy(raw).replace('\n', " ") + "\n").collect();
         out.data(&lines)?;
         return Ok(Exit::IN_SYNC);
     }
-    let fetched = Fetched {
-        collection: collection.name.clone(),
-        upstream: binding.upstream.name.clone(),
-        records: records.iter().map(|raw| shown(binding, raw)).collect(),
-        more,
-    };
-    out.show(&fetched, text)?;
+    out.show(&fetched(&collection.name, binding, &records, more), text)?;
     Ok(Exit::IN_SYNC)
 }
 
@@ -125,27 +120,14 @@ async fn one(client: &Client, binding: &Binding, id: &str) -> Result<Vec<u8>, Cl
     }
 }
 
-/// The first records of the listing, page by page, and whether there are more.
-async fn listed(client: Arc<Client>, binding: &Arc<Binding>, limit: usize) -> Result<(Vec<Vec<u8>>, bool), Failure> {
-    if let Some(parent) = binding.read.as_ref().and_then(|read| read.parent.as_ref()) {
-        let words =
-            format!("{} is listed under each record of {}: --id shows one", binding.collection, parent.collection);
-        return Err(Failure::new(FailureKind::Fatal, words));
+/// What is shown of a binding.
+pub fn fetched(collection: &str, binding: &Binding, records: &[Vec<u8>], more: bool) -> Fetched {
+    Fetched {
+        collection: collection.to_owned(),
+        upstream: binding.upstream.name.clone(),
+        records: records.iter().map(|raw| shown(binding, raw)).collect(),
+        more,
     }
-    let mut lister = Lister::to_search(client, Arc::clone(binding));
-    let mut records = Vec::new();
-    while let Some(page) = lister.page().await? {
-        for at in &page.records {
-            if records.len() == limit {
-                return Ok((records, true));
-            }
-            records.extend(page.body.get(at.clone()).map(<[u8]>::to_vec));
-        }
-        if records.len() == limit {
-            return Ok((records, lister.goes_on()));
-        }
-    }
-    Ok((records, false))
 }
 
 fn shown(binding: &Binding, bytes: &[u8]) -> Shown {
@@ -233,7 +215,7 @@ fn collect(json: &Json, at: &mut Path, read: &BTreeSet<&Path>, found: &mut Vec<S
 }
 
 /// For people.
-fn text(fetched: &Fetched, width: usize) -> String {
+pub fn text(fetched: &Fetched, width: usize) -> String {
     let (collection, upstream) = (&fetched.collection, &fetched.upstream);
     let mut text = String::new();
     for record in &fetched.records {

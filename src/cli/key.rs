@@ -2,7 +2,7 @@
 //!
 //! Must not know: ciphers.
 
-use super::args::{KeyArgs, KeyCommand};
+use super::args_secrets::{KeyArgs, KeyCommand};
 use super::exit::{CliError, Exit};
 use super::out::Out;
 use super::workspace::Workspace;

@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 use crate::ops::raw;
 use crate::record::{Mapped, Slot};
 use crate::rules::{Binding, Collection, Ruleset};
-use crate::upstream::{Client, Failure, ListQuery, Lister};
+use crate::upstream::{Client, Failure};
 
 use super::exit::CliError;
+use super::looking::first_records;
 use super::out::Out;
 use super::style;
 use super::workspace::Workspace;
@@ -91,7 +92,7 @@ pub async fn ask(workspace: &Workspace, rules: &Arc<Ruleset>, out: &Out) -> Resu
                 continue;
             };
             let (Some(client), Some(_)) = (clients.get(name), &binding.read) else { continue };
-            let sample = sample(client, collection, binding).await;
+            let sample = sample(client, rules, collection, binding).await;
             answer.note(&sample);
             samples.push(sample);
         }
@@ -109,8 +110,8 @@ impl Answer {
     }
 }
 
-/// The first record of the first page, as the binding maps it.
-async fn sample(client: &Arc<Client>, collection: &Collection, binding: &Arc<Binding>) -> Sample {
+/// The first record of the listing, as the binding maps it.
+async fn sample(client: &Arc<Client>, rules: &Ruleset, collection: &Collection, binding: &Arc<Binding>) -> Sample {
     let mut sample = Sample {
         collection: collection.name.clone(),
         upstream: binding.upstream.name.clone(),
@@ -120,20 +121,15 @@ async fn sample(client: &Arc<Client>, collection: &Collection, binding: &Arc<Bin
         apart: None,
         unavailable: false,
     };
-    if let Some(parent) = binding.read.as_ref().and_then(|read| read.parent.as_ref()) {
-        sample.error = Some(format!("listed under each record of {}, so no record is shown", parent.collection));
-        return sample;
-    }
-    let mut lister = Lister::new(Arc::clone(client), Arc::clone(binding), ListQuery::default());
-    let page = match lister.page().await {
-        Ok(page) => page,
+    let found = match first_records(client, rules, binding, 1).await {
+        Ok(found) => found,
         Err(failure) => {
             sample.error = Some(failure.to_string());
             sample.unavailable = true;
             return sample;
         }
     };
-    let Some(raw) = page.as_ref().and_then(|page| page.records.first().and_then(|at| page.body.get(at.clone()))) else {
+    let Some(raw) = found.records.first() else {
         sample.error = Some("the listing is empty; there is nothing to show".to_owned());
         return sample;
     };

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::config::is_secret_name;
 use crate::vault::{Kind, MASTER_KEY};
 
-use super::args::{SecretArgs, SecretCommand};
+use super::args_secrets::{SecretArgs, SecretCommand};
 use super::exit::{CliError, Exit};
 use super::out::Out;
 use super::style;

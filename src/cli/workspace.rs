@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_stamp};
@@ -16,7 +16,7 @@ use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Context, Diagnostic, Read, Request, Ruleset, Severity, Source, Upstream, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
-use crate::upstream::{Client, HttpTransport, Meters, Transport};
+use crate::upstream::{self, Client, Deck, Failure, HttpTransport, MARK, Meters, Player, Tape, Transport, offline};
 use crate::vault::{KeyPlaces, Kind, MASTER_KEY, Vault};
 use crate::web::ClientOf;
 use crate::web::hooks::LookUp;
@@ -35,6 +35,9 @@ pub struct Workspace {
     clock: Arc<dyn Clock>,
     maker: Maker,
 }
+
+/// Clients by the names of their upstreams.
+pub type Clients = BTreeMap<String, Arc<Client>>;
 
 /// Makes clients.
 #[derive(Clone)]
@@ -80,13 +83,16 @@ impl Scratch {
 /// A folder for a copy of the database: beside it, where there is room for it and where its data may be; else a temporary
 /// one. Only its owner may look into it.
 fn scratch_folder(database: &Path) -> Result<tempfile::TempDir, CliError> {
-    let private = || std::fs::Permissions::from_mode(0o700);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".reconciled-plan-").permissions(private());
     let beside = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     builder.tempdir_in(beside).or_else(|_not_there| builder.tempdir()).map_err(|error| {
         CliError::Other(format!("no folder for a copy of the database: {error}; set TMPDIR to one with space"))
     })
+}
+
+fn private() -> std::fs::Permissions {
+    std::fs::Permissions::from_mode(0o700)
 }
 
 /// What is wrong with a copy because it was copied is wrong with the original, and is told of that.
@@ -304,8 +310,40 @@ impl Workspace {
         Ok(Scratch { store: Arc::new(store), folder })
     }
 
+    /// An empty store that is thrown away.
+    pub fn empty_scratch(&self) -> Result<Scratch, CliError> {
+        let folder = tempfile::Builder::new().prefix(".reconciled-").permissions(private()).tempdir();
+        let folder = folder.map_err(|error| CliError::Other(format!("no temporary folder: {error}; set TMPDIR")))?;
+        let now = self.clock.now().timestamp_micros();
+        let path = folder.path().join("empty.db");
+        let options =
+            OpenOptions { lock: false, epoch: Epoch::Unwatched, ..OpenOptions::file(path, Mode::ReadWriteCreate, now) };
+        Ok(Scratch { store: Arc::new(SqliteStore::open(&options)?), folder })
+    }
+
+    /// The secrets that rules name, to be kept out of what is written.
+    pub fn named_secrets(&self, examined: &Examined) -> upstream::Secrets {
+        let mut secrets = upstream::Secrets::default();
+        for name in &examined.named {
+            if let Ok(value) = self.secrets.find(name) {
+                secrets.add(name, value.expose_secret().to_owned());
+            }
+        }
+        secrets
+    }
+
+    /// Clients of all upstreams in the rules, by which everything is recorded.
+    pub fn recorded_clients(&self, rules: &Ruleset, tape: &Arc<Tape>) -> Result<Clients, CliError> {
+        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
+        let client = |(name, upstream): (&String, &Arc<Upstream>)| {
+            let client = self.maker.client_over(&transport, rules, name, upstream)?;
+            Ok((name.clone(), Arc::new(client.recorded_on(tape))))
+        };
+        rules.upstreams.iter().map(client).collect()
+    }
+
     /// Clients of all upstreams in the rules.
-    pub fn clients(&self, rules: &Ruleset) -> Result<BTreeMap<String, Arc<Client>>, CliError> {
+    pub fn clients(&self, rules: &Ruleset) -> Result<Clients, CliError> {
         let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
         let client = |(name, upstream): (&String, &Arc<Upstream>)| {
             Ok((name.clone(), Arc::new(self.maker.client_over(&transport, rules, name, upstream)?)))
@@ -376,6 +414,19 @@ impl Maker {
     }
 }
 
+/// Clients of all upstreams in the rules whom a cassette answers. No secret is needed, and nothing is sent.
+pub fn offline_clients(rules: &Ruleset, deck: &Arc<Deck>, clock: &Arc<dyn Clock>) -> Result<Clients, CliError> {
+    let secret = |_: &str| Some(SecretString::from(MARK));
+    let client = |(name, upstream): (&String, &Arc<Upstream>)| {
+        let player = Arc::new(Player::new(Arc::clone(deck), upstream));
+        let made = Client::new(Arc::new(offline(upstream)), &secret, player, Arc::clone(clock))
+            .and_then(|client| client.knowing(requests_to(rules, name), &secret));
+        let failed = |failure: Failure| CliError::Upstream { upstream: name.clone(), reason: failure.to_string() };
+        Ok((name.clone(), Arc::new(made.map_err(failed)?)))
+    };
+    rules.upstreams.iter().map(client).collect()
+}
+
 /// All requests that bindings make to an upstream; they may name secrets of their own.
 fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item = &'a Request> {
     let bindings = rules.collections.values().flat_map(|collection| &collection.bindings);
@@ -394,7 +445,7 @@ fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item 
 }
 
 /// The drawing of all errors; warnings are `check`'s business.
-fn usable(examined: &Examined, out: &Out) -> Result<Arc<Ruleset>, CliError> {
+pub fn usable(examined: &Examined, out: &Out) -> Result<Arc<Ruleset>, CliError> {
     examined.rules.clone().ok_or_else(|| CliError::Rules(errors_text(examined, out)))
 }
 

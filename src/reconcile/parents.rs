@@ -4,11 +4,13 @@
 //!
 //! Parents are what the same upstream has linked in the other collection, in the order of their remote ids, so that a walk
 //! that was interrupted goes on after the last one that was read to its end. Only a part of them is in memory at once. The
-//! first pages of some are asked for side by side; they are worked on in order. A parent whose listing fails keeps its place,
-//! and the others go on; but then the walk shows not all there is, and what it does not show is not taken for gone. Where such
-//! a parent was never read, a record that waits to be created may well be there: nothing is created until it was.
+//! first pages of some are asked for side by side; they are worked on in order. A parent whose listing fails, or gets no
+//! answer, keeps its place, and the others go on, until some in a row got none: then it is the upstream that is down. A walk
+//! that left out a parent shows not all there is, and what it does not show is not taken for gone. Where such a parent was
+//! never read, a record that waits to be created may well be there: nothing is created until it was.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt as _};
@@ -27,6 +29,10 @@ use super::report::{Progress, Step};
 
 /// Parents that are looked up at once.
 const CHUNK: usize = 1000;
+
+/// After so many listings in a row that got no answer (or only that there will be none for now) the upstream is taken to be
+/// down: the next ones would cost as long.
+const UNANSWERED_MAX: u32 = 3;
 
 /// Places of parents that are written together, at most.
 const PLACES_TOGETHER: usize = 500;
@@ -118,6 +124,8 @@ struct Walk {
     first_load: bool,
     room: Arc<Semaphore>,
     give: mpsc::Sender<Item>,
+    /// Listings that got no answer, since the last one that did.
+    unanswered: AtomicU32,
 }
 
 /// What came of all listings.
@@ -167,6 +175,7 @@ pub async fn list(
         first_load: puller.eager && !resumed,
         room: Arc::new(Semaphore::new(BYTES_AHEAD_MAX as usize)),
         give,
+        unanswered: AtomicU32::new(0),
     };
     let first_load = walk.first_load;
     let worked = {
@@ -323,9 +332,15 @@ async fn end(
 fn stops_all(failure: &Failure) -> bool {
     match failure.kind {
         FailureKind::Auth | FailureKind::Unavailable | FailureKind::Fatal => true,
-        FailureKind::NotDone => matches!(failure.status, None | Some(403 | 425 | 429 | 503)),
+        FailureKind::NotDone => matches!(failure.status, Some(403 | 425 | 429)),
         _ => false,
     }
+}
+
+/// Nobody answered, or only to say so. A listing that is too much for the upstream goes like that, and so does every listing
+/// of one that is down.
+fn is_unanswered(failure: &Failure) -> bool {
+    failure.kind == FailureKind::NotDone && matches!(failure.status, None | Some(502..=504))
 }
 
 /// Of several parents that one request names, one may be the cause.
@@ -410,6 +425,7 @@ impl Walk {
         loop {
             match next {
                 Ok(Some(page)) => {
+                    self.unanswered.store(0, Ordering::Relaxed);
                     pages += 1;
                     began.get_or_insert(page.requested_at);
                     mark = page.mark.clone().or(mark);
@@ -443,7 +459,8 @@ impl Walk {
     }
 
     async fn failed(&self, store: &dyn Store, batch: Batch, failure: Failure) -> Result<Next, StoreError> {
-        if stops_all(&failure) {
+        let unanswered = if is_unanswered(&failure) { self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        if stops_all(&failure) || unanswered >= UNANSWERED_MAX {
             let _nobody_asks_any_more = self.give.send(Item::Stopped(failure)).await;
             return Ok(Next::Stops);
         }

@@ -18,11 +18,21 @@ pub struct Credentials {
     token: Option<(TokenInto, String)>,
     /// Who signs, where requests are signed.
     signer: Option<Signer>,
+    /// The query parameters that credentials go into.
+    query_names: Vec<String>,
 }
 
 impl Credentials {
     /// Looks up the secrets that the rules name.
     pub fn resolve(
+        auth: &Auth,
+        secrets: &mut Secrets,
+        lookup: &dyn Fn(&str) -> Option<SecretString>,
+    ) -> Result<Self, Failure> {
+        Ok(Self { query_names: credential_names(auth), ..Self::placed(auth, secrets, lookup)? })
+    }
+
+    fn placed(
         auth: &Auth,
         secrets: &mut Secrets,
         lookup: &dyn Fn(&str) -> Option<SecretString>,
@@ -87,35 +97,42 @@ impl Credentials {
 
     /// A URL that an upstream gave back without the credentials that it echoes; they are added again on sending.
     pub fn strip(&self, url: &str) -> String {
-        let ours = self.query_names();
-        if ours.is_empty() {
-            return url.to_owned();
-        }
-        let Some((before, rest)) = url.split_once('?') else { return url.to_owned() };
-        let (query, fragment) = rest.split_once('#').map_or((rest, None), |(query, after)| (query, Some(after)));
-        let is_ours = |pair: &&str| {
-            url::form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| ours.iter().any(|name| *name == key))
-        };
-        let kept: Vec<&str> = query.split('&').filter(|pair| !is_ours(pair)).collect();
-        let mut stripped = before.to_owned();
-        for (mark, part) in
-            [('?', Some(kept.join("&")).filter(|kept| !kept.is_empty())), ('#', fragment.map(str::to_owned))]
-        {
-            if let Some(part) = part {
-                stripped.push(mark);
-                stripped.push_str(&part);
-            }
-        }
-        stripped
+        strip_query(url, &self.query_names)
     }
+}
 
-    /// The query parameters that credentials go into.
-    fn query_names(&self) -> Vec<&str> {
-        match (&self.at, &self.token) {
-            (Some((Place::Query(name), _)), _) | (_, Some((TokenInto::Place(Place::Query(name)), _))) => vec![name],
-            _ => self.signer.iter().flat_map(Signer::query_names).collect(),
+/// The query parameters that credentials go into.
+pub fn credential_names(auth: &Auth) -> Vec<String> {
+    match auth {
+        Auth::ApiKey { place: Place::Query(name), .. } => vec![name.clone()],
+        Auth::Session(session) => match &session.into {
+            TokenInto::Place(Place::Query(name)) => vec![name.clone()],
+            TokenInto::Place(_) | TokenInto::Cookie(_) => Vec::new(),
+        },
+        _ => Signer::of(auth).iter().flat_map(Signer::query_names).map(str::to_owned).collect(),
+    }
+}
+
+/// A URL without these parameters of its query.
+pub fn strip_query(url: &str, ours: &[String]) -> String {
+    if ours.is_empty() {
+        return url.to_owned();
+    }
+    let Some((before, rest)) = url.split_once('?') else { return url.to_owned() };
+    let (query, fragment) = rest.split_once('#').map_or((rest, None), |(query, after)| (query, Some(after)));
+    let is_ours =
+        |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| ours.iter().any(|name| *name == key));
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_ours(pair)).collect();
+    let mut stripped = before.to_owned();
+    for (mark, part) in
+        [('?', Some(kept.join("&")).filter(|kept| !kept.is_empty())), ('#', fragment.map(str::to_owned))]
+    {
+        if let Some(part) = part {
+            stripped.push(mark);
+            stripped.push_str(&part);
         }
     }
+    stripped
 }
 
 /// All texts of a grant that may name secrets.

@@ -72,6 +72,7 @@ pub fn is_failing(outcome: &Result<Response, TransportError>) -> bool {
         Err(
             TransportError::Certificate(_)
             | TransportError::Identity(_)
+            | TransportError::NotRecorded(_)
             | TransportError::TooLarge { .. }
             | TransportError::Bomb { .. },
         ) => false,
@@ -88,6 +89,7 @@ pub fn is_throttling(outcome: &Result<Response, TransportError>) -> bool {
             | TransportError::Broken(_)
             | TransportError::Certificate(_)
             | TransportError::Identity(_)
+            | TransportError::NotRecorded(_)
             | TransportError::TooLarge { .. }
             | TransportError::Bomb { .. },
         ) => false,

@@ -85,7 +85,9 @@ pub fn classify(
 fn classify_error(error: &TransportError, safety: Safety) -> Verdict {
     match error {
         TransportError::NotSent(_) => Verdict::Retry { pace: Pace::Transient, spent: FailureKind::NotDone },
-        TransportError::Certificate(_) | TransportError::Identity(_) => Verdict::Fail(FailureKind::Fatal),
+        TransportError::Certificate(_) | TransportError::Identity(_) | TransportError::NotRecorded(_) => {
+            Verdict::Fail(FailureKind::Fatal)
+        }
         TransportError::TimedOut(_) | TransportError::Broken(_) => classify_class(ErrorClass::Transient, safety),
         TransportError::TooLarge { .. } | TransportError::Bomb { .. } => {
             Verdict::Fail(after_sending(safety, FailureKind::TooLarge))

@@ -32,9 +32,9 @@ impl Lister {
         Self { client, binding, walk: ListWalk::new(query) }
     }
 
-    /// Of everything, to look through: no feed of events follows it.
-    pub fn to_search(client: Arc<Client>, binding: Arc<Binding>) -> Self {
-        Self { client, binding, walk: ListWalk::to_search(None) }
+    /// Of everything (under a parent), to look through: no feed of events follows it.
+    pub fn to_search(client: Arc<Client>, binding: Arc<Binding>, parent: Option<&str>) -> Self {
+        Self { client, binding, walk: ListWalk::to_search(parent) }
     }
 
     /// Whether there is a next page, or may be.

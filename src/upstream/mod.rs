@@ -58,6 +58,8 @@ mod point;
 mod split;
 mod table;
 
+mod cassette;
+
 mod answer;
 mod batch;
 mod prepare;
@@ -69,6 +71,9 @@ mod write;
 pub use backoff::uniform;
 pub use batch::write_batch;
 pub use budget::BudgetUse;
+pub use cassette::{
+    Cassette, CassetteClock, CassetteError, Deck, Header, Limits, MARK, Mask, Player, Recorded, Tape, offline,
+};
 pub use classify::Safety;
 pub use client::Client;
 pub use deleted::{DeletedLister, ask_for_deleted};

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::prepare::parent_of;
-use super::split::find_values;
+use super::split::{find_values, token_text};
 use super::{Page, SendOp, WriteRequest, Written};
 use crate::record::{Json, Lens, Path, Step};
 use crate::rules::Binding;
@@ -79,6 +79,13 @@ pub fn as_listed(binding: &Binding, listed: &[u8], now: &[u8]) -> Option<Vec<u8>
     let key = Json::String(name_of(binding)?.to_owned()).to_string();
     let comma: &[u8] = if is_alone { b"" } else { b"," };
     Some([now.get(..at)?, key.as_bytes(), b":", value, comma, now.get(at..)?].concat())
+}
+
+/// The parent that a record was listed under.
+pub fn listed_under(binding: &Binding, listed: &[u8]) -> Option<String> {
+    let path = member(name_of(binding)?);
+    let there = find_values(listed, &[&path]).ok()?.into_iter().next().flatten()?;
+    token_text(listed, Some(&there))
 }
 
 /// The record without what was written into it here: as the upstream knows it.

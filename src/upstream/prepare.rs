@@ -2,7 +2,7 @@
 //!
 //! Must not know: batches, what the answer means.
 
-use super::parented::{as_known_there, as_listed};
+use super::parented::{as_known_there, as_listed, listed_under};
 use super::point::{get, has_point_read, version_json};
 use super::{
     Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
@@ -81,7 +81,7 @@ async fn prepare_update(client: &Client, binding: &Binding, write: &WriteRequest
     }
     let update = binding.update.as_ref().ok_or_else(|| not_described(binding, write.op))?;
     let ground = stand_on(client, binding, &update.precondition, write, needs(&update.body)).await?;
-    let mut built = build(client, &update.request, write, ground.version.as_deref())?;
+    let mut built = build(client, binding, &update.request, write, ground.version.as_deref())?;
     built.body = Some(make_body(binding, &update.body, write, &write.values, ground.raw.as_deref())?);
     let safety = set_precondition(client, binding, &mut built, &update.precondition, &ground)?;
     Ok(Prepared { built, safety, version: ground.version })
@@ -96,7 +96,7 @@ async fn prepare_transition(
 ) -> Result<Prepared, Written> {
     let needs = transition.body.as_ref().map_or(Needs::Version, needs);
     let ground = stand_on(client, binding, &transition.precondition, write, needs).await?;
-    let mut built = build(client, &transition.request, write, ground.version.as_deref())?;
+    let mut built = build(client, binding, &transition.request, write, ground.version.as_deref())?;
     if let Some(body) = &transition.body {
         built.body = Some(make_body(binding, body, write, &write.values, ground.raw.as_deref())?);
     }
@@ -112,7 +112,7 @@ fn is_elsewhere(binding: &Binding, write: &WriteRequest, field: usize) -> bool {
 async fn prepare_delete(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
     let delete = binding.delete.as_ref().ok_or_else(|| not_described(binding, write.op))?;
     let ground = stand_on(client, binding, &delete.precondition, write, Needs::Version).await?;
-    let mut built = build(client, &delete.request, write, ground.version.as_deref())?;
+    let mut built = build(client, binding, &delete.request, write, ground.version.as_deref())?;
     set_precondition(client, binding, &mut built, &delete.precondition, &ground)?;
     Ok(Prepared { built, safety: Safety::Idempotent, version: ground.version })
 }
@@ -120,7 +120,7 @@ async fn prepare_delete(client: &Client, binding: &Binding, write: &WriteRequest
 async fn prepare_archive(client: &Client, binding: &Binding, write: &WriteRequest) -> Result<Prepared, Written> {
     let archive = binding.archive.as_ref().ok_or_else(|| not_described(binding, write.op))?;
     let ground = stand_on(client, binding, &archive.precondition, write, Needs::Version).await?;
-    let mut built = build(client, &archive.request, write, ground.version.as_deref())?;
+    let mut built = build(client, binding, &archive.request, write, ground.version.as_deref())?;
     let safety = set_precondition(client, binding, &mut built, &archive.precondition, &ground)?;
     Ok(Prepared { built, safety, version: ground.version })
 }
@@ -301,8 +301,21 @@ fn number_like(binding: &Binding, ground: &Ground, text: &str) -> Option<Json> {
     }
 }
 
-fn build(client: &Client, request: &Request, write: &WriteRequest, version: Option<&str>) -> Result<Built, Written> {
-    let holes = Holes { id: write.remote_id.as_deref(), version, key: Some(&write.key), ..Holes::default() };
+fn build(
+    client: &Client,
+    binding: &Binding,
+    request: &Request,
+    write: &WriteRequest,
+    version: Option<&str>,
+) -> Result<Built, Written> {
+    let parent = write.expected_raw.as_deref().and_then(|listed| listed_under(binding, listed));
+    let holes = Holes {
+        id: write.remote_id.as_deref(),
+        version,
+        key: Some(&write.key),
+        parent: parent.as_deref(),
+        count: None,
+    };
     client.build(request, &holes).map_err(refuse)
 }
 

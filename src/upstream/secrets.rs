@@ -9,6 +9,7 @@ use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Failure, FailureKind};
+use crate::record::Json;
 use crate::rules::{Part, Template};
 
 /// Shorter values are not masked: they would blot out ordinary words and protect nothing.
@@ -114,8 +115,13 @@ impl Secrets {
         Ok(filled)
     }
 
-    /// The text with every secret value replaced by `•••`, also where it is percent- or base64-encoded.
+    /// The text with every secret value replaced by `•••`, also where it is percent- or base64-encoded, or a string of JSON.
     pub fn mask(&self, text: &str) -> String {
+        self.replaced(text, "•••")
+    }
+
+    /// The same with another mark.
+    pub fn replaced(&self, text: &str, mark: &str) -> String {
         let hidden = self.hidden.read().unwrap_or_else(PoisonError::into_inner);
         let mut values: Vec<&str> = self.values.values().chain(&*hidden).map(SecretString::expose_secret).collect();
         // Longest first, so that a secret inside another one leaves nothing behind.
@@ -124,9 +130,11 @@ impl Secrets {
         for value in values.into_iter().filter(|value| value.chars().count() >= MASK_CHARS_MIN) {
             let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
             let base64 = base64::engine::general_purpose::STANDARD.encode(value);
-            for written in [value, &form, &super::encode_segment(value), &base64] {
+            let json = Json::String(value.to_owned()).to_string();
+            let json = json.get(1..json.len() - 1).unwrap_or(value);
+            for written in [value, &form, &super::encode_segment(value), &base64, json] {
                 if masked.contains(written) {
-                    masked = masked.replace(written, "•••");
+                    masked = masked.replace(written, mark);
                 }
             }
         }
@@ -155,6 +163,15 @@ impl Secrets {
         if hidden.len() > HIDDEN_MAX {
             hidden.pop_front();
         }
+    }
+
+    /// The same, and these besides.
+    pub fn with(&self, more: impl IntoIterator<Item = String>) -> Self {
+        let mut secrets = self.clone();
+        for (at, value) in more.into_iter().enumerate() {
+            secrets.add(&format!("(sent {at})"), value);
+        }
+        secrets
     }
 
     /// Remembers a value that is made of secrets (the token of Basic authentication), to be masked as well.

@@ -83,6 +83,9 @@ pub enum TransportError {
     /// Who we are in TLS was refused, or cannot be told: nothing was done, and trying again will not help.
     #[error("{0}")]
     Identity(String),
+    /// What answers here has no answer to this: nothing was sent, and trying again will not help.
+    #[error("{0}")]
+    NotRecorded(String),
     /// A time limit passed after sending began.
     #[error("timed out: {0}")]
     TimedOut(String),

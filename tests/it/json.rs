@@ -119,6 +119,8 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     print("check", &["check"]);
     print("check", &["check", "--online"]);
     print("fetch", &["fetch", "contacts.crm"]);
+    print("record", &["record", "contacts.crm", "--to", "crm.cassette"]);
+    print("replay", &["replay", "crm.cassette"]);
     let answer = json!({ "results": [{ "id": 1, "name": "Ann" }] });
     std::fs::write(world.path("answer.json"), answer.to_string()).unwrap();
     print("init", &["init", "people", "crm", "--sample", "answer.json"]);

@@ -8,6 +8,7 @@ mod bad_input;
 mod between;
 mod browser;
 mod capped;
+mod cassettes;
 mod cli;
 mod control;
 mod daemon;

@@ -147,13 +147,23 @@ async fn company(State(server): State<Shared>, Path(id): Path<u64>) -> Response 
     answer(if is_there { 200 } else { 404 }, &json!({ "id": id, "name": format!("Company {id}") }))
 }
 
-async fn under(State(server): State<Shared>, Path(id): Path<u64>, RawQuery(text): RawQuery) -> Response {
+/// The status of a listing that gets no answer at all.
+const SILENT: u16 = 0;
+
+async fn under(server: State<Shared>, id: Path<u64>, text: RawQuery) -> Response {
+    let is_silent = server.look().fails.get(&id.0) == Some(&SILENT);
+    let listed = listed_under(server, id, text);
+    if is_silent { std::future::pending().await } else { listed }
+}
+
+fn listed_under(State(server): State<Shared>, Path(id): Path<u64>, RawQuery(text): RawQuery) -> Response {
     let asked = query(text);
     let mut server = server.look();
     let since = asked.get("since").map(|since| format!(" since {}", &since[11..16])).unwrap_or_default();
     let after = asked.get("after").map(|after| format!(" after {after}")).unwrap_or_default();
     server.asked.push(format!("{id}{after}{since}"));
     match server.fails.get(&id) {
+        Some(&SILENT) => StatusCode::NO_CONTENT.into_response(),
         Some(status) => answer(*status, &json!({ "message": "not this one" })),
         None if !server.companies.contains(&id) => answer(404, &json!({ "message": "no such company" })),
         None => answer(200, &server.page(&[id], &asked)),
@@ -206,12 +216,26 @@ async fn remove(State(server): State<Shared>, Path(id): Path<String>) -> Respons
     StatusCode::NO_CONTENT.into_response()
 }
 
+/// Where the address has to name the company, as well: it is the right one, or nothing is there.
+fn has(server: &Shared, company: u64, id: &str) -> bool {
+    server.look().contacts.get(id).is_some_and(|(of, _)| *of == company)
+}
+
+async fn patch_under(server: State<Shared>, Path((company, id)): Path<(u64, String)>, body: Bytes) -> Response {
+    if has(&server, company, &id) { patch(server, Path(id), body).await } else { StatusCode::NOT_FOUND.into_response() }
+}
+
+async fn remove_under(server: State<Shared>, Path((company, id)): Path<(u64, String)>) -> Response {
+    if has(&server, company, &id) { remove(server, Path(id)).await } else { StatusCode::NOT_FOUND.into_response() }
+}
+
 fn stage(rules: &str) -> (Shared, Scripted) {
     let server = Shared::default();
     let router = Router::new()
         .route("/companies", get(companies))
         .route("/companies/{id}", get(company))
         .route("/companies/{id}/contacts", get(under).post(create))
+        .route("/companies/{id}/contacts/{contact}", axum::routing::patch(patch_under).delete(remove_under))
         .route("/contacts", get(of_several))
         .route("/contacts/{id}", get(one).patch(patch).delete(remove))
         .with_state(server.clone());
@@ -278,6 +302,27 @@ fn each_parent_has_a_listing_and_records_go_both_ways_under_it() {
 }
 
 #[test]
+fn the_address_of_a_write_may_name_the_parent_that_its_record_was_listed_under() {
+    let rules = whole()
+        .replace("PATCH /contacts/{id}", "PATCH /companies/{parent}/contacts/{id}")
+        .replace("DELETE /contacts/{id}", "DELETE /companies/{parent}/contacts/{id}");
+    let (server, scripted) = stage(&rules);
+    scripted.sync().exits(0);
+    let world = &scripted.world;
+    world.sql("update contacts set name = 'B1' where name = 'b1'; delete from contacts where name = 'a2'");
+    assert_eq!(scripted.sync().exits(0).writes(), (2, 0));
+    assert_eq!(server.look().contacts["b1"].1["name"], "B1");
+    assert!(!server.look().contacts.contains_key("a2"));
+    // One that moved there since is written to where it is now.
+    server.look().contacts.get_mut("b1").unwrap().0 = 3;
+    scripted.sync().exits(0);
+    world.sql("update contacts set name = 'B2' where name = 'B1'");
+    assert_eq!(scripted.sync().exits(0).writes(), (1, 0));
+    assert_eq!(server.look().contacts["b1"].1["name"], "B2");
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+#[test]
 fn a_parent_whose_listing_fails_keeps_its_place_and_the_others_go_on() {
     let (server, scripted) = stage(&whole());
     let error = |ran: &crate::world::Ran| ran.report("contacts")["upstreams"][0]["error"].as_str().unwrap().to_owned();
@@ -324,6 +369,41 @@ fn a_parent_whose_listing_fails_keeps_its_place_and_the_others_go_on() {
     // All of them fail: the upstream is left out.
     server.look().fails.extend([(1, 403), (2, 403), (3, 403), (4, 403)]);
     assert!(error(&scripted.sync().exits(6)).starts_with("GET /companies/1/contacts 403"));
+}
+
+#[test]
+fn a_parent_that_gets_no_answer_keeps_its_place_and_an_upstream_that_is_down_is_asked_a_few_times_only() {
+    let (server, scripted) = stage(
+        &since().replace("retry = { attempts = 1 }", "retry = { attempts = 1 }\ntimeout = { total = \"700ms\" }"),
+    );
+    for company in 4..=9 {
+        server.look().add(&format!("d{company}"), company);
+    }
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 20));
+    for (change, how) in [503, SILENT].into_iter().enumerate() {
+        // Two of nine, not next to each other: the rest is read.
+        server.look().fails.extend([(2, how), (4, how)]);
+        server.look().add(&format!("b{change}-new"), 2);
+        server.look().add(&format!("c{change}-new"), 3);
+        server.look().add(&format!("e{change}-new"), 9);
+        server.asked();
+        let ran = scripted.sync().exits(6);
+        assert_eq!(ran.writes(), (0, 2), "{how}");
+        let error = ran.report("contacts")["upstreams"][0]["error"].as_str().unwrap().to_owned();
+        assert!(error.starts_with("2 of 9 listings failed: GET /companies/2/contacts"), "{error}");
+        assert_eq!(server.asked().len(), 9);
+        // Nothing of it is taken for gone, and what is new there comes as soon as it answers.
+        assert!(rows(&scripted).contains(&"b1 Company 2".to_owned()));
+        server.look().fails.clear();
+        assert_eq!(scripted.sync().exits(0).writes(), (0, 1));
+        // All of them: whoever is down is not asked nine times.
+        server.look().fails.extend((1..=9).map(|company| (company, how)));
+        server.asked();
+        scripted.sync().exits(6);
+        assert_eq!(server.asked().len(), 3, "{how}");
+        server.look().fails.clear();
+        assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    }
 }
 
 #[test]
@@ -399,4 +479,31 @@ fn several_parents_are_named_in_one_request_and_one_of_them_may_fail() {
     assert!(rows(&scripted).contains(&"b1 Company 2".to_owned()));
     server.look().fails.clear();
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+#[test]
+fn records_under_parents_are_shown_without_a_pass() {
+    let (server, scripted) = stage(&whole());
+    let shown = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&scripted.run(&[&["--json"], arguments].concat()).exits(0).stdout).unwrap()
+    };
+    let told = shown(&["fetch", "contacts.crm"]);
+    let ids: Vec<&str> =
+        told["records"].as_array().unwrap().iter().map(|record| record["id"].as_str().unwrap()).collect();
+    assert_eq!((ids, &told["more"]), (vec!["a1", "a2", "a3"], &json!(true)));
+    assert_eq!(told["records"][0]["raw"]["company_id"], "1");
+    assert_eq!(server.asked(), ["1", "1 after 2"]);
+    // The next parents where the first have too few; one that has nothing, or says so with 404, has nothing.
+    server.look().fails.insert(2, 404);
+    let told = shown(&["fetch", "contacts.crm", "--limit", "9"]);
+    let ids: Vec<&str> =
+        told["records"].as_array().unwrap().iter().map(|record| record["id"].as_str().unwrap()).collect();
+    assert_eq!((ids, &told["more"]), (vec!["a1", "a2", "a3", "c1"], &json!(false)));
+    let told = shown(&["check", "--online"]);
+    let sample = told["samples"].as_array().unwrap().iter().find(|one| one["collection"] == "contacts").unwrap();
+    assert_eq!((&sample["id"], &sample["error"]), (&json!("a1"), &Value::Null), "{sample:#}");
+    assert!(!scripted.world.database().exists());
+    server.look().fails.insert(1, 500);
+    let ran = scripted.run(&["fetch", "contacts.crm"]).exits(6);
+    assert!(ran.stderr.contains("GET /companies/1/contacts 500"), "{}", ran.stderr);
 }

@@ -10,7 +10,7 @@ use url::Url;
 use crate::rules::{Grant, is_loopback};
 use crate::upstream::{Holder, Keeper, SignIn, read_back_url};
 
-use super::super::args::LoginArgs;
+use super::super::args_secrets::LoginArgs;
 use super::super::exit::{CliError, Exit};
 use super::super::out::Out;
 use super::super::style;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::rules::{Auth, Ruleset, Upstream};
 use crate::upstream::{Client, Holder, Standing};
 
-use super::args::{AuthArgs, AuthCommand};
+use super::args_secrets::{AuthArgs, AuthCommand};
 use super::exit::{CliError, Exit};
 use super::find::nearest;
 use super::out::Out;

@@ -3,9 +3,10 @@
 //! Must not know: how paging and incremental reading are checked otherwise.
 
 use super::context::Cx;
+use super::read::absence_needs_get;
 use crate::record::Path;
 use crate::rules::diagnostic::DiagnosticKind;
-use crate::rules::grammar::{self, CapSplitWord, Deletes, Incremental};
+use crate::rules::grammar::{self, CapSplitWord, Incremental};
 use crate::rules::model::{CapSplit, PageCap};
 use crate::rules::shape::{At, Key};
 
@@ -95,17 +96,8 @@ fn check_time(read: &At<grammar::Read>, split: &At<CapSplitWord>, cx: &mut Cx<'_
             .help("write split = \"key\"")
             .second(into.span, "the header");
     }
-    let absence = read.deletes.get().filter(|at| matches!(at.value, Deletes::Absence(_)));
-    if let Some(absence) = absence.filter(|_| read.get.is_absent()) {
-        cx.notes
-            .error(
-                DiagnosticKind::Conflict,
-                absence.span,
-                "absence from a listing that is split by time proves nothing: records without a time are in its first part only",
-            )
-            .help("write get = \"GET /contacts/{id}\", so that each is asked for")
-            .second(split.span, "split by time");
-    }
+    let words = "absence from a listing that is split by time proves nothing: records without a time are in its first part only";
+    absence_needs_get(read, words, (split.span, "split by time"), cx);
 }
 
 fn key(cap: &grammar::PageCap, raw: &grammar::Binding, at: &At<grammar::PageCap>, cx: &mut Cx<'_>) -> Option<CapSplit> {

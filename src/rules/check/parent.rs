@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 
 use super::binding::Place as Where;
 use super::context::Cx;
+use super::read::absence_needs_get;
 use super::upstream::within;
 use crate::record::FieldType;
 use crate::rules::diagnostic::DiagnosticKind;
-use crate::rules::grammar::{self, Deletes, Direction, Incremental};
+use crate::rules::grammar::{self, Direction, Incremental};
 use crate::rules::model::{Parent, Request};
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::Text;
@@ -39,17 +40,8 @@ pub fn lower(place: &Where<'_>, read: &At<grammar::Read>, cx: &mut Cx<'_>) -> Op
         cx.notes.error(DiagnosticKind::Invalid, name.span, "an empty name").help("write as = \"company_id\"");
     }
     check_incremental(read, at, batch, cx);
-    let absence = read.deletes.get().filter(|at| matches!(at.value, Deletes::Absence(_)));
-    if let Some(absence) = absence.filter(|_| read.get.is_absent()) {
-        cx.notes
-            .error(
-                DiagnosticKind::Conflict,
-                absence.span,
-                "absence from the listings under parents proves nothing: a record moves from one to another while they are read",
-            )
-            .help("write get = \"GET /contacts/{id}\", so that each is asked for")
-            .second(at.key, "under parents");
-    }
+    let words = "absence from the listings under parents proves nothing: a record moves from one to another while they are read";
+    absence_needs_get(read, words, (at.key, "under parents"), cx);
     let parent = Parent {
         collection: collection.value.0.clone(),
         name: at.r#as.get().map(|at| at.value.0.clone()),
@@ -155,6 +147,12 @@ pub fn check_request(request: &Request, at: &At<grammar::RequestShape>, parent: 
 
 /// The hole that a parent's remote id fills.
 pub const HOLE: &str = "parent";
+
+/// Whether each record says under which parent it was listed, so that a write to it can name that one.
+pub fn is_told(raw: &grammar::Binding) -> bool {
+    let parent = raw.read.get().and_then(|read| read.parent.get());
+    parent.is_some_and(|parent| !parent.r#as.is_absent())
+}
 
 /// The field by which a record that is made here says under which parent it is made there.
 pub fn field_of(place: &Where<'_>, raw: &grammar::Binding) -> Option<usize> {

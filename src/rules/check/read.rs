@@ -435,3 +435,14 @@ fn deletes(
         },
     }
 }
+
+/// Absence from a listing that may miss a record for a while proves a delete only where each record can be asked for.
+pub fn absence_needs_get(read: &At<grammar::Read>, words: &str, (span, label): (Span, &str), cx: &mut Cx<'_>) {
+    let absence = read.deletes.get().filter(|at| matches!(at.value, grammar::Deletes::Absence(_)));
+    if let Some(absence) = absence.filter(|_| read.get.is_absent()) {
+        cx.notes
+            .error(DiagnosticKind::Conflict, absence.span, words)
+            .help("write get = \"GET /contacts/{id}\", so that each is asked for")
+            .second(span, label);
+    }
+}

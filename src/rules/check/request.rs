@@ -28,6 +28,18 @@ pub struct Purpose {
     pub fixed_body: bool,
 }
 
+impl Purpose {
+    /// The same where each record says under which parent it was listed.
+    pub fn under(self, tells_parent: bool) -> Self {
+        let holes: &'static [&'static str] = match self.holes {
+            ["id", "version"] if tells_parent => &["id", "version", "parent"],
+            ["id", "version", "key"] if tells_parent => &["id", "version", "key", "parent"],
+            holes => holes,
+        };
+        Self { holes, ..self }
+    }
+}
+
 /// A health probe.
 pub const PROBE: Purpose = Purpose {
     what: "a health probe",

@@ -4,6 +4,7 @@
 
 use super::binding::{Place as Where, Ways};
 use super::context::Cx;
+use super::parent;
 use super::request::{self, TRANSITION};
 use super::write;
 use crate::record::{FieldMap, FieldType, Value};
@@ -69,7 +70,8 @@ fn one(
         _ => "",
     };
     let names_it = [".id", "remote"].iter().any(|it| filter.contains(it));
-    let request = at.request.get().and_then(|at| request::lower_naming(at, TRANSITION, names_it, cx));
+    let request =
+        at.request.get().and_then(|at| request::lower_naming(at, TRANSITION.under(parent::is_told(raw)), names_it, cx));
     if let (Some(request), Some(body)) = (&request, at.body.get()) {
         check_body(request, body, cx);
     }

@@ -267,7 +267,8 @@ fn update(at: &At<grammar::Update>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> 
     // A body that is shaped from the id says which record is meant.
     let names_it =
         matches!(&body, Some(Body::Filter(filter)) if [".id", "remote"].iter().any(|it| filter.source().contains(it)));
-    let request = at.request.get().and_then(|at| request::lower_naming(at, UPDATE, names_it, cx));
+    let request =
+        at.request.get().and_then(|at| request::lower_naming(at, UPDATE.under(parent::is_told(raw)), names_it, cx));
     let in_request = conditional(request.as_ref(), at.request.get().map_or(at.key, |at| at.span), raw, cx);
     let precondition = precondition(&at.precondition, at.key, ("an update", in_request), raw, cx);
     Some(Update { request: request?, body: body?, precondition: precondition? })
@@ -279,7 +280,7 @@ fn delete(
     raw: &grammar::Binding,
     cx: &mut Cx<'_>,
 ) -> Option<Delete> {
-    let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
+    let request = at.request.get().and_then(|at| request::lower(at, purpose.under(parent::is_told(raw)), cx));
     let in_request = conditional(request.as_ref(), at.request.get().map_or(at.key, |at| at.span), raw, cx);
     let precondition = precondition(&at.precondition, at.key, (what, in_request), raw, cx);
     Some(Delete { request: request?, precondition: precondition? })

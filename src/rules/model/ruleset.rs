@@ -33,6 +33,22 @@ impl Ruleset {
         done
     }
 
+    /// The same rules with some bindings only, and their upstreams. All collections stay, so that others may refer to them.
+    pub fn only(&self, is_wanted: impl Fn(&str, &str) -> bool) -> Self {
+        let narrowed = |(name, collection): (&String, &Arc<Collection>)| {
+            let mut collection = Collection::clone(collection);
+            collection.bindings.retain(|binding| is_wanted(name, &binding.upstream.name));
+            (name.clone(), Arc::new(collection))
+        };
+        let collections: BTreeMap<String, Arc<Collection>> = self.collections.iter().map(narrowed).collect();
+        let asked = |name: &str| {
+            collections.values().any(|one| one.bindings.iter().any(|binding| binding.upstream.name == name))
+        };
+        let upstreams = self.upstreams.iter().filter(|(name, _)| asked(name));
+        let upstreams = upstreams.map(|(name, upstream)| (name.clone(), Arc::clone(upstream))).collect();
+        Self { upstreams, collections, hash: self.hash.clone() }
+    }
+
     /// The collections whose passes go otherwise by these rules than by those from before: what the rules say of them, of one
     /// of their upstreams, or of a collection that they are tied to by references is not the same. The clients of `renewed`
     /// upstreams are other ones, whatever the rules say.

@@ -11,7 +11,7 @@ use super::{BreakerRules, Budget};
 use crate::record::{Filter, Json, Path};
 
 /// An external system.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Upstream {
     /// Its name in rules.
     pub name: String,
@@ -89,7 +89,7 @@ pub struct Timeouts {
 }
 
 /// A health probe: a request, and where its answer names the account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Check {
     /// The request.
     pub request: Request,

@@ -1,0 +1,331 @@
+//! Owns: what is taken out of exchanges before they are written to a cassette: secrets, and values that a person wants masked.
+//!
+//! Must not know: the file, where the exchanges come from.
+//!
+//! A secret becomes [`MARK`], always. A value that is to be masked becomes another one of the same kind, and the same one
+//! wherever it stands: records that were matched by it are matched still. The key for that is made for one recording and kept
+//! nowhere, so that nobody can try values out.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use url::Url;
+
+use super::tape::Body;
+use crate::record::{Json, hex};
+use crate::upstream::{Secrets, encode_segment};
+
+/// What stands in the place of a secret.
+pub const MARK: &str = "REDACTED";
+/// Values that were masked and are looked for in addresses, at most.
+const KNOWN_MAX: usize = 100_000;
+/// Members with such a name hold a secret, whoever's it is. Without `_`, `-` and case.
+const SECRET_MEMBERS: &[&str] = &[
+    "accesstoken",
+    "refreshtoken",
+    "idtoken",
+    "authtoken",
+    "apitoken",
+    "sessiontoken",
+    "csrftoken",
+    "apikey",
+    "apisecret",
+    "clientsecret",
+    "sharedsecret",
+    "webhooksecret",
+    "secretkey",
+    "privatekey",
+    "password",
+    "passwd",
+    "secret",
+    "authorization",
+];
+/// Headers with one of these in their name are left out: they hold credentials, or may.
+const SECRET_HEADERS: &[&str] = &[
+    "cookie",
+    "auth",
+    "token",
+    "secret",
+    "session",
+    "csrf",
+    "xsrf",
+    "signature",
+    "credential",
+    "api-key",
+    "apikey",
+    "password",
+];
+/// Of the connection, not of the answer.
+const HOP_HEADERS: &[&str] =
+    &["content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "alt-svc"];
+/// A continuation is no credential, though it is called a token.
+const PLACE_HEADERS: &[&str] = &["next", "page", "continuation"];
+
+/// What is masked.
+pub struct Mask {
+    secrets: Secrets,
+    /// Members by the last steps to them, `["email"]`, `["properties", "email"]`.
+    members: Vec<Vec<String>>,
+    key: [u8; 32],
+    /// Values that were masked, with what stands for them.
+    known: Mutex<BTreeMap<String, String>>,
+}
+
+impl Mask {
+    /// Masks these secrets, and members whose names (or last steps, `properties.email`) are given. An error where the machine
+    /// has no randomness for the key.
+    pub fn new(secrets: Secrets, members: &[String]) -> Result<Self, String> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| error.to_string())?;
+        let steps = |member: &String| member.split('.').filter(|step| !step.is_empty()).map(str::to_owned).collect();
+        let members: Vec<Vec<String>> = members.iter().map(steps).filter(|steps: &Vec<_>| !steps.is_empty()).collect();
+        Ok(Self { secrets, members, key, known: Mutex::default() })
+    }
+
+    /// A text without secrets; `own` are those of the upstream that is asked.
+    pub fn text(&self, own: &Secrets, text: &str) -> String {
+        self.secrets.replaced(&own.replaced(text, MARK), MARK)
+    }
+
+    /// An address.
+    pub fn url(&self, own: &Secrets, url: &str) -> String {
+        let Ok(url) = Url::parse(url) else { return MARK.to_owned() };
+        let mut masked = url.clone();
+        let segment = |segment: &str| {
+            let plain = decoded(segment);
+            let clean = self.known(&self.text(own, &plain));
+            if clean == plain { segment.to_owned() } else { encode_segment(&clean) }
+        };
+        let path: Vec<String> = url.path().split('/').map(segment).collect();
+        masked.set_path(&path.join("/"));
+        if let Some(query) = url.query() {
+            masked.set_query(Some(&self.form(own, query)));
+        }
+        self.text(own, masked.as_str())
+    }
+
+    /// A query, or a form.
+    fn form(&self, own: &Secrets, text: &str) -> String {
+        let pair = |pair: &str| {
+            let Some((name, value)) = url::form_urlencoded::parse(pair.as_bytes()).next() else {
+                return pair.to_owned();
+            };
+            let clean = match self.is_member(&[name.to_string()]) {
+                true => self.stand_in(&value),
+                false if is_secret_name(&name) => MARK.to_owned(),
+                false => self.known(&self.text(own, &value)),
+            };
+            if clean == value {
+                return pair.to_owned();
+            }
+            url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &clean).finish()
+        };
+        text.split('&').map(pair).collect::<Vec<_>>().join("&")
+    }
+
+    /// The headers of an answer.
+    pub fn headers(&self, own: &Secrets, headers: &http::HeaderMap) -> Vec<(String, String)> {
+        let is_kept = |name: &str| {
+            let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+            !HOP_HEADERS.contains(&name) && (!has(SECRET_HEADERS) || (has(PLACE_HEADERS) && !name.contains("cookie")))
+        };
+        let kept = headers.iter().filter(|(name, _)| is_kept(name.as_str()));
+        kept.map(|(name, value)| (name.as_str().to_owned(), self.text(own, &String::from_utf8_lossy(value.as_bytes()))))
+            .collect()
+    }
+
+    /// A body; `None` where there is none.
+    pub fn body(&self, own: &Secrets, bytes: &[u8], is_form: bool) -> Option<Body> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            let shows = own.show_in(&String::from_utf8_lossy(bytes)) || !self.members.is_empty();
+            return Some(if shows { left_out() } else { Body::of_bytes(bytes) });
+        };
+        if is_form {
+            return Some(Body::Text(self.form(own, text)));
+        }
+        match self.members_masked(text) {
+            Some(text) => Some(Body::of(self.text_or_tree(own, &text))),
+            None => Some(left_out()),
+        }
+    }
+
+    /// A text without secrets. JSON stays JSON, where a secret stands in it as a number.
+    fn text_or_tree(&self, own: &Secrets, text: &str) -> String {
+        let masked = self.text(own, text);
+        if masked == text || Json::parse(masked.as_bytes()).is_ok() {
+            return masked;
+        }
+        match Json::parse(text.as_bytes()) {
+            Ok(json) => self.tree(own, &json).to_string(),
+            Err(_other) => masked,
+        }
+    }
+
+    fn tree(&self, own: &Secrets, json: &Json) -> Json {
+        match json {
+            Json::Number(token) if self.text(own, token) != *token => Json::String(MARK.to_owned()),
+            Json::Null | Json::Bool(_) | Json::Number(_) => json.clone(),
+            Json::String(text) => Json::String(self.text(own, text)),
+            Json::Array(items) => Json::Array(items.iter().map(|item| self.tree(own, item)).collect()),
+            Json::Object(members) => {
+                Json::object(members.iter().map(|(key, value)| (self.text(own, key), self.tree(own, value))))
+            }
+        }
+    }
+
+    /// The text with what stands in members masked; `None` where that cannot be found.
+    fn members_masked(&self, text: &str) -> Option<String> {
+        let squeezed = squeeze(text);
+        if self.members.is_empty() && !SECRET_MEMBERS.iter().any(|name| squeezed.contains(name)) {
+            return Some(text.to_owned());
+        }
+        let document = |text: &str| {
+            let mut json = Json::parse(text.as_bytes()).ok()?;
+            let changed = self.rewrite(&mut json, &mut Vec::new());
+            Some(if changed { json.to_string() } else { text.to_owned() })
+        };
+        let lines = || {
+            let line = |line: &str| if line.trim().is_empty() { Some(String::new()) } else { document(line) };
+            text.lines().map(line).collect::<Option<Vec<_>>>().map(|lines| lines.join("\n") + "\n")
+        };
+        // What is no JSON has no members, so that nothing that is to be masked can be found in it.
+        document(text).or_else(lines).or_else(|| self.members.is_empty().then(|| text.to_owned()))
+    }
+
+    /// True where something was masked.
+    fn rewrite(&self, json: &mut Json, at: &mut Vec<String>) -> bool {
+        match json {
+            Json::Array(items) => items.iter_mut().fold(false, |changed, item| self.rewrite(item, at) | changed),
+            Json::Object(members) => {
+                let mut changed = false;
+                for (key, value) in members {
+                    at.push(key.clone());
+                    changed |= if self.is_member(at) {
+                        self.replace(value)
+                    } else if is_secret_name(key) && matches!(value, Json::String(_) | Json::Number(_)) {
+                        *value = Json::String(MARK.to_owned());
+                        true
+                    } else {
+                        self.rewrite(value, at)
+                    };
+                    at.pop();
+                }
+                changed
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+        }
+    }
+
+    /// All texts and numbers of a value. Whether it is there, true or empty is told.
+    fn replace(&self, json: &mut Json) -> bool {
+        match json {
+            Json::Null | Json::Bool(_) => false,
+            Json::String(text) => {
+                let masked = self.stand_in(text);
+                std::mem::replace(text, masked.clone()) != masked
+            }
+            Json::Number(token) => {
+                let masked = digits(token, &self.hash(token));
+                std::mem::replace(token, masked.clone()) != masked
+            }
+            Json::Array(items) => items.iter_mut().fold(false, |changed, item| self.replace(item) | changed),
+            Json::Object(members) => {
+                members.iter_mut().fold(false, |changed, (_, value)| self.replace(value) | changed)
+            }
+        }
+    }
+
+    fn is_member(&self, at: &[String]) -> bool {
+        self.members.iter().any(|steps| at.ends_with(steps))
+    }
+
+    /// What stands for a text, and is looked for from now on.
+    fn stand_in(&self, text: &str) -> String {
+        if text.is_empty() {
+            return String::new();
+        }
+        let hash = self.hash(text);
+        let short = hex(hash.get(..6).unwrap_or_default());
+        let masked = if is_date(text) {
+            let day = "2000-01-01";
+            if text.len() > day.len() { format!("{day}T00:00:00Z") } else { day.to_owned() }
+        } else if text.contains('@') {
+            format!("redacted-{short}@example.invalid")
+        } else if text.bytes().any(|byte| byte.is_ascii_digit()) && !text.contains(char::is_alphabetic) {
+            digits(text, &hash)
+        } else {
+            format!("redacted-{short}")
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < KNOWN_MAX {
+            known.insert(text.to_owned(), masked.clone());
+        }
+        masked
+    }
+
+    /// What stands for a text, where it was masked elsewhere.
+    fn known(&self, text: &str) -> String {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(text).cloned().unwrap_or_else(|| text.to_owned())
+    }
+
+    fn hash(&self, text: &str) -> Vec<u8> {
+        // A key of any length will do.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) else { return vec![0; 32] };
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    }
+}
+
+fn left_out() -> Body {
+    Body::LeftOut("what is to be masked cannot be found in it, because it is not JSON".to_owned())
+}
+
+/// Without `_`, `-` and case.
+fn squeeze(text: &str) -> String {
+    text.chars().filter(|one| !matches!(one, '_' | '-')).map(|one| one.to_ascii_lowercase()).collect()
+}
+
+fn is_secret_name(name: &str) -> bool {
+    SECRET_MEMBERS.contains(&squeeze(name).as_str())
+}
+
+/// `2026-01-31`, or a time that begins so.
+fn is_date(text: &str) -> bool {
+    let day = text.get(..10).unwrap_or_default();
+    chrono::NaiveDate::parse_from_str(day, "%Y-%m-%d").is_ok()
+        && text.get(10..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['T', ' ']))
+}
+
+/// Each digit becomes another one; the first of a number is never 0.
+fn digits(text: &str, hash: &[u8]) -> String {
+    let mut taken = hash.iter().cycle();
+    let mut is_first = true;
+    let digit = |one: char| {
+        if !one.is_ascii_digit() {
+            return one;
+        }
+        let byte = taken.next().copied().unwrap_or(0);
+        let value = if std::mem::take(&mut is_first) { 1 + byte % 9 } else { byte % 10 };
+        char::from_digit(u32::from(value), 10).unwrap_or('0')
+    };
+    text.chars().map(digit).collect()
+}
+
+/// Without percent encoding.
+fn decoded(segment: &str) -> String {
+    let bytes = segment.as_bytes();
+    let (mut plain, mut at) = (Vec::new(), 0);
+    while let Some(&byte) = bytes.get(at) {
+        let code =
+            segment.get(at + 1..at + 3).and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| byte == b'%');
+        plain.push(code.unwrap_or(byte));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
