@@ -35,6 +35,7 @@ mod reused;
 mod apply;
 mod between;
 mod intend;
+mod jobs;
 mod ledger;
 mod parts;
 mod refusal;

@@ -263,6 +263,10 @@ fn settle_one(
             wait(tx, intent, failure)?;
             Ok(Outcome::Stopped(failure.words.clone()))
         }
+        Written::Working(_) => {
+            tx.set_intent(&intent.key, &IntentUpdate::to(state_after(Answer::Unknown)))?;
+            Ok(Outcome::Unknown("a job of the upstream works on it".to_owned()))
+        }
         Written::Unknown(failure) => {
             let update = IntentUpdate {
                 note: Some(failure.words.clone()),

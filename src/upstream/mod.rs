@@ -60,10 +60,12 @@ mod table;
 
 mod answer;
 mod batch;
+mod job;
 mod prepare;
 mod probe;
 mod reach;
 mod results;
+mod taken_up;
 mod write;
 
 pub use backoff::uniform;
@@ -78,6 +80,7 @@ pub use holder::Holder;
 pub use hosts::{check_url, is_link_local};
 pub use http::{HttpTransport, install_crypto};
 pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
+pub use job::Patience;
 pub use latency::Latency;
 pub use listing::Lister;
 pub use meter::{Answers, Asked, Health, Meter, Metered, Meters};
@@ -94,6 +97,7 @@ pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets, plain};
 pub use session::Session;
 pub use state::Room;
+pub use taken_up::{JobMark, Told as ToldByJob, finish_batch, works_for};
 pub use tls::our_certificate_until;
 pub use totals::{End, Totals, WaitFor};
 pub use transport::{Outgoing, RecordsIn, Response, Transport, TransportError};

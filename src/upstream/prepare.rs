@@ -41,7 +41,7 @@ fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> R
         let name = binding.mapper.field(field).map_or("?", |map| map.name.as_str());
         return Err(Written::Refused(format!("`{name}` names no parent under which it could be created")));
     }
-    let holes = Holes { id: write.remote_id.as_deref(), key: Some(&write.key), parent, version: None };
+    let holes = Holes { id: write.remote_id.as_deref(), key: Some(&write.key), parent, ..Holes::default() };
     let mut built = client.build(&create.request, &holes).map_err(refuse)?;
     let values = match create.body {
         Body::Full => &write.record,
@@ -302,7 +302,7 @@ fn number_like(binding: &Binding, ground: &Ground, text: &str) -> Option<Json> {
 }
 
 fn build(client: &Client, request: &Request, write: &WriteRequest, version: Option<&str>) -> Result<Built, Written> {
-    let holes = Holes { id: write.remote_id.as_deref(), version, key: Some(&write.key), parent: None };
+    let holes = Holes { id: write.remote_id.as_deref(), version, key: Some(&write.key), ..Holes::default() };
     client.build(request, &holes).map_err(refuse)
 }
 

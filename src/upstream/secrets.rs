@@ -49,6 +49,8 @@ pub struct Holes<'a> {
     pub key: Option<&'a str>,
     /// The parent's remote id.
     pub parent: Option<&'a str>,
+    /// The id of a job.
+    pub job: Option<&'a str>,
 }
 
 impl Holes<'_> {
@@ -63,6 +65,7 @@ impl Holes<'_> {
             "version" => self.version,
             "key" => self.key,
             "parent" => self.parent,
+            "job" => self.job,
             _ => None,
         }
     }

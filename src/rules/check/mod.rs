@@ -17,6 +17,7 @@ mod files;
 mod format;
 mod hash;
 mod inert;
+mod job;
 mod limits;
 mod map;
 mod names;

@@ -41,6 +41,8 @@ pub const PROBE: Purpose = Purpose {
 pub const LISTING: Purpose = Purpose { what: "a listing", methods: &["GET", "POST"], ..PROBE };
 /// A listing under a parent.
 pub const LISTING_UNDER: Purpose = Purpose { holes: &["parent"], ..LISTING };
+/// How far a job is.
+pub const JOB_STATUS: Purpose = Purpose { what: "a job's status", holes: &["job"], ..LISTING };
 /// A point read.
 pub const POINT_READ: Purpose = Purpose { what: "a point read", holes: &["id"], answers_record: true, ..LISTING };
 /// A create.

@@ -4,7 +4,7 @@
 
 use super::{
     Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, DeletesEndpoint, ErrorRule, Field,
-    HookEvent, Limits, MapEntry, Match, PageCap, Parent, Read, Request, Retry, Since, Timeout, Tls, Tombstone,
+    HookEvent, Job, Limits, MapEntry, Match, PageCap, Parent, Read, Request, Retry, Since, Timeout, Tls, Tombstone,
     Transition, Update, Upstream, Webhook, Write,
 };
 
@@ -41,6 +41,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("[[binding.COLLECTION.UPSTREAM.write.transition]]", Transition::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.batch]", Batch::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.batch.result]", BatchResult::KEYS),
+    ("`job = { … }`", Job::KEYS),
     ("a request's table", Request::KEYS),
 ];
 

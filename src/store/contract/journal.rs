@@ -10,6 +10,7 @@ use crate::store::*;
 pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: IntentState) -> IntentRow {
     IntentRow {
         checks: 0,
+        job: None,
         key: key.to_owned(),
         collection: "contacts".to_owned(),
         upstream: "crm".to_owned(),

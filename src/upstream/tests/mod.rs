@@ -310,7 +310,7 @@ pub fn binding(upstream: &Arc<Upstream>) -> Binding {
         delete: Some(crate::rules::Delete { request: request("DELETE /c/{id}"), precondition: Precondition::None }),
         archive: None,
         transitions: Vec::new(),
-        batch: None,
+        batches: Vec::new(),
         mapping_hash: String::new(),
     }
 }
@@ -345,6 +345,7 @@ pub fn write(op: SendOp, id: Option<&str>, values: &[(usize, &str)]) -> WriteReq
         expected_raw: None,
         transition: None,
         attempts: 0,
+        alone: false,
     }
 }
 
