@@ -346,8 +346,9 @@ fn identify(
     let key = pass.binding_key(binding);
     let mut identity = merge::match_identity(texts, |at, text| or_nobody(free_candidates(view, pass, key, at, text)));
     if identity == Identity::Unmatched && !lost.is_empty() {
-        identity =
-            merge::match_identity(texts, |at, text| lost.by_text.get(&(at, text.to_owned())).cloned().unwrap_or_default());
+        identity = merge::match_identity(texts, |at, text| {
+            lost.by_text.get(&(at, text.to_owned())).cloned().unwrap_or_default()
+        });
     }
     if identity == Identity::Unmatched {
         identity = merge::match_identity(texts, |at, text| or_nobody(replaced_candidates(view, pass, key, at, text)));

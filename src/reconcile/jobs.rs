@@ -12,7 +12,9 @@ use std::sync::Arc;
 use crate::merge::IntentState;
 use crate::rules::{Binding, Job};
 use crate::store::{self, IntentRow, IntentUpdate, Store, StoreError};
-use crate::upstream::{self, Client, Failure, FailureKind, JobMark, Patience, SendOp, ToldByJob, WriteRequest, Written};
+use crate::upstream::{
+    self, Client, Failure, FailureKind, JobMark, Patience, SendOp, ToldByJob, WriteRequest, Written,
+};
 
 use super::context::{Pass, time};
 use super::push::Ready;

@@ -37,6 +37,7 @@ mod between;
 mod intend;
 mod jobs;
 mod ledger;
+mod lookup;
 mod parts;
 mod refusal;
 mod restored;

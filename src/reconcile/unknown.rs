@@ -14,6 +14,7 @@ use super::base;
 use super::context::{Pass, local_subject, time};
 use super::gather::lag;
 use super::jobs::{self, Said};
+use super::lookup;
 use super::observe::{self, Read};
 use super::push::{self, Ready};
 use super::report::UpstreamReport;
@@ -95,11 +96,13 @@ async fn proof(
         return Ok(None);
     }
     let found = match ready.request.op {
-        SendOp::Create => match settle::look_up(client, rules, ready).await.as_deref() {
+        SendOp::Create => match lookup::look_up(client, rules, ready).await.as_deref() {
             Ok([one]) => the_one(store, rules, pass, binding, ready, one).await?,
             Ok(_) | Err(_) => None,
         },
-        SendOp::Update | SendOp::Delete | SendOp::Archive => changed(store, client, rules, pass, binding, ready).await?,
+        SendOp::Update | SendOp::Delete | SendOp::Archive => {
+            changed(store, client, rules, pass, binding, ready).await?
+        }
     };
     Ok(found.filter(|written| matches!(written, Written::Done { .. } | Written::Merged(_))))
 }
@@ -269,7 +272,7 @@ async fn created(
             }))
         }
         Ask::LookUp => {
-            let Ok(found) = settle::look_up(client, rules, ready).await else { return Ok(None) };
+            let Ok(found) = lookup::look_up(client, rules, ready).await else { return Ok(None) };
             if let [one] = found.as_slice() {
                 return the_one(store, rules, pass, binding, ready, one).await;
             }

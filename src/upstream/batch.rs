@@ -2,13 +2,11 @@
 //!
 //! Must not know: what an item's result means (that is `results`).
 
-use super::prepare::{Prepared, prepare};
 use super::job::{announced, has_ended};
+use super::prepare::{Prepared, prepare};
 use super::results::{Placed, read_results};
 use super::write::settle_failure;
-use super::{
-    Built, Client, Failure, FailureKind, Holes, JobMark, Safety, SendOp, WriteRequest, Written, write_one,
-};
+use super::{Built, Client, Failure, FailureKind, Holes, JobMark, Safety, SendOp, WriteRequest, Written, write_one};
 use crate::record::{Json, Lens, Path};
 use crate::rules::{Batch, Binding, Place, Precondition};
 

@@ -5,14 +5,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{HeaderMap, Method};
 use url::Url;
 
 use super::retry_after::parse_retry_after;
 use super::split::cut_short;
 use super::{Built, Client, Failure, FailureKind, Holes, Response, words};
 use crate::record::Json;
-use crate::rules::{Encoding, Job, NextAt, Poll};
+use crate::rules::{Job, NextAt, Poll};
 
 /// How far a job is.
 #[derive(Debug)]
@@ -140,15 +139,7 @@ fn question(client: &Client, job: &Job, at: &str) -> Result<Built, Failure> {
         Poll::Status { request, .. } => client.build(request, &Holes { job: Some(at), ..Holes::default() }),
         Poll::Url(_) => {
             let unreadable = |error| Failure::new(FailureKind::Fatal, format!("the job's URL cannot be read: {error}"));
-            Ok(Built {
-                method: Method::GET,
-                url: Url::parse(at).map_err(unreadable)?,
-                headers: HeaderMap::new(),
-                body: None,
-                encoding: Encoding::Json,
-                conditional: false,
-                records: None,
-            })
+            Url::parse(at).map(Built::of_url).map_err(unreadable)
         }
     }
 }

@@ -47,6 +47,7 @@ mod totals;
 
 mod capped;
 mod deleted;
+mod export;
 mod feed;
 mod formats;
 mod lines;
@@ -79,8 +80,8 @@ pub use histogram::Histogram;
 pub use holder::Holder;
 pub use hosts::{check_url, is_link_local};
 pub use http::{HttpTransport, install_crypto};
-pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
 pub use job::Patience;
+pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
 pub use latency::Latency;
 pub use listing::Lister;
 pub use meter::{Answers, Asked, Health, Meter, Metered, Meters};

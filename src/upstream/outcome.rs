@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::JobMark;
 use super::capped::Slice;
+use super::export::Made;
 use crate::record::Value;
 use crate::rules::{Batch, Binding};
 
@@ -116,6 +117,9 @@ pub struct PageToken {
     /// Where a listing that is split stands; see [`Slice`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
+    /// The export that is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Made>,
 }
 
 /// What a listing asks for.

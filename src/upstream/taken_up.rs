@@ -39,7 +39,8 @@ pub async fn finish_batch(
     patience: Patience,
 ) -> Told {
     let Some((first, mark)) = items.first() else { return Told::Each(Vec::new()) };
-    let Some((batch, job)) = first.op.batch_of(binding, false).and_then(|batch| Some((batch, batch.job.as_ref()?))) else {
+    let Some((batch, job)) = first.op.batch_of(binding, false).and_then(|batch| Some((batch, batch.job.as_ref()?)))
+    else {
         let failure = Failure::new(FailureKind::Unknown, "a job took it up that the rules say nothing of any more");
         return Told::Each(unknown(items, &failure));
     };
@@ -50,8 +51,7 @@ pub async fn finish_batch(
         }
         Standing::Ended(answer, failed) => (answer, failed),
     };
-    let placed: Vec<Placed<'_>> =
-        items.iter().map(|(write, mark)| Placed { write, index: mark.index }).collect();
+    let placed: Vec<Placed<'_>> = items.iter().map(|(write, mark)| Placed { write, index: mark.index }).collect();
     let (built, response) = (&answer.0, &answer.1);
     let mut outcomes = read_results(client, binding, batch, (&placed, mark.count), (built, response));
     if let Some(said) = failed {

@@ -36,7 +36,11 @@ pub fn lower(at: &At<grammar::Job>, cx: &mut Cx<'_>) -> Option<Job> {
     if every >= timeout {
         let key = at.timeout.get().map(|at| at.span).or(at.every.get().map(|at| at.span)).unwrap_or(at.key);
         cx.notes
-            .error(DiagnosticKind::Conflict, key, "a job that is given up before it is asked about is never settled by its answer")
+            .error(
+                DiagnosticKind::Conflict,
+                key,
+                "a job that is given up before it is asked about is never settled by its answer",
+            )
             .help("make `timeout` longer than `every`");
     }
     Some(Job { poll: poll?, done: done?, failed: failed?, every, timeout })

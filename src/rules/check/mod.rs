@@ -11,6 +11,7 @@ mod codec;
 mod collection;
 mod context;
 mod deleted;
+mod export;
 mod feed;
 mod field;
 mod files;

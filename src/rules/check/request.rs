@@ -41,6 +41,10 @@ pub const PROBE: Purpose = Purpose {
 pub const LISTING: Purpose = Purpose { what: "a listing", methods: &["GET", "POST"], ..PROBE };
 /// A listing under a parent.
 pub const LISTING_UNDER: Purpose = Purpose { holes: &["parent"], ..LISTING };
+/// A listing of what a job has made.
+pub const LISTING_OF_JOB: Purpose = Purpose { holes: &["job"], ..LISTING };
+/// What asks for an export.
+pub const EXPORT: Purpose = Purpose { what: "an export", methods: &["POST", "GET"], default_method: false, ..LISTING };
 /// How far a job is.
 pub const JOB_STATUS: Purpose = Purpose { what: "a job's status", holes: &["job"], ..LISTING };
 /// A point read.

@@ -25,3 +25,27 @@ table! {
         timeout: Period,
     }
 }
+
+table! {
+    /// An export that is made in the background before it is listed.
+    ReadJob, "a job table such as { request = \"POST /exports\", poll = \".statusUrl\", done = '.status == \"complete\"', urls = '.files[].url' }" {
+        /// What asks for the export: GET or POST.
+        request: RequestShape = required,
+        /// Where its answer has the URL to ask how far the export is: a path, or `{ header = "Location" }`.
+        poll: PathOrHeader,
+        /// Where its answer has the job's id, which is `{job}` in `status` and in the listing's request: a path, or `{ header = "…" }`.
+        id: PathOrHeader,
+        /// What is asked in place of a URL: GET or POST, with `{job}`.
+        status: RequestShape,
+        /// jq condition over what the job answers: the export is there, and it is whole.
+        done: Jq = required,
+        /// jq condition over what the job answers: there will be no export. Default: no answer says so.
+        failed: Jq,
+        /// How long to wait before each question. Default 5s.
+        every: Period,
+        /// How long the export may take. Default 10m.
+        timeout: Period,
+        /// jq over that answer: the URLs of the export's files, in place of the listing's request. None, or null: it is empty.
+        urls: Jq,
+    }
+}

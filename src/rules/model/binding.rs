@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deleted, Job, Parent, Place, Request, Template, Transition, Upstream};
+use super::{Deleted, Export, Job, Parent, Place, Request, Template, Transition, Upstream};
 use crate::record::{Filter, Lens, Mapper, Path, TimeFormat};
 
 /// A collection at an upstream.
@@ -77,6 +77,8 @@ pub struct Read {
     pub cap: Option<PageCap>,
     /// There is one listing per parent.
     pub parent: Option<Parent>,
+    /// What is listed is made in the background first.
+    pub export: Option<Box<Export>>,
 }
 
 impl Read {
@@ -89,7 +91,9 @@ impl Read {
             }
         };
         let deleted = self.deleted.as_ref().map(|deleted| &deleted.listing.request);
-        std::iter::once(&self.request).chain(&self.get).chain(feed.into_iter().flatten()).chain(deleted)
+        let export =
+            self.export.iter().flat_map(|export| std::iter::once(&export.request).chain(export.job.poll.request()));
+        std::iter::once(&self.request).chain(&self.get).chain(feed.into_iter().flatten()).chain(deleted).chain(export)
     }
 }
 

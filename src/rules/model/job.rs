@@ -45,3 +45,14 @@ impl Poll {
         }
     }
 }
+
+/// An export that is made in the background before it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// What asks for it; a since-value goes in here.
+    pub request: Request,
+    /// The job that makes it.
+    pub job: Job,
+    /// jq over what the job answers in the end: the URLs of its files. `None`: the listing's request has the hole `{job}`.
+    pub urls: Option<Filter>,
+}

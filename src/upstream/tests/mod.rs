@@ -13,6 +13,7 @@ mod decisions;
 mod encodings;
 mod feeds;
 mod health;
+mod jobs;
 mod lists;
 mod pages;
 mod parents;
@@ -328,6 +329,7 @@ pub fn read(page: Paging) -> Read {
         deletes: Deletes::None,
         deleted: None,
         parent: None,
+        export: None,
         get: Some(request("GET /c/{id}")),
     }
 }
