@@ -35,7 +35,8 @@ impl Server {
 
     fn lines(&self) -> String {
         let products = self.products.records.values().filter_map(|(_, product)| product.as_ref());
-        products.map(|product| format!("{product}\n")).collect()
+        let lines: Vec<String> = products.map(|product| format!("{product}\n")).collect();
+        lines.concat()
     }
 
     /// Files are somebody else's: the same address under another name.

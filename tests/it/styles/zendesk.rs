@@ -15,10 +15,7 @@ struct Server {
     jobs: Vec<Job>,
     /// How often a job is asked before it ends; `None`: it never does.
     slow: Option<usize>,
-    /// What a job never tells it does all the same.
-    secretly: bool,
-    /// Jobs end as failed and do nothing.
-    fails: bool,
+    end: End,
     /// Where jobs say that they are asked.
     elsewhere: Option<String>,
     asked: Vec<String>,
@@ -28,6 +25,18 @@ struct Server {
     meddles: bool,
     /// The answer to the next batch is lost.
     loses: bool,
+}
+
+/// How jobs end.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum End {
+    /// With a result for each ticket.
+    #[default]
+    Told,
+    /// What a job never tells it does all the same.
+    Secret,
+    /// As failed, and nothing was done.
+    Failed,
 }
 
 /// Tickets that are made or changed in the background.
@@ -141,9 +150,10 @@ impl Server {
         let mut results = Vec::new();
         for (index, ticket) in tickets.clone().iter().enumerate() {
             let id = ticket["id"].as_u64().unwrap_or_default();
-            let done = match creates {
-                true => self.create(ticket).map(|id| json!({ "index": index, "id": id.parse::<u64>().unwrap() })),
-                false => self.update(&id.to_string(), ticket).map(|()| json!({ "id": id, "status": "Updated" })),
+            let done = if creates {
+                self.create(ticket).map(|id| json!({ "index": index, "id": id.parse::<u64>().unwrap() }))
+            } else {
+                self.update(&id.to_string(), ticket).map(|()| json!({ "id": id, "status": "Updated" }))
             };
             let failed = |code| json!({ "index": index, "id": id, "error": code, "details": format!("{code}!") });
             results.insert(0, done.unwrap_or_else(failed));
@@ -162,13 +172,13 @@ impl Server {
 
     fn ask(&mut self, asked: &Asked, number: usize) -> Response {
         self.jobs[number].asked += 1;
-        if self.secretly && self.jobs[number].results.is_none() {
+        if self.end == End::Secret && self.jobs[number].results.is_none() {
             self.work(number);
         }
         if self.slow.is_none_or(|times| self.jobs[number].asked <= times) {
             return self.status(asked, number, "working");
         }
-        if self.fails {
+        if self.end == End::Failed {
             return self.status(asked, number, "failed");
         }
         if self.jobs[number].results.is_none() {
@@ -387,7 +397,8 @@ fn what_a_job_has_done_without_a_word_is_seen_by_reading_once_its_time_is_over()
     scripted.sync().exits(0);
     batches(&server);
     impatient(&scripted);
-    (server.look().slow, server.look().secretly) = (None, true);
+    server.look().slow = None;
+    server.look().end = End::Secret;
     scripted.world.sql("update tickets set priority = 'high' where subject = 'Ticket 1'");
     scripted.world.sql("insert into tickets (subject) values ('Dan')");
     scripted.sync();
@@ -401,7 +412,7 @@ fn what_a_failed_job_left_undone_goes_alone() {
     let (server, scripted) = stage(2);
     scripted.sync().exits(0);
     batches(&server);
-    server.look().fails = true;
+    server.look().end = End::Failed;
     scripted.world.sql("update tickets set priority = 'high'");
     scripted.world.sql("insert into tickets (subject) values ('Dan')");
     scripted.sync();
@@ -468,15 +479,19 @@ fn killed_at_any_write_to_the_database_around_a_job_nothing_is_made_twice() {
             killed.fetch_add(1, Ordering::Relaxed);
             after.fetch_add(usize::from(!server.look().jobs.is_empty()), Ordering::Relaxed);
         }
-        // The job is done before anybody looks again, or only while somebody does.
+        // The job is done before anybody looks again, or while it has its time, or only after that.
         if number % 2 == 0 {
             server.look().work_all();
         }
-        scripted.sync();
+        for _ in 0..2 {
+            scripted.sync();
+            scripted.world.sql("update sync_intent set sent_at = sent_at - 130000000");
+        }
         server.look().work_all();
-        scripted.world.sql("update sync_intent set sent_at = sent_at - 600000000");
-        scripted.sync();
-        scripted.sync();
+        for _ in 0..3 {
+            scripted.sync();
+            scripted.world.sql("update sync_intent set sent_at = sent_at - 600000000");
+        }
         assert_eq!([count_subjects(&server, "Dan"), count_subjects(&server, "Eve")], [1, 1], "{number}");
         let priorities = ["1", "2"].map(|id| server.look().field(id, "priority"));
         assert_eq!(priorities, ["high", "high"], "{number}");
