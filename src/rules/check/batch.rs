@@ -73,9 +73,12 @@ fn check_key(at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) {
     let creates = at.ops.get().is_some_and(|ops| ops.iter().any(|op| op.value == Op::Create));
     let idempotency = write.create.get().and_then(|create| create.idempotency.get());
     let Some((job, create)) = at.job.get().zip(write.create.get()).filter(|_| creates) else { return };
-    let by_header = idempotency.is_some_and(|at| !at.header.is_absent());
+    // An item that carries the operation's id may be known by it as a single request is.
+    let says_key = at.item.get().is_some_and(|item| ["key", "headers"].iter().any(|name| item.value.0.contains(name)));
+    let by_header = !says_key && idempotency.is_some_and(|at| !at.header.is_absent());
     if create.idempotency.is_absent() || by_header {
-        let why = if by_header { "a header goes with no item of a batch" } else { "`idempotency` is missing" };
+        let why =
+            if by_header { "no item of the batch carries that header or `.key`" } else { "`idempotency` is missing" };
         cx.notes
             .error(
                 DiagnosticKind::Conflict,
