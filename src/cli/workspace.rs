@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_stamp};
 use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
-use crate::rules::{Context, Diagnostic, Read, Request, Ruleset, Severity, Source, Upstream, check, render};
+use crate::rules::{Batch, Context, Diagnostic, Read, Request, Ruleset, Severity, Source, Upstream, check, render};
 use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
 use crate::upstream::{self, Client, Deck, Failure, HttpTransport, MARK, Meters, Player, Tape, Transport, offline};
 use crate::vault::{KeyPlaces, Kind, MASTER_KEY, Vault};
@@ -437,10 +437,10 @@ fn requests_to<'a>(rules: &'a Ruleset, upstream: &'a str) -> impl Iterator<Item 
             binding.update.as_ref().map(|write| &write.request),
             binding.delete.as_ref().map(|write| &write.request),
             binding.archive.as_ref().map(|write| &write.request),
-            binding.batch.as_ref().map(|write| &write.request),
         ];
         let calls = binding.transitions.iter().map(|one| &one.request);
-        reads.chain(writes.into_iter().flatten()).chain(calls)
+        let batches = binding.batches.iter().flat_map(Batch::requests);
+        reads.chain(writes.into_iter().flatten()).chain(calls).chain(batches)
     })
 }
 

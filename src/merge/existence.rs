@@ -214,7 +214,7 @@ pub(super) fn delete(scene: &Scene<'_>, plan: &mut RecordPlan) {
         && !is_propagated(scene);
     for (binding, present) in scene.present() {
         let declared = scene.binding(binding);
-        let can_delete = declared.delete.is_some() || declared.batch.as_ref().is_some_and(|batch| batch.delete);
+        let can_delete = declared.delete.is_some() || declared.batches.iter().any(|batch| batch.delete);
         let (op, can) =
             if archives { (WriteOp::Archive, declared.archive.is_some()) } else { (WriteOp::Delete, can_delete) };
         match present.link {

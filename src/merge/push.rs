@@ -191,7 +191,7 @@ pub(super) struct NewRecord {
 /// The fields of a create, or `None` where none can be made: the binding cannot create, or a required field stands still.
 pub(super) fn create(scene: &Scene<'_>, binding: usize, ruled: &[Ruled<'_>], after: &[Value]) -> Option<NewRecord> {
     let declared = scene.binding(binding);
-    let can = declared.create.is_some() || declared.batch.as_ref().is_some_and(|batch| batch.create);
+    let can = declared.create.is_some() || declared.batches.iter().any(|batch| batch.create);
     if !(declared.push && can) {
         return None;
     }

@@ -115,7 +115,7 @@ fn binding(name: &str, fields: &[Field]) -> Binding {
         delete: Some(Delete { request: request("DELETE"), precondition: Precondition::Reread }),
         archive: None,
         transitions: Vec::new(),
-        batch: None,
+        batches: Vec::new(),
         mapping_hash: String::new(),
     }
 }

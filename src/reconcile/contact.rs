@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use crate::merge::{self, Facts, First, Hub, Identity, Link, LinkState, LocalChange, Observation, Seen, Spoke};
-use crate::record::{FieldType, Mapped, RecordId, Slot, Value};
+use crate::record::{FieldType, Json, Mapped, Path, RecordId, Slot, Value};
+use crate::rules::Idempotency;
 use crate::store::{
     BindingKey, IntentFilter, IntentRow, LinkId, LinkRow, LinkUpdate, Made, Micros, NewLink, NewRecord, Staged,
     StagedKind, StoreError, Tx, View,
@@ -125,13 +126,26 @@ pub fn prepare(pass: &Pass, binding: usize, mapped: Mapped) -> Stranger {
 /// What was sent to be created at a binding and was never answered, by match key. The record that such a create made may
 /// be listed when the row it was made from says something else by now, or is gone.
 #[derive(Debug, Default)]
-pub struct LostCreates(HashMap<(usize, String), Vec<RecordId>>);
+pub struct LostCreates {
+    /// By match key and text.
+    by_text: HashMap<(usize, String), Vec<RecordId>>,
+    /// By the operation id that went with it, where records show that.
+    by_key: HashMap<String, RecordId>,
+    /// Where they do.
+    key_at: Option<Path>,
+}
 
 impl LostCreates {
     /// Those of one binding.
     pub fn of(view: &dyn View, pass: &Pass, binding: usize) -> Result<Self, StoreError> {
         let mut lost = Self::default();
+        if let Some(Idempotency::Field(path)) =
+            pass.rules(binding).and_then(|rules| rules.create.as_ref()).map(|create| &create.idempotency)
+        {
+            lost.key_at = Some(path.clone());
+        }
         for intent in lost_creates(view, pass, binding)? {
+            lost.by_key.insert(intent.key.clone(), intent.record.clone());
             let mut sent = vec![Slot::Absent; pass.collection.fields.len()];
             for (field, value) in base::values_from_text(&pass.collection, &intent.values)? {
                 if let Some(slot) = sent.get_mut(field) {
@@ -140,7 +154,7 @@ impl LostCreates {
             }
             for (key, text) in merge::match_key_texts(&pass.collection, &sent).into_iter().enumerate() {
                 let Some(text) = text else { continue };
-                lost.0.entry((key, text)).or_default().push(intent.record.clone());
+                lost.by_text.entry((key, text)).or_default().push(intent.record.clone());
             }
         }
         Ok(lost)
@@ -148,7 +162,17 @@ impl LostCreates {
 
     /// Nothing is lost.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_text.is_empty() && self.by_key.is_empty()
+    }
+
+    /// Whose create made a record that shows the operation id.
+    fn maker(&self, raw: &[u8]) -> Option<&RecordId> {
+        let path = self.key_at.as_ref().filter(|_| !self.by_key.is_empty())?;
+        let record = Json::parse(raw).ok()?;
+        match path.get(&record)? {
+            Json::String(key) => self.by_key.get(key),
+            _ => None,
+        }
     }
 }
 
@@ -216,6 +240,9 @@ pub fn meet(
     stranger: Stranger,
     company: Company<'_>,
 ) -> Result<Contact, StoreError> {
+    if let Some(record) = company.lost.maker(raw) {
+        return Ok(Contact::Matched(record.clone()));
+    }
     let identify = |texts: &[Option<String>]| {
         if company.alone { Ok(Identity::Unmatched) } else { identify(view, pass, binding, texts, company.lost) }
     };
@@ -319,8 +346,9 @@ fn identify(
     let key = pass.binding_key(binding);
     let mut identity = merge::match_identity(texts, |at, text| or_nobody(free_candidates(view, pass, key, at, text)));
     if identity == Identity::Unmatched && !lost.is_empty() {
-        identity =
-            merge::match_identity(texts, |at, text| lost.0.get(&(at, text.to_owned())).cloned().unwrap_or_default());
+        identity = merge::match_identity(texts, |at, text| {
+            lost.by_text.get(&(at, text.to_owned())).cloned().unwrap_or_default()
+        });
     }
     if identity == Identity::Unmatched {
         identity = merge::match_identity(texts, |at, text| or_nobody(replaced_candidates(view, pass, key, at, text)));

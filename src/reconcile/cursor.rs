@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_old_unfinished_listing_is_not_resumed() {
-        let token = PageToken { at: "x".into(), pages: 3, records: 30, full: true, slice: None };
+        let token = PageToken { at: "x".into(), pages: 3, records: 30, full: true, slice: None, job: None };
         let scan = Scan { token: token.clone(), mark: None, high: None, started_at: 0 };
         let cursor = Cursor { scan: Some(scan), ..Cursor::default() };
         assert_eq!(cursor.query(&Incremental::None, false, at(3600)).0.resume, Some(token));

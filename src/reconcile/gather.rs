@@ -14,6 +14,7 @@ use crate::store::{
 
 use super::base::{self, Pair};
 use super::context::{Pass, time, unchanged_fields};
+use super::jobs;
 use super::observe::{self, Read};
 use super::set_back::{self, Wins};
 use super::{turns, wire};
@@ -354,14 +355,18 @@ fn is_backwards(row: &LinkRow, seen: &Seen) -> bool {
 /// the visibility window without a match says that it never happened. Other unknown writes are answered by a point read,
 /// where there is one, else by a listing that was asked for after they were sent: it shows the record, or nothing new of it.
 fn is_answered(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, barrier: &Barrier) -> bool {
+    let at_work = jobs::may_be_at_work(pass, at, intent);
     if intent.op != "create" {
         let by_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_none_or(|read| read.get.is_some());
         let sent_before = |moment: i64| intent.sent_at.is_some_and(|sent| sent < moment);
         let seen = found.staged.get(at).and_then(Option::as_ref).map_or(pass.micros(), |staged| staged.observed_at);
-        return !by_get && sent_before(pass.micros()) && sent_before(seen);
+        return !by_get && !at_work && sent_before(pass.micros()) && sent_before(seen);
     }
     if found.staged.get(at).is_some_and(Option::is_some) {
         return true;
+    }
+    if at_work {
+        return false;
     }
     // Where there is a lookup it is asked, and more than once (see `unknown`).
     let create = pass.rules(at).and_then(|rules| rules.create.as_ref()).map(|create| &create.idempotency);

@@ -165,6 +165,7 @@ fn shape(
         sent_at: None,
         note: None,
         checks: 0,
+        job: None,
     }))
 }
 

@@ -11,13 +11,14 @@ use roaring::RoaringTreemap;
 
 use crate::merge::{IntentState, LinkState};
 use crate::record::{RecordId, Slot, Value};
-use crate::rules::Binding;
+use crate::rules::{Batch, Binding};
 use crate::store::{self, IntentFilter, IntentRow, IntentUpdate, Store, StoreError, View};
 use crate::upstream::{self, Client, SendOp, WriteRequest, Written};
 
 use super::base;
 use super::context::Pass;
 use super::hindered;
+use super::jobs;
 use super::observe;
 use super::parts;
 use super::report::{Progress, Step, UpstreamReport};
@@ -192,6 +193,7 @@ pub fn request_so_far(
         expected_version: intent.expected_version.clone(),
         expected_raw: link.filter(|link| !link.raw.is_empty()).map(|link| Bytes::from(link.raw)),
         attempts: intent.attempts,
+        alone: jobs::goes_alone(intent),
     };
     Ok((request, whole))
 }
@@ -228,15 +230,17 @@ struct Pusher<'a> {
 impl Pusher<'_> {
     async fn send(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {
         let (batched, single): (Vec<Ready>, Vec<Ready>) = ready.into_iter().partition(|Ready { request, .. }| {
-            request.op.batch_of(&self.rules, request.transition.is_some()).is_some()
+            !request.alone && request.op.batch_of(&self.rules, request.transition.is_some()).is_some()
         });
         self.send_batches(batched).await?;
         self.send_singles(single).await
     }
 
     async fn send_batches(&mut self, ready: Vec<Ready>) -> Result<(), StoreError> {
-        let size = self.rules.batch.as_ref().map_or(1, |batch| batch.items_max).max(1);
-        let chunks: Vec<Vec<Ready>> = ready.chunks(size).map(<[Ready]>::to_vec).collect();
+        let mut chunks: Vec<Vec<Ready>> = Vec::new();
+        for (batch, ready) in by_batch(&self.rules, ready) {
+            chunks.extend(ready.chunks(batch.items_max.max(1)).map(<[Ready]>::to_vec));
+        }
         let (store, client, rules, pass) = (self.store, self.client, Arc::clone(&self.rules), self.pass);
         let (rules, stop) = (&rules, &AtomicBool::new(self.stopped));
         let mut sent = stream::iter(chunks)
@@ -244,18 +248,14 @@ impl Pusher<'_> {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(Vec::new());
                 }
-                mark_sent(store, pass, chunk.iter().map(|ready| ready.intent.key.clone()).collect()).await?;
+                let keys = chunk.iter().map(|one| (one.intent.key.clone(), jobs::as_sent(rules, one.request.op)));
+                mark_sent_by(store, pass, keys.collect()).await?;
                 let requests: Vec<WriteRequest> = chunk.iter().map(|ready| ready.request.clone()).collect();
                 let outcomes = upstream::write_batch(client, rules, requests).await;
+                let outcomes = jobs::wait_for(store, client, rules, &chunk, outcomes).await?;
                 let mut settled = Vec::with_capacity(chunk.len());
                 for (ready, written) in chunk.into_iter().zip(outcomes) {
-                    // What stood in an item's way is looked into as for a single write. What was done is not read back
-                    // one by one: that would cost the requests that a batch saves, and the next listing shows it.
-                    let written = match written {
-                        done @ Written::Done { .. } => done,
-                        other => settle::read_back(client, rules, &ready, other).await,
-                    };
-                    let written = upstream::tell_whose(rules, &ready.request, written);
+                    let written = settled_in_batch(client, rules, &ready, written).await;
                     settled.push((ready, written));
                 }
                 Ok::<_, StoreError>(settled)
@@ -300,6 +300,29 @@ impl Pusher<'_> {
     }
 }
 
+/// What stood in an item's way is looked into as for a single write. What was done is not read back one by one: that would
+/// cost the requests that a batch saves, and the next listing shows it.
+pub async fn settled_in_batch(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, written: Written) -> Written {
+    let written = match written {
+        done @ Written::Done { .. } => done,
+        other => settle::read_back(client, rules, ready, other).await,
+    };
+    upstream::tell_whose(rules, &ready.request, written)
+}
+
+/// What goes by each batch.
+fn by_batch(rules: &Binding, ready: Vec<Ready>) -> Vec<(&Batch, Vec<Ready>)> {
+    let mut sorted: Vec<(&Batch, Vec<Ready>)> = rules.batches.iter().map(|batch| (batch, Vec::new())).collect();
+    for one in ready {
+        let batch = one.request.op.batch_of(rules, one.request.transition.is_some());
+        let place = sorted.iter_mut().find(|(other, _)| batch.is_some_and(|batch| std::ptr::eq(batch, *other)));
+        if let Some((_, ready)) = place {
+            ready.push(one);
+        }
+    }
+    sorted
+}
+
 /// These were marked, and not one byte of them was sent.
 pub async fn mark_unsent(store: &dyn Store, keys: Vec<String>) -> Result<(), StoreError> {
     if keys.is_empty() {
@@ -313,10 +336,20 @@ pub async fn mark_unsent(store: &dyn Store, keys: Vec<String>) -> Result<(), Sto
 
 /// From here on the outcome counts as unknown until evidence says otherwise.
 pub async fn mark_sent(store: &dyn Store, pass: &Arc<Pass>, keys: Vec<String>) -> Result<(), StoreError> {
+    mark_sent_by(store, pass, keys.into_iter().map(|key| (key, None)).collect()).await
+}
+
+/// The same, with what is kept of the job that each goes by.
+async fn mark_sent_by(
+    store: &dyn Store,
+    pass: &Arc<Pass>,
+    keys: Vec<(String, Option<String>)>,
+) -> Result<(), StoreError> {
     let now = pass.clock.now().timestamp_micros();
     store::write_small(store, move |tx| {
-        for key in &keys {
-            tx.set_intent(key, &IntentUpdate { sent_at: Some(now), ..IntentUpdate::to(IntentState::Sent) })?;
+        for (key, job) in &keys {
+            let (sent_at, job) = (Some(now), job.clone());
+            tx.set_intent(key, &IntentUpdate { sent_at, job, ..IntentUpdate::to(IntentState::Sent) })?;
         }
         Ok(())
     })

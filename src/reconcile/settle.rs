@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::{self, Answer, IntentState, LinkState, Seen};
 use crate::record::{RecordId, Slot};
-use crate::rules::{Binding, Idempotency};
+use crate::rules::Binding;
 use crate::store::{
     self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store,
     StoreError, Tx,
@@ -21,6 +21,7 @@ use super::context::{Pass, local_subject, time};
 use super::former;
 use super::hindered;
 use super::intend;
+use super::lookup;
 use super::observe::{self, Read};
 use super::parts;
 use super::push::Ready;
@@ -141,7 +142,7 @@ async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, ca
 
 /// A create met a record with the same identity: the record is looked up, to be matched rather than sent again.
 async fn existing(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, words: String) -> Written {
-    match look_up(client, rules, ready).await {
+    match lookup::look_up(client, rules, ready).await {
         Ok(found) => match found.as_slice() {
             [one] => Written::Stale(Some(one.clone())),
             [] => Written::Refused(format!("exists already, but no lookup finds it: {words}")),
@@ -149,46 +150,6 @@ async fn existing(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, wor
         },
         Err(failure) => Written::NotDone(failure),
     }
-}
-
-/// Looks a created record up by what the rules say identifies it.
-pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) -> Result<Vec<Remote>, Failure> {
-    let (parent, key) = (upstream::parent_of(rules, &ready.request), &ready.request.key);
-    let found = match rules.create.as_ref().map(|create| &create.idempotency) {
-        Some(Idempotency::ClientId) => match &ready.request.remote_id {
-            Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
-                Got::Found(remote) => vec![remote],
-                Got::Missing | Got::Merged(_) => Vec::new(),
-            },
-            None => Vec::new(),
-        },
-        Some(Idempotency::Match(field)) => match ready.request.values.iter().find(|(at, _)| at == field) {
-            None => Vec::new(),
-            Some((_, value)) => {
-                let found = upstream::find_by_field(client, rules, (*field, value), parent).await?;
-                still_there(client, rules, found).await?
-            }
-        },
-        Some(Idempotency::Field(path)) => upstream::find_by_path(client, rules, (path, key), parent).await?,
-        Some(Idempotency::Key { .. } | Idempotency::None) | None => Vec::new(),
-    };
-    Ok(found)
-}
-
-/// What a search finds may be gone: its index lags, and shows one that had the same identity and was deleted. Where a point
-/// read exists, it has the word.
-async fn still_there(client: &Arc<Client>, rules: &Binding, found: Vec<Remote>) -> Result<Vec<Remote>, Failure> {
-    if rules.read.as_ref().is_none_or(|read| read.get.is_none()) {
-        return Ok(found);
-    }
-    let mut there = Vec::with_capacity(found.len());
-    for remote in found {
-        let Ok(id) = rules.mapper.id(&remote.raw) else { continue };
-        if let Got::Found(now) = upstream::get(client, rules, &id).await? {
-            there.push(now);
-        }
-    }
-    Ok(there)
 }
 
 /// Settles outcomes of one binding in one transaction.
@@ -262,6 +223,10 @@ fn settle_one(
         Written::Stopped(failure) => {
             wait(tx, intent, failure)?;
             Ok(Outcome::Stopped(failure.words.clone()))
+        }
+        Written::Working(_) => {
+            tx.set_intent(&intent.key, &IntentUpdate::to(state_after(Answer::Unknown)))?;
+            Ok(Outcome::Unknown("a job of the upstream works on it".to_owned()))
         }
         Written::Unknown(failure) => {
             let update = IntentUpdate {

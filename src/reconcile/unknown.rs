@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::merge::{self, Answer, Ask, Found, IntentState, Seen, Verdict, WriteOp};
-use crate::rules::{Binding, Idempotency};
+use crate::rules::{Batch, Binding, Idempotency};
 use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
 
@@ -13,6 +13,8 @@ use super::apply;
 use super::base;
 use super::context::{Pass, local_subject, time};
 use super::gather::lag;
+use super::jobs::{self, Said};
+use super::lookup;
 use super::observe::{self, Read};
 use super::push::{self, Ready};
 use super::report::UpstreamReport;
@@ -49,8 +51,21 @@ pub async fn settle_unknown(
     })
     .await?;
     let mut again = false;
+    let mut said = jobs::ask_again(store, client, &rules, waiting.iter().map(|(ready, _)| ready)).await?;
     for (mut ready, whole) in waiting {
-        let Some(written) = evidence(store, client, &rules, pass, binding, (&mut ready, whole)).await? else {
+        let found = match said.remove(&ready.intent.key) {
+            Some(Said::Outcome(Written::Unknown(_))) => {
+                evidence(store, client, &rules, pass, binding, (&mut ready, whole)).await?
+            }
+            Some(Said::Outcome(written)) => Some(push::settled_in_batch(client, &rules, &ready, written).await),
+            Some(Said::AtWork(failure)) => {
+                ready.intent.note = Some(failure.words);
+                proof(store, client, &rules, pass, binding, &mut ready).await?
+            }
+            None if jobs::may_be_at_work(pass, binding, &ready.intent) => None,
+            None => evidence(store, client, &rules, pass, binding, (&mut ready, whole)).await?,
+        };
+        let Some(written) = found else {
             report.unknown += 1;
             if let Some(words) = ready.intent.note {
                 report.error.get_or_insert(words);
@@ -66,6 +81,30 @@ pub async fn settle_unknown(
         }
     }
     Ok(again)
+}
+
+/// What is there of a write that a job may still be at work on, once its time is over. That it is not there proves nothing.
+async fn proof(
+    store: &dyn Store,
+    client: &Arc<Client>,
+    rules: &Arc<Binding>,
+    pass: &Arc<Pass>,
+    binding: usize,
+    ready: &mut Ready,
+) -> Result<Option<Written>, StoreError> {
+    if !jobs::time_is_over(pass, binding, &ready.intent) {
+        return Ok(None);
+    }
+    let found = match ready.request.op {
+        SendOp::Create => match lookup::look_up(client, rules, ready).await.as_deref() {
+            Ok([one]) => the_one(store, rules, pass, binding, ready, one).await?,
+            Ok(_) | Err(_) => None,
+        },
+        SendOp::Update | SendOp::Delete | SendOp::Archive => {
+            changed(store, client, rules, pass, binding, ready).await?
+        }
+    };
+    Ok(found.filter(|written| matches!(written, Written::Done { .. } | Written::Merged(_))))
 }
 
 /// What the evidence says, as the outcome of the write; `None` while there is none.
@@ -208,8 +247,9 @@ async fn created(
 ) -> Result<Option<Written>, StoreError> {
     let age = pass.clock.now() - time(ready.intent.created_at);
     match merge::ask_of_create(idempotency(rules), age) {
-        // The same bytes cannot be sent again where a parent is not there any more: the listing answers.
-        Ask::Repeat if !whole => Ok(None),
+        // The same bytes cannot be sent again where a parent is not there any more, nor is a key known there that went in a
+        // header of its own request while the create went in a batch: the listing answers.
+        Ask::Repeat if !whole || !carries_key(rules) => Ok(None),
         Ask::Repeat => {
             push::mark_sent(store, pass, vec![ready.intent.key.clone()]).await?;
             let written = upstream::write_one(client, rules, &ready.request).await;
@@ -232,11 +272,9 @@ async fn created(
             }))
         }
         Ask::LookUp => {
-            let Ok(found) = settle::look_up(client, rules, ready).await else { return Ok(None) };
+            let Ok(found) = lookup::look_up(client, rules, ready).await else { return Ok(None) };
             if let [one] = found.as_slice() {
-                let Ok(remote_id) = rules.mapper.id(&one.raw) else { return Ok(None) };
-                ready.request.remote_id = Some(remote_id);
-                return judge(store, pass, binding, ready, Got::Found(one.clone())).await.map(Some);
+                return the_one(store, rules, pass, binding, ready, one).await;
             }
             if found.is_empty() {
                 return not_found(store, pass, rules, binding, ready).await;
@@ -246,6 +284,25 @@ async fn created(
         // The listing answers (see `gather`), or an operator does.
         Ask::Wait => Ok(None),
     }
+}
+
+/// Whether what went out carried the operation's id.
+fn carries_key(rules: &Binding) -> bool {
+    SendOp::Create.batch_of(rules, false).is_none_or(Batch::items_say_key)
+}
+
+/// The record that a create made.
+async fn the_one(
+    store: &dyn Store,
+    rules: &Binding,
+    pass: &Arc<Pass>,
+    binding: usize,
+    ready: &mut Ready,
+    one: &Remote,
+) -> Result<Option<Written>, StoreError> {
+    let Ok(remote_id) = rules.mapper.id(&one.raw) else { return Ok(None) };
+    ready.request.remote_id = Some(remote_id);
+    judge(store, pass, binding, ready, Got::Found(one.clone())).await.map(Some)
 }
 
 fn idempotency(rules: &Binding) -> Option<&Idempotency> {

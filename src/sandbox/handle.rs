@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use http::{HeaderValue, Method, Request, header};
 use serde_json::Value;
 
+use super::background::Background;
 use super::batch;
 use super::call::{Call, decode_segment};
 use super::config::{Auth, ResourceConfig, SandboxConfig};
@@ -40,12 +41,14 @@ pub(super) struct Resource {
     pub(super) config: ResourceConfig,
     pub(super) shelf: Shelf,
     replays: Replays,
+    pub(super) jobs: Vec<Background>,
 }
 
 impl Sandbox {
     /// An empty upstream.
     pub fn new(mut config: SandboxConfig) -> Self {
-        let resource = |config| Resource { config, shelf: Shelf::default(), replays: Replays::default() };
+        let resource =
+            |config| Resource { config, shelf: Shelf::default(), replays: Replays::default(), jobs: Vec::new() };
         let resources = std::mem::take(&mut config.resources).into_iter().map(resource).collect();
         let (script, log, stats, bucket) = (Script::default(), Log::default(), Stats::default(), Bucket::default());
         Self { config, resources, script, log, stats, bucket }
@@ -53,6 +56,7 @@ impl Sandbox {
 
     /// Answers one request.
     pub fn handle(&mut self, now: DateTime<Utc>, request: &Request<Bytes>) -> Outcome {
+        self.work(now);
         let call = Call::read(request, self.config.base_url.as_deref());
         let hit = self.script.take(&call);
         let fault = hit.as_ref().map(|hit| &hit.fault);
@@ -125,10 +129,18 @@ impl Sandbox {
             (Route::Record(index, _), _) if is_write(&self.resources[*index].config, &call.method, true) => {
                 self.write(*index, route, call, hit, now)
             }
-            (Route::Batch(index), &Method::POST) => self.write(*index, route, call, hit, now),
+            (Route::Batch(index), &Method::POST) => match self.delays(*index) {
+                delays if delays.is_empty() => self.write(*index, route, call, hit, now),
+                delays => Ok(self.take_up(*index, call, &delays, now)),
+            },
+            (Route::Batch(index), &Method::GET) if !self.delays(*index).is_empty() => self.job(*index, call),
             (Route::Account | Route::Collection(_) | Route::Record(..) | Route::Batch(_), _) => Err(refused()),
             (Route::Nowhere, _) => Err(Refusal::new(404, "no_such_path", format!("there is nothing at {}", call.path))),
         }
+    }
+
+    fn delays(&self, index: usize) -> Vec<std::time::Duration> {
+        self.resources[index].config.batch.as_ref().map_or_else(Vec::new, |batch| batch.background.clone())
     }
 
     fn account(&self) -> Object {
@@ -160,7 +172,7 @@ impl Sandbox {
         Ok(answer)
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         index: usize,
         route: &Route,
@@ -172,7 +184,7 @@ impl Sandbox {
             Route::Record(_, id) if call.method == Method::DELETE => self.child_of(index, id),
             _ => None,
         };
-        let Resource { config, shelf, replays } = &mut self.resources[index];
+        let Resource { config, shelf, replays, .. } = &mut self.resources[index];
         if let Some(first) = config.idempotency.as_ref().and_then(|keys| replays.find(keys, call, now)) {
             self.stats.replayed += u64::from(first.is_ok());
             return first;
@@ -239,7 +251,7 @@ impl Sandbox {
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Route {
+pub(super) enum Route {
     Account,
     Collection(usize),
     Record(usize, String),

@@ -6,6 +6,7 @@
 //! [`Sandbox::edit`] is somebody else who works there, [`Sandbox::requests`] and [`Sandbox::stats`] say what was
 //! asked of it. [`serve()`] mounts it on loopback; a simulator calls [`Sandbox::handle`] and honours [`Deliver`] itself.
 
+mod background;
 mod batch;
 mod call;
 mod config;

@@ -2,6 +2,8 @@
 //!
 //! Must not know: how any of it is done.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 /// Who chooses ids.
@@ -287,6 +289,8 @@ pub struct Batch {
     pub reversed: bool,
     /// The status if any item failed; 200 otherwise.
     pub partial_status: u16,
+    /// Done in the background, so long after each in turn; a job says what came of it. None: at once.
+    pub background: Vec<Duration>,
 }
 
 impl Default for Batch {
@@ -301,6 +305,7 @@ impl Default for Batch {
             request_id: None,
             reversed: false,
             partial_status: 207,
+            background: Vec::new(),
         }
     }
 }

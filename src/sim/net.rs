@@ -403,6 +403,10 @@ impl Net {
             self.creates.fetch_add(u64::from(is_create), Ordering::AcqRel);
             self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), self.steps.now_us());
         }
+        // What is done in the background is done whenever anybody asks for anything.
+        if self.styles.get(&host).is_some_and(Style::works_in_background) {
+            self.hands.settle_there(&host, sandbox);
+        }
         sandbox.clear_faults();
         self.deleted.forget_what_is_there(&host, sandbox);
         match (trouble, outcome.deliver) {

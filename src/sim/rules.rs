@@ -93,6 +93,14 @@ status = ".status"
 error = ".error"
 "#;
 
+const JOB: &str = r#"[binding.COLLECTION.NAME.write.batch.job]
+poll = ".job"
+done = '.state == "done"'
+failed = '.state == "failed"'
+every = "5s"
+timeout = "1m"
+"#;
+
 fn binding(text: &mut String, style: &Style, collection: &str, fields: &[&str], left_out: Option<&str>) {
     let name = style.name;
     let page = match style.pages {
@@ -123,7 +131,8 @@ fn binding(text: &mut String, style: &Style, collection: &str, fields: &[&str], 
         r#""none""#
     };
     let batch = if style.guarded == Guarded::Body {
-        BATCH.replace("NAME", name).replace("COLLECTION", collection)
+        let job = if style.works_in_background() { JOB } else { "" };
+        format!("{BATCH}{job}").replace("NAME", name).replace("COLLECTION", collection)
     } else {
         String::new()
     };

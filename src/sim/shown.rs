@@ -35,7 +35,7 @@ struct Told {
 
 /// All that was told, by place.
 #[derive(Debug, Default)]
-pub struct Shown(Mutex<BTreeMap<Place, Told>>);
+pub struct Shown(Mutex<BTreeMap<Place, Told>>, Mutex<BTreeMap<String, Value>>);
 
 impl Shown {
     /// An exchange went well, and its answer was heard.
@@ -62,8 +62,23 @@ impl Shown {
         let sent: Value = request.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let addressed = path.strip_prefix(resource).and_then(|rest| rest.strip_prefix('/')).map(Value::from);
         take(addressed.as_ref().unwrap_or(&answer["id"]), &sent, false);
+        let sent = self.of_job(host, request, answer).unwrap_or(sent);
         let items = sent["inputs"].as_array().unwrap_or(&empty);
         items.iter().zip(results).for_each(|(item, result)| take(&result["id"], item, false));
+    }
+
+    /// What was sent to the job that answers.
+    fn of_job(&self, host: &str, request: &Outgoing, answer: &Value) -> Option<Value> {
+        let mut jobs = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = |query: &str| format!("{host}{}?{query}", request.url.path());
+        match answer["job"].as_str() {
+            Some(job) => {
+                let sent = serde_json::from_slice(request.body.as_ref()?).ok()?;
+                jobs.insert(place(job.trim_start_matches('?')), sent);
+                None
+            }
+            None => jobs.get(&place(request.url.query()?)).cloned(),
+        }
     }
 
     /// A webhook shows a record.

@@ -172,6 +172,13 @@ pub fn sandbox(style: &Style, kin: Option<&Kin>) -> Sandbox {
     Sandbox::new(SandboxConfig { base_url: Some(base_url(style.name)), account: None, ..SandboxConfig::of(resources) })
 }
 
+impl Style {
+    /// Its batches are jobs.
+    pub fn works_in_background(&self) -> bool {
+        self.guarded == Guarded::Body && self.creates == Creates::Match
+    }
+}
+
 fn resource(style: &Style, path: &str) -> ResourceConfig {
     let mut made = ResourceConfig::at(path);
     made.id = match style.creates {
@@ -186,6 +193,10 @@ fn resource(style: &Style, path: &str) -> ResourceConfig {
     };
     made.idempotency = (style.creates == Creates::Header).then(Idempotency::default);
     made.batch = (style.guarded == Guarded::Body).then(Batch::default);
+    if let Some(batch) = made.batch.as_mut().filter(|_| style.works_in_background()) {
+        // At once, after some questions, and long after anybody waits for it.
+        batch.background = [1, 20, 150].map(std::time::Duration::from_secs).into();
+    }
     made.updated_at = Some(UpdatedAt { path: "updated".into(), format: TimeFormat::Rfc3339Ms });
     made.put = if style.creates == Creates::ClientId { Put::ReplaceOrCreate } else { Put::Replace };
     if style.deletes == Deletes::Tombstone {

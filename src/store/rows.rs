@@ -358,6 +358,8 @@ pub struct IntentRow {
     pub note: Option<String>,
     /// How often it was looked for, of unknown outcome, and not found.
     pub checks: u32,
+    /// What is known of the job that took it up (shaped by `reconcile`).
+    pub job: Option<String>,
 }
 
 /// A change of an intent.
@@ -375,12 +377,14 @@ pub struct IntentUpdate {
     pub note: Option<String>,
     /// It was looked for once more, and not found.
     pub checked: bool,
+    /// What is known of its job. Another attempt (`sent_at`) forgets what was known.
+    pub job: Option<String>,
 }
 
 impl IntentUpdate {
     /// Nothing but the new state.
     pub fn to(state: IntentState) -> Self {
-        Self { state, remote_id: None, sent_at: None, not_before: None, note: None, checked: false }
+        Self { state, remote_id: None, sent_at: None, not_before: None, note: None, checked: false, job: None }
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Must not know: what an item's result means (that is `results`).
 
+use super::job::{announced, has_ended};
 use super::prepare::{Prepared, prepare};
-use super::results::read_results;
+use super::results::{Placed, read_results};
 use super::write::settle_failure;
-use super::{Built, Client, Failure, FailureKind, Holes, Safety, SendOp, WriteRequest, Written, write_one};
+use super::{Built, Client, Failure, FailureKind, Holes, JobMark, Safety, SendOp, WriteRequest, Written, write_one};
 use crate::record::{Json, Lens, Path};
 use crate::rules::{Batch, Binding, Place, Precondition};
 
@@ -25,14 +26,31 @@ pub struct Item {
 /// Sends writes in batches; outcomes stand in the order of the writes. What cannot go in a batch goes alone.
 pub async fn write_batch(client: &Client, binding: &Binding, writes: Vec<WriteRequest>) -> Vec<Written> {
     let mut outcomes: Vec<(usize, Written)> = Vec::with_capacity(writes.len());
-    let mut items = Vec::new();
-    // What cannot be measured cannot be sent either, and says so then.
-    let room = binding.batch.as_ref().map_or(0, |batch| room(client, batch).unwrap_or(batch.bytes_max));
+    let mut batched: Vec<Vec<(usize, WriteRequest)>> = binding.batches.iter().map(|_| Vec::new()).collect();
     for (position, write) in writes.into_iter().enumerate() {
-        let Some(batch) = binding.batch.as_ref().filter(|_| may_go_in_batch(binding, &write)) else {
-            outcomes.push((position, write_one(client, binding, &write).await));
-            continue;
-        };
+        match which_batch(binding, &write).and_then(|at| batched.get_mut(at)) {
+            Some(writes) => writes.push((position, write)),
+            None => outcomes.push((position, write_one(client, binding, &write).await)),
+        }
+    }
+    for (batch, writes) in binding.batches.iter().zip(batched) {
+        send_all(client, binding, batch, writes, &mut outcomes).await;
+    }
+    outcomes.sort_by_key(|(position, _)| *position);
+    outcomes.into_iter().map(|(_, written)| written).collect()
+}
+
+async fn send_all(
+    client: &Client,
+    binding: &Binding,
+    batch: &Batch,
+    writes: Vec<(usize, WriteRequest)>,
+    outcomes: &mut Vec<(usize, Written)>,
+) {
+    // What cannot be measured cannot be sent either, and says so then.
+    let room = room(client, batch).unwrap_or(batch.bytes_max);
+    let mut items = Vec::with_capacity(writes.len());
+    for (position, write) in writes {
         match prepare_item(client, binding, batch, position, write).await {
             Ok(item) if item.bytes > room => {
                 let words = format!("{} bytes are more than the {room} that a batch has room for", item.bytes);
@@ -42,16 +60,12 @@ pub async fn write_batch(client: &Client, binding: &Binding, writes: Vec<WriteRe
             Err(written) => outcomes.push((position, written)),
         }
     }
-    if let Some(batch) = &binding.batch {
-        // What is left to send, the next chunk on top; halves of a refused chunk come back here.
-        let mut left = chunk(batch, room, items);
-        left.reverse();
-        while let Some(items) = left.pop() {
-            send_chunk(client, binding, batch, items, &mut left, &mut outcomes).await;
-        }
+    // What is left to send, the next chunk on top; halves of a refused chunk come back here.
+    let mut left = chunk(batch, room, items);
+    left.reverse();
+    while let Some(items) = left.pop() {
+        send_chunk(client, binding, batch, items, &mut left, outcomes).await;
     }
-    outcomes.sort_by_key(|(position, _)| *position);
-    outcomes.into_iter().map(|(_, written)| written).collect()
 }
 
 async fn send_chunk(
@@ -64,7 +78,8 @@ async fn send_chunk(
 ) {
     let failure = match send_items(client, batch, &items).await {
         Ok((built, response)) => {
-            outcomes.extend(read_results(client, binding, batch, &items, &built, &response));
+            let written = read_answer(client, binding, batch, &items, (&built, &response));
+            outcomes.extend(items.iter().map(|item| item.position).zip(written));
             return;
         }
         Err(failure) => failure,
@@ -101,17 +116,49 @@ async fn send_items(client: &Client, batch: &Batch, items: &[Item]) -> Result<(B
     Ok((built, response))
 }
 
+/// The results, or the job that will have them.
+fn read_answer(
+    client: &Client,
+    binding: &Binding,
+    batch: &Batch,
+    items: &[Item],
+    (built, response): (&Built, &super::Response),
+) -> Vec<Written> {
+    let placed = || -> Vec<Placed<'_>> {
+        items.iter().enumerate().map(|(index, item)| Placed { write: &item.write, index }).collect()
+    };
+    let Some(job) = &batch.job else {
+        return read_results(client, binding, batch, (&placed(), items.len()), (built, response));
+    };
+    match announced(client, job, built, response) {
+        Ok(at) => {
+            let (count, since) = (items.len(), client.now());
+            let mark = |index| JobMark { at: at.clone(), index, count, since };
+            (0..count).map(|index| Written::Working(mark(index))).collect()
+        }
+        Err(_) if has_ended(job, response) => {
+            read_results(client, binding, batch, (&placed(), items.len()), (built, response))
+        }
+        Err(failure) => {
+            let failure = Failure { kind: FailureKind::Unknown, ..failure };
+            items.iter().map(|_| Written::Unknown(failure.clone())).collect()
+        }
+    }
+}
+
 /// A write whose precondition stands in a header or the query goes in a batch only where items can carry it.
-fn may_go_in_batch(binding: &Binding, write: &WriteRequest) -> bool {
+fn which_batch(binding: &Binding, write: &WriteRequest) -> Option<usize> {
     let precondition = match write.op {
         SendOp::Create | SendOp::Archive => None,
         SendOp::Update => binding.update.as_ref().map(|update| &update.precondition),
         SendOp::Delete => binding.delete.as_ref().map(|delete| &delete.precondition),
     };
-    write.op.batch_of(binding, write.transition.is_some()).is_some_and(|batch| match precondition {
+    let batch = write.op.batch_of(binding, write.transition.is_some()).filter(|_| !write.alone)?;
+    let may = match precondition {
         Some(Precondition::Version { place: Place::Header(_) | Place::Query(_), .. }) => batch.items_say_version(),
         _ => true,
-    })
+    };
+    binding.batches.iter().position(|one| std::ptr::eq(one, batch)).filter(|_| may)
 }
 
 async fn prepare_item(

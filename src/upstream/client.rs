@@ -329,7 +329,7 @@ impl Client {
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
                     Ok(response) => {
-                        if safety == Safety::Read && request.method == Method::GET {
+                        if safety == Safety::Read && request.method == Method::GET && !request.bare {
                             self.state().last_read = Some(request);
                         }
                         let moved = call.redirects > 0 && !call.strayed;
@@ -388,8 +388,8 @@ impl Client {
         Manner { probe, repeats, debited, within }: Manner,
     ) -> Result<Attempted, Failure> {
         let tokens = match &self.holder {
-            Some(holder) => Some(holder.tokens().await?),
-            None => None,
+            Some(holder) if !request.bare => Some(holder.tokens().await?),
+            Some(_) | None => None,
         };
         let mut outgoing = self.outgoing(request, tokens.as_deref())?;
         outgoing.timeouts.total = within.unwrap_or(outgoing.timeouts.total);

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::capped::Slices;
+use super::export::{self, Export, Made, file_request};
 use super::feed::{self, Feed};
 use super::formats::{cut_short, records_in};
-use super::paging::{LoopGuard, count_of, is_by_url, is_extra, page_request, parse_page, set_key};
+use super::paging::{LoopGuard, Parsed, count_of, is_by_url, is_extra, page_request, parse_page, set_key};
 use super::parented::tell_parent;
 use super::parts::Parts;
 use super::table::Columns;
@@ -65,6 +66,10 @@ pub struct ListWalk {
     feed: Option<Feed>,
     /// It was asked where the feed begins that follows a listing of everything.
     begun: bool,
+    /// The export that an earlier listing stopped in.
+    made: Option<Made>,
+    /// The export that is listed, where one is made first.
+    export: Option<Export>,
 }
 
 impl ListWalk {
@@ -73,9 +78,11 @@ impl ListWalk {
         let mut token = query.resume.clone();
         let resuming = token.is_some();
         let slices = Slices::at(token.as_mut().and_then(|token| token.slice.take()).unwrap_or_default());
+        let made = token.as_mut().and_then(|token| token.job.take());
         let token = token.filter(|_| !slices.now.begins);
         let (guard, parts) = (LoopGuard::default(), None);
-        Self { query, token, resuming, done: false, guard, parts, slices, feed: None, begun: false }
+        let (feed, export) = (None, None);
+        Self { query, token, resuming, done: false, guard, parts, slices, feed, begun: false, made, export }
     }
 
     /// Of everything (under a parent), to look through: no feed of events follows it.
@@ -132,13 +139,14 @@ impl ListWalk {
         let (pages, records) = self.token.as_ref().map_or((0, 0), |token| (token.pages, token.records));
         let begins = self.slices.go_on(read, self.query.since.as_deref()).map_err(|why| {
             let failure = |built: &Built| words::describe(&client.upstream.base_url, built, None, &why, 1);
-            let words = self.request(client, read).map_or_else(|_| why.clone(), |built| failure(&built));
+            let request = self.request(client, read).ok().flatten();
+            let words = request.map_or_else(|| why.clone(), |built| failure(&built));
             Failure::new(FailureKind::BadAnswer, words)
         })?;
         let slice = Some(self.slices.now.clone());
         if begins {
             (self.token, self.done, self.guard) = (None, false, LoopGuard::default());
-            page.next = Some(PageToken { at: String::new(), pages, records, full: false, slice });
+            page.next = Some(PageToken { at: String::new(), pages, records, full: false, slice, job: None });
         } else if let Some(next) = &mut page.next {
             next.slice = slice;
         }
@@ -154,7 +162,11 @@ impl ListWalk {
         if self.done {
             return Ok(None);
         }
-        let request = self.request(client, read)?;
+        self.make(client, read).await?;
+        let Some(request) = self.request(client, read)? else {
+            self.done = true;
+            return Ok(Some(self.nothing(client)));
+        };
         let by_url = is_by_url(&read.page);
         match &self.token {
             Some(token) => self.guard.enter(&token.at),
@@ -180,7 +192,7 @@ impl ListWalk {
                 self.done = true;
                 return Ok(None);
             }
-            Err(failure) => return Err(self.expired(failure)),
+            Err(failure) => return Err(self.expired(not_for_us(&request, failure))),
         };
         self.resuming = false;
         let observed_at = client.now();
@@ -197,6 +209,7 @@ impl ListWalk {
         if matches!(read.incremental, Incremental::Token { into: None, .. }) {
             parsed.mark = parsed.mark.map(|link| client.without_credentials(&link));
         }
+        self.name_export(&mut parsed);
         self.guard.check(&parsed, &response.body).map_err(&bad)?;
         self.done = parsed.next.is_none();
         self.token.clone_from(&parsed.next);
@@ -208,17 +221,57 @@ impl ListWalk {
             cut_down: response.cut_down,
             told: Vec::new(),
             records: parsed.records,
-            next: parsed.next.filter(|next| !shows(&next.at)),
+            next: parsed.next.filter(|next| !shows(&next.at) && next.job.iter().all(|made| !shows(&made.at))),
             not_modified: false,
             mark: parsed.mark.filter(|mark| !shows(mark)),
-            requested_at,
-            observed_at,
+            requested_at: self.as_of(requested_at),
+            observed_at: self.as_of(observed_at),
         };
         if read.format == BodyFormat::Json {
             return Ok(Some(page));
         }
         self.parts = Some(Parts::new(page, parsed.columns));
         Ok(self.part())
+    }
+
+    /// Has made what is listed, where that is made first.
+    async fn make(&mut self, client: &Client, read: &Read) -> Result<(), Failure> {
+        let Some(rules) = read.export.as_ref().filter(|_| self.export.is_none()) else { return Ok(()) };
+        self.export = Some(match self.made.take() {
+            Some(made) => export::resume(client, rules, made).await?,
+            None => export::begin(client, read, rules, &self.query).await?,
+        });
+        Ok(())
+    }
+
+    /// Which file of the export comes next.
+    fn file(&self) -> usize {
+        self.token.as_ref().and_then(|token| token.at.parse().ok()).unwrap_or(0)
+    }
+
+    /// Files follow each other; and whatever follows belongs to this export.
+    fn name_export(&self, parsed: &mut Parsed) {
+        let Some(export) = &self.export else { return };
+        if let Some(files) = &export.files {
+            let (file, before) = (self.file(), self.token.as_ref().map_or(0, |token| token.records));
+            let (pages, records) = (file as u64 + 1, before + parsed.records.len() as u64);
+            let next = PageToken { at: (file + 1).to_string(), pages, records, full: false, slice: None, job: None };
+            parsed.next = Some(next).filter(|_| file + 1 < files.len());
+        }
+        if let Some(next) = &mut parsed.next {
+            next.job = Some(export.made.clone());
+        }
+    }
+
+    /// An export shows things as they were when it was asked for, or later, whenever it is read.
+    fn as_of(&self, moment: DateTime<Utc>) -> DateTime<Utc> {
+        self.export.as_ref().map_or(moment, |export| export.made.since)
+    }
+
+    /// An export without a file.
+    fn nothing(&self, client: &Client) -> Page {
+        let at = self.as_of(client.now());
+        Page { not_modified: false, ..not_modified(None, at, at) }
     }
 
     /// What is left of an answer, where it is handed over in parts.
@@ -231,10 +284,17 @@ impl ListWalk {
     }
 
     /// The request of the next page. A saved place that cannot even be put into it is as good as expired.
-    fn request(&self, client: &Client, read: &Read) -> Result<Built, Failure> {
+    /// `None`: the export has no such file.
+    fn request(&self, client: &Client, read: &Read) -> Result<Option<Built>, Failure> {
+        if let Some(files) = self.export.as_ref().and_then(|export| export.files.as_ref()) {
+            let request = files.get(self.file()).map(|url| file_request(client, url));
+            return Ok(request.map(|built| Built { records: Some(records_in(read)), ..built }));
+        }
+        let job = self.export.as_ref().map(|export| export.made.at.as_str());
         let query = self.slices.query(read, &self.query);
         let build = |count: Option<String>| {
-            let holes = Holes { parent: self.query.parent.as_deref(), count: count.as_deref(), ..Holes::default() };
+            let (parent, count) = (self.query.parent.as_deref(), count.as_deref());
+            let holes = Holes { parent, count, job, ..Holes::default() };
             let mut built = client.build(&read.request, &holes)?;
             built.records = Some(records_in(read));
             page_request(built, read, &query, self.token.as_ref())
@@ -250,7 +310,7 @@ impl ListWalk {
             }
             Ok(built)
         });
-        built.map_err(|failure| match failure.kind {
+        built.map(Some).map_err(|failure| match failure.kind {
             FailureKind::BadAnswer if self.resuming => Failure { kind: FailureKind::CursorExpired, ..failure },
             _ => failure,
         })
@@ -266,6 +326,16 @@ impl ListWalk {
             failure.kind = FailureKind::CursorExpired;
         }
         failure
+    }
+}
+
+/// That somebody else's host refuses a URL says nothing of our credentials: the URL is over.
+fn not_for_us(request: &Built, failure: Failure) -> Failure {
+    match failure.kind {
+        FailureKind::Auth | FailureKind::Forbidden if request.bare => {
+            Failure { kind: FailureKind::BadAnswer, ..failure }
+        }
+        _ => failure,
     }
 }
 

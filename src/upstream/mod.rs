@@ -47,6 +47,7 @@ mod totals;
 
 mod capped;
 mod deleted;
+mod export;
 mod feed;
 mod formats;
 mod lines;
@@ -62,10 +63,12 @@ mod cassette;
 
 mod answer;
 mod batch;
+mod job;
 mod prepare;
 mod probe;
 mod reach;
 mod results;
+mod taken_up;
 mod write;
 
 pub use backoff::uniform;
@@ -82,6 +85,7 @@ pub use histogram::Histogram;
 pub use holder::Holder;
 pub use hosts::{check_url, is_link_local};
 pub use http::{HttpTransport, install_crypto};
+pub use job::Patience;
 pub use kept::{BreakerState, Kept, KeptBreaker, KeptBudget};
 pub use latency::Latency;
 pub use listing::Lister;
@@ -99,6 +103,7 @@ pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets, plain};
 pub use session::Session;
 pub use state::Room;
+pub use taken_up::{JobMark, Told as ToldByJob, finish_batch, works_for};
 pub use tls::our_certificate_until;
 pub use totals::{End, Totals, WaitFor};
 pub use transport::{Outgoing, RecordsIn, Response, Transport, TransportError};

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::ops::Range;
 
+use super::JobMark;
 use super::capped::Slice;
+use super::export::Made;
 use crate::record::Value;
 use crate::rules::{Batch, Binding};
 
@@ -115,6 +117,9 @@ pub struct PageToken {
     /// Where a listing that is split stands; see [`Slice`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
+    /// The export that is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Made>,
 }
 
 /// What a listing asks for.
@@ -173,6 +178,8 @@ pub struct WriteRequest {
     pub expected_raw: Option<Bytes>,
     /// How often it was sent before.
     pub attempts: u32,
+    /// It goes by its own request, whatever batches there are: a job gave it back undone.
+    pub alone: bool,
 }
 
 /// The operation.
@@ -211,7 +218,7 @@ impl SendOp {
 
     /// The batch by which such a write goes, where it does; `by_call`: a transition carries it.
     pub fn batch_of(self, binding: &Binding, by_call: bool) -> Option<&Batch> {
-        binding.batch.as_ref().filter(|batch| match self {
+        binding.batches.iter().find(|batch| match self {
             Self::Create => batch.create,
             // A call of its own is no update.
             Self::Update => batch.update && !by_call,
@@ -258,6 +265,8 @@ pub enum Written {
     NotDone(Failure),
     /// It may have been done: settle by evidence.
     Unknown(Failure),
+    /// A job of the upstream has taken it up, and tells later what came of it.
+    Working(JobMark),
     /// The upstream is out of reach or refuses credentials: nothing more to it in this pass. Not done.
     Stopped(Failure),
 }

@@ -12,7 +12,9 @@ impl Client {
     /// Checks where the request goes, then adds headers, credentials, body and signature.
     pub(super) fn outgoing(&self, request: &Built, tokens: Option<&Tokens>) -> Result<Outgoing, Failure> {
         let mut outgoing = self.unsigned(request, tokens)?;
-        self.credentials.sign(&mut outgoing, &self.secrets, self.clock.as_ref())?;
+        if !request.bare {
+            self.credentials.sign(&mut outgoing, &self.secrets, self.clock.as_ref())?;
+        }
         Ok(outgoing)
     }
 
@@ -21,11 +23,14 @@ impl Client {
         let mut request = request.clone();
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(accepted(request.records.as_ref())));
-        for (name, value) in self.headers.iter().chain(&request.headers) {
+        let ours = self.headers.iter().filter(|_| !request.bare);
+        for (name, value) in ours.chain(&request.headers) {
             headers.insert(name, value.clone());
         }
         request.headers = headers;
-        self.credentials.apply(&mut request, tokens)?;
+        if !request.bare {
+            self.credentials.apply(&mut request, tokens)?;
+        }
         let body = request.body.map(|json| encode(&json, request.encoding)).transpose()?;
         if let Some((kind, _)) = &body {
             // What tells parts from each other is in it, whatever the rules say.
@@ -41,7 +46,7 @@ impl Client {
             timeouts: self.upstream.timeout,
             body_bytes_max: self.upstream.body_bytes_max,
             records: request.records,
-            tls: self.upstream.tls.clone(),
+            tls: self.upstream.tls.clone().filter(|_| !request.bare),
         })
     }
 

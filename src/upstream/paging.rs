@@ -39,23 +39,9 @@ pub fn page_request(
     query: &ListQuery,
     token: Option<&PageToken>,
 ) -> Result<Built, Failure> {
-    let by_url = is_by_url(&read.page);
-    if let (Incremental::Since { into, value, .. }, Some(since)) = (&read.incremental, &query.since)
-        && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
-    {
-        match value {
-            Some(value) => built.set(into, &around(value, since, count_of(read, token)?.as_deref()))?,
-            None => built.set(into, since)?,
-        }
-        // Asked as a condition, nothing new is 304. A later page has no such answer.
-        built.conditional = token.is_none() && matches!(into, Place::Header(_));
-    }
-    if let (Incremental::Token { into, .. }, Some(since)) = (&read.incremental, &query.since) {
-        match into {
-            Some(into) if !(by_url && token.is_some() && matches!(into, Place::Query(_))) => built.set(into, since)?,
-            None if token.is_none() => built.url = next_url(since)?,
-            Some(_) | None => {}
-        }
+    // What is listed was made by a request of its own, and that said since when.
+    if read.export.is_none() {
+        set_since(&mut built, read, query, token)?;
     }
     match &read.page {
         Paging::None => {}
@@ -99,6 +85,29 @@ pub fn count_of(read: &Read, token: Option<&PageToken>) -> Result<Option<String>
         }
         _ => Ok(None),
     }
+}
+
+/// Puts the since-value or the token of an incremental reading where it goes.
+pub fn set_since(built: &mut Built, read: &Read, query: &ListQuery, token: Option<&PageToken>) -> Result<(), Failure> {
+    let by_url = is_by_url(&read.page);
+    if let (Incremental::Since { into, value, .. }, Some(since)) = (&read.incremental, &query.since)
+        && !(by_url && token.is_some() && matches!(into, Place::Query(_)))
+    {
+        match value {
+            Some(value) => built.set(into, &around(value, since, count_of(read, token)?.as_deref()))?,
+            None => built.set(into, since)?,
+        }
+        // Asked as a condition, nothing new is 304. A later page has no such answer.
+        built.conditional = token.is_none() && matches!(into, Place::Header(_));
+    }
+    if let (Incremental::Token { into, .. }, Some(since)) = (&read.incremental, &query.since) {
+        match into {
+            Some(into) if !(by_url && token.is_some() && matches!(into, Place::Query(_))) => built.set(into, since)?,
+            None if token.is_none() => built.url = next_url(since)?,
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
 }
 
 /// The text that has the moment in it, and where the page begins. There are no secrets in it.
@@ -173,7 +182,7 @@ pub fn parse_page(
     Ok(Parsed {
         records: split.records,
         columns,
-        next: at.map(|at| PageToken { at, pages, records, full, slice: None }),
+        next: at.map(|at| PageToken { at, pages, records, full, slice: None, job: None }),
         mark,
     })
 }
@@ -330,7 +339,8 @@ fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
 fn next_header(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_no_utf8| format!("header {name} is not UTF-8"))?.trim();
-    Ok((!text.is_empty()).then(|| text.to_owned()))
+    // As in a body: null says that there is nothing more.
+    Ok((!text.is_empty() && text != "null").then(|| text.to_owned()))
 }
 
 /// The target of `rel="next"` (RFC 8288). Commas and semicolons inside `<…>` and quotes do not separate.

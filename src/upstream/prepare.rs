@@ -314,7 +314,7 @@ fn build(
         version,
         key: Some(&write.key),
         parent: parent.as_deref(),
-        count: None,
+        ..Holes::default()
     };
     client.build(request, &holes).map_err(refuse)
 }

@@ -26,6 +26,8 @@ pub struct Built {
     pub conditional: bool,
     /// Where its answer has records.
     pub records: Option<RecordsIn>,
+    /// It goes to somebody else than the upstream: without its headers, without credentials.
+    pub bare: bool,
 }
 
 /// The query may hold secrets, so it is left out.
@@ -49,6 +51,7 @@ pub fn build_request(base: &Url, secrets: &Secrets, request: &Request, holes: &H
         encoding: request.encoding,
         conditional: false,
         records: None,
+        bare: false,
     };
     if let Some(body) = &request.body {
         built.body = Some(fill_json(secrets, body, holes)?);
@@ -79,6 +82,20 @@ fn fill_json(secrets: &Secrets, template: &JsonTemplate, holes: &Holes<'_>) -> R
 }
 
 impl Built {
+    /// A read of a URL that an answer has named.
+    pub fn of_url(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            encoding: Encoding::Json,
+            conditional: false,
+            records: None,
+            bare: false,
+        }
+    }
+
     /// Puts a text at its place, replacing what the rules' request has there.
     pub fn set(&mut self, place: &Place, text: &str) -> Result<(), Failure> {
         self.set_filled(place, &Filled { text: text.to_owned(), sensitive: false })

@@ -7,23 +7,30 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::answer::shows_whole;
-use super::batch::Item;
 use super::parented::whose;
 use super::point::{scalar_text, version_in};
 use super::prepare::{as_remote, gone};
-use super::{Built, Client, Failure, FailureKind, Response, SendOp, Written, words};
-use crate::record::{Json, Path};
+use super::{Built, Client, Failure, FailureKind, Response, SendOp, WriteRequest, Written, words};
+use crate::record::{Json, Lens, Path};
 use crate::rules::{Batch, Binding, ResultBy};
 
-/// The outcome of each item. An item that the answer does not name may have been done.
+/// An item of a batch.
+#[derive(Clone, Copy)]
+pub struct Placed<'a> {
+    /// The write.
+    pub write: &'a WriteRequest,
+    /// Where it stood in the batch, from 0.
+    pub index: usize,
+}
+
+/// The items of a batch of `count` that are asked about. An item that the answer does not name may have been done.
 pub fn read_results(
     client: &Client,
     binding: &Binding,
     batch: &Batch,
-    items: &[Item],
-    built: &Built,
-    response: &Response,
-) -> Vec<(usize, Written)> {
+    (items, count): (&[Placed<'_>], usize),
+    (built, response): (&Built, &Response),
+) -> Vec<Written> {
     let unknown = |what: &str| {
         let mut failure = client.bad_answer(built, response, what);
         failure.kind = FailureKind::Unknown;
@@ -36,36 +43,38 @@ pub fn read_results(
     });
     let Some(results) = results else {
         let failure = unknown(&format!("no results at {}", batch.result.items));
-        return items.iter().map(|item| (item.position, Written::Unknown(failure.clone()))).collect();
+        return items.iter().map(|_| Written::Unknown(failure.clone())).collect();
     };
-    let found = match_results(batch, items, results);
+    let found = match_results(batch, (items, count), results);
     let mut missing = None;
-    items
-        .iter()
-        .zip(found)
-        .map(|(item, result)| {
-            let written = if let Some(result) = result {
-                read_result(client, binding, batch, item, result, response)
-            } else {
-                let failure = missing.get_or_insert_with(|| unknown("no result for this item"));
-                Written::Unknown(failure.clone())
-            };
-            (item.position, written)
-        })
-        .collect()
+    let each = items.iter().zip(found).map(|(item, result)| {
+        if let Some(result) = result {
+            read_result(client, binding, batch, item.write, result, response)
+        } else {
+            let failure = missing.get_or_insert_with(|| unknown("no result for this item"));
+            Written::Unknown(failure.clone())
+        }
+    });
+    each.collect()
 }
 
 /// The result of each item. Positions mean something only where there are as many results as items.
-fn match_results<'a>(batch: &Batch, items: &[Item], results: &'a [Json]) -> Vec<Option<&'a Json>> {
+fn match_results<'a>(
+    batch: &Batch,
+    (items, count): (&[Placed<'_>], usize),
+    results: &'a [Json],
+) -> Vec<Option<&'a Json>> {
     let by_name = |path: Option<&Path>| -> BTreeMap<String, &'a Json> {
         let named = results.iter().filter_map(|result| Some((text_at(result, path?)?, result)));
         named.collect()
     };
-    match &batch.result.by {
-        ResultBy::Index if results.len() == items.len() && ids_agree(batch, items, results) => {
-            results.iter().map(Some).collect()
-        }
+    let found: Vec<Option<&Json>> = match &batch.result.by {
+        ResultBy::Index if results.len() == count => items.iter().map(|item| results.get(item.index)).collect(),
         ResultBy::Index => vec![None; items.len()],
+        ResultBy::IndexAt(path) => {
+            let by_index = by_name(Some(path));
+            items.iter().map(|item| by_index.get(&item.index.to_string()).copied()).collect()
+        }
         ResultBy::Id => {
             let by_id = by_name(batch.result.id.as_ref());
             items.iter().map(|item| by_id.get(item.write.remote_id.as_ref()?).copied()).collect()
@@ -74,13 +83,15 @@ fn match_results<'a>(batch: &Batch, items: &[Item], results: &'a [Json]) -> Vec<
             let by_key = by_name(Some(path));
             items.iter().map(|item| by_key.get(&item.write.key).copied()).collect()
         }
-    }
+    };
+    let by_position = matches!(batch.result.by, ResultBy::Index | ResultBy::IndexAt(_));
+    if by_position && !ids_agree(batch, items, &found) { vec![None; items.len()] } else { found }
 }
 
 /// A result that names another record than the item at its position: the upstream has an order of its own.
-fn ids_agree(batch: &Batch, items: &[Item], results: &[Json]) -> bool {
-    items.iter().zip(results).all(|(item, result)| {
-        let named = batch.result.id.as_ref().and_then(|path| text_at(result, path));
+fn ids_agree(batch: &Batch, items: &[Placed<'_>], found: &[Option<&Json>]) -> bool {
+    items.iter().zip(found).all(|(item, result)| {
+        let named = batch.result.id.as_ref().zip(*result).and_then(|(path, result)| text_at(result, path));
         named.is_none() || item.write.remote_id.is_none() || named == item.write.remote_id
     })
 }
@@ -89,12 +100,12 @@ fn read_result(
     client: &Client,
     binding: &Binding,
     batch: &Batch,
-    item: &Item,
+    write: &WriteRequest,
     result: &Json,
     response: &Response,
 ) -> Written {
     let at = &batch.result;
-    let status: Option<u16> = at.status.as_ref().and_then(|path| text_at(result, path)?.parse().ok());
+    let status: Option<u16> = at.status.as_ref().and_then(|lens| status_of(lens, result));
     let error = at
         .error
         .as_ref()
@@ -102,36 +113,35 @@ fn read_result(
         .filter(|error| !matches!(error, Json::Null | Json::Bool(false)));
     let failed = error.is_some() || status.is_some_and(|status| !(200..300).contains(&status));
     if !failed {
-        return read_done(client, binding, batch, item, result);
+        return read_done(client, binding, batch, write, result);
     }
     let said = words::message(error.unwrap_or(result)).unwrap_or_default();
     let said = client.secrets().mask(&words::shorten(&said, words::QUOTE_CHARS_MAX));
     let said = match status {
-        Some(status) => format!("{} in a batch, {status}: {said}", item.write.op.name()),
-        None => format!("{} in a batch: {said}", item.write.op.name()),
+        Some(status) => format!("{} in a batch, {status}: {said}", write.op.name()),
+        None => format!("{} in a batch: {said}", write.op.name()),
     };
     let failure = |kind| Failure { kind, status, words: said.clone(), retry_at: None };
-    match (status, item.write.op) {
+    match (status, write.op) {
         (Some(401), _) => Written::Stopped(failure(FailureKind::Auth)),
-        (Some(404 | 410), SendOp::Update | SendOp::Delete | SendOp::Archive) => gone(&item.write),
+        (Some(404 | 410), SendOp::Update | SendOp::Delete | SendOp::Archive) => gone(write),
         (Some(409 | 412), SendOp::Create) => Written::Exists(said),
         (Some(412), SendOp::Update | SendOp::Delete | SendOp::Archive) => Written::Stale(None),
         (Some(409), SendOp::Update | SendOp::Delete | SendOp::Archive) => Written::Hindered(said),
         (Some(425 | 429), _) => {
-            let retry_at = client.throttled_until(&response.headers, item.write.attempts + 1);
+            let retry_at = client.throttled_until(&response.headers, write.attempts + 1);
             Written::NotDone(Failure { retry_at, ..failure(FailureKind::NotDone) })
         }
         (Some(408 | 500..=599), _) => {
-            let retry_at = client.next_attempt(item.write.attempts + 1);
+            let retry_at = client.next_attempt(write.attempts + 1);
             Written::Unknown(Failure { retry_at, ..failure(FailureKind::Unknown) })
         }
         _ => Written::Refused(said),
     }
 }
 
-fn read_done(client: &Client, binding: &Binding, batch: &Batch, item: &Item, result: &Json) -> Written {
+fn read_done(client: &Client, binding: &Binding, batch: &Batch, write: &WriteRequest, result: &Json) -> Written {
     let at = &batch.result;
-    let write = &item.write;
     let raw = at.record.as_ref().and_then(|path| path.get(result)).map(|record| Bytes::from(record.to_string()));
     let raw = raw.map(|raw| whose(binding, write, raw));
     let id = write
@@ -154,4 +164,11 @@ fn read_done(client: &Client, binding: &Binding, batch: &Batch, item: &Item, res
 
 fn text_at(json: &Json, path: &Path) -> Option<String> {
     scalar_text(path.get(json)?).map(std::borrow::Cow::into_owned)
+}
+
+fn status_of(lens: &Lens, result: &Json) -> Option<u16> {
+    match lens {
+        Lens::Path(path) => text_at(result, path)?.parse().ok(),
+        Lens::Filter { get, .. } => scalar_text(get.run(result, &[], 1).ok()?.first()?)?.parse().ok(),
+    }
 }

@@ -52,6 +52,8 @@ pub struct Holes<'a> {
     pub parent: Option<&'a str>,
     /// Where a page begins: its number, or its offset.
     pub count: Option<&'a str>,
+    /// The id of a job.
+    pub job: Option<&'a str>,
 }
 
 impl Holes<'_> {
@@ -67,6 +69,7 @@ impl Holes<'_> {
             "key" => self.key,
             "parent" => self.parent,
             "page" | "offset" => self.count,
+            "job" => self.job,
             _ => None,
         }
     }

@@ -186,11 +186,22 @@ impl Scripted {
 
     /// Runs the program.
     pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().unwrap())
+    }
+
+    /// Where the upstream is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The program, to be run.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = self.world.command();
         let name = self.name.to_uppercase();
         command.env(format!("RECONCILED__VARS__{name}_URL"), &self.url);
         command.env(format!("RECONCILED__VARS__{name}_USER"), "sync@example.com");
         command.env(format!("RECONCILED_SECRET_{name}"), "a-secret-of-tests");
-        Ran::of(command.args(arguments).output().unwrap())
+        command.args(arguments);
+        command
     }
 }

@@ -4,20 +4,44 @@
 
 use super::binding::{Place as Where, transpose};
 use super::context::Cx;
+use super::job;
 use super::request::{self, BATCH};
 use super::upstream::within;
 use crate::record::Path;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, ByWord, OnRejectAll, Op};
 use crate::rules::model::{Batch, BatchResult, Place, Precondition, ResultBy};
-use crate::rules::shape::{At, Either};
+use crate::rules::shape::{At, Either, Key, OneOrMany};
 use crate::rules::units::Jq;
 
 /// Bytes per request by default.
 const BYTES_MAX: u64 = 1_000_000;
 
-/// Checks batches.
-pub fn lower(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) -> Option<Batch> {
+/// Checks all batches of a binding.
+pub fn lower(
+    place: &Where<'_>,
+    key: &Key<OneOrMany<grammar::Batch>>,
+    write: &grammar::Write,
+    cx: &mut Cx<'_>,
+) -> Option<Vec<Batch>> {
+    let Some(all) = key.get() else { return key.is_absent().then(Vec::new) };
+    let batches: Vec<Option<Batch>> = all.items.iter().map(|at| one(place, at, write, cx)).collect();
+    let mut taken: Vec<&At<Op>> = Vec::new();
+    for at in &all.items {
+        let ops = at.ops.get().map(|ops| ops.iter().collect::<Vec<_>>()).unwrap_or_default();
+        for op in &ops {
+            if let Some(first) = taken.iter().find(|other| other.value == op.value) {
+                cx.notes
+                    .error(DiagnosticKind::Duplicate, op.span, "another batch sends these already")
+                    .second(first.span, "first here");
+            }
+        }
+        taken.extend(ops);
+    }
+    batches.into_iter().collect()
+}
+
+fn one(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) -> Option<Batch> {
     let request = at.request.get().and_then(|at| request::lower(at, BATCH, cx));
     check_ops(place, at, write, cx);
     let has = |op: Op| at.ops.get().is_some_and(|ops| ops.iter().any(|item| item.value == op));
@@ -25,6 +49,8 @@ pub fn lower(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write,
     let item = transpose(at.item.get().map(|at| cx.filter(at, &[])));
     let items_max = within(&at.max_items, 100, 1..=10_000, "max_items", cx);
     let result = at.result.get().and_then(|at| result(at, cx));
+    let job = transpose(at.job.get().map(|at| job::lower(at, cx)));
+    check_key(at, write, cx);
     at.ops.get()?;
     Some(Batch {
         request: request?,
@@ -37,7 +63,31 @@ pub fn lower(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write,
         bytes_max: at.max_bytes.get().map_or(BYTES_MAX, |at| at.value.0),
         result: result?,
         bisect: at.on_reject_all.or(OnRejectAll::Bisect) == OnRejectAll::Bisect,
+        job: job?,
     })
+}
+
+/// What a job makes is found again by what it says: a header of a single request is in no batch, and a job may end long after
+/// its answer was lost.
+fn check_key(at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) {
+    let creates = at.ops.get().is_some_and(|ops| ops.iter().any(|op| op.value == Op::Create));
+    let idempotency = write.create.get().and_then(|create| create.idempotency.get());
+    let Some((job, create)) = at.job.get().zip(write.create.get()).filter(|_| creates) else { return };
+    // An item that carries the operation's id may be known by it as a single request is.
+    let says_key = at.item.get().is_some_and(|item| ["key", "headers"].iter().any(|name| item.value.0.contains(name)));
+    let by_header = !says_key && idempotency.is_some_and(|at| !at.header.is_absent());
+    if create.idempotency.is_absent() || by_header {
+        let why =
+            if by_header { "no item of the batch carries that header or `.key`" } else { "`idempotency` is missing" };
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                idempotency.map_or(create.key, |at| at.span),
+                format!("nothing would find again what a job makes after its answer was lost: {why}"),
+            )
+            .help("write idempotency = { field = \".externalId\" } or { match = \"email\" }")
+            .second(job.key, "creates go by a job");
+    }
 }
 
 /// Each operation also has its own request: it says what makes the write safe, and serves single items.
@@ -106,11 +156,20 @@ fn result(at: &At<grammar::BatchResult>, cx: &mut Cx<'_>) -> Option<BatchResult>
             Some(ResultBy::Id)
         }
         Either::Short(ByWord::RequestId) => Path::parse(".request_id").map(ResultBy::RequestId),
-        Either::Table(table) => cx.path(table.request_id.get()?).map(ResultBy::RequestId),
+        Either::Table(table) => match (table.request_id.get(), table.index.get()) {
+            (Some(at), None) => cx.path(at).map(ResultBy::RequestId),
+            (None, Some(at)) => cx.path(at).map(ResultBy::IndexAt),
+            _ => {
+                cx.notes
+                    .error(DiagnosticKind::Conflict, by.span, "exactly one of `request_id` and `index` is wanted")
+                    .help("write by = { request_id = \".id\" } or by = { index = \".index\" }");
+                None
+            }
+        },
     });
-    let mut path = |key: &crate::rules::shape::Key<Jq>| transpose(key.get().map(|at| cx.path(at)));
-    let (id, version, status, error, record) =
-        (path(&at.id), path(&at.version), path(&at.status), path(&at.error), path(&at.record));
+    let status = transpose(at.status.get().map(|at| cx.lens(at)));
+    let mut path = |key: &Key<Jq>| transpose(key.get().map(|at| cx.path(at)));
+    let (id, version, error, record) = (path(&at.id), path(&at.version), path(&at.error), path(&at.record));
     if at.status.is_absent() && at.error.is_absent() {
         cx.notes
             .error(DiagnosticKind::Missing, at.key, "nothing tells a failed item from a good one")

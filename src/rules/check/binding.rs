@@ -140,7 +140,7 @@ pub fn lower(place: &Place<'_>, raw: &At<grammar::Binding>, cx: &mut Cx<'_>) -> 
             delete: writes.delete,
             archive: writes.archive,
             transitions: transitions?,
-            batch: writes.batch,
+            batches: writes.batches,
             mapping_hash,
         })
     };

@@ -77,6 +77,7 @@ pub fn lower(
         horizon: None,
         cap: None,
         parent: None,
+        export: None,
     };
     Some(Deleted { listing, item: Mapper::new(0, probe, Vec::new()) })
 }

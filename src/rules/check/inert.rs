@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::Cx;
 use super::files::Definitions;
 use super::request::sample_path;
-use crate::rules::model::{Binding, Collection, Request, RequestMatch, Upstream};
+use crate::rules::model::{Batch, Binding, Collection, Request, RequestMatch, Upstream};
 
 /// Checks the whole rule set.
 pub fn check_whole(
@@ -69,10 +69,10 @@ fn requests(binding: &Binding) -> Vec<&Request> {
         binding.update.as_ref().map(|update| &update.request),
         binding.delete.as_ref().map(|delete| &delete.request),
         binding.archive.as_ref().map(|archive| &archive.request),
-        binding.batch.as_ref().map(|batch| &batch.request),
     ];
     let calls = binding.transitions.iter().map(|one| &one.request);
-    read.chain(writes.into_iter().flatten()).chain(calls).collect()
+    let batches = binding.batches.iter().flat_map(Batch::requests);
+    read.chain(writes.into_iter().flatten()).chain(calls).chain(batches).collect()
 }
 
 fn covers(matches: &RequestMatch, request: &Request) -> bool {

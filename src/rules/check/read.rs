@@ -8,6 +8,7 @@ use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
 use super::cap;
 use super::context::Cx;
 use super::deleted;
+use super::export;
 use super::feed;
 use super::format;
 use super::parent;
@@ -66,6 +67,7 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
         inert_for_direction(&at.page, "page", "push", cx);
         inert_for_direction(&at.format, "format", "push", cx);
         inert_for_direction(&at.page_cap, "page_cap", "push", cx);
+        inert_for_direction(&at.job, "job", "push", cx);
     }
     reading.absence = at.deletes.get().filter(|at| matches!(at.value, grammar::Deletes::Absence(_))).map(|at| at.span);
     let counted = |page: &grammar::Page| matches!(page, grammar::Page::Page(_) | grammar::Page::Offset(_));
@@ -97,9 +99,7 @@ fn read(
     horizon: Option<(Span, Duration)>,
     cx: &mut Cx<'_>,
 ) -> Option<Read> {
-    let counted = at.page.get().and_then(|at| counting(&at.value));
-    let purpose = request::listing(!at.parent.is_absent(), counted.map(|(hole, _)| hole));
-    let request = at.request.get().and_then(|at| request::lower(at, purpose, cx));
+    let mut request = at.request.get().and_then(|given| request::lower(given, export::listing(at), cx));
     if let (Some(Some(parent)), Some(at), Some(request)) = (&under, at.request.get(), &request) {
         parent::check_request(request, at, parent, cx);
     }
@@ -121,9 +121,17 @@ fn read(
     let cap = cap::lower(at, raw, cx);
     let lag = at.lag.get().map_or(Duration::from_mins(1), |at| at.value.0);
     let horizon = horizon.map(|(_, horizon)| horizon);
+    let export = export::lower(at, cx);
+    if let Some(Some(export)) = &export {
+        export::check_request(at, request.as_ref(), cx);
+        // Its files are read by their URLs.
+        request = request.or_else(|| export.urls.is_some().then(|| export.request.clone()));
+    }
     let get = transpose(at.get.get().map(|at| request::lower(at, POINT_READ, cx)));
     if lists {
-        missing(&at.request, "request", "\"GET /contacts\"", at, cx);
+        if at.job.is_absent() {
+            missing(&at.request, "request", "\"GET /contacts\"", at, cx);
+        }
         if format == Some(BodyFormat::Json) {
             missing(&at.records, "records", "\".results[]\"", at, cx);
         }
@@ -150,11 +158,12 @@ fn read(
             horizon,
             cap,
             parent,
+            export: export?,
         });
     }
     let (request, records, page, incremental) = (request?, records?, page?, incremental?);
-    let (format, (deletes, deleted), cap, parent) = (format?, deletes?, cap?, under?);
-    Some(Read { request, format, records, page, incremental, deletes, deleted, get, lag, horizon, cap, parent })
+    let (format, (deletes, deleted), cap, parent, export) = (format?, deletes?, cap?, under?, export?);
+    Some(Read { request, format, records, page, incremental, deletes, deleted, get, lag, horizon, cap, parent, export })
 }
 
 fn missing<T>(key: &Key<T>, name: &str, example: &str, at: &At<grammar::Read>, cx: &mut Cx<'_>) {
@@ -209,7 +218,7 @@ pub fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
 }
 
 /// Where pages are counted: the hole that the count may stand in, and whether it has a place instead.
-fn counting(page: &grammar::Page) -> Option<(&'static str, bool)> {
+pub fn counting(page: &grammar::Page) -> Option<(&'static str, bool)> {
     match page {
         grammar::Page::Page(raw) => Some(("page", !raw.into.is_absent())),
         grammar::Page::Offset(raw) => Some(("offset", !raw.into.is_absent())),

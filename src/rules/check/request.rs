@@ -63,6 +63,12 @@ pub fn listing(is_under: bool, counted: Option<&str>) -> Purpose {
     };
     Purpose { holes, ..LISTING }
 }
+/// A listing of what a job has made.
+pub const LISTING_OF_JOB: Purpose = Purpose { holes: &["job"], ..LISTING };
+/// What asks for an export.
+pub const EXPORT: Purpose = Purpose { what: "an export", methods: &["POST", "GET"], default_method: false, ..LISTING };
+/// How far a job is.
+pub const JOB_STATUS: Purpose = Purpose { what: "a job's status", holes: &["job"], ..LISTING };
 /// A point read.
 pub const POINT_READ: Purpose = Purpose { what: "a point read", holes: &["id"], answers_record: true, ..LISTING };
 /// A create.

@@ -32,7 +32,7 @@ pub struct Writes {
     /// How to archive.
     pub archive: Option<Delete>,
     /// How to write many at once.
-    pub batch: Option<Batch>,
+    pub batches: Vec<Batch>,
 }
 
 /// Checks how a binding writes.
@@ -59,15 +59,15 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     let update = at.update.get().map(|at| update(at, raw, cx));
     let archive = at.archive.get().map(|at| delete(at, (ARCHIVE, "an archive"), raw, cx));
     let delete = at.delete.get().map(|at| delete(at, (DELETE, "a delete"), raw, cx));
-    let batch = at.batch.get().map(|batch| batch::lower(place, batch, &at.value, cx));
-    let (create, update, delete, archive, batch) =
-        (transpose(create)?, transpose(update)?, transpose(delete)?, transpose(archive)?, transpose(batch)?);
-    if let (Some(at), Some(batch)) = (at.batch.get(), &batch) {
+    let batches = batch::lower(place, &at.batch, &at.value, cx);
+    let (create, update, delete, archive, batches) =
+        (transpose(create)?, transpose(update)?, transpose(delete)?, transpose(archive)?, batches?);
+    for (at, batch) in at.batch.get().iter().flat_map(|at| &at.items).zip(&batches) {
         let updates = update.iter().map(|update| (Op::Update, &update.precondition));
         let deletes = delete.iter().map(|delete| (Op::Delete, &delete.precondition));
         batch::check_versions(at, batch, &updates.chain(deletes).collect::<Vec<_>>(), cx);
     }
-    Some(Writes { create, update, delete, archive, batch })
+    Some(Writes { create, update, delete, archive, batches })
 }
 
 fn no_writes(place: &Where<'_>, raw: &grammar::Binding, cx: &mut Cx<'_>) {
@@ -141,8 +141,9 @@ fn under(
     if !is_in(&request.path) && !request.query.iter().any(|(_, value)| is_in(value)) {
         return Some(None);
     }
-    let batched = raw.write.get().and_then(|write| write.batch.get()).and_then(|batch| batch.ops.get());
-    if let Some(ops) = batched.filter(|ops| ops.value.iter().any(|op| op.value == Op::Create)) {
+    let batches = raw.write.get().and_then(|write| write.batch.get());
+    let mut batched = batches.iter().flat_map(|at| &at.items).filter_map(|batch| batch.ops.get());
+    if let Some(ops) = batched.find(|ops| ops.value.iter().any(|op| op.value == Op::Create)) {
         cx.notes
             .error(
                 DiagnosticKind::Conflict,

@@ -3,7 +3,7 @@
 //! Must not know: writing (that is `write`).
 
 use super::{
-    CapSplitWord, CodecWord, DeletesEndpoint, Direction, EmptyField, OnScopeExit, Parent, RequestShape, Write,
+    CapSplitWord, CodecWord, DeletesEndpoint, Direction, EmptyField, OnScopeExit, Parent, ReadJob, RequestShape, Write,
 };
 use crate::record::TimeFormat;
 use crate::rules::shape::{Either, List, Named, kinds, table};
@@ -83,6 +83,8 @@ table! {
         page_cap: PageCap,
         /// One listing per record of another collection. Default: one listing of all.
         parent: Parent,
+        /// An export that is made in the background before it is listed. Default: the listing is there at once.
+        job: ReadJob,
     }
 }
 

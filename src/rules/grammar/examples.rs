@@ -56,6 +56,7 @@ pub fn example(key: &str) -> Option<&'static str> {
         "ops" => "[\"create\", \"update\"]",
         "items" => "\".items\"",
         "by" => "\"index\"",
+        "done" => "'.status == \"complete\"'",
         "split" => "\";\"",
         "bool" => "[\"yes\", \"no\"]",
         _ => return None,

@@ -4,8 +4,8 @@
 
 use super::{
     Batch, BatchResult, Binding, Budget, Check, Collection, Create, Delete, DeletesEndpoint, ErrorRule, Field,
-    HookEvent, Limits, MapEntry, Match, PageCap, Parent, Read, Request, Retry, Since, Timeout, Tls, Tombstone,
-    Transition, Update, Upstream, Webhook, Write,
+    HookEvent, Job, Limits, MapEntry, Match, PageCap, Parent, Read, ReadJob, Request, Retry, Since, Timeout, Tls,
+    Tombstone, Transition, Update, Upstream, Webhook, Write,
 };
 
 /// A key that more tables than this know says nothing about the one that was meant.
@@ -41,6 +41,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("[[binding.COLLECTION.UPSTREAM.write.transition]]", Transition::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.batch]", Batch::KEYS),
     ("[binding.COLLECTION.UPSTREAM.write.batch.result]", BatchResult::KEYS),
+    ("`job = { … }`", Job::KEYS),
+    ("[binding.COLLECTION.UPSTREAM.read.job]", ReadJob::KEYS),
     ("a request's table", Request::KEYS),
 ];
 

@@ -2,8 +2,8 @@
 //!
 //! Must not know: reading and mapping (that is `binding`).
 
-use super::{ByWord, ClientId, OnRejectAll, Op, PathOrHeader, RequestShape, Transition};
-use crate::rules::shape::{Either, List, table};
+use super::{ByWord, ClientId, Job, OnRejectAll, Op, PathOrHeader, RequestShape, Transition};
+use crate::rules::shape::{Either, List, OneOrMany, table};
 use crate::rules::units::{Jq, Period, Size, Text};
 
 table! {
@@ -19,8 +19,8 @@ table! {
         archive: Delete,
         /// Changes of a field that are calls of their own. Of several that fit, the first is taken.
         transition: List<Transition>,
-        /// How to write many at once.
-        batch: Batch,
+        /// How to write many at once: a table, or several where operations have an address each.
+        batch: OneOrMany<Batch>,
     }
 }
 
@@ -135,22 +135,23 @@ table! {
         result: BatchResult = required,
         /// A batch that is refused as a whole: bisect (the default) or fail.
         on_reject_all: OnRejectAll,
+        /// The answer announces a job, whose own answer has the results. Default: the answer has them.
+        job: Job,
     }
-    later { "job": "asynchronous jobs" }
 }
 
 table! {
     /// Per-item results of a batch.
     BatchResult, "a result table" {
-        /// The array of results in the answer, e.g. `.results[]`.
+        /// The array of results in the answer, e.g. `.results[]`; with `job`, in the answer that says that it has ended.
         items: Jq = required,
-        /// How a result finds its item: index (same position), id (same remote id), `request_id` (our operation id at `.request_id`, or `{ request_id = PATH }`).
+        /// How a result finds its item: index (same position), id (same remote id), `request_id` (our operation id at `.request_id`, or `{ request_id = PATH }`), or `{ index = PATH }` where a result says its item's position, from 0.
         by: Either<ByWord, ByPath> = required,
         /// Plain path of the remote id in a result.
         id: Jq,
         /// Plain path of the new version in a result.
         version: Jq,
-        /// Plain path of an HTTP-like status in a result.
+        /// jq over a result: an HTTP-like status, or null where it has none.
         status: Jq,
         /// Plain path of the error in a result; absent or null means success.
         error: Jq,
@@ -160,9 +161,11 @@ table! {
 }
 
 table! {
-    /// The operation id of a result.
-    ByPath, "{ request_id = \"…\" }" {
+    /// What a result says of its item; one of the two.
+    ByPath, "{ request_id = \"…\" } or { index = \"…\" }" {
         /// Plain path of the operation id in a result.
-        request_id: Jq = required,
+        request_id: Jq,
+        /// Plain path of the item's position, from 0, in a result.
+        index: Jq,
     }
 }

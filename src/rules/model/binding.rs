@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deleted, Parent, Place, Request, Template, Transition, Upstream};
+use super::{Deleted, Export, Job, Parent, Place, Request, Template, Transition, Upstream};
 use crate::record::{Filter, Lens, Mapper, Path, TimeFormat};
 
 /// A collection at an upstream.
@@ -35,8 +35,8 @@ pub struct Binding {
     pub archive: Option<Delete>,
     /// Changes of a field that are calls of their own.
     pub transitions: Vec<Transition>,
-    /// How to write many at once.
-    pub batch: Option<Batch>,
+    /// How to write many at once; each operation goes by one of them at most.
+    pub batches: Vec<Batch>,
     /// SHA-256 (hex) of mapping, scope and field declarations: a link made under another hash is rebased.
     pub mapping_hash: String,
 }
@@ -77,6 +77,8 @@ pub struct Read {
     pub cap: Option<PageCap>,
     /// There is one listing per parent.
     pub parent: Option<Parent>,
+    /// What is listed is made in the background first.
+    pub export: Option<Box<Export>>,
 }
 
 impl Read {
@@ -89,7 +91,9 @@ impl Read {
             }
         };
         let deleted = self.deleted.as_ref().map(|deleted| &deleted.listing.request);
-        std::iter::once(&self.request).chain(&self.get).chain(feed.into_iter().flatten()).chain(deleted)
+        let export =
+            self.export.iter().flat_map(|export| std::iter::once(&export.request).chain(export.job.poll.request()));
+        std::iter::once(&self.request).chain(&self.get).chain(feed.into_iter().flatten()).chain(deleted).chain(export)
     }
 }
 
@@ -400,9 +404,22 @@ pub struct Batch {
     pub result: BatchResult,
     /// A batch refused as a whole is split in halves.
     pub bisect: bool,
+    /// The answer announces a job, whose own answer has the results.
+    pub job: Option<Job>,
 }
 
 impl Batch {
+    /// All requests of it.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        std::iter::once(&self.request).chain(self.job.as_ref().and_then(|job| job.poll.request()))
+    }
+
+    /// Whether an item carries the operation's id, so that a repetition of it could be known as one.
+    pub fn items_say_key(&self) -> bool {
+        let item = self.item.as_ref().map(Filter::source).unwrap_or_default();
+        item.contains("key") || item.contains("headers")
+    }
+
     /// Whether an item can say on which version it was decided, where that version stands in a header or in the query of
     /// a single request.
     pub fn items_say_version(&self) -> bool {
@@ -423,7 +440,7 @@ pub struct BatchResult {
     /// Where a result names the new version.
     pub version: Option<Path>,
     /// Where a result holds its HTTP-like status, where it does.
-    pub status: Option<Path>,
+    pub status: Option<Lens>,
     /// Where a result holds its error; absent or null means success.
     pub error: Option<Path>,
     /// Where a result holds the record as it now is.
@@ -435,6 +452,8 @@ pub struct BatchResult {
 pub enum ResultBy {
     /// Same position.
     Index,
+    /// Its position, from 0, at this path of the result.
+    IndexAt(Path),
     /// Same remote id.
     Id,
     /// The operation id, at this path of the result.

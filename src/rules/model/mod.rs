@@ -4,6 +4,7 @@
 
 mod binding;
 mod collection;
+mod job;
 mod limits;
 mod oauth;
 mod reading;
@@ -17,6 +18,7 @@ mod webhook;
 
 pub use binding::*;
 pub use collection::*;
+pub use job::*;
 pub use limits::*;
 pub use oauth::*;
 pub use reading::*;

@@ -188,3 +188,19 @@ fn results_of_a_batch_can_come_unordered_by_request_id() {
     assert_eq!((of(0), of(1)), ((json!("y"), json!("4")), (json!("x"), json!("3"))));
     assert_eq!(sandbox.get("/c", "3").unwrap().get("rid"), None);
 }
+
+#[test]
+fn a_batch_can_be_done_in_the_background() {
+    let background = vec![std::time::Duration::from_secs(10)];
+    let mut sandbox = batched(Batch { background, ..Batch::default() });
+    let got = send_at(&mut sandbox, 100, "POST /c/batch", &[], &json!({"inputs": [{"n": 6}, {"n": 99}]}));
+    assert_eq!((got.status, &got.body["job"]), (202, &json!("?job=0")));
+    let mut state = |seconds: i64| send_at(&mut sandbox, seconds, "GET /c/batch?job=0", &[], &Value::Null).body;
+    assert_eq!(state(105), json!({"state": "working"}));
+    let done = state(111);
+    assert_eq!((&done["state"], &done["results"][0]["status"]), (&json!("done"), &json!(201)));
+    assert_eq!(done["results"][1]["status"], json!(422));
+    assert_eq!(state(200), done);
+    assert_eq!(sandbox.stats().creates, 1);
+    assert_eq!(send(&mut sandbox, "GET /c/batch?job=1", &[], &Value::Null).status, 404);
+}

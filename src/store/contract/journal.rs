@@ -10,6 +10,7 @@ use crate::store::*;
 pub(super) fn intent(key: &str, binding: BindingKey, record: &str, state: IntentState) -> IntentRow {
     IntentRow {
         checks: 0,
+        job: None,
         key: key.to_owned(),
         collection: "contacts".to_owned(),
         upstream: "crm".to_owned(),
@@ -64,6 +65,18 @@ pub(in crate::store) fn one_intent_is_outstanding_per_record_and_binding(on: &Fi
     assert_eq!(all(IntentFilter { after: Some("k1".to_owned()), ..both.clone() }), [parked]);
     assert_eq!(all(IntentFilter { upstream: Some("erp".to_owned()), ..both.clone() }), []);
     assert_eq!(all(IntentFilter { limit: 1, ..both.clone() }).len(), 1);
+    let job = |of: &str| all(both.clone()).into_iter().find(|row| row.key == of).and_then(|row| row.job);
+    let of_job = |job: Option<&str>, sent_at| {
+        let update = IntentUpdate { job: job.map(str::to_owned), sent_at, ..IntentUpdate::to(IntentState::Parked) };
+        on.write(move |tx| tx.set_intent("k2", &update)).expect("updated");
+    };
+    of_job(Some("a"), None);
+    of_job(None, None);
+    assert_eq!(job("k2").as_deref(), Some("a"), "what an update leaves out stays");
+    of_job(Some("b"), Some(8));
+    assert_eq!(job("k2").as_deref(), Some("b"));
+    of_job(None, Some(9));
+    assert_eq!(job("k2"), None, "another attempt has another job");
     on.write(|tx| tx.drop_intent("k2")).expect("dropped");
     assert_eq!(all(both), [unknown]);
     let missing = on.write(|tx| tx.set_intent("k9", &IntentUpdate::to(IntentState::Sent)));

@@ -16,7 +16,7 @@ use super::texts::literal;
 pub(super) fn intents(db: &Db, filter: &IntentFilter) -> Res<Vec<IntentRow>> {
     let mut clauses = Clauses::new(
         "SELECT key, collection, upstream, binding, record, remote_id, op, state, payload_hash, \"values\", \
-         expected_version, attempts, not_before, pass, created_at, sent_at, note, checks FROM sync_intent",
+         expected_version, attempts, not_before, pass, created_at, sent_at, note, checks, job FROM sync_intent",
     );
     clauses.is("collection", filter.collection.as_deref());
     clauses.is("upstream", filter.upstream.as_deref());
@@ -49,14 +49,15 @@ fn intent_row(row: &Row<'_>) -> rusqlite::Result<IntentRow> {
         sent_at: row.get(15)?,
         note: row.get(16)?,
         checks: row.get(17)?,
+        job: row.get(18)?,
     })
 }
 
 pub(super) fn put_intent(db: &Db, row: &IntentRow) -> Res<()> {
     db.exec(
         "INSERT INTO sync_intent (key, collection, upstream, binding, record, remote_id, op, state, payload_hash, \
-         \"values\", expected_version, attempts, not_before, pass, created_at, sent_at, note, checks) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         \"values\", expected_version, attempts, not_before, pass, created_at, sent_at, note, checks, job) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         params![
             row.key,
             row.collection,
@@ -76,17 +77,19 @@ pub(super) fn put_intent(db: &Db, row: &IntentRow) -> Res<()> {
             row.sent_at,
             row.note,
             row.checks,
+            row.job,
         ],
     )?;
     Ok(())
 }
 
-/// What the update leaves out stays, except `not_before`: a wait belongs to one state.
+/// What the update leaves out stays, except `not_before`: a wait belongs to one state, and `job` belongs to one attempt.
 pub(super) fn set_intent(db: &Db, key: &str, update: &IntentUpdate) -> Res<()> {
     let changed = db.exec(
         "UPDATE sync_intent SET state = ?2, remote_id = coalesce(?3, remote_id), \
          attempts = attempts + (?4 IS NOT NULL), sent_at = coalesce(?4, sent_at), not_before = ?5, \
-         note = coalesce(?6, note), checks = checks + ?7 WHERE key = ?1",
+         note = coalesce(?6, note), checks = checks + ?7, \
+         job = CASE WHEN ?4 IS NULL THEN coalesce(?8, job) ELSE ?8 END WHERE key = ?1",
         params![
             key,
             state_name(update.state),
@@ -94,7 +97,8 @@ pub(super) fn set_intent(db: &Db, key: &str, update: &IntentUpdate) -> Res<()> {
             update.sent_at,
             update.not_before,
             update.note,
-            update.checked
+            update.checked,
+            update.job
         ],
     )?;
     if changed == 0 {

@@ -25,6 +25,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_hook_record.sql"),
     include_str!("migrations/0010_passes.sql"),
     include_str!("migrations/0011_parents.sql"),
+    include_str!("migrations/0012_jobs.sql"),
 ];
 
 /// `recd`, so that `file` and other programs can tell whose database it is.

@@ -3,7 +3,7 @@
 //! Must not know: single writes' bodies.
 
 use super::*;
-use crate::record::Filter;
+use crate::record::{Filter, Lens};
 use crate::rules::{Batch, BatchResult, ResultBy};
 use crate::sandbox::{Check, Fault, Matcher, ResourceConfig};
 
@@ -24,11 +24,12 @@ fn batch(by: ResultBy) -> Batch {
             by,
             id: Some(path(".id")),
             version: Some(path(".etag")),
-            status: Some(path(".status")),
+            status: Some(Lens::Path(path(".status"))),
             error: Some(path(".error")),
             record: None,
         },
         bisect: true,
+        job: None,
     }
 }
 
@@ -45,7 +46,7 @@ fn inside(theirs: sandbox::Batch) -> (Arc<Client>, Arc<Inside>) {
 
 fn rules(client: &Client, ours: Batch) -> Binding {
     let mut rules = binding(client.upstream());
-    rules.batch = Some(ours);
+    rules.batches = vec![ours];
     rules
 }
 
@@ -134,7 +135,7 @@ async fn f45_updates_are_settled_by_id_and_a_missing_result_is_unknown() {
     inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: partial.clone() }));
     assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "2@5"]);
     // By position, answers that are fewer or in another order prove nothing.
-    rules.batch.as_mut().unwrap().result.by = ResultBy::Index;
+    rules.batches[0].result.by = ResultBy::Index;
     inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: partial }));
     assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "unknown"]);
     assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "unknown"]);
@@ -187,7 +188,7 @@ async fn items_are_requests_with_the_path_of_the_base_url() {
         by: ResultBy::Index,
         id: None,
         version: None,
-        status: Some(path(".status")),
+        status: Some(Lens::Path(path(".status"))),
         error: None,
         record: Some(path(".body.data")),
     };

@@ -221,6 +221,7 @@ async fn f32_a_listing_without_end_is_given_up() {
         records: 1,
         full: false,
         slice: None,
+        job: None,
     };
     let (pages, failure) = list(&client, rules, ListQuery { resume: Some(at), ..ListQuery::default() }).await;
     assert_eq!((pages.len(), script.lines().len()), (2, 3));
@@ -523,7 +524,7 @@ async fn a_gone_cursor_is_not_a_gone_collection() {
         value: None,
     };
     let ours = Arc::new(ours);
-    let token = PageToken { at: "c".to_owned(), pages: 1, records: 1, full: false, slice: None };
+    let token = PageToken { at: "c".to_owned(), pages: 1, records: 1, full: false, slice: None, job: None };
     for (query, kind) in [
         (ListQuery::default(), FailureKind::Gone),
         (ListQuery { since: Some("t".to_owned()), ..ListQuery::default() }, FailureKind::CursorExpired),
@@ -540,7 +541,7 @@ async fn a_place_to_go_on_from_that_is_refused_has_expired() {
     let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
     let page = || Paging::Page { into: Some(query("page")), start: 1, size: None };
     let rules = |client: &Client, page| Binding { read: Some(read(page)), ..binding(client.upstream()) };
-    let token = |at: &str| PageToken { at: at.to_owned(), pages: 1, records: 1, full: false, slice: None };
+    let token = |at: &str| PageToken { at: at.to_owned(), pages: 1, records: 1, full: false, slice: None, job: None };
     for (paging, at) in [(cursor(), "c"), (page(), "3"), (page(), "no number")] {
         for code in [400, 404, 410, 422, 403, 500] {
             let expires = matches!(code, 400 | 404 | 410 | 422) || at == "no number";

@@ -13,6 +13,7 @@ mod decisions;
 mod encodings;
 mod feeds;
 mod health;
+mod jobs;
 mod lists;
 mod pages;
 mod parents;
@@ -310,7 +311,7 @@ pub fn binding(upstream: &Arc<Upstream>) -> Binding {
         delete: Some(crate::rules::Delete { request: request("DELETE /c/{id}"), precondition: Precondition::None }),
         archive: None,
         transitions: Vec::new(),
-        batch: None,
+        batches: Vec::new(),
         mapping_hash: String::new(),
     }
 }
@@ -328,6 +329,7 @@ pub fn read(page: Paging) -> Read {
         deletes: Deletes::None,
         deleted: None,
         parent: None,
+        export: None,
         get: Some(request("GET /c/{id}")),
     }
 }
@@ -345,6 +347,7 @@ pub fn write(op: SendOp, id: Option<&str>, values: &[(usize, &str)]) -> WriteReq
         expected_raw: None,
         transition: None,
         attempts: 0,
+        alone: false,
     }
 }
 

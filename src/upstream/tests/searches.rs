@@ -91,7 +91,7 @@ async fn a_keyset_that_cannot_go_on_is_no_short_listing() {
 async fn a_keyset_resumes_where_it_stopped() {
     let script = Script::new([results(&["d"]), results(&[])]);
     let (client, rules) = search(keyset(".id", Place::Query("after".to_owned()), None), ".results", None, &script);
-    let resume = Some(PageToken { at: "\"c\"".to_owned(), pages: 3, records: 3, full: false, slice: None });
+    let resume = Some(PageToken { at: "\"c\"".to_owned(), pages: 3, records: 3, full: false, slice: None, job: None });
     let (pages, failure) = list(&client, rules, ListQuery { resume, ..ListQuery::default() }).await;
     assert_eq!((pages.concat(), failure), (vec!["d".to_owned()], None));
     assert_eq!(script.lines(), ["GET /c?after=c", "GET /c?after=d"]);

@@ -156,13 +156,13 @@ fn f06_killed_in_a_migration_the_schema_is_the_old_or_the_new_one_and_the_backup
         world.sql("update contacts set phone = '2'");
         with_injected(&world, &format!("pwrite64:signal=KILL:when={number}"), &["run", "--once"]);
         assert_eq!(world.rows("pragma integrity_check"), [["ok"]], "{number}");
-        let backup = world.path("data.db.before-11");
+        let backup = world.path("data.db.before-12");
         let version = world.rows("pragma user_version")[0][0].clone();
         let tables = world.rows("select count(*) from sqlite_schema where name = 'sync_epoch'")[0][0].clone();
         match (version.as_str(), tables.as_str()) {
             ("3", "0") => old.fetch_add(1, Ordering::Relaxed),
             // Each step is a transaction of its own.
-            ("4" | "5" | "6" | "7" | "8" | "9" | "10" | "11", "1") => new.fetch_add(1, Ordering::Relaxed),
+            ("4" | "5" | "6" | "7" | "8" | "9" | "10" | "11" | "12", "1") => new.fetch_add(1, Ordering::Relaxed),
             other => panic!("{number}: {other:?}"),
         };
         assert!(version == "3" || backup.exists(), "{number}: the backup comes first");
@@ -174,7 +174,7 @@ fn f06_killed_in_a_migration_the_schema_is_the_old_or_the_new_one_and_the_backup
         }
         // What a kill leaves is no restored database.
         world.sync().exits(0);
-        assert_eq!(world.rows("pragma user_version"), [["11"]]);
+        assert_eq!(world.rows("pragma user_version"), [["12"]]);
         assert_eq!(world.contacts("crm")[0]["phone"], "2");
         world.is_quiet();
     });

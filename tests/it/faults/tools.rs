@@ -25,22 +25,35 @@ pub fn is_left_out(what: &str) -> bool {
 
 /// The world's program, run by another one.
 pub fn below(world: &World, runner: &str, options: &[&str], arguments: &[&str]) -> Command {
-    let program = world.command();
+    let mut program = world.command();
+    program.args(arguments);
+    under(&program, runner, options)
+}
+
+/// A program, run by another one.
+fn under(program: &Command, runner: &str, options: &[&str]) -> Command {
     let mut command = Command::new(runner);
-    command.current_dir(world.path("")).env_clear().env("PATH", std::env::var("PATH").unwrap());
+    command.current_dir(program.get_current_dir().unwrap()).env_clear().env("PATH", std::env::var("PATH").unwrap());
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.args(options).arg(program.get_program()).args(program.get_args()).args(arguments);
+    command.args(options).arg(program.get_program()).args(program.get_args());
     command
 }
 
 /// Runs the program with system calls that fail, or kill it: `pwrite64:signal=KILL:when=7`. Calls are counted per thread.
 /// It ends by itself, or after a minute (with 124).
 pub fn with_injected(world: &World, inject: &str, arguments: &[&str]) -> Ran {
+    let mut program = world.command();
+    program.args(arguments);
+    injected(&program, inject)
+}
+
+/// The same of this program.
+pub fn injected(program: &Command, inject: &str) -> Ran {
     let calls = inject.split(':').next().unwrap();
     let (trace, inject) = (format!("trace={calls}"), format!("inject={inject}"));
     let strace = ["-k", "5", "60", "strace", "-f", "-qqq", "-o", "/dev/null"];
     let options: Vec<&str> = strace.into_iter().chain(["-e", "signal=none", "-e", &trace, "-e", &inject]).collect();
-    let output = below(world, "timeout", &options, arguments).output().unwrap();
+    let output = under(program, "timeout", &options).output().unwrap();
     let ran = Ran::of(output);
     assert!(!ran.stderr.contains("strace"), "strace must be there, and allowed to trace: {ran:#?}");
     ran

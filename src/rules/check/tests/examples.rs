@@ -38,7 +38,9 @@ pub const ALONE: &[(&str, &str)] = &[
     ("pipedrive/deals.toml", include_str!("../../../../sync-rules/examples/pipedrive/deals.toml")),
     ("quickbooks/books.toml", include_str!("../../../../sync-rules/examples/quickbooks/books.toml")),
     ("salesforce/contacts.toml", include_str!("../../../../sync-rules/examples/salesforce/contacts.toml")),
+    ("salesforce_bulk/accounts.toml", include_str!("../../../../sync-rules/examples/salesforce_bulk/accounts.toml")),
     ("shopify/customers.toml", include_str!("../../../../sync-rules/examples/shopify/customers.toml")),
+    ("shopify_bulk/products.toml", include_str!("../../../../sync-rules/examples/shopify_bulk/products.toml")),
     ("slack/people.toml", include_str!("../../../../sync-rules/examples/slack/people.toml")),
     ("stripe/customers.toml", include_str!("../../../../sync-rules/examples/stripe/customers.toml")),
     ("twilio/queues.toml", include_str!("../../../../sync-rules/examples/twilio/queues.toml")),
@@ -93,7 +95,7 @@ fn the_kinto_rules_are_good() {
     let people = &rules.collections["people"];
     let kinto = &people.bindings[0];
     assert_eq!(kinto.create.as_ref().expect("given").idempotency, Idempotency::ClientId);
-    assert_eq!(kinto.batch.as_ref().expect("given").items_max, 25);
+    assert_eq!(kinto.batches[0].items_max, 25);
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn one(filter: &crate::record::Filter, input: &str) -> String {
 #[test]
 fn a_batch_of_the_crm_carries_our_operation_id() {
     let rules = good(SHIPPED);
-    let batch = rules.collections["contacts"].bindings[1].batch.as_ref().expect("given");
+    let batch = rules.collections["contacts"].bindings[1].batches[0].clone();
     let item = batch.item.as_ref().expect("given");
     let create = r#"{"op":"create","id":null,"version":null,"key":"k1","body":{"properties":{"email":"a@x.io"}}}"#;
     assert_eq!(one(item, create), r#"{"properties":{"email":"a@x.io"},"request_id":"k1"}"#);
@@ -149,7 +151,7 @@ fn a_batch_of_the_crm_carries_our_operation_id() {
 #[test]
 fn a_batch_of_kinto_is_conditional_item_by_item() {
     let rules = good(KINTO);
-    let batch = rules.collections["people"].bindings[0].batch.as_ref().expect("given");
+    let batch = rules.collections["people"].bindings[0].batches[0].clone();
     let item = batch.item.as_ref().expect("given");
     let create = r#"{"op":"create","id":"u","version":null,"method":"PUT","path":"/r/u","body":{"data":{"name":"Ann"}},"key":"k"}"#;
     let expected = r#"{"method":"PUT","path":"/r/u","headers":{"If-None-Match":"*"},"body":{"data":{"name":"Ann"}}}"#;

@@ -177,7 +177,7 @@ fn unknown_keys_near_and_far_are_drawn_with_their_remedy() {
         .1
         .replace("every = \"5m\"", "evry = \"5m\"")
         .replace("precondition = \"reread\"", "precondition = \"rereed\"")
-        .replace("result = { items =", "job = { every = \"5s\" }\nresult = { items =");
+        .replace("phone        = { type = \"text\",", "phone        = { type = \"text\", order = [\"1\"],");
     files[2].1 = &contacts;
     let (sources, checked) = check_files(&files);
     insta::assert_snapshot!(render(&checked.diagnostics, &sources, false, 100));

@@ -157,7 +157,7 @@ fn a_binding_writes_as_it_says() {
     assert_eq!(update.request.query[1].1.parts, [text("v-"), Part::Hole("version".to_owned())]);
     assert!(matches!(&update.body, Body::Filter(filter) if filter.source() == "{data: .changed}"));
     assert_eq!(update.precondition, Precondition::Reread, "the default where there is a point read");
-    let batch = binding.batch.as_ref().expect("batches");
+    let batch = &binding.batches[0];
     assert_eq!((batch.create, batch.update, batch.delete, batch.bisect), (true, true, false, true));
     assert_eq!((batch.items_max, batch.bytes_max), (100, 1_000_000));
     assert!(matches!(&batch.result.by, ResultBy::RequestId(path) if path.to_string() == ".rid"));

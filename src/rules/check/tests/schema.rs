@@ -161,6 +161,8 @@ fn the_checker_knows_exactly_the_keys_of_the_schema() {
         g::Precondition::KEYS,
         g::Transition::KEYS,
         g::Batch::KEYS,
+        g::Job::KEYS,
+        g::ReadJob::KEYS,
         g::BatchResult::KEYS,
         g::ByPath::KEYS,
     ];
