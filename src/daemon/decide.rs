@@ -157,7 +157,7 @@ impl State {
             paused: job.paused,
             next: job.due(now),
             next_full: job.full_due(now),
-            retry_at: job.retry_at,
+            retry_at: job.retry_at.filter(|_| !job.paused),
             doing: None,
         };
         self.jobs().map(place).collect()

@@ -190,7 +190,7 @@ fn f56_edits_go_on_by_the_rules_in_force_while_a_longer_pass_keeps_others_waitin
     assert_eq!(state.decide(&edited("few", 3), now(64)), begins("few", Reads::Targets));
     assert_eq!(state.decide(&edited("lists", 2), now(64)), begins("lists", Reads::Changes));
     // Now nothing longer is waited for: none of these is made again before the new ones are in force.
-    assert_eq!(state.decide(&ended("long"), now(65)), NOTHING);
+    assert_eq!(state.decide(&ended("long"), now(64)), NOTHING);
     assert_eq!(state.rules_wait_for(), ["few", "lists"]);
     let meanwhile = || vec![Action::Between { collection: "few".to_owned(), cause: Cause::Edit }];
     assert_eq!(state.decide(&edited("few", 4), now(66)), meanwhile(), "the pass runs anyway");

@@ -28,6 +28,9 @@ const AGAIN_MAX: Duration = Duration::from_mins(10);
 /// among them that were about few records.
 const PASSES_MAX: usize = 64;
 
+/// Until when an upstream is left alone is kept to the nearest second: whoever comes back then may be so much too early.
+const ROUNDED: TimeDelta = TimeDelta::milliseconds(500);
+
 /// What the store says of a collection.
 #[derive(Clone, Debug)]
 pub struct Notice {
@@ -95,7 +98,8 @@ pub async fn retry_at(
             let waits = writes.iter().filter(|write| write.upstream == *upstream).filter_map(|write| write.not_before);
             let first = waits.min().and_then(DateTime::from_timestamp_micros);
             // A write whose time has come waits all the same while its upstream wants to be left alone.
-            let at = first.max(asked_until(view, upstream)?).filter(|at| began.is_none_or(|began| *at > began));
+            let left_alone = asked_until(view, upstream)?.and_then(|until| until.checked_add_signed(ROUNDED));
+            let at = first.max(left_alone).filter(|at| began.is_none_or(|began| *at > began));
             next = [next, at].into_iter().flatten().min();
         }
         Ok([next, again_at(view, &name)?].into_iter().flatten().min())

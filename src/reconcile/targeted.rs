@@ -141,7 +141,7 @@ pub async fn find(
     for (at, looked, silent) in futures_util::future::join_all(asking).await {
         if let Some(words) = silent {
             let place = blocked.get_mut(at)?;
-            *place = Some(format!("{} could not be asked: {words}", pass.upstream(at)));
+            *place = Some(format!("could not be asked: {words}"));
             continue;
         }
         for (record, reading) in looked {

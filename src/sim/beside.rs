@@ -32,6 +32,8 @@ const CHANGE_PERCENT: u64 = 80;
 const HOOKS_PERCENT: u64 = 40;
 /// Milliseconds between two of them, at most.
 const REST_MAX: u64 = 900;
+/// So many in one pass, at most: one that waits for a quarter of an hour, as an upstream asked, would have thousands.
+const WISHES_MAX: usize = 40;
 /// So many of a hundred answers to listings take long.
 const SLOW_PERCENT: u64 = 50;
 /// So many milliseconds, at most.
@@ -178,7 +180,10 @@ pub async fn pass(
 /// While a pass runs, people edit and webhooks come, and ask for passes of their own.
 async fn wishes(net: &Net, haste: Option<&Haste>, give: &mpsc::Sender<Wish>) -> Infallible {
     let (beside, hands, store) = (&net.beside, &net.hands, net.hands.disk.store());
-    while beside.is_open() {
+    for _ in 0..WISHES_MAX {
+        if !beside.is_open() {
+            break;
+        }
         net.steps.sleep(beside.rest()).await;
         let [deed, change, hooks] = beside.comes();
         if deed {

@@ -37,12 +37,6 @@ impl Listing {
         self.gate.open();
         assert!(self.asked.wait().unwrap().success());
     }
-
-    /// It goes on, and whoever asked for it hears of trouble.
-    pub fn ends_badly(mut self) {
-        self.gate.open();
-        assert!(!self.asked.wait().unwrap().success());
-    }
 }
 
 /// The next listing of crm is held with this page.

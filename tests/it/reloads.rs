@@ -1,7 +1,5 @@
 //! Rules that are edited while passes run: who waits for what.
 
-use http::Method;
-use reconciled::sandbox::{Fault, Gate, Matcher};
 use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
