@@ -1,7 +1,7 @@
 //! An upstream that does not answer, or takes its time, keeps no edit from the others.
 
 use http::Method;
-use reconciled::sandbox::{Fault, FaultId, Gate, Matcher, Times};
+use reconciled::sandbox::{Fault, FaultId, Gate, LoggedRequest, Matcher, Times};
 
 use crate::between::{at, paged};
 use crate::daemon::Daemon;
@@ -22,7 +22,7 @@ fn answers_again(world: &World, (gate, fault): (Gate, FaultId)) {
 }
 
 fn is_writing(world: &World, upstream: &str) {
-    while world.at(upstream, |upstream| !upstream.requests().any(|request| request.is_write())) {
+    while world.at(upstream, |upstream| !upstream.requests().any(LoggedRequest::is_write)) {
         std::thread::yield_now();
     }
 }
