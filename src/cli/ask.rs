@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use rustix::net::sockopt::socket_peercred;
@@ -372,6 +373,14 @@ pub async fn pause(args: &NamedArgs, paused: bool, workspace: &Workspace, out: &
         out.talk(&format!("{collection} {now}"));
     }
     Ok(Exit::IN_SYNC)
+}
+
+/// Since when a write of a collection may be under way, as a daemon says; `None` where no pass of it runs there.
+pub fn sends_since(daemon: &Value, collection: &str) -> Option<DateTime<Utc>> {
+    let places = daemon["collections"].as_array()?;
+    let is_running = |place: &&Value| place["collection"] == collection && place["running"] == true;
+    places.iter().find(is_running)?;
+    Some(DateTime::parse_from_rfc3339(daemon["started_at"].as_str()?).ok()?.to_utc())
 }
 
 /// The collections whose passes new rules wait for, and all that they change, where any wait.

@@ -5,12 +5,14 @@
 use serde::Serialize;
 
 use crate::merge::{IntentState, LinkState};
+use crate::ops::is_under_way;
 use crate::record::RecordId;
 use crate::store::{
     DirtyOp, IntentFilter, IntentRow, LinkUpdate, MappingKey, Micros, NewLink, StoreError, Tx, read, write,
 };
 
 use super::args::SettleArgs;
+use super::ask::{Daemon, sends_since};
 use super::exit::{CliError, Exit};
 use super::find::find_record;
 use super::out::Out;
@@ -48,6 +50,14 @@ pub async fn run(args: &SettleArgs, workspace: &Workspace, out: &Out) -> Result<
             "no write of {record} to {upstream} has an unknown outcome; `reconciled status` lists those that do"
         )));
     };
+    if is_waited_for(&intent, workspace).await {
+        let (record, upstream) = (clean(&args.record), clean(&args.upstream));
+        return Err(CliError::Usage(format!(
+            "the daemon has sent the {} of {record} to {upstream} and waits for the answer; where none comes, it finds out, or \
+             `reconciled status` says that nobody knows",
+            intent.op
+        )));
+    }
     if intent.op != "create" && args.outcome.made.is_some() {
         return Err(CliError::Usage(format!(
             "the write is {} of a record that exists there: --made is for creates",
@@ -76,6 +86,13 @@ pub async fn run(args: &SettleArgs, workspace: &Workspace, out: &Out) -> Result<
     }
     out.show(&done, |done, _width| text(done))?;
     Ok(Exit::IN_SYNC)
+}
+
+/// Whether a daemon lives that sent it. One that says nothing counts as one that does not live: a person has looked.
+async fn is_waited_for(intent: &IntentRow, workspace: &Workspace) -> bool {
+    let Ok(Some(daemon)) = Daemon::find(workspace) else { return false };
+    let Ok(standing) = daemon.standing().await else { return false };
+    is_under_way(intent, sends_since(&standing, &intent.collection))
 }
 
 /// Ties the record to what was made. What it says is read by the next pass, and merged as on first contact. Returns the

@@ -60,7 +60,7 @@ pub async fn run(workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
 async fn look(workspace: &Workspace, out: &Out) -> Result<Known, CliError> {
     let rules = workspace.rules(SecretsAre::Unused, out)?;
     let (store, now) = (workspace.store_to_look()?, workspace.clock().now());
-    Ok(read(store.as_ref(), move |view| known(view, &rules, now)).await?)
+    Ok(read(store.as_ref(), move |view| known(view, &rules, now, None)).await?)
 }
 
 impl Status {

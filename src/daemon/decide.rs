@@ -21,8 +21,10 @@ pub enum Mode {
     Once,
 }
 
-/// Passes that run side by side, at most.
+/// Passes that list and run side by side, at most.
 const SIDE_BY_SIDE_MAX: usize = 4;
+/// The same of those that list nothing: they wait for none of the others.
+const TARGETED_SIDE_BY_SIDE_MAX: usize = 16;
 /// A turn that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Turn {
@@ -155,7 +157,7 @@ impl State {
             paused: job.paused,
             next: job.due(now),
             next_full: job.full_due(now),
-            retry_at: job.retry_at,
+            retry_at: job.retry_at.filter(|_| !job.paused),
             doing: None,
         };
         self.jobs().map(place).collect()
@@ -218,6 +220,12 @@ impl State {
     pub fn began(&self, collection: &str) -> Option<DateTime<Utc>> {
         let job = self.jobs.iter().find(|job| job.collection == collection)?;
         Some(job.targeted.map(|(began, _)| began).or(job.last)?.wall)
+    }
+
+    /// The newest edit of a collection that had been taken up before the pass over single records that began last.
+    pub fn edits_before(&self, collection: &str) -> i64 {
+        let job = self.jobs.iter().find(|job| job.collection == collection);
+        job.map(Job::edits_before).unwrap_or_default()
     }
 
     /// This waits in the store for a collection; nothing is done about it before the next event.
@@ -341,10 +349,11 @@ impl State {
         self.running.remove(&at);
         if let Some(job) = self.jobs.get_mut(at) {
             let targeted = job.targeted.take();
-            job.note_listed();
+            job.note_end();
             let began = targeted.map(|(began, _)| began).or(job.last);
-            // What could be tried when the pass began it has tried.
-            job.retry_at = retry_at.filter(|at| began.is_none_or(|began| *at > began.wall));
+            // What could be tried when the pass began it has tried, unless it was about few records: what was due before still is.
+            let retry_at = retry_at.filter(|at| began.is_none_or(|began| *at > began.wall));
+            job.retry_at = [retry_at, job.retry_at.filter(|_| targeted.is_some())].into_iter().flatten().min();
             let since = began.and_then(|began| began.steady).unwrap_or(now.steady);
             let ended = Some((now.steady, now.steady.saturating_sub(since)));
             match targeted {
@@ -416,7 +425,8 @@ impl State {
         }
         let mut next = 0;
         while let Some(turn) = self.queue.get(next).copied() {
-            let Some((cause, reads)) = self.granted(turn, now).filter(|_| self.may_start(turn.at, next, now)) else {
+            let may = |(_, reads): &(Cause, Reads)| self.may_start(turn.at, *reads, next, now);
+            let Some((cause, reads)) = self.granted(turn, now).filter(may) else {
                 next += 1;
                 continue;
             };
@@ -435,14 +445,13 @@ impl State {
         actions
     }
 
-    /// What came while a pass lists does not wait for its end, where single records can be asked for.
+    /// What came while a pass runs does not wait for its end, where single records can be asked for.
     fn make_between(&mut self, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         for at in self.running.iter().filter(|_| self.mode == Mode::Scheduled) {
             let Some(job) = self.jobs.get_mut(*at) else { continue };
             let Some(cause) = job.cause_between(now) else { continue };
-            job.between = Some(Last { wall: now.wall, steady: Some(now.steady) });
-            job.taken = job.mark;
+            job.begin_between(now);
             actions.push(Action::Between { collection: job.collection.clone(), cause });
         }
         actions
@@ -484,9 +493,16 @@ impl State {
 
     /// Never two passes of one collection; those of collections that refer to each other one after the other; a first one alone,
     /// since it may fill the database.
-    fn may_start(&self, at: usize, place: usize, now: Moment) -> bool {
-        let most = if self.mode == Mode::Once { 1 } else { SIDE_BY_SIDE_MAX };
-        if self.running.len() >= most || self.running.contains(&at) {
+    fn may_start(&self, at: usize, reads: Reads, place: usize, now: Moment) -> bool {
+        let most = match (self.mode, reads) {
+            (Mode::Once, _) => 1,
+            (Mode::Scheduled, Reads::Targets) => TARGETED_SIDE_BY_SIDE_MAX,
+            (Mode::Scheduled, Reads::Changes | Reads::Everything) => SIDE_BY_SIDE_MAX,
+        };
+        let is_targeted = |at: &&usize| self.jobs.get(**at).is_some_and(|job| job.targeted.is_some());
+        let targeted = self.running.iter().filter(is_targeted).count();
+        let beside = if reads == Reads::Targets { targeted } else { self.running.len() - targeted };
+        if beside >= most || self.running.contains(&at) {
             return false;
         }
         let Some(job) = self.jobs.get(at) else { return false };

@@ -119,6 +119,14 @@ pub struct Place {
     pub doing: Option<String>,
 }
 
+impl Standing {
+    /// Since when a write of a collection may be under way that was sent and not answered; `None` where no pass of it runs.
+    pub fn sends_since(&self, collection: &str) -> Option<DateTime<Utc>> {
+        let is_running = |place: &Place| place.collection == collection && place.running;
+        self.collections.iter().any(is_running).then_some(self.started_at)
+    }
+}
+
 impl Place {
     /// What its pass is at, without the collection's name.
     pub fn step(&self) -> Option<&str> {

@@ -59,7 +59,7 @@ impl Doing {
         self.listeners.send(Heard::Ended { collection, number, report }).ok();
     }
 
-    /// A pass over single records was made while another one lists, which goes on.
+    /// A pass over single records was made while another one runs, which goes on.
     pub fn between(&self, report: &PassReport) {
         let (here, there) = (report.local.total(), report.remote_writes());
         let text = format!("{here} changes here and {there} writes upstream in between, by pass {}", report.pass);

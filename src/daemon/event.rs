@@ -48,11 +48,6 @@ impl Mark {
         let webhook = self.is_hooked_after(then).then(|| Event::Webhook { collection: name(), mark: self });
         [edit, decision, webhook].into_iter().flatten().collect()
     }
-
-    /// Whether an edit or a decision of a person came since then.
-    pub fn is_news_after(self, then: Self) -> bool {
-        self.edit > then.edit || self.is_decided_after(then)
-    }
 }
 
 /// Everything that the daemon does something about.
@@ -105,11 +100,11 @@ pub enum Event {
         /// It failed, was halted, or some upstream was not to be had: what it was to read it has not read.
         failed: bool,
     },
-    /// A pass over single records ended that was made while another one lists, or it was not made.
+    /// A pass over single records ended that was made while another one runs, or it was not made.
     BetweenEnded {
         /// Of this collection.
         collection: String,
-        /// Nothing was done: what waits takes listings, or the other one lists no more.
+        /// Nothing was done: what waits takes listings, or the other one waits for nothing any more.
         undone: bool,
     },
     /// SIGTERM or SIGINT.
@@ -195,7 +190,7 @@ pub enum Action {
         /// Why.
         cause: Cause,
     },
-    /// Make a pass over single records while the one lists that runs.
+    /// Make a pass over single records while another one runs.
     Between {
         /// The collection.
         collection: String,

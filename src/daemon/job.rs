@@ -15,8 +15,13 @@ use super::schedule::{Last, due_in, is_due, next_due};
 /// After a pass for an edit or a webhook the next one waits as long as that took, but no longer than this: who edits all day
 /// leaves room for others. Who edits now and then waits for nothing, however long the scheduled passes take.
 const PACE_MAX: Duration = Duration::from_mins(1);
-/// After one that was as short as this the next one waits no longer than that: edits are to arrive within two seconds.
+/// The same after one that lists nothing: edits are to arrive within two seconds.
+const PACE_OF_TARGETED_MAX: Duration = Duration::from_secs(1);
+/// After one that was as short as this the next one waits no longer than that.
 const SHORT: Duration = Duration::from_millis(300);
+/// A pass that lists nothing is as good as one that lists once it has run for so long: what came, its own edits included, is made
+/// in between.
+const LONG: Duration = Duration::from_millis(400);
 /// So many times as long where a pass reads everything, and costs the upstream as much.
 const PACE_OF_WHOLE: u32 = 9;
 /// See `PACE_MAX`, where a pass reads everything.
@@ -68,9 +73,9 @@ pub struct Job {
     pub ended_targeted: Option<(Duration, Duration)>,
     /// Since when a pass that does not list runs, what it reads instead, and what earlier passes had taken up before it.
     pub targeted: Option<(Last, Mark)>,
-    /// Since when one runs that is made while another one lists.
-    pub between: Option<Last>,
-    /// What waited when the pass began that lists: it has taken that up when it has ended.
+    /// Since when one runs that is made while another one does, and the newest edit that had been taken up before it.
+    pub between: Option<(Last, i64)>,
+    /// What waited when the pass began that runs: it has taken that up when it has ended.
     pub takes: Option<Mark>,
 }
 
@@ -124,12 +129,12 @@ impl Job {
     /// How long until another pass for an edit or a webhook leaves room for others.
     fn room_in(&self, now: Moment) -> Duration {
         let is_targeted = self.for_few == ForFew::Records;
-        let (ended, is_whole) =
-            if is_targeted { (self.ended_targeted, false) } else { (self.ended_listed, self.reads_whole) };
-        let pace = |took: Duration| match (took <= SHORT, is_whole) {
-            (true, _) => took,
-            (false, true) => (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX),
-            (false, false) => took.min(PACE_MAX),
+        let ended = if is_targeted { self.ended_targeted } else { self.ended_listed };
+        let pace = |took: Duration| match (took <= SHORT, is_targeted, self.reads_whole) {
+            (true, ..) => took,
+            (false, true, _) => took.min(PACE_OF_TARGETED_MAX),
+            (false, false, true) => (took * PACE_OF_WHOLE).min(PACE_OF_WHOLE_MAX),
+            (false, false, false) => took.min(PACE_MAX),
         };
         ended.map_or(Duration::ZERO, |(at, took)| (at + pace(took)).saturating_sub(now.steady))
     }
@@ -156,35 +161,42 @@ impl Job {
         }
     }
 
-    /// Why a pass over single records is to be made now, while one runs that lists. What a person decided takes listings.
+    /// Why a pass over single records is to be made now, while another one runs. What a person decided takes listings.
     pub fn cause_between(&self, now: Moment) -> Option<Cause> {
-        if !self.is_open() || !self.room_in(now).is_zero() {
+        if !self.between_in(now)?.is_zero() {
             return None;
         }
-        let hooked = || self.mark.is_hooked_after(self.taken).then_some(Cause::Webhook);
-        self.has_news().then_some(Cause::Edit).or_else(hooked)
-    }
-
-    fn is_open(&self) -> bool {
-        let is_free = self.targeted.is_none() && self.between.is_none() && !self.paused;
-        is_free && self.for_few == ForFew::Records && !self.mark.is_decided_after(self.taken)
+        Some(if self.has_edits() { Cause::Edit } else { Cause::Webhook })
     }
 
     /// How long until one is to be made for what waits.
     pub fn between_in(&self, now: Moment) -> Option<Duration> {
-        let waits = self.has_news() || self.mark.is_hooked_after(self.taken);
-        (self.is_open() && waits).then(|| self.room_in(now))
+        let is_open = self.between.is_none() && !self.paused && self.for_few == ForFew::Records;
+        let waits = self.has_edits() || self.mark.is_hooked_after(self.taken);
+        let long_at = self.targeted.and_then(|(began, _)| Some(began.steady? + LONG)).unwrap_or_default();
+        (is_open && waits).then(|| self.room_in(now).max(long_at.saturating_sub(now.steady)))
+    }
+
+    /// A pass in between begins.
+    pub fn begin_between(&mut self, now: Moment) {
+        self.between = Some((Last { wall: now.wall, steady: Some(now.steady) }, self.taken.edit));
+        self.taken = self.mark;
     }
 
     /// A pass in between is over.
     pub fn note_between(&mut self, undone: bool, now: Moment) {
-        let Some(began) = self.between.take().filter(|_| !undone) else { return };
+        let Some((began, _)) = self.between.take().filter(|_| !undone) else { return };
         let since = began.steady.unwrap_or(now.steady);
         self.ended_targeted = Some((now.steady, now.steady.saturating_sub(since)));
     }
 
-    /// The pass is over that listed.
-    pub fn note_listed(&mut self) {
+    /// The newest edit that had been taken up before the pass that began last, of those that list nothing.
+    pub fn edits_before(&self) -> i64 {
+        self.between.map(|(_, edit)| edit).or(self.targeted.map(|(_, before)| before.edit)).unwrap_or_default()
+    }
+
+    /// The pass is over, but for one in between.
+    pub fn note_end(&mut self) {
         self.between = None;
         self.taken = self.takes.take().unwrap_or(self.taken);
     }
@@ -217,7 +229,9 @@ impl Job {
     pub fn begin(&mut self, cause: Cause, reads: Reads, now: Moment) {
         let began = Last { wall: now.wall, steady: Some(now.steady) };
         let before = std::mem::replace(&mut self.taken, self.mark);
-        self.retry_at = None;
+        self.takes = Some(self.mark);
+        // It may take long: what can be made in between does not wait for it, whatever it came with.
+        (self.taken.edit, self.taken.hooked) = (before.edit, before.hooked);
         match reads {
             Reads::Targets => {
                 self.targeted = Some((began, before));
@@ -226,9 +240,7 @@ impl Job {
             Reads::Everything => self.reads_full = Some(began),
             Reads::Changes => {}
         }
-        (self.last, self.listed_for, self.takes) = (Some(began), Some(cause), Some(self.mark));
-        // It may list for long: what takes no listing does not wait for it, even where something that came with it does.
-        (self.taken.edit, self.taken.hooked) = (before.edit, before.hooked);
+        (self.last, self.listed_for, self.retry_at) = (Some(began), Some(cause), None);
         if self.for_few == ForFew::ListingsOnce {
             self.for_few = ForFew::Records;
         }
@@ -304,8 +316,12 @@ impl Job {
 
     /// Whether something came that a pass is to be made for at once. What a person decided is never left waiting.
     fn has_news(&self) -> bool {
-        let edit = if self.edits { self.mark.edit } else { self.taken.edit };
-        Mark { edit, ..self.mark }.is_news_after(self.taken)
+        self.has_edits() || self.mark.is_decided_after(self.taken)
+    }
+
+    /// Whether rows were edited, and do not wait for the schedule.
+    fn has_edits(&self) -> bool {
+        self.edits && self.mark.edit > self.taken.edit
     }
 }
 

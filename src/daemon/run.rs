@@ -181,7 +181,7 @@ pub(super) struct Daemon<'a> {
     pub(super) monitor: Option<Monitor>,
     pub(super) clerk: Clerk,
     running: UnderWay,
-    /// Who takes wishes for passes over single records while it lists, by collection.
+    /// Who takes wishes for passes over single records while it waits for upstreams, by collection.
     open: BTreeMap<String, mpsc::Sender<Wish>>,
     /// How many passes in a row ended in an error, where any did, by collection.
     errors: BTreeMap<String, usize>,
@@ -286,15 +286,15 @@ impl Daemon<'_> {
                 self.started += 1;
                 let trigger = trigger(self.plan.mode, reads, cause);
                 let (give, take) = mpsc::channel(1);
-                if reads != Reads::Targets {
-                    self.open.insert(collection.clone(), give);
-                }
+                self.open.insert(collection.clone(), give);
+                let after = self.state.edits_before(&collection);
                 let named = (collection, self.started);
-                self.running.passes.push(start(&self.loaded.engine, trigger, named, reads, (doing, take)));
+                self.running.passes.push(start(&self.loaded.engine, trigger, named, (reads, after), (doing, take)));
             }
             Action::Between { collection, cause } => {
                 let (made, answer) = oneshot::channel();
-                let wish = Wish { trigger: trigger(self.plan.mode, Reads::Targets, cause).to_owned(), made };
+                let trigger = trigger(self.plan.mode, Reads::Targets, cause).to_owned();
+                let wish = Wish { trigger, after: self.state.edits_before(&collection), made };
                 // Where nobody takes it, it is answered by that.
                 self.open.get(&collection).map(|open| open.try_send(wish));
                 let over = async move { BetweenOver { collection, made: answer.await.unwrap_or(Ok(None)) } };
@@ -439,8 +439,10 @@ impl Daemon<'_> {
         let goes_on = self.plan.mode == Mode::Scheduled && !fatal;
         let mut retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
         if is_error {
+            // The database knows of those before a restart, unless it could not even be told of them.
+            let known = wake::errors_in_a_row(self.store, &collection).await;
             let in_a_row = self.errors.entry(collection.clone()).or_default();
-            *in_a_row += 1;
+            *in_a_row = known.max(*in_a_row + 1);
             retry_at = wake::after_error(&collection, *in_a_row, retry_at, self.clock.now()).filter(|_| goes_on);
         } else {
             self.errors.remove(&collection);
@@ -449,7 +451,7 @@ impl Daemon<'_> {
         Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed })
     }
 
-    /// Reports a pass that was made while another one lists.
+    /// Reports a pass that was made while another one runs.
     async fn account_between(&mut self, over: BetweenOver) -> Result<Event, PassError> {
         let BetweenOver { collection, made } = over;
         let made = made.transpose();
@@ -458,7 +460,7 @@ impl Daemon<'_> {
             if let Ok(report) = &result {
                 self.clerk.doing().between(report);
             }
-            // Whether that is the end of the daemon the pass that lists finds out.
+            // Whether that is the end of the daemon the other pass finds out.
             account(result, self.plan.mode, self.host, &mut self.failed);
             self.unseen |= !self.learn(vec![collection.clone()]).await?;
         }
@@ -511,7 +513,7 @@ fn start(
     engine: &Arc<Engine>,
     trigger: &'static str,
     (collection, number): (String, u64),
-    reads: Reads,
+    (reads, after): (Reads, i64),
     (progress, mut wishes): (Arc<Doing>, mpsc::Receiver<Wish>),
 ) -> Pass {
     let engine = Arc::clone(engine);
@@ -520,7 +522,7 @@ fn start(
     Box::pin(async move {
         let progress = progress.as_ref();
         let result = match reads {
-            Reads::Targets => engine.targeted_pass(&collection, &options, progress).await,
+            Reads::Targets => engine.targeted_pass((&collection, after), &options, progress, Some(&mut wishes)).await,
             Reads::Changes | Reads::Everything => {
                 engine.pass_open_to(&collection, &options, progress, Some(&mut wishes)).await.map(Some)
             }

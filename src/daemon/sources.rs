@@ -40,7 +40,7 @@ pub struct PassOver {
     pub result: Result<Option<PassReport>, PassError>,
 }
 
-/// A pass over single records that was wished for while another one lists; it ends with what came of it.
+/// A pass over single records that was wished for while another one runs; it ends with what came of it.
 pub type Between = BoxFuture<'static, BetweenOver>;
 
 /// Such a pass that is over.
@@ -56,7 +56,7 @@ pub struct BetweenOver {
 pub struct UnderWay {
     /// Those that were started.
     pub passes: FuturesUnordered<Pass>,
-    /// Those that are made while one of these lists.
+    /// Those that are made while one of these runs.
     pub between: FuturesUnordered<Between>,
 }
 
@@ -168,7 +168,7 @@ impl Sources {
             () = hear(&mut self.hup) => if self.once { Gathered::Event(Event::Stop) } else { signal(Signal::Reload) },
             () = hear(&mut self.usr1) => signal(Signal::Sync),
             () = hear(&mut self.usr2) => signal(Signal::Report),
-            // Before the end of the pass that listed: it is no matter of the next one.
+            // Before the end of the other pass: it is no matter of the next one.
             Some(over) = running.between.next() => Gathered::Between(Box::new(over)),
             Some(over) = running.passes.next() => Gathered::Passed(Box::new(over)),
             ask = clerk.next() => Gathered::Asked(ask),

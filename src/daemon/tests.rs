@@ -381,14 +381,14 @@ fn an_edit_or_a_webhook_costs_no_listing_unless_what_waits_takes_one() {
     assert_eq!(state.decide(&changed(mark(0, 7)), now(102)), few(Cause::Webhook));
     state.mark("a", mark(0, 0));
     assert_eq!(state.decide(&ended("a"), now(105)), NOTHING);
-    assert_eq!(state.decide(&changed(mark(2, 0)), now(107)), NOTHING, "it took three seconds");
-    assert_eq!(state.decide(&Event::Tick, now(108)), few(Cause::Edit));
+    assert_eq!(state.decide(&changed(mark(2, 0)), now(105)), NOTHING, "it took three seconds");
+    assert_eq!(state.decide(&Event::Tick, now(106)), few(Cause::Edit));
     // A row was inserted: the upstream may have it. What else was edited does not wait for the listing.
     let listing = || {
         let meanwhile = Action::Between { collection: "a".to_owned(), cause: Cause::Edit };
         vec![action("a", false, Cause::Edit), meanwhile]
     };
-    assert_eq!(state.decide(&undone, now(108)), listing(), "the first listing for one is at once");
+    assert_eq!(state.decide(&undone, now(106)), listing(), "the first listing for one is at once");
     state.mark("a", mark(0, 0));
     assert_eq!(state.decide(&ended("a"), now(208)), NOTHING);
     assert_eq!(state.decide(&changed(mark(4, 0)), now(209)), few(Cause::Edit));
@@ -419,7 +419,7 @@ fn who_asks_for_a_pass_gets_listings() {
         state.decide(&ended("b"), now(2)),
         [Action::Start { collection: "b".to_owned(), reads: Reads::Targets, cause: Cause::Edit }]
     );
-    assert_eq!(state.decide(&sync_asked(), now(3)), NOTHING, "b runs, and a is its parent");
+    assert_eq!(state.decide(&sync_asked(), now(2)), NOTHING, "b runs, and a is its parent");
     assert_eq!(state.decide(&ended("b"), now(4)), asked("a"));
     assert_eq!(state.decide(&ended("a"), now(5)), asked("b"));
 }

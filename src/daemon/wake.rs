@@ -10,7 +10,7 @@ use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::merge::IntentState;
-use crate::reconcile::{asked_until, reauth_required};
+use crate::reconcile::{asked_until, has_listed_nothing, reauth_required};
 use crate::rules::Ruleset;
 use crate::store::{ConflictFilter, ConflictRow, IntentFilter, PassRow, Store, StoreError, View, read, write};
 
@@ -24,8 +24,12 @@ const WRITES_MAX: usize = 1000;
 const AGAIN_FIRST: Duration = Duration::from_secs(5);
 /// See `AGAIN_FIRST`.
 const AGAIN_MAX: Duration = Duration::from_mins(10);
-/// So many in a row are counted: after these it is `AGAIN_MAX`.
-const IN_A_ROW_MAX: usize = 8;
+/// So many passes are looked through for those that came to nothing in a row: 8 are enough for `AGAIN_MAX`, and there may be others
+/// among them that were about few records.
+const PASSES_MAX: usize = 64;
+
+/// Until when an upstream is left alone is kept to the nearest second: whoever comes back then may be so much too early.
+const ROUNDED: TimeDelta = TimeDelta::milliseconds(500);
 
 /// What the store says of a collection.
 #[derive(Clone, Debug)]
@@ -94,7 +98,8 @@ pub async fn retry_at(
             let waits = writes.iter().filter(|write| write.upstream == *upstream).filter_map(|write| write.not_before);
             let first = waits.min().and_then(DateTime::from_timestamp_micros);
             // A write whose time has come waits all the same while its upstream wants to be left alone.
-            let at = first.max(asked_until(view, upstream)?).filter(|at| began.is_none_or(|began| *at > began));
+            let left_alone = asked_until(view, upstream)?.and_then(|until| until.checked_add_signed(ROUNDED));
+            let at = first.max(left_alone).filter(|at| began.is_none_or(|began| *at > began));
             next = [next, at].into_iter().flatten().min();
         }
         Ok([next, again_at(view, &name)?].into_iter().flatten().min())
@@ -105,10 +110,14 @@ pub async fn retry_at(
 /// When a collection is tried again whose last pass failed, or met an upstream that was not to be had: one that did not say until
 /// when, and does not wait for a person to sign in.
 fn again_at(view: &dyn View, collection: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let passes = view.passes(Some(collection), IN_A_ROW_MAX)?;
+    let passes = view.passes(Some(collection), PASSES_MAX)?;
     let came_to_nothing = |pass: &&PassRow| matches!(pass.outcome.as_str(), "failed" | "unavailable");
-    let in_a_row = passes.iter().take_while(came_to_nothing).count();
-    let Some(last) = passes.first().filter(|_| in_a_row > 0) else { return Ok(None) };
+    // That one went well which was about few records says nothing of what others left.
+    let tells = |pass: &&PassRow| came_to_nothing(pass) || !has_listed_nothing(pass);
+    let in_a_row = passes.iter().filter(tells).take_while(came_to_nothing);
+    let (of_few, of_all): (Vec<&PassRow>, Vec<&PassRow>) = in_a_row.partition(|pass| has_listed_nothing(pass));
+    // Nor do those that are made for every edit put off when the rest is tried again.
+    let (Some(last), in_a_row) = (of_all.first().or(of_few.last()), of_all.len().max(1)) else { return Ok(None) };
     let ended = last.ended_at.unwrap_or(last.started_at);
     if last.outcome == "unavailable" {
         let mut is_worth_it = false;
@@ -121,6 +130,14 @@ fn again_at(view: &dyn View, collection: &str) -> Result<Option<DateTime<Utc>>, 
         }
     }
     Ok(after(collection, ended, in_a_row))
+}
+
+/// How many passes in a row have failed or came to no end, the last ones of a collection, in whichever process; none where the
+/// database cannot be read.
+pub async fn errors_in_a_row(store: &dyn Store, collection: &str) -> usize {
+    let name = collection.to_owned();
+    let passes = read(store, move |view| view.passes(Some(&name), PASSES_MAX)).await.unwrap_or_default();
+    passes.iter().take_while(|pass| matches!(pass.outcome.as_str(), "failed" | "interrupted")).count()
 }
 
 /// When it is tried again after a pass that ended in an error just now, the last of so many in a row. Where the database could
@@ -175,12 +192,14 @@ mod tests {
     const ENDED: i64 = 1_000_000_000;
 
     /// How long after its end a collection is tried again whose passes ended so, the last one last. `unavailable` may have a
-    /// colon behind it and the upstreams that were not to be had.
+    /// colon behind it and the upstreams that were not to be had; passes about few records are marked so.
     async fn waits(outcomes: &[&str], states: &[(&'static str, &'static str)]) -> Option<Duration> {
         let store = SqliteStore::open(&OpenOptions::memory()).unwrap();
         for (at, outcome) in (0..).zip(outcomes) {
             let (outcome, lacking) = outcome.split_once(':').unwrap_or((outcome, "crm"));
-            let one = |name: &str| serde_json::json!({ "upstream": name, "error": "503" });
+            let (read, outcome) =
+                outcome.strip_prefix("few ").map_or(("full", outcome), |outcome| ("targeted", outcome));
+            let one = |name: &str| serde_json::json!({ "upstream": name, "error": "503", "read": read });
             let all: Vec<Value> =
                 lacking.split(',').map(one).chain([serde_json::json!({ "upstream": "well" })]).collect();
             let row = PassRow {
@@ -217,6 +236,32 @@ mod tests {
             assert_eq!(waits(&row, &[]).await, None, "{row:?}");
         }
         assert_eq!(waits(&[], &[]).await, None);
+    }
+
+    #[tokio::test]
+    async fn passes_about_few_records_neither_make_up_for_what_was_left_nor_put_it_off() {
+        for (passes, seconds) in [
+            (&["ok", "unavailable", "unavailable", "few ok", "few conflicts"][..], 10),
+            (&["unavailable", "unavailable", "few unavailable", "few ok", "few unavailable"], 10),
+            (&["ok", "few unavailable", "few unavailable", "few unavailable"], 5),
+        ] {
+            let wait = waits(passes, &[]).await.unwrap();
+            assert!((seconds * 1000..seconds * 1200).contains(&wait.as_millis()), "{passes:?}: {wait:?}");
+        }
+        assert_eq!(waits(&["unavailable", "ok", "few ok"], &[]).await, None);
+    }
+
+    #[tokio::test]
+    async fn f16_errors_in_a_row_are_counted_over_a_restart() {
+        let store = SqliteStore::open(&OpenOptions::memory()).unwrap();
+        for (outcome, expected) in
+            [("ok", 0), ("interrupted", 1), ("failed", 2), ("interrupted", 3), ("unavailable", 0)]
+        {
+            let row = PassRow { collection: "contacts".to_owned(), outcome: outcome.to_owned(), ..PassRow::default() };
+            write(&store, move |tx| tx.begin_pass(&row).map(drop)).await.unwrap();
+            assert_eq!(errors_in_a_row(&store, "contacts").await, expected, "{outcome}");
+            assert_eq!(errors_in_a_row(&store, "others").await, 0);
+        }
     }
 
     #[tokio::test]

@@ -28,7 +28,9 @@ pub use page::{cut_page, with_one_more};
 pub use passes::{OUTCOMES, Pass, PassPage, PassPart, list_passes, phase_words, phases};
 pub use resolve::{Choice, Resolved, resolve};
 pub use sides::{FieldSides, LinkSide, Say, Sides, UpstreamSay, gather};
-pub use status::{CollectionStatus, Counted, Known, LinkCount, UpstreamStatus, count, known, status_with, upstreams};
+pub use status::{
+    CollectionStatus, Counted, Known, LinkCount, UpstreamStatus, count, is_under_way, known, status_with, upstreams,
+};
 pub use text::{raw, rfc3339, word_changes};
 pub use usage::{Forecast, QuotaUsage, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
 pub use webhooks::{HookView, Inbox, InboxStatus, drop_hook, inbox, retry_hook};

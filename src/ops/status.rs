@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::daemon::{is_paused, next_due};
+use crate::daemon::{Standing, is_paused, next_due};
 use crate::merge::{IntentState, LinkState};
 use crate::reconcile::{Phase, waits};
 use crate::rules::{Collection, Ruleset, Schedule};
@@ -54,7 +54,7 @@ pub struct CollectionStatus {
     pub edits_waiting: usize,
     /// Writes that are not settled, counted up to 1000.
     pub writes_waiting: usize,
-    /// The first of them whose outcome is not known.
+    /// The first of them whose outcome is not known, and is not being waited for.
     pub unknown: Vec<Unknown>,
     pub conflicts_open: usize,
     /// Records set aside, counted up to 1000.
@@ -139,9 +139,17 @@ pub struct Known {
     pub webhooks: InboxStatus,
 }
 
-/// How everything stands, with all of it counted.
-pub fn known(view: &dyn View, rules: &Ruleset, now: DateTime<Utc>) -> Result<Known, StoreError> {
-    let collections = rules.in_order().into_iter().map(|one| status_with(view, one, count(view, one, u64::MAX)?, now));
+/// How everything stands, with all of it counted. `daemon`: the one that runs, where it is the one that asks.
+pub fn known(
+    view: &dyn View,
+    rules: &Ruleset,
+    now: DateTime<Utc>,
+    daemon: Option<&Standing>,
+) -> Result<Known, StoreError> {
+    let collections = rules.in_order().into_iter().map(|one| {
+        let sends_since = daemon.and_then(|daemon| daemon.sends_since(&one.name));
+        status_with(view, one, count(view, one, u64::MAX)?, (now, sends_since))
+    });
     Ok(Known {
         collections: collections.collect::<Result<_, _>>()?,
         halts: view.halts(None, true)?.iter().map(Halt::from).collect(),
@@ -216,19 +224,21 @@ pub fn count(view: &dyn View, collection: &Collection, most: u64) -> Result<Coun
     Ok(counted)
 }
 
-/// How a collection stands, with what was counted of it.
+/// How a collection stands, with what was counted of it. With the moment since when writes may be under way: what was sent
+/// after it by a pass that runs is waited for.
 pub fn status_with(
     view: &dyn View,
     collection: &Collection,
     counted: Counted,
-    now: DateTime<Utc>,
+    (now, sends_since): (DateTime<Utc>, Option<DateTime<Utc>>),
 ) -> Result<CollectionStatus, StoreError> {
     let name = &collection.name;
     let key = view.collection_key(name)?;
     let conflicts = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
     let intents = IntentFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..IntentFilter::default() };
     let states = IntentState::OPEN.to_vec();
-    let unknown = IntentFilter { collection: Some(name.clone()), states, limit: ASIDE_MAX, ..IntentFilter::default() };
+    let unknown = IntentFilter { collection: Some(name.clone()), states, limit: COUNT_MAX, ..IntentFilter::default() };
+    let unknown = view.intents(&unknown)?.into_iter().filter(|write| !is_under_way(write, sends_since));
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
     let aside = view.quarantined(&aside)?;
     let parked = aside.iter().filter(|row| row.is_waiting()).count();
@@ -250,12 +260,18 @@ pub fn status_with(
         links: counted.links,
         edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,
         writes_waiting: view.intents(&intents)?.len(),
-        unknown: view.intents(&unknown)?.into_iter().map(Unknown::from).collect(),
+        unknown: unknown.take(ASIDE_MAX).map(Unknown::from).collect(),
         conflicts_open: usize::try_from(view.conflict_count(&conflicts)?.0).unwrap_or(usize::MAX),
         quarantined: aside.len() - parked,
         parked,
         quarantine: aside.iter().take(ASIDE_MAX).map(Aside::from).collect(),
     })
+}
+
+/// Whether a write that was sent is waited for by a pass that runs, in a daemon that has run since then.
+pub fn is_under_way(write: &IntentRow, sends_since: Option<DateTime<Utc>>) -> bool {
+    let since = sends_since.map(|since| since.timestamp_micros());
+    write.state == IntentState::Sent && write.sent_at.zip(since).is_some_and(|(sent, since)| sent >= since)
 }
 
 fn last_pass(view: &dyn View, row: &PassRow) -> Result<LastPass, StoreError> {

@@ -1,12 +1,17 @@
-//! Owns: passes over single records that are made while a pass of the same collection still lists: when they may be made, and
-//! what listings must not believe afterwards.
+//! Owns: passes over single records that are made while a pass of the same collection waits for upstreams: when they may be made,
+//! and what listings must not believe afterwards.
 //!
 //! Must not know: who asks for them; what such a pass does.
+//!
+//! They are about records of which nothing is under way: no write, and nothing that was read and not decided. So what the other
+//! pass finds out and sends meanwhile is about other records; it decides nothing before they have ended, and neither sends the
+//! writes of the other or looks for what became of them.
 //!
 //! They take turns with pages: one is worked on wholly before or wholly after such a pass, so that neither sees half of the
 //! other. A page may be from before a write that was made in between. What it shows of a record that such a pass has touched
 //! says therefore nothing; the record is asked for once more when the listing has ended, before its cursor moves.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -27,51 +32,55 @@ use super::report::PassReport;
 /// What came of a pass in between; `None`, and nothing was done, where what waits takes listings.
 pub type Made = Result<Option<PassReport>, PassError>;
 
-/// Somebody wants a pass over the records that edits here and webhooks name, while another one lists. Dropped without an answer
-/// where that one lists no more.
+/// Somebody wants a pass over the records that edits here and webhooks name, while another one runs. Dropped without an answer
+/// where that one waits for nothing any more.
 #[derive(Debug)]
 pub struct Wish {
     /// Why.
     pub trigger: String,
+    /// The number of the newest edit here that an earlier pass took up: what is left of those is none of its matter.
+    pub after: i64,
     /// Hears of it.
     pub made: oneshot::Sender<Made>,
 }
 
-/// Reads, and makes the passes that are wished for meanwhile, one at a time. The second value tells whether any was.
-pub async fn while_reading<T>(
+/// Does the work, which waits for upstreams, and makes the passes that are wished for meanwhile, one at a time. The second value
+/// tells whether any was. `blocked`: why bindings take no part in them.
+pub async fn while_at<T>(
     engine: &Engine,
     pass: &Arc<Pass>,
-    wishes: Option<&mut mpsc::Receiver<Wish>>,
-    reading: impl Future<Output = T>,
+    (wishes, blocked): (Option<&mut mpsc::Receiver<Wish>>, &[Option<String>]),
+    work: impl Future<Output = T>,
 ) -> (T, bool) {
-    let Some(wishes) = wishes else { return (reading.await, false) };
-    let mut reading = pin!(reading);
+    let Some(wishes) = wishes else { return (work.await, false) };
+    let mut work = pin!(work);
     let mut any = false;
     loop {
         let wish = tokio::select! {
             biased;
-            read = &mut reading => return (read, any),
+            done = &mut work => return (done, any),
             wish = wishes.recv() => wish,
         };
-        let Some(wish) = wish else { return (reading.await, any) };
+        let Some(wish) = wish else { return (work.await, any) };
         any = true;
-        // The reading goes on as far as it may: what an upstream bears at once may be what it holds.
-        let mut making = pin!(make(engine, pass, wish));
+        // The work goes on as far as it may: what an upstream bears at once may be what it holds.
+        let mut making = pin!(make(engine, pass, wish, blocked));
         tokio::select! {
             biased;
-            read = &mut reading => {
+            done = &mut work => {
                 making.await;
-                return (read, any);
+                return (done, any);
             }
             () = &mut making => {}
         }
     }
 }
 
-async fn make(engine: &Engine, pass: &Arc<Pass>, wish: Wish) {
+async fn make(engine: &Engine, pass: &Arc<Pass>, wish: Wish, blocked: &[Option<String>]) {
     let mut touched = pass.touched.lock().await;
-    let made = engine.pass_between(pass, &wish.trigger, &mut touched).await;
+    let made = engine.pass_between(pass, (&wish.trigger, wish.after), blocked, &mut touched).await;
     drop(touched);
+    pass.set_beside(BTreeSet::new());
     // Whoever wished may be gone.
     wish.made.send(made).ok();
 }

@@ -3,7 +3,7 @@
 //! Must not know: any phase of the pass.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
@@ -53,6 +53,8 @@ pub struct Pass {
     pub restored: Option<Restored>,
     /// Links that passes in between have touched while this one lists. Who works on a page or makes such a pass holds it.
     pub touched: Mutex<Touched>,
+    /// Records that a pass in between works on just now: their writes are its matter.
+    beside: std::sync::Mutex<BTreeSet<RecordId>>,
 }
 
 /// A collection with fields that refer to another one.
@@ -113,12 +115,24 @@ impl Pass {
             unread: collection.bindings.iter().map(|_| OnceLock::new()).collect(),
             restored: None,
             touched: Mutex::default(),
+            beside: std::sync::Mutex::default(),
         })
     }
 
     /// Whether a record is a matter of this pass.
     pub fn is_about(&self, record: &RecordId) -> bool {
         self.only.get().is_none_or(|only| only.contains(record))
+    }
+
+    /// Whether the writes to a record that wait or are under way are a matter of this pass. To be asked after they were read: who
+    /// writes beside it has said so before.
+    pub fn is_to_write(&self, record: &RecordId) -> bool {
+        self.is_about(record) && !self.beside.lock().unwrap_or_else(PoisonError::into_inner).contains(record)
+    }
+
+    /// A pass in between works on these records from now on; on none, when it is over.
+    pub fn set_beside(&self, records: BTreeSet<RecordId>) {
+        *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = records;
     }
 
     /// Nothing is created at a binding in this pass.

@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use crate::clock::Clock;
 use crate::merge::IntentState;
+use crate::record::RecordId;
 use crate::rules::{Collection, Ruleset};
 use crate::store::{self, ConflictFilter, IntentFilter, PassRow, QuarantineFilter, Store, StoreError};
 use crate::upstream::Client;
@@ -25,8 +26,9 @@ use super::phases::{Phases, phases_text};
 use super::report::{Outcome, PassReport, Progress, Silent, Step, UpstreamReport};
 use super::restored;
 use super::run::{About, Run};
+use super::silence::Wait;
 use super::standing;
-use super::targeted::{self, Aims};
+use super::targeted::{self, Aims, Scope};
 
 /// Writes of unknown outcome are counted up to this many.
 const UNKNOWN_MAX: usize = 1000;
@@ -170,35 +172,46 @@ impl Engine {
     }
 
     /// One pass over the records that edits here and webhooks name, each read by its id; `None`, and nothing was done, where
-    /// what waits takes a pass that lists.
+    /// what waits takes a pass that lists. `after`: the newest edit that an earlier pass took up. Where it waits for an upstream,
+    /// others are made meanwhile as they are wished for.
     pub async fn targeted_pass(
         &self,
-        collection: &str,
+        (collection, after): (&str, i64),
         options: &PassOptions,
         progress: &dyn Progress,
+        wishes: Option<&mut mpsc::Receiver<Wish>>,
     ) -> Result<Option<PassReport>, PassError> {
         let rules = self.rules_of(collection)?;
         let mut start = self.start(rules);
         progress.step(&Step::Began { collection });
         self.remember_upstreams(rules).await?;
-        let (_, Some(aims)) = self.aims(rules, None).await? else { return Ok(None) };
+        let (_, Some(aims)) = self.aims(rules, Scope { within: None, is_between: false, after }).await? else {
+            return Ok(None);
+        };
         start.about = About::Named(aims);
-        self.pass_over(rules, options, (progress, None), start).await.map(Some)
+        self.pass_over(rules, options, (progress, wishes), start).await.map(Some)
     }
 
-    /// The same while another pass of the collection lists, and waits. `touched` is told of each link that it may write to.
+    /// The same while another pass of the collection waits for upstreams. `touched` is told of each link that it may write to;
+    /// it waits for no upstream that others need not wait for.
     pub(super) fn pass_between<'a>(
         &'a self,
         within: &'a Pass,
-        trigger: &'a str,
+        (trigger, after): (&'a str, i64),
+        blocked: &'a [Option<String>],
         touched: &'a mut Touched,
     ) -> BoxFuture<'a, Made> {
         Box::pin(async move {
             let rules = &within.collection;
             let mut start = self.start(rules);
-            let (pass, Some(aims)) = self.aims(rules, Some(within.id)).await? else { return Ok(None) };
+            let scope = Scope { within: Some(within.id), is_between: true, after };
+            let (pass, Some(aims)) = self.aims(rules, scope).await? else { return Ok(None) };
             touched.extend(aims.links().map(|link| link.0.unsigned_abs()));
-            let Some(targets) = targeted::find(&self.clients, &Arc::new(pass), aims).await else { return Ok(None) };
+            within.set_beside(aims.records().clone());
+            let (pass, wait) = (Arc::new(pass), Wait::NoLongerThanOthersNeed);
+            let Some(targets) = targeted::find(&self.clients, &pass, aims, (blocked, wait)).await else {
+                return Ok(None);
+            };
             start.about = About::Found(targets);
             let options = PassOptions { trigger: trigger.to_owned(), full: false, dry_run: false, all_changes: false };
             self.pass_over(rules, &options, (&Silent, None), start).await.map(Some)
@@ -209,12 +222,12 @@ impl Engine {
         Start { at: self.clock.monotonic(), sent: self.requests_sent(rules), about: About::Everything }
     }
 
-    /// What a pass over single records would read.
-    async fn aims(&self, rules: &Arc<Collection>, within: Option<i64>) -> Result<(Pass, Option<Aims>), StoreError> {
+    /// What a pass over single records would read; `None` where that is nothing, or takes a listing.
+    async fn aims(&self, rules: &Arc<Collection>, scope: Scope) -> Result<(Pass, Option<Aims>), StoreError> {
         let (ruleset, of, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let look = move |tx: &mut dyn store::Tx| {
             let pass = Pass::register(tx, &ruleset, &of, clock)?;
-            let aims = targeted::aims(tx, &pass, within)?;
+            let aims = targeted::aims(tx, &pass, scope)?.filter(|aims| !aims.is_empty());
             Ok(((pass, aims), false))
         };
         store::write_if(self.store.as_ref(), look).await
@@ -254,12 +267,13 @@ impl Engine {
             acknowledged: false,
             approved: None,
             about,
+            before: None,
             wishes,
         };
         // Every line that is logged meanwhile says of which pass.
         let span = if options.dry_run { plan_span(&rules.name) } else { pass_span(row.id, &rules.name) };
         let result = run.run().instrument(span).await;
-        let (mut report, hooked) = (run.report, run.pass.hooked);
+        let (mut report, hooked, only) = (run.report, run.pass.hooked, run.pass.only.get().cloned());
         report.phases = run.phases.told();
         for ((one, before), after) in report.upstreams.iter_mut().zip(sent).zip(self.requests_sent(rules)) {
             one.requests = after - before;
@@ -268,7 +282,7 @@ impl Engine {
             report.error = Some(error.to_string());
         }
         report.elapsed_ms = u64::try_from(self.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
-        let ended = self.end(&mut report, row, hooked, result.is_err()).await;
+        let ended = self.end((&mut report, row), hooked, only.as_deref(), result.is_err()).await;
         if result.is_ok() && !options.dry_run {
             self.keep_upstreams(rules).await?;
         }
@@ -340,17 +354,17 @@ impl Engine {
         names.filter_map(|name| Some((name, self.clients.get(name)?)))
     }
 
-    /// Totals after the pass, its outcome, and its row.
+    /// Totals after the pass, its outcome, and its row. `only`: the records that it was about, where it was not about all of them.
     async fn end(
         &self,
-        report: &mut PassReport,
-        mut row: PassRow,
+        (report, mut row): (&mut PassReport, PassRow),
         hooked: i64,
+        only: Option<&BTreeSet<RecordId>>,
         failed: bool,
     ) -> Result<(), StoreError> {
         if !failed {
             let name = report.collection.clone();
-            let (open, aside, parked, unknown) = store::read(self.store.as_ref(), move |view| {
+            let (open, aside, parked, mut unknown) = store::read(self.store.as_ref(), move |view| {
                 let open = ConflictFilter { collection: Some(name.clone()), ..ConflictFilter::default() };
                 let (open, _) = view.conflict_count(&open)?;
                 let aside = view.quarantined(&QuarantineFilter {
@@ -368,6 +382,8 @@ impl Engine {
                 Ok((open, (aside.len() - parked) as u64, parked as u64, unknown))
             })
             .await?;
+            // Another pass may be sending those of others.
+            unknown.retain(|intent| only.is_none_or(|only| only.contains(&intent.record)));
             (report.conflicts_open, report.quarantined) = (open, aside);
             report.parked += parked;
             for upstream in &mut report.upstreams {

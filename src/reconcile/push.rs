@@ -118,7 +118,7 @@ fn load(
     let rows = view.intents(&filter)?;
     let last = rows.last().map(|row| row.key.clone());
     let mut chunk = Chunk { ready: Vec::with_capacity(rows.len()), waiting: 0, last };
-    for intent in rows.into_iter().filter(|intent| pass.is_about(&intent.record)) {
+    for intent in rows.into_iter().filter(|intent| pass.is_to_write(&intent.record)) {
         let paused = intent.not_before.is_some_and(|at| at > pass.micros());
         match request_of(view, pass, binding, &intent)? {
             Some(request) if !paused => {

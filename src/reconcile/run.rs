@@ -23,7 +23,7 @@ use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
 use super::set_back::{self, Look, Wins};
 use super::standing::{self, Account};
-use super::targeted::{self, Aims, Targets};
+use super::targeted::{Aims, Targets};
 use super::unknown;
 use crate::merge::Halt;
 use crate::rules::Origin;
@@ -76,7 +76,9 @@ pub struct Run<'a> {
     pub approved: Option<String>,
     /// What it is about.
     pub about: About,
-    /// Passes over single records that are wished for while it lists.
+    /// How the bindings stood when it began, once that was looked at.
+    pub before: Option<Before>,
+    /// Passes over single records that are wished for while it waits for upstreams.
     pub wishes: Option<&'a mut mpsc::Receiver<Wish>>,
 }
 
@@ -86,7 +88,7 @@ pub enum About {
     Everything,
     /// These records, where it need not list.
     Named(Aims),
-    /// These, which were read while another pass lists, and waits.
+    /// These, which were read while another pass waits for upstreams.
     Found(Targets),
 }
 
@@ -152,7 +154,15 @@ impl Run<'_> {
         }
         let approved = self.acknowledge(approved);
         if !self.options.dry_run && !self.waits() {
-            self.settle_unknown().await?;
+            let is_open = self.wishes.is_some()
+                && matches!(self.about, About::Everything)
+                && self.before().await? == Before::Open;
+            let (engine, pass, blocked) = (self.engine, Arc::clone(&self.pass), self.barrier.blocked.clone());
+            let mut wishes = self.wishes.take();
+            let open = (wishes.as_deref_mut().filter(|_| is_open), blocked.as_slice());
+            let (settled, _) = between::while_at(engine, &pass, open, Box::pin(self.settle_unknown())).await;
+            self.wishes = wishes;
+            settled?;
         }
         Ok(Some(approved))
     }
@@ -167,6 +177,16 @@ impl Run<'_> {
         let absent = self.absence(pulled, approved).await?;
         self.keep_out_former().await?;
         Ok(Some(absent))
+    }
+
+    /// How the bindings stood when it began.
+    async fn before(&mut self) -> Result<Before, StoreError> {
+        let before = match self.before {
+            Some(before) => before,
+            None => pull::before(self.engine.store.as_ref(), &self.pass).await?,
+        };
+        self.before = Some(before);
+        Ok(before)
     }
 
     /// Nothing may be changed, deleted or sent, whatever the guards say.
@@ -264,7 +284,7 @@ impl Run<'_> {
     }
 
     /// A binding that takes no part in this pass.
-    fn leave_out(&mut self, at: usize, words: String) {
+    pub(super) fn leave_out(&mut self, at: usize, words: String) {
         if let Some(report) = self.report.upstreams.get_mut(at) {
             "skipped".clone_into(&mut report.read);
             report.error = Some(words.clone());
@@ -274,7 +294,7 @@ impl Run<'_> {
         }
     }
 
-    fn takes_part(&self, at: usize) -> bool {
+    pub(super) fn takes_part(&self, at: usize) -> bool {
         self.barrier.blocked.get(at).is_none_or(Option::is_none)
     }
 
@@ -290,55 +310,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Reads the records that the pass is about, in place of listings; false where it is about everything, or a listing has to
-    /// tell how they are.
-    async fn reads_targets(&mut self) -> Result<bool, StoreError> {
-        let pass = Arc::clone(&self.pass);
-        let aims = match std::mem::replace(&mut self.about, About::Everything) {
-            About::Everything => return Ok(false),
-            About::Named(aims) => aims,
-            About::Found(targets) => return self.stage(targets).await.map(|()| true),
-        };
-        let all_take_part = (0..pass.collection.bindings.len()).all(|at| self.takes_part(at));
-        let found = if all_take_part {
-            let found = targeted::find(&self.engine.clients, &pass, aims);
-            self.phases.of(PhaseKind::Read, None, found).await
-        } else {
-            None
-        };
-        let Some(targets) = found else {
-            store::write(self.engine.store.as_ref(), move |tx| targeted::begins_to_list(tx, &pass)).await?;
-            return Ok(false);
-        };
-        self.stage(targets).await.map(|()| true)
-    }
-
-    /// Stages what was found of single records.
-    async fn stage(&mut self, targets: Targets) -> Result<(), StoreError> {
-        let pass = Arc::clone(&self.pass);
-        // It is set once, by this.
-        pass.only.set(Arc::clone(&targets.records)).ok();
-        let found = store::write(self.engine.store.as_ref(), move |tx| targets.stage(tx, &pass)).await?;
-        for (at, (read, unchanged, there)) in found.into_iter().enumerate() {
-            let Some(report) = self.report.upstreams.get_mut(at) else { continue };
-            let is_read = self.pass.rules(at).is_some_and(|rules| rules.pull && rules.read.is_some());
-            if is_read { targeted::READ } else { "skipped" }.clone_into(&mut report.read);
-            (report.listed, report.unchanged) = (read, unchanged);
-            if let Some(listed) = self.listed.get_mut(at) {
-                *listed = Arc::new(there);
-            }
-        }
-        Ok(())
-    }
-
     /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts
     /// while reading, and the order of contact must not depend on the network), side by side later.
     async fn pull(&mut self) -> Result<Vec<Pulled>, StoreError> {
+        let before = self.before().await?;
         let (store, pass) = (self.engine.store.as_ref(), &self.pass);
-        let before = pull::before(store, pass).await?;
         let first = before == Before::First;
-        let all_take_part = (0..pass.collection.bindings.len()).all(|at| self.takes_part(at));
-        let wishes = self.wishes.take().filter(|_| all_take_part && before == Before::Open);
+        let mut wishes = self.wishes.take();
         if first {
             let pass = Arc::clone(pass);
             store::write(store, move |tx| commit::index_local_edits(tx, &pass)).await?;
@@ -360,8 +338,10 @@ impl Run<'_> {
             (futures_util::stream::iter(pulls).then(|one| one).collect().await, false)
         } else {
             let reading = futures_util::future::join_all(pulls);
-            between::while_reading(self.engine, pass, wishes, reading).await
+            let open = wishes.as_deref_mut().filter(|_| before == Before::Open);
+            between::while_at(self.engine, pass, (open, &self.barrier.blocked), reading).await
         };
+        self.wishes = wishes;
         let all = all.into_iter().collect::<Result<Vec<Pulled>, StoreError>>()?;
         for pulled in &all {
             let at = pulled.binding;
@@ -557,7 +537,9 @@ impl Run<'_> {
                 if blocked { pushed.await } else { phases.of(PhaseKind::Push, Some(pass.upstream(at)), pushed).await }
             }
         });
-        let results: Vec<Result<bool, StoreError>> = futures_util::future::join_all(pushes).await;
+        let pushing = futures_util::future::join_all(pushes);
+        let open = (self.wishes.as_deref_mut(), self.barrier.blocked.as_slice());
+        let (results, _): (Vec<Result<bool, StoreError>>, _) = between::while_at(engine, pass, open, pushing).await;
         let mut again = false;
         for result in results {
             again |= result?;

@@ -5,13 +5,14 @@
 //!
 //! It does only what no listing could contradict: it changes records that are tied at every upstream which could have them,
 //! and follows a few deletes that an upstream told of and confirms. Whatever else waits (a new record, a conflict that a
-//! person resolved, a write of unknown outcome, rules that have changed) is for a pass that lists. Where one lists already, and
-//! this one is made in between, records that need it are left to that one.
+//! person resolved, a write of unknown outcome, rules that have changed) is for a pass that lists. Where another one runs already,
+//! and this one is made in between, records that need it are left to that one or to the next.
+//!
+//! An upstream that cannot be asked takes no part, as in a pass that lists: the others are served, and it is once it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,7 +23,7 @@ use crate::store::{
     BindingKey, ConflictFilter, DirtyOp, HookFilter, HookState, IntentFilter, LinkId, LinkRow, Micros, PassRow, Staged,
     StagedKind, StoreError, Tx, View,
 };
-use crate::upstream::{self, Client, Got, Remote};
+use crate::upstream::{self, Client, Failure, Got, Remote};
 
 use super::context::{Pass, time};
 use super::cursor::Cursor;
@@ -30,6 +31,7 @@ use super::pull;
 use super::restored;
 use super::reused;
 use super::set_back;
+use super::silence::{self, Asked, Wait};
 
 /// How a binding that was read so is named in reports.
 pub const READ: &str = "targeted";
@@ -37,7 +39,9 @@ pub const READ: &str = "targeted";
 /// Records of one pass, at most: who changes more at once is better off with a listing, and in sight of the guards.
 const RECORDS_MAX: usize = 100;
 /// Hints of edits that are looked through for them.
-const HINTS_MAX: usize = 1000;
+const HINTS_MAX: usize = 10_000;
+/// So many at once.
+const HINTS_AT_ONCE: usize = 1000;
 /// Deletes that are followed between two passes that list: the guards of such a pass see all that are gone, those of this
 /// one only those that it is told of.
 const DELETES_MAX: u64 = 10;
@@ -48,9 +52,22 @@ pub struct Targets {
     pub records: Arc<BTreeSet<RecordId>>,
     /// The newest webhook that these answer.
     pub hooked: i64,
+    /// Why bindings take no part, by position: they could not be asked.
+    pub blocked: Vec<Option<String>>,
     /// Deletes among what was found.
     deletes: u64,
     readings: Vec<Reading>,
+}
+
+/// What a pass may be about.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// It is part of this pass, or made while that one runs.
+    pub within: Option<i64>,
+    /// Another one runs meanwhile: what takes a listing is left to that one, or to the next.
+    pub is_between: bool,
+    /// The newest edit that an earlier pass took up. What is left of those waits for something.
+    pub after: i64,
 }
 
 /// A remote record, as it was found.
@@ -75,8 +92,10 @@ pub struct Aims {
     edited: BTreeSet<RecordId>,
     /// Those that were deleted here.
     deleted: BTreeSet<RecordId>,
-    /// A pass lists meanwhile: what takes a listing is left to it.
+    /// See [`Scope::is_between`].
     is_between: bool,
+    /// See [`Scope::after`].
+    pub after: i64,
     /// Deletes that may still be followed.
     deletes_left: u64,
     /// Links by binding position, and what a webhook says of each.
@@ -96,34 +115,38 @@ enum Told {
 /// By binding and remote id.
 type AllTold = BTreeMap<(i64, String), Told>;
 
-/// Finds out how the records stand that a pass is wanted for; `None` where a listing has to tell.
-pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut aims: Aims) -> Option<Targets> {
+/// Finds out how the records stand that a pass is wanted for; `None` where a listing has to tell. `blocked`: why bindings take no
+/// part, by position.
+pub async fn find(
+    clients: &BTreeMap<String, Arc<Client>>,
+    pass: &Arc<Pass>,
+    mut aims: Aims,
+    (blocked, wait): (&[Option<String>], Wait),
+) -> Option<Targets> {
     if aims.deleted.len() as u64 > aims.deletes_left {
         aims.leave_all(aims.deleted.clone())?;
     }
-    let mut readings = Vec::with_capacity(aims.links.len());
+    let mut blocked = blocked.to_vec();
+    let mut links = std::mem::take(&mut aims.links);
+    let mut asking = Vec::new();
     for at in 0..pass.collection.bindings.len() {
         let Some(rules) = pass.rules(at) else { continue };
-        let (here, rest): (Vec<_>, Vec<_>) = aims.links.into_iter().partition(|(binding, ..)| *binding == at);
-        aims.links = rest;
+        let here: Vec<(usize, LinkRow, Told)> = links.extract_if(.., |(binding, ..)| *binding == at).collect();
         let client = clients.get(&rules.upstream.name)?;
-        let (shown, unsure): (Vec<_>, Vec<_>) =
-            here.into_iter().partition(|(_, link, told)| is_news(rules, link, told));
-        for (_, link, told) in shown {
-            let Told::Shown(raw, observed_at) = told else { continue };
-            let observed_at = time(observed_at);
-            let found = Got::Found(Remote { version: upstream::version_in(rules, &raw), raw: raw.into(), observed_at });
-            let record = link.record.clone();
-            match reading(pass, rules, at, link, false, found) {
-                Some(found) => readings.push(found),
-                None => aims.leave(&record)?,
-            }
+        if blocked.get(at).is_none_or(Option::is_none) {
+            asking.push(look(client, pass, (at, rules), here, wait));
         }
-        let mut asked = upstream::get_each(client, rules, unsure, |(_, link, _)| Some(&link.remote_id));
-        while let Some(((_, link, told), answer)) = asked.next().await {
-            let (record, told_gone) = (link.record.clone(), matches!(told, Told::Gone));
-            match answer?.ok().and_then(|got| reading(pass, rules, at, link, told_gone, got)) {
-                Some(found) => readings.push(found),
+    }
+    let mut readings = Vec::new();
+    for (at, looked, silent) in futures_util::future::join_all(asking).await {
+        if let Some(words) = silent {
+            let place = blocked.get_mut(at)?;
+            *place = Some(format!("could not be asked: {words}"));
+            continue;
+        }
+        for (record, reading) in looked {
+            match reading {
+                Some(reading) => readings.push(reading),
                 None => aims.leave(&record)?,
             }
         }
@@ -131,18 +154,60 @@ pub async fn find(clients: &BTreeMap<String, Arc<Client>>, pass: &Arc<Pass>, mut
     aims.leave_all(made_anew(pass, &aims.edited, &readings))?;
     readings.retain(|reading| aims.records.contains(&reading.link.record));
     let gone = readings.iter().filter(|reading| reading.is_gone).map(|reading| reading.link.record.clone());
+    let gone: Vec<RecordId> = gone.collect();
+    let is_blocked = blocked.iter().any(Option::is_some);
+    // One that cannot be asked may have been changed there.
+    if is_blocked && !gone.is_empty() {
+        aims.leave_all(gone.clone())?;
+    }
     let mut deleted: Vec<RecordId> = aims.deleted.iter().cloned().chain(gone).collect();
+    deleted.retain(|record| aims.records.contains(record));
     if deleted.len() as u64 > aims.deletes_left {
         aims.leave_all(std::mem::take(&mut deleted))?;
-        readings.retain(|reading| aims.records.contains(&reading.link.record));
     }
+    readings.retain(|reading| aims.records.contains(&reading.link.record));
     if readings.is_empty() {
-        return None;
+        // Where nobody can be asked, a listing tells no more.
+        let is_over = is_blocked && !aims.is_between && !aims.records.is_empty();
+        return is_over.then(|| Targets { blocked, ..Targets::none() });
     }
     let deletes = deleted.len() as u64;
     // Answers come in any order; what follows from them must not depend on it.
     readings.sort_by(|one, other| (one.at, &one.link.remote_id).cmp(&(other.at, &other.link.remote_id)));
-    Some(Targets { records: Arc::new(aims.records), hooked: aims.hooked, deletes, readings })
+    // What came by webhooks is not over before all have heard of it.
+    let hooked = if is_blocked { 0 } else { aims.hooked };
+    Some(Targets { records: Arc::new(aims.records), hooked, blocked, deletes, readings })
+}
+
+/// What was found of a binding's records: each with how it was found, or none where a listing has to tell; and why the binding
+/// could not be asked, where it could not.
+type Looked = (usize, Vec<(RecordId, Option<Reading>)>, Option<String>);
+
+/// Finds out how records stand at one binding.
+async fn look(
+    client: &Arc<Client>,
+    pass: &Arc<Pass>,
+    (at, rules): (usize, &Arc<Binding>),
+    links: Vec<(usize, LinkRow, Told)>,
+    wait: Wait,
+) -> Looked {
+    let mut looked = Vec::with_capacity(links.len());
+    let (shown, unsure): (Vec<_>, Vec<_>) = links.into_iter().partition(|(_, link, told)| is_news(rules, link, told));
+    for (_, link, told) in shown {
+        let Told::Shown(raw, observed_at) = told else { continue };
+        let observed_at = time(observed_at);
+        let found = Got::Found(Remote { version: upstream::version_in(rules, &raw), raw: raw.into(), observed_at });
+        looked.push((link.record.clone(), reading(pass, rules, at, link, false, found)));
+    }
+    let asked =
+        silence::ask((client, rules), unsure, |(_, link, _)| Some(&link.remote_id), (wait, pass.clock.as_ref()));
+    let Asked { answers, silent } = asked.await;
+    for ((_, link, told), answer) in answers {
+        let (record, told_gone) = (link.record.clone(), matches!(told, Told::Gone));
+        let got = answer.and_then(Result::<Got, Failure>::ok);
+        looked.push((record, got.and_then(|got| reading(pass, rules, at, link, told_gone, got))));
+    }
+    (at, looked, silent)
 }
 
 /// Whether what a webhook shows is newer than what is known, and shows whatever was there: webhooks come late, twice and in
@@ -199,10 +264,9 @@ fn reading(pass: &Pass, rules: &Binding, at: usize, link: LinkRow, told_gone: bo
     }
 }
 
-/// What is to be read; `None` where something else waits that only a pass that lists can do. `within`: the pass that lists
-/// meanwhile.
-pub fn aims(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<Option<Aims>, StoreError> {
-    if !is_settled(view, pass, within)? || !is_read(view, pass, within)? {
+/// What is to be read; `None` where something else waits that only a pass that lists can do.
+pub fn aims(view: &dyn View, pass: &Pass, scope: Scope) -> Result<Option<Aims>, StoreError> {
+    if !is_settled(view, pass, scope)? || !is_read(view, pass, scope)? {
         return Ok(None);
     }
     let mut aims = Aims {
@@ -210,27 +274,13 @@ pub fn aims(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<Option<
         hooked: view.newest_hook(&pass.collection.name)?,
         edited: BTreeSet::new(),
         deleted: BTreeSet::new(),
-        is_between: within.is_some(),
+        is_between: scope.is_between,
+        after: scope.after,
         deletes_left: DELETES_MAX.saturating_sub(deletes_followed(view, &pass.collection.name)?),
         links: Vec::new(),
     };
-    let hints = view.dirty_after(pass.key, "", HINTS_MAX)?;
-    if hints.len() == HINTS_MAX {
+    if !edited(view, pass, scope, &mut aims)? {
         return Ok(None);
-    }
-    for (record, hint) in hints {
-        match hint.op {
-            DirtyOp::Recheck => continue,
-            DirtyOp::Insert if aims.is_between => continue,
-            DirtyOp::Insert => return Ok(None),
-            DirtyOp::Update => {
-                aims.edited.insert(record.clone());
-            }
-            DirtyOp::Delete => {
-                aims.deleted.insert(record.clone());
-            }
-        }
-        aims.records.insert(record);
     }
     let Some(mut told) = hooked(view, pass, &mut aims)? else { return Ok(None) };
     if aims.records.len() > RECORDS_MAX {
@@ -252,28 +302,57 @@ pub fn aims(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<Option<
             aims.links.push((at, link, told));
         }
     }
-    Ok((!aims.records.is_empty()).then_some(aims))
+    Ok(Some(aims))
+}
+
+/// Adds the records that were edited here; false where one of them takes a listing, or there are too many.
+fn edited(view: &dyn View, pass: &Pass, scope: Scope, aims: &mut Aims) -> Result<bool, StoreError> {
+    let mut after = String::new();
+    for _ in 0..HINTS_MAX / HINTS_AT_ONCE {
+        let hints = view.dirty_after(pass.key, &after, HINTS_AT_ONCE)?;
+        let Some((last, _)) = hints.last() else { return Ok(true) };
+        after.clone_from(&last.0);
+        for (record, hint) in hints {
+            match hint.op {
+                DirtyOp::Recheck => {}
+                _ if hint.seen <= scope.after => {}
+                DirtyOp::Insert if aims.is_between => {}
+                DirtyOp::Insert => return Ok(false),
+                DirtyOp::Update => {
+                    aims.edited.insert(record.clone());
+                    aims.records.insert(record);
+                }
+                DirtyOp::Delete => {
+                    aims.deleted.insert(record.clone());
+                    aims.records.insert(record);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Nothing waits that concerns more than single records, or that a person decided.
-fn is_settled(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<bool, StoreError> {
+fn is_settled(view: &dyn View, pass: &Pass, Scope { within, is_between, .. }: Scope) -> Result<bool, StoreError> {
     let name = &pass.collection.name;
     if restored::waits(view, name)?.is_some() || !view.halts(Some(name), true)?.is_empty() {
         return Ok(false);
     }
-    // Conflicts may be open: a named record that has one is frozen as ever. What a person chose is followed elsewhere.
+    // Conflicts may be open: a named record that has one is frozen as ever. What a person chose is followed by a pass that lists;
+    // while another one runs, it is left to the next.
     let resolved =
         ConflictFilter { collection: Some(name.clone()), resolved_only: true, limit: 1, ..ConflictFilter::default() };
-    if !view.conflicts(&resolved)?.is_empty() {
+    if !is_between && !view.conflicts(&resolved)?.is_empty() {
         return Ok(false);
     }
+    // So are writes of unknown outcome.
     let unknown = IntentFilter {
         collection: Some(name.clone()),
         states: IntentState::OPEN.to_vec(),
         limit: 1,
         ..IntentFilter::default()
     };
-    if !view.intents(&unknown)?.is_empty() {
+    if !is_between && !view.intents(&unknown)?.is_empty() {
         return Ok(false);
     }
     // Under other rules everything is looked at anew.
@@ -287,7 +366,7 @@ fn is_settled(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<bool,
 }
 
 /// Every binding was read to its end, under these rules.
-fn is_read(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<bool, StoreError> {
+fn is_read(view: &dyn View, pass: &Pass, scope: Scope) -> Result<bool, StoreError> {
     for at in 0..pass.collection.bindings.len() {
         let key = pass.binding_key(at);
         if !view.links_not_under(key, pass.mapping_key(at), 0, 1)?.is_empty() {
@@ -295,7 +374,7 @@ fn is_read(view: &dyn View, pass: &Pass, within: Option<i64>) -> Result<bool, St
         }
         let Some((_, way)) = pull::way(pass, at) else { continue };
         let cursor = Cursor::load(view.cursor(key)?.as_deref(), &way)?;
-        if cursor.full_at.is_none() || (cursor.scan.is_some() && within.is_none()) {
+        if cursor.full_at.is_none() || (cursor.scan.is_some() && !scope.is_between) {
             return Ok(false);
         }
     }
@@ -379,10 +458,20 @@ fn live_link(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<Op
 }
 
 /// The links of a record, to be read; `None` where it is not tied at every upstream that could have it, or something of it
-/// waits already.
+/// waits already: a write, an observation, what a person chose.
 fn links_to_read(view: &dyn View, pass: &Pass, record: &RecordId) -> Result<Option<Vec<(usize, LinkRow)>>, StoreError> {
     let of_record = IntentFilter { record: Some(record.clone()), limit: 1, ..IntentFilter::default() };
     if !view.staged_of(pass.key, record)?.is_empty() || !view.intents(&of_record)?.is_empty() {
+        return Ok(None);
+    }
+    let resolved = ConflictFilter {
+        collection: Some(pass.collection.name.clone()),
+        record: Some(record.clone()),
+        resolved_only: true,
+        limit: 1,
+        ..ConflictFilter::default()
+    };
+    if !view.conflicts(&resolved)?.is_empty() {
         return Ok(None);
     }
     let mut links = view.links_of(record)?;
@@ -421,6 +510,16 @@ impl Aims {
         records.into_iter().try_for_each(|record| self.leave(&record))
     }
 
+    /// The records.
+    pub fn records(&self) -> &BTreeSet<RecordId> {
+        &self.records
+    }
+
+    /// Nothing is to be read.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     /// The links that may be written to.
     pub fn links(&self) -> impl Iterator<Item = LinkId> {
         self.links.iter().map(|(_, link, _)| link.link)
@@ -428,6 +527,11 @@ impl Aims {
 }
 
 impl Targets {
+    /// No record at all.
+    pub fn none() -> Self {
+        Self { records: Arc::default(), hooked: 0, blocked: Vec::new(), deletes: 0, readings: Vec::new() }
+    }
+
     /// Stages what was found otherwise than it was, and counts the deletes. Returns, per binding, how many were read, how
     /// many of them are as they were, and the links that are there.
     pub fn stage(&self, tx: &mut dyn Tx, pass: &Pass) -> Result<Vec<(u64, u64, RoaringTreemap)>, StoreError> {

@@ -23,7 +23,7 @@ use super::settle::{self, Outcome};
 /// Unknown intents looked at in one pass; the rest waits for the next.
 const AT_ONCE_MAX: usize = 1000;
 
-/// Settles what an earlier pass, or this one's push, left unknown at one binding.
+/// Settles what an earlier pass, or this one's push, left unknown at one binding, as far as it is a matter of this pass.
 /// Returns whether something has to be decided again.
 pub async fn settle_unknown(
     store: &dyn Store,
@@ -43,7 +43,7 @@ pub async fn settle_unknown(
             ..IntentFilter::default()
         };
         let mut ready = Vec::new();
-        for intent in view.intents(&filter)? {
+        for intent in view.intents(&filter)?.into_iter().filter(|intent| job_pass.is_to_write(&intent.record)) {
             let (request, whole) = push::request_so_far(view, &job_pass, binding, &intent)?;
             ready.push((Ready { intent, request, listed: false }, whole));
         }

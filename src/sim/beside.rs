@@ -1,4 +1,4 @@
-//! Owns: passes over single records that a simulation wishes for while another pass lists, and what is known of them.
+//! Owns: passes over single records that a simulation wishes for while another pass runs, and what is known of them.
 //!
 //! Must not know: the engine.
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Silent, Wish};
+use crate::reconcile::{Engine, PassError, PassOptions, PassReport, Progress, Silent, Step, Wish};
 use crate::store::SqliteStore;
 
 use super::chance::Chance;
@@ -32,6 +32,8 @@ const CHANGE_PERCENT: u64 = 80;
 const HOOKS_PERCENT: u64 = 40;
 /// Milliseconds between two of them, at most.
 const REST_MAX: u64 = 900;
+/// So many in one pass, at most: one that waits for a quarter of an hour, as an upstream asked, would have thousands.
+const WISHES_MAX: usize = 40;
 /// So many of a hundred answers to listings take long.
 const SLOW_PERCENT: u64 = 50;
 /// So many milliseconds, at most.
@@ -45,6 +47,8 @@ pub struct Beside {
     is_open: AtomicBool,
     /// One was wished for, and not answered yet.
     is_wished: AtomicBool,
+    /// The pass that runs has decided, and sends writes of its own.
+    is_sending: AtomicBool,
     /// Records that were read, or shown by webhooks, since it was.
     heard: Mutex<BTreeSet<String>>,
     /// Those that did something while the pass runs.
@@ -64,6 +68,7 @@ impl Beside {
     /// A pass begins: whether they may be made in it.
     pub fn begins(&self, may: bool) {
         self.is_open.store(may && self.chance.is_some(), Ordering::Release);
+        self.is_sending.store(false, Ordering::Release);
         self.is_wished.store(false, Ordering::Release);
         self.made.store(0, Ordering::Release);
         self.writes.store(0, Ordering::Release);
@@ -108,9 +113,13 @@ impl Beside {
         self.heard().insert(format!("{host}{path}"));
     }
 
-    /// Whether a write to this record may be sent, where one is under way: the pass that lists sends none meanwhile.
-    pub fn may_write(&self, store: &SqliteStore, host: &str, path: &str) -> Option<bool> {
-        self.is_under_way(store).then(|| self.heard().contains(&format!("{host}{path}")))
+    /// Whether a write to this record may be sent, where one is under way; the other pass, `by_pass`, sends none before it has
+    /// decided.
+    pub fn may_write(&self, store: &SqliteStore, host: &str, path: &str, by_pass: bool) -> bool {
+        if !self.is_under_way(store) {
+            return by_pass;
+        }
+        (by_pass && self.is_sending.load(Ordering::Acquire)) || self.heard().contains(&format!("{host}{path}"))
     }
 
     /// A write was sent.
@@ -138,28 +147,43 @@ impl Beside {
     }
 }
 
-/// A pass, over single records only where that is enough; while it lists, others are wished for.
+/// Notes when a pass has decided.
+struct Sending<'a>(&'a Beside);
+
+impl Progress for Sending<'_> {
+    fn step(&self, step: &Step<'_>) {
+        if matches!(step, Step::Decided { .. }) {
+            self.0.is_sending.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// A pass, over single records only where that is enough; where it lists, others are wished for meanwhile.
 pub async fn pass(
     engine: &Engine,
     (collection, options, is_targeted): (&str, &PassOptions, bool),
     net: &Net,
     haste: Option<&Haste>,
 ) -> Result<PassReport, PassError> {
-    if is_targeted && let Some(report) = engine.targeted_pass(collection, options, &Silent).await? {
+    if is_targeted && let Some(report) = engine.targeted_pass((collection, 0), options, &Silent, None).await? {
         return Ok(report);
     }
     let (give, mut take) = mpsc::channel(1);
+    let sending = Sending(&net.beside);
     tokio::select! {
         biased;
-        done = engine.pass_open_to(collection, options, &Silent, Some(&mut take)) => done,
+        done = engine.pass_open_to(collection, options, &sending, Some(&mut take)) => done,
         never = wishes(net, haste, &give) => match never {},
     }
 }
 
-/// While a pass lists, people edit and webhooks come, and ask for passes of their own.
+/// While a pass runs, people edit and webhooks come, and ask for passes of their own.
 async fn wishes(net: &Net, haste: Option<&Haste>, give: &mpsc::Sender<Wish>) -> Infallible {
     let (beside, hands, store) = (&net.beside, &net.hands, net.hands.disk.store());
-    while beside.is_open() {
+    for _ in 0..WISHES_MAX {
+        if !beside.is_open() {
+            break;
+        }
         net.steps.sleep(beside.rest()).await;
         let [deed, change, hooks] = beside.comes();
         if deed {
@@ -174,7 +198,7 @@ async fn wishes(net: &Net, haste: Option<&Haste>, give: &mpsc::Sender<Wish>) -> 
         }
         net.note_hooks(&store);
         let (made, answer) = oneshot::channel();
-        if give.send(Wish { trigger: TRIGGER.into(), made }).await.is_err() {
+        if give.send(Wish { trigger: TRIGGER.into(), after: 0, made }).await.is_err() {
             break;
         }
         let made = answer.await;

@@ -225,7 +225,7 @@ impl Net {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let (path, store) = (request.url.path(), self.hands.disk.store());
         let by_pass = |host: &str| heard.contains(host) || heard.contains(&format!("{host}{path}"));
-        let is_heard = |host: &str| self.beside.may_write(&store, host, path).unwrap_or_else(|| by_pass(host));
+        let is_heard = |host: &str| self.beside.may_write(&store, host, path, by_pass(host));
         if request.method != http::Method::POST && request.url.host_str().is_some_and(|host| !is_heard(host)) {
             wrong.push("barrier: neither a listing nor the record was read");
         }

@@ -22,7 +22,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::clock::Clock;
 use crate::daemon::{Accepted, Desk, Heard};
 use crate::ops::{self, OpsError};
-use crate::store::{Store, read};
+use crate::store::{Store, View, read};
 
 use super::listener;
 use super::plans::{self, Planner, Plans};
@@ -120,8 +120,9 @@ async fn resume(State(front): State<Front>, Path(collection): Path<String>) -> R
 }
 
 async fn status(State(of): State<WithStore>) -> Response {
-    let (rules, now) = (of.front.desk.standing().rules, of.front.clock.now());
-    answered(read(of.store.as_ref(), move |view| ops::known(view, &rules, now)).await.map_err(OpsError::from))
+    let (standing, now) = (of.front.desk.standing(), of.front.clock.now());
+    let known = move |view: &dyn View| ops::known(view, &standing.rules, now, Some(&standing));
+    answered(read(of.store.as_ref(), known).await.map_err(OpsError::from))
 }
 
 async fn approve(State(to): State<WithStore>, asked: Result<Json<ApproveRequest>, JsonRejection>) -> Response {

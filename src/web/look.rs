@@ -275,8 +275,9 @@ impl Site {
             let one = |place: &Place| {
                 let Some(collection) = standing.rules.collections.get(&place.collection) else { return Ok(None) };
                 let halts = view.halts(Some(&place.collection), true)?.len();
+                let moments = (now, standing.sends_since(&place.collection));
                 Ok(Some(CollectionView::new(
-                    status_with(view, collection, counts.of(view, collection)?, now)?,
+                    status_with(view, collection, counts.of(view, collection)?, moments)?,
                     &standing,
                     halts,
                 )))

@@ -1,19 +1,17 @@
 //! What is changed while a pass of its own collection lists does not wait for the end of that listing.
 
-use std::process::{Child, Stdio};
-
 use chrono::TimeDelta;
-use http::Method;
-use reconciled::sandbox::{CursorEnd, Fault, Gate, Matcher, Paging, ResourceConfig, Since, SinceBy};
+use reconciled::sandbox::{CursorEnd, Paging, ResourceConfig, Since, SinceBy};
 use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
 use crate::hands::now;
+use crate::listing::{Listing, held};
 use crate::webhooks::{Hook, Listening, with_hooks};
 use crate::world::World;
 
 /// Six contacts are at two upstreams, which list two at a time; passes are an hour apart.
-fn paged() -> World {
+pub fn paged() -> World {
     many(6, 2)
 }
 
@@ -40,50 +38,8 @@ fn many(count: usize, page_size: usize) -> World {
     world
 }
 
-/// A pass that is asked for, and whose second page of three, as it was then, is held.
-struct Listing {
-    gate: Gate,
-    asked: Child,
-}
-
-impl Listing {
-    fn begins(world: &World) -> Self {
-        Self::holds(world, 2, &["--full"])
-    }
-
-    /// The same, and which page is held.
-    fn holds(world: &World, page: u32, how: &[&str]) -> Self {
-        let gate = held(world, page);
-        world.forget_requests();
-        let mut command = world.command();
-        let asked = command.arg("sync").args(how).arg("contacts").stdout(Stdio::null()).stderr(Stdio::null());
-        let asked = asked.spawn().unwrap();
-        while world.at("crm", |crm| crm.requests().count() < page as usize) {
-            std::thread::yield_now();
-        }
-        Self { gate, asked }
-    }
-
-    /// Nothing answers whoever asked for it before it has ended.
-    fn hangs(&mut self) {
-        assert_eq!(self.asked.try_wait().unwrap(), None, "it is still listed");
-    }
-
-    fn ends(mut self) {
-        self.gate.open();
-        assert!(self.asked.wait().unwrap().success());
-    }
-}
-
-/// The next listing of crm is held with this page.
-fn held(world: &World, page: u32) -> Gate {
-    let gate = Gate::default();
-    let page = Matcher { nth: page, ..Matcher::exactly(Method::GET, "/contacts") };
-    world.at("crm", |crm| crm.push_fault(page, Fault::Held(gate.clone())));
-    gate
-}
-
-fn at(world: &World, upstream: &str, email: &str) -> Value {
+/// A contact by its address.
+pub fn at(world: &World, upstream: &str, email: &str) -> Value {
     world.contacts(upstream).into_iter().find(|one| one["email"] == email).unwrap()
 }
 
@@ -103,7 +59,7 @@ fn an_edit_during_a_listing_of_its_own_collection_does_not_wait_for_its_end() {
     let world = paged();
     let mut daemon = Daemon::start(&world);
     daemon.logs("pass 1 of contacts");
-    let mut listing = Listing::begins(&world);
+    let mut listing = Listing::begins(&world, "contacts", 2, &["--full"]);
     // Of a row that was listed before, of one whose page is held as it was before, and of one that is listed after.
     for (number, email) in ["c1@x.io", "c3@x.io", "c6@x.io"].into_iter().enumerate() {
         world.sql(&format!("update contacts set phone = '2' where email = '{email}'"));
@@ -149,7 +105,7 @@ fn a_webhook_during_a_listing_of_its_collection_does_not_wait_for_its_end() {
     let world = paged();
     with_hooks(&world);
     let mut one = Listening::start(&world);
-    let mut listing = Listing::begins(&world);
+    let mut listing = Listing::begins(&world, "contacts", 2, &["--full"]);
     let id = id_at(&world, "crm", "c3@x.io");
     world.edit("crm", &id, &json!({ "phone": "2" }));
     assert_eq!(one.send(&Hook::about("m1", &id)), 200);
@@ -192,7 +148,7 @@ fn many_deletes_wait_for_the_listing_and_hold_up_no_edit() {
     let world = many(400, 200);
     let mut daemon = Daemon::start(&world);
     daemon.logs("pass 1 of contacts");
-    let listing = Listing::begins(&world);
+    let listing = Listing::begins(&world, "contacts", 2, &["--full"]);
     let first = (1..=11).map(|number| format!("'c{number}@x.io'")).collect::<Vec<_>>().join(", ");
     world.sql(&format!("delete from contacts where email in ({first})"));
     world.sql("update contacts set phone = '2' where email = 'c400@x.io'");
@@ -231,7 +187,7 @@ fn what_a_write_in_between_moves_out_of_a_counted_page_is_listed_the_next_time()
         world.edit_at("crm", &id, &json!({ "name": "theirs" }), now() - TimeDelta::minutes(minutes));
     }
     // Listed by time of change: the fourth and the first, then the others. The fourth becomes the last.
-    let listing = Listing::holds(&world, 1, &[]);
+    let listing = Listing::begins(&world, "contacts", 1, &[]);
     world.sql("update contacts set phone = '2' where email = 'c4@x.io'");
     daemon.logs("pass 3 of contacts: 0 changes here, 2 writes upstream");
     listing.ends();

@@ -1,43 +1,11 @@
 //! Rules that are edited while passes run: who waits for what.
 
-use std::process::{Child, Stdio};
-
-use http::Method;
-use reconciled::sandbox::{Fault, Gate, Matcher};
 use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
 use crate::idle::two_collections;
+use crate::listing::Listing;
 use crate::world::World;
-
-/// A pass of `others` that is asked for, and whose listing is held.
-struct Listing {
-    gate: Gate,
-    asked: Child,
-}
-
-impl Listing {
-    fn of_others(world: &World) -> Self {
-        let gate = Gate::default();
-        world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), Fault::Held(gate.clone())));
-        world.forget_requests();
-        let mut command = world.command();
-        let asked = command.args(["sync", "others"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while world.at("crm", |crm| crm.requests().count() == 0) {
-            std::thread::yield_now();
-        }
-        Self { gate, asked }
-    }
-
-    fn hangs(&mut self) {
-        assert_eq!(self.asked.try_wait().unwrap(), None, "it is still listed");
-    }
-
-    fn ends(mut self) {
-        self.gate.open();
-        assert!(self.asked.wait().unwrap().success());
-    }
-}
 
 /// The phone of a collection gets another name upstream.
 fn renames_phone(world: &World, collection: &str, from: &str, to: &str) {
@@ -57,7 +25,7 @@ fn f56_rules_that_change_another_collection_come_into_force_while_a_pass_runs() 
     let world = two_collections();
     let mut daemon = Daemon::start(&world);
     daemon.logs("pass 2 of ");
-    let mut listing = Listing::of_others(&world);
+    let mut listing = Listing::begins(&world, "others", 1, &[]);
     renames_phone(&world, "contacts", "phone", "tel");
     daemon.signal("HUP");
     daemon.logs("they have changed");
@@ -80,7 +48,7 @@ fn f56_rules_that_change_what_a_pass_reads_wait_for_that_pass_alone() {
     let world = two_collections();
     let mut daemon = Daemon::start(&world);
     daemon.logs("pass 2 of ");
-    let mut listing = Listing::of_others(&world);
+    let mut listing = Listing::begins(&world, "others", 1, &[]);
     world.sql("update others set phone = '2'");
     daemon.logs("of others: 0 changes here, 1 writes upstream");
     renames_phone(&world, "others", "phone", "mobile");
@@ -113,7 +81,7 @@ fn f56_edits_of_what_new_rules_change_go_on_by_those_in_force_while_a_listing_ke
     let world = two_collections();
     let mut daemon = Daemon::start(&world);
     daemon.logs("pass 2 of ");
-    let mut listing = Listing::of_others(&world);
+    let mut listing = Listing::begins(&world, "others", 1, &[]);
     renames_phone(&world, "others", "phone", "mobile");
     renames_phone(&world, "contacts", "phone", "tel");
     daemon.signal("HUP");

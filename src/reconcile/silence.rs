@@ -1,0 +1,117 @@
+//! Owns: asking an upstream for single records, and for how long others wait for its answers.
+//!
+//! Must not know: what the records are wanted for.
+//!
+//! An upstream that hangs or is down keeps nobody from the others: whoever works on the records there as well goes on without
+//! it, as without one whose listing could not be read. One that answers, if slowly, is waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use crate::clock::Clock;
+use crate::rules::Binding;
+use crate::upstream::{self, Client, End, Failure, FailureKind, Got, Kept};
+
+/// An upstream of which nothing was heard for so long is silent, unless its answers are known to take long.
+const PATIENCE_MIN: Duration = Duration::from_millis(600);
+/// However long they take.
+const PATIENCE_MAX: Duration = Duration::from_secs(5);
+/// How often as long as usual is too long.
+const TIMES_USUAL: u32 = 4;
+/// Others do not wait any longer for one that answers, or whose budget has no room.
+const WAITED_MAX: Duration = Duration::from_secs(10);
+
+/// For how long answers are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Up to the timeouts and attempts of the rules.
+    ForAnswers,
+    /// Not for an upstream that is silent while others could be served.
+    NoLongerThanOthersNeed,
+}
+
+/// What came of asking.
+pub struct Asked<T> {
+    /// The answers, in the order in which they came.
+    pub answers: Vec<(T, Option<Result<Got, Failure>>)>,
+    /// Why the others are missing, where some are.
+    pub silent: Option<String>,
+}
+
+/// Asks for records side by side. As soon as the upstream turns out to be down, or silent, none is waited for any more.
+pub async fn ask<T: Send>(
+    (client, rules): (&Arc<Client>, &Binding),
+    items: Vec<T>,
+    id: impl Fn(&T) -> Option<&str>,
+    (wait, clock): (Wait, &dyn Clock),
+) -> Asked<T> {
+    let mut answers = Vec::with_capacity(items.len());
+    let mut asked = upstream::get_each(client, rules, items, id);
+    let mut silence = std::pin::pin!(silence(client, clock));
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = asked.next() => next,
+            words = &mut silence, if wait == Wait::NoLongerThanOthersNeed => {
+                return Asked { answers, silent: Some(words) };
+            }
+        };
+        let Some((item, answer)) = next else { return Asked { answers, silent: None } };
+        if let Some(Err(failure)) = &answer
+            && is_of_the_upstream(failure.kind)
+        {
+            return Asked { answers, silent: Some(failure.words.clone()) };
+        }
+        answers.push((item, answer));
+    }
+}
+
+/// Whether no other record is to be had there either.
+fn is_of_the_upstream(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::NotDone
+        | FailureKind::Unknown
+        | FailureKind::Auth
+        | FailureKind::Unavailable
+        | FailureKind::Fatal => true,
+        FailureKind::Forbidden
+        | FailureKind::Conflict
+        | FailureKind::NotFound
+        | FailureKind::Gone
+        | FailureKind::Invalid
+        | FailureKind::CursorExpired
+        | FailureKind::BadAnswer
+        | FailureKind::OtherRecord
+        | FailureKind::TooLarge => false,
+    }
+}
+
+/// Resolves when the upstream has been silent for too long, with how long that was, in words.
+async fn silence(client: &Client, clock: &dyn Clock) -> String {
+    let began = clock.monotonic();
+    let (mut heard, _) = ended(client);
+    loop {
+        let (_, usual) = ended(client);
+        clock.sleep((usual * TIMES_USUAL).clamp(PATIENCE_MIN, PATIENCE_MAX)).await;
+        let ((now, _), waited) = (ended(client), clock.monotonic().saturating_sub(began));
+        let room = client.room(&Kept::default());
+        let budgets = room.budgets.iter().map(|budget| budget.wait).max().unwrap_or_default();
+        let for_room = budgets.max(room.pause);
+        let has_a_reason = !for_room.is_zero() && waited + for_room < WAITED_MAX;
+        if waited >= WAITED_MAX || !(has_a_reason || now > heard) {
+            return format!("no answer for {} ms; nobody else waits for it, and it is asked again", waited.as_millis());
+        }
+        heard = now;
+    }
+}
+
+/// How many exchanges have ended there, and how long one that went well takes.
+fn ended(client: &Client) -> (u64, Duration) {
+    let totals = client.meter().totals();
+    let count = End::ALL.iter().map(|end| totals.durations(*end).count()).sum();
+    let well = totals.durations(End::Ok);
+    let usual = u32::try_from(well.count()).ok().and_then(|count| well.sum().checked_div(count));
+    (count, usual.unwrap_or_default())
+}
