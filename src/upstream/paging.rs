@@ -45,11 +45,7 @@ pub fn page_request(
     }
     match &read.page {
         Paging::None => {}
-        Paging::Page { into, start, size } => {
-            set_size(&mut built, size.as_ref())?;
-            set_count(&mut built, into.as_ref(), number(token, *start)?)?;
-        }
-        Paging::Offset { into, start, size } => {
+        Paging::Page { into, start, size } | Paging::Offset { into, start, size } => {
             set_size(&mut built, size.as_ref())?;
             set_count(&mut built, into.as_ref(), number(token, *start)?)?;
         }
