@@ -1,8 +1,4 @@
-//! Owns: starting the program, and what it allocates by. Must not know: anything else; the command line lives in `cli`.
-
-/// The C library's allocator took a fifth of the store's thread in a push.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+//! Owns: starting the program. Must not know: anything else; the command line lives in `cli`.
 
 fn main() -> std::process::ExitCode {
     reconciled::cli::main()

@@ -130,6 +130,11 @@ impl Pass {
         self.is_about(record) && !self.beside.lock().unwrap_or_else(PoisonError::into_inner).contains(record)
     }
 
+    /// The records that a pass in between is at. Who was at work when writes were read may be done when they are looked at.
+    pub fn beside(&self) -> BTreeSet<RecordId> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A pass in between works on these records from now on; on none, when it is over.
     pub fn set_beside(&self, records: BTreeSet<RecordId>) {
         *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = records;

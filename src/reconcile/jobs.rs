@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use crate::merge::IntentState;
 use crate::rules::{Binding, Job};
-use crate::store::{self, IntentRow, IntentUpdate, Store, StoreError};
+use crate::store::{self, IntentRow, IntentUpdate, Micros, Store, StoreError};
 use crate::upstream::{
     self, Client, Failure, FailureKind, JobMark, Patience, SendOp, ToldByJob, WriteRequest, Written,
 };
 
 use super::context::{Pass, time};
+use super::gather;
 use super::push::Ready;
 
 /// What is kept of the job of an intent.
@@ -58,8 +59,9 @@ pub fn may_be_at_work(pass: &Pass, at: usize, intent: &IntentRow) -> bool {
         Some(Kept::Taken(_)) => true,
         Some(Kept::Sent) => {
             let job = pass.rules(at).and_then(|rules| job_of(rules, SendOp::of(&intent.op)));
-            let sent = intent.sent_at.map(time);
-            job.zip(sent).is_some_and(|(job, sent)| upstream::works_for(job, sent, pass.clock.now()))
+            // What it makes at its end shows as late as anything.
+            let sent = intent.sent_at.map(|sent| time(sent) + gather::lag(pass, at));
+            sent.is_some_and(|sent| upstream::works_for(job, sent, pass.clock.now()))
         }
     }
 }
@@ -72,7 +74,7 @@ fn job_of(rules: &Binding, op: SendOp) -> Option<&Job> {
 pub fn time_is_over(pass: &Pass, at: usize, intent: &IntentRow) -> bool {
     let Some(Kept::Taken(mark)) = Kept::of(intent) else { return false };
     let job = pass.rules(at).and_then(|rules| job_of(rules, SendOp::of(&intent.op)));
-    job.is_none_or(|job| !upstream::works_for(job, mark.since, pass.clock.now()))
+    !upstream::works_for(job, mark.since, pass.clock.now())
 }
 
 /// What a job says of a write.
@@ -88,7 +90,7 @@ pub enum Said {
 pub async fn wait_for(
     store: &dyn Store,
     client: &Arc<Client>,
-    rules: &Arc<Binding>,
+    (rules, pass): (&Arc<Binding>, &Pass),
     ready: &[Ready],
     written: Vec<Written>,
 ) -> Result<Vec<Written>, StoreError> {
@@ -104,8 +106,9 @@ pub async fn wait_for(
     // An address that shows a secret is not kept (I19): after a crash the job has its whole time before anything else counts.
     let may_be_kept = |mark: &JobMark| !client.secrets().show_in(&mark.at);
     let kept = taken.iter().filter(|(_, mark)| may_be_kept(mark));
-    keep(store, kept.map(|(one, mark)| (&one.intent, Kept::Taken(mark.clone()))).collect(), IntentState::Sent).await?;
-    let mut said = ask(store, client, rules, taken, Patience::UntilEnd).await?;
+    keep(store, kept.map(|(one, mark)| (&one.intent, Kept::Taken(mark.clone()))).collect(), IntentState::Sent, None)
+        .await?;
+    let mut said = ask(store, client, (rules, pass), taken, Patience::UntilEnd).await?;
     let told = ready.iter().zip(written).map(|(one, written)| match said.remove(&one.intent.key) {
         Some(Said::Outcome(outcome)) => outcome,
         Some(Said::AtWork(failure)) => Written::Unknown(Failure { kind: FailureKind::Unknown, ..failure }),
@@ -118,20 +121,20 @@ pub async fn wait_for(
 pub async fn ask_again(
     store: &dyn Store,
     client: &Arc<Client>,
-    rules: &Arc<Binding>,
+    (rules, pass): (&Arc<Binding>, &Pass),
     ready: impl Iterator<Item = &Ready>,
 ) -> Result<BTreeMap<String, Said>, StoreError> {
     let taken = ready.filter_map(|one| match Kept::of(&one.intent)? {
         Kept::Taken(mark) => Some((one, mark)),
         Kept::Sent | Kept::GivenBack => None,
     });
-    ask(store, client, rules, taken.collect(), Patience::AskOnce).await
+    ask(store, client, (rules, pass), taken.collect(), Patience::AskOnce).await
 }
 
 async fn ask(
     store: &dyn Store,
     client: &Arc<Client>,
-    rules: &Arc<Binding>,
+    (rules, pass): (&Arc<Binding>, &Pass),
     taken: Vec<(&Ready, JobMark)>,
     patience: Patience,
 ) -> Result<BTreeMap<String, Said>, StoreError> {
@@ -158,17 +161,25 @@ async fn ask(
             }
         }
     }
-    keep(store, given_back, IntentState::Unknown).await?;
+    // What a job does it does until its end: from then on it is looked for, and only what is read later speaks of it.
+    keep(store, given_back, IntentState::Unknown, Some(pass.clock.now().timestamp_micros())).await?;
     Ok(said)
 }
 
-async fn keep(store: &dyn Store, kept: Vec<(&IntentRow, Kept)>, state: IntentState) -> Result<(), StoreError> {
+/// `sent_at` where it counts as sent anew.
+async fn keep(
+    store: &dyn Store,
+    kept: Vec<(&IntentRow, Kept)>,
+    state: IntentState,
+    sent_at: Option<Micros>,
+) -> Result<(), StoreError> {
     if kept.is_empty() {
         return Ok(());
     }
     let update = |intent: &IntentRow, kept: &Kept| IntentUpdate {
         job: kept.text(),
         not_before: intent.not_before,
+        sent_at,
         ..IntentUpdate::to(state)
     };
     let updates: Vec<(String, IntentUpdate)> =

@@ -159,6 +159,9 @@ pub fn way(pass: &Pass, binding: usize) -> Option<(&ReadRules, String)> {
     if let Some(parent) = &read.parent {
         text += &format!(" {parent:?}");
     }
+    if let Some(export) = &read.export {
+        text += &format!(" {export:?}");
+    }
     Some((read, format!("{:016x}", xxh3_64(text.as_bytes()))))
 }
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::merge::{self, Answer, Ask, Found, IntentState, Seen, Verdict, WriteOp};
-use crate::rules::{Batch, Binding, Idempotency};
-use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError};
+use crate::rules::{Binding, Idempotency};
+use crate::store::{self, IntentFilter, IntentRow, IntentUpdate, QuarantineRow, Store, StoreError};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
 
 use super::apply;
@@ -43,7 +43,9 @@ pub async fn settle_unknown(
             ..IntentFilter::default()
         };
         let mut ready = Vec::new();
-        for intent in view.intents(&filter)?.into_iter().filter(|intent| job_pass.is_to_write(&intent.record)) {
+        let beside = job_pass.beside();
+        let is_ours = |intent: &IntentRow| job_pass.is_to_write(&intent.record) && !beside.contains(&intent.record);
+        for intent in view.intents(&filter)?.into_iter().filter(is_ours) {
             let (request, whole) = push::request_so_far(view, &job_pass, binding, &intent)?;
             ready.push((Ready { intent, request, listed: false }, whole));
         }
@@ -51,7 +53,7 @@ pub async fn settle_unknown(
     })
     .await?;
     let mut again = false;
-    let mut said = jobs::ask_again(store, client, &rules, waiting.iter().map(|(ready, _)| ready)).await?;
+    let mut said = jobs::ask_again(store, client, (&rules, pass), waiting.iter().map(|(ready, _)| ready)).await?;
     for (mut ready, whole) in waiting {
         let found = match said.remove(&ready.intent.key) {
             Some(Said::Outcome(Written::Unknown(_))) => {
@@ -288,7 +290,8 @@ async fn created(
 
 /// Whether what went out carried the operation's id.
 fn carries_key(rules: &Binding) -> bool {
-    SendOp::Create.batch_of(rules, false).is_none_or(Batch::items_say_key)
+    let idempotency = rules.create.as_ref().map_or(&Idempotency::None, |create| &create.idempotency);
+    SendOp::Create.batch_of(rules, false).is_none_or(|batch| batch.items_say_key(idempotency))
 }
 
 /// The record that a create made.

@@ -41,8 +41,10 @@ pub async fn finish_batch(
     let Some((first, mark)) = items.first() else { return Told::Each(Vec::new()) };
     let Some((batch, job)) = first.op.batch_of(binding, false).and_then(|batch| Some((batch, batch.job.as_ref()?)))
     else {
-        let failure = Failure::new(FailureKind::Unknown, "a job took it up that the rules say nothing of any more");
-        return Told::Each(unknown(items, &failure));
+        // It goes on there, whatever the rules say by now.
+        let words =
+            "a job took it up that the rules say nothing of any more: give them back, or say how it went by `settle`";
+        return Told::AtWork(Failure::new(FailureKind::Unknown, words));
     };
     let (answer, failed) = match ask(client, job, &mark.at, mark.since, patience).await {
         Standing::AtWork(failure) => return Told::AtWork(failure),
@@ -67,7 +69,11 @@ fn unknown(items: &[(&WriteRequest, &JobMark)], failure: &Failure) -> Vec<Writte
     items.iter().map(|_| Written::Unknown(failure.clone())).collect()
 }
 
-/// How long the job that may have taken up an item can be at work, where the batch's answer is not known.
-pub fn works_for(job: &Job, sent_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    chrono::TimeDelta::from_std(job.timeout).is_ok_and(|timeout| now < sent_at + timeout)
+/// How long a job that is kept without its rules may be at work.
+const WORKS_FOR: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+
+/// Whether a job that took an item up at `sent_at`, or may have, can be at work still. `None`: the rules no longer speak of it.
+pub fn works_for(job: Option<&Job>, sent_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    let timeout = job.map_or(Ok(WORKS_FOR), |job| chrono::TimeDelta::from_std(job.timeout));
+    timeout.is_ok_and(|timeout| now < sent_at + timeout)
 }

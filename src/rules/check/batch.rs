@@ -74,11 +74,13 @@ fn check_key(at: &At<grammar::Batch>, write: &grammar::Write, cx: &mut Cx<'_>) {
     let idempotency = write.create.get().and_then(|create| create.idempotency.get());
     let Some((job, create)) = at.job.get().zip(write.create.get()).filter(|_| creates) else { return };
     // An item that carries the operation's id may be known by it as a single request is.
-    let says_key = at.item.get().is_some_and(|item| ["key", "headers"].iter().any(|name| item.value.0.contains(name)));
-    let by_header = !says_key && idempotency.is_some_and(|at| !at.header.is_absent());
+    let says = |name: &str| at.item.get().is_some_and(|item| item.value.0.contains(name));
+    let by_header = idempotency.is_some_and(|at| {
+        let (header, query) = (!at.header.is_absent(), !at.query.is_absent());
+        !says("key") && (query || header && !says("headers"))
+    });
     if create.idempotency.is_absent() || by_header {
-        let why =
-            if by_header { "no item of the batch carries that header or `.key`" } else { "`idempotency` is missing" };
+        let why = if by_header { "no item of the batch carries that key" } else { "`idempotency` is missing" };
         cx.notes
             .error(
                 DiagnosticKind::Conflict,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::binding::transpose;
 use super::context::Cx;
 use super::read;
-use super::request::{self, LISTING};
+use super::request;
 use crate::record::{Lens, Mapper, Probe, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, DeletedSince, UpdatedAt};
@@ -32,7 +32,8 @@ pub fn lower(
             )
             .help("write get = \"GET /contacts/{id}\"");
     }
-    let request = raw.request.get().and_then(|at| request::lower(at, LISTING, cx));
+    let counted = raw.page.get().and_then(|at| read::counting(&at.value)).map(|(hole, _)| hole);
+    let request = raw.request.get().and_then(|at| request::lower(at, request::listing(false, counted), cx));
     let records = raw.items.get().and_then(|at| cx.list_at(at));
     let id = match &raw.id {
         Key::Absent => binding.id.get().and_then(|at| cx.lens(at)),
@@ -106,7 +107,7 @@ fn incremental(raw: &grammar::DeletesEndpoint, cx: &mut Cx<'_>) -> Option<Increm
                 given: &raw.deleted_at,
                 missing: "`since` has no moment to start from: there is no `deleted_at`",
                 help: "write deleted_at = \".deletedAt\" beside it, or from = { header = \"X-Next-Since\" } in it",
-                counted: None,
+                counted: raw.page.get().and_then(|at| read::counting(&at.value)).map(|(hole, _)| hole),
             };
             read::since(since, &times, at.key, cx)
         }

@@ -6,7 +6,7 @@ use super::binding::transpose;
 use super::context::Cx;
 use super::job::{self, names_job};
 use super::read;
-use super::request::{self, EXPORT, LISTING_OF_JOB, Purpose};
+use super::request::{self, EXPORT, Purpose};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, Incremental, Page};
 use crate::rules::model::{Export, Request};
@@ -14,11 +14,11 @@ use crate::rules::shape::At;
 
 /// What the listing's request is for.
 pub fn listing(read: &At<grammar::Read>) -> Purpose {
+    let counted = read.page.get().and_then(|at| read::counting(&at.value)).map(|(hole, _)| hole);
     if read.job.is_absent() {
-        let counted = read.page.get().and_then(|at| read::counting(&at.value));
-        request::listing(!read.parent.is_absent(), counted.map(|(hole, _)| hole))
+        request::listing(!read.parent.is_absent(), counted)
     } else {
-        LISTING_OF_JOB
+        request::listing_of_job(counted)
     }
 }
 

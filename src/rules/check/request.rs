@@ -63,8 +63,15 @@ pub fn listing(is_under: bool, counted: Option<&str>) -> Purpose {
     };
     Purpose { holes, ..LISTING }
 }
-/// A listing of what a job has made.
-pub const LISTING_OF_JOB: Purpose = Purpose { holes: &["job"], ..LISTING };
+/// A listing of what a job has made, and one whose pages are counted by a hole of that name.
+pub fn listing_of_job(counted: Option<&str>) -> Purpose {
+    let holes: &'static [&'static str] = match counted {
+        Some("page") => &["job", "page"],
+        Some("offset") => &["job", "offset"],
+        _ => &["job"],
+    };
+    Purpose { holes, ..LISTING }
+}
 /// What asks for an export.
 pub const EXPORT: Purpose = Purpose { what: "an export", methods: &["POST", "GET"], default_method: false, ..LISTING };
 /// How far a job is.

@@ -414,10 +414,12 @@ impl Batch {
         std::iter::once(&self.request).chain(self.job.as_ref().and_then(|job| job.poll.request()))
     }
 
-    /// Whether an item carries the operation's id, so that a repetition of it could be known as one.
-    pub fn items_say_key(&self) -> bool {
+    /// Whether an item carries the operation's id, so that a repetition of it could be known as one. Its headers are those of a
+    /// single request; its address goes without a query.
+    pub fn items_say_key(&self, idempotency: &Idempotency) -> bool {
         let item = self.item.as_ref().map(Filter::source).unwrap_or_default();
-        item.contains("key") || item.contains("headers")
+        let in_header = !matches!(idempotency, Idempotency::Key { into: Place::Query(_), .. });
+        item.contains("key") || (in_header && item.contains("headers"))
     }
 
     /// Whether an item can say on which version it was decided, where that version stands in a header or in the query of

@@ -41,8 +41,18 @@ const SECRET_MEMBERS: &[&str] = &[
     "passwd",
     "secret",
     "authorization",
+    // What opens an address that is signed.
+    "signature",
+    "sig",
+    "xamzsignature",
+    "xamzsecuritytoken",
+    "xamzcredential",
+    "xgoogsignature",
+    "xgoogcredential",
+    "googleaccessid",
+    "keypairid",
 ];
-/// Headers with one of these in their name are left out: they hold credentials, or may.
+/// Headers with one of these in their name hold credentials, or may: those of answers are left out.
 const SECRET_HEADERS: &[&str] = &[
     "cookie",
     "auth",
@@ -112,11 +122,10 @@ impl Mask {
             let Some((name, value)) = url::form_urlencoded::parse(pair.as_bytes()).next() else {
                 return pair.to_owned();
             };
-            let clean = match self.is_member(&[name.to_string()]) {
-                true => self.stand_in(&value),
-                false if is_secret_name(&name) => MARK.to_owned(),
-                false => self.known(&self.text(own, &value)),
-            };
+            if let Some(clean) = self.by_name(pair) {
+                return clean;
+            }
+            let clean = self.known(&self.text(own, &value));
             if clean == value {
                 return pair.to_owned();
             }
@@ -132,8 +141,8 @@ impl Mask {
             !HOP_HEADERS.contains(&name) && (!has(SECRET_HEADERS) || (has(PLACE_HEADERS) && !name.contains("cookie")))
         };
         let kept = headers.iter().filter(|(name, _)| is_kept(name.as_str()));
-        kept.map(|(name, value)| (name.as_str().to_owned(), self.text(own, &String::from_utf8_lossy(value.as_bytes()))))
-            .collect()
+        let masked = |value: &[u8]| self.text(own, &self.parameters(&String::from_utf8_lossy(value)));
+        kept.map(|(name, value)| (name.as_str().to_owned(), masked(value.as_bytes()))).collect()
     }
 
     /// A body; `None` where there is none.
@@ -217,8 +226,49 @@ impl Mask {
                 }
                 changed
             }
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+            Json::String(text) => {
+                let masked = self.parameters(text);
+                std::mem::replace(text, masked.clone()) != masked
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) => false,
         }
+    }
+
+    /// The addresses in a text with what their parameters say masked by name, as [`Mask::url`] does in those that are asked.
+    pub fn parameters(&self, text: &str) -> String {
+        let mut masked = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find(['?', '&']) {
+            let (before, tail) = rest.split_at(at + 1);
+            masked.push_str(before);
+            rest = tail;
+            let is_of_name =
+                |one: char| one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.' | '%' | '[' | ']');
+            let Some((name, value)) = rest.split_once('=').filter(|(name, _)| name.chars().all(is_of_name)) else {
+                continue;
+            };
+            let end = value.find(['&', '#', '"', '\'', '<', '>', ' ']).unwrap_or(value.len());
+            let (value, tail) = value.split_at(end);
+            let pair = format!("{name}={value}");
+            match self.by_name(&pair) {
+                Some(clean) => masked.push_str(&clean),
+                None => masked.push_str(&pair),
+            }
+            rest = tail;
+        }
+        masked.push_str(rest);
+        masked
+    }
+
+    /// A parameter that is masked whatever it says, with what stands for it.
+    fn by_name(&self, pair: &str) -> Option<String> {
+        let (name, value) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
+        let clean = match self.is_member(&[name.to_string()]) {
+            true => self.stand_in(&value),
+            false if is_secret_name(&name) => MARK.to_owned(),
+            false => return None,
+        };
+        Some(url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &clean).finish())
     }
 
     /// All texts and numbers of a value. Whether it is there, true or empty is told.
@@ -287,6 +337,24 @@ fn left_out() -> Body {
 }
 
 /// Without `_`, `-` and case.
+/// Whether a header holds a credential by its name.
+pub fn is_secret_header(name: &str) -> bool {
+    SECRET_HEADERS.iter().any(|word| name.contains(word))
+}
+
+/// A question's address with what is masked by name: whoever replays has the rules' own values there.
+pub fn without_named_secrets(url: &str) -> String {
+    let Some((before, query)) = url.split_once('?') else { return url.to_owned() };
+    let pair = |pair: &str| {
+        let name = url::form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name.to_string());
+        match name.filter(|name| is_secret_name(name)) {
+            Some(name) => url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, MARK).finish(),
+            None => pair.to_owned(),
+        }
+    };
+    format!("{before}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
+}
+
 fn squeeze(text: &str) -> String {
     text.chars().filter(|one| !matches!(one, '_' | '-')).map(|one| one.to_ascii_lowercase()).collect()
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use url::Url;
 
+use super::mask::without_named_secrets;
 use super::nearest::{Question, nearest};
 use super::recorder::{header_names, named_headers, record_starts};
 use super::tape::{Cassette, Exchange};
@@ -94,7 +95,7 @@ impl Player {
     }
 
     fn answer(&self, request: &Outgoing) -> Result<Response, TransportError> {
-        let url = Url::parse(&strip_query(request.url.as_str(), &self.credential_names));
+        let url = Url::parse(&without_named_secrets(&strip_query(request.url.as_str(), &self.credential_names)));
         let url = url.unwrap_or_else(|_never| request.url.clone());
         let headers = named_headers(&request.headers, &self.header_names, str::to_owned);
         let question = Question::new(request.method.as_str(), &url, headers, request.body.as_deref());

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use url::Url;
 
+use super::mask::{MARK, is_secret_header};
 use super::tape::{Answer, Asked, Exchange, Failed, Tape};
 use crate::clock::Clock;
 use crate::rules::Upstream;
@@ -105,7 +106,8 @@ pub fn header_names(upstream: &Upstream) -> Vec<String> {
 
 /// Those of a request that have these names.
 pub fn named_headers(headers: &HeaderMap, names: &[String], mask: impl Fn(&str) -> String) -> BTreeMap<String, String> {
-    let value = |name: &String| Some((name.clone(), mask(headers.get(name)?.to_str().ok()?)));
+    let masked = |name: &str, value: &str| if is_secret_header(name) { MARK.to_owned() } else { mask(value) };
+    let value = |name: &String| Some((name.clone(), masked(name, headers.get(name)?.to_str().ok()?)));
     names.iter().filter_map(value).collect()
 }
 

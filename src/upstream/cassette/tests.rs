@@ -33,6 +33,23 @@ fn body(mask: &Mask, text: &str) -> String {
 }
 
 #[test]
+fn what_opens_an_address_is_masked_wherever_the_address_stands() {
+    let mask = mask(&["email"]);
+    let signed = "https://files.test/e.jsonl?part=1&X-Amz-Signature=abc%2F1&x-goog-signature=d#top";
+    let clean = "https://files.test/e.jsonl?part=1&X-Amz-Signature=REDACTED&x-goog-signature=REDACTED#top";
+    assert_eq!(body(&mask, &format!(r#"{{"urls":["{signed}"]}}"#)), format!(r#"{{"urls":["{clean}"]}}"#));
+    assert_eq!(mask.url(&secrets(), signed), clean, "as it is asked, so that a replay finds it");
+    let mut headers = ::http::HeaderMap::new();
+    headers.insert("location", signed.parse().unwrap());
+    headers.insert("link", format!("<{signed}>; rel=\"next\", </b?access_token=t>; rel=\"last\"").parse().unwrap());
+    let kept: BTreeMap<String, String> = mask.headers(&secrets(), &headers).into_iter().collect();
+    assert_eq!(kept["location"], clean);
+    assert_eq!(kept["link"], format!("<{clean}>; rel=\"next\", </b?access_token=REDACTED>; rel=\"last\""));
+    let next = body(&mask, r#"{"next":"/p?email=ann%40x.test&page=2","say":"Is it? a & b = c"}"#);
+    assert!(!next.contains("ann") && next.contains("&page=2") && next.contains("Is it? a & b = c"), "{next}");
+}
+
+#[test]
 fn secrets_are_masked_however_they_are_written() {
     let mask = mask(&[]);
     let check = |text: &str, expected: &str| assert_eq!(body(&mask, text), expected);

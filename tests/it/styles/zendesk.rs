@@ -428,6 +428,29 @@ fn what_a_failed_job_left_undone_goes_alone() {
 }
 
 #[test]
+fn what_a_job_may_have_made_at_its_end_is_looked_for_from_then_on() {
+    let (server, scripted) = stage(1);
+    scripted.sync().exits(0);
+    batches(&server);
+    impatient(&scripted);
+    server.look().slow = None;
+    scripted.world.sql("insert into tickets (subject) values ('Dan')");
+    scripted.sync();
+    // It was sent long ago, and the job ends only now, without a word of the ticket: an index that lags may not show it yet.
+    scripted.world.sql("update sync_intent set sent_at = sent_at - 600000000");
+    (server.look().slow, server.look().end) = (Some(0), End::Failed);
+    for _ in 0..4 {
+        scripted.sync();
+    }
+    assert_eq!(batches(&server), ["create_many 1"], "not sent again before it would show");
+    scripted.world.sql("update sync_intent set sent_at = sent_at - 600000000");
+    scripted.sync();
+    scripted.sync();
+    assert_eq!(batches(&server), ["create"]);
+    assert_eq!(count_subjects(&server, "Dan"), 1);
+}
+
+#[test]
 fn killed_between_a_batch_and_the_end_of_its_job_the_same_job_is_asked_again() {
     let (server, scripted) = stage(2);
     scripted.sync().exits(0);
