@@ -109,7 +109,16 @@ fn choose(rules: &Ruleset, named: &[String], out: &Out) -> Result<Bindings, CliE
         .filter(|binding| named.is_empty() || named.iter().any(|name| is_meant(name, binding)))
         .cloned()
         .collect();
-    // A parent may be listed under parents of its own.
+    add_parents(rules, &mut chosen, |of, (parent, upstream)| {
+        out.talk(&format!("{parent}.{upstream} is recorded as well: it has the parents of {of}"));
+    });
+    let place = |binding: &(String, String)| all.iter().position(|one| one == binding);
+    chosen.sort_by_key(place);
+    Ok(chosen)
+}
+
+/// Adds those whose records are the parents of what is listed, and theirs; `tell` hears of each, and of whom it has the parents.
+pub fn add_parents(rules: &Ruleset, chosen: &mut Bindings, mut tell: impl FnMut(&str, &(String, String))) {
     let mut at = 0;
     while let Some((of, upstream)) = chosen.get(at).cloned() {
         at += 1;
@@ -119,13 +128,10 @@ fn choose(rules: &Ruleset, named: &[String], out: &Out) -> Result<Bindings, CliE
         let Ok(parents) = parents_binding(rules, binding, parent) else { continue };
         let parents = (parents.collection.clone(), upstream);
         if !chosen.contains(&parents) {
-            out.talk(&format!("{}.{} is recorded as well: it has the parents of {of}", parents.0, parents.1));
+            tell(&of, &parents);
             chosen.push(parents);
         }
     }
-    let place = |binding: &(String, String)| all.iter().position(|one| one == binding);
-    chosen.sort_by_key(place);
-    Ok(chosen)
 }
 
 /// A pass of each collection, that nothing follows from.

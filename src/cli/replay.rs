@@ -18,7 +18,7 @@ use super::exit::{CliError, Exit, exit_of_outcome};
 use super::fetch::{self, Fetched};
 use super::looking::{Found, look_into};
 use super::out::Out;
-use super::record::{Bindings, failures, first_passes, names_of, narrowed};
+use super::record::{Bindings, add_parents, failures, first_passes, names_of, narrowed};
 use super::report::plan_text;
 use super::style;
 use super::workspace::{SecretsAre, Workspace, offline_clients};
@@ -96,28 +96,11 @@ fn choose(rules: &Ruleset, cassette: &Cassette, named: &[String], out: &Out) -> 
     }
     // The passes of others may be asked for as well: a child waits for its parent.
     if !named.is_empty() {
-        let wanted: Vec<&str> = named.iter().map(String::as_str).collect();
-        let parents = parents_of(rules, &wanted);
-        bindings.retain(|(of, _)| wanted.contains(&of.as_str()) || parents.contains(of));
+        let mut wanted: Bindings = bindings.iter().filter(|(of, _)| named.contains(of)).cloned().collect();
+        add_parents(rules, &mut wanted, |_child, _parents| {});
+        bindings.retain(|binding| wanted.contains(binding));
     }
     Ok(bindings)
-}
-
-/// The collections whose records are parents in listings of these.
-fn parents_of(rules: &Ruleset, collections: &[&str]) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut left: Vec<String> = collections.iter().map(|name| (*name).to_owned()).collect();
-    while let Some(name) = left.pop() {
-        let bindings = rules.collections.get(&name).into_iter().flat_map(|collection| &collection.bindings);
-        let parents = bindings.filter_map(|binding| Some(binding.read.as_ref()?.parent.as_ref()?.collection.clone()));
-        for parent in parents {
-            if !found.contains(&parent) {
-                left.push(parent.clone());
-                found.push(parent);
-            }
-        }
-    }
-    found
 }
 
 /// Some records of each binding, read by itself.

@@ -124,15 +124,12 @@ impl Pass {
         self.only.get().is_none_or(|only| only.contains(record))
     }
 
-    /// Whether the writes to a record that wait or are under way are a matter of this pass. To be asked after they were read: who
-    /// writes beside it has said so before.
-    pub fn is_to_write(&self, record: &RecordId) -> bool {
-        self.is_about(record) && !self.beside.lock().unwrap_or_else(PoisonError::into_inner).contains(record)
-    }
-
-    /// The records that a pass in between is at. Who was at work when writes were read may be done when they are looked at.
-    pub fn beside(&self) -> BTreeSet<RecordId> {
-        self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether the writes to a record that wait or are under way are a matter of this pass. To be taken before they are read: a
+    /// pass in between has said so before it writes, and may be over when they are looked at.
+    pub fn own_writes(&self) -> impl Fn(&RecordId) -> bool + '_ {
+        let beside = move || self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = beside().clone();
+        move |record| self.is_about(record) && !before.contains(record) && !beside().contains(record)
     }
 
     /// A pass in between works on these records from now on; on none, when it is over.

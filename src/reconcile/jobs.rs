@@ -7,18 +7,16 @@
 //! that a record is not as it was sent proves nothing: only what is there does.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::merge::IntentState;
 use crate::rules::{Binding, Job};
 use crate::store::{self, IntentRow, IntentUpdate, Micros, Store, StoreError};
-use crate::upstream::{
-    self, Client, Failure, FailureKind, JobMark, Patience, SendOp, ToldByJob, WriteRequest, Written,
-};
+use crate::upstream::{self, Failure, FailureKind, JobMark, Patience, SendOp, ToldByJob, WriteRequest, Written};
 
 use super::context::{Pass, time};
 use super::gather;
 use super::push::Ready;
+use super::singles::Way;
 
 /// What is kept of the job of an intent.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -87,13 +85,7 @@ pub enum Said {
 }
 
 /// Keeps which job has taken up each write, then waits for the jobs and puts what they tell in its place.
-pub async fn wait_for(
-    store: &dyn Store,
-    client: &Arc<Client>,
-    (rules, pass): (&Arc<Binding>, &Pass),
-    ready: &[Ready],
-    written: Vec<Written>,
-) -> Result<Vec<Written>, StoreError> {
+pub async fn wait_for(way: Way<'_>, ready: &[Ready], written: Vec<Written>) -> Result<Vec<Written>, StoreError> {
     let mut taken = Vec::new();
     for (one, written) in ready.iter().zip(&written) {
         if let Written::Working(mark) = written {
@@ -104,11 +96,16 @@ pub async fn wait_for(
         return Ok(written);
     }
     // An address that shows a secret is not kept (I19): after a crash the job has its whole time before anything else counts.
-    let may_be_kept = |mark: &JobMark| !client.secrets().show_in(&mark.at);
+    let may_be_kept = |mark: &JobMark| !way.client.secrets().show_in(&mark.at);
     let kept = taken.iter().filter(|(_, mark)| may_be_kept(mark));
-    keep(store, kept.map(|(one, mark)| (&one.intent, Kept::Taken(mark.clone()))).collect(), IntentState::Sent, None)
-        .await?;
-    let mut said = ask(store, client, (rules, pass), taken, Patience::UntilEnd).await?;
+    keep(
+        way.store,
+        kept.map(|(one, mark)| (&one.intent, Kept::Taken(mark.clone()))).collect(),
+        IntentState::Sent,
+        None,
+    )
+    .await?;
+    let mut said = ask(way, taken, Patience::UntilEnd).await?;
     let told = ready.iter().zip(written).map(|(one, written)| match said.remove(&one.intent.key) {
         Some(Said::Outcome(outcome)) => outcome,
         Some(Said::AtWork(failure)) => Written::Unknown(Failure { kind: FailureKind::Unknown, ..failure }),
@@ -119,22 +116,18 @@ pub async fn wait_for(
 
 /// Asks the jobs that had taken up writes before this pass, once each; by the intents' keys.
 pub async fn ask_again(
-    store: &dyn Store,
-    client: &Arc<Client>,
-    (rules, pass): (&Arc<Binding>, &Pass),
+    way: Way<'_>,
     ready: impl Iterator<Item = &Ready>,
 ) -> Result<BTreeMap<String, Said>, StoreError> {
     let taken = ready.filter_map(|one| match Kept::of(&one.intent)? {
         Kept::Taken(mark) => Some((one, mark)),
         Kept::Sent | Kept::GivenBack => None,
     });
-    ask(store, client, (rules, pass), taken.collect(), Patience::AskOnce).await
+    ask(way, taken.collect(), Patience::AskOnce).await
 }
 
 async fn ask(
-    store: &dyn Store,
-    client: &Arc<Client>,
-    (rules, pass): (&Arc<Binding>, &Pass),
+    way: Way<'_>,
     taken: Vec<(&Ready, JobMark)>,
     patience: Patience,
 ) -> Result<BTreeMap<String, Said>, StoreError> {
@@ -146,7 +139,7 @@ async fn ask(
     let mut given_back = Vec::new();
     for items in jobs.into_values() {
         let asked: Vec<(&WriteRequest, &JobMark)> = items.iter().map(|(one, mark)| (&one.request, mark)).collect();
-        match upstream::finish_batch(client, rules, &asked, patience).await {
+        match upstream::finish_batch(way.client, way.rules, &asked, patience).await {
             ToldByJob::Each(outcomes) => {
                 for ((one, _), outcome) in items.iter().zip(outcomes) {
                     if matches!(outcome, Written::Unknown(_)) {
@@ -162,7 +155,7 @@ async fn ask(
         }
     }
     // What a job does it does until its end: from then on it is looked for, and only what is read later speaks of it.
-    keep(store, given_back, IntentState::Unknown, Some(pass.clock.now().timestamp_micros())).await?;
+    keep(way.store, given_back, IntentState::Unknown, Some(way.pass.clock.now().timestamp_micros())).await?;
     Ok(said)
 }
 

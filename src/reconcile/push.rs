@@ -115,12 +115,11 @@ fn load(
         limit: CHUNK,
         ..IntentFilter::default()
     };
-    let beside = pass.beside();
+    let is_ours = pass.own_writes();
     let rows = view.intents(&filter)?;
     let last = rows.last().map(|row| row.key.clone());
     let mut chunk = Chunk { ready: Vec::with_capacity(rows.len()), waiting: 0, last };
-    for intent in rows.into_iter().filter(|intent| pass.is_to_write(&intent.record) && !beside.contains(&intent.record))
-    {
+    for intent in rows.into_iter().filter(|intent| is_ours(&intent.record)) {
         let paused = intent.not_before.is_some_and(|at| at > pass.micros());
         match request_of(view, pass, binding, &intent)? {
             Some(request) if !paused => {
@@ -245,6 +244,7 @@ impl Pusher<'_> {
         }
         let (store, client, rules, pass) = (self.store, self.client, Arc::clone(&self.rules), self.pass);
         let (rules, stop) = (&rules, &AtomicBool::new(self.stopped));
+        let way = Way { store, client, rules, pass, binding: self.binding };
         let mut sent = stream::iter(chunks)
             .map(|chunk| async move {
                 if stop.load(Ordering::Relaxed) {
@@ -254,7 +254,7 @@ impl Pusher<'_> {
                 mark_sent_by(store, pass, keys.collect()).await?;
                 let requests: Vec<WriteRequest> = chunk.iter().map(|ready| ready.request.clone()).collect();
                 let outcomes = upstream::write_batch(client, rules, requests).await;
-                let outcomes = jobs::wait_for(store, client, (rules, pass), &chunk, outcomes).await?;
+                let outcomes = jobs::wait_for(way, &chunk, outcomes).await?;
                 let mut settled = Vec::with_capacity(chunk.len());
                 for (ready, written) in chunk.into_iter().zip(outcomes) {
                     let written = settled_in_batch(client, rules, &ready, written).await;

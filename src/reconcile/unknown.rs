@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::merge::{self, Answer, Ask, Found, IntentState, Seen, Verdict, WriteOp};
 use crate::rules::{Binding, Idempotency};
-use crate::store::{self, IntentFilter, IntentRow, IntentUpdate, QuarantineRow, Store, StoreError};
+use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
 
 use super::apply;
@@ -19,6 +19,7 @@ use super::observe::{self, Read};
 use super::push::{self, Ready};
 use super::report::UpstreamReport;
 use super::settle::{self, Outcome};
+use super::singles::Way;
 
 /// Unknown intents looked at in one pass; the rest waits for the next.
 const AT_ONCE_MAX: usize = 1000;
@@ -43,9 +44,8 @@ pub async fn settle_unknown(
             ..IntentFilter::default()
         };
         let mut ready = Vec::new();
-        let beside = job_pass.beside();
-        let is_ours = |intent: &IntentRow| job_pass.is_to_write(&intent.record) && !beside.contains(&intent.record);
-        for intent in view.intents(&filter)?.into_iter().filter(is_ours) {
+        let is_ours = job_pass.own_writes();
+        for intent in view.intents(&filter)?.into_iter().filter(|intent| is_ours(&intent.record)) {
             let (request, whole) = push::request_so_far(view, &job_pass, binding, &intent)?;
             ready.push((Ready { intent, request, listed: false }, whole));
         }
@@ -53,19 +53,18 @@ pub async fn settle_unknown(
     })
     .await?;
     let mut again = false;
-    let mut said = jobs::ask_again(store, client, (&rules, pass), waiting.iter().map(|(ready, _)| ready)).await?;
+    let way = Way { store, client, rules: &rules, pass, binding };
+    let mut said = jobs::ask_again(way, waiting.iter().map(|(ready, _)| ready)).await?;
     for (mut ready, whole) in waiting {
         let found = match said.remove(&ready.intent.key) {
-            Some(Said::Outcome(Written::Unknown(_))) => {
-                evidence(store, client, &rules, pass, binding, (&mut ready, whole)).await?
-            }
+            Some(Said::Outcome(Written::Unknown(_))) => evidence(way, (&mut ready, whole)).await?,
             Some(Said::Outcome(written)) => Some(push::settled_in_batch(client, &rules, &ready, written).await),
             Some(Said::AtWork(failure)) => {
                 ready.intent.note = Some(failure.words);
-                proof(store, client, &rules, pass, binding, &mut ready).await?
+                proof(way, &mut ready).await?
             }
             None if jobs::may_be_at_work(pass, binding, &ready.intent) => None,
-            None => evidence(store, client, &rules, pass, binding, (&mut ready, whole)).await?,
+            None => evidence(way, (&mut ready, whole)).await?,
         };
         let Some(written) = found else {
             report.unknown += 1;
@@ -86,72 +85,45 @@ pub async fn settle_unknown(
 }
 
 /// What is there of a write that a job may still be at work on, once its time is over. That it is not there proves nothing.
-async fn proof(
-    store: &dyn Store,
-    client: &Arc<Client>,
-    rules: &Arc<Binding>,
-    pass: &Arc<Pass>,
-    binding: usize,
-    ready: &mut Ready,
-) -> Result<Option<Written>, StoreError> {
-    if !jobs::time_is_over(pass, binding, &ready.intent) {
+async fn proof(way: Way<'_>, ready: &mut Ready) -> Result<Option<Written>, StoreError> {
+    if !jobs::time_is_over(way.pass, way.binding, &ready.intent) {
         return Ok(None);
     }
     let found = match ready.request.op {
-        SendOp::Create => match lookup::look_up(client, rules, ready).await.as_deref() {
-            Ok([one]) => the_one(store, rules, pass, binding, ready, one).await?,
+        SendOp::Create => match lookup::look_up(way.client, way.rules, ready).await.as_deref() {
+            Ok([one]) => the_one(way, ready, one).await?,
             Ok(_) | Err(_) => None,
         },
-        SendOp::Update | SendOp::Delete | SendOp::Archive => {
-            changed(store, client, rules, pass, binding, ready).await?
-        }
+        SendOp::Update | SendOp::Delete | SendOp::Archive => changed(way, ready).await?,
     };
     Ok(found.filter(|written| matches!(written, Written::Done { .. } | Written::Merged(_))))
 }
 
 /// What the evidence says, as the outcome of the write; `None` while there is none.
-async fn evidence(
-    store: &dyn Store,
-    client: &Arc<Client>,
-    rules: &Arc<Binding>,
-    pass: &Arc<Pass>,
-    binding: usize,
-    (ready, whole): (&mut Ready, bool),
-) -> Result<Option<Written>, StoreError> {
+async fn evidence(way: Way<'_>, (ready, whole): (&mut Ready, bool)) -> Result<Option<Written>, StoreError> {
     match ready.request.op {
-        SendOp::Create => created(store, client, rules, pass, binding, (ready, whole)).await,
-        SendOp::Update | SendOp::Delete | SendOp::Archive => changed(store, client, rules, pass, binding, ready).await,
+        SendOp::Create => created(way, (ready, whole)).await,
+        SendOp::Update | SendOp::Delete | SendOp::Archive => changed(way, ready).await,
     }
 }
 
 /// An update or delete is read back.
-async fn changed(
-    store: &dyn Store,
-    client: &Arc<Client>,
-    rules: &Arc<Binding>,
-    pass: &Arc<Pass>,
-    binding: usize,
-    ready: &mut Ready,
-) -> Result<Option<Written>, StoreError> {
+async fn changed(way: Way<'_>, ready: &mut Ready) -> Result<Option<Written>, StoreError> {
+    let rules = way.rules;
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     let (Some(remote_id), true) = (ready.request.remote_id.clone(), can_get) else {
         // The next listing tells (see `gather`). Where nothing is ever listed the write is derived again.
         return Ok((!rules.pull || rules.read.is_none()).then_some(Written::Stale(None)));
     };
-    match upstream::get(client, rules, &remote_id).await {
-        Ok(got) => judge(store, pass, binding, ready, got).await.map(Some),
+    match upstream::get(way.client, rules, &remote_id).await {
+        Ok(got) => judge(way, ready, got).await.map(Some),
         Err(_) => Ok(None),
     }
 }
 
 /// Compares what was sent with what is there now.
-async fn judge(
-    store: &dyn Store,
-    pass: &Arc<Pass>,
-    binding: usize,
-    ready: &mut Ready,
-    got: Got,
-) -> Result<Written, StoreError> {
+async fn judge(way: Way<'_>, ready: &mut Ready, got: Got) -> Result<Written, StoreError> {
+    let Way { store, pass, binding, .. } = way;
     if let Got::Merged(into) = got {
         return Ok(Written::Merged(into));
     }
@@ -239,14 +211,8 @@ fn keep_only(pass: &Pass, ready: &mut Ready, fields: &[usize]) -> Result<bool, S
 }
 
 /// A create is sent again under its key where the upstream remembers keys, else looked up.
-async fn created(
-    store: &dyn Store,
-    client: &Arc<Client>,
-    rules: &Arc<Binding>,
-    pass: &Arc<Pass>,
-    binding: usize,
-    (ready, whole): (&mut Ready, bool),
-) -> Result<Option<Written>, StoreError> {
+async fn created(way: Way<'_>, (ready, whole): (&mut Ready, bool)) -> Result<Option<Written>, StoreError> {
+    let Way { store, client, rules, pass, .. } = way;
     let age = pass.clock.now() - time(ready.intent.created_at);
     match merge::ask_of_create(idempotency(rules), age) {
         // The same bytes cannot be sent again where a parent is not there any more, nor is a key known there that went in a
@@ -276,12 +242,12 @@ async fn created(
         Ask::LookUp => {
             let Ok(found) = lookup::look_up(client, rules, ready).await else { return Ok(None) };
             if let [one] = found.as_slice() {
-                return the_one(store, rules, pass, binding, ready, one).await;
+                return the_one(way, ready, one).await;
             }
             if found.is_empty() {
-                return not_found(store, pass, rules, binding, ready).await;
+                return not_found(way, ready).await;
             }
-            queue(store, rules, pass, binding, ready, &found).await.map(|()| None)
+            queue(way, ready, &found).await.map(|()| None)
         }
         // The listing answers (see `gather`), or an operator does.
         Ask::Wait => Ok(None),
@@ -290,22 +256,15 @@ async fn created(
 
 /// Whether what went out carried the operation's id.
 fn carries_key(rules: &Binding) -> bool {
-    let idempotency = rules.create.as_ref().map_or(&Idempotency::None, |create| &create.idempotency);
+    let idempotency = idempotency(rules).unwrap_or(&Idempotency::None);
     SendOp::Create.batch_of(rules, false).is_none_or(|batch| batch.items_say_key(idempotency))
 }
 
 /// The record that a create made.
-async fn the_one(
-    store: &dyn Store,
-    rules: &Binding,
-    pass: &Arc<Pass>,
-    binding: usize,
-    ready: &mut Ready,
-    one: &Remote,
-) -> Result<Option<Written>, StoreError> {
-    let Ok(remote_id) = rules.mapper.id(&one.raw) else { return Ok(None) };
+async fn the_one(way: Way<'_>, ready: &mut Ready, one: &Remote) -> Result<Option<Written>, StoreError> {
+    let Ok(remote_id) = way.rules.mapper.id(&one.raw) else { return Ok(None) };
     ready.request.remote_id = Some(remote_id);
-    judge(store, pass, binding, ready, Got::Found(one.clone())).await.map(Some)
+    judge(way, ready, Got::Found(one.clone())).await.map(Some)
 }
 
 fn idempotency(rules: &Binding) -> Option<&Idempotency> {
@@ -313,13 +272,8 @@ fn idempotency(rules: &Binding) -> Option<&Idempotency> {
 }
 
 /// Not found again and again, also after the listing's lag, means that it never happened.
-async fn not_found(
-    store: &dyn Store,
-    pass: &Arc<Pass>,
-    rules: &Binding,
-    binding: usize,
-    ready: &Ready,
-) -> Result<Option<Written>, StoreError> {
+async fn not_found(way: Way<'_>, ready: &Ready) -> Result<Option<Written>, StoreError> {
+    let Way { store, rules, pass, binding, .. } = way;
     let Some(sent) = ready.intent.sent_at.map(time) else { return Ok(None) };
     let looks = ready.intent.checks + 1;
     if merge::never_happened(idempotency(rules), looks, sent, pass.clock.now(), lag(pass, binding)) {
@@ -337,14 +291,8 @@ async fn not_found(
 }
 
 /// Several records there may be the one that was created: a person says which.
-async fn queue(
-    store: &dyn Store,
-    rules: &Binding,
-    pass: &Arc<Pass>,
-    binding: usize,
-    ready: &Ready,
-    found: &[Remote],
-) -> Result<(), StoreError> {
+async fn queue(way: Way<'_>, ready: &Ready, found: &[Remote]) -> Result<(), StoreError> {
+    let Way { store, rules, pass, binding, .. } = way;
     let ids: Vec<String> = found.iter().filter_map(|one| rules.mapper.id(&one.raw).ok()).collect();
     let (record, upstream) = (ready.intent.record.clone(), pass.upstream(binding).to_owned());
     let reason = format!(

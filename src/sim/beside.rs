@@ -33,7 +33,7 @@ const HOOKS_PERCENT: u64 = 40;
 /// Milliseconds between two of them, at most.
 const REST_MAX: u64 = 900;
 /// So many in one pass, at most: one that waits for a quarter of an hour, as an upstream asked, would have thousands.
-const WISHES_MAX: usize = 40;
+const WISHES_MAX: usize = 12;
 /// So many of a hundred answers to listings take long.
 const SLOW_PERCENT: u64 = 50;
 /// So many milliseconds, at most.
@@ -114,12 +114,13 @@ impl Beside {
     }
 
     /// Whether a write to this record may be sent, where one is under way; the other pass, `by_pass`, sends none before it has
-    /// decided.
-    pub fn may_write(&self, store: &SqliteStore, host: &str, path: &str, by_pass: bool) -> bool {
+    /// decided, but for creates of unknown outcome, which it repeats under the id that they had.
+    pub fn may_write(&self, store: &SqliteStore, (host, path): (&str, &str), by_pass: bool, is_repeat: bool) -> bool {
         if !self.is_under_way(store) {
             return by_pass;
         }
-        (by_pass && self.is_sending.load(Ordering::Acquire)) || self.heard().contains(&format!("{host}{path}"))
+        let is_others = by_pass && (is_repeat || self.is_sending.load(Ordering::Acquire));
+        is_others || self.heard().contains(&format!("{host}{path}"))
     }
 
     /// A write was sent.

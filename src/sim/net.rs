@@ -225,7 +225,8 @@ impl Net {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let (path, store) = (request.url.path(), self.hands.disk.store());
         let by_pass = |host: &str| heard.contains(host) || heard.contains(&format!("{host}{path}"));
-        let is_heard = |host: &str| self.beside.may_write(&store, host, path, by_pass(host));
+        let is_repeat = request.headers.contains_key(http::header::IF_NONE_MATCH);
+        let is_heard = |host: &str| self.beside.may_write(&store, (host, path), by_pass(host), is_repeat);
         if request.method != http::Method::POST && request.url.host_str().is_some_and(|host| !is_heard(host)) {
             wrong.push("barrier: neither a listing nor the record was read");
         }

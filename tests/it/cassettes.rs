@@ -103,11 +103,11 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
             answer(401, &json!({}))
         }
         "GET /erp/people" if asked.query.contains_key("page") => {
-            page(json!([{ "id": "e3", "email": "cy@x.io", "phone": "+44 3" }]), None)
+            page(json!([{ "id": "e3", "email": "cy@x.io", "phone": "+44 20 7946 0003" }]), None)
         }
         // As some do, it gives the key back.
         "GET /erp/people" => page(
-            json!([{ "id": "e1", "email": "ann@x.io", "phone": "+44 1" }, { "id": "e2", "email": "bob@x.io", "phone": "+44 2" }]),
+            json!([{ "id": "e1", "email": "ann@x.io", "phone": "+44 20 7946 0001" }, { "id": "e2", "email": "bob@x.io", "phone": "+44 20 7946 0002" }]),
             Some(format!("{}/erp/people?size=2&page=2&key=canary-erp", server.url)),
         ),
         _ if asked.header("authorization") != "Bearer canary-access" => answer(401, &json!({ "message": "no" })),
@@ -117,11 +117,11 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
         "GET /crm/companies/1/contacts" => {
             let echoed = [asked.header("x-tenant"), asked.header("authorization")];
             ok(
-                &json!({ "you": echoed, "results": [{ "id": "c1", "email": "ann@x.io", "phone": "+44 1", "api_token": "canary-of-another" }] }),
+                &json!({ "you": echoed, "results": [{ "id": "c1", "email": "ann@x.io", "phone": "+44 20 7946 0001", "api_token": "canary-of-another" }] }),
             )
         }
         "GET /crm/companies/2/contacts" => {
-            ok(&json!({ "results": [{ "id": "c2", "email": "dan@x.io", "phone": "+44 4" }] }))
+            ok(&json!({ "results": [{ "id": "c2", "email": "dan@x.io", "phone": "+44 20 7946 0004" }] }))
         }
         _ => answer(404, &json!({ "message": "no such thing" })),
     }
@@ -271,7 +271,7 @@ fn personal_data_is_masked_and_who_is_one_stays_one() {
     let stage = Stage::new();
     stage.online(&["record", "--to", "a.cassette", "--redact", "email", "--redact", "phone"]).exits(0);
     let text = stage.text();
-    assert!(!text.contains("x.io") && !text.contains("+44 1"), "{text}");
+    assert!(!text.contains("x.io") && !text.contains("+44 20 7946 0001"), "{text}");
     let told = stage.replayed(0);
     let contacts = told["passes"].as_array().unwrap().iter().find(|pass| pass["collection"] == "contacts").unwrap();
     assert_eq!(contacts["local"]["created"], 4, "{contacts:#}");

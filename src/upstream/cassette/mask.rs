@@ -129,7 +129,7 @@ impl Mask {
             if clean == value {
                 return pair.to_owned();
             }
-            url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &clean).finish()
+            pair_of(&name, &clean)
         };
         text.split('&').map(pair).collect::<Vec<_>>().join("&")
     }
@@ -263,12 +263,11 @@ impl Mask {
     /// A parameter that is masked whatever it says, with what stands for it.
     fn by_name(&self, pair: &str) -> Option<String> {
         let (name, value) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
-        let clean = match self.is_member(&[name.to_string()]) {
-            true => self.stand_in(&value),
-            false if is_secret_name(&name) => MARK.to_owned(),
-            false => return None,
-        };
-        Some(url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &clean).finish())
+        if self.is_member(&[name.to_string()]) {
+            Some(pair_of(&name, &self.stand_in(&value)))
+        } else {
+            secret_pair(pair)
+        }
     }
 
     /// All texts and numbers of a value. Whether it is there, true or empty is told.
@@ -345,14 +344,18 @@ pub fn is_secret_header(name: &str) -> bool {
 /// A question's address with what is masked by name: whoever replays has the rules' own values there.
 pub fn without_named_secrets(url: &str) -> String {
     let Some((before, query)) = url.split_once('?') else { return url.to_owned() };
-    let pair = |pair: &str| {
-        let name = url::form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name.to_string());
-        match name.filter(|name| is_secret_name(name)) {
-            Some(name) => url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, MARK).finish(),
-            None => pair.to_owned(),
-        }
-    };
+    let pair = |pair: &str| secret_pair(pair).unwrap_or_else(|| pair.to_owned());
     format!("{before}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
+}
+
+/// A parameter that holds a secret by its name, masked.
+fn secret_pair(pair: &str) -> Option<String> {
+    let (name, _) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
+    is_secret_name(&name).then(|| pair_of(&name, MARK))
+}
+
+fn pair_of(name: &str, value: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
 fn squeeze(text: &str) -> String {
