@@ -38,18 +38,20 @@ struct Doubt {
 }
 
 /// Takes observations that are older than what is known out of staging; those that nothing orders are asked for once
-/// more, one by one. Returns why that failed, if it did: then nothing can be decided about the binding.
+/// more, one by one. Where a person said which side wins over an upstream that was set back (`is_said`), what is older than it
+/// was counts as that person said, and only what we deleted is asked for: a listing that lags still shows it, a backup may
+/// have brought it back. Returns why that failed, if it did: then nothing can be decided about the binding.
 pub async fn keep_out_what_is_older(
     store: &dyn Store,
     client: &Arc<Client>,
     pass: &Arc<Pass>,
-    at: usize,
+    (at, is_said): (usize, bool),
 ) -> Result<Option<String>, StoreError> {
     let Some(rules) = pass.rules(at).cloned() else { return Ok(None) };
     let mut after = String::new();
     loop {
         let (job_pass, from) = (Arc::clone(pass), after.clone());
-        let (last, doubts) = store::read(store, move |view| doubts(view, &job_pass, at, &from)).await?;
+        let (last, doubts) = store::read(store, move |view| doubts(view, &job_pass, (at, is_said), &from)).await?;
         let Some(last) = last else { return Ok(None) };
         after = last;
         let mut looked = upstream::get_each(client, &rules, doubts, |doubt| match doubt.age {
@@ -93,7 +95,7 @@ pub async fn keep_out_what_is_older(
                     let is_known = xxh3_64(&remote.raw) == doubt.link.fingerprint;
                     is_known || earlier() || merge::judge_age(known, seen, false) == Age::Older
                 };
-                match now.filter(|remote| !is_older(remote)) {
+                match now.filter(|remote| is_said || !is_older(remote)) {
                     None => tx.unstage(doubt.staged.binding, &doubt.staged.remote_id),
                     Some(remote) => tx.stage(&Staged {
                         fingerprint: xxh3_64(&remote.raw),
@@ -110,7 +112,12 @@ pub async fn keep_out_what_is_older(
 }
 
 /// The next few observations of linked records, as far as they are in doubt, and where they end.
-fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Option<String>, Vec<Doubt>), StoreError> {
+fn doubts(
+    view: &dyn View,
+    pass: &Pass,
+    (at, is_said): (usize, bool),
+    after: &str,
+) -> Result<(Option<String>, Vec<Doubt>), StoreError> {
     let rows = view.staged_matched(pass.binding_key(at), after, CHUNK)?;
     let last = rows.last().map(|row| row.remote_id.clone());
     let can_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_some_and(|read| read.get.is_some());
@@ -122,8 +129,8 @@ fn doubts(view: &dyn View, pass: &Pass, at: usize, after: &str) -> Result<(Optio
         }
         let links = view.links_of(record)?;
         let link = links.into_iter().find(|link| {
-            let alive = matches!(link.state, LinkState::Live | LinkState::Deleted);
-            alive && link.binding == staged.binding && link.remote_id == staged.remote_id
+            let counts = link.state == LinkState::Deleted || (link.state == LinkState::Live && !is_said);
+            counts && link.binding == staged.binding && link.remote_id == staged.remote_id
         });
         let Some(link) = link else { continue };
         let mapped = pass.rules(at).and_then(|rules| rules.mapper.read(&staged.raw).ok());

@@ -376,9 +376,9 @@ impl Run<'_> {
     /// Listings that lag behind what is known, most often behind our own writes, say nothing new.
     async fn floor(&mut self) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.doubted(at) else { continue };
-            let store = self.engine.store.as_ref();
-            if let Some(reason) = floor::keep_out_what_is_older(store, &client, &self.pass, at).await? {
+            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
+            let (store, at_said) = (self.engine.store.as_ref(), (at, self.is_said(at)));
+            if let Some(reason) = floor::keep_out_what_is_older(store, &client, &self.pass, at_said).await? {
                 self.block(at, reason);
             }
         }
@@ -388,7 +388,11 @@ impl Run<'_> {
     /// Nor do they of ids that were a record's before, once it is known what is gone of those that replaced them.
     async fn keep_out_former(&mut self) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.doubted(at) else { continue };
+            // Nobody is asked where a person said what counts of what is older than it was.
+            if self.is_said(at) {
+                continue;
+            }
+            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
             let (store, listed) = (self.engine.store.as_ref(), self.listed.get(at).cloned().unwrap_or_default());
             if let Some(reason) = former::keep_out(store, &client, &self.pass, at, &listed).await? {
                 self.block(at, reason);
@@ -397,10 +401,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Who is asked about what a binding's listing shows; nobody, where a person said what counts of what is older than it was.
-    fn doubted(&self, at: usize) -> Option<Arc<Client>> {
-        let is_said = self.choices.get(at).is_some_and(Option::is_some);
-        self.client(at).filter(|_| self.takes_part(at) && !is_said).cloned()
+    /// Whether a person said which side wins over an upstream that was set back.
+    fn is_said(&self, at: usize) -> bool {
+        self.choices.get(at).is_some_and(Option::is_some)
     }
 
     fn block(&mut self, at: usize, reason: String) {

@@ -3,6 +3,7 @@
 //! Must not know: who asks for the time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,12 +21,13 @@ const BEGINNING: i64 = 1_767_225_600;
 pub struct SimClock {
     steps: Arc<Steps>,
     chance: Chance,
+    count: AtomicU32,
 }
 
 impl SimClock {
     /// A clock on these steps. Its random numbers are its own, so that what the engine draws does not move the world.
     pub fn new(steps: Arc<Steps>, chance: Chance) -> Self {
-        Self { steps, chance }
+        Self { steps, chance, count: AtomicU32::new(0) }
     }
 }
 
@@ -45,5 +47,9 @@ impl Clock for SimClock {
 
     fn random(&self) -> u64 {
         self.chance.bits()
+    }
+
+    fn count(&self) -> u32 {
+        self.count.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -117,7 +117,7 @@ fn some_worlds_have_some_faults_only_and_crashes_come_anywhere() {
 /// record could not be read just then (1021).
 #[test]
 fn seeds_that_failed_once_hold() {
-    [37, 88, 90, 158, 159, 165, 220, 310, 508, 735, 894, 1021, 1400, 1439, 1835, 1854, 1896, 3036, 5027]
+    [37, 88, 90, 158, 159, 165, 220, 310, 508, 735, 894, 1021, 1400, 1439, 1835, 1854, 1896, 3036, 5027, 1340, 4031]
         .into_iter()
         .for_each(holds);
 }

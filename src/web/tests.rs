@@ -60,6 +60,10 @@ impl Clock for Still {
     fn random(&self) -> u64 {
         0
     }
+
+    fn count(&self) -> u32 {
+        0
+    }
 }
 
 /// A site over an empty store, without a loop.

@@ -271,7 +271,8 @@ fn personal_data_is_masked_and_who_is_one_stays_one() {
     let stage = Stage::new();
     stage.online(&["record", "--to", "a.cassette", "--redact", "email", "--redact", "phone"]).exits(0);
     let text = stage.text();
-    assert!(!text.contains("x.io") && !text.contains("+44 20 7946 0001"), "{text}");
+    let is_shown = |n: u32| text.contains(&format!("+44 20 7946 000{n}"));
+    assert!(!text.contains("x.io") && !(1..=4).any(is_shown), "{text}");
     let told = stage.replayed(0);
     let contacts = told["passes"].as_array().unwrap().iter().find(|pass| pass["collection"] == "contacts").unwrap();
     assert_eq!(contacts["local"]["created"], 4, "{contacts:#}");

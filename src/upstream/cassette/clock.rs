@@ -2,6 +2,7 @@
 //!
 //! Must not know: what is played.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +16,13 @@ use crate::clock::Clock;
 pub struct CassetteClock {
     start: DateTime<Utc>,
     state: Mutex<(Duration, u64)>,
+    count: AtomicU32,
 }
 
 impl CassetteClock {
     /// Begins at this moment.
     pub fn new(start: DateTime<Utc>) -> Self {
-        Self { start, state: Mutex::default() }
+        Self { start, state: Mutex::default(), count: AtomicU32::new(0) }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut (Duration, u64)) -> T) -> T {
@@ -51,5 +53,8 @@ impl Clock for CassetteClock {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
+    }
+    fn count(&self) -> u32 {
+        self.count.fetch_add(1, Ordering::Relaxed)
     }
 }

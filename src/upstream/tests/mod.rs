@@ -71,6 +71,9 @@ impl Clock for TestClock {
     fn random(&self) -> u64 {
         self.1
     }
+    fn count(&self) -> u32 {
+        0
+    }
 }
 
 /// What a scripted transport does: answers in order, and remembers what it was asked.
