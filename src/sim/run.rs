@@ -215,14 +215,14 @@ impl Simulation {
         self.say("-- faults and edits are over".into());
         let mut rests = self.comes_to_rest();
         // A write that a backup (or an upstream's rule about who is gone) undid before anybody looked is said not to have been
-        // taken.
+        // taken; what it refers to cannot go as long as it does.
         let hosts: Vec<&str> = match (&self.restore, &self.hands.kin) {
             (Some(restore), _) => vec![restore.host()],
             (None, Some(_)) => self.net.styles.keys().map(String::as_str).collect(),
             (None, None) => Vec::new(),
         };
         if hosts.iter().filter(|host| self.hands.touch_set_aside(&self.sandboxes, host)).count() > 0 {
-            rests &= self.comes_to_rest();
+            rests = self.comes_to_rest();
         }
         if !rests {
             self.broken("I1 I2: the sides do not come to rest".into());

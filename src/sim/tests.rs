@@ -20,7 +20,7 @@ fn i18_the_invariants_hold_and_a_seed_always_gives_the_same_trace() {
 /// Worlds in which a machine takes a field back: after a few equal writes a person is asked, or told of it.
 #[test]
 fn i17_a_machine_that_takes_a_field_back_is_named_and_no_longer_written_to() {
-    for seed in [10, 18, 28, 32] {
+    for seed in [122, 147, 158, 229] {
         let taken = simulate(seed).trace.iter().filter(|line| line.contains("a machine takes")).count();
         assert!(taken > 3, "seed {seed}: {taken}");
         holds(seed);
@@ -76,7 +76,7 @@ fn f22_a_write_that_arrives_after_it_was_given_up_is_only_an_observation() {
 #[test]
 fn f22_s59_a_write_that_arrives_late_at_an_upstream_that_was_set_back_is_only_an_observation() {
     let mut arrived = 0;
-    for seed in [14, 120, 127, 295] {
+    for seed in [75, 127, 149, 168] {
         let trace = simulate(seed).trace.join("\n");
         let (_before, after) = trace.split_once("set back to its backup").expect("it was set back");
         arrived += after.matches("arrives late → 2").count();

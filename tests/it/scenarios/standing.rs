@@ -359,3 +359,29 @@ fn s59_a_listing_that_only_lags_halts_nothing() {
     assert_eq!(world.contact("crm", &id)["phone"], "2");
     world.is_quiet();
 }
+
+#[test]
+fn s59_what_was_deleted_here_does_not_come_back_by_a_listing_that_lags_whoever_wins() {
+    for side in ["crm", "local"] {
+        let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+        let id = world.add_ann("crm");
+        world.add("crm", &json!({"email": "b@x.io", "name": "Bob", "phone": "1"}));
+        world.add("crm", &json!({"email": "c@x.io", "name": "Cy", "phone": "1"}));
+        world.sync().exits(0);
+        world.sql("delete from contacts where name = 'Bob'");
+        world.sync().exits(0);
+        let backup = world.at("crm", |crm| crm.clone());
+        world.edit("crm", &id, &json!({"phone": "2"}));
+        world.sync().exits(0);
+        world.at("crm", |crm| *crm = backup);
+        world.sync().exits(5);
+        world.run(&["approve", &world.halt().to_string(), "--wins", side]).exits(0);
+        // It shows what was there before the delete.
+        world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, "/contacts"), Fault::StaleRead));
+        world.sync();
+        assert_eq!(world.rows("select name from contacts order by name"), [["Ann"], ["Cy"]], "{side}");
+        assert_eq!((world.contacts("crm").len(), world.contacts("erp").len()), (2, 2), "{side}");
+        world.sync().exits(0);
+        world.is_quiet();
+    }
+}
