@@ -17,7 +17,7 @@ mod plain;
 mod scan;
 mod slot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod time;
 mod token;
 mod trie;

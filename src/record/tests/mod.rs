@@ -7,4 +7,4 @@ mod json;
 mod mapping;
 mod path;
 mod time;
-mod value;
+pub(crate) mod value;

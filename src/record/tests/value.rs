@@ -47,7 +47,8 @@ pub(super) fn value_of(ty: &FieldType) -> BoxedStrategy<Value> {
     }
 }
 
-fn typed_value() -> impl Strategy<Value = (FieldType, Value)> {
+/// A type and one of its values, or none.
+pub(crate) fn typed_value() -> impl Strategy<Value = (FieldType, Value)> {
     prop::sample::select(types())
         .prop_flat_map(|ty| (Just(ty.clone()), prop_oneof![9 => value_of(&ty), 1 => Just(Value::Null)]))
 }

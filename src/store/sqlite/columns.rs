@@ -99,6 +99,22 @@ fn decimal_rule(name: &str, scale: u32) -> String {
 impl ColumnShape {
     /// As in CREATE TABLE and ADD COLUMN.
     pub(super) fn ddl(&self) -> String {
-        format!("{} {} CONSTRAINT {} CHECK ({})", quoted(&self.name), self.affinity, quoted(&self.says), self.rule)
+        column_text(&self.name, self.affinity, &self.says, &self.rule)
     }
+}
+
+/// A column as in CREATE TABLE: what it is called, its affinity, the name of its CHECK and that CHECK's expression.
+pub(super) fn column_text(name: &str, affinity: &str, says: &str, rule: &str) -> String {
+    format!("{} {affinity} CONSTRAINT {} CHECK ({rule})", quoted(name), quoted(says))
+}
+
+/// The statement that makes a collection's table of these columns, but for `id`.
+pub(super) fn table_text(name: &str, columns: &[String]) -> String {
+    let id_says = quoted(&format!("{name}.id must be text that is not empty"));
+    let id = format!(
+        "id TEXT NOT NULL ON CONFLICT REPLACE DEFAULT ({ID_DEFAULT}) PRIMARY KEY \
+         CONSTRAINT {id_says} CHECK (typeof(id) = 'text' AND id <> '')"
+    );
+    let parts: Vec<&str> = std::iter::once(id.as_str()).chain(columns.iter().map(String::as_str)).collect();
+    format!("CREATE TABLE {} (\n  {}\n) WITHOUT ROWID", quoted(name), parts.join(",\n  "))
 }

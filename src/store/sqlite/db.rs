@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use crate::store::{Restored, StoreError};
 
 use super::fault::{Failure, Place, Res, ends_transaction};
+use super::shape::may_go_unchecked;
 use super::texts::Texts;
 
 /// A connection; the contract's `View` and `Tx` are implemented on it.
@@ -22,6 +23,8 @@ pub(super) struct Db {
     doomed: RefCell<Option<StoreError>>,
     /// The schema's number when triggers were last looked at, and whether they fire on this connection.
     triggers: Cell<Option<(i64, bool)>>,
+    /// The engine's own values go in without the CHECKs of their columns.
+    unchecked: Cell<bool>,
 }
 
 impl Db {
@@ -33,6 +36,7 @@ impl Db {
             suspicion: None,
             doomed: RefCell::default(),
             triggers: Cell::new(None),
+            unchecked: Cell::new(false),
         }
     }
 
@@ -87,6 +91,19 @@ impl Db {
             self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, foreign > 0)?;
         }
         self.triggers.set(Some((schema, foreign > 0)));
+        if self.unchecked.get() && !may_go_unchecked(self)? {
+            self.check_values(true)?;
+        }
+        Ok(())
+    }
+
+    /// Whether CHECKs are looked at on this connection. They are there for other programs' values; see `may_go_unchecked`.
+    pub(super) fn check_values(&self, on: bool) -> Res<()> {
+        // Each change makes SQLite prepare all statements anew.
+        if self.unchecked.get() == on {
+            self.conn.pragma_update(None, "ignore_check_constraints", !on)?;
+            self.unchecked.set(!on);
+        }
         Ok(())
     }
 

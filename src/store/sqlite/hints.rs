@@ -13,6 +13,7 @@ use super::db::Db;
 use super::fault::Res;
 use super::packed::{Packed, Unpacked};
 use super::rows::bound;
+use super::shape::may_go_unchecked;
 use super::texts::quoted;
 
 /// Links that are looked at in one statement.
@@ -192,8 +193,9 @@ pub(super) const INSERT_MATCH: &str = "INSERT INTO sync_match (collection, hash,
 
 /// The index by hash is the one that is random: each page of an initial load would touch, log and copy nearly all of it; and
 /// the one by record is asked only where match texts change. Where there is nothing to be found yet both are made in the
-/// end, sorted.
+/// end, sorted. Nor are the values of each row held against its columns' CHECKs, which are there for other programs.
 pub(super) fn set_bulk(db: &Db, on: bool) -> Res<()> {
+    db.check_values(!(on && may_go_unchecked(db)?))?;
     if !on {
         db.exec("CREATE INDEX IF NOT EXISTS sync_match_hash ON sync_match (hash)", [])?;
         db.exec("CREATE INDEX IF NOT EXISTS sync_match_record ON sync_match (record)", [])?;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::store::contract::{Fixture, suite};
 use crate::store::{Mode, OpenOptions, SqliteStore, StoreError};
 
+mod checks;
 mod faults;
 mod hints;
 mod log;
