@@ -87,7 +87,7 @@ impl State {
                 (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
                 (job.ended_targeted, job.targeted) = (old.ended_targeted, old.targeted);
                 (job.between, job.takes) = (old.between, old.takes);
-                (job.reads_full, job.failed_full) = (old.reads_full, old.failed_full);
+                (job.reads_full, job.failed_full, job.is_left) = (old.reads_full, old.failed_full, old.is_left);
             }
             if known.is_some_and(|known| running.contains(&known)) {
                 self.running.insert(at);
@@ -244,8 +244,9 @@ impl State {
                 self.queue_due(now);
                 self.start(now)
             }
-            Event::PassEnded { collection, fatal, retry_at, undone, failed } => {
+            Event::PassEnded { collection, fatal, retry_at, undone, failed, waits } => {
                 self.note_end(collection, *retry_at, (*undone, *failed), now);
+                self.note_kin(collection, *waits);
                 let is_last = self.running.is_empty();
                 let is_awaited = self.awaits.is_some() && self.rules_wait_for().is_empty();
                 match (*fatal, self.stopping) {
@@ -374,6 +375,32 @@ impl State {
         }
     }
 
+    /// What a pass over single records left beside one of a collection that they refer to may be done when that has ended.
+    fn note_kin(&mut self, collection: &str, waits: bool) {
+        let runs =
+            |name: &String| self.running.iter().any(|at| self.jobs.get(*at).is_some_and(|one| one.collection == *name));
+        let mut turns = Vec::new();
+        let mut is_left = false;
+        for (at, job) in self.jobs.iter().enumerate() {
+            if job.collection == collection {
+                is_left = waits && job.parents.iter().any(runs);
+            } else if job.is_left && !job.paused && job.parents.iter().any(|parent| parent == collection) {
+                turns.push(Turn { at, cause: Cause::Retry, full: false });
+            }
+        }
+        for turn in &turns {
+            if let Some(job) = self.jobs.get_mut(turn.at) {
+                job.is_left = false;
+            }
+        }
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.collection == collection) {
+            job.is_left = is_left;
+        }
+        if self.mode == Mode::Scheduled && !self.stopping {
+            turns.into_iter().for_each(|turn| self.enqueue(turn));
+        }
+    }
+
     /// A clock that was set back would make everything due far away: what lies ahead of it counts as just run.
     fn notice_clock(&mut self, now: Moment) {
         if self.seen.is_none_or(|seen| now.wall < seen.wall) {
@@ -491,8 +518,9 @@ impl State {
         Some(Action::Start { collection: job.collection.clone(), reads, cause })
     }
 
-    /// Never two passes of one collection; those of collections that refer to each other one after the other; a first one alone,
-    /// since it may fill the database.
+    /// Never two passes of one collection; those that list of collections that refer to each other one after the other; a first one
+    /// alone, since it may fill the database. One over single records changes nothing that a pass of another collection has read and
+    /// not decided yet, but for whose records it walks from one to the next.
     fn may_start(&self, at: usize, reads: Reads, place: usize, now: Moment) -> bool {
         let most = match (self.mode, reads) {
             (Mode::Once, _) => 1,
@@ -517,7 +545,12 @@ impl State {
         let is_first = |one: &Job| {
             one.ended.is_none() && one.last_full.is_none() && one.last.is_none_or(|last| last.steady.is_some())
         };
-        let kin_runs = running().any(|one| is_parent(job, one) || is_parent(one, job));
+        let is_kin = |one: &Job| is_parent(job, one) || is_parent(one, job);
+        let walks = |one: &Job| one.walks.contains(&job.collection);
+        let kin_runs = match reads {
+            Reads::Targets => running().any(walks),
+            Reads::Changes | Reads::Everything => running().any(is_kin),
+        };
         let alone = (is_first(job) && !self.running.is_empty()) || running().any(is_first);
         !parent_waits && !kin_runs && !alone
     }

@@ -34,6 +34,10 @@ pub struct Job {
     pub collection: String,
     /// The collections that its records refer to: their passes come first.
     pub parents: Vec<String>,
+    /// Those of them that its listings walk through, one listing for each of their records.
+    pub walks: Vec<String>,
+    /// Something was left that waits for a record of one of them, whose pass runs.
+    pub is_left: bool,
     /// `None`: once, at start.
     pub schedule: Option<Schedule>,
     /// When complete generations are read.
@@ -96,6 +100,8 @@ impl Job {
         Self {
             collection: collection.into(),
             parents: Vec::new(),
+            walks: Vec::new(),
+            is_left: false,
             schedule,
             full_scan: None,
             jitter: Duration::ZERO,
