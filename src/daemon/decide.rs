@@ -43,6 +43,8 @@ pub struct State {
     /// Jobs that wait for their turn, each once.
     queue: VecDeque<Turn>,
     running: BTreeSet<usize>,
+    /// Collections of which a pass over single records left something beside one of a collection that they refer to.
+    left: BTreeSet<String>,
     stopping: bool,
     /// Other rules wait for passes of these collections, which they change: a pass keeps the rules that it began with. None of
     /// these begins before, but for [`State::meanwhile`].
@@ -55,7 +57,7 @@ impl State {
     /// Jobs in the order of passes, parents first. `full`: every pass reads everything.
     pub fn new(mode: Mode, full: bool, jobs: Vec<Job>) -> Self {
         let (queue, running) = (VecDeque::new(), BTreeSet::new());
-        Self { mode, full, jobs, queue, running, stopping: false, awaits: None, seen: None }
+        Self { mode, full, jobs, queue, running, left: BTreeSet::new(), stopping: false, awaits: None, seen: None }
     }
 
     /// Everything runs once at the start that never ran, is due, or has no schedule.
@@ -87,7 +89,7 @@ impl State {
                 (job.mark, job.taken, job.retry_at) = (old.mark, old.taken, old.retry_at);
                 (job.ended_targeted, job.targeted) = (old.ended_targeted, old.targeted);
                 (job.between, job.takes) = (old.between, old.takes);
-                (job.reads_full, job.failed_full, job.is_left) = (old.reads_full, old.failed_full, old.is_left);
+                (job.reads_full, job.failed_full) = (old.reads_full, old.failed_full);
             }
             if known.is_some_and(|known| running.contains(&known)) {
                 self.running.insert(at);
@@ -377,27 +379,24 @@ impl State {
 
     /// What a pass over single records left beside one of a collection that they refer to may be done when that has ended.
     fn note_kin(&mut self, collection: &str, waits: bool) {
+        let parent = |job: &Job| job.parents.iter().any(|parent| parent == collection);
+        let left = |job: &Job| parent(job) && !job.paused && self.left.contains(&job.collection);
+        let done: Vec<usize> = (0..self.jobs.len()).filter(|at| self.jobs.get(*at).is_some_and(left)).collect();
         let runs =
-            |name: &String| self.running.iter().any(|at| self.jobs.get(*at).is_some_and(|one| one.collection == *name));
-        let mut turns = Vec::new();
-        let mut is_left = false;
-        for (at, job) in self.jobs.iter().enumerate() {
-            if job.collection == collection {
-                is_left = waits && job.parents.iter().any(runs);
-            } else if job.is_left && !job.paused && job.parents.iter().any(|parent| parent == collection) {
-                turns.push(Turn { at, cause: Cause::Retry, full: false });
+            |name: &String| self.running.iter().filter_map(|at| self.jobs.get(*at)).any(|job| job.collection == *name);
+        let own = self.jobs.iter().find(|job| job.collection == collection);
+        let is_left = waits && own.is_some_and(|job| job.parents.iter().any(runs));
+        self.left.remove(collection);
+        if is_left {
+            self.left.insert(collection.to_owned());
+        }
+        for at in done {
+            if let Some(job) = self.jobs.get(at) {
+                self.left.remove(&job.collection);
             }
-        }
-        for turn in &turns {
-            if let Some(job) = self.jobs.get_mut(turn.at) {
-                job.is_left = false;
+            if self.mode == Mode::Scheduled && !self.stopping {
+                self.enqueue(Turn { at, cause: Cause::Retry, full: false });
             }
-        }
-        if let Some(job) = self.jobs.iter_mut().find(|job| job.collection == collection) {
-            job.is_left = is_left;
-        }
-        if self.mode == Mode::Scheduled && !self.stopping {
-            turns.into_iter().for_each(|turn| self.enqueue(turn));
         }
     }
 

@@ -36,8 +36,6 @@ pub struct Job {
     pub parents: Vec<String>,
     /// Those of them that its listings walk through, one listing for each of their records.
     pub walks: Vec<String>,
-    /// Something was left that waits for a record of one of them, whose pass runs.
-    pub is_left: bool,
     /// `None`: once, at start.
     pub schedule: Option<Schedule>,
     /// When complete generations are read.
@@ -101,7 +99,6 @@ impl Job {
             collection: collection.into(),
             parents: Vec::new(),
             walks: Vec::new(),
-            is_left: false,
             schedule,
             full_scan: None,
             jitter: Duration::ZERO,

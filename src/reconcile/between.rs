@@ -97,7 +97,7 @@ pub async fn look_again(
     rules: &Arc<Binding>,
     rows: Vec<Staged>,
 ) -> Result<Option<Failure>, StoreError> {
-    let do_others_wait = || pass.is_waited_for.load(Ordering::Relaxed);
+    let do_others_wait = Some(|| pass.is_waited_for.load(Ordering::Relaxed));
     let looking = look_at_each(store, client, rules, rows);
     let looked = silence::unless_silent((client, pass.clock.as_ref()), do_others_wait, looking).await;
     looked.unwrap_or_else(|words| Ok(Some(Failure::new(FailureKind::Unavailable, words))))

@@ -20,40 +20,49 @@ use super::silence::{self, Wait};
 const WRITES_MAX: usize = 1000;
 
 /// Sends writes of a pass to an upstream, unless others wait and it is silent; then why they were left.
-pub async fn send_or_leave<T>(
+pub fn send_or_leave<T>(
     (engine, client): (&Engine, &Client),
     (pass, at): (&Arc<Pass>, usize),
     sending: impl Future<Output = T>,
-) -> Result<Result<T, String>, StoreError> {
-    if pass.wait == Wait::ForAnswers || !may_be_left(engine, pass, at).await? {
-        return Ok(Ok(sending.await));
-    }
-    let silent = async {
-        loop {
-            let words = silence::silent_at_writing(client, engine.clock.as_ref()).await;
-            let (key, known) = (pass.key, pass.edits_known);
-            let newest = store::read(engine.store.as_ref(), move |view| view.newest_edit(key)).await;
-            // What is wrong with the store, the next one who asks it finds out.
-            if newest.is_ok_and(|newest| newest > known) {
-                return words;
-            }
+) -> impl Future<Output = Result<Result<T, String>, StoreError>> {
+    let sending = Box::pin(sending);
+    async move {
+        if pass.wait == Wait::ForAnswers || !may_be_left(engine, pass, at).await? {
+            return Ok(Ok(sending.await));
         }
-    };
-    let words = tokio::select! {
-        biased;
-        done = sending => return Ok(Ok(done)),
-        words = silent => words,
-    };
-    let (job_pass, told) = (Arc::clone(pass), words.clone());
+        let words = tokio::select! {
+            biased;
+            done = sending => return Ok(Ok(done)),
+            words = silent_while_others_wait(engine, client, pass) => words,
+        };
+        leave(engine, pass, at, words.clone()).await?;
+        Ok(Err(words))
+    }
+}
+
+async fn silent_while_others_wait(engine: &Engine, client: &Client, pass: &Pass) -> String {
+    loop {
+        let words = silence::silent_at_writing(client, engine.clock.as_ref()).await;
+        let (key, known) = (pass.key, pass.edits_known);
+        let newest = store::read(engine.store.as_ref(), move |view| view.newest_edit(key)).await;
+        // What is wrong with the store, the next one who asks it finds out.
+        if newest.is_ok_and(|newest| newest > known) {
+            return words;
+        }
+    }
+}
+
+/// What was sent is looked for from now on.
+async fn leave(engine: &Engine, pass: &Arc<Pass>, at: usize, words: String) -> Result<(), StoreError> {
+    let pass = Arc::clone(pass);
     store::write_small(engine.store.as_ref(), move |tx| {
-        for intent in of_pass(tx, &job_pass, at)?.iter().filter(|intent| intent.state == IntentState::Sent) {
-            let update = IntentUpdate { note: Some(told.clone()), ..IntentUpdate::to(IntentState::Unknown) };
+        for intent in of_pass(tx, &pass, at)?.iter().filter(|intent| intent.state == IntentState::Sent) {
+            let update = IntentUpdate { note: Some(words.clone()), ..IntentUpdate::to(IntentState::Unknown) };
             tx.set_intent(&intent.key, &update)?;
         }
         Ok(())
     })
-    .await?;
-    Ok(Err(words))
+    .await
 }
 
 async fn may_be_left(engine: &Engine, pass: &Arc<Pass>, at: usize) -> Result<bool, StoreError> {

@@ -284,10 +284,15 @@ impl Run<'_> {
     }
 
     /// Work at an upstream in which nobody else is served: given up, with the reason, where that is silent and somebody waits.
-    pub(super) async fn unless_silent<T>(&self, client: &Client, work: impl Future<Output = T>) -> Result<T, String> {
-        let is_wished = || self.wishes.as_deref().is_some_and(|wishes| !wishes.is_empty());
-        let do_others_wait = || self.pass.wait == Wait::NoLongerThanOthersNeed || is_wished();
-        silence::unless_silent((client, self.engine.clock.as_ref()), do_others_wait, work).await
+    pub(super) fn unless_silent<T>(
+        &self,
+        client: &Client,
+        work: impl Future<Output = T>,
+    ) -> impl Future<Output = Result<T, String>> {
+        let (always, wishes) = (self.pass.wait == Wait::NoLongerThanOthersNeed, self.wishes.as_deref());
+        let do_others_wait = move || always || wishes.is_some_and(|wishes| !wishes.is_empty());
+        let do_others_wait = (always || wishes.is_some()).then_some(do_others_wait);
+        silence::unless_silent((client, self.engine.clock.as_ref()), do_others_wait, work)
     }
 
     /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts

@@ -107,26 +107,29 @@ async fn silence(client: &Client, clock: &dyn Clock) -> String {
 }
 
 /// Does work that asks an upstream, unless that is silent while others wait; then why it was given up. As long as it answers, or
-/// there is a reason why it is not asked yet, they wait.
-pub async fn unless_silent<T>(
+/// there is a reason why it is not asked yet, they wait; so it is where nobody ever waits.
+pub fn unless_silent<T>(
     (client, clock): (&Client, &dyn Clock),
-    do_others_wait: impl Fn() -> bool,
+    do_others_wait: Option<impl Fn() -> bool>,
     work: impl Future<Output = T>,
-) -> Result<T, String> {
-    let mut work = std::pin::pin!(work);
-    let mut heard = ended(client).0;
-    loop {
-        let patience = patience(client);
-        tokio::select! {
-            biased;
-            done = &mut work => return Ok(done),
-            () = clock.sleep(patience) => {}
+) -> impl Future<Output = Result<T, String>> {
+    let mut work = Box::pin(work);
+    async move {
+        let Some(do_others_wait) = do_others_wait else { return Ok(work.await) };
+        let mut heard = ended(client).0;
+        loop {
+            let patience = patience(client);
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = clock.sleep(patience) => {}
+            }
+            let now = ended(client).0;
+            if now == heard && do_others_wait() && !may_have_room_soon(client) {
+                return Err(format!("no answer for {} ms; nobody else waits for it", patience.as_millis()));
+            }
+            heard = now;
         }
-        let now = ended(client).0;
-        if now == heard && do_others_wait() && !may_have_room_soon(client) {
-            return Err(format!("no answer for {} ms; nobody else waits for it", patience.as_millis()));
-        }
-        heard = now;
     }
 }
 

@@ -79,7 +79,7 @@ mod tests {
         check(std::slice::from_ref(&runs), Some("contacts: its first pass is not over"));
         check(&[runs, failed.clone()], Some("contacts: pass 2 failed"));
         check(&[failed, fine.clone()], Some("contacts: pass 2 failed"));
-        check(&[fine.clone()], None);
+        check(std::slice::from_ref(&fine), None);
         let ended_later = PassRow { ended_at: Some(2), ..fine };
         check(&[pass(2, Some(1), "failed"), ended_later], None);
     }
