@@ -38,6 +38,7 @@
 //!   │
 //! push      each intent marked `sent`, then sent              reconcile::push, singles → upstream::write_one, write_batch
 //!   │         another record in the way? once more, later     reconcile::hindered
+//!   │         silent while others wait? left, and looked for  reconcile::left
 //! settle    acknowledged: the base advances; else the         reconcile::settle → merge::settle
 //!           intent is unknown, refused or parked
 //! ```

@@ -43,6 +43,8 @@ pub struct State {
     /// Jobs that wait for their turn, each once.
     queue: VecDeque<Turn>,
     running: BTreeSet<usize>,
+    /// Collections of which a pass over single records left something beside one of a collection that they refer to.
+    left: BTreeSet<String>,
     stopping: bool,
     /// Other rules wait for passes of these collections, which they change: a pass keeps the rules that it began with. None of
     /// these begins before, but for [`State::meanwhile`].
@@ -55,7 +57,7 @@ impl State {
     /// Jobs in the order of passes, parents first. `full`: every pass reads everything.
     pub fn new(mode: Mode, full: bool, jobs: Vec<Job>) -> Self {
         let (queue, running) = (VecDeque::new(), BTreeSet::new());
-        Self { mode, full, jobs, queue, running, stopping: false, awaits: None, seen: None }
+        Self { mode, full, jobs, queue, running, left: BTreeSet::new(), stopping: false, awaits: None, seen: None }
     }
 
     /// Everything runs once at the start that never ran, is due, or has no schedule.
@@ -244,8 +246,9 @@ impl State {
                 self.queue_due(now);
                 self.start(now)
             }
-            Event::PassEnded { collection, fatal, retry_at, undone, failed } => {
+            Event::PassEnded { collection, fatal, retry_at, undone, failed, waits } => {
                 self.note_end(collection, *retry_at, (*undone, *failed), now);
+                self.note_kin(collection, *waits);
                 let is_last = self.running.is_empty();
                 let is_awaited = self.awaits.is_some() && self.rules_wait_for().is_empty();
                 match (*fatal, self.stopping) {
@@ -374,6 +377,29 @@ impl State {
         }
     }
 
+    /// What a pass over single records left beside one of a collection that they refer to may be done when that has ended.
+    fn note_kin(&mut self, collection: &str, waits: bool) {
+        let parent = |job: &Job| job.parents.iter().any(|parent| parent == collection);
+        let left = |job: &Job| parent(job) && !job.paused && self.left.contains(&job.collection);
+        let done: Vec<usize> = (0..self.jobs.len()).filter(|at| self.jobs.get(*at).is_some_and(left)).collect();
+        let runs =
+            |name: &String| self.running.iter().filter_map(|at| self.jobs.get(*at)).any(|job| job.collection == *name);
+        let own = self.jobs.iter().find(|job| job.collection == collection);
+        let is_left = waits && own.is_some_and(|job| job.parents.iter().any(runs));
+        self.left.remove(collection);
+        if is_left {
+            self.left.insert(collection.to_owned());
+        }
+        for at in done {
+            if let Some(job) = self.jobs.get(at) {
+                self.left.remove(&job.collection);
+            }
+            if self.mode == Mode::Scheduled && !self.stopping {
+                self.enqueue(Turn { at, cause: Cause::Retry, full: false });
+            }
+        }
+    }
+
     /// A clock that was set back would make everything due far away: what lies ahead of it counts as just run.
     fn notice_clock(&mut self, now: Moment) {
         if self.seen.is_none_or(|seen| now.wall < seen.wall) {
@@ -491,8 +517,9 @@ impl State {
         Some(Action::Start { collection: job.collection.clone(), reads, cause })
     }
 
-    /// Never two passes of one collection; those of collections that refer to each other one after the other; a first one alone,
-    /// since it may fill the database.
+    /// Never two passes of one collection; those that list of collections that refer to each other one after the other; a first one
+    /// alone, since it may fill the database. One over single records changes nothing that a pass of another collection has read and
+    /// not decided yet, but for whose records it walks from one to the next.
     fn may_start(&self, at: usize, reads: Reads, place: usize, now: Moment) -> bool {
         let most = match (self.mode, reads) {
             (Mode::Once, _) => 1,
@@ -517,7 +544,12 @@ impl State {
         let is_first = |one: &Job| {
             one.ended.is_none() && one.last_full.is_none() && one.last.is_none_or(|last| last.steady.is_some())
         };
-        let kin_runs = running().any(|one| is_parent(job, one) || is_parent(one, job));
+        let is_kin = |one: &Job| is_parent(job, one) || is_parent(one, job);
+        let walks = |one: &Job| one.walks.contains(&job.collection);
+        let kin_runs = match reads {
+            Reads::Targets => running().any(walks),
+            Reads::Changes | Reads::Everything => running().any(is_kin),
+        };
         let alone = (is_first(job) && !self.running.is_empty()) || running().any(is_first);
         !parent_waits && !kin_runs && !alone
     }

@@ -99,6 +99,8 @@ pub enum Event {
         undone: bool,
         /// It failed, was halted, or some upstream was not to be had: what it was to read it has not read.
         failed: bool,
+        /// Something of it waits for another record.
+        waits: bool,
     },
     /// A pass over single records ended that was made while another one runs, or it was not made.
     BetweenEnded {

@@ -34,6 +34,8 @@ pub struct Job {
     pub collection: String,
     /// The collections that its records refer to: their passes come first.
     pub parents: Vec<String>,
+    /// Those of them that its listings walk through, one listing for each of their records.
+    pub walks: Vec<String>,
     /// `None`: once, at start.
     pub schedule: Option<Schedule>,
     /// When complete generations are read.
@@ -96,6 +98,7 @@ impl Job {
         Self {
             collection: collection.into(),
             parents: Vec::new(),
+            walks: Vec::new(),
             schedule,
             full_scan: None,
             jitter: Duration::ZERO,

@@ -12,6 +12,7 @@ mod files;
 mod heartbeat;
 mod job;
 mod monitor;
+mod outage;
 mod outcome;
 mod reload;
 mod report;
@@ -24,6 +25,8 @@ mod wake;
 
 #[cfg(test)]
 mod between_tests;
+#[cfg(test)]
+mod kin_tests;
 #[cfg(test)]
 mod reload_tests;
 #[cfg(test)]

@@ -6,12 +6,13 @@ use crate::reconcile::{Outcome, PassError, PassReport, pass_span};
 use crate::store::StoreError;
 
 use super::decide::Mode;
+use super::outage::News;
 use super::run::{Host, Told};
 
-/// Reports a pass; true where going on makes no sense.
+/// Reports a pass; true where going on makes no sense. `take_news`: what it says of outages.
 pub fn account(
     result: Result<PassReport, PassError>,
-    mode: Mode,
+    (mode, take_news): (Mode, impl FnOnce(&PassReport) -> News),
     host: &mut dyn Host,
     failed: &mut Option<PassError>,
 ) -> bool {
@@ -19,7 +20,7 @@ pub fn account(
         Ok(report) => {
             // Of a single pass the report says everything, once.
             if mode == Mode::Scheduled {
-                log(&report);
+                log(&report, &take_news(&report));
             }
             host.tell(Told::Report(&report));
             false
@@ -43,6 +44,12 @@ pub fn has_failed(result: &Result<PassReport, PassError>) -> bool {
     let ended_so =
         |report: &PassReport| matches!(report.outcome, Outcome::Failed | Outcome::Halted | Outcome::Unavailable);
     result.as_ref().map_or(true, ended_so)
+}
+
+/// Whether a pass left something that waits for another record.
+pub fn has_left(result: &Result<PassReport, PassError>) -> bool {
+    let left = |report: &PassReport| report.parked > 0 || report.upstreams.iter().any(|one| one.deferred > 0);
+    result.as_ref().is_ok_and(left)
 }
 
 /// Whether waiting for the next tick cannot help.
@@ -69,8 +76,8 @@ fn is_fatal(error: &PassError) -> bool {
     }
 }
 
-/// One line per pass.
-fn log(report: &PassReport) {
+/// One line per pass, and one where an outage is over.
+fn log(report: &PassReport, news: &News) {
     let (collection, pass, ms) = (&report.collection, report.pass, report.elapsed_ms);
     let (local, remote) = (report.local.total(), report.remote_writes());
     let _of_this_pass = pass_span(pass, collection).entered();
@@ -85,7 +92,15 @@ fn log(report: &PassReport) {
         Outcome::Conflicts => {
             tracing::info!("{words}; {} conflicts open, {} set aside", report.conflicts_open, report.quarantined);
         }
-        Outcome::Unavailable => tracing::warn!("{words}; {}; tried again within minutes", errors.join("; ")),
+        Outcome::Unavailable => {
+            let words = format!("{words}; {}; tried again within minutes", errors.join("; "));
+            // An operator hears of each outage once, however many edits come meanwhile.
+            if news.begins {
+                tracing::warn!("{words}");
+            } else {
+                tracing::info!("{words}");
+            }
+        }
         Outcome::Halted => {
             let halt = report.halt.unwrap_or_default();
             tracing::error!(
@@ -93,5 +108,8 @@ fn log(report: &PassReport) {
             );
         }
         Outcome::Failed => tracing::error!("{words}; {}", report.error.as_deref().unwrap_or("failed")),
+    }
+    for (upstream, passes) in &news.over {
+        tracing::info!(upstream, "{upstream} is to be had again; passes that went without it: {passes}");
     }
 }

@@ -19,6 +19,7 @@ use super::decide::Mode;
 use super::desk::{Refused, RulesSaid};
 use super::event::{Action, Event};
 use super::job::{ForFew, Job};
+use super::outage::Outages;
 use super::run::{Daemon, Loaded};
 use super::schedule::Last;
 use super::wake;
@@ -83,6 +84,8 @@ impl Daemon<'_> {
                 // The meters of upstreams that the new rules do not name are read for the last time.
                 self.loaded.engine.keep_usage().await.ok();
                 self.loaded = fresh;
+                // Other rules may have mended it, or not: that is told anew.
+                self.outages = Outages::default();
                 if let Some(monitor) = &self.monitor {
                     monitor.renew(&self.loaded.engine);
                 }
@@ -102,13 +105,23 @@ impl Daemon<'_> {
         Ok(next)
     }
 
+    /// Why is told once, however often they are read.
     fn refuse(&self, refused: Refused) {
-        if refused.busy {
-            tracing::warn!("{}", refused.text);
-        } else {
-            tell_refused(&refused);
+        let mut is_told = false;
+        let busy = refused.busy;
+        let words = refused.text.clone();
+        self.clerk.show(|standing| {
+            is_told = standing.rules_refused.as_ref() == Some(&refused.text);
+            (standing.rules_refused, standing.said) = (Some(refused.text), refused.said);
+        });
+        match (busy, is_told) {
+            (true, false) => tracing::warn!("{words}"),
+            (true, true) => {}
+            (false, false) => tell_refused(&words),
+            (false, true) => {
+                tracing::info!("the rules still cannot be used, as was told; those from before stay in force");
+            }
         }
-        self.clerk.show(|standing| (standing.rules_refused, standing.said) = (Some(refused.text), refused.said));
     }
 
     /// Rules that were checked, ready, with their jobs; or why they cannot come into force.
@@ -150,6 +163,7 @@ pub(super) async fn load_jobs(loaded: &Loaded, store: &dyn Store, mode: Mode) ->
         let began = listed.and_then(|pass| last(pass.started_at));
         let retry_at = wake::retry_at(store, &loaded.rules, name, began.map(|began| began.wall)).await?;
         jobs.push(Job {
+            walks: collection.walked().filter(|parent| parent != name).map(str::to_owned).collect(),
             parents: collection.references().filter(|parent| parent != name).map(str::to_owned).collect(),
             full_scan: collection.full_scan.clone(),
             jitter: collection.jitter,
@@ -179,7 +193,6 @@ fn tell_changed(before: &Loaded, fresh: &Loaded) {
     tracing::info!("rules and secrets were read anew: {what}");
 }
 
-fn tell_refused(refused: &Refused) {
-    let words = &refused.text;
+fn tell_refused(words: &str) {
     tracing::error!("the rules as they are now cannot be used; those from before stay in force:\n{words}");
 }

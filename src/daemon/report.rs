@@ -23,7 +23,7 @@ pub async fn lines(store: &dyn Store, rules: &Arc<Ruleset>, now: DateTime<Utc>) 
 fn line(view: &dyn View, collection: &Collection, now: DateTime<Utc>) -> Result<String, StoreError> {
     let name = || Some(collection.name.clone());
     let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let last = view.passes(Some(&collection.name), 1)?.into_iter().next();
+    let last = view.last_pass(&collection.name)?;
     let began = last.as_ref().and_then(|pass| DateTime::from_timestamp_micros(pass.started_at));
     let mut said = match (&last, began) {
         (Some(pass), Some(began)) if pass.ended_at.is_none() => format!("pass {} runs since {}", pass.id, text(began)),

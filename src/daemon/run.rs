@@ -21,7 +21,8 @@ use super::doing::Doing;
 use super::event::{Action, Cause, Ending, Event, Moment, Reads, Request};
 use super::files::{Seen, Watched};
 use super::monitor::Monitor;
-use super::outcome::{account, has_failed};
+use super::outage::Outages;
+use super::outcome::{account, has_failed, has_left};
 use super::reload::{Checked, load_jobs};
 use super::report;
 use super::sources::{Alarm, BetweenOver, Gathered, Pass, PassOver, Sources, UnderWay};
@@ -153,6 +154,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         running: UnderWay::default(),
         open: BTreeMap::new(),
         errors: BTreeMap::new(),
+        outages: Outages::default(),
         checked: None,
         started: 0,
         drain_until: None,
@@ -185,6 +187,8 @@ pub(super) struct Daemon<'a> {
     open: BTreeMap<String, mpsc::Sender<Wish>>,
     /// How many passes in a row ended in an error, where any did, by collection.
     errors: BTreeMap<String, usize>,
+    /// Upstreams that were not to be had.
+    pub(super) outages: Outages,
     /// Rules that were just checked.
     pub(super) checked: Option<Checked>,
     /// Passes started so far.
@@ -428,14 +432,21 @@ impl Daemon<'_> {
         let Some(result) = result.transpose() else {
             self.clerk.doing().undone(&collection);
             let retry_at = self.learn_of(&collection).await?;
-            return Ok(Event::PassEnded { collection, fatal: false, retry_at, undone: true, failed: false });
+            return Ok(Event::PassEnded {
+                collection,
+                fatal: false,
+                retry_at,
+                undone: true,
+                failed: false,
+                waits: false,
+            });
         };
         let told = match &result {
             Ok(report) => Ok(Arc::new(report.clone())),
             Err(error) => Err(error.to_string()),
         };
-        let (failed, is_error) = (has_failed(&result), result.is_err());
-        let fatal = account(result, self.plan.mode, self.host, &mut self.failed);
+        let (failed, waits, is_error) = (has_failed(&result), has_left(&result), result.is_err());
+        let fatal = self.tell(result);
         let goes_on = self.plan.mode == Mode::Scheduled && !fatal;
         let mut retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
         if is_error {
@@ -448,7 +459,15 @@ impl Daemon<'_> {
             self.errors.remove(&collection);
         }
         self.clerk.doing().ended(&collection, number, told);
-        Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed })
+        Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed, waits })
+    }
+
+    /// Tells how a pass went; true where going on makes no sense.
+    fn tell(&mut self, result: Result<PassReport, PassError>) -> bool {
+        let (outages, clients) = (&mut self.outages, self.loaded.engine.clients());
+        let is_down = |upstream: &str| clients.get(upstream).is_some_and(|client| client.meter().is_down());
+        let take_news = |report: &PassReport| outages.take(report, is_down);
+        account(result, (self.plan.mode, take_news), self.host, &mut self.failed)
     }
 
     /// Reports a pass that was made while another one runs.
@@ -461,7 +480,7 @@ impl Daemon<'_> {
                 self.clerk.doing().between(report);
             }
             // Whether that is the end of the daemon the other pass finds out.
-            account(result, self.plan.mode, self.host, &mut self.failed);
+            self.tell(result);
             self.unseen |= !self.learn(vec![collection.clone()]).await?;
         }
         Ok(Event::BetweenEnded { collection, undone })

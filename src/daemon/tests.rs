@@ -50,7 +50,14 @@ pub(super) fn asked(collection: &str) -> Vec<Action> {
 }
 
 pub(super) fn ended(collection: &str) -> Event {
-    Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None, undone: false, failed: false }
+    Event::PassEnded {
+        collection: collection.to_owned(),
+        fatal: false,
+        retry_at: None,
+        undone: false,
+        failed: false,
+        waits: false,
+    }
 }
 
 pub(super) fn sync_asked() -> Event {
@@ -141,7 +148,14 @@ fn a_complete_generation_comes_as_often_as_it_is_to_although_passes_are_more_fre
 }
 
 fn failed(collection: &str) -> Event {
-    Event::PassEnded { collection: collection.to_owned(), fatal: false, retry_at: None, undone: false, failed: true }
+    Event::PassEnded {
+        collection: collection.to_owned(),
+        fatal: false,
+        retry_at: None,
+        undone: false,
+        failed: true,
+        waits: false,
+    }
 }
 
 #[test]
@@ -369,8 +383,14 @@ fn an_edit_or_a_webhook_costs_no_listing_unless_what_waits_takes_one() {
     let mark = |edit, hooked| Mark { edit, hooked, ..Mark::default() };
     let changed = |mark| Event::LocalEdit { collection: "a".to_owned(), mark };
     let few = |cause| vec![Action::Start { collection: "a".to_owned(), reads: Reads::Targets, cause }];
-    let undone =
-        Event::PassEnded { collection: "a".to_owned(), fatal: false, retry_at: None, undone: true, failed: false };
+    let undone = Event::PassEnded {
+        collection: "a".to_owned(),
+        fatal: false,
+        retry_at: None,
+        undone: true,
+        failed: false,
+        waits: false,
+    };
     let one = Job { for_few: ForFew::Records, reads_whole: true, ..job("a", Some(3600)) };
     let mut state = State::new(Mode::Scheduled, false, vec![one]);
     assert_eq!(state.begin(now(0)), start("a"));
@@ -430,7 +450,7 @@ fn work_that_was_left_is_taken_up_when_it_may_be() {
     assert_eq!(state.begin(now(0)), start("a"));
     let left = |seconds| {
         let (collection, retry_at) = ("a".to_owned(), Some(now(seconds).wall));
-        Event::PassEnded { collection, fatal: false, retry_at, undone: false, failed: false }
+        Event::PassEnded { collection, fatal: false, retry_at, undone: false, failed: false, waits: false }
     };
     let due = Event::RetryDue { collection: "a".to_owned() };
     assert_eq!(state.decide(&left(30), now(2)), NOTHING);
@@ -490,8 +510,14 @@ fn a_paused_collection_rests_until_it_is_resumed() {
 fn a_damaged_database_ends_the_daemon() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
     assert_eq!(state.begin(now(0)), start("a"));
-    let ended =
-        Event::PassEnded { collection: "a".to_owned(), fatal: true, retry_at: None, undone: false, failed: false };
+    let ended = Event::PassEnded {
+        collection: "a".to_owned(),
+        fatal: true,
+        retry_at: None,
+        undone: false,
+        failed: false,
+        waits: false,
+    };
     assert_eq!(state.decide(&ended, now(1)), [Action::End(Ending::Fatal)]);
 }
 

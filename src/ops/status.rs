@@ -47,6 +47,7 @@ pub struct CollectionStatus {
     pub next_full_scan: Option<String>,
     /// It rests until `reconciled resume`.
     pub paused: bool,
+    /// The one that ended last, or has just begun.
     pub last_pass: Option<LastPass>,
     pub records: u64,
     pub links: Vec<LinkCount>,
@@ -242,8 +243,8 @@ pub fn status_with(
     let aside = QuarantineFilter { collection: Some(name.clone()), limit: COUNT_MAX, ..QuarantineFilter::default() };
     let aside = view.quarantined(&aside)?;
     let parked = aside.iter().filter(|row| row.is_waiting()).count();
-    let (paused, last) = (is_paused(view, name)?, view.passes(Some(name), 1)?);
-    let began = last.first().and_then(|pass| DateTime::from_timestamp_micros(pass.started_at));
+    let (paused, last) = (is_paused(view, name)?, view.last_pass(name)?);
+    let began = last.as_ref().and_then(|pass| DateTime::from_timestamp_micros(pass.started_at));
     let next = collection.schedule.as_ref().and_then(|schedule| next_due(schedule, began, now));
     let full = view.last_full_scan(name)?.and_then(DateTime::from_timestamp_micros);
     let full = collection.full_scan.as_ref().zip(full).and_then(|(schedule, last)| next_due(schedule, Some(last), now));
@@ -255,7 +256,7 @@ pub fn status_with(
         next_pass: shown(next),
         next_full_scan: shown(full),
         paused,
-        last_pass: last.first().map(|row| last_pass(view, row)).transpose()?,
+        last_pass: last.as_ref().map(|row| last_pass(view, row)).transpose()?,
         records: counted.records,
         links: counted.links,
         edits_waiting: key.map_or(Ok(0), |key| edits_waiting(view, key))?,

@@ -14,6 +14,7 @@
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
@@ -28,6 +29,7 @@ use crate::upstream::{self, Client, Failure, FailureKind, Got};
 use super::context::Pass;
 use super::engine::{Engine, PassError};
 use super::report::PassReport;
+use super::silence;
 
 /// What came of a pass in between; `None`, and nothing was done, where what waits takes listings.
 pub type Made = Result<Option<PassReport>, PassError>;
@@ -77,7 +79,9 @@ pub async fn while_at<T>(
 }
 
 async fn make(engine: &Engine, pass: &Arc<Pass>, wish: Wish, blocked: &[Option<String>]) {
+    pass.is_waited_for.store(true, Ordering::Relaxed);
     let mut touched = pass.touched.lock().await;
+    pass.is_waited_for.store(false, Ordering::Relaxed);
     let made = engine.pass_between(pass, (&wish.trigger, wish.after), blocked, &mut touched).await;
     drop(touched);
     pass.set_beside(BTreeSet::new());
@@ -86,8 +90,20 @@ async fn make(engine: &Engine, pass: &Arc<Pass>, wish: Wish, blocked: &[Option<S
 }
 
 /// Asks for records whose pages may be from before a pass in between has touched them, and stages them as they are now. An
-/// upstream that cannot say how they are has not been read.
+/// upstream that cannot say how they are has not been read; nor has one that is silent while such a pass waits for this.
 pub async fn look_again(
+    (store, pass): (&dyn Store, &Pass),
+    client: &Arc<Client>,
+    rules: &Arc<Binding>,
+    rows: Vec<Staged>,
+) -> Result<Option<Failure>, StoreError> {
+    let do_others_wait = Some(|| pass.is_waited_for.load(Ordering::Relaxed));
+    let looking = look_at_each(store, client, rules, rows);
+    let looked = silence::unless_silent((client, pass.clock.as_ref()), do_others_wait, looking).await;
+    looked.unwrap_or_else(|words| Ok(Some(Failure::new(FailureKind::Unavailable, words))))
+}
+
+async fn look_at_each(
     store: &dyn Store,
     client: &Arc<Client>,
     rules: &Arc<Binding>,

@@ -3,6 +3,7 @@
 //! Must not know: any phase of the pass.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -16,6 +17,7 @@ use crate::rules::{Binding, Collection, Ruleset};
 use crate::store::{BindingKey, CollectionKey, MappingKey, Micros, Restored, StoreError, Tx};
 
 use super::between::Touched;
+use super::silence::Wait;
 
 /// One pass of one collection; shared by reference with every store job.
 pub struct Pass {
@@ -41,6 +43,10 @@ pub struct Pass {
     pub id: i64,
     /// A dry run: what first contact inserts is listed, so nothing is inserted while reading.
     pub planning: bool,
+    /// For how long it waits where others wait for it.
+    pub wait: Wait,
+    /// The newest edit that it knew of when it began.
+    pub edits_known: i64,
     /// When it began.
     pub now: DateTime<Utc>,
     /// The newest webhook about the collection that waited when it began.
@@ -53,6 +59,8 @@ pub struct Pass {
     pub restored: Option<Restored>,
     /// Links that passes in between have touched while this one lists. Who works on a page or makes such a pass holds it.
     pub touched: Mutex<Touched>,
+    /// A pass in between waits for that.
+    pub is_waited_for: AtomicBool,
     /// Records that a pass in between works on just now: their writes are its matter.
     beside: std::sync::Mutex<BTreeSet<RecordId>>,
 }
@@ -109,12 +117,15 @@ impl Pass {
             plain,
             id: 0,
             planning: false,
+            wait: Wait::ForAnswers,
+            edits_known: 0,
             now,
             hooked: 0,
             only: OnceLock::new(),
             unread: collection.bindings.iter().map(|_| OnceLock::new()).collect(),
             restored: None,
             touched: Mutex::default(),
+            is_waited_for: AtomicBool::new(false),
             beside: std::sync::Mutex::default(),
         })
     }

@@ -247,7 +247,7 @@ impl Engine {
         start: Start,
     ) -> Result<PassReport, PassError> {
         let Start { at: began, sent, about } = start;
-        let (pass, row) = self.begin(rules, options, about.hooked()).await?;
+        let (pass, row) = self.begin(rules, options, (about.hooked(), about.wait(), about.edits_known())).await?;
         let mut run = Run {
             engine: self,
             options,
@@ -303,7 +303,7 @@ impl Engine {
         &self,
         rules: &Arc<Collection>,
         options: &PassOptions,
-        hooked: Option<i64>,
+        (hooked, wait, edits_known): (Option<i64>, Wait, i64),
     ) -> Result<(Pass, PassRow), StoreError> {
         let (ruleset, rules, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let mut row = PassRow {
@@ -322,7 +322,7 @@ impl Engine {
             let mut pass = Pass::register(tx, &ruleset, &rules, clock)?;
             row.id = tx.begin_pass(&row)?;
             pass.id = row.id;
-            pass.planning = planning;
+            (pass.planning, pass.wait, pass.edits_known) = (planning, wait, edits_known);
             if hooked.is_none() {
                 targeted::begins_to_list(tx, &pass)?;
             }

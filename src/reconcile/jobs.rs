@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
+
 use crate::merge::IntentState;
 use crate::rules::{Binding, Job};
 use crate::store::{self, IntentRow, IntentUpdate, Micros, Store, StoreError};
@@ -16,6 +18,7 @@ use crate::upstream::{self, Failure, FailureKind, JobMark, Patience, SendOp, Tol
 use super::context::{Pass, time};
 use super::gather;
 use super::push::Ready;
+use super::silence::Wait;
 use super::singles::Way;
 
 /// What is kept of the job of an intent.
@@ -75,6 +78,30 @@ pub fn time_is_over(pass: &Pass, at: usize, intent: &IntentRow) -> bool {
     !upstream::works_for(job, mark.since, pass.clock.now())
 }
 
+/// When a job that a pass leaves at work may be asked again: the longer it works, the later.
+pub fn asked_again_at(pass: &Pass, at: usize, intent: &IntentRow) -> Option<Micros> {
+    let (job, now) = (job_of(pass.rules(at)?, SendOp::of(&intent.op))?, pass.clock.now());
+    let took = match Kept::of(intent) {
+        Some(Kept::Taken(mark)) => now - mark.since,
+        Some(Kept::Sent | Kept::GivenBack) | None => TimeDelta::zero(),
+    };
+    let wait = TimeDelta::from_std(job.every).ok()?.max(took / 2);
+    Some(now.checked_add_signed(wait)?.timestamp_micros())
+}
+
+/// Keeps when jobs that are at work are asked again.
+pub async fn put_off(store: &dyn Store, left: Vec<(String, Option<Micros>)>) -> Result<(), StoreError> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    store::write_small(store, move |tx| {
+        left.iter().try_for_each(|(key, not_before)| {
+            tx.set_intent(key, &IntentUpdate { not_before: *not_before, ..IntentUpdate::to(IntentState::Unknown) })
+        })
+    })
+    .await
+}
+
 /// What a job says of a write.
 #[derive(Debug)]
 pub enum Said {
@@ -84,7 +111,8 @@ pub enum Said {
     AtWork(Failure),
 }
 
-/// Keeps which job has taken up each write, then waits for the jobs and puts what they tell in its place.
+/// Keeps which job has taken up each write, then waits for the jobs and puts what they tell in its place. A pass that others wait
+/// for leaves them at work.
 pub async fn wait_for(way: Way<'_>, ready: &[Ready], written: Vec<Written>) -> Result<Vec<Written>, StoreError> {
     let mut taken = Vec::new();
     for (one, written) in ready.iter().zip(&written) {
@@ -105,6 +133,10 @@ pub async fn wait_for(way: Way<'_>, ready: &[Ready], written: Vec<Written>) -> R
         None,
     )
     .await?;
+    let can_be_left = taken.iter().all(|(_, mark)| may_be_kept(mark));
+    if can_be_left && way.pass.wait == Wait::NoLongerThanOthersNeed {
+        return Ok(written);
+    }
     let mut said = ask(way, taken, Patience::UntilEnd).await?;
     let told = ready.iter().zip(written).map(|(one, written)| match said.remove(&one.intent.key) {
         Some(Said::Outcome(outcome)) => outcome,

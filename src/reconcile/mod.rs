@@ -22,11 +22,13 @@ mod observe;
 
 mod base;
 mod commit;
+mod compare;
 mod digest;
 mod gather;
 mod halted;
 mod halting;
 mod held;
+mod left;
 mod wire;
 
 mod merged;

@@ -548,7 +548,7 @@ impl Puller<'_> {
         let touched = pass.touched.lock().await;
         let doubtful: Vec<Staged> = std::mem::take(&mut self.doubtful).into_values().collect();
         if let (false, Some(rules)) = (doubtful.is_empty(), pass.rules(self.binding))
-            && let Some(failure) = between::look_again(self.store, client, rules, doubtful).await?
+            && let Some(failure) = between::look_again((self.store, &pass), client, rules, doubtful).await?
         {
             return Ok(Some(failure));
         }

@@ -9,7 +9,7 @@ use crate::merge::{ConflictKind, Halt};
 use crate::upstream::SendOp;
 
 use super::phases::Phase;
-use super::settle;
+use super::{settle, targeted};
 
 /// Hears of a pass's progress. Called often; must be cheap and must not block.
 pub trait Progress: Send + Sync {
@@ -190,6 +190,11 @@ pub struct UpstreamReport {
 }
 
 impl UpstreamReport {
+    /// Whether it was asked for more than single records.
+    pub fn has_listed(&self) -> bool {
+        !matches!(self.read.as_str(), "" | "skipped" | targeted::READ)
+    }
+
     /// Counts what came of a write. Returns whether something has to be decided again in this pass.
     pub(super) fn count(&mut self, outcome: &settle::Outcome) -> bool {
         match outcome {

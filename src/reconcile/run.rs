@@ -6,28 +6,25 @@
 //! floor, absence → decide, guard and commit in one transaction → push → settle. Where a push was overtaken: floor, decide
 //! and push again, a few times at most.
 
-use super::absence;
 use super::between::{self, Wish};
 use super::commit::{self, Order, Round};
-use super::contact;
+use super::compare::Absent;
 use super::context::Pass;
 use super::engine::{Engine, PassOptions};
-use super::floor;
-use super::former;
 use super::gather::{Barrier, Hold};
 use super::held::{self, HeldBack};
+use super::left;
 use super::phases::{PhaseKind, Phases};
 use super::pull::{self, Before, Pulled};
 use super::push;
 use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
 use super::restored;
-use super::set_back::{self, Look, Wins};
+use super::silence::{self, Wait};
 use super::standing::{self, Account};
 use super::targeted::{Aims, Targets};
 use super::unknown;
-use crate::merge::Halt;
 use crate::rules::Origin;
-use crate::store::{self, LinkId, StoreError};
+use crate::store::{self, StoreError};
 use crate::telemetry::spans;
 use crate::upstream::Client;
 use futures_util::StreamExt as _;
@@ -38,15 +35,6 @@ use tracing::Instrument as _;
 
 /// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
 const ROUNDS_MAX: usize = 4;
-
-/// What the listings do not show, over all bindings.
-#[derive(Debug, Default)]
-struct Absent {
-    /// Too much of it.
-    halts: Vec<Halt>,
-    /// The records that were not asked for one by one.
-    unconfirmed: Vec<LinkId>,
-}
 
 /// One pass under way.
 pub struct Run<'a> {
@@ -99,6 +87,23 @@ impl About {
             Self::Everything => None,
             Self::Named(aims) => Some(aims.hooked),
             Self::Found(targets) => Some(targets.hooked),
+        }
+    }
+
+    /// The newest edit that was known when what it is about was found out.
+    pub fn edits_known(&self) -> i64 {
+        match self {
+            Self::Everything => 0,
+            Self::Named(aims) => aims.newest,
+            Self::Found(targets) => targets.edits_known,
+        }
+    }
+
+    /// For how long it waits where others wait for it.
+    pub fn wait(&self) -> Wait {
+        match self {
+            Self::Everything | Self::Named(_) => Wait::ForAnswers,
+            Self::Found(_) => Wait::NoLongerThanOthersNeed,
         }
     }
 }
@@ -167,18 +172,6 @@ impl Run<'_> {
         Ok(Some(approved))
     }
 
-    /// Holds what was read against what is known. `None`: it halts; else what the listings do not show.
-    async fn compare(&mut self, pulled: &[Pulled], approved: bool) -> Result<Option<Absent>, StoreError> {
-        if !self.check_set_back().await? {
-            return Ok(None);
-        }
-        self.listed_without_keys().await?;
-        self.floor().await?;
-        let absent = self.absence(pulled, approved).await?;
-        self.keep_out_former().await?;
-        Ok(Some(absent))
-    }
-
     /// How the bindings stood when it began.
     async fn before(&mut self) -> Result<Before, StoreError> {
         let before = match self.before {
@@ -204,7 +197,7 @@ impl Run<'_> {
         None
     }
 
-    fn client(&self, at: usize) -> Option<&Arc<Client>> {
+    pub(super) fn client(&self, at: usize) -> Option<&Arc<Client>> {
         self.engine.clients.get(self.pass.upstream(at))
     }
 
@@ -216,7 +209,9 @@ impl Run<'_> {
         for at in 0..self.pass.collection.bindings.len() {
             let Some(client) = self.client(at).cloned() else { continue };
             let name = self.pass.upstream(at).to_owned();
-            match standing::check_account(store, &client, &name).await? {
+            let asked = self.unless_silent(&client, standing::check_account(store, &client, &name)).await;
+            let account = asked.unwrap_or_else(|words| Ok(Account::Unasked(words)))?;
+            match account {
                 Account::Known => {}
                 Account::Unasked(words) => {
                     self.leave_out(at, format!("{words}; so it could not be asked whose account this is"));
@@ -241,37 +236,8 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// False where an upstream was set back, and nobody said which side wins.
-    async fn check_set_back(&mut self) -> Result<bool, StoreError> {
-        let store = self.engine.store.as_ref();
-        self.choices = set_back::choices(store, &self.pass).await?;
-        let (mut halts, mut names) = (Vec::new(), Vec::new());
-        for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
-            let choice = self.choices.get(at).and_then(Option::as_ref);
-            match (set_back::look(store, &client, &self.pass, at).await?, choice) {
-                (Look::Fine, _) => {}
-                (Look::Unsure, _) => self.hold_deletes(at, Hold::Older),
-                (Look::SetBack(count), None) => {
-                    halts.push(set_back::halt(store, &self.pass, at, count).await?);
-                    names.push(self.pass.upstream(at).to_owned());
-                }
-                (Look::SetBack(_), Some(wins)) => {
-                    let wins = if *wins == Origin::Local { Wins::Local } else { Wins::Upstream };
-                    if let Some(place) = self.barrier.set_back.get_mut(at) {
-                        *place = Some(wins);
-                    }
-                }
-            }
-        }
-        if !halts.is_empty() {
-            self.halt(halts, set_back::fingerprint(&names)).await?;
-        }
-        Ok(names.is_empty())
-    }
-
     /// No delete is followed at a binding in this pass, and that is told.
-    fn hold_deletes(&mut self, at: usize, why: Hold) {
+    pub(super) fn hold_deletes(&mut self, at: usize, why: Hold) {
         let Some(held) = self.barrier.held.get_mut(at) else { return };
         *held = held.or(Some(why));
         if why == Hold::Gap {
@@ -301,13 +267,32 @@ impl Run<'_> {
     async fn settle_unknown(&mut self) -> Result<(), StoreError> {
         for at in (0..self.pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).collect::<Vec<_>>() {
             let Some(client) = self.client(at).cloned() else { continue };
-            if let Some(report) = self.report.upstreams.get_mut(at) {
-                unknown::settle_unknown(self.engine.store.as_ref(), &client, &self.pass, at, report).await?;
-                // What is still unknown after this pass's listings is counted then.
-                report.unknown = 0;
+            let Some(mut report) = self.report.upstreams.get_mut(at).map(std::mem::take) else { continue };
+            let settling = unknown::settle_unknown(self.engine.store.as_ref(), &client, &self.pass, at, &mut report);
+            let settled = self.unless_silent(&client, settling).await;
+            // What is still unknown after this pass's listings is counted then.
+            report.unknown = 0;
+            if let Some(place) = self.report.upstreams.get_mut(at) {
+                *place = report;
+            }
+            match settled {
+                Ok(settled) => settled.map(drop)?,
+                Err(words) => self.block(at, words),
             }
         }
         Ok(())
+    }
+
+    /// Work at an upstream in which nobody else is served: given up, with the reason, where that is silent and somebody waits.
+    pub(super) fn unless_silent<T>(
+        &self,
+        client: &Client,
+        work: impl Future<Output = T>,
+    ) -> impl Future<Output = Result<T, String>> {
+        let (always, wishes) = (self.pass.wait == Wait::NoLongerThanOthersNeed, self.wishes.as_deref());
+        let do_others_wait = move || always || wishes.is_some_and(|wishes| !wishes.is_empty());
+        let do_others_wait = (always || wishes.is_some()).then_some(do_others_wait);
+        silence::unless_silent((client, self.engine.clock.as_ref()), do_others_wait, work)
     }
 
     /// Reads every binding: one after the other while any of them is read for the first time (first contact inserts
@@ -373,78 +358,13 @@ impl Run<'_> {
         Ok(all)
     }
 
-    /// Listings that lag behind what is known, most often behind our own writes, say nothing new.
-    async fn floor(&mut self) -> Result<(), StoreError> {
-        for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
-            let (store, at_said) = (self.engine.store.as_ref(), (at, self.is_said(at)));
-            if let Some(reason) = floor::keep_out_what_is_older(store, &client, &self.pass, at_said).await? {
-                self.block(at, reason);
-            }
-        }
-        Ok(())
-    }
-
-    /// Nor do they of ids that were a record's before, once it is known what is gone of those that replaced them.
-    async fn keep_out_former(&mut self) -> Result<(), StoreError> {
-        for at in 0..self.pass.collection.bindings.len() {
-            // Nobody is asked where a person said what counts of what is older than it was.
-            if self.is_said(at) {
-                continue;
-            }
-            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
-            let (store, listed) = (self.engine.store.as_ref(), self.listed.get(at).cloned().unwrap_or_default());
-            if let Some(reason) = former::keep_out(store, &client, &self.pass, at, &listed).await? {
-                self.block(at, reason);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a person said which side wins over an upstream that was set back.
-    fn is_said(&self, at: usize) -> bool {
-        self.choices.get(at).is_some_and(Option::is_some)
-    }
-
-    fn block(&mut self, at: usize, reason: String) {
+    pub(super) fn block(&mut self, at: usize, reason: String) {
         if let Some(report) = self.report.upstreams.get_mut(at) {
             report.error.get_or_insert_with(|| reason.clone());
         }
         if let Some(blocked) = self.barrier.blocked.get_mut(at) {
             blocked.get_or_insert(reason);
         }
-    }
-
-    /// Where a create was lost, and no record that is listed shows what it is known by, the listing does not say that it is not there.
-    async fn listed_without_keys(&mut self) -> Result<(), StoreError> {
-        for (at, complete) in self.barrier.complete.iter_mut().enumerate().filter(|(_, complete)| **complete) {
-            let pass = Arc::clone(&self.pass);
-            *complete = store::read(self.engine.store.as_ref(), move |view| {
-                Ok(contact::lost_creates(view, &pass, at)?.is_empty() || contact::shows_match_keys(view, &pass, at)?)
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    async fn absence(&mut self, pulled: &[Pulled], approved: bool) -> Result<Absent, StoreError> {
-        let mut absent = Absent::default();
-        for one in pulled {
-            let Some(client) = self.client(one.binding).cloned() else { continue };
-            let store = self.engine.store.as_ref();
-            let set_back = self.barrier.set_back.get(one.binding).is_some_and(Option::is_some);
-            let said = (approved, set_back);
-            let found = absence::look_for_missing(store, &client, &self.pass, one, said).await?;
-            absent.halts.extend(found.halt);
-            absent.unconfirmed.extend(found.unconfirmed);
-            if let (Some(reason), Some(blocked)) = (found.blocked, self.barrier.blocked.get_mut(one.binding)) {
-                if let Some(report) = self.report.upstreams.get_mut(one.binding) {
-                    report.error.get_or_insert_with(|| reason.clone());
-                }
-                *blocked = Some(reason);
-            }
-        }
-        Ok(absent)
     }
 
     /// Decides and commits, or halts. Where too much is missing the plan is made as if all of it were gone, so that a
@@ -526,7 +446,15 @@ impl Run<'_> {
             let pushed = async move {
                 let (Some(client), false) = (client, blocked) else { return Ok(false) };
                 let store = engine.store.as_ref();
-                let mut again = push::push(store, &client, pass, at, &listed, report, progress).await?;
+                let pushing = push::push(store, &client, pass, at, &listed, &mut *report, progress);
+                let pushed = left::send_or_leave((engine, &client), (pass, at), pushing).await?;
+                let mut again = match pushed {
+                    Ok(again) => again?,
+                    Err(words) => {
+                        report.error.get_or_insert(words);
+                        return Ok(false);
+                    }
+                };
                 if report.unknown > 0 {
                     report.unknown = 0;
                     again |= unknown::settle_unknown(store, &client, pass, at, report).await?;

@@ -21,6 +21,7 @@ use super::context::{Pass, local_subject, time};
 use super::former;
 use super::hindered;
 use super::intend;
+use super::jobs;
 use super::lookup;
 use super::observe::{self, Read};
 use super::parts;
@@ -225,8 +226,14 @@ fn settle_one(
             Ok(Outcome::Stopped(failure.words.clone()))
         }
         Written::Working(_) => {
-            tx.set_intent(&intent.key, &IntentUpdate::to(state_after(Answer::Unknown)))?;
-            Ok(Outcome::Unknown("a job of the upstream works on it".to_owned()))
+            let words = "a job of the upstream works on it";
+            let update = IntentUpdate {
+                note: Some(words.to_owned()),
+                not_before: jobs::asked_again_at(pass, at, intent),
+                ..IntentUpdate::to(state_after(Answer::Unknown))
+            };
+            tx.set_intent(&intent.key, &update)?;
+            Ok(Outcome::Unknown(words.to_owned()))
         }
         Written::Unknown(failure) => {
             let update = IntentUpdate {

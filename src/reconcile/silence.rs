@@ -16,6 +16,8 @@ use crate::upstream::{self, Client, End, Failure, FailureKind, Got, Kept};
 
 /// An upstream of which nothing was heard for so long is silent, unless its answers are known to take long.
 const PATIENCE_MIN: Duration = Duration::from_millis(600);
+/// The same of writes, which take longer than most of what is asked.
+const PATIENCE_AT_WRITING: Duration = Duration::from_millis(1200);
 /// However long they take.
 const PATIENCE_MAX: Duration = Duration::from_secs(5);
 /// How often as long as usual is too long.
@@ -93,18 +95,76 @@ async fn silence(client: &Client, clock: &dyn Clock) -> String {
     let began = clock.monotonic();
     let (mut heard, _) = ended(client);
     loop {
-        let (_, usual) = ended(client);
-        clock.sleep((usual * TIMES_USUAL).clamp(PATIENCE_MIN, PATIENCE_MAX)).await;
+        clock.sleep(patience(client)).await;
         let ((now, _), waited) = (ended(client), clock.monotonic().saturating_sub(began));
-        let room = client.room(&Kept::default());
-        let budgets = room.budgets.iter().map(|budget| budget.wait).max().unwrap_or_default();
-        let for_room = budgets.max(room.pause);
+        let for_room = for_room(client);
         let has_a_reason = !for_room.is_zero() && waited + for_room < WAITED_MAX;
         if waited >= WAITED_MAX || !(has_a_reason || now > heard) {
             return format!("no answer for {} ms; nobody else waits for it, and it is asked again", waited.as_millis());
         }
         heard = now;
     }
+}
+
+/// Does work that asks an upstream, unless that is silent while others wait; then why it was given up. As long as it answers, or
+/// there is a reason why it is not asked yet, they wait; so it is where nobody ever waits.
+pub fn unless_silent<T>(
+    (client, clock): (&Client, &dyn Clock),
+    do_others_wait: Option<impl Fn() -> bool>,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Result<T, String>> {
+    let mut work = Box::pin(work);
+    async move {
+        let Some(do_others_wait) = do_others_wait else { return Ok(work.await) };
+        let mut heard = ended(client).0;
+        loop {
+            let patience = patience(client);
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = clock.sleep(patience) => {}
+            }
+            let now = ended(client).0;
+            if now == heard && do_others_wait() && !may_have_room_soon(client) {
+                return Err(format!("no answer for {} ms; nobody else waits for it", patience.as_millis()));
+            }
+            heard = now;
+        }
+    }
+}
+
+/// Resolves when nothing was heard of an upstream that is written to for too long, with how long that was, in words.
+pub async fn silent_at_writing(client: &Client, clock: &dyn Clock) -> String {
+    let mut heard = ended(client).0;
+    loop {
+        let patience = patience(client).max(PATIENCE_AT_WRITING);
+        clock.sleep(patience).await;
+        let now = ended(client).0;
+        if now == heard && !may_have_room_soon(client) {
+            return format!(
+                "no answer to a write for {} ms; nobody else waits for it, and it is looked for later",
+                patience.as_millis()
+            );
+        }
+        heard = now;
+    }
+}
+
+/// For how long nothing is to be heard of an upstream that is not silent.
+fn patience(client: &Client) -> Duration {
+    (ended(client).1 * TIMES_USUAL).clamp(PATIENCE_MIN, PATIENCE_MAX)
+}
+
+/// Nothing may be asked there just now, and soon it may.
+fn may_have_room_soon(client: &Client) -> bool {
+    let for_room = for_room(client);
+    !for_room.is_zero() && for_room < WAITED_MAX
+}
+
+/// How long until it may be asked more, by its budgets and its own word.
+fn for_room(client: &Client) -> Duration {
+    let room = client.room(&Kept::default());
+    room.budgets.iter().map(|budget| budget.wait).max().unwrap_or_default().max(room.pause)
 }
 
 /// How many exchanges have ended there, and how long one that went well takes.

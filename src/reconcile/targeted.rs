@@ -54,6 +54,8 @@ pub struct Targets {
     pub hooked: i64,
     /// Why bindings take no part, by position: they could not be asked.
     pub blocked: Vec<Option<String>>,
+    /// The newest edit here that was known before they were asked for.
+    pub edits_known: i64,
     /// Deletes among what was found.
     deletes: u64,
     readings: Vec<Reading>,
@@ -96,6 +98,8 @@ pub struct Aims {
     is_between: bool,
     /// See [`Scope::after`].
     pub after: i64,
+    /// The newest edit here, whatever it is about.
+    pub newest: i64,
     /// Deletes that may still be followed.
     deletes_left: u64,
     /// Links by binding position, and what a webhook says of each.
@@ -176,7 +180,7 @@ pub async fn find(
     readings.sort_by(|one, other| (one.at, &one.link.remote_id).cmp(&(other.at, &other.link.remote_id)));
     // What came by webhooks is not over before all have heard of it.
     let hooked = if is_blocked { 0 } else { aims.hooked };
-    Some(Targets { records: Arc::new(aims.records), hooked, blocked, deletes, readings })
+    Some(Targets { records: Arc::new(aims.records), hooked, blocked, edits_known: aims.newest, deletes, readings })
 }
 
 /// What was found of a binding's records: each with how it was found, or none where a listing has to tell; and why the binding
@@ -276,6 +280,7 @@ pub fn aims(view: &dyn View, pass: &Pass, scope: Scope) -> Result<Option<Aims>, 
         deleted: BTreeSet::new(),
         is_between: scope.is_between,
         after: scope.after,
+        newest: view.newest_edit(pass.key)?,
         deletes_left: DELETES_MAX.saturating_sub(deletes_followed(view, &pass.collection.name)?),
         links: Vec::new(),
     };
@@ -529,7 +534,14 @@ impl Aims {
 impl Targets {
     /// No record at all.
     pub fn none() -> Self {
-        Self { records: Arc::default(), hooked: 0, blocked: Vec::new(), deletes: 0, readings: Vec::new() }
+        Self {
+            records: Arc::default(),
+            hooked: 0,
+            blocked: Vec::new(),
+            edits_known: 0,
+            deletes: 0,
+            readings: Vec::new(),
+        }
     }
 
     /// Stages what was found otherwise than it was, and counts the deletes. Returns, per binding, how many were read, how

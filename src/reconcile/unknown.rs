@@ -55,11 +55,14 @@ pub async fn settle_unknown(
     let mut again = false;
     let way = Way { store, client, rules: &rules, pass, binding };
     let mut said = jobs::ask_again(way, waiting.iter().map(|(ready, _)| ready)).await?;
+    let mut left = Vec::new();
     for (mut ready, whole) in waiting {
+        let mut is_at_work = false;
         let found = match said.remove(&ready.intent.key) {
             Some(Said::Outcome(Written::Unknown(_))) => evidence(way, (&mut ready, whole)).await?,
             Some(Said::Outcome(written)) => Some(push::settled_in_batch(client, &rules, &ready, written).await),
             Some(Said::AtWork(failure)) => {
+                is_at_work = failure.kind == FailureKind::NotDone;
                 ready.intent.note = Some(failure.words);
                 proof(way, &mut ready).await?
             }
@@ -68,7 +71,10 @@ pub async fn settle_unknown(
         };
         let Some(written) = found else {
             report.unknown += 1;
-            if let Some(words) = ready.intent.note {
+            // A job that says that it is at work, in its time, is no trouble.
+            if is_at_work && !jobs::time_is_over(pass, binding, &ready.intent) {
+                left.push((ready.intent.key.clone(), jobs::asked_again_at(pass, binding, &ready.intent)));
+            } else if let Some(words) = ready.intent.note {
                 report.error.get_or_insert(words);
             }
             continue;
@@ -81,6 +87,7 @@ pub async fn settle_unknown(
             }
         }
     }
+    jobs::put_off(store, left).await?;
     Ok(again)
 }
 

@@ -21,8 +21,8 @@ pub(super) struct Background {
 }
 
 impl Sandbox {
-    /// Does what is due.
-    pub(super) fn work(&mut self, now: DateTime<Utc>) {
+    /// Does the batches of the background that are due by then.
+    pub fn work(&mut self, now: DateTime<Utc>) {
         for index in 0..self.resources.len() {
             for at in 0..self.resources[index].jobs.len() {
                 let job = &self.resources[index].jobs[at];

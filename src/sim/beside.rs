@@ -173,7 +173,7 @@ pub async fn pass(
     let sending = Sending(&net.beside);
     tokio::select! {
         biased;
-        done = engine.pass_open_to(collection, options, &sending, Some(&mut take)) => done,
+        done = engine.pass_open_to(collection, options, &sending, net.beside.is_open().then_some(&mut take)) => done,
         never = wishes(net, haste, &give) => match never {},
     }
 }

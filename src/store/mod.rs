@@ -256,6 +256,9 @@ pub trait View {
         let collection = collection.map(str::to_owned);
         self.list_passes(&PassFilter { collection, limit, ..PassFilter::default() })
     }
+    /// The pass of a collection that ended last, whichever began last: passes run side by side. The newest, where that has not
+    /// ended.
+    fn last_pass(&self, collection: &str) -> Result<Option<PassRow>, StoreError>;
     /// The pass of this number.
     fn pass(&self, id: i64) -> Result<Option<PassRow>, StoreError>;
     /// When its phases began and how long they took (JSON, shaped by `reconcile`), while that is kept: of the newest passes.

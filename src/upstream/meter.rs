@@ -174,6 +174,11 @@ impl Meter {
         has_turned
     }
 
+    /// Whether it is down, by its last answer.
+    pub fn is_down(&self) -> bool {
+        self.pending().health.as_ref().is_some_and(|health| !health.up)
+    }
+
     /// Everything that is to be written down; it counts no more.
     pub fn take(&self) -> Metered {
         let mut pending = self.pending();

@@ -49,9 +49,10 @@ fn reason(view: &dyn View, name: &str) -> Result<Option<String>, StoreError> {
     Ok(why_not(name, &view.passes(Some(name), PASSES_MAX)?))
 }
 
-/// Why a collection is not ready, by its passes, newest first.
+/// Why a collection is not ready, by its passes.
 fn why_not(name: &str, passes: &[PassRow]) -> Option<String> {
-    match passes.iter().find(|pass| pass.ended_at.is_some()) {
+    let ended = passes.iter().filter(|pass| pass.ended_at.is_some());
+    match ended.max_by_key(|pass| (pass.ended_at, pass.id)) {
         None => Some(format!("{name}: its first pass is not over")),
         Some(pass) if pass.outcome == "failed" => Some(format!("{name}: pass {} failed", pass.id)),
         Some(_) => None,
@@ -78,6 +79,8 @@ mod tests {
         check(std::slice::from_ref(&runs), Some("contacts: its first pass is not over"));
         check(&[runs, failed.clone()], Some("contacts: pass 2 failed"));
         check(&[failed, fine.clone()], Some("contacts: pass 2 failed"));
-        check(&[fine], None);
+        check(std::slice::from_ref(&fine), None);
+        let ended_later = PassRow { ended_at: Some(2), ..fine };
+        check(&[pass(2, Some(1), "failed"), ended_later], None);
     }
 }

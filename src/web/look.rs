@@ -293,15 +293,11 @@ impl Site {
 
     /// Passes, newest first.
     pub async fn passes(&self, filter: PassFilter) -> Result<PassPage, OpsError> {
-        let running = self.running();
+        let (running, since) = (self.running(), self.runs_since());
         let page = read(self.store.as_ref(), move |view| {
             let mut page = list_passes(view, &filter)?;
-            for (name, _) in running {
-                // The newest of a collection is the one that runs.
-                let newest = view.passes(Some(&name), 1)?.first().map(|row| row.id);
-                let pass = page.passes.iter_mut().find(|pass| Some(pass.id) == newest && pass.ended_at.is_none());
-                pass.into_iter().for_each(runs);
-            }
+            let is_running = |pass: &&mut Pass| running.contains_key(&pass.collection) && may_run(pass, since.as_ref());
+            page.passes.iter_mut().filter(is_running).for_each(runs);
             Ok(page)
         });
         Ok(page.await?)
@@ -310,14 +306,13 @@ impl Site {
     /// One pass, with what it did: `after` is where a page of its history goes on.
     pub async fn pass(&self, id: i64, after: Option<i64>) -> Result<PassView, OpsError> {
         let filter = HistoryFilter { pass: Some(id), before: after, ..HistoryFilter::default() };
-        let mut running = self.running();
+        let (mut running, since) = (self.running(), self.runs_since());
         let found = read(self.store.as_ref(), move |view| {
             let Some(row) = view.pass(id)? else { return Ok(None) };
-            let is_newest = view.passes(Some(&row.collection), 1)?.first().is_some_and(|newest| newest.id == id);
             let halts = view.halts(Some(&row.collection), true)?;
             let halt = halts.iter().find(|halt| halt.pass == id).map(|halt| halt.id);
-            let doing = running.remove(&row.collection).filter(|_| is_newest && row.ended_at.is_none());
             let mut pass = Pass::from(&row);
+            let doing = running.remove(&row.collection).filter(|_| may_run(&pass, since.as_ref()));
             if doing.is_some() {
                 runs(&mut pass);
             }
@@ -332,6 +327,11 @@ impl Site {
         let places = self.front.desk.standing().collections;
         let running = places.iter().filter(|place| place.running);
         running.map(|place| (place.collection.clone(), place.step().unwrap_or_default().to_owned())).collect()
+    }
+
+    /// When the daemon began, as passes tell it: those of before run no more.
+    fn runs_since(&self) -> Option<String> {
+        rfc3339(self.front.desk.standing().started_at.timestamp_micros())
     }
 
     /// A page of conflicts.
@@ -397,6 +397,11 @@ impl Site {
         let view = found.await?.ok_or_else(no_collection)?;
         view.ok_or_else(|| OpsError::NotFound("no record of this id in the collection".to_owned()))
     }
+}
+
+/// Whether a pass of a collection that the daemon works on is one that runs: several do, side by side.
+fn may_run(pass: &Pass, since: Option<&String>) -> bool {
+    pass.ended_at.is_none() && pass.started_at.as_ref() >= since
 }
 
 fn runs(pass: &mut Pass) {

@@ -109,7 +109,7 @@ fn stand(view: &dyn View, name: &str) -> Result<Stand, StoreError> {
 /// When the last pass ended that did all it could.
 fn last_success(passes: &[PassRow]) -> Option<Micros> {
     let is_good = |pass: &&PassRow| matches!(pass.outcome.as_str(), "ok" | "conflicts" | "pending");
-    passes.iter().filter(is_good).find_map(|pass| pass.ended_at)
+    passes.iter().filter(is_good).filter_map(|pass| pass.ended_at).max()
 }
 
 fn write_stands(stands: &[(String, Stand)], text: &mut Exposition) {

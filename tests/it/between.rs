@@ -15,9 +15,19 @@ pub fn paged() -> World {
     many(6, 2)
 }
 
+/// The same, of upstreams that are otherwise.
+pub fn paged_as(shape: impl Fn(&str, &mut ResourceConfig)) -> World {
+    many_as((6, 2), shape)
+}
+
 /// The same of so many, that many at a time.
 fn many(count: usize, page_size: usize) -> World {
-    let world = World::with_contacts(&["crm", "erp"], |_, resource: &mut ResourceConfig| {
+    many_as((count, page_size), |_, _| {})
+}
+
+fn many_as((count, page_size): (usize, usize), shape: impl Fn(&str, &mut ResourceConfig)) -> World {
+    let world = World::with_contacts(&["crm", "erp"], |name, resource: &mut ResourceConfig| {
+        shape(name, resource);
         resource.page_size = page_size;
         resource.paging = Paging::Cursor {
             param: "after".to_owned(),

@@ -103,3 +103,20 @@ fn f56_edits_of_what_new_rules_change_go_on_by_those_in_force_while_a_listing_ke
     assert_eq!(world.status()["daemon"]["rules_change"], json!([]));
     assert_eq!(daemon.stops().0, Some(0));
 }
+
+#[test]
+fn f55_what_is_wrong_with_the_rules_is_told_once_however_often_they_are_read() {
+    let world = two_collections();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 2 of ");
+    world.change_rules("rules.toml", |rules| rules.replacen("every", "evry", 1));
+    let mut log = daemon.logs("those from before stay in force");
+    daemon.signal("HUP");
+    log += &daemon.logs("the rules still cannot be used, as was told");
+    world.change_rules("rules.toml", |rules| rules.replacen("evry", "evvery", 1));
+    log += &daemon.logs("those from before stay in force");
+    let (code, rest) = daemon.stops();
+    assert_eq!(code, Some(0));
+    let all = log + &rest;
+    assert_eq!(["`evry`", "`evvery`"].map(|key| all.matches(&format!("unknown key {key}")).count()), [1, 1], "{all}");
+}

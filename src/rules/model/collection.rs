@@ -73,8 +73,13 @@ impl Collection {
             crate::record::FieldType::Ref { to } => Some(to.as_str()),
             _ => None,
         });
+        fields.chain(self.walked())
+    }
+
+    /// The collections whose records its listings go through, one by one.
+    pub fn walked(&self) -> impl Iterator<Item = &str> {
         let parents = self.bindings.iter().filter_map(|binding| binding.read.as_ref()?.parent.as_ref());
-        fields.chain(parents.map(|parent| parent.collection.as_str()))
+        parents.map(|parent| parent.collection.as_str())
     }
 }
 

@@ -257,6 +257,15 @@ pub(in crate::store) fn passes_cursors_upstreams_and_history_read_back(on: &Fixt
     assert_eq!(on.read(|view| view.pass(99)), None);
     assert_eq!((passes[0].id, &passes[1]), (two, &ended));
     assert_eq!(on.read(|view| view.passes(Some("companies"), 9)), []);
+    // They run side by side: the one that began last need not be the one that ended last.
+    let last = |on: &Fixture| on.read(|view| view.last_pass("contacts")).map(|pass| pass.id);
+    assert_eq!(last(on), Some(two), "it runs");
+    for (id, ended_at, expected) in [(two, 4, two), (one, 5, one), (one, 4, two)] {
+        let row = PassRow { id, ended_at: Some(ended_at), ..ended.clone() };
+        on.write(move |tx| tx.end_pass(&row)).expect("ended");
+        assert_eq!(last(on), Some(expected), "{id} at {ended_at}");
+    }
+    assert_eq!(on.read(|view| view.last_pass("companies")), None);
     assert_eq!(on.read(move |view| view.cursor(binding)), Some("b".to_owned()));
     assert_eq!(on.read(|view| view.upstream_state("crm")), None);
     on.write(|tx| tx.set_upstream_state("crm", "{}")).expect("set");

@@ -17,6 +17,9 @@ const FORGOTTEN_EACH: i64 = 256;
 /// How far back of what is kept they are looked for: passes that were killed forget nothing.
 const FORGOTTEN_BACK: i64 = 16 * FORGOTTEN_EACH;
 
+/// While one pass runs so many others may have begun and ended, at most, for it to be found as the one that ended last.
+const BESIDE_MAX: i64 = 1000;
+
 const SELECT: &str =
     "SELECT id, collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash, error FROM sync_pass";
 
@@ -32,6 +35,18 @@ pub(super) fn pass(db: &Db, id: i64) -> Res<Option<PassRow>> {
     let mut clauses = Clauses::new(SELECT);
     clauses.is("id", Some(id));
     Ok(clauses.all(db, "ORDER BY id", 1, pass_row)?.pop())
+}
+
+pub(super) fn last(db: &Db, collection: &str) -> Res<Option<PassRow>> {
+    let newest = PassFilter { collection: Some(collection.to_owned()), limit: 1, ..PassFilter::default() };
+    let newest = passes(db, &newest)?.pop();
+    if newest.as_ref().is_none_or(|pass| pass.ended_at.is_none()) {
+        return Ok(newest);
+    }
+    let last = "SELECT id FROM (SELECT id, ended_at FROM sync_pass WHERE collection = ?1 ORDER BY id DESC LIMIT ?2) \
+                WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT 1";
+    let last = db.one(last, params![collection, BESIDE_MAX], |row| row.get(0))?;
+    last.map_or(Ok(newest), |id| pass(db, id))
 }
 
 /// The trigger stands there as a text, so that the small index of full scans is used.

@@ -219,6 +219,10 @@ impl View for Db {
         self.reading(passes::last_full_scan(self, collection))
     }
 
+    fn last_pass(&self, collection: &str) -> Result<Option<PassRow>, StoreError> {
+        self.reading(passes::last(self, collection))
+    }
+
     fn list_passes(&self, filter: &PassFilter) -> Result<Vec<PassRow>, StoreError> {
         self.reading(passes::passes(self, filter))
     }

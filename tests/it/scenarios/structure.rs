@@ -1,10 +1,13 @@
 //! References between collections, and crashes anywhere.
 
+use std::process::Stdio;
+
 use http::Method;
-use reconciled::sandbox::{Fault, IdStyle, Matcher, ResourceConfig, Sandbox, SandboxConfig, Times};
+use reconciled::sandbox::{Fault, Gate, IdStyle, Matcher, ResourceConfig, Sandbox, SandboxConfig, Times};
 use serde_json::{Value, json};
 
 use super::tools::now;
+use crate::daemon::Daemon;
 use crate::world::World;
 
 /// Companies and contacts that refer to them, at each of these upstreams; ids begin with the upstream's name.
@@ -374,4 +377,47 @@ fn s01_a_create_of_unknown_outcome_is_settled_although_its_parent_is_gone() {
     assert_eq!(world.rows(unknown), [["0"]]);
     let people = all(&world, "crm", "/people");
     assert_eq!((people.len(), &people[0]["company_id"]), (1, &Value::Null), "{people:?}");
+}
+
+#[test]
+fn an_edit_does_not_wait_for_a_listing_of_what_its_record_refers_to_or_is_referred_to_by() {
+    let world = companies(&["crm", "erp"]);
+    world.change_rules("rules.toml", |rules| rules.replace("match = {", "every = \"1h\"\nmatch = {"));
+    let company = world.at("crm", |crm| crm.insert("/companies", &json!({ "domain": "x.io" }), now())).unwrap();
+    let ann = json!({ "email": "ann@x.io", "company_id": company });
+    world.at("crm", |crm| crm.insert("/people", &ann, now())).unwrap();
+    let mut daemon = Daemon::start(&world);
+    daemon.logs("pass 2 of contacts");
+    for (listed, path, edit, other) in [
+        ("companies", "/companies", "update contacts set email = 'anna@x.io'", "contacts"),
+        ("contacts", "/people", "update companies set title = 'X' where domain = 'x.io'", "companies"),
+    ] {
+        let gate = Gate::default();
+        world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, path), Fault::Held(gate.clone())));
+        world.forget_requests();
+        let mut sync = world.command();
+        let mut sync = sync.args(["sync", listed]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while world.at("crm", |crm| crm.requests().count() == 0) {
+            std::thread::yield_now();
+        }
+        world.sql(edit);
+        daemon.logs(&format!(" of {other}: 0 changes here, 2 writes upstream"));
+        if listed == "companies" {
+            // What is new there has to be there first.
+            world.sql(
+                "insert into companies (id, domain) values ('new', 'new.io'); update contacts set company = 'new'",
+            );
+            daemon.logs(" of contacts: 0 changes here, 0 writes upstream");
+        }
+        assert_eq!(sync.try_wait().unwrap(), None, "it is still listed");
+        gate.open();
+        assert!(sync.wait().unwrap().success());
+        if listed == "companies" {
+            daemon.logs(" of contacts: 0 changes here, 2 writes upstream");
+        }
+    }
+    let new = id_of(&world, "erp", "/companies", "domain", "new.io");
+    assert_eq!(all(&world, "erp", "/people")[0]["company_id"], new);
+    assert_eq!(daemon.stops().0, Some(0));
+    world.is_quiet();
 }
