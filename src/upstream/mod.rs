@@ -24,6 +24,7 @@ mod request;
 mod secrets;
 mod session;
 mod signing;
+mod spelled;
 mod words;
 
 mod account;
