@@ -139,13 +139,11 @@ impl Looks {
 
     /// What was found of one, and as of when.
     async fn of(&mut self, way: Way<'_>, ready: &Ready) -> (FoundRecords, DateTime<Utc>) {
-        match self.found.remove(&ready.intent.key) {
-            Some(found) => (found, self.at),
-            None => {
-                let at = way.pass.clock.now();
-                (lookup::look_up(way.client, way.rules, ready).await, at)
-            }
+        if let Some(found) = self.found.remove(&ready.intent.key) {
+            return (found, self.at);
         }
+        let at = way.pass.clock.now();
+        (lookup::look_up(way.client, way.rules, ready).await, at)
     }
 }
 

@@ -68,10 +68,10 @@ fn pass(bytes: &[u8], at: usize, one: char, layers: u8, ends: &mut Vec<usize>) {
     if let Some(short) = short_escape(one) {
         spelled(short);
     }
-    let percent: String = plain.iter().map(|byte| format!("%{byte:02x}")).collect();
+    let percent = plain.iter().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
     spelled(&percent);
     let mut units = [0; 2];
-    let units: String = one.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    let units = one.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat();
     spelled(&units);
     if let Some(name) = entity(one) {
         spelled(name);

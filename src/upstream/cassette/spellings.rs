@@ -22,10 +22,10 @@ fn spell(one: char, layers: u8, choices: &mut dyn Iterator<Item = u8>) -> String
     let choice = choices.next().unwrap_or(0) % 9;
     let escape: String = match choice {
         _ if layers == 0 => return one.to_string(),
-        1 => bytes.iter().map(|byte| format!("%{byte:02x}")).collect(),
-        2 => bytes.iter().map(|byte| format!("%{byte:02X}")).collect(),
-        3 => units.iter().map(|unit| format!("\\u{unit:04x}")).collect(),
-        4 => units.iter().map(|unit| format!("\\u{unit:04X}")).collect(),
+        1 => bytes.iter().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat(),
+        2 => bytes.iter().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat(),
+        3 => units.iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat(),
+        4 => units.iter().map(|unit| format!("\\u{unit:04X}")).collect::<Vec<_>>().concat(),
         5 if one == ' ' => "+".to_owned(),
         5 if matches!(one, '"' | '\\' | '/') => format!("\\{one}"),
         6 if one == '"' => "\"\"".to_owned(),
@@ -72,8 +72,14 @@ fn of_html(text: &str) -> String {
             .split_once(';')
             .and_then(|(code, rest)| Some((char::from_u32(u32::from_str_radix(code, 16).ok()?)?, rest)));
         match one {
-            Some((one, rest)) => out += &format!("{one}{rest}"),
-            None => out += &format!("&#x{part}"),
+            Some((one, rest)) => {
+                out.push(one);
+                out.push_str(rest);
+            }
+            None => {
+                out.push_str("&#x");
+                out.push_str(part);
+            }
         }
     }
     out.replace("&amp;", "&")

@@ -575,7 +575,7 @@ async fn a_bare_array_and_a_point_read() {
     assert_eq!(only(find_by_path(&client, &ours, (&path(".id"), &["1"]), None).await).unwrap().len(), 1);
     assert_eq!(only(find_by_path(&client, &ours, (&path(".id"), &["none"]), None).await), Ok(vec![]));
     // Several are searched for in one walk.
-    inside.with(|sandbox| sandbox.reset_stats());
+    inside.with(sandbox::Sandbox::reset_stats);
     let several = find_by_path(&client, &ours, (&path(".id"), &["2", "none", "1"]), None).await.unwrap();
     assert_eq!(several.iter().map(|found| found.as_ref().unwrap().len()).collect::<Vec<_>>(), [1, 0, 1]);
     assert_eq!(several[0].as_ref().unwrap()[0].raw, remote.raw);
