@@ -71,15 +71,12 @@ fn of_html(text: &str) -> String {
         let one = part
             .split_once(';')
             .and_then(|(code, rest)| Some((char::from_u32(u32::from_str_radix(code, 16).ok()?)?, rest)));
-        match one {
-            Some((one, rest)) => {
-                out.push(one);
-                out.push_str(rest);
-            }
-            None => {
-                out.push_str("&#x");
-                out.push_str(part);
-            }
+        if let Some((one, rest)) = one {
+            out.push(one);
+            out.push_str(rest);
+        } else {
+            out.push_str("&#x");
+            out.push_str(part);
         }
     }
     out.replace("&amp;", "&")
