@@ -42,7 +42,7 @@ pub struct RecordArgs {
     pub to: PathBuf,
     /// Replace the values of members with this name, such as `email` or `address.street`, by made-up ones
     ///
-    /// Equal values become equal ones, in addresses as well. Bodies that are no JSON are left out then.
+    /// Equal values become equal ones, in addresses as well. In CSV they are columns. Bodies that are neither JSON nor the CSV that the rules say are left out then.
     #[arg(long, value_name = "MEMBER")]
     pub redact: Vec<String>,
     /// End after so many requests

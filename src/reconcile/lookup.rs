@@ -2,35 +2,77 @@
 //!
 //! Must not know: what is concluded from what is found.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::rules::{Binding, Idempotency};
-use crate::upstream::{self, Client, Failure, Got, Remote};
+use crate::upstream::{self, Client, Failure, FoundRecords, Got, Remote};
 
 use super::push::Ready;
 
 /// Looks a created record up by what the rules say identifies it.
-pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) -> Result<Vec<Remote>, Failure> {
-    let (parent, key) = (upstream::parent_of(rules, &ready.request), &ready.request.key);
-    let found = match rules.create.as_ref().map(|create| &create.idempotency) {
+pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) -> FoundRecords {
+    match rules.create.as_ref().map(|create| &create.idempotency) {
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
             Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
-                Got::Found(remote) => vec![remote],
-                Got::Missing | Got::Merged(_) => Vec::new(),
+                Got::Found(remote) => Ok(vec![remote]),
+                Got::Missing | Got::Merged(_) => Ok(Vec::new()),
             },
-            None => Vec::new(),
+            None => Ok(Vec::new()),
         },
-        Some(Idempotency::Match(field)) => match ready.request.values.iter().find(|(at, _)| at == field) {
-            None => Vec::new(),
-            Some((_, value)) => {
-                let found = upstream::find_by_field(client, rules, (*field, value), parent).await?;
-                still_there(client, rules, found).await?
+        _ => look_up_all(client, rules, &[ready]).await.remove(&ready.intent.key).unwrap_or_else(|| Ok(Vec::new())),
+    }
+}
+
+/// Looks created records up that only a listing shows, by the keys of their intents: one walk through it is for all of them (under
+/// each parent one, where they are listed so). Whoever else is among them is left out.
+pub async fn look_up_all<'a>(
+    client: &Arc<Client>,
+    rules: &Arc<Binding>,
+    all: &[&'a Ready],
+) -> BTreeMap<String, FoundRecords> {
+    let mut by_parent: BTreeMap<Option<&str>, Vec<&'a Ready>> = BTreeMap::new();
+    for ready in all {
+        by_parent.entry(upstream::parent_of(rules, &ready.request)).or_default().push(ready);
+    }
+    let mut told = BTreeMap::new();
+    for (parent, some) in by_parent {
+        match rules.create.as_ref().map(|create| &create.idempotency) {
+            Some(Idempotency::Match(field)) => {
+                // One without a value is not known by it.
+                let value = |ready: &'a Ready| {
+                    let (_, value) = ready.request.values.iter().find(|(at, _)| at == field)?;
+                    Some((&ready.intent.key, value))
+                };
+                let some = some.into_iter().filter_map(value);
+                let (keys, values): (Vec<_>, Vec<_>) = some.unzip();
+                if keys.is_empty() {
+                    continue;
+                }
+                let found = upstream::find_by_field(client, rules, (*field, &values), parent).await;
+                for (key, found) in each(keys, found) {
+                    let found = match found {
+                        Ok(found) => still_there(client, rules, found).await,
+                        failed => failed,
+                    };
+                    told.insert(key, found);
+                }
             }
-        },
-        Some(Idempotency::Field(path)) => upstream::find_by_path(client, rules, (path, key), parent).await?,
-        Some(Idempotency::Key { .. } | Idempotency::None) | None => Vec::new(),
-    };
-    Ok(found)
+            Some(Idempotency::Field(path)) => {
+                let keys: Vec<&String> = some.iter().map(|ready| &ready.intent.key).collect();
+                let texts: Vec<&str> = some.iter().map(|ready| ready.request.key.as_str()).collect();
+                told.extend(each(keys, upstream::find_by_path(client, rules, (path, &texts), parent).await));
+            }
+            Some(Idempotency::ClientId | Idempotency::Key { .. } | Idempotency::None) | None => {}
+        }
+    }
+    told
+}
+
+/// What was found for each; where the search failed, it did for all of them.
+fn each(keys: Vec<&String>, found: Result<Vec<FoundRecords>, Failure>) -> Vec<(String, FoundRecords)> {
+    let found = found.unwrap_or_else(|failure| vec![Err(failure); keys.len()]);
+    keys.into_iter().cloned().zip(found).collect()
 }
 
 /// What a search finds may be gone: its index lags, and shows one that had the same identity and was deleted. Where a point

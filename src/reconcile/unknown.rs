@@ -2,12 +2,15 @@
 //!
 //! Must not know: what is decided afterwards.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 
 use crate::merge::{self, Answer, Ask, Found, IntentState, Seen, Verdict, WriteOp};
 use crate::rules::{Binding, Idempotency};
-use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError};
-use crate::upstream::{self, Client, Failure, FailureKind, Got, Remote, SendOp, Written};
+use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError, View};
+use crate::upstream::{self, Client, Failure, FailureKind, FoundRecords, Got, Remote, SendOp, Written};
 
 use super::apply;
 use super::base;
@@ -21,8 +24,8 @@ use super::report::UpstreamReport;
 use super::settle::{self, Outcome};
 use super::singles::Way;
 
-/// Unknown intents looked at in one pass; the rest waits for the next.
-const AT_ONCE_MAX: usize = 1000;
+/// Unknown intents that are looked at together, in one pass after the other.
+const CHUNK: usize = 1000;
 
 /// Settles what an earlier pass, or this one's push, left unknown at one binding, as far as it is a matter of this pass.
 /// Returns whether something has to be decided again.
@@ -34,40 +37,63 @@ pub async fn settle_unknown(
     report: &mut UpstreamReport,
 ) -> Result<bool, StoreError> {
     let Some(rules) = pass.rules(binding).cloned() else { return Ok(false) };
-    let job_pass = Arc::clone(pass);
-    let waiting = store::read(store, move |view| {
-        let filter = IntentFilter {
-            collection: Some(job_pass.collection.name.clone()),
-            upstream: Some(job_pass.upstream(binding).to_owned()),
-            states: IntentState::OPEN.to_vec(),
-            limit: AT_ONCE_MAX,
-            ..IntentFilter::default()
-        };
-        let mut ready = Vec::new();
-        let is_ours = job_pass.own_writes();
-        for intent in view.intents(&filter)?.into_iter().filter(|intent| is_ours(&intent.record)) {
-            let (request, whole) = push::request_so_far(view, &job_pass, binding, &intent)?;
-            ready.push((Ready { intent, request, listed: false }, whole));
-        }
-        Ok(ready)
-    })
-    .await?;
-    let mut again = false;
     let way = Way { store, client, rules: &rules, pass, binding };
+    let (mut again, mut after) = (false, None);
+    loop {
+        let job_pass = Arc::clone(pass);
+        let (last, waiting) = store::read(store, move |view| waiting(view, &job_pass, binding, after)).await?;
+        again |= settle_some(way, waiting, report).await?;
+        let Some(last) = last else { return Ok(again) };
+        after = Some(last);
+    }
+}
+
+/// A write of which nobody knows what became of it, and whether it could be sent again as it was.
+type Waiting = (Ready, bool);
+
+/// The next of them that are a matter of this pass, and the key that the next chunk comes after, where there may be one.
+fn waiting(
+    view: &dyn View,
+    pass: &Arc<Pass>,
+    binding: usize,
+    after: Option<String>,
+) -> Result<(Option<String>, Vec<Waiting>), StoreError> {
+    let filter = IntentFilter {
+        collection: Some(pass.collection.name.clone()),
+        upstream: Some(pass.upstream(binding).to_owned()),
+        states: IntentState::OPEN.to_vec(),
+        limit: CHUNK,
+        after,
+        ..IntentFilter::default()
+    };
+    let is_ours = pass.own_writes();
+    let intents = view.intents(&filter)?;
+    let last = intents.last().filter(|_| intents.len() == CHUNK).map(|intent| intent.key.clone());
+    let mut ready = Vec::new();
+    for intent in intents.into_iter().filter(|intent| is_ours(&intent.record)) {
+        let (request, whole) = push::request_so_far(view, pass, binding, &intent)?;
+        ready.push((Ready { intent, request, listed: false }, whole));
+    }
+    Ok((last, ready))
+}
+
+async fn settle_some(way: Way<'_>, waiting: Vec<Waiting>, report: &mut UpstreamReport) -> Result<bool, StoreError> {
+    let Way { store, client, rules, pass, binding } = way;
     let mut said = jobs::ask_again(way, waiting.iter().map(|(ready, _)| ready)).await?;
-    let mut left = Vec::new();
+    let mut looks = Looks::at(way, &waiting, &said).await;
+    let (mut again, mut left) = (false, Vec::new());
     for (mut ready, whole) in waiting {
         let mut is_at_work = false;
         let found = match said.remove(&ready.intent.key) {
-            Some(Said::Outcome(Written::Unknown(_))) => evidence(way, (&mut ready, whole)).await?,
-            Some(Said::Outcome(written)) => Some(push::settled_in_batch(client, &rules, &ready, written).await),
+            Some(Said::Outcome(Written::Unknown(_))) => evidence(way, (&mut ready, whole), &mut looks).await?,
+            Some(Said::Outcome(written)) => Some(push::settled_in_batch(client, rules, &ready, written).await),
             Some(Said::AtWork(failure)) => {
                 is_at_work = failure.kind == FailureKind::NotDone;
                 ready.intent.note = Some(failure.words);
-                proof(way, &mut ready).await?
+                proof(way, &mut ready, &mut looks).await?
             }
             None if jobs::may_be_at_work(pass, binding, &ready.intent) => None,
-            None => evidence(way, (&mut ready, whole)).await?,
+            None => evidence(way, (&mut ready, whole), &mut looks).await?,
         };
         let Some(written) = found else {
             report.unknown += 1;
@@ -91,13 +117,49 @@ pub async fn settle_unknown(
     Ok(again)
 }
 
+/// Creates that were looked up together: a listing is read once for all of them.
+struct Looks {
+    /// By the keys of their intents.
+    found: BTreeMap<String, FoundRecords>,
+    /// When that was begun: what it did not find was not there then.
+    at: DateTime<Utc>,
+}
+
+impl Looks {
+    /// Looks up those of which only a listing tells, as far as a lookup is what tells.
+    async fn at(way: Way<'_>, waiting: &[Waiting], said: &BTreeMap<String, Said>) -> Self {
+        let Way { client, rules, pass, binding, .. } = way;
+        let is_looked_up = |ready: &&Ready| {
+            ready.request.op == SendOp::Create
+                && match said.get(&ready.intent.key) {
+                    Some(Said::Outcome(Written::Unknown(_))) => true,
+                    Some(Said::Outcome(_)) => false,
+                    Some(Said::AtWork(_)) => jobs::time_is_over(pass, binding, &ready.intent),
+                    None => !jobs::may_be_at_work(pass, binding, &ready.intent),
+                }
+        };
+        let at = pass.clock.now();
+        let some: Vec<&Ready> = waiting.iter().map(|(ready, _)| ready).filter(is_looked_up).collect();
+        Self { found: lookup::look_up_all(client, rules, &some).await, at }
+    }
+
+    /// What was found of one, and as of when.
+    async fn of(&mut self, way: Way<'_>, ready: &Ready) -> (FoundRecords, DateTime<Utc>) {
+        if let Some(found) = self.found.remove(&ready.intent.key) {
+            return (found, self.at);
+        }
+        let at = way.pass.clock.now();
+        (lookup::look_up(way.client, way.rules, ready).await, at)
+    }
+}
+
 /// What is there of a write that a job may still be at work on, once its time is over. That it is not there proves nothing.
-async fn proof(way: Way<'_>, ready: &mut Ready) -> Result<Option<Written>, StoreError> {
+async fn proof(way: Way<'_>, ready: &mut Ready, looks: &mut Looks) -> Result<Option<Written>, StoreError> {
     if !jobs::time_is_over(way.pass, way.binding, &ready.intent) {
         return Ok(None);
     }
     let found = match ready.request.op {
-        SendOp::Create => match lookup::look_up(way.client, way.rules, ready).await.as_deref() {
+        SendOp::Create => match looks.of(way, ready).await.0.as_deref() {
             Ok([one]) => the_one(way, ready, one).await?,
             Ok(_) | Err(_) => None,
         },
@@ -107,9 +169,13 @@ async fn proof(way: Way<'_>, ready: &mut Ready) -> Result<Option<Written>, Store
 }
 
 /// What the evidence says, as the outcome of the write; `None` while there is none.
-async fn evidence(way: Way<'_>, (ready, whole): (&mut Ready, bool)) -> Result<Option<Written>, StoreError> {
+async fn evidence(
+    way: Way<'_>,
+    (ready, whole): (&mut Ready, bool),
+    looks: &mut Looks,
+) -> Result<Option<Written>, StoreError> {
     match ready.request.op {
-        SendOp::Create => created(way, (ready, whole)).await,
+        SendOp::Create => created(way, (ready, whole), looks).await,
         SendOp::Update | SendOp::Delete | SendOp::Archive => changed(way, ready).await,
     }
 }
@@ -218,7 +284,11 @@ fn keep_only(pass: &Pass, ready: &mut Ready, fields: &[usize]) -> Result<bool, S
 }
 
 /// A create is sent again under its key where the upstream remembers keys, else looked up.
-async fn created(way: Way<'_>, (ready, whole): (&mut Ready, bool)) -> Result<Option<Written>, StoreError> {
+async fn created(
+    way: Way<'_>,
+    (ready, whole): (&mut Ready, bool),
+    looks: &mut Looks,
+) -> Result<Option<Written>, StoreError> {
     let Way { store, client, rules, pass, .. } = way;
     let age = pass.clock.now() - time(ready.intent.created_at);
     match merge::ask_of_create(idempotency(rules), age) {
@@ -247,12 +317,12 @@ async fn created(way: Way<'_>, (ready, whole): (&mut Ready, bool)) -> Result<Opt
             }))
         }
         Ask::LookUp => {
-            let Ok(found) = lookup::look_up(client, rules, ready).await else { return Ok(None) };
+            let (Ok(found), at) = looks.of(way, ready).await else { return Ok(None) };
             if let [one] = found.as_slice() {
                 return the_one(way, ready, one).await;
             }
             if found.is_empty() {
-                return not_found(way, ready).await;
+                return not_found(way, ready, at).await;
             }
             queue(way, ready, &found).await.map(|()| None)
         }
@@ -278,12 +348,12 @@ fn idempotency(rules: &Binding) -> Option<&Idempotency> {
     rules.create.as_ref().map(|create| &create.idempotency)
 }
 
-/// Not found again and again, also after the listing's lag, means that it never happened.
-async fn not_found(way: Way<'_>, ready: &Ready) -> Result<Option<Written>, StoreError> {
+/// Not found again and again, also `at` a time after the listing's lag, means that it never happened.
+async fn not_found(way: Way<'_>, ready: &Ready, at: DateTime<Utc>) -> Result<Option<Written>, StoreError> {
     let Way { store, rules, pass, binding, .. } = way;
     let Some(sent) = ready.intent.sent_at.map(time) else { return Ok(None) };
     let looks = ready.intent.checks + 1;
-    if merge::never_happened(idempotency(rules), looks, sent, pass.clock.now(), lag(pass, binding)) {
+    if merge::never_happened(idempotency(rules), looks, sent, at, lag(pass, binding)) {
         return Ok(Some(Written::NotDone(Failure {
             kind: FailureKind::NotDone,
             status: None,

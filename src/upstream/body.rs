@@ -151,7 +151,7 @@ impl Kept {
             let slim = match self.records.as_ref().filter(|_| self.limit > 0) {
                 Some(RecordsIn::Array(path)) => Slim::new(path, self.limit),
                 Some(RecordsIn::Lines) => Slim::of_lines(self.limit),
-                Some(RecordsIn::Rows) | None => None,
+                Some(RecordsIn::Rows(_)) | None => None,
             };
             let Some(mut slim) = slim else { return Err(too_large) };
             slim.take(&std::mem::take(&mut self.whole)).map_err(|SlimError| too_large.clone())?;

@@ -62,6 +62,8 @@ pub(super) struct Manner {
     pub probe: bool,
     /// It repeats an earlier attempt.
     pub repeats: bool,
+    /// It repeats one that was refused, with other credentials.
+    pub heals: bool,
     /// When budgets were debited for it; where that is not known, nothing is given back of what it took less.
     pub debited: Duration,
     /// It may take no longer, whatever other requests may.
@@ -284,13 +286,14 @@ impl Client {
         let Some(_place) = self.flow.enter().await else {
             return Err(Failure::new(FailureKind::Fatal, "the client is closed"));
         };
-        let mut call = Call::default();
+        let (mut call, mut heals) = (Call::default(), false);
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
             self.log_in_before(&call, safety).await?;
             self.wait_for_turn(&request, &mut call).await?;
             let debited = self.clock.monotonic();
-            let manner = Manner { probe: admitted.is_some(), repeats: call.attempts > 0, debited, within: None };
+            let (probe, repeats) = (admitted.is_some(), call.attempts > 0);
+            let manner = Manner { probe, repeats, heals: std::mem::take(&mut heals), debited, within: None };
             let sent = self.attempt(&request, manner).await;
             let Attempted { outcome, throttled, tokens } =
                 sent.map_err(|failure| Failure { kind: call.settle(failure.kind, safety), ..failure })?;
@@ -321,6 +324,7 @@ impl Client {
                 && let Some(refused) = &tokens
                 && self.have_others(refused, safety, &mut call).await?
             {
+                heals = true;
                 continue;
             }
             if let (Verdict::Success, Some(holder), Some(tokens)) = (verdict, &self.holder, &tokens) {
@@ -385,7 +389,7 @@ impl Client {
     pub(super) async fn attempt(
         &self,
         request: &Built,
-        Manner { probe, repeats, debited, within }: Manner,
+        Manner { probe, repeats, heals, debited, within }: Manner,
     ) -> Result<Attempted, Failure> {
         let tokens = match &self.holder {
             Some(holder) if !request.bare => Some(holder.tokens().await?),
@@ -393,6 +397,7 @@ impl Client {
         };
         let mut outgoing = self.outgoing(request, tokens.as_deref())?;
         outgoing.timeouts.total = within.unwrap_or(outgoing.timeouts.total);
+        outgoing.heals = heals;
         let sent_bytes = outgoing.body.as_ref().map_or(0, |body| body.len() as u64);
         let began = self.clock.monotonic();
         self.sent.fetch_add(1, Ordering::Relaxed);

@@ -35,6 +35,6 @@ pub fn records_in(read: &Read) -> RecordsIn {
     match read.format {
         BodyFormat::Json => RecordsIn::Array(read.records.path.clone()),
         BodyFormat::Ndjson => RecordsIn::Lines,
-        BodyFormat::Csv(_) => RecordsIn::Rows,
+        BodyFormat::Csv(format) => RecordsIn::Rows(format),
     }
 }

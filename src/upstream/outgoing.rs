@@ -46,6 +46,7 @@ impl Client {
             timeouts: self.upstream.timeout,
             body_bytes_max: self.upstream.body_bytes_max,
             records: request.records,
+            heals: false,
             tls: self.upstream.tls.clone().filter(|_| !request.bare),
         })
     }
@@ -62,6 +63,6 @@ fn accepted(records: Option<&RecordsIn>) -> &'static str {
     match records {
         Some(RecordsIn::Array(_)) | None => "application/json",
         Some(RecordsIn::Lines) => "application/x-ndjson, application/jsonl, */*;q=0.5",
-        Some(RecordsIn::Rows) => "text/csv, */*;q=0.5",
+        Some(RecordsIn::Rows(_)) => "text/csv, */*;q=0.5",
     }
 }

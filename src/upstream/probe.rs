@@ -11,15 +11,19 @@ use crate::rules::Binding;
 /// Pages that a search reads, at most.
 pub const SEARCH_PAGES_MAX: u64 = 2_000;
 
-/// All live records whose mapped field has this value under its declared equality; under the parent, where they are listed so.
+/// What a search came to for one of the values that were searched for.
+pub type FoundRecords = Result<Vec<Remote>, Failure>;
+
+/// For each value all live records whose mapped field has it under its declared equality; under the parent, where they are listed
+/// so. One walk through the listing is for all of them.
 ///
 /// Here and in [`find_by_path`] everything is read; where it cannot be, the result is an error and never an empty list.
 pub async fn find_by_field(
     client: &Client,
     binding: &Binding,
-    (field, value): (usize, &Value),
+    (field, values): (usize, &[&Value]),
     parent: Option<&str>,
-) -> Result<Vec<Remote>, Failure> {
+) -> Result<Vec<FoundRecords>, Failure> {
     let Some(map) = binding.mapper.field(field) else {
         let words = format!("a field of {} that is not mapped cannot be searched for", binding.collection);
         return Err(Failure::new(FailureKind::Fatal, words));
@@ -28,33 +32,37 @@ pub async fn find_by_field(
         let Ok(mapped) = binding.mapper.read(raw) else { return Sight::Unreadable };
         match mapped.slots.get(field) {
             _ if mapped.deleted => Sight::Deleted,
-            Some(Slot::Value(other)) if map.domain.same(value, other) => Sight::It,
-            Some(Slot::Value(_)) => Sight::Other,
+            Some(Slot::Value(other)) => {
+                let same = values.iter().enumerate().filter(|(_, value)| map.domain.same(value, other));
+                Sight::Shows(same.map(|(at, _)| at).collect())
+            }
             Some(Slot::Absent) => Sight::Silent,
             Some(Slot::Bad(_)) | None => Sight::Unreadable,
         }
     };
-    find(client, binding, &map.name, parent, &look).await
+    find(client, binding, (&map.name, values.len()), parent, &look).await
 }
 
-/// All records with this text (or number) at a path: the operation id of a create. Others need not have one.
+/// For each text all records with it (or that number) at a path: the operation ids of creates. Others need not have one.
 pub async fn find_by_path(
     client: &Client,
     binding: &Binding,
-    (path, text): (&Path, &str),
+    (path, texts): (&Path, &[&str]),
     parent: Option<&str>,
-) -> Result<Vec<Remote>, Failure> {
-    let look = |raw: &[u8]| if path_text(raw, path).as_deref() == Some(text) { Sight::It } else { Sight::Other };
-    find(client, binding, &path.to_string(), parent, &look).await
+) -> Result<Vec<FoundRecords>, Failure> {
+    let look = |raw: &[u8]| {
+        let there = path_text(raw, path);
+        let same = texts.iter().enumerate().filter(|(_, text)| there.as_deref() == Some(**text));
+        Sight::Shows(same.map(|(at, _)| at).collect())
+    };
+    find(client, binding, (&path.to_string(), texts.len()), parent, &look).await
 }
 
 /// What a listed record says to a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Sight {
-    /// It is one that is searched for.
-    It,
-    /// It is none.
-    Other,
+    /// It shows what it is known by, and is one that is searched for by these values.
+    Shows(Vec<usize>),
     /// It is none any more.
     Deleted,
     /// It does not show what it is known by.
@@ -69,23 +77,27 @@ enum Sight {
 async fn find(
     client: &Client,
     binding: &Binding,
-    name: &str,
+    (name, count): (&str, usize),
     parent: Option<&str>,
     look: &(dyn Fn(&[u8]) -> Sight + Send + Sync),
-) -> Result<Vec<Remote>, Failure> {
+) -> Result<Vec<FoundRecords>, Failure> {
     if parent.is_none() && binding.read.as_ref().is_some_and(|read| read.parent.is_some()) {
         let words = format!("{} is listed under parents, and nothing says under which to search", binding.collection);
         return Err(Failure::new(FailureKind::BadAnswer, words));
     }
     let mut walk = ListWalk::to_search(parent);
-    let (mut found, mut met) = (Vec::new(), Vec::new());
+    let (mut found, mut met) = (vec![Vec::new(); count], Met::default());
     for _ in 0..SEARCH_PAGES_MAX {
         let Some(page) = walk.page(client, binding).await? else {
-            let in_vain = found.is_empty().then(|| proves_nothing(&met, name)).flatten();
-            return in_vain.map_or(Ok(found), |why| {
+            let in_vain = met.proves_nothing(name).map(|why| {
                 let words = format!("the search through {} {why}", binding.collection);
-                Err(Failure::new(FailureKind::BadAnswer, words))
+                Failure::new(FailureKind::BadAnswer, words)
             });
+            let told = |found: Vec<Remote>| match &in_vain {
+                Some(failure) if found.is_empty() => Err(failure.clone()),
+                _ => Ok(found),
+            };
+            return Ok(found.into_iter().map(told).collect());
         };
         if !page.cut_down.is_empty() {
             let words = format!("the search through {} met a record that is too large to be read", binding.collection);
@@ -93,28 +105,50 @@ async fn find(
         }
         for range in page.records {
             let Some(raw) = page.body.get(range.clone()) else { continue };
-            let sight = look(raw);
-            if !met.contains(&sight) {
-                met.push(sight);
+            for at in met.note(look(raw)) {
+                let version = version_in(binding, raw);
+                let remote = Remote { raw: page.body.slice(range.clone()), version, observed_at: page.observed_at };
+                if let Some(found) = found.get_mut(at) {
+                    found.push(remote);
+                }
             }
-            if sight != Sight::It {
-                continue;
-            }
-            let version = version_in(binding, raw);
-            found.push(Remote { raw: page.body.slice(range), version, observed_at: page.observed_at });
         }
     }
     let words = format!("the search through {} was given up after {SEARCH_PAGES_MAX} pages", binding.collection);
     Err(Failure::new(FailureKind::BadAnswer, words))
 }
 
-/// Why a search that met such records and found nothing proves nothing.
-fn proves_nothing(met: &[Sight], name: &str) -> Option<String> {
-    if met.contains(&Sight::Unreadable) {
-        Some("met a record that cannot be read".into())
-    } else if met.contains(&Sight::Silent) && !met.contains(&Sight::Other) {
-        Some(format!("proves nothing: what is listed shows no {name}"))
-    } else {
-        None
+/// What a search has met.
+#[derive(Default)]
+struct Met {
+    shows: bool,
+    silent: bool,
+    unreadable: bool,
+}
+
+impl Met {
+    /// The values by which it is one that is searched for.
+    fn note(&mut self, sight: Sight) -> Vec<usize> {
+        match sight {
+            Sight::Shows(values) => {
+                self.shows = true;
+                return values;
+            }
+            Sight::Silent => self.silent = true,
+            Sight::Unreadable => self.unreadable = true,
+            Sight::Deleted => {}
+        }
+        Vec::new()
+    }
+
+    /// Why it proves nothing that nothing was found.
+    fn proves_nothing(&self, name: &str) -> Option<String> {
+        if self.unreadable {
+            Some("met a record that cannot be read".into())
+        } else if self.silent && !self.shows {
+            Some(format!("proves nothing: what is listed shows no {name}"))
+        } else {
+            None
+        }
     }
 }

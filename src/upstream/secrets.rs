@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::spelled::find_spelled;
 use super::{Failure, FailureKind};
-use crate::record::Json;
 use crate::rules::{Part, Template};
 
 /// Shorter values are not masked: they would blot out ordinary words and protect nothing.
@@ -118,7 +119,7 @@ impl Secrets {
         Ok(filled)
     }
 
-    /// The text with every secret value replaced by `•••`, also where it is percent- or base64-encoded, or a string of JSON.
+    /// The text with every secret value replaced by `•••`, in whatever spelling it is there, and in Base64.
     pub fn mask(&self, text: &str) -> String {
         self.replaced(text, "•••")
     }
@@ -126,21 +127,26 @@ impl Secrets {
     /// The same with another mark.
     pub fn replaced(&self, text: &str, mark: &str) -> String {
         let hidden = self.hidden.read().unwrap_or_else(PoisonError::into_inner);
-        let mut values: Vec<&str> = self.values.values().chain(&*hidden).map(SecretString::expose_secret).collect();
-        // Longest first, so that a secret inside another one leaves nothing behind.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        let mut masked = text.to_owned();
-        for value in values.into_iter().filter(|value| value.chars().count() >= MASK_CHARS_MIN) {
-            let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            let base64 = base64::engine::general_purpose::STANDARD.encode(value);
-            let json = Json::String(value.to_owned()).to_string();
-            let json = json.get(1..json.len() - 1).unwrap_or(value);
-            for written in [value, &form, &super::encode_segment(value), &base64, json] {
-                if masked.contains(written) {
-                    masked = masked.replace(written, mark);
-                }
+        let values = self.values.values().chain(&*hidden).map(SecretString::expose_secret);
+        let mut found = Vec::new();
+        for value in values.filter(|value| value.chars().count() >= MASK_CHARS_MIN) {
+            found.extend(find_spelled(text, value));
+            for base64 in [STANDARD.encode(value), URL_SAFE.encode(value)] {
+                found.extend(find_spelled(text, &base64));
+                found.extend(find_spelled(text, base64.trim_end_matches('=')));
             }
         }
+        // What overlaps is masked as one, so that a secret inside another one, or one that begins in it, leaves nothing behind.
+        found.sort_by_key(|place| place.start);
+        let (mut masked, mut at) = (String::with_capacity(text.len()), 0);
+        for place in found {
+            if place.start >= at {
+                masked.push_str(text.get(at..place.start).unwrap_or_default());
+                masked.push_str(mark);
+            }
+            at = at.max(place.end);
+        }
+        masked.push_str(text.get(at..).unwrap_or_default());
         masked
     }
 

@@ -52,6 +52,47 @@ pub fn split_rows(body: &[u8], format: CsvFormat) -> Result<(Columns, Vec<Range<
     Ok((columns, records))
 }
 
+/// The table with other values where `change` gives some, by the name of the column and what stands there; all else stays as it is.
+pub fn rewrite_rows(
+    body: &[u8],
+    format: CsvFormat,
+    change: &mut dyn FnMut(&str, &str) -> Option<String>,
+) -> Result<Vec<u8>, SplitError> {
+    let (columns, records) = split_rows(body, format)?;
+    let header = records.first().map_or(body.len(), |first| first.start);
+    let mut out = body.get(..header).unwrap_or_default().to_vec();
+    let mut rows = Rows::new(format);
+    rows.is_beyond_the_beginning();
+    for record in records {
+        let raw = body.get(record).unwrap_or_default();
+        let _whole = rows.next(raw);
+        let fields: Vec<_> = rows.fields().map(String::from_utf8_lossy).collect();
+        let named = || columns.names.iter().zip(&fields);
+        let changed: Vec<Option<String>> = named().map(|(name, value)| change(name, value)).collect();
+        if changed.iter().all(Option::is_none) {
+            out.extend_from_slice(raw);
+            continue;
+        }
+        // The library ends a row after `\r`: `\n` begins the next one.
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let before = raw.iter().take_while(|byte| is_end(byte)).count();
+        let after = raw.iter().rposition(|byte| !is_end(byte)).map_or(raw.len(), |last| last + 1);
+        out.extend_from_slice(raw.get(..before).unwrap_or_default());
+        for (at, (field, changed)) in fields.iter().zip(&changed).enumerate() {
+            if at > 0 {
+                out.push(format.delimiter);
+            }
+            let field = changed.as_deref().unwrap_or(field);
+            // Quotes are always allowed, and an empty field in them is the same.
+            out.push(b'"');
+            out.extend_from_slice(field.replace('"', "\"\"").as_bytes());
+            out.push(b'"');
+        }
+        out.extend_from_slice(raw.get(after..).unwrap_or_default());
+    }
+    Ok(out)
+}
+
 /// The number of the line that ends there.
 fn line_at(body: &[u8], end: usize) -> usize {
     let before = body.get(..end).unwrap_or_default();

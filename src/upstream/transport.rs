@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::record::Path;
-use crate::rules::{Timeouts, TlsFiles};
+use crate::rules::{CsvFormat, Timeouts, TlsFiles};
 
 /// One HTTP exchange; no redirects, no retries, no credentials of its own.
 pub trait Transport: Send + Sync {
@@ -35,6 +35,8 @@ pub struct Outgoing {
     pub body_bytes_max: u64,
     /// Where the answer has its records: one that is too large is cut down then, and the others are had.
     pub records: Option<RecordsIn>,
+    /// It repeats one that was refused, with other credentials: what was refused counts for nothing.
+    pub heals: bool,
     /// Who we are in TLS, and whom we trust.
     pub tls: Option<Arc<TlsFiles>>,
 }
@@ -47,7 +49,7 @@ pub enum RecordsIn {
     /// One a line.
     Lines,
     /// In the rows of a table.
-    Rows,
+    Rows(CsvFormat),
 }
 
 /// The query and the body may hold secrets, so they are left out.

@@ -78,6 +78,10 @@ struct Server {
     asked: Vec<String>,
     url: String,
     busy: u32,
+    /// Tokens that were given out.
+    tokens: u32,
+    /// So many of them have ended early.
+    ended: u32,
     down: bool,
 }
 
@@ -92,7 +96,9 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
     let page = |people: Value, next: Option<String>| ok(&json!({ "people": people, "next": next }));
     match line.as_str() {
         "POST /token" => {
-            answer(200, &json!({ "access_token": "canary-access", "token_type": "Bearer", "expires_in": 3600 }))
+            server.tokens += 1;
+            let token = format!("canary-access-{}", server.tokens);
+            answer(200, &json!({ "access_token": token, "token_type": "Bearer", "expires_in": 3600 }))
         }
         _ if server.down => answer(500, &json!({ "message": "down" })),
         _ if server.busy > 0 => {
@@ -110,7 +116,9 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
             json!([{ "id": "e1", "email": "ann@x.io", "phone": "+44 20 7946 0001" }, { "id": "e2", "email": "bob@x.io", "phone": "+44 20 7946 0002" }]),
             Some(format!("{}/erp/people?size=2&page=2&key=canary-erp", server.url)),
         ),
-        _ if asked.header("authorization") != "Bearer canary-access" => answer(401, &json!({ "message": "no" })),
+        _ if asked.header("authorization") != format!("Bearer canary-access-{}", server.ended + 1) => {
+            answer(401, &json!({ "message": "no" }))
+        }
         "GET /crm/companies" => {
             ok(&json!({ "results": [{ "id": "1", "name": "Acme" }, { "id": "2", "name": "Bolt" }] }))
         }
@@ -225,6 +233,21 @@ fn what_a_first_pass_reads_is_recorded_without_secrets_and_replayed_with_nobody_
     assert!(!stage.world.database().exists());
     let shown = stage.offline(&["replay", "a.cassette", "companies"]).exits(0).stdout;
     assert!(shown.contains("companies at crm 1") && !shown.contains("contacts at"), "{shown}");
+}
+
+#[test]
+fn a_token_that_ended_while_it_was_recorded_does_not_end_the_replay() {
+    let mut stage = Stage::new();
+    stage.server.look().ended = 1;
+    let ran = stage.online(&["record", "companies", "--to", "a.cassette"]).exits(0);
+    assert!(ran.stdout.contains("a.cassette: 2 requests"), "{}", ran.stdout);
+    assert_eq!(stage.asked(), ["POST /token", "GET /crm/companies", "POST /token", "GET /crm/companies"]);
+    let text = stage.text();
+    assert!(text.contains(r#""status":401"#) && !text.contains("canary"), "{text}");
+    stage.runtime.take();
+    let told = stage.replayed(0);
+    assert_eq!(told["bindings"][0]["records"].as_array().unwrap().len(), 2, "{told:#}");
+    assert_eq!((&told["missing"], &told["failures"]), (&json!([]), &json!([])));
 }
 
 #[test]

@@ -15,6 +15,8 @@ use url::Url;
 
 use super::tape::Body;
 use crate::record::{Json, hex};
+use crate::rules::CsvFormat;
+use crate::upstream::table::rewrite_rows;
 use crate::upstream::{Secrets, encode_segment};
 
 /// What stands in the place of a secret.
@@ -72,6 +74,17 @@ const HOP_HEADERS: &[&str] =
     &["content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "alt-svc"];
 /// A continuation is no credential, though it is called a token.
 const PLACE_HEADERS: &[&str] = &["next", "page", "continuation"];
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// JSON, records a line each, or another text.
+    Text,
+    /// A form.
+    Form,
+    /// A table.
+    Rows(CsvFormat),
+}
 
 /// What is masked.
 pub struct Mask {
@@ -146,18 +159,22 @@ impl Mask {
     }
 
     /// A body; `None` where there is none.
-    pub fn body(&self, own: &Secrets, bytes: &[u8], is_form: bool) -> Option<Body> {
+    pub fn body(&self, own: &Secrets, bytes: &[u8], kind: Kind) -> Option<Body> {
         if bytes.is_empty() {
             return None;
         }
         let Ok(text) = std::str::from_utf8(bytes) else {
-            let shows = own.show_in(&String::from_utf8_lossy(bytes)) || !self.members.is_empty();
+            let text = String::from_utf8_lossy(bytes);
+            let shows = own.show_in(&text) || self.secrets.show_in(&text) || !self.members.is_empty();
             return Some(if shows { left_out() } else { Body::of_bytes(bytes) });
         };
-        if is_form {
-            return Some(Body::Text(self.form(own, text)));
-        }
-        match self.members_masked(text) {
+        let masked = match kind {
+            Kind::Form => return Some(Body::Text(self.text(own, &self.form(own, text)))),
+            // Failures are no tables.
+            Kind::Rows(format) => self.rows_masked(text, format).or_else(|| self.members_masked(text)),
+            Kind::Text => self.members_masked(text),
+        };
+        match masked {
             Some(text) => Some(Body::of(self.text_or_tree(own, &text))),
             None => Some(left_out()),
         }
@@ -169,9 +186,15 @@ impl Mask {
         if masked == text || Json::parse(masked.as_bytes()).is_ok() {
             return masked;
         }
-        match Json::parse(text.as_bytes()) {
-            Ok(json) => self.tree(own, &json).to_string(),
-            Err(_other) => masked,
+        if let Ok(json) = Json::parse(text.as_bytes()) {
+            return self.tree(own, &json).to_string();
+        }
+        // Records a line each.
+        let lines = text.lines().count() > 1 && text.lines().any(|line| Json::parse(line.as_bytes()).is_ok());
+        if lines {
+            text.split('\n').map(|line| self.text_or_tree(own, line)).collect::<Vec<_>>().join("\n")
+        } else {
+            masked
         }
     }
 
@@ -190,7 +213,9 @@ impl Mask {
     /// The text with what stands in members masked; `None` where that cannot be found.
     fn members_masked(&self, text: &str) -> Option<String> {
         let squeezed = squeeze(text);
-        if self.members.is_empty() && !SECRET_MEMBERS.iter().any(|name| squeezed.contains(name)) {
+        // A name may be spelled in escapes.
+        let may_be_named = text.contains("\\u") || SECRET_MEMBERS.iter().any(|name| squeezed.contains(name));
+        if self.members.is_empty() && !may_be_named {
             return Some(text.to_owned());
         }
         let document = |text: &str| {
@@ -204,6 +229,22 @@ impl Mask {
         };
         // What is no JSON has no members, so that nothing that is to be masked can be found in it.
         document(text).or_else(lines).or_else(|| self.members.is_empty().then(|| text.to_owned()))
+    }
+
+    /// A table with what stands in columns masked: a column's name is that of a member, or the steps to one. `None`: it is none.
+    fn rows_masked(&self, text: &str, format: CsvFormat) -> Option<String> {
+        let mut change = |name: &str, value: &str| {
+            let at: Vec<String> = name.split('.').map(str::to_owned).collect();
+            let masked = if self.is_member(&at) || self.is_member(&[name.to_owned()]) {
+                self.stand_in(value)
+            } else if is_secret_name(name) && !value.is_empty() {
+                MARK.to_owned()
+            } else {
+                self.parameters(value)
+            };
+            Some(masked).filter(|masked| masked != value)
+        };
+        String::from_utf8(rewrite_rows(text.as_bytes(), format, &mut change).ok()?).ok()
     }
 
     /// True where something was masked.
@@ -332,7 +373,10 @@ impl Mask {
 }
 
 fn left_out() -> Body {
-    Body::LeftOut("what is to be masked cannot be found in it, because it is not JSON".to_owned())
+    Body::LeftOut(
+        "what is to be masked cannot be found in it, because it is neither JSON nor the table that the rules describe"
+            .to_owned(),
+    )
 }
 
 /// Without `_`, `-` and case.

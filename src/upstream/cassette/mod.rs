@@ -16,4 +16,6 @@ pub use player::{Deck, Player, offline};
 pub use tape::{Cassette, CassetteError, Header, Limits, Recorded, Tape};
 
 #[cfg(test)]
+mod spellings;
+#[cfg(test)]
 mod tests;

@@ -37,7 +37,12 @@ impl Deck {
         let mut by_question: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, exchange) in cassette.exchanges.iter().enumerate() {
             if let Some(question) = question_of(exchange) {
-                by_question.entry((exchange.upstream.clone(), question)).or_default().push(at);
+                let found = by_question.entry((exchange.upstream.clone(), question)).or_default();
+                let was_refused = |at: &usize| cassette.exchanges.get(*at).is_some_and(|before| !before.heals);
+                if let Some(refused) = found.iter().rposition(was_refused).filter(|_| exchange.heals) {
+                    found.remove(refused);
+                }
+                found.push(at);
             }
         }
         Self { cassette, by_question, state: Mutex::default() }

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use url::Url;
 
-use super::mask::{MARK, is_secret_header};
+use super::mask::{Kind, MARK, is_secret_header};
 use super::tape::{Answer, Asked, Exchange, Failed, Tape};
 use crate::clock::Clock;
 use crate::rules::Upstream;
@@ -58,7 +58,7 @@ impl Transport for Recorder {
                 return Err(TransportError::NotRecorded("nothing is written while it is recorded".to_owned()));
             }
             let (url, records) = (strip_query(request.url.as_str(), &self.credential_names), request.records.clone());
-            let (method, body) = (request.method.to_string(), request.body.clone());
+            let (method, body, heals) = (request.method.to_string(), request.body.clone(), request.heals);
             let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
             let is_form = kind.starts_with("application/x-www-form-urlencoded");
             let (sent, headers) = (request.url.clone(), request.headers.clone());
@@ -68,10 +68,11 @@ impl Transport for Recorder {
             // The answer first: what is masked in it may stand in the address as well.
             let answer = outcome.as_ref().ok().map(|response| self.answer(own, response, records.as_ref()));
             let failed = outcome.as_ref().err().map(|error| Failed::of(error, |words| mask.text(own, words)));
-            let body = body.and_then(|body| mask.body(own, &body, is_form));
+            let kind = if is_form { Kind::Form } else { Kind::Text };
+            let body = body.and_then(|body| mask.body(own, &body, kind));
             let request = Asked { method, url: mask.url(own, &url), headers, body };
             let upstream = self.upstream.clone();
-            self.tape.keep(&Exchange { at: self.clock.now(), upstream, request, answer, failed });
+            self.tape.keep(&Exchange { at: self.clock.now(), upstream, heals, request, answer, failed });
             outcome
         })
     }
@@ -88,12 +89,16 @@ impl Recorder {
 
     fn answer(&self, own: &Secrets, response: &Response, records: Option<&RecordsIn>) -> Answer {
         let mask = &self.tape.mask;
+        let kind = match records {
+            Some(RecordsIn::Rows(format)) => Kind::Rows(*format),
+            Some(RecordsIn::Array(_) | RecordsIn::Lines) | None => Kind::Text,
+        };
         let starts = record_starts(&response.body, records.filter(|_| !response.cut_down.is_empty()));
         let places = response.cut_down.iter().filter_map(|at| starts.iter().position(|start| start == at));
         Answer {
             status: response.status,
             headers: mask.headers(own, &response.headers),
-            body: mask.body(own, &response.body, false),
+            body: mask.body(own, &response.body, kind),
             cut_down: places.collect(),
         }
     }

@@ -57,6 +57,9 @@ pub struct Exchange {
     pub at: DateTime<Utc>,
     /// Who was asked.
     pub upstream: String,
+    /// It repeats one that was refused, with other credentials. Whoever replays has none, and is answered by this one alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub heals: bool,
     /// What was asked.
     pub request: Asked,
     /// What was answered; absent where nothing was.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use url::Url;
 
+use super::mask::Kind;
 use super::nearest::{Question, nearest};
 use super::tape::Body;
 use super::*;
 use crate::clock::Clock;
 use crate::record::Path;
+use crate::rules::CsvFormat;
 use crate::upstream::tests::{Script, TestClock, answer, lookup, request, upstream};
 use crate::upstream::{Client, Holes, RecordsIn, Secrets, Transport as _, TransportError};
 
@@ -26,7 +28,7 @@ fn mask(members: &[&str]) -> Mask {
 }
 
 fn body(mask: &Mask, text: &str) -> String {
-    match mask.body(&secrets(), text.as_bytes(), false).unwrap() {
+    match mask.body(&secrets(), text.as_bytes(), Kind::Text).unwrap() {
         Body::LeftOut(_) => "left out".to_owned(),
         body => String::from_utf8(body.bytes().unwrap().to_vec()).unwrap(),
     }
@@ -56,7 +58,7 @@ fn secrets_are_masked_however_they_are_written() {
     check(r#"{"a":"s3cr&t \"one\"","b":1.50}"#, r#"{"a":"REDACTED","b":1.50}"#);
     // A secret of digits may stand there as a number: JSON stays JSON.
     let digits = secrets().with(["4711".to_owned()]);
-    let number = mask.body(&digits, br#"{"tenant":4711,"n":[1,24711]}"#, false).unwrap().bytes().unwrap();
+    let number = mask.body(&digits, br#"{"tenant":4711,"n":[1,24711]}"#, Kind::Text).unwrap().bytes().unwrap();
     assert_eq!(number, &br#"{"tenant":"REDACTED","n":[1,"REDACTED"]}"#[..]);
     check("plain s3cr&t \"one\" text", "plain REDACTED text");
     // Whoever's secret it is, its name tells.
@@ -106,7 +108,7 @@ fn personal_data_becomes_other_data_of_its_kind_and_the_same_wherever_it_stands(
     // In addresses as well, and in a form.
     let url = mask.url(&secrets(), "https://x.test/people/ann%40x.io?email=bob%40x.io&to=ann%40x.io");
     assert!(!url.contains("ann") && !url.contains("bob") && url.matches("redacted-").count() == 3, "{url}");
-    let form = mask.body(&secrets(), b"email=ann%40x.io&n=1", true).unwrap().bytes().unwrap();
+    let form = mask.body(&secrets(), b"email=ann%40x.io&n=1", Kind::Form).unwrap().bytes().unwrap();
     let form = String::from_utf8(form.to_vec()).unwrap();
     assert_eq!(form, format!("email={}&n=1", email.replace('@', "%40")));
     // Records a line each; and what is no JSON is not trusted to have none of it.
@@ -115,6 +117,31 @@ fn personal_data_becomes_other_data_of_its_kind_and_the_same_wherever_it_stands(
     // Nobody can try out who it was: another recording has another key.
     let other = Mask::new(Secrets::default(), &["email".to_owned()]).unwrap();
     assert!(!body(&other, text).contains(email));
+}
+
+#[test]
+fn tables_are_masked_by_their_columns_and_all_else_in_them_stays() {
+    let rows = |members: &[&str], text: &str| {
+        let format = CsvFormat { delimiter: b';', empty_is_null: true };
+        match mask(members).body(&secrets(), text.as_bytes(), Kind::Rows(format)).unwrap() {
+            Body::LeftOut(_) => "left out".to_owned(),
+            body => String::from_utf8(body.bytes().unwrap().to_vec()).unwrap(),
+        }
+    };
+    let text = "\u{feff}id;email;address.street;api_key\r\n1;ann@x.io;\"High; \"\"St\"\"\";k1\r\n2;;;\r\n3;\"\";s3cr&t \"\"one\"\";";
+    let masked = rows(&["email", "street"], text);
+    let lines: Vec<&str> = masked.split("\r\n").collect();
+    assert_eq!((lines[0], lines[2]), ("\u{feff}id;email;address.street;api_key", "2;;;"), "{masked}");
+    let fields: Vec<&str> = lines[1].split(';').collect();
+    assert_eq!((fields.len(), fields[0], fields[3]), (4, "\"1\"", "\"REDACTED\""), "{masked}");
+    assert!(fields[1].ends_with("@example.invalid\"") && fields[2].starts_with("\"redacted-"), "{masked}");
+    assert!(!masked.contains("s3cr") && lines[3].starts_with("\"3\";\"\";\"redacted-"), "{masked}");
+    // Without members the names of columns tell, and secrets are found in quotes.
+    let text = "id;api_key;note\n1;k1;\"a s3cr&t \"\"one\"\" b\"\n";
+    assert_eq!(rows(&[], text), "id;api_key;note\n\"1\";\"REDACTED\";\"a REDACTED b\"\n");
+    // What should be a table and is none: JSON is masked as JSON, and the rest is not trusted.
+    assert!(rows(&["email"], r#"{"email":"ann@x.io"}"#).contains("@example.invalid"));
+    assert_eq!(rows(&["email"], "id;email\n1\n"), "left out");
 }
 
 #[test]
@@ -255,7 +282,7 @@ async fn what_was_recorded_is_played_as_it_came_and_nothing_is_written_meanwhile
     assert!(play("GET /other").await.is_err() && deck.missing().len() == 1);
 
     // Bytes that are no text.
-    let bytes = mask(&[]).body(&secrets(), &[0xff, 0x00, 0xfe], false).unwrap();
+    let bytes = mask(&[]).body(&secrets(), &[0xff, 0x00, 0xfe], Kind::Text).unwrap();
     let again: Body = serde_json::from_str(&serde_json::to_string(&bytes).unwrap()).unwrap();
     assert_eq!(again.bytes().unwrap(), &[0xff, 0x00, 0xfe][..]);
 }

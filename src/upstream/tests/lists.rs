@@ -570,14 +570,20 @@ async fn a_bare_array_and_a_point_read() {
     let Ok(Got::Found(remote)) = get(&client, &ours, "2").await else { panic!("not found") };
     assert_eq!(remote.version.as_deref(), Some("2"));
     assert_eq!(get(&client, &ours, "99").await, Ok(Got::Missing));
-    let found = find_by_field(&client, &ours, (0, &Value::Text("r2".to_owned())), None).await.unwrap();
+    let found = only(find_by_field(&client, &ours, (0, &[&Value::Text("r2".to_owned())]), None).await).unwrap();
     assert_eq!((found.len(), &found[0].raw, &found[0].version), (1, &remote.raw, &remote.version));
-    assert_eq!(find_by_path(&client, &ours, (&path(".id"), "1"), None).await.unwrap().len(), 1);
-    assert_eq!(find_by_path(&client, &ours, (&path(".id"), "none"), None).await, Ok(vec![]));
+    assert_eq!(only(find_by_path(&client, &ours, (&path(".id"), &["1"]), None).await).unwrap().len(), 1);
+    assert_eq!(only(find_by_path(&client, &ours, (&path(".id"), &["none"]), None).await), Ok(vec![]));
+    // Several are searched for in one walk.
+    inside.with(sandbox::Sandbox::reset_stats);
+    let several = find_by_path(&client, &ours, (&path(".id"), &["2", "none", "1"]), None).await.unwrap();
+    assert_eq!(several.iter().map(|found| found.as_ref().unwrap().len()).collect::<Vec<_>>(), [1, 0, 1]);
+    assert_eq!(several[0].as_ref().unwrap()[0].raw, remote.raw);
+    assert_eq!(inside.with(|sandbox| sandbox.requests().count()), 1);
     inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
     assert_eq!(get(&client, &ours, "2").await.unwrap_err().kind, FailureKind::BadAnswer);
     inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
-    assert!(find_by_path(&client, &ours, (&path(".id"), "none"), None).await.is_err());
+    assert!(only(find_by_path(&client, &ours, (&path(".id"), &["none"]), None).await).is_err());
     let (pages, failure) = list(&client, ours, ListQuery::default()).await;
     assert_eq!((pages.concat().len(), failure), (2, None));
 }
@@ -592,5 +598,5 @@ fn everything_can_be_sent_to_a_task() {
     let request = write(SendOp::Delete, Some("1"), &[]);
     check(&write_one(&client, &rules, &request));
     check(&write_batch(&client, &rules, vec![request.clone()]));
-    check(&find_by_path(&client, &rules, (&path(".x"), "1"), None));
+    check(&find_by_path(&client, &rules, (&path(".x"), &["1"]), None));
 }

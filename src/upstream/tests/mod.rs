@@ -193,6 +193,12 @@ pub fn lock_the_disk(vault: &std::path::Path, locked: bool) {
     .unwrap();
 }
 
+/// What a search for one value came to.
+pub fn only(found: Result<Vec<FoundRecords>, Failure>) -> FoundRecords {
+    let [found] = <[FoundRecords; 1]>::try_from(found?).expect("one value, one answer");
+    found
+}
+
 // ---- rules ---------------------------------------------------------------------------------------------------------
 
 pub fn path(text: &str) -> Path {

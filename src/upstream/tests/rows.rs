@@ -219,14 +219,17 @@ fn f29_a_listing_that_is_a_packed_file_is_unpacked_within_the_same_limits() {
     let text = "id,name\n".to_owned() + &"1,Ann\n".repeat(5000);
     for chunk in [1, 3, 100_000] {
         for bytes in [gzip(text.as_bytes()), text.clone().into_bytes()] {
-            assert_eq!(arrive(&bytes, chunk, 1 << 20, RecordsIn::Rows).unwrap().0, text.as_bytes());
+            assert_eq!(arrive(&bytes, chunk, 1 << 20, RecordsIn::Rows(COMMA)).unwrap().0, text.as_bytes());
         }
         for short in [&b""[..], b"i", &[0x1f]] {
             assert_eq!(arrive(short, chunk, 1 << 20, RecordsIn::Lines).unwrap().0, short);
         }
     }
     let packed = gzip(text.as_bytes());
-    assert!(matches!(arrive(&packed[..packed.len() - 9], 7, 1 << 20, RecordsIn::Rows), Err(TransportError::Broken(_))));
+    assert!(matches!(
+        arrive(&packed[..packed.len() - 9], 7, 1 << 20, RecordsIn::Rows(COMMA)),
+        Err(TransportError::Broken(_))
+    ));
     let bomb = gzip(&vec![b'\n'; 8 << 20]);
     assert_eq!(arrive(&bomb, 100, 64 << 20, RecordsIn::Lines), Err(TransportError::Bomb { ratio: 250 }));
     // Another answer than a listing is what it says it is.
@@ -247,7 +250,7 @@ fn f30_one_line_that_is_too_large_is_cut_down_and_a_table_fails_as_a_whole() {
         assert_eq!(cut_down, [records[1].start]);
     }
     let table = format!("id,blob\n1,{}\n", "x".repeat(20_000));
-    let error = arrive(table.as_bytes(), 4096, 16_000, RecordsIn::Rows).unwrap_err();
+    let error = arrive(table.as_bytes(), 4096, 16_000, RecordsIn::Rows(COMMA)).unwrap_err();
     assert_eq!(error, TransportError::TooLarge { limit: 16_000 });
 }
 

@@ -65,7 +65,7 @@ async fn f21_a_create_whose_answer_is_lost_is_unknown_and_found_by_its_key() {
     let written = write_one(&client, &rules, &write(SendOp::Create, None, &[(0, "Ann")])).await;
     assert!(matches!(&written, Written::Unknown(_)), "{written:?}");
     assert_eq!(inside.writes().len(), 1);
-    assert_eq!(find_by_path(&client, &rules, (&path(".external"), "op-1"), None).await.unwrap().len(), 1);
+    assert_eq!(only(find_by_path(&client, &rules, (&path(".external"), &["op-1"]), None).await).unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -502,7 +502,7 @@ async fn s02_a_search_that_meets_what_cannot_be_read_finds_out_nothing() {
         let script = Script::new([ok(&json!({ "results": records }))]);
         let client = client(upstream("https://api.example.com/v1"), script, &TestClock::new());
         let ours = binding(client.upstream());
-        find_by_field(&client, &ours, (0, &Value::Text("Ann".to_owned())), None).await.map(|found| found.len())
+        only(find_by_field(&client, &ours, (0, &[&Value::Text("Ann".to_owned())]), None).await).map(|found| found.len())
     };
     let bob = || json!({"id": "2", "name": "Bob"});
     for none in [json!([]), json!([{"id": "1", "name": null}]), json!([bob(), {"id": "1"}])] {

@@ -19,7 +19,11 @@ impl Document {
     /// Reads it.
     pub fn parse(sample: &Sample<'_>) -> Result<Self, ProposeError> {
         let no = |reason: String| ProposeError::NoOpenApi { name: sample.name.to_owned(), reason };
-        let root = Json::parse(sample.bytes).map_err(|error| no(error.to_string()))?;
+        let is_object = sample.bytes.trim_ascii_start().first() == Some(&b'{');
+        let help =
+            "where it is YAML, convert it: `yq -o=json . openapi.yaml`, and give what that prints as `--openapi -`";
+        let root = Json::parse(sample.bytes)
+            .map_err(|error| no(if is_object { error.to_string() } else { format!("{error}; {help}") }))?;
         match root.get("openapi").and_then(Json::as_str) {
             Some(version) if version.starts_with("3.") => Ok(Self { root }),
             Some(_) => Err(no("`openapi` names another version".to_owned())),

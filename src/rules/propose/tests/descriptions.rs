@@ -207,7 +207,9 @@ fn what_is_no_description_is_refused() {
         let error = refused(by_description(&WANTED, text));
         assert!(error.contains("api.json is no OpenAPI 3 document in JSON") && error.contains(words), "{error}");
     };
-    check("openapi: 3.0.0\n", "");
+    check("openapi: 3.0.0\n", "where it is YAML, convert it: `yq -o=json . openapi.yaml`");
+    let cut = refused(by_description(&WANTED, "{\"openapi\":"));
+    assert!(!cut.contains("YAML"), "{cut}");
     check("{}", "`openapi` is missing");
     check(r#"{"swagger":"2.0"}"#, "convert it first");
     check(r#"{"openapi":"4.0.0"}"#, "another version");
