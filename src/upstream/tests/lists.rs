@@ -574,12 +574,10 @@ async fn a_bare_array_and_a_point_read() {
     assert_eq!((found.len(), &found[0].raw, &found[0].version), (1, &remote.raw, &remote.version));
     assert_eq!(only(find_by_path(&client, &ours, (&path(".id"), &["1"]), None).await).unwrap().len(), 1);
     assert_eq!(only(find_by_path(&client, &ours, (&path(".id"), &["none"]), None).await), Ok(vec![]));
-    // Several are searched for in one walk.
     inside.with(sandbox::Sandbox::reset_stats);
     let several = find_by_path(&client, &ours, (&path(".id"), &["2", "none", "1"]), None).await.unwrap();
-    assert_eq!(several.iter().map(|found| found.as_ref().unwrap().len()).collect::<Vec<_>>(), [1, 0, 1]);
-    assert_eq!(several[0].as_ref().unwrap()[0].raw, remote.raw);
-    assert_eq!(inside.with(|sandbox| sandbox.requests().count()), 1);
+    let counts: Vec<usize> = several.iter().flatten().map(Vec::len).collect();
+    assert_eq!((counts, inside.with(|sandbox| sandbox.requests().count())), (vec![1, 0, 1], 1));
     inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
     assert_eq!(get(&client, &ours, "2").await.unwrap_err().kind, FailureKind::BadAnswer);
     inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));

@@ -322,3 +322,38 @@ fn a_tombstone_that_is_listed_again_is_nothing_new() {
     assert_eq!((&crm["listed"], &crm["unchanged"]), (&crm["unchanged"], &crm["listed"]), "{crm:#}");
     assert_eq!(world.rows("select name from contacts"), [["Bob"]]);
 }
+
+/// A thousand of which nothing is known yet do not keep those after them from being looked at, and one listing is read for many.
+#[test]
+fn s02_many_lost_creates_are_looked_up_together_and_none_waits_for_others() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    world.settings_of_upstreams("retry = { attempts = 1 }\nbreaker = { calls_min = 1000 }");
+    world.sync().exits(0);
+    world.at("crm", |crm| {
+        crm.push_fault_times(Matcher::exactly(Method::GET, "/contacts"), Fault::EmptyListing, Times::Forever);
+    });
+    let unknown = || world.rows("select count(*) from sync_intent where state = 'unknown'");
+    for (part, count, fault) in [
+        ("a", 500, Fault::LostRequestBeforeCommit),
+        ("b", 500, Fault::LostRequestBeforeCommit),
+        ("c", 6, Fault::LostResponseAfterCommit),
+    ] {
+        world.at("crm", |crm| {
+            crm.push_fault_times(Matcher::exactly(Method::POST, "/contacts"), fault, Times::Count(count))
+        });
+        world.sql(&format!(
+            "with recursive n (i) as (select 1 union all select i + 1 from n where i < {count}) \
+             insert into contacts (email, name) select '{part}' || i || '@x.io', 'P' from n"
+        ));
+        world.sync();
+        world.sql("update sync_upstream set state = '{}'");
+    }
+    assert_eq!(unknown(), [["1006"]]);
+    world.at("crm", Sandbox::clear_faults);
+    world.forget_requests();
+    world.sync();
+    assert_eq!((world.posts("crm"), unknown()), (0, vec![vec!["1000".to_owned()]]));
+    let is_listing = |line: &&String| line.starts_with("GET /contacts") && !line.starts_with("GET /contacts/");
+    let listings = world.lines_at("crm").iter().filter(is_listing).count();
+    assert!(listings <= 8, "it was listed {listings} times");
+}
