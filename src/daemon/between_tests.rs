@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::decide::{Mode, State};
-use super::event::{Action, Cause, Event, Mark, Reads};
+use super::event::{Action, Cause, Event, Mark, Reads, Went};
 use super::job::{ForFew, Job};
-use super::tests::{NOTHING, asked, ended, job, now, start, sync_asked};
+use super::tests::{NOTHING, asked, ended, ended_so, job, now, start, sync_asked};
 
 fn between(cause: Cause) -> Vec<Action> {
     vec![Action::Between { collection: "a".to_owned(), cause }]
@@ -153,14 +153,7 @@ fn what_came_with_an_edit_that_takes_a_listing_is_tried_as_soon_as_that_begins()
     assert_eq!(state.begin(now(0)), NOTHING);
     let reads = |reads| Action::Start { collection: "a".to_owned(), reads, cause: Cause::Edit };
     assert_eq!(state.decide(&edited(2), now(5)), [reads(Reads::Targets)]);
-    let undone = Event::PassEnded {
-        collection: "a".to_owned(),
-        fatal: false,
-        retry_at: None,
-        undone: true,
-        failed: false,
-        waits: false,
-    };
+    let undone = ended_so("a", Went::Undone);
     let both = [vec![reads(Reads::Changes)], between(Cause::Edit)].concat();
     assert_eq!(state.decide(&undone, now(5)), both);
     assert_eq!(state.decide(&over(true), now(5)), NOTHING);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::desk::Place;
-use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads, Request, Signal};
+use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads, Request, Signal, Went};
 use super::job::{ForFew, Job};
 use super::schedule::Last;
 
@@ -246,12 +246,12 @@ impl State {
                 self.queue_due(now);
                 self.start(now)
             }
-            Event::PassEnded { collection, fatal, retry_at, undone, failed, waits } => {
-                self.note_end(collection, *retry_at, (*undone, *failed), now);
+            Event::PassEnded { collection, went, retry_at, waits } => {
+                self.note_end(collection, *retry_at, *went, now);
                 self.note_kin(collection, *waits);
                 let is_last = self.running.is_empty();
                 let is_awaited = self.awaits.is_some() && self.rules_wait_for().is_empty();
-                match (*fatal, self.stopping) {
+                match (*went == Went::Fatal, self.stopping) {
                     (true, _) => vec![Action::End(Ending::Fatal)],
                     (false, true) if is_last => vec![Action::End(Ending::Stopped)],
                     // They may have been edited again since.
@@ -341,13 +341,7 @@ impl State {
         }
     }
 
-    fn note_end(
-        &mut self,
-        collection: &str,
-        retry_at: Option<DateTime<Utc>>,
-        (undone, failed): (bool, bool),
-        now: Moment,
-    ) {
+    fn note_end(&mut self, collection: &str, retry_at: Option<DateTime<Utc>>, went: Went, now: Moment) {
         let Some(at) = self.jobs.iter().position(|job| job.collection == collection) else { return };
         self.running.remove(&at);
         if let Some(job) = self.jobs.get_mut(at) {
@@ -361,7 +355,7 @@ impl State {
             let ended = Some((now.steady, now.steady.saturating_sub(since)));
             match targeted {
                 None => {
-                    job.note_full(undone || failed);
+                    job.note_full(went != Went::Well);
                     job.ended = Some(now.steady);
                     if job.listed_for.is_some_and(Cause::is_for_few) {
                         job.ended_listed = ended;
@@ -369,7 +363,7 @@ impl State {
                 }
                 Some((_, taken)) => {
                     job.ended_targeted = ended;
-                    if undone {
+                    if went == Went::Undone {
                         (job.for_few, job.taken) = (ForFew::ListingsOnce, taken);
                     }
                 }

@@ -91,14 +91,10 @@ pub enum Event {
     PassEnded {
         /// Of this collection.
         collection: String,
-        /// True where going on makes no sense: the database is damaged or gone.
-        fatal: bool,
+        /// How far it came.
+        went: Went,
         /// When work that it had to leave may be tried again.
         retry_at: Option<DateTime<Utc>>,
-        /// Nothing was done: what waits takes listings.
-        undone: bool,
-        /// It failed, was halted, or some upstream was not to be had: what it was to read it has not read.
-        failed: bool,
         /// Something of it waits for another record.
         waits: bool,
     },
@@ -113,6 +109,19 @@ pub enum Event {
     Stop,
     /// The drain timeout passed.
     DrainTimedOut,
+}
+
+/// How far a pass came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Went {
+    /// What it was to read it has read.
+    Well,
+    /// Nothing was done: what waits takes listings.
+    Undone,
+    /// It failed, was halted, or some upstream was not to be had.
+    Failed,
+    /// Going on makes no sense: the database is damaged or gone.
+    Fatal,
 }
 
 /// What a signal asks for.

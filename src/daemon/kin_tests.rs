@@ -3,7 +3,7 @@
 //! Must not know: engines.
 
 use super::decide::{Mode, State};
-use super::event::{Action, Cause, Event, Mark, Reads, Request};
+use super::event::{Action, Cause, Event, Mark, Reads, Request, Went};
 use super::job::{ForFew, Job};
 use super::tests::{NOTHING, action, chain, ended, job, now, start};
 
@@ -18,14 +18,8 @@ fn a_pass_over_single_records_waits_for_no_kin_but_for_who_walks_through_its_rec
         |name: &str, edit| Event::LocalEdit { collection: name.to_owned(), mark: Mark { edit, ..Mark::default() } };
     let targeted =
         |name: &str| vec![Action::Start { collection: name.to_owned(), reads: Reads::Targets, cause: Cause::Edit }];
-    let waits = |name: &str| Event::PassEnded {
-        collection: name.to_owned(),
-        fatal: false,
-        retry_at: None,
-        undone: false,
-        failed: false,
-        waits: true,
-    };
+    let waits =
+        |name: &str| Event::PassEnded { collection: name.to_owned(), went: Went::Well, retry_at: None, waits: true };
     let asked_for = |name: &str| vec![action(name, false, Cause::Request)];
     let asks = |name: &str| Event::Request(Request::Sync { collections: vec![name.to_owned()], full: false });
     let begun = |walks: &[&str]| {

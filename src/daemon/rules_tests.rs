@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::decide::{Mode, State};
-use super::event::{Action, Cause, Event, Mark, Reads, Request, Signal};
+use super::event::{Action, Cause, Event, Mark, Reads, Request, Signal, Went};
 use super::job::{ForFew, Job};
-use super::tests::{NOTHING, action, asked, chain, ended, job, now, start, sync_asked};
+use super::tests::{NOTHING, action, asked, chain, ended, ended_so, job, now, start, sync_asked};
 
 /// Usable rules that change these collections.
 fn changing(names: &[&str]) -> BTreeSet<String> {
@@ -94,14 +94,7 @@ fn f56_a_pass_that_runs_while_rules_come_into_force_is_known_by_its_collection()
     let fresh = || chain([Job::new("0", None)]).into_iter().chain([few("b"), few("a")]).collect::<Vec<Job>>();
     assert_eq!(state.renew(fresh(), now(2)), NOTHING, "a first pass is alone");
     assert_eq!(state.decide(&edited(2), now(2)), NOTHING, "b runs, and so does a");
-    let undone = |name: &str| Event::PassEnded {
-        collection: name.to_owned(),
-        fatal: false,
-        retry_at: None,
-        undone: true,
-        failed: false,
-        waits: false,
-    };
+    let undone = |name: &str| ended_so(name, Went::Undone);
     // It lists nothing, as it was to before: what it could not do takes listings.
     assert_eq!(state.decide(&undone("b"), now(6)), asked("b"));
     assert_eq!(state.decide(&ended("b"), now(7)), NOTHING);

@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 use super::decide::{Mode, State};
 use super::desk::{self, Accepted, Ask, Clerk, Desk, Refused, RulesSaid, Standing};
 use super::doing::Doing;
-use super::event::{Action, Cause, Ending, Event, Moment, Reads, Request};
+use super::event::{Action, Cause, Ending, Event, Moment, Reads, Request, Went};
 use super::files::{Seen, Watched};
 use super::monitor::Monitor;
 use super::outage::Outages;
@@ -432,14 +432,7 @@ impl Daemon<'_> {
         let Some(result) = result.transpose() else {
             self.clerk.doing().undone(&collection);
             let retry_at = self.learn_of(&collection).await?;
-            return Ok(Event::PassEnded {
-                collection,
-                fatal: false,
-                retry_at,
-                undone: true,
-                failed: false,
-                waits: false,
-            });
+            return Ok(Event::PassEnded { collection, went: Went::Undone, retry_at, waits: false });
         };
         let told = match &result {
             Ok(report) => Ok(Arc::new(report.clone())),
@@ -459,7 +452,12 @@ impl Daemon<'_> {
             self.errors.remove(&collection);
         }
         self.clerk.doing().ended(&collection, number, told);
-        Ok(Event::PassEnded { collection, fatal, retry_at, undone: false, failed, waits })
+        let went = match (fatal, failed) {
+            (true, _) => Went::Fatal,
+            (false, true) => Went::Failed,
+            (false, false) => Went::Well,
+        };
+        Ok(Event::PassEnded { collection, went, retry_at, waits })
     }
 
     /// Tells how a pass went; true where going on makes no sense.

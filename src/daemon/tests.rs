@@ -9,7 +9,7 @@ use chrono::DateTime;
 use crate::rules::Schedule;
 
 use super::decide::{Mode, State};
-use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads, Request, Signal};
+use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads, Request, Signal, Went};
 use super::job::{ForFew, Job};
 use super::schedule::Last;
 
@@ -50,14 +50,11 @@ pub(super) fn asked(collection: &str) -> Vec<Action> {
 }
 
 pub(super) fn ended(collection: &str) -> Event {
-    Event::PassEnded {
-        collection: collection.to_owned(),
-        fatal: false,
-        retry_at: None,
-        undone: false,
-        failed: false,
-        waits: false,
-    }
+    ended_so(collection, Went::Well)
+}
+
+pub(super) fn ended_so(collection: &str, went: Went) -> Event {
+    Event::PassEnded { collection: collection.to_owned(), went, retry_at: None, waits: false }
 }
 
 pub(super) fn sync_asked() -> Event {
@@ -148,14 +145,7 @@ fn a_complete_generation_comes_as_often_as_it_is_to_although_passes_are_more_fre
 }
 
 fn failed(collection: &str) -> Event {
-    Event::PassEnded {
-        collection: collection.to_owned(),
-        fatal: false,
-        retry_at: None,
-        undone: false,
-        failed: true,
-        waits: false,
-    }
+    ended_so(collection, Went::Failed)
 }
 
 #[test]
@@ -383,14 +373,7 @@ fn an_edit_or_a_webhook_costs_no_listing_unless_what_waits_takes_one() {
     let mark = |edit, hooked| Mark { edit, hooked, ..Mark::default() };
     let changed = |mark| Event::LocalEdit { collection: "a".to_owned(), mark };
     let few = |cause| vec![Action::Start { collection: "a".to_owned(), reads: Reads::Targets, cause }];
-    let undone = Event::PassEnded {
-        collection: "a".to_owned(),
-        fatal: false,
-        retry_at: None,
-        undone: true,
-        failed: false,
-        waits: false,
-    };
+    let undone = ended_so("a", Went::Undone);
     let one = Job { for_few: ForFew::Records, reads_whole: true, ..job("a", Some(3600)) };
     let mut state = State::new(Mode::Scheduled, false, vec![one]);
     assert_eq!(state.begin(now(0)), start("a"));
@@ -450,7 +433,7 @@ fn work_that_was_left_is_taken_up_when_it_may_be() {
     assert_eq!(state.begin(now(0)), start("a"));
     let left = |seconds| {
         let (collection, retry_at) = ("a".to_owned(), Some(now(seconds).wall));
-        Event::PassEnded { collection, fatal: false, retry_at, undone: false, failed: false, waits: false }
+        Event::PassEnded { collection, went: Went::Well, retry_at, waits: false }
     };
     let due = Event::RetryDue { collection: "a".to_owned() };
     assert_eq!(state.decide(&left(30), now(2)), NOTHING);
@@ -510,14 +493,7 @@ fn a_paused_collection_rests_until_it_is_resumed() {
 fn a_damaged_database_ends_the_daemon() {
     let mut state = State::new(Mode::Scheduled, false, vec![job("a", Some(60))]);
     assert_eq!(state.begin(now(0)), start("a"));
-    let ended = Event::PassEnded {
-        collection: "a".to_owned(),
-        fatal: true,
-        retry_at: None,
-        undone: false,
-        failed: false,
-        waits: false,
-    };
+    let ended = ended_so("a", Went::Fatal);
     assert_eq!(state.decide(&ended, now(1)), [Action::End(Ending::Fatal)]);
 }
 

@@ -45,7 +45,7 @@ impl Run<'_> {
         self.choices = set_back::choices(store, &self.pass).await?;
         let (mut halts, mut names) = (Vec::new(), Vec::new());
         for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
+            let Some(client) = self.asked(at) else { continue };
             let choice = self.choices.get(at).and_then(Option::as_ref);
             let looked = self.unless_silent(&client, set_back::look(store, &client, &self.pass, at)).await;
             let look = match looked {
@@ -79,7 +79,7 @@ impl Run<'_> {
     /// Listings that lag behind what is known, most often behind our own writes, say nothing new.
     pub(super) async fn floor(&mut self) -> Result<(), StoreError> {
         for at in 0..self.pass.collection.bindings.len() {
-            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
+            let Some(client) = self.asked(at) else { continue };
             let (store, at_said) = (self.engine.store.as_ref(), (at, self.is_said(at)));
             let kept_out = floor::keep_out_what_is_older(store, &client, &self.pass, at_said);
             let kept_out = self.unless_silent(&client, kept_out).await;
@@ -97,7 +97,7 @@ impl Run<'_> {
             if self.is_said(at) {
                 continue;
             }
-            let Some(client) = self.client(at).filter(|_| self.takes_part(at)).cloned() else { continue };
+            let Some(client) = self.asked(at) else { continue };
             let (store, listed) = (self.engine.store.as_ref(), self.listed.get(at).cloned().unwrap_or_default());
             let kept_out = self.unless_silent(&client, former::keep_out(store, &client, &self.pass, at, &listed)).await;
             if let Some(reason) = kept_out.unwrap_or_else(|words| Ok(Some(words)))? {
@@ -127,9 +127,7 @@ impl Run<'_> {
     async fn absence(&mut self, pulled: &[Pulled], approved: bool) -> Result<Absent, StoreError> {
         let mut absent = Absent::default();
         for one in pulled {
-            let Some(client) = self.client(one.binding).filter(|_| self.takes_part(one.binding)).cloned() else {
-                continue;
-            };
+            let Some(client) = self.asked(one.binding) else { continue };
             let store = self.engine.store.as_ref();
             let set_back = self.barrier.set_back.get(one.binding).is_some_and(Option::is_some);
             let said = (approved, set_back);

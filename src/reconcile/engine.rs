@@ -247,7 +247,7 @@ impl Engine {
         start: Start,
     ) -> Result<PassReport, PassError> {
         let Start { at: began, sent, about } = start;
-        let (pass, row) = self.begin(rules, options, (about.hooked(), about.wait(), about.edits_known())).await?;
+        let (pass, row) = self.begin(rules, options, &about).await?;
         let mut run = Run {
             engine: self,
             options,
@@ -298,13 +298,13 @@ impl Engine {
         rules.bindings.iter().map(|binding| of(&binding.upstream.name)).collect()
     }
 
-    /// `hooked`: the newest webhook that a targeted pass answers.
     async fn begin(
         &self,
         rules: &Arc<Collection>,
         options: &PassOptions,
-        (hooked, wait, edits_known): (Option<i64>, Wait, i64),
+        about: &About,
     ) -> Result<(Pass, PassRow), StoreError> {
+        let (hooked, wait, edits_known) = (about.hooked(), about.wait(), about.edits_known());
         let (ruleset, rules, clock) = (Arc::clone(&self.rules), Arc::clone(rules), Arc::clone(&self.clock));
         let mut row = PassRow {
             id: 0,

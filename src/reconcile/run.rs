@@ -197,8 +197,13 @@ impl Run<'_> {
         None
     }
 
-    pub(super) fn client(&self, at: usize) -> Option<&Arc<Client>> {
+    fn client(&self, at: usize) -> Option<&Arc<Client>> {
         self.engine.clients.get(self.pass.upstream(at))
+    }
+
+    /// Who is asked at a binding, where that takes part.
+    pub(super) fn asked(&self, at: usize) -> Option<Arc<Client>> {
+        self.client(at).filter(|_| self.takes_part(at)).cloned()
     }
 
     /// Before anything is read or written: are these the accounts that the records belong to? An upstream that cannot say

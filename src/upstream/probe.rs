@@ -28,12 +28,15 @@ pub async fn find_by_field(
         let words = format!("a field of {} that is not mapped cannot be searched for", binding.collection);
         return Err(Failure::new(FailureKind::Fatal, words));
     };
+    // One canonical form for each record, not one for each that it is held against.
+    let wanted: Vec<Value> = values.iter().map(|value| map.domain.canonical(value)).collect();
     let look = |raw: &[u8]| {
         let Ok(mapped) = binding.mapper.read(raw) else { return Sight::Unreadable };
         match mapped.slots.get(field) {
             _ if mapped.deleted => Sight::Deleted,
             Some(Slot::Value(other)) => {
-                let same = values.iter().enumerate().filter(|(_, value)| map.domain.same(value, other));
+                let other = map.domain.canonical(other);
+                let same = wanted.iter().enumerate().filter(|(_, value)| **value == other);
                 Sight::Shows(same.map(|(at, _)| at).collect())
             }
             Some(Slot::Absent) => Sight::Silent,
