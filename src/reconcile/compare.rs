@@ -42,11 +42,11 @@ impl Run<'_> {
     /// False where an upstream was set back, and nobody said which side wins.
     async fn check_set_back(&mut self) -> Result<bool, StoreError> {
         let store = self.engine.store.as_ref();
-        self.choices = set_back::choices(store, &self.pass).await?;
+        let said = set_back::choices(store, &self.pass).await?;
+        self.choices = vec![None; said.len()];
         let (mut halts, mut names) = (Vec::new(), Vec::new());
-        for at in 0..self.pass.collection.bindings.len() {
+        for (at, choice) in said.into_iter().enumerate() {
             let Some(client) = self.asked(at) else { continue };
-            let choice = self.choices.get(at).and_then(Option::as_ref);
             let looked = self.unless_silent(&client, set_back::look(store, &client, &self.pass, at)).await;
             let look = match looked {
                 Ok(look) => look?,
@@ -55,7 +55,7 @@ impl Run<'_> {
                     continue;
                 }
             };
-            match (look, choice) {
+            match (look, &choice) {
                 (Look::Fine, _) => {}
                 (Look::Unsure, _) => self.hold_deletes(at, Hold::Older),
                 (Look::SetBack(count), None) => {
@@ -68,6 +68,10 @@ impl Run<'_> {
                         *place = Some(wins);
                     }
                 }
+            }
+            // What a person said holds for the pass that can follow it.
+            if let Some(place) = self.choices.get_mut(at).filter(|_| look != Look::Unsure) {
+                *place = choice;
             }
         }
         if !halts.is_empty() {
@@ -107,9 +111,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether a person said which side wins over an upstream that was set back.
+    /// Whether it is followed that a person said which side wins over an upstream that was set back.
     fn is_said(&self, at: usize) -> bool {
-        self.choices.get(at).is_some_and(Option::is_some)
+        self.barrier.set_back.get(at).is_some_and(Option::is_some)
     }
 
     /// Where a create was lost, and no record that is listed shows what it is known by, the listing does not say that it is not there.
@@ -129,8 +133,7 @@ impl Run<'_> {
         for one in pulled {
             let Some(client) = self.asked(one.binding) else { continue };
             let store = self.engine.store.as_ref();
-            let set_back = self.barrier.set_back.get(one.binding).is_some_and(Option::is_some);
-            let said = (approved, set_back);
+            let said = (approved, self.is_said(one.binding));
             let looked = absence::look_for_missing(store, &client, &self.pass, one, said);
             let looked = self.unless_silent(&client, looked).await;
             let found = looked.unwrap_or_else(|words| Ok(Absence { blocked: Some(words), ..Absence::default() }))?;

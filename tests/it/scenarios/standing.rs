@@ -385,3 +385,26 @@ fn s59_what_was_deleted_here_does_not_come_back_by_a_listing_that_lags_whoever_w
         world.is_quiet();
     }
 }
+
+#[test]
+fn s59_what_a_person_said_waits_for_the_pass_that_can_tell_that_the_upstream_was_set_back() {
+    for upstream_is_down in [false, true] {
+        let (world, id) = set_back();
+        world.without_retries();
+        world.sql("update sync_link set observed_at = observed_at - 11 * 60 * 1000000");
+        world.sql("update sync_history set at = at - 11 * 60 * 1000000");
+        world.sync().exits(5);
+        world.run(&["approve", &world.halt().to_string(), "--wins", "local"]).exits(0);
+        let path = if upstream_is_down { "/contacts".to_owned() } else { format!("/contacts/{id}") };
+        world.at("crm", |crm| crm.push_fault(Matcher::exactly(Method::GET, &path), Fault::status(500)));
+        world.forget_requests();
+        world.sync();
+        assert_eq!(world.rows("select phone from contacts where email = 'p1@x.io'"), [["2"]], "what is old is no edit");
+        assert_eq!((world.written("crm"), world.written("erp")), (Vec::new(), Vec::new()));
+        // Nobody is asked twice.
+        world.sync().exits(0);
+        assert_eq!(world.contact("crm", &id)["phone"], "2");
+        assert_eq!(world.contacts("crm").len(), 4);
+        world.is_quiet();
+    }
+}
