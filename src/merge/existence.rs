@@ -35,7 +35,12 @@ enum Choice {
 
 /// The local row is there.
 pub(super) fn with_row(scene: &Scene<'_>, plan: &mut RecordPlan) -> Fate {
-    let gone: Vec<(usize, &Link, Evidence)> = gone(scene);
+    // What an upstream that was set back does not have any more nobody deleted.
+    let (lost, gone): (Vec<_>, Vec<_>) = gone(scene).into_iter().partition(|(_, link, _)| link.overruled);
+    for (binding, ..) in lost {
+        let losers = vec![deleter(scene, scene.origin(binding))];
+        plan.decisions.push(says(Rule::SetBack, Some(Origin::Local), losers));
+    }
     for (binding, _, evidence) in &gone {
         plan.decisions.push(says(Rule::Deleted(*evidence), Some(scene.origin(*binding)), Vec::new()));
     }

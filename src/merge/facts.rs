@@ -86,7 +86,8 @@ pub struct Link {
     pub base_remote: Vec<Slot>,
     /// Its life.
     pub state: LinkState,
-    /// The upstream was set back, this record with it, and a person said that what is here wins, also over an owner.
+    /// The upstream was set back, this record with it (it is older, or gone), and a person said that what is here wins, also over
+    /// an owner.
     pub overruled: bool,
 }
 

@@ -268,7 +268,7 @@ fn load_spoke(
         pair = landed(pass, intent, pair, observation)?;
     }
     let wins = barrier.set_back.get(at).copied().flatten();
-    let overruled = wins == Some(Wins::Local) && is_backwards(row, &seen);
+    let overruled = wins == Some(Wins::Local) && (is_backwards(row, &seen) || matches!(seen, Seen::Gone(_)));
     if let Some(wins) = wins {
         let (now, told) = follow_set_back(pass, found, (at, row, wins), &seen, pair);
         pair = now;
@@ -313,7 +313,7 @@ fn follow_set_back(
     found: &Gathered,
     (at, row, wins): (usize, &LinkRow, Wins),
     seen: &Seen,
-    mut pair: Pair,
+    pair: Pair,
 ) -> (Pair, Vec<Decision>) {
     match seen {
         Seen::Record(now) if is_backwards(row, seen) => {
@@ -325,11 +325,7 @@ fn follow_set_back(
             };
             (set_back::base(&pass.collection, pair, &now.slots, wins), told)
         }
-        // What it does not have any more it never got: it is made there again.
-        Seen::Gone(_) if wins == Wins::Local => {
-            pair.hub.fill(None);
-            (pair, Vec::new())
-        }
+        // What it does not have any more is made there again, where what is here wins (see `Link::overruled`).
         Seen::Gone(_) | Seen::Record(_) | Seen::Same | Seen::OutOfScope(_) | Seen::Archived(_) => (pair, Vec::new()),
     }
 }

@@ -408,3 +408,25 @@ fn s59_what_a_person_said_waits_for_the_pass_that_can_tell_that_the_upstream_was
         world.is_quiet();
     }
 }
+
+#[test]
+fn s59_what_is_missing_in_a_backup_nobody_deleted_whatever_happens_to_deletes() {
+    let removal = ["propagate", "detach", "restore", "queue"];
+    for rule in removal.iter().flat_map(|gone| ["update_wins", "delete_wins", "manual"].map(|edited| (gone, edited))) {
+        let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+        let (gone, edited) = rule;
+        let rules = format!("on_remote_delete = \"{gone}\"\nupdate_vs_delete = \"{edited}\"\n");
+        world.change_rules("rules.toml", |text| text.replace("on_remote_delete = \"propagate\"\n", &rules));
+        is_set_back(&world);
+        world.sync().exits(5);
+        world.run(&["approve", &world.halt().to_string(), "--wins", "local"]).exits(0);
+        world.sync().exits(0);
+        let everywhere = (world.contacts("crm").len(), world.contacts("erp").len());
+        assert_eq!(
+            (everywhere, world.rows("select count(*) from contacts").concat()),
+            ((4, 4), vec!["4".to_owned()]),
+            "{rule:?}"
+        );
+        world.is_quiet();
+    }
+}
