@@ -10,7 +10,6 @@ use serde_json::Value;
 use crate::store::SqliteStore;
 
 use super::kin::{COMPANY, PARENT};
-use super::steps::wait;
 
 /// In the order of things: what was decided here, and what upstreams acknowledged.
 const HISTORY: &str = "\
@@ -32,7 +31,7 @@ struct Heard {
 /// may.
 pub fn twice(store: &SqliteStore, but_for: &str, broken: &mut Vec<String>) {
     let mut heard: BTreeMap<Place, Heard> = BTreeMap::new();
-    for row in wait(store.rows_of(HISTORY)).unwrap_or_default() {
+    for row in store.rows_of(HISTORY).unwrap_or_default() {
         let [record, kind, upstream, rule, field, after, op] = row.as_slice() else { continue };
         if but_for.strip_suffix(".example.com") == Some(upstream) {
             continue;

@@ -16,7 +16,6 @@ use crate::store::SqliteStore;
 use super::chance::Chance;
 use super::haste::Haste;
 use super::net::Net;
-use super::steps::wait;
 
 /// Why they are made.
 const TRIGGER: &str = "edit";
@@ -132,7 +131,7 @@ impl Beside {
     fn is_under_way(&self, store: &SqliteStore) -> bool {
         let newest =
             "SELECT \"trigger\" FROM sync_pass WHERE ended_at IS NULL AND id = (SELECT max(id) FROM sync_pass)";
-        let is_one = || wait(store.rows_of(newest)).is_ok_and(|rows| rows.iter().flatten().any(|one| one == TRIGGER));
+        let is_one = || store.rows_of(newest).is_ok_and(|rows| rows.iter().flatten().any(|one| one == TRIGGER));
         self.is_wished.load(Ordering::Acquire) && is_one()
     }
 

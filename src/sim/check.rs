@@ -14,7 +14,6 @@ use super::believed;
 use super::hands::{Deed, Hands};
 use super::kin::{self, COMPANY, Kin, PARENT, paths};
 use super::restore::Undone;
-use super::steps::wait;
 use super::world::{Guarded, Style, fields};
 
 /// A record as one side has it: values as comparable texts.
@@ -88,9 +87,9 @@ fn taken_back(
     unheard: &BTreeSet<(String, &'static str)>,
     broken: &mut Vec<String>,
 ) {
-    let lost = wait(store.rows_of("SELECT detail FROM sync_history WHERE rule LIKE 'policy%'"));
+    let lost = store.rows_of("SELECT detail FROM sync_history WHERE rule LIKE 'policy%'");
     let lost: String = lost.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n");
-    let asked = wait(store.rows_of("SELECT candidates || coalesce(base, '') FROM sync_conflict"));
+    let asked = store.rows_of("SELECT candidates || coalesce(base, '') FROM sync_conflict");
     let asked: String = asked.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n");
     for (at, deed) in ledger.iter().enumerate() {
         let later = ledger.iter().skip(at + 1).filter(|later| later.key == deed.key);
@@ -119,7 +118,7 @@ fn local(store: &SqliteStore, kin: Option<&Kin>, broken: &mut Vec<String>) -> BT
     for path in paths(kin) {
         let fields = fields(path, kin.is_some());
         let sql = format!("SELECT key, {} FROM {}", fields.join(", "), path.trim_start_matches('/'));
-        for row in wait(store.rows_of(&sql)).unwrap_or_default() {
+        for row in store.rows_of(&sql).unwrap_or_default() {
             let mut cells = row.into_iter();
             let Some(key) = cells.next() else { continue };
             let named = |id: &str| kin.and_then(|kin| kin.who_here(id));
@@ -167,7 +166,7 @@ fn links(store: &SqliteStore, sandboxes: &BTreeMap<String, Sandbox>, kin: Option
              LEFT JOIN {table} t ON t.id = l.record OR replace(t.id, '-', '') = lower(hex(l.record)) WHERE l.state = 0 AND c.name = '{table}'"
         );
         let mut linked: Vec<[String; 3]> =
-            wait(store.rows_of(&sql)).unwrap_or_default().into_iter().filter_map(|row| row.try_into().ok()).collect();
+            store.rows_of(&sql).unwrap_or_default().into_iter().filter_map(|row| row.try_into().ok()).collect();
         let is = |[host, id, key]: &[String; 3], at: &str, record: &Value| {
             host == at && record["id"] == id.as_str() && record["key"] == key.as_str()
         };
@@ -199,12 +198,12 @@ fn lost_references(
     ledger: &[Deed],
     broken: &mut Vec<String>,
 ) {
-    let rows = wait(store.rows_of(
+    let rows = store.rows_of(
         "SELECT coalesce(people.key, companies.key, ''), coalesce(before, '') || coalesce(after, '') || coalesce(detail, '') \
          FROM sync_history LEFT JOIN people ON people.id = record LEFT JOIN companies ON companies.id = record \
          UNION ALL SELECT coalesce(people.key, companies.key, ''), candidates || coalesce(base, '') \
          FROM sync_conflict LEFT JOIN people ON people.id = record LEFT JOIN companies ON companies.id = record",
-    ));
+    );
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     for row in rows.unwrap_or_default() {
         if let [key, text] = row.as_slice() {
@@ -276,7 +275,7 @@ fn phantom_deletes(here: &BTreeMap<String, Record>, ledger: &[Deed], broken: &mu
 
 /// What anybody but its owner said in a field never came from an upstream into the table.
 fn ownership(store: &SqliteStore, others: &[Deed], broken: &mut Vec<String>) {
-    let taken = wait(store.rows_of("SELECT after FROM sync_history WHERE field = 'note' AND kind = 'local'"));
+    let taken = store.rows_of("SELECT after FROM sync_history WHERE field = 'note' AND kind = 'local'");
     let taken: BTreeSet<String> = taken.unwrap_or_default().into_iter().flatten().collect();
     for deed in others.iter().filter(|deed| deed.side != "local") {
         if taken.iter().any(|after| after.contains(&deed.value)) {
@@ -288,10 +287,10 @@ fn ownership(store: &SqliteStore, others: &[Deed], broken: &mut Vec<String>) {
 
 /// Everything that the history and the conflicts tell of.
 fn told(store: &SqliteStore) -> String {
-    let told = wait(store.rows_of(
+    let told = store.rows_of(
         "SELECT coalesce(before, '') || coalesce(after, '') || coalesce(detail, '') FROM sync_history \
          UNION ALL SELECT candidates || coalesce(base, '') FROM sync_conflict",
-    ));
+    );
     told.unwrap_or_default().into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 

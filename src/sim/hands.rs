@@ -16,7 +16,6 @@ use super::chance::Chance;
 use super::clock::SimClock;
 use super::kin::{COMPANY, Kin, PARENT, live, paths};
 use super::net::Sandboxes;
-use super::steps::wait;
 use super::store::Disk;
 use super::world::{COMPANIES, PEOPLE};
 
@@ -239,7 +238,7 @@ impl Hands {
             let sql = sql_of(field, &value);
             return (field, value, sql);
         }
-        let known = wait(self.disk.store().rows_of("SELECT key, id FROM companies ORDER BY key")).unwrap_or_default();
+        let known = self.disk.store().rows_of("SELECT key, id FROM companies ORDER BY key").unwrap_or_default();
         match self.referred(&known).map(Vec::as_slice) {
             Some([key, id]) => (field, key.clone(), format!("'{id}'")),
             Some(_) | None => (field, String::new(), "NULL".to_owned()),
@@ -253,7 +252,7 @@ impl Hands {
             let whose = format!("{field} {these}");
             let keys = format!("SELECT key FROM {table} WHERE {whose} ORDER BY key");
             let keys: Vec<String> =
-                wait(self.disk.store().rows_of(&keys)).unwrap_or_default().into_iter().flatten().collect();
+                self.disk.store().rows_of(&keys).unwrap_or_default().into_iter().flatten().collect();
             for key in &keys {
                 self.note("local", key, field, "");
             }
@@ -289,7 +288,7 @@ impl Hands {
 
     fn told(&self, rows: &str) -> BTreeSet<String> {
         let sql = format!("SELECT TABLE.key FROM TABLE JOIN {rows}");
-        let keys = |path: &str| wait(self.disk.store().rows_of(&sql.replace("TABLE", path.trim_start_matches('/'))));
+        let keys = |path: &str| self.disk.store().rows_of(&sql.replace("TABLE", path.trim_start_matches('/')));
         paths(self.kin.as_ref()).flat_map(|path| keys(path).unwrap_or_default()).flatten().collect()
     }
 
@@ -318,7 +317,9 @@ impl Hands {
 
     /// The keys of all rows.
     fn local_keys(&self, table: &str) -> Vec<String> {
-        wait(self.disk.store().rows_of(&format!("SELECT key FROM {table} ORDER BY key")))
+        self.disk
+            .store()
+            .rows_of(&format!("SELECT key FROM {table} ORDER BY key"))
             .unwrap_or_default()
             .into_iter()
             .filter_map(|mut row| row.pop())
@@ -331,7 +332,7 @@ impl Hands {
         let text = format!("{text}; UPDATE sync_dirty SET at = {now} WHERE at > {now}");
         // One may go that came in meanwhile, and was not known yet.
         self.meet_here();
-        if let Err(error) = wait(self.disk.store().as_another_program(&text)) {
+        if let Err(error) = self.disk.store().as_another_program(&text) {
             self.say(format!("! {text}: {error}"));
         }
         self.meet_here();

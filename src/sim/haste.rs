@@ -68,7 +68,7 @@ impl Haste {
     pub fn come(&self, store: &SqliteStore, sandboxes: &Sandboxes, now: DateTime<Utc>) -> Vec<String> {
         let tied = "SELECT b.upstream, r.remote_id FROM sync_remote r JOIN sync_binding b USING (binding) \
                     JOIN sync_collection c USING (collection) WHERE c.name = 'people' ORDER BY 1, 2";
-        let tied = wait(store.rows_of(tied)).unwrap_or_default();
+        let tied = store.rows_of(tied).unwrap_or_default();
         let mut lines = Vec::new();
         for _ in 0..self.chance.below(HOOKS_MAX + 1) {
             let Some([upstream, id]) = self.chance.one(&tied).map(Vec::as_slice) else { break };

@@ -13,7 +13,6 @@ use crate::sandbox::Sandbox;
 use crate::store::SqliteStore;
 
 use super::chance::Chance;
-use super::steps::wait;
 use super::world::{COMPANIES, PEOPLE};
 
 /// Its own numbers of a seed, so that a world without it is what it was.
@@ -83,7 +82,7 @@ impl Kin {
     /// Learns the ids of the companies here.
     pub fn meet_here(&self, store: &SqliteStore) {
         let mut here = lock(&self.here);
-        for row in wait(store.rows_of("SELECT id, key FROM companies")).unwrap_or_default() {
+        for row in store.rows_of("SELECT id, key FROM companies").unwrap_or_default() {
             if let [id, key] = row.as_slice() {
                 here.insert(id.clone(), key.clone());
             }

@@ -25,7 +25,7 @@ use super::kin::REFERENCES;
 use super::late::{self, LATE_MAX, Late};
 use super::revived::Deleted;
 use super::shown::Shown;
-use super::steps::{Steps, wait};
+use super::steps::Steps;
 use super::swarm::{Swarm, Trouble};
 use super::world::{Deletes, FIELDS, Guarded, PEOPLE, Style, listed};
 
@@ -200,7 +200,7 @@ impl Net {
     pub fn note_hooks(&self, store: &SqliteStore) {
         let waiting = "SELECT upstream || '.example.com', remote_id, CAST(record AS TEXT) FROM sync_hook \
                        WHERE state = 'waiting' AND record IS NOT NULL";
-        for row in wait(store.rows_of(waiting)).unwrap_or_default() {
+        for row in store.rows_of(waiting).unwrap_or_default() {
             let [host, id, record] = row.as_slice() else { continue };
             self.shown.note_hook(host, &serde_json::from_str(record).unwrap_or_default());
             self.beside.hears(host, &format!("{PEOPLE}/{id}"));
@@ -218,7 +218,7 @@ impl Net {
             return;
         }
         let mut wrong = Vec::new();
-        let marked = wait(self.hands.disk.store().rows_of("SELECT key FROM sync_intent WHERE state <> 'prepared'"));
+        let marked = self.hands.disk.store().rows_of("SELECT key FROM sync_intent WHERE state <> 'prepared'");
         if marked.is_ok_and(|marked| marked.is_empty()) {
             wrong.push("I15: no write is marked as sent");
         }
@@ -337,7 +337,7 @@ impl Net {
                 style.name
             );
             let linked: Vec<String> =
-                wait(self.hands.disk.store().rows_of(&linked)).unwrap_or_default().into_iter().flatten().collect();
+                self.hands.disk.store().rows_of(&linked).unwrap_or_default().into_iter().flatten().collect();
             let is_linked = |record: &Value| record["id"].as_str().is_some_and(|id| linked.iter().any(|one| one == id));
             if let Some(lost) = records.iter().rposition(is_linked) {
                 records.remove(lost);

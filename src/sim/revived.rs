@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use crate::sandbox::Sandbox;
 use crate::store::SqliteStore;
 
-use super::steps::wait;
 use super::world::PEOPLE;
 
 /// Links that are alive. Where a delete has not been settled, or what became of it was not decided on (it is staged, or the record
@@ -54,7 +53,7 @@ impl Deleted {
         if deleted.is_empty() {
             return Vec::new();
         }
-        let alive = wait(store.rows_of(ALIVE)).unwrap_or_default();
+        let alive = store.rows_of(ALIVE).unwrap_or_default();
         let alive = alive.into_iter().filter_map(|row| <[String; 2]>::try_from(row).ok());
         alive
             .filter_map(|[host, id]| deleted.take(&(host, id)))

@@ -228,7 +228,7 @@ impl Simulation {
             self.broken("I1 I2: the sides do not come to rest".into());
         }
         let aside = "SELECT upstream || ' ' || subject || ' ' || stage || ': ' || reason FROM sync_quarantine";
-        for row in wait(self.disk.store().rows_of(aside)).unwrap_or_default() {
+        for row in self.disk.store().rows_of(aside).unwrap_or_default() {
             self.say(format!("aside: {}", row.join(" ")));
         }
         let undone = self.restore.as_ref().map(Restore::undone).unwrap_or_default();
@@ -485,11 +485,11 @@ impl Simulation {
 
     fn are_creates_unknown(&self) -> bool {
         let sent = "SELECT key FROM sync_intent WHERE op = 'create' AND state IN ('sent', 'unknown')";
-        wait(self.disk.store().rows_of(sent)).is_ok_and(|rows| !rows.is_empty())
+        self.disk.store().rows_of(sent).is_ok_and(|rows| !rows.is_empty())
     }
 
     fn rows(&self, collection: &str) -> Vec<Vec<String>> {
-        wait(self.disk.store().rows_of(&format!("SELECT * FROM {collection} ORDER BY id"))).unwrap_or_default()
+        self.disk.store().rows_of(&format!("SELECT * FROM {collection} ORDER BY id")).unwrap_or_default()
     }
 
     fn live(

@@ -12,7 +12,6 @@ use crate::store::SqliteStore;
 use crate::upstream::Outgoing;
 
 use super::check::{normal, text};
-use super::steps::wait;
 use super::world::{COMPANIES, FIELDS, Guarded, PEOPLE, Style};
 
 /// A field of a remote record: host, resource, id, field.
@@ -95,7 +94,7 @@ impl Shown {
     pub fn untrue(&self, store: &SqliteStore) -> Vec<String> {
         let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut broken = Vec::new();
-        for row in wait(store.rows_of(BASES)).unwrap_or_default() {
+        for row in store.rows_of(BASES).unwrap_or_default() {
             let [host, collection, id, raw, base] = row.as_slice() else { continue };
             // An id that names something else by now is kept with the time of its first bearer.
             let id = id.split(" (").next().unwrap_or(id).to_owned();

@@ -34,12 +34,16 @@ impl Disk {
         Arc::clone(&self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A copy, as a dry run works on one. It lasts as long as the folder.
-    pub fn copied(&self) -> Result<(Arc<SqliteStore>, TempDir), String> {
+    /// A copy, as a dry run works on one, of the same kind. It lasts as long as the folder, if it has one.
+    pub fn copied(&self) -> Result<(Arc<SqliteStore>, Option<TempDir>), String> {
+        let words = |error: StoreError| error.to_string();
+        if self.folder.is_none() {
+            return Ok((Arc::new(self.store().copy_in_memory().map_err(words)?), None));
+        }
         let folder = TempDir::new().map_err(|error| error.to_string())?;
-        wait(self.store().copy_to(&at(&folder, 0))).map_err(|error| error.to_string())?;
-        let store = SqliteStore::open(&on(&at(&folder, 0))).map_err(|error| error.to_string())?;
-        Ok((Arc::new(store), folder))
+        wait(self.store().copy_to(&at(&folder, 0))).map_err(words)?;
+        let store = SqliteStore::open(&on(&at(&folder, 0))).map_err(words)?;
+        Ok((Arc::new(store), Some(folder)))
     }
 
     /// The process was killed: the next one finds the files as they were at that moment, and nothing that only the dead

@@ -31,7 +31,7 @@ pub(super) struct Checkpointer {
 impl Checkpointer {
     /// Starts it on a database file.
     pub(super) fn start(path: &Path, place: &Place, dead: &Dead) -> Result<Self, StoreError> {
-        let conn = connect(Some(path), Role::Checkpointer, place)?;
+        let conn = connect(path, Role::Checkpointer, place)?;
         let (wake, woken) = sync_channel(1);
         let (at, end) = (place.clone(), Dead::clone(dead));
         let run = move || {

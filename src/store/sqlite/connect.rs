@@ -40,23 +40,39 @@ pub(super) enum Role {
     Checkpointer,
 }
 
-/// Opens an existing file (or memory), sets it up and reads its header.
-pub(super) fn connect(path: Option<&Path>, role: Role, place: &Place) -> Result<Connection, StoreError> {
-    if rusqlite::version_number() < SQLITE_VERSION_MIN {
-        let reason = format!("SQLite {} is too old: 3.51.3 is needed", rusqlite::version());
-        return Err(StoreError::Sqlite { path: place.path.clone(), reason });
-    }
+/// Opens an existing file, sets it up and reads its header.
+pub(super) fn connect(path: &Path, role: Role, place: &Place) -> Result<Connection, StoreError> {
+    require_version(place)?;
     let access = match role {
         Role::Writer => Access::Write,
         Role::Reader => Access::Read,
         Role::Checkpointer => Access::Checkpoint,
     };
-    match (open(path, access, place.busy_ms), path) {
-        (Err(Failure::Sql(error)), Some(path)) if role == Role::Reader && wants_to_write(&error) => {
-            connect_unwritable(path, place)
-        }
-        (opened, _) => opened.map_err(|failure| place.explain(failure)),
+    match open(path, access, place.busy_ms) {
+        Err(Failure::Sql(error)) if role == Role::Reader && wants_to_write(&error) => connect_unwritable(path, place),
+        opened => opened.map_err(|failure| place.explain(failure)),
     }
+}
+
+/// Opens a database in memory by its name (see `memory`), to write.
+pub(super) fn connect_memory(name: &str, place: &Place) -> Result<Connection, StoreError> {
+    require_version(place)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI;
+    let opened = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let opened = opened.map_err(Failure::from).and_then(|conn| {
+        set_up(&conn, None, place.busy_ms)?;
+        set_up_writer(&conn, None)?;
+        Ok(conn)
+    });
+    opened.map_err(|failure| place.explain(failure))
+}
+
+fn require_version(place: &Place) -> Result<(), StoreError> {
+    if rusqlite::version_number() >= SQLITE_VERSION_MIN {
+        return Ok(());
+    }
+    let reason = format!("SQLite {} is too old: 3.51.3 is needed", rusqlite::version());
+    Err(StoreError::Sqlite { path: place.path.clone(), reason })
 }
 
 /// A reader makes an index of the log beside the database, where there is none. It does without where that folder cannot be
@@ -71,7 +87,7 @@ pub(super) fn connect_unwritable(path: &Path, place: &Place) -> Result<Connectio
             log.display()
         )));
     }
-    open(Some(path), Access::Unchanging, place.busy_ms).map_err(|failure| match place.explain(failure) {
+    open(path, Access::Unchanging, place.busy_ms).map_err(|failure| match place.explain(failure) {
         StoreError::ReadOnly { reason, .. } => unreadable(reason),
         other => other,
     })
@@ -91,22 +107,33 @@ enum Access {
     Unchanging,
 }
 
-fn open(path: Option<&Path>, access: Access, busy_ms: u64) -> Res<Connection> {
+fn open(path: &Path, access: Access, busy_ms: u64) -> Res<Connection> {
     let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = match (path, access) {
-        (None, _) => Connection::open_in_memory()?,
-        (Some(path), Access::Write | Access::Checkpoint) => {
+    let conn = match access {
+        Access::Write | Access::Checkpoint => {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             Connection::open_with_flags(path, flags)?
         }
-        (Some(path), Access::Read) => Connection::open_with_flags(path, read_only)?,
-        (Some(path), Access::Unchanging) => {
+        Access::Read => Connection::open_with_flags(path, read_only)?,
+        Access::Unchanging => {
             let name = std::path::absolute(path).unwrap_or_else(|_no_folder| path.to_owned());
             let name = name.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
             let flags = read_only | OpenFlags::SQLITE_OPEN_URI;
             Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?
         }
     };
+    set_up(&conn, Some(path), busy_ms)?;
+    match access {
+        Access::Write => set_up_writer(&conn, Some(path))?,
+        Access::Read | Access::Unchanging | Access::Checkpoint => {
+            conn.pragma_update(None, "cache_size", READER_CACHE)?;
+        }
+    }
+    Ok(conn)
+}
+
+/// What holds for every connection.
+fn set_up(conn: &Connection, path: Option<&Path>, busy_ms: u64) -> Res<()> {
     conn.busy_timeout(Duration::from_millis(busy_ms))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -118,25 +145,21 @@ fn open(path: Option<&Path>, access: Access, busy_ms: u64) -> Res<Connection> {
     conn.pragma_update(None, "mmap_size", 0)?;
     // The first statement that reads the file: it is here that a file which is no database shows.
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
-    super::migrate::refuse_foreign(&conn, &shown(path))?;
-    match access {
-        Access::Write => {
-            conn.pragma_update(None, "page_size", PAGE_BYTES)?;
-            conn.pragma_update(None, "cache_size", WRITER_CACHE)?;
-            let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-            if path.is_some() && mode != "wal" {
-                let reason = format!("its file system allows journal mode {mode} only, not WAL (a network mount?)");
-                return Err(Failure::Store(StoreError::ReadOnly { path: shown(path), reason }));
-            }
-            conn.pragma_update(None, "synchronous", "FULL")?;
-            conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
-            conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
-        }
-        Access::Read | Access::Unchanging | Access::Checkpoint => {
-            conn.pragma_update(None, "cache_size", READER_CACHE)?;
-        }
+    super::migrate::refuse_foreign(conn, &shown(path))
+}
+
+fn set_up_writer(conn: &Connection, path: Option<&Path>) -> Res<()> {
+    conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+    conn.pragma_update(None, "cache_size", WRITER_CACHE)?;
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if path.is_some() && mode != "wal" {
+        let reason = format!("its file system allows journal mode {mode} only, not WAL (a network mount?)");
+        return Err(Failure::Store(StoreError::ReadOnly { path: shown(path), reason }));
     }
-    Ok(conn)
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+    conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
+    Ok(())
 }
 
 fn shown(path: Option<&Path>) -> String {

@@ -35,7 +35,7 @@ pub fn examine(path: &Path, busy_ms: u64) -> Result<Exam, StoreError> {
     // A reader of a log leaves the log's index behind, owned by whoever looked. Where there is none nobody has the file open,
     // and it says everything by itself.
     let is_open = beside(path, "-shm").exists() || log_bytes(path) > 0;
-    let conn = if is_open { connect(Some(path), Role::Reader, &place) } else { connect_unwritable(path, &place) }?;
+    let conn = if is_open { connect(path, Role::Reader, &place) } else { connect_unwritable(path, &place) }?;
     let look = || -> Res<(Option<String>, i64, Option<Micros>)> {
         let complaint = first_complaint(&conn)?;
         let schema = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -1,46 +1,57 @@
-//! Owns: another program's hands on the database, where the store has the only connection to it (memory): for simulations.
+//! Owns: another program's hands on the database, by a connection of its own: for simulations.
 //!
 //! Must not know: the engine's tables.
 
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 
 use crate::store::StoreError;
 
-use super::db::Db;
-use super::fault::Res;
+use super::fault::{Place, Res};
 use super::open::SqliteStore;
 
-/// What is done by somebody else.
-pub(super) type Foreign = Box<dyn FnOnce(&Db) -> Result<(), StoreError> + Send>;
+/// The connection of another program, opened when it is first needed.
+pub(super) struct Other {
+    conn: Mutex<Option<Connection>>,
+    /// What SQLite knows the database by.
+    name: String,
+    place: Place,
+}
 
-impl SqliteStore {
-    /// Runs statements as another program would: triggers fire, and edits leave hints.
-    pub async fn as_another_program(&self, sql: &str) -> Result<(), StoreError> {
-        let sql = sql.to_owned();
-        self.foreign(Box::new(move |db| db.reading(with_triggers(&db.conn, &sql)))).await
-    }
-
-    /// The rows of a query as texts; NULL is empty.
-    pub async fn rows_of(&self, sql: &str) -> Result<Vec<Vec<String>>, StoreError> {
-        let sql = sql.to_owned();
-        let (give, take) = std::sync::mpsc::sync_channel(1);
-        self.foreign(Box::new(move |db| {
-            give.send(db.reading(rows(&db.conn, &sql))?).ok();
-            Ok(())
-        }))
-        .await?;
-        take.try_recv().map_err(|_gone| StoreError::Closed)
+impl fmt::Debug for Other {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Other").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-fn with_triggers(conn: &Connection, sql: &str) -> Res<()> {
-    let before = conn.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-    let done = conn.execute_batch(sql);
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, before)?;
-    Ok(done?)
+impl Other {
+    pub(super) fn new(name: String, place: Place) -> Self {
+        Self { conn: Mutex::default(), name, place }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> Res<T>) -> Result<T, StoreError> {
+        let mut conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
+        let conn = match &mut *conn {
+            Some(conn) => conn,
+            none => none.insert(Connection::open(&self.name).map_err(|error| self.place.explain(error.into()))?),
+        };
+        work(conn).map_err(|failure| self.place.explain(failure))
+    }
+}
+
+impl SqliteStore {
+    /// Runs statements as another program would: triggers fire, and edits leave hints. Blocks.
+    pub fn as_another_program(&self, sql: &str) -> Result<(), StoreError> {
+        self.other.with(|conn| Ok(conn.execute_batch(sql)?))
+    }
+
+    /// The rows of a query as texts; NULL is empty. Blocks.
+    pub fn rows_of(&self, sql: &str) -> Result<Vec<Vec<String>>, StoreError> {
+        self.other.with(|conn| rows(conn, sql))
+    }
 }
 
 fn rows(conn: &Connection, sql: &str) -> Res<Vec<Vec<String>>> {

@@ -21,6 +21,7 @@ mod intents;
 mod journal;
 mod links;
 mod lock;
+mod memory;
 mod migrate;
 mod open;
 mod packed;

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+
 use crate::rules::Ruleset;
 use crate::store::{Micros, StoreError};
 
@@ -12,7 +14,9 @@ use super::db::Db;
 use super::epoch;
 use super::fault::Place;
 use super::file::{Identity, create};
+use super::foreign::Other;
 use super::lock::{Lock, beside};
+use super::memory;
 use super::migrate::{MIGRATIONS, migrate, require};
 use super::shape::check_fit;
 use super::space::{log_bytes, refuse_network};
@@ -94,10 +98,17 @@ impl OpenOptions {
 #[derive(Debug)]
 pub struct SqliteStore {
     pub(super) threads: Threads,
+    pub(super) other: Other,
     _lock: Option<Lock>,
 }
 
 impl SqliteStore {
+    /// On a database in memory that has this program's schema.
+    pub(super) fn in_memory(conn: Connection, name: String, place: Place) -> Self {
+        let other = Other::new(name, place.clone());
+        Self { threads: Threads::none(Db::new(conn, place)), other, _lock: None }
+    }
+
     /// Opens the database. Blocks for as long as checks, a migration and another program's lock take.
     pub fn open(options: &OpenOptions) -> Result<Self, StoreError> {
         let Some(path) = options.path.clone() else { return open_memory(options) };
@@ -112,7 +123,7 @@ impl SqliteStore {
         let is_begun = |path: &&Path| std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0);
         let Some(path) = options.path.as_deref().filter(is_begun) else { return Ok(()) };
         let place = place(options);
-        let db = Db::new(connect(Some(path), Role::Reader, &place)?, place);
+        let db = Db::new(connect(path, Role::Reader, &place)?, place);
         db.reading(check_fit(&db, rules))
     }
 }
@@ -124,10 +135,10 @@ fn place(options: &OpenOptions) -> Place {
 
 fn open_memory(options: &OpenOptions) -> Result<SqliteStore, StoreError> {
     let place = place(options);
-    let mut conn = connect(None, Role::Writer, &place)?;
-    migrate(&mut conn, &place, None, MIGRATIONS)?;
+    let name = memory::name();
+    let conn = memory::empty(&name, &place)?;
     limit(&conn, options, &place)?;
-    Ok(SqliteStore { threads: Threads::none(Db::new(conn, place)), _lock: None })
+    Ok(SqliteStore::in_memory(conn, name, place))
 }
 
 fn open_to_look(path: &Path, options: &OpenOptions) -> Result<SqliteStore, StoreError> {
@@ -136,16 +147,17 @@ fn open_to_look(path: &Path, options: &OpenOptions) -> Result<SqliteStore, Store
     if !path.is_file() {
         return Err(StoreError::Unreadable { path: place.path, reason: "it is no regular file".to_owned() });
     }
-    let conn = connect(Some(path), Role::Reader, &place)?;
+    let conn = connect(path, Role::Reader, &place)?;
     require(&conn, &place)?;
     let suspicion = match &options.epoch {
         Epoch::Own => epoch::look(&conn, &place, path)?,
         Epoch::Of(_) | Epoch::Unwatched => None,
     };
+    let other = Other::new(place.path.clone(), place.clone());
     let mut db = Db::new(conn, place);
     db.suspicion = suspicion;
     let threads = Threads::start(None, vec![db], Some(&identity))?;
-    Ok(SqliteStore { threads, _lock: None })
+    Ok(SqliteStore { threads, other, _lock: None })
 }
 
 fn open_to_write(path: &Path, options: &OpenOptions) -> Result<SqliteStore, StoreError> {
@@ -176,7 +188,7 @@ fn open_locked(path: &Path, options: &OpenOptions, lock: Option<Lock>) -> Result
     let identity = Identity::of(path)?;
     let bytes = size(path);
     let wal_left = log_bytes(path) > 0;
-    let mut conn = connect(Some(path), Role::Writer, &place)?;
+    let mut conn = connect(path, Role::Writer, &place)?;
     check(&conn, &place, bytes, wal_left)?;
     migrate(&mut conn, &place, Some(path), MIGRATIONS)?;
     limit(&conn, options, &place)?;
@@ -190,18 +202,19 @@ fn open_locked(path: &Path, options: &OpenOptions, lock: Option<Lock>) -> Result
     };
     let mut readers = Vec::with_capacity(READERS);
     for _nth in 0..READERS {
-        readers.push(Db::new(connect(Some(path), Role::Reader, &place)?, place.clone()));
+        readers.push(Db::new(connect(path, Role::Reader, &place)?, place.clone()));
     }
     let disk = Disk::new(path, options.log_bytes_max, mirror);
+    let other = Other::new(place.path.clone(), place.clone());
     let threads = Threads::start(Some((Db::new(conn, place), disk)), readers, Some(&identity))?;
-    Ok(SqliteStore { threads, _lock: lock })
+    Ok(SqliteStore { threads, other, _lock: lock })
 }
 
 fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
-fn limit(conn: &rusqlite::Connection, options: &OpenOptions, place: &Place) -> Result<(), StoreError> {
+fn limit(conn: &Connection, options: &OpenOptions, place: &Place) -> Result<(), StoreError> {
     let Some(pages) = options.pages_max else { return Ok(()) };
     conn.pragma_update_and_check(None, "max_page_count", pages, |_row| Ok(()))
         .map_err(|error| place.explain(error.into()))

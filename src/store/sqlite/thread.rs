@@ -19,7 +19,7 @@ use super::db::Db;
 use super::epoch::{self, Mirror};
 use super::fault::ends_store;
 use super::file::{self, Identity};
-use super::foreign::Foreign;
+use super::memory;
 use super::open::SqliteStore;
 use super::space::{checkpoint, log_bytes};
 
@@ -39,7 +39,6 @@ enum Job {
     Relaxed(WriteJob),
     Read(ReadJob),
     Copy(PathBuf),
-    Foreign(Foreign),
 }
 
 /// The running threads.
@@ -211,9 +210,13 @@ impl Drop for Threads {
 }
 
 impl SqliteStore {
-    /// Somebody else does something on the one connection.
-    pub(super) async fn foreign(&self, job: Foreign) -> Result<(), StoreError> {
-        self.threads.submit(&self.threads.writing, Job::Foreign(job)).await
+    /// A copy of a store in memory, in memory, as of now. Blocks. Where the store is on a file there is `copy_to`.
+    pub fn copy_in_memory(&self) -> Result<Self, StoreError> {
+        let Some(worker) = &self.threads.at_hand else { return Err(StoreError::Closed) };
+        let worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, place) = (memory::name(), worker.db.place.clone());
+        let conn = memory::copy(&worker.db.conn, &name, &place)?;
+        Ok(Self::in_memory(conn, name, place))
     }
 }
 
@@ -290,9 +293,6 @@ impl Worker {
             Job::Relaxed(job) => self.write_relaxed(job, reply),
             Job::Read(job) => self.read(job, reply),
             Job::Copy(target) => self.copy(&target, reply),
-            Job::Foreign(job) => {
-                let _caller_may_be_gone = reply.send(job(&self.db));
-            }
         }
     }
 
@@ -316,7 +316,7 @@ impl Worker {
             match job {
                 Job::Read(job) => self.read(job, reply),
                 Job::Copy(target) => self.copy(&target, reply),
-                Job::Write(_) | Job::Small(_) | Job::Relaxed(_) | Job::Foreign(_) => drop(reply),
+                Job::Write(_) | Job::Small(_) | Job::Relaxed(_) => drop(reply),
             }
         }
     }
