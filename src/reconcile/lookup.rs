@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::rules::{Binding, Idempotency};
-use crate::upstream::{self, Client, Failure, FoundRecords, Got, Remote};
+use crate::upstream::{self, Client, Failure, FoundRecords, Got, Remote, Site};
 
 use super::push::Ready;
 
@@ -14,7 +14,7 @@ use super::push::Ready;
 pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) -> FoundRecords {
     match rules.create.as_ref().map(|create| &create.idempotency) {
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
-            Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
+            Some(_) => match upstream::get(client, rules, &Site::of_write(rules, &ready.request)).await? {
                 Got::Found(remote) => Ok(vec![remote]),
                 Got::Missing | Got::Merged(_) => Ok(Vec::new()),
             },
@@ -84,7 +84,7 @@ async fn still_there(client: &Arc<Client>, rules: &Binding, found: Vec<Remote>) 
     let mut there = Vec::with_capacity(found.len());
     for remote in found {
         let Ok(id) = rules.mapper.id(&remote.raw) else { continue };
-        if let Got::Found(now) = upstream::get(client, rules, &id).await? {
+        if let Got::Found(now) = upstream::get(client, rules, &Site::of(rules, &id, &remote.raw)).await? {
             there.push(now);
         }
     }

@@ -13,7 +13,7 @@ use crate::store::{
     self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store,
     StoreError, Tx,
 };
-use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
+use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Site, Written};
 
 use super::apply;
 use super::base::{self, Pair};
@@ -62,7 +62,7 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
             removed::look(client, rules, ready, done).await
         }
         Written::Done { remote_id, version, record: None, repeated } if can_get && !ready.request.op.removes() => {
-            match upstream::get(client, rules, &remote_id).await {
+            match upstream::get(client, rules, &Site::after(rules, &ready.request, &remote_id)).await {
                 Ok(Got::Found(remote)) => Written::Done {
                     remote_id,
                     version: version.or_else(|| remote.version.clone()),
@@ -75,7 +75,7 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
             }
         }
         Written::Stale(None) if can_get => match &ready.request.remote_id {
-            Some(remote_id) => match upstream::get(client, rules, remote_id).await {
+            Some(remote_id) => match upstream::get(client, rules, &Site::of_write(rules, &ready.request)).await {
                 // A delete waits, as one does that children stand in the way of: they may be why.
                 Ok(Got::Found(remote)) if is_as_decided_on(rules, ready, &remote) && ready.request.op.removes() => {
                     Written::Hindered(format!("refused as overtaken, but {remote_id} is as it was decided on"))
@@ -125,7 +125,7 @@ async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, ca
     if op.removes() && !ready.listed {
         return done();
     }
-    match upstream::get(client, rules, remote_id).await {
+    match upstream::get(client, rules, &Site::of_write(rules, &ready.request)).await {
         Ok(Got::Missing) if op.removes() => done(),
         Ok(Got::Missing) if ready.listed => refused("this pass's listing shows it (and `get` does not find it either)"),
         Ok(Got::Missing) => Written::Missing,

@@ -32,6 +32,7 @@ use super::restored;
 use super::reused;
 use super::set_back;
 use super::silence::{self, Asked, Wait};
+use super::sites;
 
 /// How a binding that was read so is named in reports.
 pub const READ: &str = "targeted";
@@ -203,8 +204,12 @@ async fn look(
         let found = Got::Found(Remote { version: upstream::version_in(rules, &raw), raw: raw.into(), observed_at });
         looked.push((link.record.clone(), reading(pass, rules, at, link, false, found)));
     }
-    let asked =
-        silence::ask((client, rules), unsure, |(_, link, _)| Some(&link.remote_id), (wait, pass.clock.as_ref()));
+    let asked = silence::ask(
+        (client, rules),
+        unsure,
+        |(_, link, _)| Some(sites::of_link(rules, link)),
+        (wait, pass.clock.as_ref()),
+    );
     let Asked { answers, silent } = asked.await;
     for ((_, link, told), answer) in answers {
         let (record, told_gone) = (link.record.clone(), matches!(told, Told::Gone));

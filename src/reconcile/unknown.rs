@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::merge::{self, Answer, Ask, Found, IntentState, Seen, Verdict, WriteOp};
 use crate::rules::{Binding, Idempotency};
 use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError, View};
-use crate::upstream::{self, Client, Failure, FailureKind, FoundRecords, Got, Remote, SendOp, Written};
+use crate::upstream::{self, Client, Failure, FailureKind, FoundRecords, Got, Remote, SendOp, Site, Written};
 
 use super::apply;
 use super::base;
@@ -184,11 +184,11 @@ async fn evidence(
 async fn changed(way: Way<'_>, ready: &mut Ready) -> Result<Option<Written>, StoreError> {
     let rules = way.rules;
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
-    let (Some(remote_id), true) = (ready.request.remote_id.clone(), can_get) else {
+    if ready.request.remote_id.is_none() || !can_get {
         // The next listing tells (see `gather`). Where nothing is ever listed the write is derived again.
         return Ok((!rules.pull || rules.read.is_none()).then_some(Written::Stale(None)));
-    };
-    match upstream::get(way.client, rules, &remote_id).await {
+    }
+    match upstream::get(way.client, rules, &Site::of_write(rules, &ready.request)).await {
         Ok(got) => judge(way, ready, got).await.map(Some),
         Err(_) => Ok(None),
     }

@@ -4,12 +4,11 @@
 
 use bytes::Bytes;
 
-use super::parented::whose;
 use super::point::{cut_record, path_text, text_at, version_of};
 use super::prepare::as_remote;
 use super::retry_after::parse_http_date;
 use super::split::cut_short;
-use super::{Built, Client, Failure, FailureKind, Remote, Response, SendOp, WriteRequest, Written};
+use super::{Built, Client, Failure, FailureKind, Remote, Response, SendOp, Site, WriteRequest, Written};
 use crate::record::{Mapper, Path, Slot};
 use crate::rules::Binding;
 
@@ -32,7 +31,9 @@ pub fn read_answer(
         let failure = client.bad_answer(built, response, &what);
         return Written::Unknown(Failure { kind: FailureKind::Unknown, ..failure });
     }
-    let raw = cut_record(&response.body, record_path(binding, write)).ok().map(|raw| whose(binding, write, raw));
+    let raw = cut_record(&response.body, record_path(binding, write))
+        .ok()
+        .map(|raw| Site::after(binding, write, "").told(binding, raw));
     let Some(remote_id) = captured_id(binding, write, response, raw.as_ref()) else {
         let mut failure = client.bad_answer(built, response, "done, but the answer names no id");
         failure.kind = FailureKind::Unknown;

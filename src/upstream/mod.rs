@@ -69,6 +69,7 @@ mod prepare;
 mod probe;
 mod reach;
 mod results;
+mod site;
 mod taken_up;
 mod write;
 
@@ -94,7 +95,7 @@ pub use meter::{Answers, Asked, Health, Meter, Metered, Meters};
 pub use oauth::{Back, Keeper, SignIn, Standing, Tokens, are_over as renewals_are_over, read_back_url};
 pub use outcome::*;
 pub use paging::counts_pages;
-pub use parented::{as_listed, tell_whose};
+pub use parented::tell_whose;
 pub use point::{cut_record, get, get_each, has_point_read, version_in};
 pub use prepare::parent_of;
 pub use probe::{FoundRecords, find_by_field, find_by_path};
@@ -103,6 +104,7 @@ pub use request::{Built, build_request, encode_segment, fill_version, header, pa
 pub use retry_after::WAIT_MAX;
 pub use secrets::{Filled, Holes, Secrets, plain};
 pub use session::Session;
+pub use site::Site;
 pub use state::Room;
 pub use taken_up::{JobMark, Told as ToldByJob, finish_batch, works_for};
 pub use tls::our_certificate_until;

@@ -2,10 +2,11 @@
 //!
 //! Must not know: batches, what the answer means.
 
-use super::parented::{as_known_there, as_listed, listed_under};
+use super::parented::as_known_there;
 use super::point::{get, has_point_read, version_json};
 use super::{
-    Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
+    Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, Site, WriteRequest, Written, fill_version,
+    plain,
 };
 use crate::record::{Json, Slot, Value};
 use crate::rules::{Binding, Body, Idempotency, Place, Precondition, Request, Transition};
@@ -174,8 +175,7 @@ async fn stand_on(
         let why = "the record must be read again before this write, but the binding has no `get`";
         return Err(Written::Refused(why.to_owned()));
     }
-    let id = remote_id(write)?;
-    let now = match get(client, binding, id).await {
+    let now = match get(client, binding, &site(binding, write)?).await {
         Ok(Got::Found(now)) => now,
         Ok(Got::Missing) => return Err(gone(write)),
         Ok(Got::Merged(into)) => return Err(Written::Merged(into)),
@@ -252,11 +252,9 @@ fn map_values(
     Err(Written::Inexpressible(unwritable.into_iter().map(|(field, error)| (field, error.reason)).collect()))
 }
 
-/// True where the mapping sees the same record: what it does not map, and the version itself, do not count; nor does that a
-/// point read does not say under which parent it was listed.
+/// True where the mapping sees the same record: what it does not map, and the version itself, do not count.
 pub fn same_content(binding: &Binding, expected: &[u8], now: &[u8]) -> bool {
-    let listed = as_listed(binding, expected, now);
-    let (mapper, now) = (&binding.mapper, listed.as_deref().unwrap_or(now));
+    let mapper = &binding.mapper;
     if expected == now {
         return true;
     }
@@ -308,21 +306,17 @@ fn build(
     write: &WriteRequest,
     version: Option<&str>,
 ) -> Result<Built, Written> {
-    let parent = write.expected_raw.as_deref().and_then(|listed| listed_under(binding, listed));
-    let holes = Holes {
-        id: write.remote_id.as_deref(),
-        version,
-        key: Some(&write.key),
-        parent: parent.as_deref(),
-        ..Holes::default()
-    };
+    let site = site(binding, write)?;
+    let holes = Holes { version, key: Some(&write.key), ..site.holes() };
     client.build(request, &holes).map_err(refuse)
 }
 
-/// The id of a record that exists.
-pub fn remote_id(write: &WriteRequest) -> Result<&str, Written> {
-    let missing = || Written::Refused("the write names no remote record".to_owned());
-    write.remote_id.as_deref().ok_or_else(missing)
+/// Where a record is that exists.
+pub fn site(binding: &Binding, write: &WriteRequest) -> Result<Site, Written> {
+    if write.remote_id.is_none() {
+        return Err(Written::Refused("the write names no remote record".to_owned()));
+    }
+    Ok(Site::of_write(binding, write))
 }
 
 /// What it means for a write that its record is not there.

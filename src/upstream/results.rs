@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::answer::shows_whole;
-use super::parented::whose;
 use super::point::{scalar_text, version_in};
 use super::prepare::{as_remote, gone};
-use super::{Built, Client, Failure, FailureKind, Response, SendOp, WriteRequest, Written, words};
+use super::{Built, Client, Failure, FailureKind, Response, SendOp, Site, WriteRequest, Written, words};
 use crate::record::{Json, Lens, Path};
 use crate::rules::{Batch, Binding, ResultBy};
 
@@ -143,7 +142,7 @@ fn read_result(
 fn read_done(client: &Client, binding: &Binding, batch: &Batch, write: &WriteRequest, result: &Json) -> Written {
     let at = &batch.result;
     let raw = at.record.as_ref().and_then(|path| path.get(result)).map(|record| Bytes::from(record.to_string()));
-    let raw = raw.map(|raw| whose(binding, write, raw));
+    let raw = raw.map(|raw| Site::after(binding, write, "").told(binding, raw));
     let id = write
         .remote_id
         .clone()
