@@ -112,9 +112,10 @@ async fn one(client: &Client, binding: &Binding, id: &str) -> Result<Vec<u8>, Cl
             binding.collection
         )));
     }
-    match upstream::get(client, binding, &Site::of(binding, id, b"")).await {
+    match upstream::get(client, binding, &Site::named(binding, id)).await {
         Ok(Got::Found(remote)) => Ok(remote.raw.to_vec()),
         Ok(Got::Missing) => Err(CliError::NotFound(format!("{upstream} has no {} {id}", binding.collection))),
+        Ok(Got::Astray(why)) => Err(CliError::NotFound(why)),
         Ok(Got::Merged(into)) => Err(CliError::NotFound(format!("{upstream} says that {id} was merged into {into}"))),
         Err(failure) => Err(CliError::Upstream { upstream: upstream.clone(), reason: failure.to_string() }),
     }

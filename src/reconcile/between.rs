@@ -123,7 +123,7 @@ async fn look_at_each(
                 ..row
             }),
             // Its tombstone or event tells that. What else it was is from before, and that it is gone the next listing tells.
-            Some(Ok(Got::Missing | Got::Merged(_))) => {
+            Some(Ok(Got::Missing | Got::Astray(_) | Got::Merged(_))) => {
                 let is_told = row.kind != StagedKind::Record;
                 let tells = |mapped: Mapped| mapped.deleted || mapped.merged_into.is_some();
                 if is_told || rules.mapper.read(&row.raw).is_ok_and(tells) {

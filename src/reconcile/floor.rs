@@ -64,7 +64,7 @@ pub async fn keep_out_what_is_older(
                 None if doubt.age == Age::Older => None,
                 // It is as gone as it was; or it has gone meanwhile, which the next listing tells: what this one shows of it is
                 // from before.
-                Some(Ok(Got::Missing | Got::Merged(_))) => None,
+                Some(Ok(Got::Missing | Got::Astray(_) | Got::Merged(_))) => None,
                 // Nothing can be asked.
                 None => continue,
                 Some(Ok(Got::Found(remote))) => Some(remote),

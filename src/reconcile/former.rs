@@ -121,7 +121,7 @@ async fn ask_whether_shown(
     let mut asked = upstream::get_each(client, rules, doubted, |staged| Some(sites::of_staged(rules, staged)));
     while let Some((staged, answer)) = asked.next().await {
         let now = match answer {
-            None | Some(Ok(Got::Missing | Got::Merged(_))) => None,
+            None | Some(Ok(Got::Missing | Got::Astray(_) | Got::Merged(_))) => None,
             Some(Ok(Got::Found(remote))) => Some(remote),
             Some(Err(failure)) if is_its_own(&failure) => continue,
             Some(Err(failure)) => {
@@ -156,7 +156,7 @@ async fn ask_whether_gone(
     while let Some((link, answer)) = asked.next().await {
         match answer {
             Some(Ok(Got::Missing)) => {}
-            None | Some(Ok(Got::Found(_) | Got::Merged(_))) => continue,
+            None | Some(Ok(Got::Found(_) | Got::Astray(_) | Got::Merged(_))) => continue,
             Some(Err(failure)) if is_its_own(&failure) => continue,
             Some(Err(failure)) => {
                 let (id, words) = (&link.remote_id, failure.words);

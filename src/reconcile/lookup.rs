@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::rules::{Binding, Idempotency};
-use crate::upstream::{self, Client, Failure, FoundRecords, Got, Remote, Site};
+use crate::upstream::{self, Client, Failure, FailureKind, FoundRecords, Got, Remote, Site};
 
 use super::push::Ready;
 
@@ -16,7 +16,8 @@ pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) 
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
             Some(_) => match upstream::get(client, rules, &Site::of_write(rules, &ready.request)).await? {
                 Got::Found(remote) => Ok(vec![remote]),
-                Got::Missing | Got::Merged(_) => Ok(Vec::new()),
+                // Where we wanted it made, it is not.
+                Got::Missing | Got::Astray(_) | Got::Merged(_) => Ok(Vec::new()),
             },
             None => Ok(Vec::new()),
         },
@@ -84,8 +85,10 @@ async fn still_there(client: &Arc<Client>, rules: &Binding, found: Vec<Remote>) 
     let mut there = Vec::with_capacity(found.len());
     for remote in found {
         let Ok(id) = rules.mapper.id(&remote.raw) else { continue };
-        if let Got::Found(now) = upstream::get(client, rules, &Site::of(rules, &id, &remote.raw)).await? {
-            there.push(now);
+        match upstream::get(client, rules, &Site::of(rules, &id, &remote.raw)).await? {
+            Got::Found(now) => there.push(now),
+            Got::Missing | Got::Merged(_) => {}
+            Got::Astray(why) => return Err(Failure::new(FailureKind::BadAnswer, why)),
         }
     }
     Ok(there)

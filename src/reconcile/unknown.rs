@@ -72,7 +72,7 @@ fn waiting(
     let mut ready = Vec::new();
     for intent in intents.into_iter().filter(|intent| is_ours(&intent.record)) {
         let (request, whole) = push::request_so_far(view, pass, binding, &intent)?;
-        ready.push((Ready { intent, request, listed: false }, whole));
+        ready.push((Ready { intent, request, listed: false, missing: false }, whole));
     }
     Ok((last, ready))
 }
@@ -189,6 +189,11 @@ async fn changed(way: Way<'_>, ready: &mut Ready) -> Result<Option<Written>, Sto
         return Ok((!rules.pull || rules.read.is_none()).then_some(Written::Stale(None)));
     }
     match upstream::get(way.client, rules, &Site::of_write(rules, &ready.request)).await {
+        // As where nothing can be asked (see `gather`).
+        Ok(Got::Astray(why)) => {
+            ready.intent.note = Some(why);
+            Ok(None)
+        }
         Ok(got) => judge(way, ready, got).await.map(Some),
         Err(_) => Ok(None),
     }
@@ -220,7 +225,7 @@ async fn judge(way: Way<'_>, ready: &mut Ready, got: Got) -> Result<Written, Sto
             })
             .transpose()?;
         let slots = match &seen {
-            Got::Missing | Got::Merged(_) => None,
+            Got::Missing | Got::Merged(_) | Got::Astray(_) => None,
             Got::Found(now) => {
                 match observe::read_raw(view, pass, binding, &now.raw, now.version.clone(), now.observed_at)? {
                     Read::Ready(Seen::Record(observed)) => Some((observed.slots, now.version.clone())),
@@ -246,7 +251,7 @@ async fn judge(way: Way<'_>, ready: &mut Ready, got: Got) -> Result<Written, Sto
     let remote_id = ready.request.remote_id.clone().unwrap_or_default();
     let record = match got {
         Got::Found(remote) => Some(remote),
-        Got::Missing | Got::Merged(_) => None,
+        Got::Missing | Got::Merged(_) | Got::Astray(_) => None,
     };
     if let Verdict::Landed { fields } = &verdict
         && keep_only(pass, ready, fields)?

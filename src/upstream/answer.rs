@@ -76,14 +76,15 @@ fn captured_id(binding: &Binding, write: &WriteRequest, response: &Response, raw
         return Some(id.clone());
     }
     let capture = binding.create.as_ref().and_then(|create| create.capture_id.as_ref());
+    let whole = |own_id: String| Site::name_of_created(binding, write, own_id);
     if let Some(path) = capture {
-        return path_text(&response.body, path);
+        return path_text(&response.body, path).map(whole);
     }
     raw.and_then(|raw| binding.mapper.id(raw).ok()).or_else(|| {
         let location = response.headers.get(http::header::LOCATION)?.to_str().ok()?;
         let path = location.split(['?', '#']).next()?.trim_end_matches('/');
         let (_, last) = path.rsplit_once('/')?;
-        (!last.is_empty() && !last.contains('%')).then(|| last.to_owned())
+        (!last.is_empty() && !last.contains('%')).then(|| whole(last.to_owned()))
     })
 }
 

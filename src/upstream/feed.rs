@@ -181,6 +181,7 @@ pub async fn read(
             }
             Some(Ok(Got::Missing)) if deleted => told.push(Told::Gone(id)),
             Some(Ok(Got::Missing)) | None => {}
+            Some(Ok(Got::Astray(why))) => told.push(Told::Unanswered(id, why)),
             Some(Ok(Got::Merged(into))) => told.push(Told::Merged(id, into)),
             Some(Err(failure)) => match failure.kind {
                 // That is the matter of one record, and no other waits for it.

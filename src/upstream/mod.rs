@@ -97,7 +97,7 @@ pub use outcome::*;
 pub use paging::counts_pages;
 pub use parented::tell_whose;
 pub use point::{cut_record, get, get_each, has_point_read, version_in};
-pub use prepare::parent_of;
+pub use prepare::{may_be_elsewhere, parent_of};
 pub use probe::{FoundRecords, find_by_field, find_by_path};
 pub use reach::{Reached, earliest, offset};
 pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};

@@ -19,16 +19,21 @@ pub async fn get(client: &Client, binding: &Binding, site: &Site) -> Result<Got,
         return Err(Failure::new(FailureKind::Fatal, format!("{} has no point read here", binding.collection)));
     };
     let remote_id = site.remote_id.as_str();
+    if let Some(why) = site.is_unknown(request) {
+        return Ok(Got::Astray(why));
+    }
     let built = client.build(request, &site.holes())?;
     let (response, moved) = match client.read_following(built.clone(), &mut |response| cut_short(&response.body)).await
     {
         Ok(answered) => answered,
-        Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Gone) => return Ok(Got::Missing),
+        Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Gone) => {
+            return Ok(site.is_left(binding, request).map_or(Got::Missing, Got::Astray));
+        }
         Err(failure) => return Err(failure),
     };
     let raw = cut_record(&response.body, request.record.as_ref())
         .map_err(|what| client.bad_answer(&built, &response, &what))?;
-    let raw = site.told(binding, raw);
+    let raw = site.told_at(binding, request, raw);
     if moved && let Some(into) = binding.mapper.id(&raw).ok().filter(|id| id != remote_id) {
         return Ok(Got::Merged(into));
     }

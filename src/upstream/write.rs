@@ -72,7 +72,7 @@ async fn settle_redirect(client: &Client, binding: &Binding, write: &WriteReques
             Written::Refused(failure.words)
         }
         Ok(Got::Merged(into)) => Written::Merged(into),
-        Ok(Got::Found(_) | Got::Missing) | Err(_) => Written::Unknown(failure),
+        Ok(Got::Found(_) | Got::Missing | Got::Astray(_)) | Err(_) => Written::Unknown(failure),
     }
 }
 
@@ -97,7 +97,7 @@ async fn settle_conflict(
         Ok(Got::Found(now)) => Written::Stale(Some(now)),
         Ok(Got::Missing) => gone(write),
         Ok(Got::Merged(into)) => Written::Merged(into),
-        Err(_unreadable_now) => Written::Stale(None),
+        Ok(Got::Astray(_)) | Err(_) => Written::Stale(None),
     }
 }
 
