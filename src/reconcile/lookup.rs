@@ -16,8 +16,10 @@ pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) 
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
             Some(_) => match upstream::get(client, rules, &Site::of_write(rules, &ready.request)).await? {
                 Got::Found(remote) => Ok(vec![remote]),
+                Got::Missing | Got::Merged(_) => Ok(Vec::new()),
                 // Where we wanted it made, it is not.
-                Got::Missing | Got::Astray(_) | Got::Merged(_) => Ok(Vec::new()),
+                Got::Astray(_) if upstream::parent_of(rules, &ready.request).is_some() => Ok(Vec::new()),
+                Got::Astray(why) => Err(Failure::new(FailureKind::BadAnswer, why)),
             },
             None => Ok(Vec::new()),
         },

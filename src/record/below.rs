@@ -7,9 +7,10 @@ use std::borrow::Cow;
 /// The remote id of a record under a parent. A `/` of the parent is written as `%2F` (and `%` as `%25`), so that the first one
 /// ends it.
 pub fn join(parent: &str, id: &str) -> String {
-    let parent = match parent.contains(['%', '/']) {
-        true => Cow::Owned(parent.replace('%', "%25").replace('/', "%2F")),
-        false => Cow::Borrowed(parent),
+    let parent = if parent.contains(['%', '/']) {
+        Cow::Owned(parent.replace('%', "%25").replace('/', "%2F"))
+    } else {
+        Cow::Borrowed(parent)
     };
     format!("{parent}/{id}")
 }

@@ -59,8 +59,8 @@ impl Server {
         answer(200, &json!({ "members": shown.skip(from).collect::<Vec<_>>() }))
     }
 
-    fn answered(&mut self, done: Value) -> Response {
-        if std::mem::take(&mut self.loses) { problem(504, "Gateway Timeout") } else { answer(200, &done) }
+    fn answered(&mut self, done: &Value) -> Response {
+        if std::mem::take(&mut self.loses) { problem(504, "Gateway Timeout") } else { answer(200, done) }
     }
 }
 
@@ -85,14 +85,14 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
                 return problem(400, "Member Exists");
             }
             let made = server.set(list, &contact, &body);
-            server.answered(made)
+            server.answered(&made)
         }
         (method, [list, "members", contact]) => match (method, server.member(list, contact)) {
             (_, None) => problem(404, "Resource Not Found"),
             ("GET", Some(member)) => answer(200, &member),
             ("PATCH", Some(_)) => {
                 let changed = server.set(list, contact, &body.unwrap());
-                server.answered(changed)
+                server.answered(&changed)
             }
             ("DELETE", Some(_)) => {
                 server.set(list, contact, &json!({ "status": "archived" }));
