@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::ops::raw;
 use crate::record::{FieldMap, Json, Lens, Path, Slot, Step};
 use crate::rules::{Binding, Collection, Ruleset};
-use crate::upstream::{self, Client, Failure, Got, has_point_read};
+use crate::upstream::{self, Client, Failure, Got, Site, has_point_read};
 
 use super::args_rules::FetchArgs;
 use super::exit::{CliError, Exit};
@@ -112,9 +112,10 @@ async fn one(client: &Client, binding: &Binding, id: &str) -> Result<Vec<u8>, Cl
             binding.collection
         )));
     }
-    match upstream::get(client, binding, id).await {
+    match upstream::get(client, binding, &Site::named(binding, id)).await {
         Ok(Got::Found(remote)) => Ok(remote.raw.to_vec()),
         Ok(Got::Missing) => Err(CliError::NotFound(format!("{upstream} has no {} {id}", binding.collection))),
+        Ok(Got::Astray(why)) => Err(CliError::NotFound(why)),
         Ok(Got::Merged(into)) => Err(CliError::NotFound(format!("{upstream} says that {id} was merged into {into}"))),
         Err(failure) => Err(CliError::Upstream { upstream: upstream.clone(), reason: failure.to_string() }),
     }

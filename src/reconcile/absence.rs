@@ -10,14 +10,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::guard::{self, Tally};
 use crate::merge::{Evidence, Halt, LinkState};
-use crate::rules::Deletes;
+use crate::rules::{Binding, Deletes};
 use crate::store::{self, LinkId, LinkRow, QuarantineFilter, QuarantineRow, Staged, StagedKind, Store, StoreError};
-use crate::upstream::{self, Client, Failure, FailureKind, Got};
+use crate::upstream::{self, Client, Failure, FailureKind, Got, Site};
 
 use super::context::{Pass, local_subject};
 use super::gather::lag;
 use super::pull::Pulled;
 use super::set_back;
+use super::sites;
 
 /// Links looked at between two awaits.
 const CHUNK: usize = 5000;
@@ -62,7 +63,7 @@ pub async fn look_for_missing(
     if read.deletes != Deletes::Absence && !((pulled.gap || set_back) && read.get.is_some()) {
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), ..Absence::default() });
     }
-    let missing = missing(store, pass, at, pulled).await?;
+    let missing = missing(store, pass, (at, &rules), pulled).await?;
     let count = missing.len() as u64;
     if missing.is_empty() {
         take_back(store, pass, at).await?;
@@ -105,12 +106,12 @@ fn too_much(pass: &Pass, at: usize, links: u64, listed: u64, gone: u64) -> Optio
 async fn missing(
     store: &dyn Store,
     pass: &Arc<Pass>,
-    at: usize,
+    (at, rules): (usize, &Arc<Binding>),
     pulled: &Pulled,
-) -> Result<Vec<(String, LinkId)>, StoreError> {
+) -> Result<Vec<(Site, LinkId)>, StoreError> {
     let key = pass.binding_key(at);
     let seen: &RoaringTreemap = &pulled.seen;
-    let can_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_some_and(|read| read.get.is_some());
+    let can_get = upstream::has_point_read(rules);
     let settled = pulled.started_at - lag(pass, at).num_microseconds().unwrap_or(0);
     let mut missing = Vec::new();
     let mut after = String::new();
@@ -139,7 +140,8 @@ async fn missing(
             })
             .await?;
         }
-        missing.extend(unseen);
+        let rules = Arc::clone(rules);
+        missing.extend(store::read(store, move |view| sites::of_links(view, &rules, unseen)).await?);
     }
 }
 
@@ -153,14 +155,14 @@ async fn confirm(
     client: &Arc<Client>,
     pass: &Arc<Pass>,
     pulled: &Pulled,
-    (missing, set_back): (Vec<(String, LinkId)>, bool),
+    (missing, set_back): (Vec<(Site, LinkId)>, bool),
 ) -> Result<Result<u64, String>, StoreError> {
     let at = pulled.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Ok(0)) };
     let mut gone = 0;
     let (asked_for, mut forbidden) = (missing.len(), Vec::new());
-    let mut asked = upstream::get_each(client, &rules, missing, |(remote_id, _)| Some(remote_id));
-    while let Some(((remote_id, link), answer)) = asked.next().await {
+    let mut asked = upstream::get_each(client, &rules, missing, |(site, _)| Some(site.clone()));
+    while let Some(((Site { remote_id, .. }, link), answer)) = asked.next().await {
         if let Some(Err(failure)) = &answer
             && failure.kind == FailureKind::Forbidden
         {
@@ -174,11 +176,16 @@ async fn confirm(
             set_aside(store, pass, at, link, words).await?;
             continue;
         }
+        if let Some(Ok(Got::Astray(why))) = &answer {
+            set_aside(store, pass, at, link, format!("{remote_id} is not listed: {why}")).await?;
+            continue;
+        }
         let (kind, raw, version) = match answer {
             None => (StagedKind::Gone(Evidence::Absence), Vec::new(), None),
             Some(Ok(Got::Missing)) => (StagedKind::Gone(Evidence::AbsenceConfirmed), Vec::new(), None),
             Some(Ok(Got::Merged(into))) => (StagedKind::Merged, into.into_bytes(), None),
             Some(Ok(Got::Found(remote))) => (StagedKind::Record, remote.raw.to_vec(), remote.version),
+            Some(Ok(Got::Astray(_))) => continue,
             Some(Err(failure)) => return Ok(Err(unanswered(&remote_id, &failure))),
         };
         gone += u64::from(matches!(kind, StagedKind::Gone(_)));

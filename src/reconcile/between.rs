@@ -30,6 +30,7 @@ use super::context::Pass;
 use super::engine::{Engine, PassError};
 use super::report::PassReport;
 use super::silence;
+use super::sites;
 
 /// What came of a pass in between; `None`, and nothing was done, where what waits takes listings.
 pub type Made = Result<Option<PassReport>, PassError>;
@@ -110,7 +111,7 @@ async fn look_at_each(
     rows: Vec<Staged>,
 ) -> Result<Option<Failure>, StoreError> {
     let mut found = Vec::with_capacity(rows.len());
-    let mut asked = upstream::get_each(client, rules, rows, |row| Some(&row.remote_id));
+    let mut asked = upstream::get_each(client, rules, rows, |row| Some(sites::of_staged(rules, row)));
     while let Some((row, answer)) = asked.next().await {
         match answer {
             Some(Ok(Got::Found(remote))) => found.push(Staged {
@@ -122,7 +123,7 @@ async fn look_at_each(
                 ..row
             }),
             // Its tombstone or event tells that. What else it was is from before, and that it is gone the next listing tells.
-            Some(Ok(Got::Missing | Got::Merged(_))) => {
+            Some(Ok(Got::Missing | Got::Astray(_) | Got::Merged(_))) => {
                 let is_told = row.kind != StagedKind::Record;
                 let tells = |mapped: Mapped| mapped.deleted || mapped.merged_into.is_some();
                 if is_told || rules.mapper.read(&row.raw).is_ok_and(tells) {

@@ -3,6 +3,7 @@
 //! Must not know: how pages are fetched.
 
 use chrono::{DateTime, Duration, Utc};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::rules::{Incremental, SinceFrom};
 use crate::store::{Micros, StoreError};
@@ -25,8 +26,14 @@ pub struct Cursor {
     pub deleted: Option<Box<Self>>,
     /// A listing that was not finished.
     pub scan: Option<Scan>,
-    /// Which way of reading `high` and `mark` belong to; a changed rule starts over.
+    /// Which way of reading `high` and `mark` belong to; a changed rule starts over. See [`way_of`].
     pub way: String,
+}
+
+/// Names a way of reading by hashes: of what is asked for, and of how its pages follow each other, which only a listing in progress
+/// depends on.
+pub fn way_of(asked: &str, pages: &str) -> String {
+    format!("{:016x}.{:016x}", xxh3_64(asked.as_bytes()), xxh3_64(pages.as_bytes()))
 }
 
 /// A listing in progress.
@@ -52,7 +59,15 @@ impl Cursor {
         let Some(text) = text else { return Ok(fresh()) };
         let cursor: Self = serde_json::from_str(text)
             .map_err(|error| StoreError::State { what: "a cursor".into(), reason: error.to_string() })?;
-        Ok(if cursor.way == way { cursor } else { fresh() })
+        let (asked, pages) = way.split_once('.').unwrap_or((way, ""));
+        let (was_asked, were_pages) = cursor.way.split_once('.').unwrap_or((&cursor.way, pages));
+        Ok(match (was_asked == asked, were_pages == pages) {
+            // One that says nothing of pages is from before they counted.
+            (true, true) => Self { way: way.to_owned(), ..cursor },
+            // A place among pages of another kind or size is another place.
+            (true, false) => Self { way: way.to_owned(), scan: None, ..cursor },
+            (false, _) => fresh(),
+        })
     }
 
     /// Whether what is stored of a binding says that it was read to its end once.
@@ -179,6 +194,24 @@ mod tests {
         cursor.finish(true, Some("\"7\"".into()), Some(1), 2, 3);
         assert!(!cursor.query(&since(SinceFrom::Header("ETag".into())), false, at(0)).1);
         assert!(cursor.query(&since(SinceFrom::Header("ETag".into())), true, at(0)).1);
+    }
+
+    #[test]
+    fn a_listing_in_progress_is_left_where_its_pages_are_others_and_what_was_read_stays_known() {
+        let token = PageToken { at: "3".into(), pages: 3, records: 30, full: true, slice: None, job: None };
+        let scan = Some(Scan { token, mark: None, high: None, started_at: 0 });
+        let (before, others, elsewhere) = (way_of("a", "10"), way_of("a", "20"), way_of("b", "10"));
+        let old = before.split_once('.').unwrap().0.to_owned();
+        for (way, now, high, goes_on) in [
+            (&before, &before, Some(7), true),
+            (&before, &others, Some(7), false),
+            (&before, &elsewhere, None, false),
+            (&old, &before, Some(7), true),
+        ] {
+            let stored = Cursor { scan: scan.clone(), high: Some(7), way: way.clone(), ..Cursor::default() }.save();
+            let cursor = Cursor::load(Some(&stored), now).unwrap();
+            assert_eq!((cursor.high, cursor.scan.is_some(), &cursor.way), (high, goes_on, now), "{way} {now}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::merge::LinkState;
 use crate::rules::{Binding, Deleted, Incremental};
 use crate::store::{self, Micros, StagedKind, Store, StoreError, View};
-use crate::upstream::{Client, DeletedLister, Failure, FailureKind, Page, Told, ask_for_deleted};
+use crate::upstream::{Client, DeletedLister, Failure, FailureKind, Page, Site, Told, ask_for_deleted};
 
 use super::context::Pass;
 use super::cursor::Cursor;
@@ -134,12 +134,13 @@ impl Hearing<'_> {
     /// Asks for those of some records that are in question, and stages what they are.
     async fn ask(&mut self, ids: Vec<String>) -> Result<Result<(), Failure>, StoreError> {
         let asked = self.in_question(ids).await?;
-        let (ids, was_listed): (Vec<String>, Vec<bool>) = asked.into_iter().unzip();
-        let told = match ask_for_deleted(self.client, &self.rules, &ids).await {
+        let (sites, was_listed): (Vec<Site>, Vec<bool>) = asked.into_iter().unzip();
+        let told = match ask_for_deleted(self.client, &self.rules, &sites).await {
             Ok(told) => told,
             Err(failure) => return Ok(Err(failure)),
         };
-        let was_listed = |id: &str| ids.iter().zip(&was_listed).any(|(asked, listed)| asked == id && *listed);
+        let was_listed =
+            |id: &str| sites.iter().zip(&was_listed).any(|(asked, listed)| asked.remote_id == id && *listed);
         let mut certain = Vec::new();
         for one in told {
             let (Told::Gone(id) | Told::Merged(id, _) | Told::Unanswered(id, _)) = &one;
@@ -156,24 +157,28 @@ impl Hearing<'_> {
 
     /// Those that are here, or wait to come in, and whether they were listed in this pass. Of an address that is read whole each
     /// time they are not asked for: it will say so again.
-    async fn in_question(&self, ids: Vec<String>) -> Result<Vec<(String, bool)>, StoreError> {
+    async fn in_question(&self, ids: Vec<String>) -> Result<Vec<(Site, bool)>, StoreError> {
         let (key, seen, since, is_whole) =
             (self.pass.binding_key(self.binding), Arc::clone(&self.seen), self.since, self.is_whole);
+        let rules = Arc::clone(&self.rules);
         store::read(self.store, move |view: &dyn View| {
             let names: Vec<&str> = ids.iter().map(String::as_str).collect();
             let known = view.known(key, &names)?;
             let mut asked = Vec::new();
             for (id, known) in ids.into_iter().zip(known) {
-                let listed = match known {
-                    Some(known) if known.state == LinkState::Live => seen.contains(known.link.0.unsigned_abs()),
+                let (raw, listed) = match known {
+                    Some(known) if known.state == LinkState::Live => {
+                        let raw = view.link(known.link)?.map(|link| link.raw).unwrap_or_default();
+                        (raw, seen.contains(known.link.0.unsigned_abs()))
+                    }
                     Some(_) => continue,
                     None => match view.staged(key, &id)? {
-                        Some(waits) if waits.kind == StagedKind::Record => waits.observed_at >= since,
+                        Some(waits) if waits.kind == StagedKind::Record => (waits.raw, waits.observed_at >= since),
                         Some(_) | None => continue,
                     },
                 };
                 if !(listed && is_whole) {
-                    asked.push((id, listed));
+                    asked.push((Site::of(&rules, &id, &raw), listed));
                 }
             }
             Ok(asked)

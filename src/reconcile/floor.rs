@@ -16,6 +16,7 @@ use crate::upstream::{self, Client, FailureKind, Got, Remote};
 use super::context::{Pass, time};
 use super::gather::lag;
 use super::set_back;
+use super::sites;
 
 /// How far a list or cache may lag. What a record was longer ago is no reason for doubt: an upstream that shows older
 /// versions after that was set back.
@@ -55,7 +56,7 @@ pub async fn keep_out_what_is_older(
         let Some(last) = last else { return Ok(None) };
         after = last;
         let mut looked = upstream::get_each(client, &rules, doubts, |doubt| match doubt.age {
-            Age::Unsure => Some(&doubt.staged.remote_id),
+            Age::Unsure => Some(sites::of_staged(&rules, &doubt.staged)),
             Age::Older | Age::Current => None,
         });
         while let Some((doubt, answer)) = looked.next().await {
@@ -63,15 +64,10 @@ pub async fn keep_out_what_is_older(
                 None if doubt.age == Age::Older => None,
                 // It is as gone as it was; or it has gone meanwhile, which the next listing tells: what this one shows of it is
                 // from before.
-                Some(Ok(Got::Missing | Got::Merged(_))) => None,
+                Some(Ok(Got::Missing | Got::Astray(_) | Got::Merged(_))) => None,
                 // Nothing can be asked.
                 None => continue,
-                // Whose it is, a listing says and a point read does not.
-                Some(Ok(Got::Found(mut remote))) => {
-                    let whole = upstream::as_listed(&rules, &doubt.staged.raw, &remote.raw);
-                    remote.raw = whole.map_or(remote.raw, Into::into);
-                    Some(remote)
-                }
+                Some(Ok(Got::Found(remote))) => Some(remote),
                 Some(Err(failure)) if matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge) => {
                     continue;
                 }

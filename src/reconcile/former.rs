@@ -16,6 +16,7 @@ use crate::upstream::{self, Client, Failure, FailureKind, Got};
 
 use super::context::{Pass, time};
 use super::floor;
+use super::sites;
 
 /// Strangers looked at between two awaits.
 const CHUNK: usize = 1000;
@@ -117,16 +118,11 @@ async fn ask_whether_shown(
     rules: &Arc<Binding>,
     doubted: Vec<Staged>,
 ) -> Result<Option<String>, StoreError> {
-    let mut asked = upstream::get_each(client, rules, doubted, |staged| Some(&staged.remote_id));
+    let mut asked = upstream::get_each(client, rules, doubted, |staged| Some(sites::of_staged(rules, staged)));
     while let Some((staged, answer)) = asked.next().await {
         let now = match answer {
-            None | Some(Ok(Got::Missing | Got::Merged(_))) => None,
-            // Whose it is, a listing says and a point read does not.
-            Some(Ok(Got::Found(mut remote))) => {
-                let whole = upstream::as_listed(rules, &staged.raw, &remote.raw);
-                remote.raw = whole.map_or(remote.raw, Into::into);
-                Some(remote)
-            }
+            None | Some(Ok(Got::Missing | Got::Astray(_) | Got::Merged(_))) => None,
+            Some(Ok(Got::Found(remote))) => Some(remote),
             Some(Err(failure)) if is_its_own(&failure) => continue,
             Some(Err(failure)) => {
                 let (id, words) = (&staged.remote_id, failure.words);
@@ -156,11 +152,11 @@ async fn ask_whether_gone(
     pass: &Arc<Pass>,
     replaced: Vec<LinkRow>,
 ) -> Result<Option<String>, StoreError> {
-    let mut asked = upstream::get_each(client, rules, replaced, |link| Some(&link.remote_id));
+    let mut asked = upstream::get_each(client, rules, replaced, |link| Some(sites::of_link(rules, link)));
     while let Some((link, answer)) = asked.next().await {
         match answer {
             Some(Ok(Got::Missing)) => {}
-            None | Some(Ok(Got::Found(_) | Got::Merged(_))) => continue,
+            None | Some(Ok(Got::Found(_) | Got::Astray(_) | Got::Merged(_))) => continue,
             Some(Err(failure)) if is_its_own(&failure) => continue,
             Some(Err(failure)) => {
                 let (id, words) = (&link.remote_id, failure.words);

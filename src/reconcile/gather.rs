@@ -7,7 +7,7 @@ use crate::merge::{
     Verdict, WriteOp,
 };
 use crate::record::{FieldError, RecordId, Slot, Value};
-use crate::rules::{Idempotency, Origin};
+use crate::rules::{Idempotency, Origin, Read as ReadRules};
 use crate::store::{
     ConflictFilter, ConflictRow, Dirty, DirtyOp, IntentFilter, IntentRow, LinkRow, OriginRow, Staged, StoreError, View,
 };
@@ -353,7 +353,7 @@ fn is_backwards(row: &LinkRow, seen: &Seen) -> bool {
 fn is_answered(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, barrier: &Barrier) -> bool {
     let at_work = jobs::may_be_at_work(pass, at, intent);
     if intent.op != "create" {
-        let by_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_none_or(|read| read.get.is_some());
+        let by_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_none_or(ReadRules::get_proves_absence);
         let sent_before = |moment: i64| intent.sent_at.is_some_and(|sent| sent < moment);
         let seen = found.staged.get(at).and_then(Option::as_ref).map_or(pass.micros(), |staged| staged.observed_at);
         return !by_get && !at_work && sent_before(pass.micros()) && sent_before(seen);

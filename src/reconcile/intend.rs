@@ -8,7 +8,7 @@ use crate::merge::{self, IntentState, RecordPlan, Write, WriteOp};
 use crate::record::{Json, RecordId, Value, hex};
 use crate::rules::{Binding, Idempotency, Precondition, Transition};
 use crate::store::{IntentRow, QuarantineRow, StoreError, Tx, View};
-use crate::upstream::SendOp;
+use crate::upstream::{SendOp, Site};
 
 use super::apply::{self, Applied};
 use super::base;
@@ -136,10 +136,11 @@ fn shape(
     let remote_id = remote_id_of(found, at);
     let version = write.expected_version.as_deref();
     let hash = payload_hash(op, remote_id.as_deref(), &body, version, parts::call(&rules, first.transition));
+    let site = site(found, (at, &rules), op, &remote_values);
     for (position, part) in cut.parts.iter().enumerate() {
         applied.planned.push((at, counts(op)));
         if position == 0 || pass.planning {
-            applied.changes.push(told(pass, found, plan, (at, &rules), op, part));
+            applied.changes.push(told(pass, found, plan, (at, &rules, &site), op, part));
         }
     }
     let key = crate::clock::new_id(pass.clock.as_ref());
@@ -174,7 +175,7 @@ fn told(
     pass: &Pass,
     found: &Gathered,
     plan: &RecordPlan,
-    (at, rules): (usize, &Binding),
+    (at, rules, site): (usize, &Binding, &Site),
     op: SendOp,
     part: &Part,
 ) -> Change {
@@ -182,8 +183,20 @@ fn told(
     let before = if op == SendOp::Create { Vec::new() } else { known_there(found, at) };
     let fields = apply::field_changes(pass, plan, &before, &part.values);
     let mut told = apply::change(pass, found, &rules.upstream.name, op.name(), fields, None);
-    describe(&mut told, rules, op, parts::call(rules, part.transition), remote_id_of(found, at).as_deref());
+    describe(&mut told, rules, op, parts::call(rules, part.transition), site);
     told
+}
+
+/// Where the record is that is written to, or where it is made.
+fn site(found: &Gathered, (at, rules): (usize, &Binding), op: SendOp, values: &[(usize, Value)]) -> Site {
+    let remote_id = remote_id_of(found, at).unwrap_or_default();
+    if op == SendOp::Create {
+        return Site::of_new(rules, values);
+    }
+    let staged = found.staged.get(at).and_then(Option::as_ref).map(|staged| &staged.raw);
+    let linked = found.links.get(at).and_then(Option::as_ref).map(|link| &link.raw);
+    let seen = staged.filter(|raw| !raw.is_empty()).or(linked);
+    Site::of(rules, &remote_id, seen.map_or(b"", Vec::as_slice))
 }
 
 fn counts(op: SendOp) -> Counts {
@@ -307,7 +320,7 @@ pub fn set_aside(
 }
 
 /// The request line, and whether the upstream can refuse the write if it was overtaken.
-fn describe(told: &mut Change, rules: &Binding, op: SendOp, call: Option<&Transition>, remote_id: Option<&str>) {
+fn describe(told: &mut Change, rules: &Binding, op: SendOp, call: Option<&Transition>, site: &Site) {
     let line = |request: &crate::rules::Request| {
         let path: String = request
             .path
@@ -316,8 +329,7 @@ fn describe(told: &mut Change, rules: &Binding, op: SendOp, call: Option<&Transi
             .map(|part| match part {
                 crate::rules::Part::Text(text) => text.clone(),
                 crate::rules::Part::Secret(_) => "•••".into(),
-                crate::rules::Part::Hole(hole) if hole == "id" => remote_id.unwrap_or("{new}").to_owned(),
-                crate::rules::Part::Hole(hole) => format!("{{{hole}}}"),
+                crate::rules::Part::Hole(hole) => site.shown(hole),
             })
             .collect();
         format!("{} {path}", request.method)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::rules::{Binding, Idempotency};
-use crate::upstream::{self, Client, Failure, FoundRecords, Got, Remote};
+use crate::upstream::{self, Client, Failure, FailureKind, FoundRecords, Got, Remote, Site};
 
 use super::push::Ready;
 
@@ -14,9 +14,12 @@ use super::push::Ready;
 pub async fn look_up(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready) -> FoundRecords {
     match rules.create.as_ref().map(|create| &create.idempotency) {
         Some(Idempotency::ClientId) => match &ready.request.remote_id {
-            Some(remote_id) => match upstream::get(client, rules, remote_id).await? {
+            Some(_) => match upstream::get(client, rules, &Site::of_write(rules, &ready.request)).await? {
                 Got::Found(remote) => Ok(vec![remote]),
                 Got::Missing | Got::Merged(_) => Ok(Vec::new()),
+                // Where we wanted it made, it is not.
+                Got::Astray(_) if upstream::parent_of(rules, &ready.request).is_some() => Ok(Vec::new()),
+                Got::Astray(why) => Err(Failure::new(FailureKind::BadAnswer, why)),
             },
             None => Ok(Vec::new()),
         },
@@ -84,8 +87,10 @@ async fn still_there(client: &Arc<Client>, rules: &Binding, found: Vec<Remote>) 
     let mut there = Vec::with_capacity(found.len());
     for remote in found {
         let Ok(id) = rules.mapper.id(&remote.raw) else { continue };
-        if let Got::Found(now) = upstream::get(client, rules, &id).await? {
-            there.push(now);
+        match upstream::get(client, rules, &Site::of(rules, &id, &remote.raw)).await? {
+            Got::Found(now) => there.push(now),
+            Got::Missing | Got::Merged(_) => {}
+            Got::Astray(why) => return Err(Failure::new(FailureKind::BadAnswer, why)),
         }
     }
     Ok(there)

@@ -57,6 +57,7 @@ mod removed;
 mod settle;
 mod silence;
 mod singles;
+mod sites;
 mod targeted;
 mod unknown;
 

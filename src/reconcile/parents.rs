@@ -26,6 +26,7 @@ use super::cursor::{Cursor, Scan};
 use super::page::Cut;
 use super::pull::{BYTES_AHEAD_MAX, BYTES_TOGETHER, PAGES_AHEAD_MAX, Puller};
 use super::report::{Progress, Step};
+use super::sites;
 
 /// Parents that are looked up at once.
 const CHUNK: usize = 1000;
@@ -506,17 +507,20 @@ impl Walk {
             let known = view.known(of, &[name.as_str()])?.into_iter().next().flatten();
             let staged = view.staged(of, &name)?;
             let told = staged.is_some_and(|staged| matches!(staged.kind, StagedKind::Gone(_)));
-            Ok(told || known.is_none_or(|known| known.state != LinkState::Live))
+            known
+                .filter(|known| !told && known.state == LinkState::Live)
+                .map_or(Ok(None), |known| view.link(known.link))
         });
-        if known.await? {
-            return Ok(true);
-        }
+        let Some(link) = known.await? else { return Ok(true) };
         let collection = self.pass.ruleset.collections.get(&self.parent.collection);
         let mut bindings = collection.iter().flat_map(|collection| &collection.bindings);
         let Some(rules) = bindings.find(|one| one.upstream.name == self.rules.upstream.name) else { return Ok(false) };
         if !upstream::has_point_read(rules) {
             return Ok(false);
         }
-        Ok(matches!(upstream::get(&self.client, rules, parent).await, Ok(Got::Missing | Got::Merged(_))))
+        Ok(matches!(
+            upstream::get(&self.client, rules, &sites::of_link(rules, &link)).await,
+            Ok(Got::Missing | Got::Merged(_))
+        ))
     }
 }

@@ -11,17 +11,16 @@ use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::merge::LinkState;
-use crate::rules::{BodyFormat, Incremental, Read as ReadRules};
+use crate::rules::{BodyFormat, Incremental, Parent, Read as ReadRules};
 use crate::store::{self, BindingKey, Micros, QuarantineFilter, Staged, Store, StoreError, View};
 use crate::upstream::{self, Client, Failure, FailureKind, ListQuery, Lister};
 
 use super::between;
 use super::contact::LostCreates;
 use super::context::{Pass, remote_subject};
-use super::cursor::{Cursor, Scan};
+use super::cursor::{Cursor, Scan, way_of};
 use super::deleted;
 use super::page::{Cut, Heard, PageDone, PageJob};
 use super::parents;
@@ -157,12 +156,14 @@ pub fn way(pass: &Pass, binding: usize) -> Option<(&ReadRules, String)> {
         text += &format!(" {cap:?}");
     }
     if let Some(parent) = &read.parent {
-        text += &format!(" {parent:?}");
+        let Parent { collection, name, batch, in_id } = parent;
+        let ids = if *in_id { " in id" } else { "" };
+        text += &format!(" Parent {{ collection: {collection:?}, name: {name:?}, batch: {batch} }}{ids}");
     }
     if let Some(export) = &read.export {
         text += &format!(" {export:?}");
     }
-    Some((read, format!("{:016x}", xxh3_64(text.as_bytes()))))
+    Some((read, way_of(&text, &format!("{:?}", read.page))))
 }
 
 /// Reads one binding. Only a failing store is an error; a failing upstream is in the result.

@@ -37,6 +37,8 @@ pub struct Ready {
     pub request: WriteRequest,
     /// This pass's listing shows the record.
     pub listed: bool,
+    /// It shows everything that is there, and not the record.
+    pub missing: bool,
 }
 
 /// Sends everything that is prepared for one binding. `listed` are the links that this pass's listing showed. Returns
@@ -70,8 +72,9 @@ pub async fn push(
     while !pusher.stopped {
         let job_pass = Arc::clone(pass);
         let (from, listed) = (after.clone(), Arc::clone(listed));
+        let is_whole = pusher.report.read == "full";
         let Chunk { ready, waiting, last } =
-            store::read(store, move |view| load(view, &job_pass, binding, from, &listed)).await?;
+            store::read(store, move |view| load(view, &job_pass, binding, from, (&listed, is_whole))).await?;
         let Some(last) = last else { break };
         after = Some(last);
         pusher.report.deferred += waiting;
@@ -105,7 +108,7 @@ fn load(
     pass: &Pass,
     binding: usize,
     after: Option<String>,
-    listed: &RoaringTreemap,
+    (listed, is_whole): (&RoaringTreemap, bool),
 ) -> Result<Chunk, StoreError> {
     let filter = IntentFilter {
         collection: Some(pass.collection.name.clone()),
@@ -128,7 +131,7 @@ fn load(
                     None => None,
                 };
                 let listed = known.is_some_and(|known| listed.contains(known.link.0.unsigned_abs()));
-                chunk.ready.push(Ready { intent, request, listed });
+                chunk.ready.push(Ready { intent, request, listed, missing: is_whole && !listed });
             }
             _ => chunk.waiting += 1,
         }

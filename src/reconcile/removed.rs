@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::merge::LinkState;
 use crate::rules::Binding;
 use crate::store::{LinkRow, StoreError, Tx};
-use crate::upstream::{self, Client, Got, SendOp, Written};
+use crate::upstream::{self, Client, Got, SendOp, Site, Written};
 
 use super::context::Pass;
 use super::floor;
@@ -29,7 +29,8 @@ pub fn settle(tx: &mut dyn Tx, pass: &Pass, op: SendOp, link: &LinkRow) -> Resul
 /// nobody would notice that it has not.
 pub async fn look(client: &Arc<Client>, rules: &Binding, ready: &Ready, done: Written) -> Written {
     let Some(remote_id) = &ready.request.remote_id else { return done };
-    let Ok(Got::Found(now)) = upstream::get(client, rules, remote_id).await else { return done };
+    let site = Site::of_write(rules, &ready.request);
+    let Ok(Got::Found(now)) = upstream::get(client, rules, &site).await else { return done };
     let archived = rules.mapper.read(&now.raw).is_ok_and(|mapped| mapped.archived);
     if archived || !upstream::is_as_expected(rules, &ready.request, now.version.as_deref(), &now) {
         return done;

@@ -20,6 +20,7 @@ use crate::upstream::{self, Client, Got};
 use super::base::Pair;
 use super::context::{Pass, time};
 use super::floor;
+use super::sites;
 
 /// What a halt about an upstream that was set back is called.
 pub const SET_BACK: &str = "set_back";
@@ -69,7 +70,9 @@ pub async fn look(store: &dyn Store, client: &Arc<Client>, pass: &Arc<Pass>, at:
         return Ok(if doubtful { Look::Unsure } else { Look::Fine });
     }
     for link in back.iter().take(if can_get { ASKED_MAX } else { 0 }) {
-        let Ok(Got::Found(now)) = upstream::get(client, &rules, &link.remote_id).await else { return Ok(Look::Unsure) };
+        let Ok(Got::Found(now)) = upstream::get(client, &rules, &sites::of_link(&rules, link)).await else {
+            return Ok(Look::Unsure);
+        };
         let mapped = rules.mapper.read(&now.raw).ok();
         let updated_at = mapped.as_ref().and_then(|mapped| mapped.updated_at);
         let version = now.version.clone().or_else(|| mapped.and_then(|mapped| mapped.version));

@@ -13,7 +13,7 @@ use crate::store::{
     self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store,
     StoreError, Tx,
 };
-use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Written};
+use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Site, Written};
 
 use super::apply;
 use super::base::{self, Pair};
@@ -62,20 +62,20 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
             removed::look(client, rules, ready, done).await
         }
         Written::Done { remote_id, version, record: None, repeated } if can_get && !ready.request.op.removes() => {
-            match upstream::get(client, rules, &remote_id).await {
+            match upstream::get(client, rules, &Site::after(rules, &ready.request, &remote_id)).await {
                 Ok(Got::Found(remote)) => Written::Done {
                     remote_id,
                     version: version.or_else(|| remote.version.clone()),
                     record: Some(remote),
                     repeated,
                 },
-                Ok(Got::Missing | Got::Merged(_)) | Err(_) => {
+                Ok(Got::Missing | Got::Astray(_) | Got::Merged(_)) | Err(_) => {
                     Written::Done { remote_id, version, record: None, repeated }
                 }
             }
         }
         Written::Stale(None) if can_get => match &ready.request.remote_id {
-            Some(remote_id) => match upstream::get(client, rules, remote_id).await {
+            Some(remote_id) => match upstream::get(client, rules, &Site::of_write(rules, &ready.request)).await {
                 // A delete waits, as one does that children stand in the way of: they may be why.
                 Ok(Got::Found(remote)) if is_as_decided_on(rules, ready, &remote) && ready.request.op.removes() => {
                     Written::Hindered(format!("refused as overtaken, but {remote_id} is as it was decided on"))
@@ -85,12 +85,16 @@ pub async fn read_back(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready
                 )),
                 Ok(Got::Found(remote)) => Written::Stale(Some(remote)),
                 Ok(Got::Missing) => Written::Missing,
+                Ok(Got::Astray(_)) => Written::Stale(None),
                 Ok(Got::Merged(into)) => Written::Merged(into),
                 Err(failure) => Written::NotDone(failure),
             },
             None => Written::Stale(None),
         },
         Written::Missing => not_found(client, rules, ready, can_get).await,
+        // Nobody misses one that is to go, though, where a listing of everything does not show it either.
+        Written::Astray(_) if ready.request.op.removes() && ready.missing => removed(ready),
+        Written::Astray(why) => Written::Refused(why),
         Written::Exists(words) => existing(client, rules, ready, words).await,
         other => other,
     }
@@ -104,15 +108,16 @@ fn is_as_decided_on(rules: &Binding, ready: &Ready, now: &Remote) -> bool {
 /// the write that is wrong (its path, a permission), and repeating it, or making the record anew, would be too (s20).
 async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, can_get: bool) -> Written {
     let (op, Some(remote_id)) = (ready.request.op, &ready.request.remote_id) else { return Written::Missing };
-    let done = || match op {
-        // What is gone is not archived: it never comes back from there.
-        SendOp::Archive => Written::Missing,
-        _ => Written::Done { remote_id: remote_id.clone(), version: None, record: None, repeated: false },
-    };
+    let done = || removed(ready);
     let refused = |shown: &str| {
         let hint = "is the path of the write right, and may it be done?";
         Written::Refused(format!("not found, says the {} of {remote_id}, but {shown}: {hint}", op.name()))
     };
+    // A record that has moved is none that is gone: then nothing but a listing, or a point read that finds it wherever it is, tells.
+    let elsewhere = upstream::may_be_elsewhere(rules, &ready.request).filter(|_| !(op.removes() && ready.missing));
+    if let (false, Some(why)) = (can_get, &elsewhere) {
+        return Written::Refused(why.clone());
+    }
     if !can_get {
         return match (op, ready.listed) {
             (SendOp::Delete | SendOp::Archive, false) => done(),
@@ -122,22 +127,34 @@ async fn not_found(client: &Arc<Client>, rules: &Arc<Binding>, ready: &Ready, ca
             }
         };
     }
-    if op.removes() && !ready.listed {
+    if op.removes() && !ready.listed && elsewhere.is_none() {
         return done();
     }
-    match upstream::get(client, rules, remote_id).await {
+    match upstream::get(client, rules, &Site::of_write(rules, &ready.request)).await {
+        Ok(Got::Astray(why)) => Written::Refused(why),
         Ok(Got::Missing) if op.removes() => done(),
         Ok(Got::Missing) if ready.listed => refused("this pass's listing shows it (and `get` does not find it either)"),
         Ok(Got::Missing) => Written::Missing,
         Ok(Got::Merged(into)) => Written::Merged(into),
         Ok(Got::Found(now)) => {
             if op.removes() || is_as_decided_on(rules, ready, &now) {
-                refused("a point read finds it")
+                elsewhere.map_or_else(|| refused("a point read finds it"), Written::Refused)
             } else {
                 Written::Stale(Some(now))
             }
         }
         Err(failure) => Written::NotDone(failure),
+    }
+}
+
+/// What comes of a removal whose record is not there any more.
+fn removed(ready: &Ready) -> Written {
+    match (ready.request.op, &ready.request.remote_id) {
+        (SendOp::Delete, Some(remote_id)) => {
+            Written::Done { remote_id: remote_id.clone(), version: None, record: None, repeated: false }
+        }
+        // What is gone is not archived: it never comes back from there.
+        _ => Written::Missing,
     }
 }
 
@@ -212,7 +229,9 @@ fn settle_one(
             Ok(Outcome::Again)
         }
         Written::Hindered(words) => hindered::hindered(tx, pass, at, ready, words),
-        Written::Exists(words) | Written::Refused(words) => refused(tx, pass, at, ready, "push", words),
+        Written::Exists(words) | Written::Astray(words) | Written::Refused(words) => {
+            refused(tx, pass, at, ready, "push", words)
+        }
         Written::Inexpressible(fields) => {
             let reasons: Vec<String> = fields.iter().map(|(_, reason)| reason.clone()).collect();
             refused(tx, pass, at, ready, "push", &format!("cannot be expressed there: {}", reasons.join("; ")))

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 
 use crate::clock::Clock;
 use crate::rules::Binding;
-use crate::upstream::{self, Client, End, Failure, FailureKind, Got, Kept};
+use crate::upstream::{self, Client, End, Failure, FailureKind, Got, Kept, Site};
 
 /// An upstream of which nothing was heard for so long is silent, unless its answers are known to take long.
 const PATIENCE_MIN: Duration = Duration::from_millis(600);
@@ -46,11 +46,11 @@ pub struct Asked<T> {
 pub async fn ask<T: Send>(
     (client, rules): (&Arc<Client>, &Binding),
     items: Vec<T>,
-    id: impl Fn(&T) -> Option<&str>,
+    site: impl Fn(&T) -> Option<Site>,
     (wait, clock): (Wait, &dyn Clock),
 ) -> Asked<T> {
     let mut answers = Vec::with_capacity(items.len());
-    let mut asked = upstream::get_each(client, rules, items, id);
+    let mut asked = upstream::get_each(client, rules, items, site);
     let mut silence = std::pin::pin!(silence(client, clock));
     loop {
         let next = tokio::select! {

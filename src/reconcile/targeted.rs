@@ -32,6 +32,7 @@ use super::restored;
 use super::reused;
 use super::set_back;
 use super::silence::{self, Asked, Wait};
+use super::sites;
 
 /// How a binding that was read so is named in reports.
 pub const READ: &str = "targeted";
@@ -203,8 +204,8 @@ async fn look(
         let found = Got::Found(Remote { version: upstream::version_in(rules, &raw), raw: raw.into(), observed_at });
         looked.push((link.record.clone(), reading(pass, rules, at, link, false, found)));
     }
-    let asked =
-        silence::ask((client, rules), unsure, |(_, link, _)| Some(&link.remote_id), (wait, pass.clock.as_ref()));
+    let site = |(_, link, _): &(usize, LinkRow, Told)| Some(sites::of_link(rules, link));
+    let asked = silence::ask((client, rules), unsure, site, (wait, pass.clock.as_ref()));
     let Asked { answers, silent } = asked.await;
     for ((_, link, told), answer) in answers {
         let (record, told_gone) = (link.record.clone(), matches!(told, Told::Gone));
@@ -264,7 +265,7 @@ fn reading(pass: &Pass, rules: &Binding, at: usize, link: LinkRow, told_gone: bo
             let observed_at = pass.clock.now().timestamp_micros();
             Some(Reading { at, link, is_gone: true, kind, raw: Vec::new(), version: None, observed_at })
         }
-        Got::Missing | Got::Merged(_) => None,
+        Got::Missing | Got::Astray(_) | Got::Merged(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::merge::{self, Answer, Ask, Found, IntentState, Seen, Verdict, WriteOp};
 use crate::rules::{Binding, Idempotency};
 use crate::store::{self, IntentFilter, IntentUpdate, QuarantineRow, Store, StoreError, View};
-use crate::upstream::{self, Client, Failure, FailureKind, FoundRecords, Got, Remote, SendOp, Written};
+use crate::upstream::{self, Client, Failure, FailureKind, FoundRecords, Got, Remote, SendOp, Site, Written};
 
 use super::apply;
 use super::base;
@@ -72,7 +72,7 @@ fn waiting(
     let mut ready = Vec::new();
     for intent in intents.into_iter().filter(|intent| is_ours(&intent.record)) {
         let (request, whole) = push::request_so_far(view, pass, binding, &intent)?;
-        ready.push((Ready { intent, request, listed: false }, whole));
+        ready.push((Ready { intent, request, listed: false, missing: false }, whole));
     }
     Ok((last, ready))
 }
@@ -184,11 +184,16 @@ async fn evidence(
 async fn changed(way: Way<'_>, ready: &mut Ready) -> Result<Option<Written>, StoreError> {
     let rules = way.rules;
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
-    let (Some(remote_id), true) = (ready.request.remote_id.clone(), can_get) else {
+    if ready.request.remote_id.is_none() || !can_get {
         // The next listing tells (see `gather`). Where nothing is ever listed the write is derived again.
         return Ok((!rules.pull || rules.read.is_none()).then_some(Written::Stale(None)));
-    };
-    match upstream::get(way.client, rules, &remote_id).await {
+    }
+    match upstream::get(way.client, rules, &Site::of_write(rules, &ready.request)).await {
+        // As where nothing can be asked (see `gather`).
+        Ok(Got::Astray(why)) => {
+            ready.intent.note = Some(why);
+            Ok(None)
+        }
         Ok(got) => judge(way, ready, got).await.map(Some),
         Err(_) => Ok(None),
     }
@@ -220,7 +225,7 @@ async fn judge(way: Way<'_>, ready: &mut Ready, got: Got) -> Result<Written, Sto
             })
             .transpose()?;
         let slots = match &seen {
-            Got::Missing | Got::Merged(_) => None,
+            Got::Missing | Got::Merged(_) | Got::Astray(_) => None,
             Got::Found(now) => {
                 match observe::read_raw(view, pass, binding, &now.raw, now.version.clone(), now.observed_at)? {
                     Read::Ready(Seen::Record(observed)) => Some((observed.slots, now.version.clone())),
@@ -246,7 +251,7 @@ async fn judge(way: Way<'_>, ready: &mut Ready, got: Got) -> Result<Written, Sto
     let remote_id = ready.request.remote_id.clone().unwrap_or_default();
     let record = match got {
         Got::Found(remote) => Some(remote),
-        Got::Missing | Got::Merged(_) => None,
+        Got::Missing | Got::Merged(_) | Got::Astray(_) => None,
     };
     if let Verdict::Landed { fields } = &verdict
         && keep_only(pass, ready, fields)?

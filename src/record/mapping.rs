@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::below;
 use super::path::find_first;
 use super::plain::id_text;
 use super::scan::Scanner;
@@ -82,6 +83,8 @@ pub struct FieldMap {
 pub struct Probe {
     /// The remote id; a string or a number.
     pub id: Lens,
+    /// Where ids are unique under one parent only: the parent's, which the remote id begins with (see [`below`]).
+    pub under: Option<Path>,
     /// The version (etag), where the body carries one.
     pub version: Option<Lens>,
     /// The record's own time of change.
@@ -103,6 +106,7 @@ impl Probe {
     pub fn of(id: Lens) -> Self {
         Self {
             id,
+            under: None,
             version: None,
             updated_at: None,
             created_at: None,
@@ -180,7 +184,8 @@ const VERSION: usize = 1;
 const UPDATED_AT: usize = 2;
 const CREATED_AT: usize = 3;
 const MERGED_INTO: usize = 4;
-const FIRST_FIELD: usize = 5;
+const UNDER: usize = 5;
+const FIRST_FIELD: usize = 6;
 
 /// Whether two times of creation are the same. Upstreams change how they write times (fractions, offsets), so what can be
 /// read as an instant is compared by the second; anything else by its text.
@@ -209,24 +214,34 @@ impl Mapper {
                 Lens::Filter { .. } => has_filters = true,
             }
         }
+        probe.under.iter().for_each(|path| trie.insert(path, UNDER));
         Self { field_count, probe, fields, trie, has_filters }
     }
 
     /// The remote id alone, by the cheapest walk (the unchanged fast path needs nothing else): what stands behind the
     /// id is not looked at.
     pub fn id(&self, raw: &[u8]) -> Result<String, MapError> {
+        let at_path = |path: &Path| {
+            let mut scanner = Scanner::new(raw).map_err(JsonError::from)?;
+            let token = find_first(&mut scanner, &path.steps).map_err(JsonError::from)?;
+            Ok::<_, MapError>(token.as_ref().and_then(id_text))
+        };
         let id = match &self.probe.id {
-            Lens::Path(path) => {
-                let mut scanner = Scanner::new(raw).map_err(JsonError::from)?;
-                let token = find_first(&mut scanner, &path.steps).map_err(JsonError::from)?;
-                token.as_ref().and_then(id_text)
-            }
+            Lens::Path(path) => at_path(path)?,
             Lens::Filter { get, .. } => {
                 let token = first_output("id", get, &Json::parse(raw)?)?;
                 token.as_ref().and_then(|json| id_text(&Token::from(json)))
             }
         };
-        id.ok_or_else(|| self.no_id())
+        let under = self.probe.under.as_ref().map(at_path).transpose()?.flatten();
+        self.whole_id(id, under)
+    }
+
+    /// The remote id, with the parent where that belongs to it.
+    fn whole_id(&self, id: Option<String>, under: Option<String>) -> Result<String, MapError> {
+        let id = id.ok_or_else(|| self.no_id())?;
+        let Some(path) = &self.probe.under else { return Ok(id) };
+        under.map(|parent| below::join(&parent, &id)).ok_or_else(|| MapError::NoId { path: path.to_string() })
     }
 
     /// Reads the whole record.
@@ -234,6 +249,7 @@ impl Mapper {
         let mut reading = Reading {
             mapper: self,
             id: None,
+            under: None,
             version: None,
             updated_at: None,
             created_at: None,
@@ -245,7 +261,7 @@ impl Mapper {
         scanner.end().map_err(JsonError::from)?;
         let Flags { in_scope, archived, deleted } =
             if self.has_filters { reading.run_filters(&Json::parse(raw)?)? } else { Flags::default() };
-        let id = reading.id.ok_or_else(|| self.no_id())?;
+        let id = self.whole_id(reading.id, reading.under)?;
         Ok(Mapped {
             merged_into: reading.merged_into.filter(|into| *into != id),
             id,
@@ -320,6 +336,7 @@ fn first_output(what: &str, filter: &Filter, record: &Json) -> Result<Option<Jso
 struct Reading<'m> {
     mapper: &'m Mapper,
     id: Option<String>,
+    under: Option<String>,
     version: Option<String>,
     updated_at: Option<DateTime<Utc>>,
     created_at: Option<String>,
@@ -344,6 +361,7 @@ impl Reading<'_> {
     fn take(&mut self, target: usize, token: Token<'_>) {
         match target {
             ID => self.id = id_text(&token),
+            UNDER => self.under = id_text(&token),
             VERSION => self.version = id_text(&token),
             CREATED_AT => self.created_at = id_text(&token),
             MERGED_INTO => self.merged_into = id_text(&token),

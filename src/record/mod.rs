@@ -3,6 +3,7 @@
 //!
 //! Must not know: rules files, stores, upstreams, time, randomness. Everything here is pure.
 
+pub mod below;
 mod codec;
 mod domain;
 mod filter;

@@ -4,12 +4,11 @@
 
 use bytes::Bytes;
 
-use super::parented::whose;
 use super::point::{cut_record, path_text, text_at, version_of};
 use super::prepare::as_remote;
 use super::retry_after::parse_http_date;
 use super::split::cut_short;
-use super::{Built, Client, Failure, FailureKind, Remote, Response, SendOp, WriteRequest, Written};
+use super::{Built, Client, Failure, FailureKind, Remote, Response, SendOp, Site, WriteRequest, Written};
 use crate::record::{Mapper, Path, Slot};
 use crate::rules::Binding;
 
@@ -32,7 +31,9 @@ pub fn read_answer(
         let failure = client.bad_answer(built, response, &what);
         return Written::Unknown(Failure { kind: FailureKind::Unknown, ..failure });
     }
-    let raw = cut_record(&response.body, record_path(binding, write)).ok().map(|raw| whose(binding, write, raw));
+    let raw = cut_record(&response.body, record_path(binding, write))
+        .ok()
+        .map(|raw| Site::after(binding, write, "").told(binding, raw));
     let Some(remote_id) = captured_id(binding, write, response, raw.as_ref()) else {
         let mut failure = client.bad_answer(built, response, "done, but the answer names no id");
         failure.kind = FailureKind::Unknown;
@@ -75,14 +76,15 @@ fn captured_id(binding: &Binding, write: &WriteRequest, response: &Response, raw
         return Some(id.clone());
     }
     let capture = binding.create.as_ref().and_then(|create| create.capture_id.as_ref());
+    let whole = |own_id: String| Site::name_of_created(binding, write, own_id);
     if let Some(path) = capture {
-        return path_text(&response.body, path);
+        return path_text(&response.body, path).map(whole);
     }
     raw.and_then(|raw| binding.mapper.id(raw).ok()).or_else(|| {
         let location = response.headers.get(http::header::LOCATION)?.to_str().ok()?;
         let path = location.split(['?', '#']).next()?.trim_end_matches('/');
         let (_, last) = path.rsplit_once('/')?;
-        (!last.is_empty() && !last.contains('%')).then(|| last.to_owned())
+        (!last.is_empty() && !last.contains('%')).then(|| whole(last.to_owned()))
     })
 }
 

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::feed;
 use super::listing::ListWalk;
-use super::{Client, Failure, FailureKind, Holes, ListQuery, Told, words};
+use super::{Client, Failure, FailureKind, Holes, ListQuery, Site, Told, words};
 use crate::rules::{Binding, Deleted};
 
 /// An address that is being read.
@@ -75,7 +75,7 @@ impl DeletedLister {
 
 /// Asks for records that were told as deleted. What is told of each in the end: that it is gone, was merged, or cannot be asked for; nothing
 /// of one that is there.
-pub async fn ask_for_deleted(client: &Client, binding: &Binding, ids: &[String]) -> Result<Vec<Told>, Failure> {
-    let some = ids.iter().map(|id| (id.clone(), true)).collect();
+pub async fn ask_for_deleted(client: &Client, binding: &Binding, sites: &[Site]) -> Result<Vec<Told>, Failure> {
+    let some = sites.iter().map(|site| (site.clone(), true)).collect();
     feed::read(client, binding, some).await.map(|(_, _, told)| told)
 }

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use super::paging::PAGES_MAX;
 use super::point::{get_each, scalar_text};
 use super::split::{cut_short, split_list};
-use super::{Built, Client, Failure, FailureKind, Got, Holes, Page, Response, Told};
+use super::{Built, Client, Failure, FailureKind, Got, Holes, Page, Response, Site, Told};
 use crate::record::{Filter, Json};
 use crate::rules::{Binding, EventFeed, Request};
 
@@ -76,6 +76,8 @@ impl Feed {
             self.fetch(client, feed).await?;
         }
         let some: Vec<(String, bool)> = self.pending.drain(..self.pending.len().min(TOGETHER)).collect();
+        // A feed is of all records, and of none that is listed under a parent.
+        let some = some.into_iter().map(|(id, deleted)| (Site::of(binding, &id, b""), deleted)).collect();
         let (body, records, told) = read(client, binding, some).await?;
         self.done = self.ended && self.pending.is_empty();
         let mark = Some(self.token.clone()).filter(|token| self.done && !client.secrets().show_in(token));
@@ -160,17 +162,17 @@ fn text(filter: &Filter, json: &Json, name: &str) -> Result<String, String> {
     found.ok_or_else(|| format!("`{name}` finds neither a text nor a number"))
 }
 
-/// Reads records by their ids. That one is not there proves nothing, unless its event has said so as well.
+/// Reads records where they are. That one is not there proves nothing, unless its event has said so as well.
 pub async fn read(
     client: &Client,
     binding: &Binding,
-    some: Vec<(String, bool)>,
+    some: Vec<(Site, bool)>,
 ) -> Result<(Bytes, Vec<std::ops::Range<usize>>, Vec<Told>), Failure> {
-    let mut answers: Vec<_> = get_each(client, binding, some, |(id, _)| Some(id)).collect().await;
+    let mut answers: Vec<_> = get_each(client, binding, some, |(site, _)| Some(site.clone())).collect().await;
     // They come in any order; what follows from them must not depend on it.
-    answers.sort_by(|((one, _), _), ((other, _), _)| one.cmp(other));
+    answers.sort_by(|((one, _), _), ((other, _), _)| one.remote_id.cmp(&other.remote_id));
     let (mut body, mut records, mut told) = (BytesMut::new(), Vec::new(), Vec::new());
-    for ((id, deleted), answer) in answers {
+    for ((Site { remote_id: id, .. }, deleted), answer) in answers {
         match answer {
             Some(Ok(Got::Found(remote))) => {
                 let start = body.len();
@@ -179,6 +181,7 @@ pub async fn read(
             }
             Some(Ok(Got::Missing)) if deleted => told.push(Told::Gone(id)),
             Some(Ok(Got::Missing)) | None => {}
+            Some(Ok(Got::Astray(why))) => told.push(Told::Unanswered(id, why)),
             Some(Ok(Got::Merged(into))) => told.push(Told::Merged(id, into)),
             Some(Err(failure)) => match failure.kind {
                 // That is the matter of one record, and no other waits for it.

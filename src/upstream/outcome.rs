@@ -142,6 +142,9 @@ pub enum Got {
     Found(Remote),
     /// 404 or 410.
     Missing,
+    /// Not where it was last seen, and it may be under another parent; or nobody knows under which one it is. Why, in words. Only
+    /// a listing tells more: it says nothing of whether the record is there.
+    Astray(String),
     /// Its address leads for good (301, 308) to the record with this id: it was merged into that one.
     Merged(String),
 }
@@ -251,6 +254,8 @@ pub enum Written {
     Stale(Option<Remote>),
     /// There is no such remote record (404 or 410): for a delete that is as good as done, unless it was listed just now.
     Missing,
+    /// Nothing was sent: it is not where it was last seen, and may be under another parent. Why, in words.
+    Astray(String),
     /// A create met an existing record with the same identity (409, or 412 under `If-None-Match: *`).
     Exists(String),
     /// It was merged into the record with this id.

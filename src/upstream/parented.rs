@@ -4,36 +4,22 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-use super::prepare::parent_of;
 use super::split::{find_values, token_text};
-use super::{Page, SendOp, WriteRequest, Written};
-use crate::record::{Json, Lens, Path, Step};
+use super::{Page, Site, WriteRequest, Written};
+use crate::record::{Json, Path, Step};
 use crate::rules::Binding;
 
 /// Writes the parent's id into each record of a page, as the member of this name; what the record has there counts for nothing.
 pub fn tell_parent(page: &mut Page, name: &str, parent: &str) {
-    let path = member(name);
-    let value = Json::String(parent.to_owned()).to_string();
-    let first = format!("{}:{value}", Json::String(name.to_owned()));
-    let mut body = BytesMut::with_capacity(page.body.len() + page.records.len() * (first.len() + 1));
+    let mut body = BytesMut::with_capacity(page.body.len() + page.records.len() * (name.len() + parent.len() + 8));
     let mut cut_down = Vec::new();
     for range in &mut page.records {
         let start = body.len();
         let record = page.body.get(range.clone()).unwrap_or_default();
-        match place(record, &path) {
-            Some(Place::Over(there)) => {
-                body.extend_from_slice(record.get(..there.start).unwrap_or_default());
-                body.extend_from_slice(value.as_bytes());
-                body.extend_from_slice(record.get(there.end..).unwrap_or_default());
-            }
-            Some(Place::At(at, is_alone)) => {
-                body.extend_from_slice(record.get(..at).unwrap_or_default());
-                body.extend_from_slice(first.as_bytes());
-                body.extend_from_slice(if is_alone { b"" } else { b"," });
-                body.extend_from_slice(record.get(at..).unwrap_or_default());
-            }
+        match tell(record, name, parent, true) {
+            Some(told) => body.extend_from_slice(&told),
             None => body.extend_from_slice(record),
         }
         if page.cut_down.contains(&range.start) {
@@ -44,48 +30,36 @@ pub fn tell_parent(page: &mut Page, name: &str, parent: &str) {
     (page.body, page.cut_down) = (body.freeze(), cut_down);
 }
 
-/// What came of a write, its record with the parent that it is under.
+/// What came of a write, its record with the parent that the address named, or that it was seen under when the write was
+/// decided: neither answers nor point reads say so. Where the write itself moves it, nothing does.
 pub fn tell_whose(binding: &Binding, write: &WriteRequest, mut written: Written) -> Written {
     if let Written::Done { record: Some(remote), .. } | Written::Stale(Some(remote)) = &mut written {
-        remote.raw = whose(binding, write, std::mem::take(&mut remote.raw));
+        remote.raw = Site::after(binding, write, "").told(binding, std::mem::take(&mut remote.raw));
     }
     written
 }
 
-/// A record after a write, with the parent that the address named, or that it was listed under when the write was decided:
-/// neither answers nor point reads say so. Where the write itself moves it, nothing does.
-pub fn whose(binding: &Binding, write: &WriteRequest, raw: Bytes) -> Bytes {
-    let Some(name) = name_of(binding) else { return raw };
-    let own = |lens: &Lens| matches!(lens, Lens::Path(path) if *path == member(name));
-    let moves =
-        binding.mapper.fields.iter().any(|map| own(&map.lens) && write.values.iter().any(|(at, _)| *at == map.field));
-    let listed = match (parent_of(binding, write), &write.expected_raw) {
-        (Some(parent), _) if write.op == SendOp::Create => {
-            let listed = Json::Object(vec![(name.to_owned(), Json::String(parent.to_owned()))]);
-            Some(Bytes::from(listed.to_string()))
+/// A record with its parent: in place of what it has there (`over`), or only where it has nothing. `None` where it stays as it is.
+pub fn tell(record: &[u8], name: &str, parent: &str, over: bool) -> Option<Vec<u8>> {
+    let value = Json::String(parent.to_owned()).to_string();
+    match place(record, &member(name))? {
+        Place::Over(there) if over => {
+            Some([record.get(..there.start)?, value.as_bytes(), record.get(there.end..)?].concat())
         }
-        (_, Some(listed)) if !moves => Some(listed.clone()),
-        _ => None,
-    };
-    listed.and_then(|listed| as_listed(binding, &listed, &raw)).map_or(raw, Bytes::from)
+        Place::Over(_) => None,
+        Place::At(at, is_alone) => {
+            let key = Json::String(name.to_owned()).to_string();
+            let comma: &[u8] = if is_alone { b"" } else { b"," };
+            Some([record.get(..at)?, key.as_bytes(), b":", value.as_bytes(), comma, record.get(at..)?].concat())
+        }
+    }
 }
 
-/// The record as a point read shows it, which does not say whose it is: with the parent that it was listed under.
-pub fn as_listed(binding: &Binding, listed: &[u8], now: &[u8]) -> Option<Vec<u8>> {
+/// The parent that a record was seen under.
+pub fn seen_under(binding: &Binding, seen: &[u8]) -> Option<String> {
     let path = member(name_of(binding)?);
-    let there = find_values(listed, &[&path]).ok()?.into_iter().next().flatten()?;
-    let value = listed.get(there)?;
-    let Some(Place::At(at, is_alone)) = place(now, &path) else { return None };
-    let key = Json::String(name_of(binding)?.to_owned()).to_string();
-    let comma: &[u8] = if is_alone { b"" } else { b"," };
-    Some([now.get(..at)?, key.as_bytes(), b":", value, comma, now.get(at..)?].concat())
-}
-
-/// The parent that a record was listed under.
-pub fn listed_under(binding: &Binding, listed: &[u8]) -> Option<String> {
-    let path = member(name_of(binding)?);
-    let there = find_values(listed, &[&path]).ok()?.into_iter().next().flatten()?;
-    token_text(listed, Some(&there))
+    let there = find_values(seen, &[&path]).ok()?.into_iter().next().flatten()?;
+    token_text(seen, Some(&there))
 }
 
 /// The record without what was written into it here: as the upstream knows it.
@@ -96,11 +70,13 @@ pub fn as_known_there(binding: &Binding, mut record: Json) -> Json {
     record
 }
 
-fn name_of(binding: &Binding) -> Option<&str> {
+/// The member that tells the parent, where one does.
+pub fn name_of(binding: &Binding) -> Option<&str> {
     binding.read.as_ref()?.parent.as_ref()?.name.as_deref()
 }
 
-fn member(name: &str) -> Path {
+/// Where that is.
+pub fn member(name: &str) -> Path {
     Path { steps: vec![Step::Key(name.to_owned())] }
 }
 
@@ -126,6 +102,8 @@ fn place(record: &[u8], path: &Path) -> Option<Place> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]

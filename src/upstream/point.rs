@@ -9,24 +9,31 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use http::HeaderMap;
 
 use super::split::{cut_short, find_values, token_text};
-use super::{Client, Failure, FailureKind, Got, Holes, Remote, Response};
+use super::{Client, Failure, FailureKind, Got, Remote, Response, Site};
 use crate::record::{Json, Lens, Path};
 use crate::rules::{Binding, NextAt, VersionAt};
 
-/// Reads the record with this remote id.
-pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<Got, Failure> {
+/// Reads the record that is there; it is shown with the parent that it was last seen under, where its answer does not say that.
+pub async fn get(client: &Client, binding: &Binding, site: &Site) -> Result<Got, Failure> {
     let Some(request) = binding.read.as_ref().and_then(|read| read.get.as_ref()) else {
         return Err(Failure::new(FailureKind::Fatal, format!("{} has no point read here", binding.collection)));
     };
-    let built = client.build(request, &Holes::id(remote_id))?;
+    let remote_id = site.remote_id.as_str();
+    if let Some(why) = site.is_unknown(request) {
+        return Ok(Got::Astray(why));
+    }
+    let built = client.build(request, &site.holes())?;
     let (response, moved) = match client.read_following(built.clone(), &mut |response| cut_short(&response.body)).await
     {
         Ok(answered) => answered,
-        Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Gone) => return Ok(Got::Missing),
+        Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Gone) => {
+            return Ok(site.is_left(binding, request).map_or(Got::Missing, Got::Astray));
+        }
         Err(failure) => return Err(failure),
     };
     let raw = cut_record(&response.body, request.record.as_ref())
         .map_err(|what| client.bad_answer(&built, &response, &what))?;
+    let raw = site.told_at(binding, request, raw);
     if moved && let Some(into) = binding.mapper.id(&raw).ok().filter(|id| id != remote_id) {
         return Ok(Got::Merged(into));
     }
@@ -41,21 +48,21 @@ pub async fn get(client: &Client, binding: &Binding, remote_id: &str) -> Result<
     Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
 }
 
-/// Reads several records side by side, as many at once as the upstream takes, each by the remote id that `id` says; in the order in
-/// which they are answered. Without an answer where `id` says none, or the binding has no point read.
+/// Reads several records side by side, as many at once as the upstream takes, each where `site` says; in the order in
+/// which they are answered. Without an answer where `site` says nothing, or the binding has no point read.
 pub fn get_each<'a, T: Send + 'a>(
     client: &'a Client,
     binding: &'a Binding,
     items: Vec<T>,
-    id: impl Fn(&T) -> Option<&str>,
+    site: impl Fn(&T) -> Option<Site>,
 ) -> impl Stream<Item = (T, Option<Result<Got, Failure>>)> + Send + Unpin + 'a {
     let can_get = has_point_read(binding);
-    let asked = |item: &T| id(item).filter(|_| can_get).map(str::to_owned);
-    let all: Vec<(Option<String>, T)> = items.into_iter().map(|item| (asked(&item), item)).collect();
+    let asked = |item: &T| if can_get { site(item) } else { None };
+    let all: Vec<(Option<Site>, T)> = items.into_iter().map(|item| (asked(&item), item)).collect();
     stream::iter(all)
-        .map(move |(remote_id, item)| async move {
-            let answer = match remote_id {
-                Some(remote_id) => Some(get(client, binding, &remote_id).await),
+        .map(move |(site, item)| async move {
+            let answer = match site {
+                Some(site) => Some(get(client, binding, &site).await),
                 None => None,
             };
             (item, answer)

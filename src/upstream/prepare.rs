@@ -2,10 +2,11 @@
 //!
 //! Must not know: batches, what the answer means.
 
-use super::parented::{as_known_there, as_listed, listed_under};
+use super::parented::as_known_there;
 use super::point::{get, has_point_read, version_json};
 use super::{
-    Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, WriteRequest, Written, fill_version, plain,
+    Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, Site, WriteRequest, Written, fill_version,
+    plain,
 };
 use crate::record::{Json, Slot, Value};
 use crate::rules::{Binding, Body, Idempotency, Place, Precondition, Request, Transition};
@@ -66,9 +67,13 @@ fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> R
 
 /// The remote id of the parent under which a record is created, where the address names it.
 pub fn parent_of<'w>(binding: &Binding, write: &'w WriteRequest) -> Option<&'w str> {
+    parent_in(binding, &write.values).or_else(|| parent_in(binding, &write.record))
+}
+
+/// The same, where these are the values that go out.
+pub fn parent_in<'w>(binding: &Binding, values: &'w [(usize, Value)]) -> Option<&'w str> {
     let field = binding.create.as_ref()?.parent?;
-    let mut all = write.values.iter().chain(&write.record).filter(|(at, _)| *at == field);
-    all.find_map(|(_, value)| match value {
+    values.iter().filter(|(at, _)| *at == field).find_map(|(_, value)| match value {
         Value::Ref(remote_id) => Some(remote_id.as_str()),
         _ => None,
     })
@@ -174,10 +179,10 @@ async fn stand_on(
         let why = "the record must be read again before this write, but the binding has no `get`";
         return Err(Written::Refused(why.to_owned()));
     }
-    let id = remote_id(write)?;
-    let now = match get(client, binding, id).await {
+    let now = match get(client, binding, &site(binding, write)?).await {
         Ok(Got::Found(now)) => now,
         Ok(Got::Missing) => return Err(gone(write)),
+        Ok(Got::Astray(why)) => return Err(Written::Astray(why)),
         Ok(Got::Merged(into)) => return Err(Written::Merged(into)),
         Err(failure) => return Err(not_read(failure)),
     };
@@ -217,7 +222,7 @@ fn make_body(
                 ("record".to_owned(), record),
                 ("changed".to_owned(), changed),
                 ("remote".to_owned(), remote.unwrap_or(Json::Null)),
-                ("id".to_owned(), write.remote_id.clone().map_or(Json::Null, Json::String)),
+                ("id".to_owned(), own_id(binding, write).map_or(Json::Null, Json::String)),
                 ("key".to_owned(), Json::String(write.key.clone())),
             ]);
             match filter.run(&input, &[], 1) {
@@ -252,11 +257,9 @@ fn map_values(
     Err(Written::Inexpressible(unwritable.into_iter().map(|(field, error)| (field, error.reason)).collect()))
 }
 
-/// True where the mapping sees the same record: what it does not map, and the version itself, do not count; nor does that a
-/// point read does not say under which parent it was listed.
+/// True where the mapping sees the same record: what it does not map, and the version itself, do not count.
 pub fn same_content(binding: &Binding, expected: &[u8], now: &[u8]) -> bool {
-    let listed = as_listed(binding, expected, now);
-    let (mapper, now) = (&binding.mapper, listed.as_deref().unwrap_or(now));
+    let mapper = &binding.mapper;
     if expected == now {
         return true;
     }
@@ -308,21 +311,37 @@ fn build(
     write: &WriteRequest,
     version: Option<&str>,
 ) -> Result<Built, Written> {
-    let parent = write.expected_raw.as_deref().and_then(|listed| listed_under(binding, listed));
-    let holes = Holes {
-        id: write.remote_id.as_deref(),
-        version,
-        key: Some(&write.key),
-        parent: parent.as_deref(),
-        ..Holes::default()
-    };
+    let site = site(binding, write)?;
+    if let Some(why) = site.is_unknown(request) {
+        return Err(Written::Refused(why));
+    }
+    let holes = Holes { version, key: Some(&write.key), ..site.holes() };
     client.build(request, &holes).map_err(refuse)
 }
 
-/// The id of a record that exists.
-pub fn remote_id(write: &WriteRequest) -> Result<&str, Written> {
-    let missing = || Written::Refused("the write names no remote record".to_owned());
-    write.remote_id.as_deref().ok_or_else(missing)
+/// Where a record is that exists.
+pub fn site(binding: &Binding, write: &WriteRequest) -> Result<Site, Written> {
+    if write.remote_id.is_none() {
+        return Err(Written::Refused("the write names no remote record".to_owned()));
+    }
+    Ok(Site::of_write(binding, write))
+}
+
+/// The id as the upstream has it, where there is one.
+pub fn own_id(binding: &Binding, write: &WriteRequest) -> Option<String> {
+    write.remote_id.as_ref().map(|_| Site::of_write(binding, write).own_id)
+}
+
+/// Why nothing follows for a record from that such a write does not find it, where that is so: it may be under another parent.
+pub fn may_be_elsewhere(binding: &Binding, write: &WriteRequest) -> Option<String> {
+    let request = match (write.transition.and_then(|at| binding.transitions.get(at)), write.op) {
+        (Some(transition), _) => &transition.request,
+        (None, SendOp::Create) => return None,
+        (None, SendOp::Update) => &binding.update.as_ref()?.request,
+        (None, SendOp::Delete) => &binding.delete.as_ref()?.request,
+        (None, SendOp::Archive) => &binding.archive.as_ref()?.request,
+    };
+    Site::of_write(binding, write).is_left(binding, request)
 }
 
 /// What it means for a write that its record is not there.

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::answer::shows_whole;
-use super::parented::whose;
 use super::point::{scalar_text, version_in};
-use super::prepare::{as_remote, gone};
-use super::{Built, Client, Failure, FailureKind, Response, SendOp, WriteRequest, Written, words};
+use super::prepare::{as_remote, gone, own_id};
+use super::{Built, Client, Failure, FailureKind, Response, SendOp, Site, WriteRequest, Written, words};
 use crate::record::{Json, Lens, Path};
 use crate::rules::{Batch, Binding, ResultBy};
 
@@ -45,7 +44,7 @@ pub fn read_results(
         let failure = unknown(&format!("no results at {}", batch.result.items));
         return items.iter().map(|_| Written::Unknown(failure.clone())).collect();
     };
-    let found = match_results(batch, (items, count), results);
+    let found = match_results((binding, batch), (items, count), results);
     let mut missing = None;
     let each = items.iter().zip(found).map(|(item, result)| {
         if let Some(result) = result {
@@ -60,7 +59,7 @@ pub fn read_results(
 
 /// The result of each item. Positions mean something only where there are as many results as items.
 fn match_results<'a>(
-    batch: &Batch,
+    (binding, batch): (&Binding, &Batch),
     (items, count): (&[Placed<'_>], usize),
     results: &'a [Json],
 ) -> Vec<Option<&'a Json>> {
@@ -77,7 +76,7 @@ fn match_results<'a>(
         }
         ResultBy::Id => {
             let by_id = by_name(batch.result.id.as_ref());
-            items.iter().map(|item| by_id.get(item.write.remote_id.as_ref()?).copied()).collect()
+            items.iter().map(|item| by_id.get(&own_id(binding, item.write)?).copied()).collect()
         }
         ResultBy::RequestId(path) => {
             let by_key = by_name(Some(path));
@@ -85,14 +84,15 @@ fn match_results<'a>(
         }
     };
     let by_position = matches!(batch.result.by, ResultBy::Index | ResultBy::IndexAt(_));
-    if by_position && !ids_agree(batch, items, &found) { vec![None; items.len()] } else { found }
+    if by_position && !ids_agree((binding, batch), items, &found) { vec![None; items.len()] } else { found }
 }
 
 /// A result that names another record than the item at its position: the upstream has an order of its own.
-fn ids_agree(batch: &Batch, items: &[Placed<'_>], found: &[Option<&Json>]) -> bool {
+fn ids_agree((binding, batch): (&Binding, &Batch), items: &[Placed<'_>], found: &[Option<&Json>]) -> bool {
     items.iter().zip(found).all(|(item, result)| {
         let named = batch.result.id.as_ref().zip(*result).and_then(|(path, result)| text_at(result, path));
-        named.is_none() || item.write.remote_id.is_none() || named == item.write.remote_id
+        let wanted = own_id(binding, item.write);
+        named.is_none() || wanted.is_none() || named == wanted
     })
 }
 
@@ -143,7 +143,7 @@ fn read_result(
 fn read_done(client: &Client, binding: &Binding, batch: &Batch, write: &WriteRequest, result: &Json) -> Written {
     let at = &batch.result;
     let raw = at.record.as_ref().and_then(|path| path.get(result)).map(|record| Bytes::from(record.to_string()));
-    let raw = raw.map(|raw| whose(binding, write, raw));
+    let raw = raw.map(|raw| Site::after(binding, write, "").told(binding, raw));
     let id = write
         .remote_id
         .clone()

@@ -58,11 +58,6 @@ pub struct Holes<'a> {
 }
 
 impl Holes<'_> {
-    /// Only an id.
-    pub fn id(id: &str) -> Holes<'_> {
-        Holes { id: Some(id), ..Holes::default() }
-    }
-
     fn get(&self, name: &str) -> Option<&str> {
         match name {
             "id" => self.id,

@@ -4,7 +4,7 @@
 
 use super::answer::read_answer;
 use super::point::{get, has_point_read};
-use super::prepare::{Prepared, gone, prepare, remote_id, same_content};
+use super::prepare::{Prepared, gone, prepare, same_content, site};
 use super::{Client, Failure, FailureKind, Got, Remote, SendOp, WriteRequest, Written};
 use crate::rules::Binding;
 
@@ -62,17 +62,17 @@ fn is_redirect(failure: &Failure) -> bool {
 /// A change that was answered by a redirect is refused where it is seen, or cannot be seen, that nothing came of it: sent
 /// again in each pass, it would be answered the same. Should it have been done, the next listing shows it.
 async fn settle_redirect(client: &Client, binding: &Binding, write: &WriteRequest, failure: Failure) -> Written {
-    let Ok(id) = remote_id(write) else { return Written::Unknown(failure) };
+    let Ok(site) = site(binding, write) else { return Written::Unknown(failure) };
     if !has_point_read(binding) {
         return Written::Refused(failure.words);
     }
     let expected = write.expected_raw.as_deref();
-    match get(client, binding, id).await {
+    match get(client, binding, &site).await {
         Ok(Got::Found(now)) if expected.is_some_and(|expected| same_content(binding, expected, &now.raw)) => {
             Written::Refused(failure.words)
         }
         Ok(Got::Merged(into)) => Written::Merged(into),
-        Ok(Got::Found(_) | Got::Missing) | Err(_) => Written::Unknown(failure),
+        Ok(Got::Found(_) | Got::Missing | Got::Astray(_)) | Err(_) => Written::Unknown(failure),
     }
 }
 
@@ -85,11 +85,11 @@ async fn settle_conflict(
     version: Option<&str>,
     failure: Failure,
 ) -> Written {
-    let Ok(id) = remote_id(write) else { return Written::Stale(None) };
+    let Ok(site) = site(binding, write) else { return Written::Stale(None) };
     if !has_point_read(binding) {
         return Written::Stale(None);
     }
-    match get(client, binding, id).await {
+    match get(client, binding, &site).await {
         Ok(Got::Found(now)) if is_as_expected(binding, write, version, &now) => match failure.status {
             Some(412) => Written::Refused(failure.words),
             _ => Written::Hindered(failure.words),
@@ -97,7 +97,7 @@ async fn settle_conflict(
         Ok(Got::Found(now)) => Written::Stale(Some(now)),
         Ok(Got::Missing) => gone(write),
         Ok(Got::Merged(into)) => Written::Merged(into),
-        Err(_unreadable_now) => Written::Stale(None),
+        Ok(Got::Astray(_)) | Err(_) => Written::Stale(None),
     }
 }
 

@@ -29,6 +29,7 @@ mod json;
 mod listing;
 mod metrics;
 mod monitoring;
+mod moved;
 mod oauth;
 mod oauth_pages;
 mod parents;

@@ -75,6 +75,8 @@ struct Server {
     asked: Vec<String>,
     /// Bodies of writes.
     sent: Vec<Value>,
+    /// No listing shows these, as one does whose pages shift.
+    hidden: BTreeSet<String>,
     /// The listing under this company fails so.
     fails: BTreeMap<u64, u16>,
 }
@@ -122,11 +124,12 @@ impl Server {
         let since = asked.get("since").cloned().unwrap_or_default();
         let shown: Vec<Value> = self
             .contacts
-            .values()
-            .filter(|(company, contact)| {
-                under.contains(company) && contact["updatedAt"].as_str().unwrap() >= since.as_str()
+            .iter()
+            .filter(|(id, (company, contact))| {
+                let is_new = contact["updatedAt"].as_str().unwrap() >= since.as_str();
+                under.contains(company) && is_new && !self.hidden.contains(*id)
             })
-            .map(|(_, contact)| contact.clone())
+            .map(|(_, (_, contact))| contact.clone())
             .collect();
         let mut body = json!({ "results": shown.iter().skip(from).take(2).collect::<Vec<_>>() });
         if from + 2 < shown.len() {
@@ -317,6 +320,23 @@ fn the_address_of_a_write_may_name_the_parent_that_its_record_was_listed_under()
     server.look().contacts.get_mut("b1").unwrap().0 = 3;
     scripted.sync().exits(0);
     world.sql("update contacts set name = 'B2' where name = 'B1'");
+    assert_eq!(scripted.sync().exits(0).writes(), (1, 0));
+    assert_eq!(server.look().contacts["b1"].1["name"], "B2");
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+#[test]
+fn a_record_that_a_point_read_shows_is_under_the_parent_that_it_was_listed_under() {
+    let rules = whole().replace("PATCH /contacts/{id}", "PATCH /companies/{parent}/contacts/{id}");
+    let (server, scripted) = stage(&rules);
+    scripted.sync().exits(0);
+    server.look().hidden.insert("b1".to_owned());
+    server.look().set("b1", 2, &json!({ "name": "B1" }));
+    server.asked();
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 1));
+    assert!(server.asked().contains(&"get b1".to_owned()));
+    assert!(rows(&scripted).contains(&"B1 Company 2".to_owned()));
+    scripted.world.sql("update contacts set name = 'B2' where name = 'B1'");
     assert_eq!(scripted.sync().exits(0).writes(), (1, 0));
     assert_eq!(server.look().contacts["b1"].1["name"], "B2");
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));

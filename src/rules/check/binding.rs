@@ -185,6 +185,7 @@ fn identity(raw: &grammar::Binding, cx: &mut Cx<'_>) -> Option<Identity> {
     Some(Identity {
         probe: Probe {
             id: id?,
+            under: super::parent::in_id(raw),
             version: in_record,
             updated_at: transpose(updated_at)?,
             created_at: transpose(created_at)?,
@@ -233,6 +234,7 @@ fn mapping_hash(probe: &Probe, fields: &[FieldMap]) -> String {
         .collect();
     lines.sort();
     lines.push(format!("id {}", lens(&probe.id)));
+    lines.extend(probe.under.as_ref().map(|under| format!("under {:?}", under.steps)));
     lines.push(format!("where {:?}", probe.scope.as_ref().map(crate::record::Filter::source)));
     lines.extend(probe.archived.as_ref().map(|archived| format!("archived {:?}", archived.source())));
     hash_text(&lines.join("\n"))

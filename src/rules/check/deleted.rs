@@ -35,6 +35,12 @@ pub fn lower(
     let counted = raw.page.get().and_then(|at| read::counting(&at.value)).map(|(hole, _)| hole);
     let request = raw.request.get().and_then(|at| request::lower(at, request::listing(false, counted), cx));
     let records = raw.items.get().and_then(|at| cx.list_at(at));
+    if raw.id.is_absent() && super::parent::is_in_id(binding) {
+        let words = "an item has to name the record as it is named here: by its parent and its id";
+        cx.notes
+            .error(DiagnosticKind::Missing, span, words)
+            .help("write id = '\"\\(.list_id)/\\(.id)\"', with the places where an item has the two");
+    }
     let id = match &raw.id {
         Key::Absent => binding.id.get().and_then(|at| cx.lens(at)),
         Key::Given(at) => cx.lens(at),
@@ -57,6 +63,7 @@ pub fn lower(
     }
     let probe = Probe {
         id: id?,
+        under: None,
         version: None,
         updated_at: at,
         created_at: None,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::binding::transpose;
 use super::context::Cx;
 use super::request::{self, JOB_STATUS};
-use super::text::has_hole;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar;
 use crate::rules::model::{Job, Poll, Request};
@@ -76,6 +75,5 @@ fn poll(at: &At<grammar::Job>, cx: &mut Cx<'_>) -> Option<Poll> {
 
 /// Whether a request says which job is meant.
 pub fn names_job(request: &Request) -> bool {
-    let named = request.query.iter().chain(&request.headers).any(|(_, value)| has_hole(value, HOLE));
-    named || has_hole(&request.path, HOLE) || request.body.as_ref().is_some_and(|body| body.has_hole(HOLE))
+    request.has_hole(HOLE)
 }

@@ -6,6 +6,7 @@ use super::binding::{MapSurvey, Place, Ways, own_paths};
 use super::codec;
 use super::context::Cx;
 use super::field::Declared;
+use super::parent::in_id;
 use crate::record::{Codec, FieldMap, FieldType, Lens, Path, Put};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, Direction, MapEntry};
@@ -123,6 +124,8 @@ fn lower_entry(
     }
     check_reference(entry, field, place, cx);
     let lens = lens?;
+    // The parent is a part of the remote id: a record is made under it, and stays there.
+    let create_only = create_only || matches!(&lens, Lens::Path(path) if Some(path) == in_id(raw).as_ref());
     if ways.push {
         check_writable(entry, &lens, raw, cx);
     }

@@ -8,9 +8,9 @@ use super::binding::Place as Where;
 use super::context::Cx;
 use super::read::absence_needs_get;
 use super::upstream::within;
-use crate::record::FieldType;
-use crate::rules::diagnostic::DiagnosticKind;
-use crate::rules::grammar::{self, Direction, Incremental};
+use crate::record::{FieldType, Path, Step};
+use crate::rules::diagnostic::{DiagnosticKind, Span};
+use crate::rules::grammar::{self, Direction, Incremental, ParentIds};
 use crate::rules::model::{Parent, Request};
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::Text;
@@ -40,11 +40,17 @@ pub fn lower(place: &Where<'_>, read: &At<grammar::Read>, cx: &mut Cx<'_>) -> Op
         cx.notes.error(DiagnosticKind::Invalid, name.span, "an empty name").help("write as = \"company_id\"");
     }
     check_incremental(read, at, batch, cx);
-    let words = "absence from the listings under parents proves nothing: a record moves from one to another while they are read";
-    absence_needs_get(read, words, (at.key, "under parents"), cx);
+    let in_id = has_parent_in_id(at);
+    if in_id {
+        check_ids(place, at, cx);
+    } else {
+        let words = "absence from the listings under parents proves nothing: a record moves from one to another while they are read";
+        absence_needs_get(read, words, (at.key, "under parents"), cx);
+    }
     let parent = Parent {
         collection: collection.value.0.clone(),
         name: at.r#as.get().map(|at| at.value.0.clone()),
+        in_id,
         batch: usize::try_from(batch).unwrap_or(1),
     };
     (cx.notes.count() == before).then_some(Some(parent))
@@ -147,6 +153,68 @@ pub fn check_request(request: &Request, at: &At<grammar::RequestShape>, parent: 
 
 /// The hole that a parent's remote id fills.
 pub const HOLE: &str = "parent";
+
+fn has_parent_in_id(at: &grammar::Parent) -> bool {
+    at.ids.get().is_some_and(|ids| ids.value == ParentIds::PerParent)
+}
+
+/// Checks that remote ids can name the parents.
+fn check_ids(place: &Where<'_>, at: &grammar::Parent, cx: &mut Cx<'_>) {
+    let span = at.ids.get().map(|ids| ids.span).unwrap_or_default();
+    if at.r#as.is_absent() {
+        let words = "of ids that are unique under one parent only the parent's is a part, and no member holds that";
+        cx.notes.error(DiagnosticKind::Missing, span, words).help("write as = \"list_id\" beside it");
+    }
+    let parents = at.collection.get().map(|at| (at.value.0.clone(), place.upstream.to_owned()));
+    let of = parents.and_then(|key| cx.definitions.bindings.get(&key)).and_then(|binding| binding.value.get());
+    if of.is_some_and(|of| is_in_id(of)) {
+        let words = "the parents' own ids are `PARENT/ID` already, and an address cannot name a parent's parent";
+        cx.notes.error(DiagnosticKind::Conflict, span, words);
+    }
+}
+
+/// Whether remote ids name the parents as well.
+pub fn is_in_id(raw: &grammar::Binding) -> bool {
+    raw.read.get().and_then(|read| read.parent.get()).is_some_and(|at| has_parent_in_id(&at.value))
+}
+
+/// The member that remote ids begin with, where they name the parents.
+pub fn in_id(raw: &grammar::Binding) -> Option<Path> {
+    let name = raw.read.get()?.parent.get()?.r#as.get().filter(|_| is_in_id(raw))?;
+    Some(Path { steps: vec![Step::Key(name.value.0.clone())] })
+}
+
+/// Checks an address that concerns one record: an id alone may be several.
+pub fn check_address(raw: &grammar::Binding, request: Option<&Request>, span: Span, cx: &mut Cx<'_>) {
+    if is_in_id(raw) && request.is_some_and(|request| !request.has_hole(HOLE)) {
+        let words = "`{parent}` is missing: an id alone is that of a record under each parent";
+        cx.notes
+            .error(DiagnosticKind::Missing, span, words)
+            .help("put it into the path: \"/lists/{parent}/members/{id}\"");
+    }
+}
+
+/// Checks a point read: under a parent it finds nothing of a record that has moved to another one.
+pub fn check_get(raw: &grammar::Binding, read: &grammar::Read, get: &Request, span: Span, cx: &mut Cx<'_>) {
+    let deletes = match read.deletes.get() {
+        Some(at) if matches!(at.value, grammar::Deletes::Absence(_) | grammar::Deletes::Endpoint(_)) => at,
+        Some(_) | None => return,
+    };
+    if is_in_id(raw) || !get.has_hole(HOLE) {
+        return;
+    }
+    cx.notes
+        .error(
+            DiagnosticKind::Conflict,
+            deletes.span,
+            "a record that is not found under a parent proves nothing: it may have moved to another one",
+        )
+        .help(
+            "write ids = \"per_parent\" in `parent` where one that moves is another record, or `get` without `{parent}`, or \
+             leave `deletes` out",
+        )
+        .second(span, "asked for under a parent");
+}
 
 /// Whether each record says under which parent it was listed, so that a write to it can name that one.
 pub fn is_told(raw: &grammar::Binding) -> bool {

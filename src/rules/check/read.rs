@@ -19,7 +19,8 @@ use crate::record::{Filter, Path, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, PageSize, PathOrHeader, UpdatedAt};
 use crate::rules::model::{
-    BodyFormat, Deleted, Deletes, Incremental, NextAt, Paging, Parent, Place, Read, Request, SinceFrom, Template,
+    BodyFormat, CapSplit, Deleted, Deletes, Incremental, NextAt, PageCap, Paging, Parent, Place, Read, Request,
+    SinceFrom, Template,
 };
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Jq, Text};
@@ -119,6 +120,11 @@ fn read(
     }
     let deletes = deletes(at, raw, tombstone, cx);
     let cap = cap::lower(at, raw, cx);
+    if let (Some(page), Some(request), Some(Some(cap)), Some(given)) =
+        (at.page.get(), &request, &cap, at.page_cap.get())
+    {
+        check_counted_key(&page.value, (given.key, cap), request, cx);
+    }
     let lag = at.lag.get().map_or(Duration::from_mins(1), |at| at.value.0);
     let horizon = horizon.map(|(_, horizon)| horizon);
     let export = export::lower(at, cx);
@@ -127,7 +133,11 @@ fn read(
         // Its files are read by their URLs.
         request = request.or_else(|| export.urls.is_some().then(|| export.request.clone()));
     }
-    let get = transpose(at.get.get().map(|at| request::lower(at, POINT_READ, cx)));
+    let get = transpose(at.get.get().map(|given| {
+        let get = request::lower(given, POINT_READ.under(parent::is_told(raw)), cx);
+        parent::check_address(raw, get.as_ref(), given.span, cx);
+        get.inspect(|get| parent::check_get(raw, at, get, given.span, cx))
+    }));
     if lists {
         if at.job.is_absent() {
             missing(&at.request, "request", "\"GET /contacts\"", at, cx);
@@ -229,7 +239,7 @@ pub fn counting(page: &grammar::Page) -> Option<(&'static str, bool)> {
 /// A count has a place, or a hole in the request: else each page would be the first.
 pub fn check_counted(page: &grammar::Page, span: Span, request: &Request, cx: &mut Cx<'_>) {
     let Some((hole, has_place)) = counting(page) else { return };
-    if has_place == request::has_hole_in(request, hole) {
+    if has_place == request.has_hole(hole) {
         let (kind, words) = if has_place {
             (DiagnosticKind::Conflict, format!("the {hole} has a place, and {{{hole}}} stands in the request as well"))
         } else {
@@ -248,20 +258,50 @@ fn check_counted_since(
     request: &Request,
     cx: &mut Cx<'_>,
 ) {
-    let (Some((hole, false)), Incremental::Since { into: Place::Query(name), value, .. }) =
-        (counting(page), incremental)
-    else {
-        return;
-    };
-    let replaced = request.query.iter().any(|(other, text)| other == name && has_hole(text, hole));
-    if replaced && !value.as_ref().is_some_and(|value| has_hole(value, hole)) {
+    let (Some((hole, false)), Incremental::Since { into, value, .. }) = (counting(page), incremental) else { return };
+    if text_at(request, into).is_some_and(|text| has_hole(text, hole))
+        && !value.as_ref().is_some_and(|value| has_hole(value, hole))
+    {
         cx.notes
             .error(
                 DiagnosticKind::Conflict,
                 at.span,
                 format!("this takes the place of the text that has {{{hole}}} in it"),
             )
-            .help(format!("write {{{hole}}} into `value`, too, where it stands in the request's `{name}`"));
+            .help(format!("write {{{hole}}} into `value`, too, where it stands in the request's `{}`", name_of(into)));
+    }
+}
+
+/// The same of the key that a capped listing goes on from, which has no text around it.
+fn check_counted_key(page: &grammar::Page, (span, cap): (Span, &PageCap), request: &Request, cx: &mut Cx<'_>) {
+    let (Some((hole, false)), Some(CapSplit::Key { into, .. })) = (counting(page), &cap.split) else { return };
+    if text_at(request, into).is_some_and(|text| has_hole(text, hole)) {
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                span,
+                format!("the key takes the place of the text that has {{{hole}}} in it"),
+            )
+            .help("let the key go into a place of its own");
+    }
+}
+
+/// The text that the request has at a place.
+fn text_at<'r>(request: &'r Request, place: &Place) -> Option<&'r Template> {
+    match place {
+        Place::Query(name) => request.query.iter().find(|(other, _)| other == name).map(|(_, text)| text),
+        Place::Header(name) => {
+            request.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, text)| text)
+        }
+        Place::Body(path) => request.body.as_ref().and_then(|body| body.text_at(&path.steps)),
+    }
+}
+
+/// What the place is called there.
+fn name_of(place: &Place) -> String {
+    match place {
+        Place::Query(name) | Place::Header(name) => name.clone(),
+        Place::Body(path) => path.to_string(),
     }
 }
 

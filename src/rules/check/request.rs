@@ -32,6 +32,7 @@ impl Purpose {
     /// The same where each record says under which parent it was listed.
     pub fn under(self, tells_parent: bool) -> Self {
         let holes: &'static [&'static str] = match self.holes {
+            ["id"] if tells_parent => &["id", "parent"],
             ["id", "version"] if tells_parent => &["id", "version", "parent"],
             ["id", "version", "key"] if tells_parent => &["id", "version", "key", "parent"],
             holes => holes,
@@ -117,12 +118,6 @@ pub const TRANSITION: Purpose = Purpose {
 /// A batch.
 pub const BATCH: Purpose =
     Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, ..CREATE };
-
-/// Whether the hole stands anywhere in a request.
-pub fn has_hole_in(request: &Request, name: &str) -> bool {
-    let named = request.query.iter().chain(&request.headers).any(|(_, value)| has_hole(value, name));
-    named || has_hole(&request.path, name) || request.body.as_ref().is_some_and(|body| body.has_hole(name))
-}
 
 /// Reads a request.
 pub fn lower(at: &At<RequestShape>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {

@@ -274,7 +274,7 @@ pub fn literal(template: &Template) -> String {
 
 /// True where a template has this hole.
 pub fn has_hole(template: &Template, name: &str) -> bool {
-    template.parts.iter().any(|part| matches!(part, Part::Hole(hole) if hole == name))
+    template.has_hole(name)
 }
 
 fn push_text(parts: &mut Vec<Part>, text: &str) {

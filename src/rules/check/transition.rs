@@ -72,6 +72,7 @@ fn one(
     let names_it = [".id", "remote"].iter().any(|it| filter.contains(it));
     let request =
         at.request.get().and_then(|at| request::lower_naming(at, TRANSITION.under(parent::is_told(raw)), names_it, cx));
+    parent::check_address(raw, request.as_ref(), at.request.get().map_or(at.key, |at| at.span), cx);
     if let (Some(request), Some(body)) = (&request, at.body.get()) {
         check_body(request, body, cx);
     }

@@ -15,7 +15,7 @@ use super::text::{Allowed, has_hole};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, IdempotencyShape, Op, PreconditionWord};
 use crate::rules::model::{
-    Batch, Body, Create, Delete, Idempotency, Part, Place, Precondition, Request, Template, Update,
+    Batch, Body, Create, Delete, Idempotency, Part, Place, Precondition, Request, ResultBy, Template, Update,
 };
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Jq, Text};
@@ -65,6 +65,10 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     for (at, batch) in at.batch.get().iter().flat_map(|at| &at.items).zip(&batches) {
         let updates = update.iter().map(|update| (Op::Update, &update.precondition));
         let deletes = delete.iter().map(|delete| (Op::Delete, &delete.precondition));
+        if matches!(batch.result.by, ResultBy::Id) && parent::is_in_id(raw) {
+            let words = "results that are told apart by ids alone: those of several parents have the same";
+            cx.notes.error(DiagnosticKind::Conflict, at.span, words).help("write by = \"index\" in `result`");
+        }
         batch::check_versions(at, batch, &updates.chain(deletes).collect::<Vec<_>>(), cx);
     }
     Some(Writes { create, update, delete, archive, batches })
@@ -111,6 +115,11 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, raw: &grammar::Binding, c
     let has_id = matches!(&body, Some(Body::Filter(filter)) if filter.source().contains(".id"));
     let request = at.request.get().and_then(|at| request::lower_naming(at, purpose, has_id, cx));
     let parent = under(place, at, raw, request.as_ref(), cx);
+    parent::check_address(raw, request.as_ref(), at.request.get().map_or(at.key, |at| at.span), cx);
+    if let Some(given) = at.idempotency.get().filter(|_| client_id && parent::is_in_id(raw)) {
+        let words = "an id that is chosen here is no part of an id that names the parent as well";
+        cx.notes.error(DiagnosticKind::Conflict, given.span, words).help("write idempotency = { match = \"FIELD\" }");
+    }
     let capture = at.capture.get();
     let id = transpose(capture.and_then(|at| at.id.get()).map(|at| cx.path(at)));
     if let (Some(id), true) = (capture.and_then(|at| at.id.get()), client_id) {
@@ -270,7 +279,9 @@ fn update(at: &At<grammar::Update>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> 
         matches!(&body, Some(Body::Filter(filter)) if [".id", "remote"].iter().any(|it| filter.source().contains(it)));
     let request =
         at.request.get().and_then(|at| request::lower_naming(at, UPDATE.under(parent::is_told(raw)), names_it, cx));
-    let in_request = conditional(request.as_ref(), at.request.get().map_or(at.key, |at| at.span), raw, cx);
+    let span = at.request.get().map_or(at.key, |at| at.span);
+    parent::check_address(raw, request.as_ref(), span, cx);
+    let in_request = conditional(request.as_ref(), span, raw, cx);
     let precondition = precondition(&at.precondition, at.key, ("an update", in_request), raw, cx);
     Some(Update { request: request?, body: body?, precondition: precondition? })
 }
@@ -282,14 +293,16 @@ fn delete(
     cx: &mut Cx<'_>,
 ) -> Option<Delete> {
     let request = at.request.get().and_then(|at| request::lower(at, purpose.under(parent::is_told(raw)), cx));
-    let in_request = conditional(request.as_ref(), at.request.get().map_or(at.key, |at| at.span), raw, cx);
+    let span = at.request.get().map_or(at.key, |at| at.span);
+    parent::check_address(raw, request.as_ref(), span, cx);
+    let in_request = conditional(request.as_ref(), span, raw, cx);
     let precondition = precondition(&at.precondition, at.key, (what, in_request), raw, cx);
     Some(Delete { request: request?, precondition: precondition? })
 }
 
 /// Whether the request carries the version by itself; then there has to be one.
 pub fn conditional(request: Option<&Request>, span: Span, raw: &grammar::Binding, cx: &mut Cx<'_>) -> bool {
-    let in_request = request.is_some_and(|request| request::has_hole_in(request, "version"));
+    let in_request = request.is_some_and(|request| request.has_hole("version"));
     if in_request {
         check_version_known(span, raw, cx);
     }

@@ -2,7 +2,7 @@
 //!
 //! Must not know: how a listing is paged (that is `binding`).
 
-use super::{Page, PageNone, RequestShape, Since, SyncToken, UpdatedAt};
+use super::{Page, PageNone, ParentIds, RequestShape, Since, SyncToken, UpdatedAt};
 use crate::rules::shape::{Either, kinds, table};
 use crate::rules::units::{Jq, Period, Text};
 
@@ -45,6 +45,8 @@ table! {
         collection: Text = required,
         /// The member that holds the parent's remote id in each record, as if the upstream had written it there. Default: there is none.
         r#as: Text,
+        /// Whether no two parents have a record with the same id (`unique`, the default), or they may (`per_parent`): a record's remote id is then `PARENT/ID`.
+        ids: ParentIds,
         /// So many parents are named in one request, with commas between them. Default 1.
         batch: u64,
     }

@@ -143,6 +143,15 @@ pub enum EmptyField {
     Null,
 }
 
+/// For how many records an id stands where they are listed under parents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentIds {
+    /// One.
+    Unique,
+    /// One under each parent.
+    PerParent,
+}
+
 /// How a batch result finds its item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByWord {
@@ -301,6 +310,8 @@ words! { Encoding, "Encoding", "\"json\", \"form\" or \"multipart\"" {
     "multipart" => Self::Multipart,
 } }
 words! { CapSplitWord, "CapSplit", "\"time\" or \"key\"" { "time" => Self::Time, "key" => Self::Key } }
+
+words! { ParentIds, "ParentIds", "\"unique\" or \"per_parent\"" { "unique" => Self::Unique, "per_parent" => Self::PerParent } }
 
 words! { EmptyField, "EmptyField", "\"text\" or \"null\"" { "text" => Self::Text, "null" => Self::Null } }
 

@@ -82,6 +82,17 @@ pub struct Read {
 }
 
 impl Read {
+    /// Whether a record that is not found at such an address may be at another one: the address names the parent that the record
+    /// was last seen under, and ids say nothing of parents.
+    pub fn may_be_elsewhere(&self, request: &Request) -> bool {
+        request.has_hole("parent") && !self.parent.as_ref().is_some_and(|parent| parent.in_id)
+    }
+
+    /// Whether a point read that finds nothing says that there is nothing.
+    pub fn get_proves_absence(&self) -> bool {
+        self.get.as_ref().is_some_and(|get| !self.may_be_elsewhere(get))
+    }
+
     /// All requests that reading makes.
     pub fn requests(&self) -> impl Iterator<Item = &Request> {
         let feed = match &self.incremental {

@@ -21,6 +21,8 @@ pub struct Parent {
     pub collection: String,
     /// The member of a record that holds the parent's remote id; it is written in here.
     pub name: Option<String>,
+    /// Ids are unique under one parent only: the remote id of a record names its parent as well.
+    pub in_id: bool,
     /// Parents that one request names.
     pub batch: usize,
 }

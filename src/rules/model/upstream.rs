@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{AwsSigning, Health, HmacSigning, OAuth, Quota, Session, Webhook};
 use super::{BreakerRules, Budget};
-use crate::record::{Filter, Json, Path};
+use crate::record::{Filter, Json, Path, Step};
 
 /// An external system.
 #[derive(Clone, Debug)]
@@ -201,6 +201,13 @@ pub struct Template {
     pub parts: Vec<Part>,
 }
 
+impl Template {
+    /// Whether it has this hole.
+    pub fn has_hole(&self, name: &str) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Hole(hole) if hole == name))
+    }
+}
+
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -236,10 +243,21 @@ impl JsonTemplate {
         }
     }
 
+    /// The text at a path.
+    pub fn text_at(&self, steps: &[Step]) -> Option<&Template> {
+        match (self, steps) {
+            (Self::Text(template), []) => Some(template),
+            (Self::List(items), [Step::Index(at), rest @ ..]) => items.get(*at)?.text_at(rest),
+            (Self::Object(members), [Step::Key(name), rest @ ..]) => {
+                members.iter().find(|(other, _)| other == name)?.1.text_at(rest)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the hole is in one of its texts.
     pub fn has_hole(&self, name: &str) -> bool {
-        let is_it = |part: &Part| matches!(part, Part::Hole(hole) if hole == name);
-        self.texts().into_iter().any(|template| template.parts.iter().any(is_it))
+        self.texts().into_iter().any(|template| template.has_hole(name))
     }
 }
 
@@ -260,6 +278,15 @@ pub struct Request {
     pub encoding: Encoding,
     /// Where the record stands in the answer (`record = ".data"`); `None`: the answer is the record.
     pub record: Option<Path>,
+}
+
+impl Request {
+    /// Whether the hole is anywhere in it.
+    pub fn has_hole(&self, name: &str) -> bool {
+        let mut named = self.query.iter().chain(&self.headers);
+        let in_body = || self.body.as_ref().is_some_and(|body| body.has_hole(name));
+        self.path.has_hole(name) || named.any(|(_, value)| value.has_hole(name)) || in_body()
+    }
 }
 
 /// How a request's body is written.

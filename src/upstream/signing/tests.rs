@@ -343,12 +343,13 @@ async fn objects_tell_the_hash_of_their_body_or_that_it_is_not_signed() {
 async fn an_id_that_would_be_resolved_to_another_object_is_refused() {
     let (client, script, _) = client("https://up.test", aws("s3", Payload::Signed), &[], vec![answer(200, &[], "{}")]);
     for id in ["a/../b", "a/./b", "../b", "a/.."] {
-        let built = client.build(&request("DELETE /bucket/{id}"), &Holes::id(id)).unwrap();
+        let built = client.build(&request("DELETE /bucket/{id}"), &Holes { id: Some(id), ..Holes::default() }).unwrap();
         let failure = client.send(built, Safety::Idempotent).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Invalid, "{id}: {failure}");
     }
     assert!(script.lines().is_empty());
-    let built = client.build(&request("DELETE /bucket/{id}"), &Holes::id("a/b..c/.d")).unwrap();
+    let built =
+        client.build(&request("DELETE /bucket/{id}"), &Holes { id: Some("a/b..c/.d"), ..Holes::default() }).unwrap();
     client.send(built, Safety::Idempotent).await.unwrap();
     assert_eq!(script.lines(), ["DELETE /bucket/a/b..c/.d"]);
 }

@@ -291,7 +291,11 @@ async fn the_check_tells_the_account() {
 #[test]
 fn holes_are_encoded_and_cannot_leave_their_segment() {
     let client = client(upstream(BASE), Script::new([]), &TestClock::new());
-    let url = |id: &str| client.build(&request("GET /c/{id}/x"), &Holes::id(id)).map(|built| built.url.to_string());
+    let url = |id: &str| {
+        client
+            .build(&request("GET /c/{id}/x"), &Holes { id: Some(id), ..Holes::default() })
+            .map(|built| built.url.to_string())
+    };
     assert_eq!(url("a/b?c#d é").unwrap(), "https://api.example.com/v1/c/a%2Fb%3Fc%23d%20%C3%A9/x");
     assert_eq!(url("a:b@c").unwrap(), "https://api.example.com/v1/c/a%3Ab%40c/x");
     for id in ["", ".", ".."] {

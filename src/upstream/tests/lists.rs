@@ -239,7 +239,7 @@ async fn f26_an_error_body_is_no_record() {
     ] {
         let script = Script::new([answer(200, &[("content-type", "application/json")], body)]);
         let client = client(upstream("https://api.example.com"), script, &TestClock::new());
-        let got = get(&client, &binding(client.upstream()), "1").await;
+        let got = get(&client, &binding(client.upstream()), &site("1")).await;
         assert_eq!(matches!(got, Ok(Got::Found(_))), is_record, "{body}: {got:?}");
         assert!(is_record || got.unwrap_err().kind == FailureKind::BadAnswer);
     }
@@ -507,7 +507,7 @@ async fn f28_json_that_ends_too_early_is_asked_for_again() {
     }
     let script = Script::new([answer(200, &[], r#"{"id":"1","na"#), ok(&json!({"id": "1", "name": "Ann"}))]);
     let client = client(upstream("https://api.example.com"), script.clone(), &TestClock::new());
-    assert!(matches!(get(&client, &binding(client.upstream()), "1").await, Ok(Got::Found(_))));
+    assert!(matches!(get(&client, &binding(client.upstream()), &site("1")).await, Ok(Got::Found(_))));
     assert_eq!(script.lines(), ["GET /c/1", "GET /c/1"]);
 }
 
@@ -567,9 +567,9 @@ async fn a_bare_array_and_a_point_read() {
     inside.with(|sandbox| sandbox.resource_config_mut("/c").unwrap().envelope = Envelope::Bare);
     let mut ours = rules(&client, Paging::None);
     ours.read.as_mut().unwrap().records = path(".").into();
-    let Ok(Got::Found(remote)) = get(&client, &ours, "2").await else { panic!("not found") };
+    let Ok(Got::Found(remote)) = get(&client, &ours, &site("2")).await else { panic!("not found") };
     assert_eq!(remote.version.as_deref(), Some("2"));
-    assert_eq!(get(&client, &ours, "99").await, Ok(Got::Missing));
+    assert_eq!(get(&client, &ours, &site("99")).await, Ok(Got::Missing));
     let found = only(find_by_field(&client, &ours, (0, &[&Value::Text("r2".to_owned())]), None).await).unwrap();
     assert_eq!((found.len(), &found[0].raw, &found[0].version), (1, &remote.raw, &remote.version));
     assert_eq!(only(find_by_path(&client, &ours, (&path(".id"), &["1"]), None).await).unwrap().len(), 1);
@@ -579,7 +579,7 @@ async fn a_bare_array_and_a_point_read() {
     let counts: Vec<usize> = several.iter().flatten().map(Vec::len).collect();
     assert_eq!((counts, inside.with(|sandbox| sandbox.requests().count())), (vec![1, 0, 1], 1));
     inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
-    assert_eq!(get(&client, &ours, "2").await.unwrap_err().kind, FailureKind::BadAnswer);
+    assert_eq!(get(&client, &ours, &site("2")).await.unwrap_err().kind, FailureKind::BadAnswer);
     inside.with(|sandbox| sandbox.push_fault(Matcher::any(), Fault::HtmlBody));
     assert!(only(find_by_path(&client, &ours, (&path(".id"), &["none"]), None).await).is_err());
     let (pages, failure) = list(&client, ours, ListQuery::default()).await;

@@ -292,6 +292,11 @@ pub fn mapper() -> Mapper {
     Mapper::new(3, probe, vec![field(0, "name"), field(1, "phone"), field(2, "note")])
 }
 
+/// Where a record is that no parent has.
+fn site(id: &str) -> Site {
+    Site::of(&binding(&Arc::new(upstream("https://up.test"))), id, b"")
+}
+
 pub fn binding(upstream: &Arc<Upstream>) -> Binding {
     Binding {
         collection: "things".to_owned(),

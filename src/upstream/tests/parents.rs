@@ -3,12 +3,12 @@
 //! Must not know: which parents there are.
 
 use super::*;
-use crate::rules::Parent;
+use crate::rules::{Delete, Parent};
 
 /// The second field says whose a record is.
 fn rules(client: &Client, listing: &str) -> Binding {
     let mut rules = binding(client.upstream());
-    let parent = Parent { collection: "companies".to_owned(), name: Some("of".to_owned()), batch: 1 };
+    let parent = Parent { collection: "companies".to_owned(), name: Some("of".to_owned()), in_id: false, batch: 1 };
     rules.read = Some(Read { request: request(listing), parent: Some(parent), ..read(Paging::None) });
     let mut fields = rules.mapper.fields.clone();
     fields[1].lens = lens(".of");
@@ -58,4 +58,36 @@ async fn a_record_that_is_read_again_is_as_it_was_listed_and_what_was_written_in
     let record = Remote { raw: raw(&now), ..record };
     let done = Written::Done { remote_id: "7".to_owned(), version: None, record: Some(record), repeated: false };
     assert_eq!(tell_whose(&rules, &moved, done.clone()), done);
+}
+
+#[tokio::test]
+async fn what_is_not_found_below_its_parent_is_astray_unless_its_id_names_the_parent() {
+    let missing = || answer(404, &[], "{}");
+    let found = ok(&json!({ "id": "7", "of": "x", "name": "Ann" }));
+    let script = Script::new([found, missing(), missing(), ok(&json!({ "id": "7", "name": "Ann" }))]);
+    let client = client(upstream("https://up.test"), script.clone(), &TestClock::new());
+    let mut rules = rules(&client, "GET /c/{parent}/list");
+    rules.read.as_mut().unwrap().get = Some(request("GET /c/{parent}/list/{id}"));
+    let seen = Site::of(&rules, "7", br#"{"of":"p 1","id":"7"}"#);
+    let Ok(Got::Found(remote)) = get(&client, &rules, &seen).await else { panic!("not found") };
+    assert_eq!(&remote.raw[..], br#"{"id":"7","of":"p 1","name":"Ann"}"#, "whose it is, the address says");
+    let Ok(Got::Astray(why)) = get(&client, &rules, &seen).await else { panic!("not astray") };
+    assert!(why.contains("7 is not found under p 1"), "{why}");
+    // Nothing is sent where the parent is not known.
+    let Ok(Got::Astray(why)) = get(&client, &rules, &Site::of(&rules, "7", b"")).await else { panic!("not astray") };
+    assert!(why.contains("is not known yet"), "{why}");
+    let write = write(SendOp::Delete, Some("7"), &[]);
+    rules.delete = Some(Delete { request: request("DELETE /c/{parent}/list/{id}"), precondition: Precondition::None });
+    let Written::Refused(why) = write_one(&client, &rules, &write).await else { panic!("not refused") };
+    assert!(why.contains("is not known yet"), "{why}");
+
+    rules.read.as_mut().unwrap().parent.as_mut().unwrap().in_id = true;
+    let probe = Probe { under: Some(path(".of")), ..rules.mapper.probe.clone() };
+    rules.mapper = Mapper::new(rules.mapper.field_count, probe, rules.mapper.fields.clone());
+    let named = Site::of(&rules, "p 1/7", b"");
+    assert_eq!(get(&client, &rules, &named).await, Ok(Got::Missing));
+    let Ok(Got::Found(remote)) = get(&client, &rules, &named).await else { panic!("not found") };
+    assert_eq!(rules.mapper.id(&remote.raw).unwrap(), "p 1/7");
+    assert_eq!(rules.mapper.read(&remote.raw).unwrap().id, "p 1/7");
+    assert_eq!(script.lines(), vec!["GET /c/p%201/list/7"; 4]);
 }

@@ -129,7 +129,7 @@ async fn a_point_read_names_its_record_in_a_body() {
     ]);
     let get = Request { body: Some(body), record: Some(path(".data")), ..request("POST /c/read") };
     rules.read.as_mut().unwrap().get = Some(get);
-    assert!(matches!(super::super::get(&client, &rules, "7").await, Ok(Got::Found(_))));
+    assert!(matches!(super::super::get(&client, &rules, &site("7")).await, Ok(Got::Found(_))));
     assert_eq!(script.body(0), json!({ "ids": ["7"], "all": true }));
 }
 

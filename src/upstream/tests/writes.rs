@@ -23,7 +23,7 @@ fn things() -> (Arc<Client>, Arc<Inside>) {
 
 /// The record `1` as a listing would show it.
 async fn seen(client: &Client, rules: &Binding) -> Remote {
-    match get(client, rules, "1").await {
+    match get(client, rules, &site("1")).await {
         Ok(Got::Found(remote)) => remote,
         other => panic!("{other:?}"),
     }
@@ -152,7 +152,7 @@ async fn s11_another_record_in_the_answer_is_never_taken_for_the_one_that_was_as
     let client = client(upstream(BASE), script.clone(), &TestClock::new());
     let mut rules = binding(client.upstream());
     rules.update.as_mut().unwrap().precondition = Precondition::Reread;
-    let failure = get(&client, &rules, "1").await.unwrap_err();
+    let failure = get(&client, &rules, &site("1")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::OtherRecord);
     let words = "GET /c/1 200: record 1 was asked for, and record 5 is the answer";
     assert!(failure.words.starts_with(words), "{failure}");
@@ -160,7 +160,7 @@ async fn s11_another_record_in_the_answer_is_never_taken_for_the_one_that_was_as
     let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
     assert!(matches!(&written, Written::Refused(said) if said.starts_with(words)), "{written:?}");
     assert_eq!(script.asked().len(), 3, "nothing is written on the word of another record");
-    assert!(matches!(get(&client, &rules, "1").await, Ok(Got::Found(_))), "the address named it");
+    assert!(matches!(get(&client, &rules, &site("1")).await, Ok(Got::Found(_))), "the address named it");
 }
 
 /// After a merge some upstreams redirect, for good, from the record that is gone to the one that is left.
@@ -174,14 +174,14 @@ async fn s11_an_address_that_moved_for_good_says_into_which_record_it_was_merged
     let client = client(upstream(BASE), script.clone(), &TestClock::new());
     let mut rules = binding(client.upstream());
     rules.update.as_mut().unwrap().precondition = Precondition::Reread;
-    assert_eq!(get(&client, &rules, "1").await, Ok(Got::Merged("5".to_owned())));
+    assert_eq!(get(&client, &rules, &site("1")).await, Ok(Got::Merged("5".to_owned())));
     let expected = Remote { raw: raw(&json!({"id": "1", "name": "Ann"})), version: None, observed_at: client.now() };
     let written = write_one(&client, &rules, &update(&[(1, "2")], &expected)).await;
     assert_eq!(written, Written::Merged("5".to_owned()));
     assert_eq!(script.asked().len(), 5, "nothing is written to the other one");
-    assert_eq!(get(&client, &rules, "1").await.unwrap_err().kind, FailureKind::OtherRecord);
+    assert_eq!(get(&client, &rules, &site("1")).await.unwrap_err().kind, FailureKind::OtherRecord);
     // An address that moved, but of the same record.
-    assert!(matches!(get(&client, &rules, "1").await, Ok(Got::Found(_))));
+    assert!(matches!(get(&client, &rules, &site("1")).await, Ok(Got::Found(_))));
 }
 
 #[tokio::test]

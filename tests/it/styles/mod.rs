@@ -8,6 +8,7 @@ mod intercom;
 mod jira;
 mod linear;
 mod mailchimp;
+mod mailchimp_lists;
 mod people;
 mod pipedrive;
 mod quickbooks;

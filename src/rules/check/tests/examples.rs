@@ -32,6 +32,7 @@ pub const ALONE: &[(&str, &str)] = &[
     ("jira/issues.toml", include_str!("../../../../sync-rules/examples/jira/issues.toml")),
     ("linear/issues.toml", include_str!("../../../../sync-rules/examples/linear/issues.toml")),
     ("mailchimp/members.toml", include_str!("../../../../sync-rules/examples/mailchimp/members.toml")),
+    ("mailchimp_lists/members.toml", include_str!("../../../../sync-rules/examples/mailchimp_lists/members.toml")),
     ("notion/tasks.toml", include_str!("../../../../sync-rules/examples/notion/tasks.toml")),
     ("odk/people.toml", include_str!("../../../../sync-rules/examples/odk/people.toml")),
     ("people/people.toml", include_str!("../../../../sync-rules/examples/people/people.toml")),
