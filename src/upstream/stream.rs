@@ -249,7 +249,7 @@ fn take_lines(
     }
     let (body, cut_down) = slim.drain(to);
     let records = split_lines_from(&body, *lines + 1)?;
-    *lines += body.iter().filter(|byte| **byte == b'\n').count() as u64;
+    *lines += body.split(|byte| *byte == b'\n').count() as u64 - 1;
     Ok(Some(Piece { body: body.into(), records, cut_down }))
 }
 

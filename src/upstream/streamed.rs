@@ -65,9 +65,9 @@ impl Streamed {
                 Ok((mut piece, is_last)) => {
                     self.check_columns(check)
                         .map_err(|what| client.bad_answer(&self.request, &self.response, &what))?;
-                    self.take_note(&mut piece).map_err(|what| self.failed(client, FailureKind::NotDone, what))?;
+                    self.take_note(&mut piece).map_err(|what| self.failed(client, FailureKind::NotDone, &what))?;
                     if is_last && self.again.is_some() {
-                        let what = "the answer broke off, and is shorter now".to_owned();
+                        let what = "the answer broke off, and is shorter now";
                         return Err(self.failed(client, FailureKind::NotDone, what));
                     }
                     if is_last || !piece.records.is_empty() {
@@ -106,20 +106,17 @@ impl Streamed {
             if let Some(piece) = stream.next()? {
                 return Ok((piece, false));
             }
-            match rest.next().await? {
-                Some(bytes) => {
-                    client.meter.received(client.now(), bytes.len() as u64);
-                    stream.feed(bytes);
-                }
-                None => {
-                    stream.end();
-                    let piece = stream.next()?.unwrap_or_default();
-                    return match cut_short(&stream.around()) {
-                        Some(what) => Err(Broken::Off(what)),
-                        None => Ok((piece, true)),
-                    };
-                }
+            if let Some(bytes) = rest.next().await? {
+                client.meter.received(client.now(), bytes.len() as u64);
+                stream.feed(bytes);
+                continue;
             }
+            stream.end();
+            let piece = stream.next()?.unwrap_or_default();
+            return match cut_short(&stream.around()) {
+                Some(what) => Err(Broken::Off(what)),
+                None => Ok((piece, true)),
+            };
         }
     }
 
@@ -171,26 +168,26 @@ impl Streamed {
         let what = match broken {
             Broken::Off(what) => what,
             Broken::For(what) => return Err(client.bad_answer(&self.request, &self.response, &what)),
-            Broken::TooLarge(what) => return Err(self.failed(client, FailureKind::TooLarge, what)),
+            Broken::TooLarge(what) => return Err(self.failed(client, FailureKind::TooLarge, &what)),
         };
         self.broken += 1;
         if self.broken >= client.upstream.retry.attempts {
-            return Err(self.failed(client, FailureKind::NotDone, what));
+            return Err(self.failed(client, FailureKind::NotDone, &what));
         }
         client.clock.sleep(backoff::transient_wait(self.broken, client.clock.random())).await;
         let response = client.read(self.request.clone(), &mut |_| None).await?;
         if response.rest.is_none() {
             let what = format!("{what}; asked for again, it is shorter now");
-            return Err(self.failed(client, FailureKind::NotDone, what));
+            return Err(self.failed(client, FailureKind::NotDone, &what));
         }
         (self.response, self.stream) = (looks_of(response), None);
         self.again = Some((self.count, Xxh3::new()));
         Ok(())
     }
 
-    fn failed(&self, client: &Client, kind: FailureKind, what: String) -> Failure {
+    fn failed(&self, client: &Client, kind: FailureKind, what: &str) -> Failure {
         let (base, status) = (&client.upstream.base_url, Some(self.response.status));
-        let words = words::describe(base, &self.request, status, &client.secrets.mask(&what), self.broken.max(1));
+        let words = words::describe(base, &self.request, status, &client.secrets.mask(what), self.broken.max(1));
         let retry_at = (kind == FailureKind::NotDone).then(|| client.next_attempt(self.broken.max(1))).flatten();
         Failure { kind, status, words: client.secrets.mask(&words), retry_at }
     }

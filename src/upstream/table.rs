@@ -86,7 +86,7 @@ pub fn split_rows_from(
         start = end;
     }
     if !is_last {
-        *lines += body.iter().take(start).filter(|byte| **byte == b'\n').count();
+        *lines += body.get(..start).unwrap_or_default().split(|byte| *byte == b'\n').count() - 1;
     }
     Ok((records, start))
 }
