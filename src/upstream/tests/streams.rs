@@ -296,6 +296,15 @@ fn pieces(records: &RecordsIn, bytes: &[u8], chunk: usize, limit: usize) -> Resu
     Ok((pieces, stream.around()))
 }
 
+#[test]
+fn a_comma_before_the_end_is_wrong_also_where_all_before_it_was_handed_over() {
+    let read = |body: &str| pieces(&RecordsIn::Array(path(".list")), body.as_bytes(), 1, 10);
+    assert_eq!(texts(&read(r#"{"list":[{"a":1},{"b":2} ]}"#).unwrap().0).len(), 2);
+    assert_eq!(texts(&read(r#"{"list":[ ]}"#).unwrap().0).len(), 0);
+    let error = read(r#"{"list":[{"a":1},{"b":2}, ]}"#).unwrap_err();
+    assert_eq!(error.to_string(), "not JSON: a value was expected, in the array at .list");
+}
+
 fn texts(pieces: &[Piece]) -> Vec<Vec<u8>> {
     pieces.iter().flat_map(|piece| piece.records.iter().map(|at| piece.body[at.clone()].to_vec())).collect()
 }
