@@ -19,6 +19,8 @@ use crate::rules::CsvFormat;
 const PART_BYTES: usize = 1 << 20;
 /// So many are looked at between two looks at what is whole by then.
 const STEP_BYTES: usize = 64 * 1024;
+/// Of a record that is too large so many times the limit are looked through; nearly all of it is thrown away.
+const PASSED_MAX: usize = 16;
 
 /// How much may be in memory.
 #[derive(Clone, Copy)]
@@ -70,6 +72,8 @@ pub struct Stream {
     sizes: Sizes,
     /// What has come and was not looked at.
     waiting: Bytes,
+    /// Bytes since a record last ended.
+    passed: usize,
     ended: bool,
 }
 
@@ -77,6 +81,16 @@ enum Form {
     Array(Array),
     Lines { slim: Box<Slim>, lines: u64 },
     Rows(Rows),
+}
+
+impl Form {
+    /// Where the last record ended in what is there.
+    fn behind(&self) -> Option<usize> {
+        match self {
+            Self::Array(Array { slim, .. }) | Self::Lines { slim, .. } => slim.ends().behind,
+            Self::Rows(_) => None,
+        }
+    }
 }
 
 struct Array {
@@ -122,7 +136,7 @@ impl Stream {
                 Form::Rows(Rows { format: *format, buffer: BytesMut::new(), at: None, try_at: 0 })
             }
         };
-        Some(Self { form, sizes, waiting: Bytes::new(), ended: false })
+        Some(Self { form, sizes, waiting: Bytes::new(), passed: 0, ended: false })
     }
 
     /// Takes what came, once [`Stream::next`] has nothing more.
@@ -140,11 +154,17 @@ impl Stream {
         loop {
             let step = self.waiting.split_to(self.waiting.len().min(STEP_BYTES).min(self.sizes.part));
             let is_last = self.ended && self.waiting.is_empty();
+            let before = self.form.behind();
             let piece = match &mut self.form {
                 Form::Array(array) => array.take(&step, is_last, self.sizes),
                 Form::Lines { slim, lines } => take_lines(slim, lines, &step, is_last, self.sizes),
                 Form::Rows(rows) => rows.take(&step, is_last, self.sizes),
             }?;
+            let goes_on = piece.is_none() && self.form.behind() == before;
+            self.passed = if goes_on { self.passed + step.len() } else { 0 };
+            if self.passed > self.sizes.record.saturating_mul(PASSED_MAX) {
+                return Err(StreamError::TooLarge { what: "a record", limit: self.sizes.record });
+            }
             if piece.is_some() || self.waiting.is_empty() {
                 return Ok(piece);
             }
