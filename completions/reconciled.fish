@@ -164,7 +164,7 @@ complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -s v -l verb
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -l print-config -d 'Print every setting with where it comes from, and stop'
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l sample -d 'An answer of the listing as JSON, or records a line each; `-` is stdin; several are taken together' -r -F
-complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l openapi -d 'An OpenAPI 3 description as JSON; `-` is stdin' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l openapi -d 'An OpenAPI 3 description, JSON or YAML; `-` is stdin' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l base-url -d 'Where the API is [default: what the description says, else a placeholder]' -r
 complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l path -d 'The path of the listing, below the base URL [default: the collection\'s name, or the listing that is called so]' -r
 complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l records -d 'Where the records are in an answer, such as `.results[]` [default: the largest list of objects]' -r

@@ -81,7 +81,7 @@ pub struct InitArgs {
     /// An answer of the listing as JSON, or records a line each; `-` is stdin; several are taken together
     #[arg(long, value_name = "FILE")]
     pub sample: Vec<PathBuf>,
-    /// An OpenAPI 3 description as JSON; `-` is stdin
+    /// An OpenAPI 3 description, JSON or YAML; `-` is stdin
     #[arg(long, value_name = "FILE", conflicts_with = "sample")]
     pub openapi: Option<PathBuf>,
     /// Where the API is [default: what the description says, else a placeholder]

@@ -42,7 +42,7 @@ pub const INIT: &str = "\
 Examples:
   reconciled init contacts crm --sample answer.json                   rules to look at, on stdout
   reconciled init copy crm --sample - < records.ndjson                by records a line each, as `fetch --raw` prints them
-  reconciled init contacts crm --openapi openapi.json --write         into sync-rules/contacts-crm.toml
+  reconciled init contacts crm --openapi openapi.yaml --write         into sync-rules/contacts-crm.toml
   reconciled init issues hub --openapi api.json --path /repos/me/it/issues  one listing of several";
 
 /// `check`

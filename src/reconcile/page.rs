@@ -19,7 +19,7 @@ use super::context::{Pass, remote_subject};
 use super::cursor::Cursor;
 
 /// Why a record is set aside that was cut down on its way here.
-const TOO_LARGE: &str = "the record is too large for the rest of its page: the page is over `body_max`, and this record takes more than a quarter of it";
+const TOO_LARGE: &str = "the record is larger than `body_max` (while a cassette is recorded: than a quarter of it, in a page that is larger)";
 
 /// A page, cut and hashed; on a first load, where every record will be needed, also made ready for first contact.
 pub struct Cut {

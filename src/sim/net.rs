@@ -436,7 +436,13 @@ impl Net {
                 if let Some(id) = id.filter(|_| request.method == http::Method::DELETE && head.status.is_success()) {
                     self.deleted.note(&host, id);
                 }
-                Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
+                Ok(Response {
+                    status: head.status.as_u16(),
+                    headers: head.headers,
+                    body,
+                    cut_down: Vec::new(),
+                    rest: None,
+                })
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Owns: an answer's body as it arrives: unpacked, counted, and within its limits at every moment.
 //!
-//! Must not know: connections, what the body is for. What is cut out of a page is the matter of `slim`.
+//! Must not know: connections, what the body is for. What is cut out of a page is the matter of `slim`; what becomes of a
+//! listing that is given out as it comes is that of `stream`.
 
 use std::io::Write;
 
@@ -46,6 +47,8 @@ struct Kept {
     /// How much may be unpacked from what has arrived.
     passed_max: u64,
     error: Option<TransportError>,
+    /// All of it is given out as it comes.
+    streams: bool,
 }
 
 impl Body {
@@ -58,12 +61,48 @@ impl Body {
         if promised > passed_most {
             return Err(TransportError::TooLarge { limit });
         }
-        let head = (records.is_some() && !gzip).then(Vec::new);
         let ahead = usize::try_from(promised.min(AHEAD_MAX)).unwrap_or(0);
-        let whole = BytesMut::with_capacity(ahead);
-        let kept = Kept { limit, records, whole, slim: None, passed: 0, passed_max: u64::MAX, error: None };
+        Ok(Self::begun(gzip, Kept { limit, records, whole: BytesMut::with_capacity(ahead), ..Kept::nothing() }))
+    }
+
+    /// Of a listing that may be larger than `limit`: what arrived is to be taken out of it from then on ([`Body::drain`]).
+    pub fn streamed(gzip: bool, limit: u64, records: RecordsIn) -> Self {
+        Self::begun(gzip, Kept { limit, records: Some(records), streams: true, ..Kept::nothing() })
+    }
+
+    fn begun(gzip: bool, kept: Kept) -> Self {
+        let head = (kept.records.is_some() && !gzip).then(Vec::new);
+        let kept = Kept { passed_max: u64::MAX, ..kept };
         let unpacked = if gzip { Unpacked::Gzip(Box::new(MultiGzDecoder::new(kept))) } else { Unpacked::Plain(kept) };
-        Ok(Self { unpacked, arrived: 0, head })
+        Self { unpacked, arrived: 0, head }
+    }
+
+    fn kept(&mut self) -> &mut Kept {
+        match &mut self.unpacked {
+            Unpacked::Plain(kept) => kept,
+            Unpacked::Gzip(decoder) => decoder.get_mut(),
+        }
+    }
+
+    /// Whether more was unpacked than the limit.
+    pub fn is_over(&mut self) -> bool {
+        let kept = self.kept();
+        kept.passed > kept.limit
+    }
+
+    /// Whether it is given out as it comes.
+    pub fn streams(&mut self) -> bool {
+        self.kept().streams
+    }
+
+    /// Whether it says itself where it ends: a packed file does, and a document does.
+    pub fn says_its_end(&mut self) -> bool {
+        matches!(self.unpacked, Unpacked::Gzip(_)) || matches!(self.kept().records, Some(RecordsIn::Array(_)))
+    }
+
+    /// Takes out what was unpacked since.
+    pub fn drain(&mut self) -> Bytes {
+        self.kept().whole.split().freeze()
     }
 
     /// Takes what arrived.
@@ -138,13 +177,18 @@ fn broken(error: &std::io::Error) -> TransportError {
 impl Kept {
     fn nothing() -> Self {
         let whole = BytesMut::new();
-        Self { limit: 0, records: None, whole, slim: None, passed: 0, passed_max: 0, error: None }
+        let (records, slim, error) = (None, None, None);
+        Self { limit: 0, records, whole, slim, passed: 0, passed_max: 0, error, streams: false }
     }
 
     fn take(&mut self, chunk: &[u8]) -> Result<(), TransportError> {
         self.passed += chunk.len() as u64;
         if self.passed > self.passed_max {
             return Err(TransportError::Bomb { ratio: RATIO_MAX });
+        }
+        if self.streams {
+            self.whole.extend_from_slice(chunk);
+            return Ok(());
         }
         let too_large = TransportError::TooLarge { limit: self.limit };
         if self.passed > self.limit && self.slim.is_none() {

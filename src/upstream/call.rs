@@ -74,6 +74,7 @@ pub fn is_failing(outcome: &Result<Response, TransportError>) -> bool {
             | TransportError::Identity(_)
             | TransportError::NotRecorded(_)
             | TransportError::TooLarge { .. }
+            | TransportError::Endless
             | TransportError::Bomb { .. },
         ) => false,
     }
@@ -91,6 +92,7 @@ pub fn is_throttling(outcome: &Result<Response, TransportError>) -> bool {
             | TransportError::Identity(_)
             | TransportError::NotRecorded(_)
             | TransportError::TooLarge { .. }
+            | TransportError::Endless
             | TransportError::Bomb { .. },
         ) => false,
     }

@@ -89,7 +89,7 @@ fn classify_error(error: &TransportError, safety: Safety) -> Verdict {
             Verdict::Fail(FailureKind::Fatal)
         }
         TransportError::TimedOut(_) | TransportError::Broken(_) => classify_class(ErrorClass::Transient, safety),
-        TransportError::TooLarge { .. } | TransportError::Bomb { .. } => {
+        TransportError::TooLarge { .. } | TransportError::Endless | TransportError::Bomb { .. } => {
             Verdict::Fail(after_sending(safety, FailureKind::TooLarge))
         }
     }

@@ -8,16 +8,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
 use super::body::Body;
 use super::reach::{Reached, not_after};
 use super::retry_after::parse_http_date;
+use super::stream::can_stream;
 use super::tls::{self, Stamp};
-use super::{Outgoing, Response, Transport, TransportError, is_link_local};
+use super::{Outgoing, Response, Rest, Transport, TransportError, is_link_local};
 use crate::rules::TlsFiles;
 
 /// Idle connections that are kept per host.
@@ -28,6 +30,9 @@ const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(50);
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A silent connection is asked whether the peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Bytes of an answer that are unpacked at once: as zeros they are some megabytes.
+const TAKEN_BYTES: usize = 8 * 1024;
 
 /// How long a collector of traces may take to answer.
 #[cfg(feature = "otlp")]
@@ -220,19 +225,82 @@ impl HttpTransport {
         let no_head =
             |_elapsed| TransportError::TimedOut(format!("no answer within {:?}", limits.connect + limits.idle));
         let sending = timeout(limits.connect + limits.idle, builder.send());
-        let mut response = sending.await.map_err(no_head)?.map_err(|error| explain(&error.without_url()))?;
+        let response = sending.await.map_err(no_head)?.map_err(|error| explain(&error.without_url()))?;
         let gzip = is_gzip(response.headers());
-        let mut body = Body::new(gzip, limit, request.records, response.content_length().unwrap_or(0))?;
-        let silent = |_elapsed| TransportError::TimedOut(format!("the answer stood still for {:?}", limits.idle));
-        loop {
-            let chunk = timeout(limits.idle, response.chunk()).await.map_err(silent)?;
-            let Some(chunk) = chunk.map_err(|error| explain(&error.without_url()))? else { break };
+        // What is wrong is told by small answers.
+        let streams = request.streams && limit > 0 && response.status().is_success();
+        let mut body = match request.records {
+            Some(records) if streams && can_stream(&records) => Body::streamed(gzip, limit, records),
+            records => Body::new(gzip, limit, records, response.content_length().unwrap_or(0))?,
+        };
+        let mut coming = Coming { response, idle: limits.idle, waiting: Bytes::new() };
+        while let Some(chunk) = coming.next().await? {
             body.take(&chunk)?;
+            if body.streams() && body.is_over() {
+                return coming.go_on(body);
+            }
         }
-        let headers = std::mem::take(response.headers_mut());
+        let headers = std::mem::take(coming.response.headers_mut());
         let (body, cut_down) = body.finish()?;
-        Ok(Response { status: response.status().as_u16(), headers, body, cut_down })
+        Ok(Response { status: coming.response.status().as_u16(), headers, body, cut_down, rest: None })
     }
+}
+
+/// A body as it comes from the connection.
+struct Coming {
+    response: reqwest::Response,
+    idle: Duration,
+    /// What has come and is not taken yet.
+    waiting: Bytes,
+}
+
+impl Coming {
+    /// The next bytes: so few that what is unpacked of them needs little memory.
+    async fn next(&mut self) -> Result<Option<Bytes>, TransportError> {
+        while self.waiting.is_empty() {
+            let silent = |_elapsed| TransportError::TimedOut(format!("the answer stood still for {:?}", self.idle));
+            let chunk = timeout(self.idle, self.response.chunk()).await.map_err(silent)?;
+            let Some(chunk) = chunk.map_err(|error| explain(&error.without_url()))? else { return Ok(None) };
+            self.waiting = chunk;
+        }
+        Ok(Some(self.waiting.split_to(self.waiting.len().min(TAKEN_BYTES))))
+    }
+
+    /// An answer whose body is handed over as it comes.
+    fn go_on(mut self, mut body: Body) -> Result<Response, TransportError> {
+        if !body.says_its_end() && !is_framed(&self.response) {
+            return Err(TransportError::Endless);
+        }
+        let headers = std::mem::take(self.response.headers_mut());
+        let status = self.response.status().as_u16();
+        let beginning = body.drain();
+        let first = futures_util::stream::iter([Ok(beginning.clone())]);
+        let rest = futures_util::stream::unfold(Some((self, body)), |state| async move {
+            let (mut coming, mut body) = state?;
+            loop {
+                let piece = match coming.next().await {
+                    Ok(Some(chunk)) => body.take(&chunk).map(|()| body.drain()),
+                    Ok(None) => return Some((body.finish().map(|(last, _cut)| last), None)),
+                    Err(error) => Err(error),
+                };
+                match piece {
+                    Ok(piece) if piece.is_empty() => {}
+                    Ok(piece) => return Some((Ok(piece), Some((coming, body)))),
+                    Err(error) => return Some((Err(error), None)),
+                }
+            }
+        });
+        let rest = Some(Rest::new(futures_util::StreamExt::chain(first, rest)));
+        Ok(Response { status, headers, body: beginning, cut_down: Vec::new(), rest })
+    }
+}
+
+/// Whether the answer says where its body ends, so that one that is cut off is none that ended.
+fn is_framed(response: &reqwest::Response) -> bool {
+    let headers = response.headers();
+    response.version() >= http::Version::HTTP_2
+        || headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {

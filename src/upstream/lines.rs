@@ -10,9 +10,14 @@ use super::split::{SplitError, check_whole};
 
 /// Finds the record of each line. The last one needs no line end, but it has to be whole.
 pub fn split_lines(body: &[u8]) -> Result<Vec<Range<usize>>, SplitError> {
+    split_lines_from(body, 1)
+}
+
+/// The same, of a body whose first line has this number.
+pub fn split_lines_from(body: &[u8], first: u64) -> Result<Vec<Range<usize>>, SplitError> {
     let mut start = if body.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let mut records = Vec::new();
-    for number in 1.. {
+    for number in first.. {
         let Some(rest) = body.get(start..).filter(|rest| !rest.is_empty()) else { break };
         let end = rest.iter().position(|byte| *byte == b'\n');
         let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();

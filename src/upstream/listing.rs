@@ -11,9 +11,12 @@ use super::capped::Slices;
 use super::export::{self, Export, Made, file_request};
 use super::feed::{self, Feed};
 use super::formats::{cut_short, records_in};
-use super::paging::{LoopGuard, Parsed, count_of, is_by_url, is_extra, page_request, parse_page, set_key};
+use super::paging::{
+    LoopGuard, Parsed, conclude_page, count_of, is_by_url, is_extra, page_request, parse_page, set_key,
+};
 use super::parented::tell_parent;
 use super::parts::Parts;
+use super::streamed::Streamed;
 use super::table::Columns;
 use super::{Built, Client, Failure, FailureKind, Holes, ListQuery, Page, PageToken, Response, words};
 use crate::record::{Lens, Step};
@@ -40,7 +43,7 @@ impl Lister {
 
     /// Whether there is a next page, or may be.
     pub fn goes_on(&self) -> bool {
-        !self.walk.done || self.walk.parts.is_some()
+        !self.walk.done || self.walk.parts.is_some() || self.walk.streamed.is_some()
     }
 
     /// The next page; `None` after the last one.
@@ -60,6 +63,8 @@ pub struct ListWalk {
     guard: LoopGuard,
     /// An answer that is being handed over.
     parts: Option<Parts>,
+    /// An answer that is being read, because it is too large to be read first.
+    streamed: Option<Box<Streamed>>,
     /// Of a listing that ends after so many results, what is read of it now.
     slices: Slices,
     /// The feed of events, where one is read instead of a listing.
@@ -81,8 +86,8 @@ impl ListWalk {
         let made = token.as_mut().and_then(|token| token.job.take());
         let token = token.filter(|_| !slices.now.begins);
         let (guard, parts) = (LoopGuard::default(), None);
-        let (feed, export) = (None, None);
-        Self { query, token, resuming, done: false, guard, parts, slices, feed, begun: false, made, export }
+        let (feed, export, streamed) = (None, None, None);
+        Self { query, token, resuming, done: false, guard, parts, streamed, slices, feed, begun: false, made, export }
     }
 
     /// Of everything (under a parent), to look through: no feed of events follows it.
@@ -133,7 +138,7 @@ impl ListWalk {
         self.slices.note(read, binding, &mut page);
         // What changed while earlier slices were read has to be in the next listing: it begins where the first one did.
         page.mark = page.mark.filter(|_| self.slices.now.number == 0);
-        if self.parts.is_some() {
+        if self.parts.is_some() || self.streamed.is_some() {
             return Ok(page);
         }
         let (pages, records) = self.token.as_ref().map_or((0, 0), |token| (token.pages, token.records));
@@ -159,6 +164,9 @@ impl ListWalk {
         if let Some(part) = self.part() {
             return Ok(Some(part));
         }
+        if self.streamed.is_some() {
+            return self.stream(client, binding, read).await.map(Some);
+        }
         if self.done {
             return Ok(None);
         }
@@ -176,7 +184,7 @@ impl ListWalk {
         let requested_at = client.now();
         let mut parsed = None;
         let mut parse = |response: &Response| {
-            if response.status == 304 {
+            if response.status == 304 || response.rest.is_some() {
                 return None;
             }
             let page = parse_page(read, response, &request.url, self.token.as_ref());
@@ -195,6 +203,10 @@ impl ListWalk {
             Err(failure) => return Err(self.expired(not_for_us(&request, failure))),
         };
         self.resuming = false;
+        if response.rest.is_some() {
+            self.streamed = Some(Box::new(Streamed::new(request, response, requested_at)));
+            return self.stream(client, binding, read).await.map(Some);
+        }
         let observed_at = client.now();
         let Some(parsed) = parsed.filter(|_| response.status != 304) else {
             self.done = true;
@@ -203,27 +215,18 @@ impl ListWalk {
         let bad = |what: String| client.bad_answer(&request, &response, &what);
         let mut parsed = parsed.map_err(&bad)?;
         missing_id(binding, parsed.columns.as_ref()).map_err(&bad)?;
-        if let Some(next) = parsed.next.as_mut().filter(|_| by_url) {
-            next.at = client.without_credentials(&next.at);
-        }
-        if matches!(read.incremental, Incremental::Token { into: None, .. }) {
-            parsed.mark = parsed.mark.map(|link| client.without_credentials(&link));
-        }
-        self.name_export(&mut parsed);
+        let count = parsed.records.len();
+        self.lead_on(client, read, &mut parsed, count);
         self.guard.check(&parsed, &response.body).map_err(&bad)?;
-        self.done = parsed.next.is_none();
-        self.token.clone_from(&parsed.next);
-        // Whatever is kept of this page must not hold a secret that the upstream echoes (I19). Without a checkpoint an
-        // interrupted listing begins anew, and without a mark the next one reads everything.
-        let shows = |text: &str| client.secrets().show_in(text);
+        let (next, mark) = self.went_on(client, &mut parsed);
         let page = Page {
             body: response.body,
             cut_down: response.cut_down,
             told: Vec::new(),
             records: parsed.records,
-            next: parsed.next.filter(|next| !shows(&next.at) && next.job.iter().all(|made| !shows(&made.at))),
+            next,
             not_modified: false,
-            mark: parsed.mark.filter(|mark| !shows(mark)),
+            mark,
             requested_at: self.as_of(requested_at),
             observed_at: self.as_of(observed_at),
         };
@@ -232,6 +235,66 @@ impl ListWalk {
         }
         self.parts = Some(Parts::new(page, parsed.columns));
         Ok(self.part())
+    }
+
+    /// More of an answer that is handed over as it comes.
+    async fn stream(&mut self, client: &Client, binding: &Binding, read: &Read) -> Result<Page, Failure> {
+        let Some(mut streamed) = self.streamed.take() else {
+            return Err(Failure::new(FailureKind::BadAnswer, "nothing is read here"));
+        };
+        let (piece, is_last) = match streamed.next(client, &|columns| missing_id(binding, Some(columns))).await {
+            Ok(piece) => piece,
+            Err(failure) => return Err(not_for_us(&streamed.request, failure)),
+        };
+        let (body, requested_at, observed_at) = (piece.body, self.as_of(streamed.requested_at), client.now());
+        let page = Page {
+            body,
+            records: piece.records,
+            cut_down: piece.cut_down,
+            told: Vec::new(),
+            next: None,
+            not_modified: false,
+            mark: None,
+            requested_at,
+            observed_at: self.as_of(observed_at),
+        };
+        if !is_last {
+            self.streamed = Some(streamed);
+            return Ok(page);
+        }
+        let response = streamed.concluded(client)?;
+        let (request, token) = (&streamed.request, self.token.as_ref());
+        let bad = |what: String| client.bad_answer(request, &response, &what);
+        let seen = (streamed.count, &streamed.last);
+        let mut parsed = conclude_page(read, &response, &request.url, token, seen).map_err(&bad)?;
+        self.lead_on(client, read, &mut parsed, streamed.count);
+        let ends = (streamed.first.as_ref(), streamed.last.as_ref());
+        self.guard.check_ends(ends, streamed.count, parsed.next.as_ref()).map_err(&bad)?;
+        let (next, mark) = self.went_on(client, &mut parsed);
+        Ok(Page { next, mark, ..page })
+    }
+
+    /// Puts what leads on behind an answer of so many records into a form that can be kept.
+    fn lead_on(&self, client: &Client, read: &Read, parsed: &mut Parsed, count: usize) {
+        if let Some(next) = parsed.next.as_mut().filter(|_| is_by_url(&read.page)) {
+            next.at = client.without_credentials(&next.at);
+        }
+        if matches!(read.incremental, Incremental::Token { into: None, .. }) {
+            parsed.mark = parsed.mark.take().map(|link| client.without_credentials(&link));
+        }
+        self.name_export(parsed, count);
+    }
+
+    /// Goes on behind an answer; gives what may be kept of where that is.
+    fn went_on(&mut self, client: &Client, parsed: &mut Parsed) -> (Option<PageToken>, Option<String>) {
+        self.done = parsed.next.is_none();
+        self.token.clone_from(&parsed.next);
+        // Whatever is kept of this page must not hold a secret that the upstream echoes (I19). Without a checkpoint an
+        // interrupted listing begins anew, and without a mark the next one reads everything.
+        let shows = |text: &str| client.secrets().show_in(text);
+        let next = parsed.next.take();
+        let next = next.filter(|next| !shows(&next.at) && next.job.iter().all(|made| !shows(&made.at)));
+        (next, parsed.mark.take().filter(|mark| !shows(mark)))
     }
 
     /// Has made what is listed, where that is made first.
@@ -250,11 +313,11 @@ impl ListWalk {
     }
 
     /// Files follow each other; and whatever follows belongs to this export.
-    fn name_export(&self, parsed: &mut Parsed) {
+    fn name_export(&self, parsed: &mut Parsed, count: usize) {
         let Some(export) = &self.export else { return };
         if let Some(files) = &export.files {
             let (file, before) = (self.file(), self.token.as_ref().map_or(0, |token| token.records));
-            let (pages, records) = (file as u64 + 1, before + parsed.records.len() as u64);
+            let (pages, records) = (file as u64 + 1, before + count as u64);
             let next = PageToken { at: (file + 1).to_string(), pages, records, full: false, slice: None, job: None };
             parsed.next = Some(next).filter(|_| file + 1 < files.len());
         }

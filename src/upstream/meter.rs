@@ -117,7 +117,10 @@ impl Meter {
         asked.retries += u64::from(exchange.repeats);
         asked.sent_bytes += exchange.sent_bytes;
         asked.cost_nano_usd = asked.cost_nano_usd.saturating_add(exchange.cost_nano_usd);
-        let received_bytes = exchange.outcome.as_ref().map_or(0, |response| response.body.len() as u64);
+        let received_bytes = exchange.outcome.as_ref().map_or(0, |response| {
+            // With a rest everything is counted as it comes.
+            if response.rest.is_some() { 0 } else { response.body.len() as u64 }
+        });
         asked.received_bytes += received_bytes;
         let end = End::of(exchange.outcome);
         match end {
@@ -132,6 +135,13 @@ impl Meter {
         totals.sent_bytes += exchange.sent_bytes;
         totals.received_bytes += received_bytes;
         totals.cost_nano_usd = totals.cost_nano_usd.saturating_add(exchange.cost_nano_usd);
+    }
+
+    /// Counts what came of an answer after it was counted itself.
+    pub fn received(&self, at: DateTime<Utc>, bytes: u64) {
+        let mut pending = self.pending();
+        pending.days.entry(at.timestamp().div_euclid(SECONDS_PER_DAY)).or_default().received_bytes += bytes;
+        pending.totals.received_bytes += bytes;
     }
 
     /// Counts that a request waited so long.

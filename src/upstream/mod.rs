@@ -58,6 +58,8 @@ mod parented;
 mod parts;
 mod point;
 mod split;
+mod stream;
+mod streamed;
 mod table;
 
 mod cassette;
@@ -109,7 +111,7 @@ pub use state::Room;
 pub use taken_up::{JobMark, Told as ToldByJob, finish_batch, works_for};
 pub use tls::our_certificate_until;
 pub use totals::{End, Totals, WaitFor};
-pub use transport::{Outgoing, RecordsIn, Response, Transport, TransportError};
+pub use transport::{Outgoing, RecordsIn, Response, Rest, Transport, TransportError};
 pub use write::{is_as_expected, write_one};
 
 #[cfg(any(test, fuzzing))]

@@ -45,6 +45,7 @@ impl Client {
             body: body.map(|(_, bytes)| bytes.into()),
             timeouts: self.upstream.timeout,
             body_bytes_max: self.upstream.body_bytes_max,
+            streams: request.records.is_some(),
             records: request.records,
             heals: false,
             tls: self.upstream.tls.clone().filter(|_| !request.bare),

@@ -14,7 +14,7 @@ use super::split::{Split, next_text, token_text};
 use super::table::Columns;
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
 use crate::record::{Filter, Json, Path};
-use crate::rules::{Deletes, Incremental, NextAt, Paging, Part, Place, Read, SinceFrom, Template};
+use crate::rules::{BodyFormat, Deletes, Incremental, NextAt, Paging, Part, Place, Read, SinceFrom, Template};
 
 /// Pages of one listing, at most.
 pub const PAGES_MAX: u64 = 100_000;
@@ -129,34 +129,75 @@ pub fn parse_page(
     requested: &Url,
     token: Option<&PageToken>,
 ) -> Result<Parsed, String> {
-    let next_path = match &read.page {
+    let others = looked_for(read, token);
+    let (split, columns) = split_body(read, &response.body, &others).map_err(|error| error.to_string())?;
+    let last = || last_record(&response.body, &split, columns.as_ref());
+    let parsed = go_on(read, response, requested, token, (split.records.len(), &last), &split.found)?;
+    Ok(Parsed { records: split.records, columns, ..parsed })
+}
+
+/// The same, of an answer whose records were handed over as they came: so many, with this last one. Its body is what stood
+/// around them.
+pub fn conclude_page(
+    read: &Read,
+    response: &Response,
+    requested: &Url,
+    token: Option<&PageToken>,
+    (count, last): (usize, &Bytes),
+) -> Result<Parsed, String> {
+    let others = looked_for(read, token);
+    let found = match read.format {
+        BodyFormat::Json => split_body(read, &response.body, &others).map_err(|error| error.to_string())?.0.found,
+        BodyFormat::Ndjson | BodyFormat::Csv(_) => vec![None; others.len()],
+    };
+    go_on(read, response, requested, token, (count, &|| last.clone()), &found)
+}
+
+fn next_path(read: &Read) -> Option<&Path> {
+    match &read.page {
         Paging::Cursor { next: NextAt::Body(path), .. } | Paging::NextUrl { next: NextAt::Body(path), .. } => {
             Some(path)
         }
         _ => None,
-    };
-    let mark_path = match &read.incremental {
+    }
+}
+
+fn mark_path<'r>(read: &'r Read, token: Option<&PageToken>) -> Option<&'r Path> {
+    match &read.incremental {
         Incremental::Since { from: SinceFrom::Body(path), .. } if token.is_none() => Some(path),
         Incremental::Token { next: NextAt::Body(path), .. } => Some(path),
         _ => None,
-    };
-    let others: Vec<&Path> = next_path.into_iter().chain(mark_path).collect();
-    let (split, columns) = split_body(read, &response.body, &others).map_err(|error| error.to_string())?;
-    let in_body = || match next_path {
-        Some(_) => next_text(&response.body, split.found.first().and_then(Option::as_ref)),
+    }
+}
+
+/// What is looked for beside the records.
+fn looked_for<'r>(read: &'r Read, token: Option<&PageToken>) -> Vec<&'r Path> {
+    next_path(read).into_iter().chain(mark_path(read, token)).collect()
+}
+
+/// How a listing goes on behind an answer; its records are yet to be added.
+fn go_on(
+    read: &Read,
+    response: &Response,
+    requested: &Url,
+    token: Option<&PageToken>,
+    (count, last): (usize, &dyn Fn() -> Bytes),
+    found: &[Option<std::ops::Range<usize>>],
+) -> Result<Parsed, String> {
+    let in_body = || match next_path(read) {
+        Some(_) => next_text(&response.body, found.first().and_then(Option::as_ref)),
         None => Ok(None),
     };
-    let found_mark = || next_text(&response.body, split.found.last().and_then(Option::as_ref));
+    let found_mark = || next_text(&response.body, found.last().and_then(Option::as_ref));
     let first_mark = match &read.incremental {
         _ if token.is_some() => None,
         Incremental::Token { .. } => None,
         Incremental::Since { from: SinceFrom::Header(name), .. } => header_text(&response.headers, name),
         Incremental::Conditional => header_text(&response.headers, "etag"),
-        _ if mark_path.is_some() => token_text(&response.body, split.found.last().and_then(Option::as_ref)),
+        _ if mark_path(read, token).is_some() => token_text(&response.body, found.last().and_then(Option::as_ref)),
         _ => None,
     };
-    let last = || last_record(&response.body, &split, columns.as_ref());
-    let at = decide_next(read, response, requested, token, (split.records.len(), &last), &in_body)?;
+    let at = decide_next(read, response, requested, token, (count, last), &in_body)?;
     let mark = match &read.incremental {
         Incremental::Token { next, into } if at.is_none() => {
             let last = match next {
@@ -170,17 +211,13 @@ pub fn parse_page(
         _ => first_mark,
     };
     let pages = token.map_or(0, |token| token.pages) + 1;
-    let records = token.map_or(0, |token| token.records) + u64::try_from(split.records.len()).unwrap_or(0);
+    let records = token.map_or(0, |token| token.records) + u64::try_from(count).unwrap_or(0);
     if at.is_some() && pages >= PAGES_MAX {
         return Err(format!("the listing does not end within {PAGES_MAX} pages"));
     }
-    let full = was_full(token) || fills(&read.page, split.records.len());
-    Ok(Parsed {
-        records: split.records,
-        columns,
-        next: at.map(|at| PageToken { at, pages, records, full, slice: None, job: None }),
-        mark,
-    })
+    let full = was_full(token) || fills(&read.page, count);
+    let next = at.map(|at| PageToken { at, pages, records, full, slice: None, job: None });
+    Ok(Parsed { records: Vec::new(), columns: None, next, mark })
 }
 
 /// True where 404 to the page at `token` is the end of the listing: counted pages, of which nothing says how many there
@@ -395,16 +432,29 @@ impl LoopGuard {
 
     /// Checks a page that was read and where it wants to go on.
     pub fn check(&mut self, parsed: &Parsed, body: &[u8]) -> Result<(), String> {
-        if let (Some(first), Some(last)) = (parsed.records.first(), parsed.records.last()) {
+        let at =
+            |record: Option<&std::ops::Range<usize>>| record.and_then(|at| body.get(at.clone())).unwrap_or_default();
+        let (first, last) = (at(parsed.records.first()), at(parsed.records.last()));
+        self.check_ends((first, last), parsed.records.len(), parsed.next.as_ref())
+    }
+
+    /// The same, by the first and the last of so many records.
+    pub fn check_ends(
+        &mut self,
+        (first, last): (&[u8], &[u8]),
+        count: usize,
+        next: Option<&PageToken>,
+    ) -> Result<(), String> {
+        if count > 0 {
             let mut hash = Xxh3::new();
-            hash.update(body.get(first.clone()).unwrap_or_default());
-            hash.update(body.get(last.clone()).unwrap_or_default());
-            hash.update(&parsed.records.len().to_le_bytes());
+            hash.update(first);
+            hash.update(last);
+            hash.update(&count.to_le_bytes());
             if !self.pages.insert(hash.digest()) {
                 return Err("the listing shows the same page twice".to_owned());
             }
         }
-        match &parsed.next {
+        match next {
             Some(next) if !self.places.insert(xxhash_rust::xxh3::xxh3_64(next.at.as_bytes())) => {
                 Err("the listing goes in circles: its next page was read before".to_owned())
             }

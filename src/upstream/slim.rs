@@ -1,4 +1,5 @@
-//! Owns: cutting down, while it arrives, the one record that makes a page too large, so that the others can be had.
+//! Owns: cutting down, while it arrives, the one record that makes a page too large, so that the others can be had; where in
+//! what arrived records end, so that those before can be taken out.
 //!
 //! Must not know: whether the JSON is right, what records say. What is cut down keeps its small members, so that it can be
 //! named; it must never be taken for the record.
@@ -40,6 +41,22 @@ pub struct Slim {
     /// The array is open.
     in_records: bool,
     record: Option<Record>,
+    /// Records stand one a line.
+    lines: bool,
+    /// The array was open.
+    was_open: bool,
+    ends: Ends,
+}
+
+/// Where records can be told apart in what is left of a page.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// Behind the bracket that opens the array.
+    pub opened: Option<usize>,
+    /// Behind the last comma between records, or the last end of a line.
+    pub behind: Option<usize>,
+    /// At the bracket that closes the array.
+    pub closed: Option<usize>,
 }
 
 /// The record that is passing.
@@ -80,13 +97,49 @@ impl Slim {
             key: Vec::new(),
             in_records: false,
             record: None,
+            lines: false,
+            was_open: false,
+            ends: Ends::default(),
         })
+    }
+
+    /// Of a page of any size whose records are taken out as they come, each of at most `limit` bytes.
+    pub fn streamed(self, limit: u64) -> Self {
+        let record_max = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
+        Self { limit: usize::MAX, record_max, members_max: (record_max / 4).min(MEMBERS_BYTES_MAX), ..self }
+    }
+
+    /// Where records end.
+    pub fn ends(&self) -> Ends {
+        self.ends
+    }
+
+    /// How much is there that was not taken out.
+    pub fn left(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes out what stands before `to`, which is no place inside a record but at the very end; and where records that were cut down stand in it.
+    pub fn drain(&mut self, to: usize) -> (Vec<u8>, Vec<usize>) {
+        let rest = self.out.split_off(to.min(self.out.len()));
+        let taken = std::mem::replace(&mut self.out, rest);
+        let (cut, left): (Vec<usize>, Vec<usize>) = self.cut.iter().partition(|at| **at < to);
+        self.cut = left.into_iter().map(|at| at - to).collect();
+        let moved = |at: Option<usize>| at.and_then(|at| at.checked_sub(to));
+        let Ends { opened, behind, closed } = self.ends;
+        self.ends = Ends { opened: moved(opened), behind: moved(behind), closed: moved(closed) };
+        if let Some(record) = &mut self.record {
+            let moved = |at: usize| at.saturating_sub(to);
+            (record.start, record.member) = (moved(record.start), moved(record.member));
+            record.small.iter_mut().for_each(|(from, end)| (*from, *end) = (moved(*from), moved(*end)));
+        }
+        (taken, cut)
     }
 
     /// Of records that stand one a line: as in an array that begins before the first and ends after the last.
     pub fn of_lines(limit: u64) -> Option<Self> {
         let slim = Self::new(&Path { steps: Vec::new() }, limit)?;
-        Some(Self { depth: 1, leads: false, in_records: true, ..slim })
+        Some(Self { depth: 1, leads: false, in_records: true, lines: true, ..slim })
     }
 
     /// Takes what arrived.
@@ -107,6 +160,13 @@ impl Slim {
     }
 
     fn byte(&mut self, byte: u8) {
+        if self.lines && byte == b'\n' {
+            // Whatever was wrong with the line ends with it.
+            (self.in_string, self.escaped, self.in_records, self.depth, self.record) = (false, false, true, 1, None);
+            self.emit(byte);
+            self.ends.behind = Some(self.out.len());
+            return;
+        }
         if self.in_string {
             self.in_string_byte(byte);
             return;
@@ -136,6 +196,9 @@ impl Slim {
                 if !first {
                     self.emit(byte);
                 }
+                if self.in_records && !self.lines && self.depth == self.record_depth() - 1 {
+                    self.ends.behind = Some(self.out.len());
+                }
             }
             b'{' | b'[' => self.open(byte),
             b'}' | b']' => self.close(byte),
@@ -158,14 +221,19 @@ impl Slim {
 
     fn open(&mut self, byte: u8) {
         let leads = std::mem::take(&mut self.leads) && self.depth == self.on_path;
-        if leads && byte == b'[' && self.on_path == self.keys.len() {
-            self.in_records = true;
+        // A second one is a key that stands twice, which is no listing.
+        let opens = leads && byte == b'[' && self.on_path == self.keys.len() && !self.was_open;
+        if opens {
+            (self.in_records, self.was_open) = (true, true);
         } else if leads && byte == b'{' && self.on_path < self.keys.len() {
             self.on_path += 1;
         }
         let begins = self.in_records && byte == b'{' && self.depth == self.record_depth() - 1;
         self.depth += 1;
         self.emit(byte);
+        if opens {
+            self.ends.opened = Some(self.out.len());
+        }
         if begins {
             let (start, member) = (self.out.len() - 1, self.out.len());
             self.record = Some(Record { start, small: Vec::new(), member, too_large: false, skips: false });
@@ -178,6 +246,7 @@ impl Slim {
             self.record = None;
         } else if self.in_records && self.depth == self.record_depth() - 1 {
             self.in_records = false;
+            self.ends.closed = Some(self.out.len());
         }
         self.depth = self.depth.saturating_sub(1);
         self.on_path = self.on_path.min(self.depth);

@@ -23,24 +23,60 @@ pub struct Columns {
     members: Vec<Vec<u8>>,
 }
 
+/// Where the reading of a table stands that comes piece by piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowsAt {
+    /// What its header says.
+    pub columns: Columns,
+    /// Lines before what is there now.
+    lines: usize,
+}
+
 /// Reads the header and finds the rows. Every one has as many fields as the header, or the body is not what it should be.
 pub fn split_rows(body: &[u8], format: CsvFormat) -> Result<(Columns, Vec<Range<usize>>), SplitError> {
-    let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
-    if let Some(first @ (b'{' | b'[' | b'<')) = text.first() {
-        return wrong(format!("it begins with `{}`, as no header does", char::from(*first)), false);
+    let mut at = None;
+    let (records, _end) = split_rows_from(body, format, &mut at, true)?;
+    match at {
+        Some(at) => Ok((at.columns, records)),
+        None => wrong("there is no header row".to_owned(), false),
     }
+}
+
+/// The same, of a table that comes piece by piece: of what is there now, the rows that are whole, and where what follows them
+/// begins. The header is read where it was not yet; unless it `is_last`, a row without a line end is left for the next piece.
+pub fn split_rows_from(
+    body: &[u8],
+    format: CsvFormat,
+    at: &mut Option<RowsAt>,
+    is_last: bool,
+) -> Result<(Vec<Range<usize>>, usize), SplitError> {
     let mut rows = Rows::new(format);
-    let Some(header) = rows.next(body) else { return wrong("there is no header row".to_owned(), false) };
-    let columns = Columns::read(format, &rows)?;
-    let (mut records, mut start) = (Vec::new(), header.bytes);
+    let mut start = 0;
+    let RowsAt { columns, lines } = if let Some(at) = at {
+        rows.is_beyond_the_beginning();
+        at
+    } else {
+        let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
+        if let Some(first @ (b'{' | b'[' | b'<')) = text.first() {
+            return wrong(format!("it begins with `{}`, as no header does", char::from(*first)), false);
+        }
+        let header = rows.next(body);
+        if !is_last && header.as_ref().is_none_or(|header| header.is_open) {
+            return Ok((Vec::new(), 0));
+        }
+        let Some(header) = header else { return wrong("there is no header row".to_owned(), false) };
+        start = header.bytes;
+        at.insert(RowsAt { columns: Columns::read(format, &rows)?, lines: 0 })
+    };
+    let mut records = Vec::new();
     while let Some(rest) = body.get(start..).filter(|rest| !rest.is_empty()) {
-        let Some(row) = rows.next(rest) else { break };
+        let Some(row) = rows.next(rest).filter(|row| is_last || !row.is_open) else { break };
         let end = start + row.bytes;
         if rows.is_unclosed {
             return wrong("it ends inside quotes".to_owned(), true);
         }
         if row.fields != columns.names.len() {
-            let (line, fields, named) = (line_at(body, end), row.fields, columns.names.len());
+            let (line, fields, named) = (*lines + line_at(body, end), row.fields, columns.names.len());
             return wrong(
                 format!("line {line} ends a row of {fields} fields, and the header names {named}"),
                 row.is_open,
@@ -49,7 +85,10 @@ pub fn split_rows(body: &[u8], format: CsvFormat) -> Result<(Columns, Vec<Range<
         records.push(start..end);
         start = end;
     }
-    Ok((columns, records))
+    if !is_last {
+        *lines += body.get(..start).unwrap_or_default().split(|byte| *byte == b'\n').count() - 1;
+    }
+    Ok((records, start))
 }
 
 /// The table with other values where `change` gives some, by the name of the column and what stands there; all else stays as it is.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use http::{HeaderMap, Method};
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::record::Path;
@@ -35,6 +37,8 @@ pub struct Outgoing {
     pub body_bytes_max: u64,
     /// Where the answer has its records: one that is too large is cut down then, and the others are had.
     pub records: Option<RecordsIn>,
+    /// Such a listing may be larger than `body_bytes_max`: it is handed over as it comes then.
+    pub streams: bool,
     /// It repeats one that was refused, with other credentials: what was refused counts for nothing.
     pub heals: bool,
     /// Who we are in TLS, and whom we trust.
@@ -60,17 +64,41 @@ impl std::fmt::Debug for Outgoing {
     }
 }
 
-/// An answer, read whole and decoded.
+/// An answer, decoded, and read whole unless there is a rest.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The decoded body.
+    /// The decoded body; where there is a rest, its beginning.
     pub body: Bytes,
+    /// The body from its beginning on, where it is larger than may be in memory.
+    pub rest: Option<Rest>,
     /// Where in the body records begin that were cut down to their small members because they are too large.
     pub cut_down: Vec<usize>,
+}
+
+/// A decoded body as it comes, from its beginning on. It ends without an error only where the body was whole.
+#[derive(Clone)]
+pub struct Rest(Arc<Mutex<BoxStream<'static, Result<Bytes, TransportError>>>>);
+
+impl Rest {
+    /// Of pieces, in their order.
+    pub fn new(pieces: impl Stream<Item = Result<Bytes, TransportError>> + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::pin(pieces))))
+    }
+
+    /// The next piece; `None` at the end of a whole body.
+    pub async fn next(&self) -> Result<Option<Bytes>, TransportError> {
+        self.0.lock().await.next().await.transpose()
+    }
+}
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rest")
+    }
 }
 
 /// Why there is no answer. Messages never hold a URL's query or a secret.
@@ -100,6 +128,12 @@ pub enum TransportError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A listing of lines or rows that is larger than allowed, and cut off anywhere would look whole.
+    #[error(
+        "answer larger than `body_max` that does not say where it ends (no Content-Length, no chunks, no gzip): whether it is \
+         whole could not be told; raise `body_max`, or let the upstream pack it"
+    )]
+    Endless,
     /// The answer unpacks to much more than it is.
     #[error("answer that unpacks to more than {ratio} times its size")]
     Bomb {

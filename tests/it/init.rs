@@ -101,6 +101,10 @@ fn a_description_becomes_rules_that_take_records_over() {
         },
     });
     std::fs::write(world.path("api.json"), description.to_string()).unwrap();
+    std::fs::write(world.path("api.yaml"), format!("# The same, in YAML.\n{description}")).unwrap();
+    let proposed =
+        |file: &str| world.run(&["init", "contacts", "crm", "--openapi", file, "--path", "/contacts"]).exits(0).stdout;
+    assert_eq!(proposed("api.yaml"), proposed("api.json"));
     let init = ["init", "contacts", "crm", "--openapi", "api.json", "--write"];
     let two = world.run(&init).exits(2);
     assert!(
@@ -133,6 +137,8 @@ fn what_cannot_be_proposed_is_told() {
     refuses(&["contacts", "crm", "--sample", "-"], r#"{"a":[{"id":1}],"b":[{"id":1}]}"#, "choose one with --records");
     refuses(&["contacts", "crm", "--sample", "none.json"], "", "none.json cannot be read");
     refuses(&["contacts", "crm", "--openapi", "-"], one, "is no OpenAPI 3 document");
+    let twice = "openapi: 3.0.3\nopenapi: 3.0.3\n";
+    refuses(&["contacts", "crm", "--openapi", "-"], twice, "stdin:2:1: the key `openapi` stands on line 1 already");
     refuses(&["Contacts", "crm", "--sample", "-"], one, "write `contacts`");
     refuses(&["contacts", "crm", "--sample", "-", "--base-url", "http://x.io"], one, "would go to x.io in clear");
     refuses(

@@ -123,6 +123,46 @@ fn a_document_a_line_is_synced_both_ways_and_a_line_that_is_cut_deletes_nothing(
     assert_eq!(world.rows("select count(*) from people").concat(), ["2"]);
 }
 
+/// An export of many times `body_max` is read as it comes, and what is cut off in it deletes nothing.
+#[test]
+fn an_export_that_is_larger_than_body_max_is_read_and_deletes_nothing_where_it_is_cut() {
+    let server = Shared::default();
+    for id in 100..160 {
+        let record =
+            json!({ "id": id.to_string(), "email": format!("{id}@x.io"), "name": "n".repeat(100), "born": id });
+        server.look().records.insert(id.to_string(), record);
+    }
+    let documents = "/collections/people/documents";
+    let router = Router::new()
+        .route(&format!("{documents}/export"), get(export))
+        .route(&format!("{documents}/{{id}}"), get(document))
+        .with_state(server.clone());
+    let rules = include_str!("../../sync-rules/examples/typesense/people.toml");
+    let small = rules.replacen("[upstream.typesense]\n", "[upstream.typesense]\nbody_max = \"1KB\"\n", 1);
+    assert_ne!(small, rules);
+    let stage = Scripted::new("typesense", router, &small);
+    let world = &stage.world;
+    assert_eq!(stage.sync().exits(0).writes(), (0, 60));
+    assert_eq!(stage.sync().exits(0).writes(), (0, 0));
+
+    let large = json!({ "id": "130", "email": "130@x.io", "name": "n".repeat(5000), "born": 130 });
+    server.look().records.insert("130".to_owned(), large);
+    server.look().records.remove("101");
+    let length: usize = server.look().records.values().map(|record| record.to_string().len() + 1).sum();
+    server.look().cut_at = Some(length - 40);
+    let error = stage.sync().cannot_read("people");
+    assert!(error.contains("not NDJSON: the last line, 59, ends too early"), "{error}");
+    assert_eq!(world.rows("select count(*) from people").concat(), ["60"]);
+
+    // Whole again, it says what is gone; the one record that is too large is set aside and stays.
+    server.look().cut_at = None;
+    stage.sync();
+    let rows = world.rows("select count(*), sum(length(name)) from people");
+    assert_eq!(rows, [["59", "5900"]]);
+    let set_aside = world.rows("select reason from sync_quarantine").concat();
+    assert!(set_aside.len() == 1 && set_aside[0].contains("larger than `body_max`"), "{set_aside:?}");
+}
+
 // ---- a table -------------------------------------------------------------------------------------------------------
 
 fn quoted(text: &str) -> String {

@@ -45,11 +45,23 @@ pub enum ProposeError {
     #[error("{0}")]
     Wanted(String),
     /// The description is none.
-    #[error("{name} is no OpenAPI 3 document in JSON: {reason}")]
+    #[error("{name} is no OpenAPI 3 document: {reason}")]
     NoOpenApi {
         /// Which file.
         name: String,
         /// Why.
+        reason: String,
+    },
+    /// The description does not begin as JSON does, and is no YAML that can be taken.
+    #[error("{name}:{line}:{column}: {reason} (what does not begin with `{{` is read as YAML 1.2)")]
+    NoYaml {
+        /// Which file.
+        name: String,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// Why, and what helps.
         reason: String,
     },
     /// Several listings could be meant, or none is there.

@@ -113,7 +113,7 @@ impl Player {
         let body = body.map_err(|why| TransportError::NotRecorded(format!("the body was left out: {why}")))?;
         let starts = record_starts(&body, request.records.as_ref().filter(|_| !answer.cut_down.is_empty()));
         let cut_down = answer.cut_down.iter().filter_map(|at| starts.get(*at).copied()).collect();
-        Ok(Response { status: answer.status, headers: answer.header_map(), body, cut_down })
+        Ok(Response { status: answer.status, headers: answer.header_map(), body, cut_down, rest: None })
     }
 }
 

@@ -51,9 +51,11 @@ impl Client {
 }
 
 impl Transport for Recorder {
-    fn exchange(&self, request: Outgoing) -> BoxFuture<'_, Result<Response, TransportError>> {
+    fn exchange(&self, mut request: Outgoing) -> BoxFuture<'_, Result<Response, TransportError>> {
         Box::pin(async move {
             self.tape.check_room()?;
+            // What is recorded has to be there as a whole.
+            let streams = std::mem::take(&mut request.streams);
             if matches!(request.method.as_str(), "PUT" | "PATCH" | "DELETE") {
                 return Err(TransportError::NotRecorded("nothing is written while it is recorded".to_owned()));
             }
@@ -73,7 +75,13 @@ impl Transport for Recorder {
             let request = Asked { method, url: mask.url(own, &url), headers, body };
             let upstream = self.upstream.clone();
             self.tape.keep(&Exchange { at: self.clock.now(), upstream, heals, request, answer, failed });
-            outcome
+            match outcome {
+                Err(TransportError::TooLarge { limit }) if streams => Err(TransportError::NotRecorded(format!(
+                    "a listing of more than {limit} bytes is read without a recording, but not recorded: raise `body_max` \
+                     for it, or record a part of the listing"
+                ))),
+                outcome => outcome,
+            }
         })
     }
 }

@@ -411,6 +411,7 @@ impl Failed {
             TransportError::Broken(why) => Self::Broken(mask(why)),
             TransportError::NotRecorded(why) => Self::NotRecorded(mask(why)),
             TransportError::TooLarge { limit } => Self::TooLarge(*limit),
+            TransportError::Endless => Self::NotRecorded(error.to_string()),
             TransportError::Bomb { ratio } => Self::Bomb(*ratio),
         }
     }

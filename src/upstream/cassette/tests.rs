@@ -247,12 +247,19 @@ async fn what_was_recorded_is_played_as_it_came_and_nothing_is_written_meanwhile
         let built = client.build(&request(line), &Holes::default()).unwrap();
         let mut outgoing = client.outgoing(&built, None).unwrap();
         outgoing.records = Some(RecordsIn::Array(Path::parse(".results").unwrap()));
+        outgoing.streams = true;
         outgoing
     };
     let asked = ["GET /c", "GET /c", "GET /table", "GET /large", "GET /same"];
     for line in asked {
-        let _what_comes_is_recorded = client.transport.exchange(outgoing(line)).await;
+        let outcome = client.transport.exchange(outgoing(line)).await;
+        if line == "GET /large" {
+            // Without a recording it would be read as it comes.
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains("more than 5 bytes") && error.contains("raise `body_max`"), "{error}");
+        }
     }
+    assert!(script.asked().iter().all(|request| !request.streams));
     for refused in ["PATCH /c", "GET /one-too-many"] {
         let error = client.transport.exchange(outgoing(refused)).await.unwrap_err();
         assert!(matches!(error, TransportError::NotRecorded(_)), "{error}");

@@ -165,6 +165,7 @@ impl Server {
             timeouts: Timeouts { total: timeout.total.min(TOTAL), ..timeout },
             body_bytes_max: BODY_BYTES_MAX,
             records: None,
+            streams: false,
             heals: false,
             // Another host is no business of these.
             tls: self.upstream.tls.clone().filter(|_| check_url(&self.upstream, url).is_ok()),

@@ -201,6 +201,7 @@ impl Login {
             timeouts: Timeouts { total: self.upstream.timeout.total.min(TOTAL), ..self.upstream.timeout },
             body_bytes_max: BODY_BYTES_MAX,
             records: None,
+            streams: false,
             heals: false,
             tls: self.upstream.tls.clone(),
         })

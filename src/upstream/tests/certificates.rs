@@ -132,6 +132,7 @@ async fn ask(transport: &HttpTransport, url: &str, tls: TlsFiles) -> Result<u16,
         timeouts: upstream(url).timeout,
         body_bytes_max: 1 << 20,
         records: None,
+        streams: false,
         heals: false,
         tls: Some(Arc::new(tls)),
     };

@@ -20,6 +20,7 @@ mod parents;
 mod rows;
 mod searches;
 mod sockets;
+mod streams;
 mod succession;
 mod transitions;
 mod writes;
@@ -123,7 +124,13 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Respo
     for (name, value) in headers {
         map.append(::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    Ok(Response { status, headers: map, body: Bytes::copy_from_slice(body.as_bytes()), cut_down: Vec::new() })
+    Ok(Response {
+        status,
+        headers: map,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        cut_down: Vec::new(),
+        rest: None,
+    })
 }
 
 pub fn ok(body: &Tree) -> Result<Response, TransportError> {
@@ -175,9 +182,13 @@ impl Transport for Inside {
         Box::pin(std::future::ready(match outcome.deliver {
             sandbox::Deliver::Lost => Err(TransportError::Broken("reset".to_owned())),
             sandbox::Deliver::Truncated { .. } => Err(TransportError::Broken("ended early".to_owned())),
-            sandbox::Deliver::Now | sandbox::Deliver::Slow { .. } | sandbox::Deliver::Held(_) => {
-                Ok(Response { status: head.status.as_u16(), headers: head.headers, body, cut_down: Vec::new() })
-            }
+            sandbox::Deliver::Now | sandbox::Deliver::Slow { .. } | sandbox::Deliver::Held(_) => Ok(Response {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body,
+                cut_down: Vec::new(),
+                rest: None,
+            }),
         }))
     }
 }

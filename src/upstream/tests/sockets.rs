@@ -28,6 +28,7 @@ fn outgoing(method: ::http::Method, url: &str) -> Outgoing {
         timeouts: Timeouts { connect: MILLIS(2000), idle: MILLIS(2000), total: MILLIS(5000) },
         body_bytes_max: 1 << 20,
         records: None,
+        streams: false,
         heals: false,
         tls: None,
     }

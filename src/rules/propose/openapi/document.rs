@@ -2,6 +2,7 @@
 //!
 //! Must not know: what any part of it means.
 
+use super::yaml;
 use crate::record::Json;
 use crate::rules::propose::{ProposeError, Sample};
 
@@ -16,19 +17,25 @@ pub struct Document {
 }
 
 impl Document {
-    /// Reads it.
+    /// Reads it: JSON where it begins with `{`, else YAML.
     pub fn parse(sample: &Sample<'_>) -> Result<Self, ProposeError> {
         let no = |reason: String| ProposeError::NoOpenApi { name: sample.name.to_owned(), reason };
-        let is_object = sample.bytes.trim_ascii_start().first() == Some(&b'{');
-        let help =
-            "where it is YAML, convert it: `yq -o=json . openapi.yaml`, and give what that prints as `--openapi -`";
-        let root = Json::parse(sample.bytes)
-            .map_err(|error| no(if is_object { error.to_string() } else { format!("{error}; {help}") }))?;
-        match root.get("openapi").and_then(Json::as_str) {
-            Some(version) if version.starts_with("3.") => Ok(Self { root }),
+        let root = if sample.bytes.trim_ascii_start().first() == Some(&b'{') {
+            Json::parse(sample.bytes).map_err(|error| no(error.to_string()))?
+        } else {
+            yaml::parse(sample.bytes, yaml::LIMITS).map_err(|error| ProposeError::NoYaml {
+                name: sample.name.to_owned(),
+                line: error.line,
+                column: error.column,
+                reason: error.reason,
+            })?
+        };
+        match root.get("openapi") {
+            Some(Json::String(version)) if version.starts_with("3.") => Ok(Self { root }),
+            Some(Json::Number(version)) => Err(no(format!("`openapi` is a number: write \"{version}.0\", in quotes"))),
             Some(_) => Err(no("`openapi` names another version".to_owned())),
             None if root.get("swagger").is_some() => Err(no("it is Swagger 2: convert it first".to_owned())),
-            None => Err(no("`openapi` is missing".to_owned())),
+            None => Err(no(format!("`openapi` is missing at the top of this {}", root.kind()))),
         }
     }
 

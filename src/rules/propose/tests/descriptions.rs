@@ -205,9 +205,13 @@ fn references_that_loop_or_lead_nowhere_end() {
 fn what_is_no_description_is_refused() {
     let check = |text: &str, words: &str| {
         let error = refused(by_description(&WANTED, text));
-        assert!(error.contains("api.json is no OpenAPI 3 document in JSON") && error.contains(words), "{error}");
+        assert!(error.starts_with("api.json") && error.contains(words), "{error}");
     };
-    check("openapi: 3.0.0\n", "where it is YAML, convert it: `yq -o=json . openapi.yaml`");
+    check("openapi: 3.0\n", "`openapi` is a number: write \"3.0.0\", in quotes");
+    let empty = refused(by_description(&WANTED, "openapi: 3.0.0\npaths: {}\n"));
+    assert!(empty.contains("no GET whose answer holds a list"), "{empty}");
+    check("openapi: 3.0.0\npaths: [\n", "api.json:2:8: ");
+    check("<html>\n", "is no OpenAPI 3 document: `openapi` is missing at the top of this string");
     let cut = refused(by_description(&WANTED, "{\"openapi\":"));
     assert!(!cut.contains("YAML"), "{cut}");
     check("{}", "`openapi` is missing");

@@ -5,6 +5,8 @@
 mod descriptions;
 mod properties;
 mod samples;
+mod written;
+mod yaml;
 
 use std::collections::BTreeMap;
 

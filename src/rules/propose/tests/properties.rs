@@ -48,7 +48,7 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof![4 => known.prop_map(str::to_owned), 1 => any::<String>(), 1 => "[a-zA-Z_ü.]{1,70}"]
 }
 
-fn value() -> impl Strategy<Value = Value> {
+pub fn value() -> impl Strategy<Value = Value> {
     let texts = prop::sample::select(vec![
         "",
         "x",
@@ -89,7 +89,7 @@ fn records() -> impl Strategy<Value = Vec<Value>> {
 }
 
 /// A schema of any make, with references to others and to itself.
-fn schema() -> impl Strategy<Value = Value> {
+pub fn schema() -> impl Strategy<Value = Value> {
     let types = prop::sample::select(vec!["string", "integer", "number", "boolean", "null", "array", "object", "odd"]);
     let formats = prop::sample::select(vec!["date", "date-time", "unix-time", "double", "uri", "email", "odd"]);
     let leaf = prop_oneof![
