@@ -26,13 +26,12 @@ pub(super) fn name() -> String {
 /// A database of this program's schema, and nothing in it.
 pub(super) fn empty(name: &str, place: &Place) -> Result<Connection, StoreError> {
     static EMPTY: OnceLock<Mutex<Connection>> = OnceLock::new();
-    let model = match EMPTY.get() {
-        Some(model) => model,
-        None => {
-            let mut made = connect_memory(&self::name(), place)?;
-            migrate(&mut made, place, None, MIGRATIONS)?;
-            EMPTY.get_or_init(|| Mutex::new(made))
-        }
+    let model = if let Some(model) = EMPTY.get() {
+        model
+    } else {
+        let mut made = connect_memory(&self::name(), place)?;
+        migrate(&mut made, place, None, MIGRATIONS)?;
+        EMPTY.get_or_init(|| Mutex::new(made))
     };
     copy(&model.lock().unwrap_or_else(PoisonError::into_inner), name, place)
 }

@@ -17,7 +17,7 @@ fn version(path: &std::path::Path) -> i64 {
 
 fn upgrade(path: &std::path::Path, next: &str) -> Result<(), StoreError> {
     let place = Place { path: path.display().to_string(), busy_ms: 50 };
-    let mut conn = connect(Some(path), Role::Writer, &place)?;
+    let mut conn = connect(path, Role::Writer, &place)?;
     migrate(&mut conn, &place, Some(path), &[MIGRATIONS, &[next]].concat())
 }
 
