@@ -417,6 +417,47 @@ fn without_comments(text: &str) -> String {
 }
 
 /// The Rust files below a folder of the package, by path relative to its root.
+/// Hunks of a patch whose old lines do not stand in the file.
+fn stale_hunks(patch: &str, read: &dyn Fn(&str) -> String) -> Vec<String> {
+    let (mut found, mut file, mut old) = (Vec::new(), "", None::<String>);
+    for line in patch.lines().chain(["@@"]) {
+        if line.starts_with("@@") || line.starts_with("--- ") {
+            if let Some(old) = old.take().filter(|old| old.is_empty() || !read(file).contains(old.as_str())) {
+                found.push(format!("{file}: {}", old.trim()));
+            }
+            file = line.strip_prefix("--- a/").unwrap_or(file);
+            old = line.starts_with("@@").then(String::new);
+        } else if let Some(old) = &mut old {
+            let kept = line.strip_prefix([' ', '-']).or(line.is_empty().then_some(""));
+            old.extend(kept.map(|kept| format!("{kept}\n")));
+        }
+    }
+    found
+}
+
+#[test]
+fn patches_of_mutants_fit_the_code() {
+    let mut seen = 0;
+    for entry in fs::read_dir(root().join("tests/mutants")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "patch") {
+            let read = |file: &str| fs::read_to_string(root().join(file)).unwrap_or_default();
+            let stale = stale_hunks(&fs::read_to_string(&path).unwrap(), &read);
+            assert!(stale.is_empty(), "{}: write it anew: {stale:#?}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 12, "{seen}");
+}
+
+#[test]
+fn a_patch_that_does_not_fit_is_found() {
+    let patch = "Why.\n\n--- a/one\n+++ b/one\n@@ -1,3 +1,3 @@\n first\n-second\n+another\n third\n@@ -9 +9 @@\n-ninth\n+10th\n";
+    assert_eq!(stale_hunks(patch, &|_| "first\nsecond\nthird\n\nninth\n".to_owned()), [""; 0]);
+    assert_eq!(stale_hunks(patch, &|_| "first\nsecond\n\nthird\nninth\n".to_owned()), ["one: first\nsecond\nthird"]);
+    assert_eq!(stale_hunks(patch, &|_| String::new()).len(), 2);
+}
+
 fn sources(dir: &str) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut dirs = vec![root().join(dir)];
