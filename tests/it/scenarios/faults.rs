@@ -115,7 +115,7 @@ fn f30_a_record_too_large_for_its_page_is_set_aside_and_the_pass_goes_on() {
         let aside = world.rows("select subject, reason from sync_quarantine");
         assert_eq!(aside.len(), 1, "{aside:?}");
         assert_eq!(aside[0][0], format!("remote:{}", ids[0]));
-        assert!(aside[0][1].contains("too large"), "{aside:?}");
+        assert!(aside[0][1].contains("larger than `body_max`"), "{aside:?}");
         world.sync().exits(4).wrote(0, 0);
         // It is smaller now.
         world.at("crm", Sandbox::clear_faults);
