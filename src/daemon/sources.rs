@@ -101,6 +101,8 @@ pub struct Sources {
     usr2: Option<Listener>,
     heartbeat: Option<Heartbeat>,
     beats: Receiver<()>,
+    /// The last beat, by the steady clock.
+    last_beat: Duration,
     files: Option<Files>,
     /// The database is watched.
     sees_store: bool,
@@ -127,6 +129,7 @@ impl Sources {
         // Where a signal cannot be listened to, it keeps its default effect.
         let listen = |kind| signal(kind).ok();
         Ok(Self {
+            last_beat: clock.monotonic(),
             clock,
             term: listen(SignalKind::terminate()),
             int: listen(SignalKind::interrupt()),
@@ -151,16 +154,18 @@ impl Sources {
         let now = self.clock.monotonic();
         let drain_left = alarm.drain_until.map_or(Duration::MAX, |until| until.saturating_sub(now));
         let most = if alarm.soon || !self.sees_store { LOOK_EVERY } else { BEAT_MAX };
-        let beat_in = [alarm.due_in, alarm.beat_max].into_iter().flatten().fold(most, Duration::min);
-        let silence_max = if let Some(heartbeat) = &self.heartbeat {
-            heartbeat.set(now + beat_in);
-            beat_in + LATE
+        let every = alarm.beat_max.map_or(most, |beat_max| beat_max.min(most));
+        let beat_at = next_beat(now, self.last_beat, every, alarm.due_in);
+        let late = if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.set(beat_at);
+            LATE
         } else {
-            beat_in
+            Duration::ZERO
         };
+        let silence_max = (beat_at + late).saturating_sub(now);
         let (retries, retry_in) = alarm.retry_in.map_or((None, Duration::MAX), |(name, left)| (Some(name), left));
         let signal = |signal| Gathered::Event(Event::Signal(signal));
-        tokio::select! {
+        let gathered = tokio::select! {
             biased;
             () = hear(&mut self.term) => Gathered::Event(Event::Stop),
             () = hear(&mut self.int) => Gathered::Event(Event::Stop),
@@ -168,18 +173,23 @@ impl Sources {
             () = hear(&mut self.hup) => if self.once { Gathered::Event(Event::Stop) } else { signal(Signal::Reload) },
             () = hear(&mut self.usr1) => signal(Signal::Sync),
             () = hear(&mut self.usr2) => signal(Signal::Report),
+            // Before what may come without end.
+            Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),
             // Before the end of the other pass: it is no matter of the next one.
             Some(over) = running.between.next() => Gathered::Between(Box::new(over)),
             Some(over) = running.passes.next() => Gathered::Passed(Box::new(over)),
             ask = clerk.next() => Gathered::Asked(ask),
             () = self.clock.sleep(drain_left), if alarm.drain_until.is_some() => Gathered::Event(Event::DrainTimedOut),
-            Some(()) = self.beats.recv(), if self.heartbeat.is_some() => Gathered::Event(Event::Tick),
             seen = changed(&mut self.files) => Gathered::Seen(seen),
             () = self.clock.sleep(retry_in), if retries.is_some() => Gathered::Event(Event::RetryDue {
                 collection: retries.unwrap_or_default(),
             }),
             () = self.clock.sleep(silence_max) => Gathered::Event(Event::Tick),
+        };
+        if matches!(gathered, Gathered::Event(Event::Tick)) {
+            self.last_beat = self.clock.monotonic();
         }
+        gathered
     }
 
     /// Ends the heartbeat.
@@ -188,6 +198,13 @@ impl Sources {
             heartbeat.stop().await;
         }
     }
+}
+
+/// When the next beat is to come, by the steady clock: when something is due, and so long after the last one at the latest,
+/// whatever else wakes the loop meanwhile.
+fn next_beat(now: Duration, last: Duration, every: Duration, due_in: Option<Duration>) -> Duration {
+    let due_at = due_in.map_or(Duration::MAX, |left| now.saturating_add(left));
+    last.saturating_add(every).min(due_at).max(now)
 }
 
 async fn changed(files: &mut Option<Files>) -> Seen {
@@ -203,5 +220,25 @@ async fn hear(signal: &mut Option<Listener>) {
             signal.recv().await;
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f10_what_wakes_the_loop_puts_no_beat_off() {
+        let at = |now, last, due_in: Option<u64>| {
+            let second = Duration::from_secs;
+            next_beat(second(now), second(last), second(15), due_in.map(second)).as_secs()
+        };
+        for now in 100..=115 {
+            assert_eq!(at(now, 100, None), 115, "{now}");
+        }
+        assert_eq!(at(130, 100, None), 130, "it is late already");
+        assert_eq!(at(104, 100, Some(3)), 107, "something is due");
+        assert_eq!(at(104, 100, Some(60)), 115);
+        assert_eq!(at(104, 100, Some(0)), 104);
     }
 }

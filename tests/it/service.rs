@@ -211,6 +211,30 @@ fn f10_the_watchdog_is_fed_by_the_loop_alone_and_hears_nothing_while_that_hangs(
     assert_eq!(daemon.stops().0, Some(0));
 }
 
+/// Each of these wakes the loop more often than it has to be heard of.
+#[test]
+fn f10_a_daemon_that_always_has_something_to_do_feeds_the_watchdog_all_the_same() {
+    let world = hourly();
+    let (manager, environment) = Manager::listen(&world);
+    let mut daemon = Daemon::start_with(&world, &environment);
+    daemon.logs("pass 1 of contacts");
+    let mut beats = 0;
+    for _ in 0..400 {
+        let paused = world.command().args(["pause", "contacts"]).stderr(Stdio::null()).stdout(Stdio::null()).status();
+        assert!(paused.unwrap().success());
+        manager.socket.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 4096];
+        while let Ok(length) = manager.socket.recv(&mut bytes) {
+            beats += usize::from(String::from_utf8_lossy(&bytes[..length]).contains("WATCHDOG=1"));
+        }
+        if beats >= 3 {
+            break;
+        }
+    }
+    assert!(beats >= 3, "{beats}");
+    assert_eq!(daemon.stops().0, Some(0));
+}
+
 #[test]
 fn a_watchdog_that_is_meant_for_another_process_is_not_fed() {
     let world = hourly();

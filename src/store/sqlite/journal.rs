@@ -178,8 +178,11 @@ pub(super) fn quarantined(db: &Db, filter: &QuarantineFilter) -> Res<Vec<Quarant
 
 pub(super) fn put_quarantine(db: &Db, row: &QuarantineRow) -> Res<()> {
     db.exec(
-        "INSERT OR REPLACE INTO sync_quarantine \
-         (collection, upstream, subject, stage, reason, inputs, since, pass) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO sync_quarantine \
+         (collection, upstream, subject, stage, reason, inputs, since, pass) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT DO UPDATE SET stage = excluded.stage, reason = excluded.reason, inputs = excluded.inputs, \
+         pass = excluded.pass, \
+         since = CASE WHEN stage = excluded.stage AND reason = excluded.reason THEN since ELSE excluded.since END",
         params![row.collection, row.upstream, row.subject, row.stage, row.reason, row.inputs, row.since, row.pass],
     )?;
     Ok(())
