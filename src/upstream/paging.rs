@@ -10,10 +10,10 @@ use url::Url;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::formats::split_body;
-use super::split::{Split, next_text, token_text};
+use super::split::{Split, find_values, next_text, token_text};
 use super::table::Columns;
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
-use crate::record::{Filter, Json, Path};
+use crate::record::{Filter, Json, Path, Step};
 use crate::rules::{BodyFormat, Deletes, Incremental, NextAt, Paging, Part, Place, Read, SinceFrom, Template};
 
 /// Pages of one listing, at most.
@@ -129,6 +129,7 @@ pub fn parse_page(
     requested: &Url,
     token: Option<&PageToken>,
 ) -> Result<Parsed, String> {
+    refuse_partial(read, &response.body)?;
     let others = looked_for(read, token);
     let (split, columns) = split_body(read, &response.body, &others).map_err(|error| error.to_string())?;
     let last = || last_record(&response.body, &split, columns.as_ref());
@@ -145,12 +146,31 @@ pub fn conclude_page(
     token: Option<&PageToken>,
     (count, last): (usize, &Bytes),
 ) -> Result<Parsed, String> {
+    refuse_partial(read, &response.body)?;
     let others = looked_for(read, token);
     let found = match read.format {
         BodyFormat::Json => split_body(read, &response.body, &others).map_err(|error| error.to_string())?.0.found,
         BodyFormat::Ndjson | BodyFormat::Csv(_) => vec![None; others.len()],
     };
     go_on(read, response, requested, token, (count, &|| last.clone()), &found)
+}
+
+/// GraphQL answers with the data that could be had and, beside it, `errors` about the rest, which is null or missing then
+/// (<https://spec.graphql.org/October2021/#sec-Errors>): that is no whole page, and says nothing about what is not in it.
+fn refuse_partial(read: &Read, body: &[u8]) -> Result<(), String> {
+    let starts_at_data = matches!(read.records.path.steps.first(), Some(Step::Key(key)) if key == "data");
+    if read.format != BodyFormat::Json || read.request.method != "POST" || !starts_at_data {
+        return Ok(());
+    }
+    let errors = Path { steps: vec![Step::Key("errors".to_owned())] };
+    let found = find_values(body, &[&errors]).map_err(|error| error.to_string())?;
+    let told = found.into_iter().flatten().next().and_then(|at| body.get(at)).unwrap_or(b"null");
+    let is_none = told == b"null" || told.iter().all(|byte| byte.is_ascii_whitespace() || b"[]".contains(byte));
+    if is_none {
+        return Ok(());
+    }
+    Err("its `errors` say that not all could be had; an `error` rule of the upstream may say what that means"
+        .to_owned())
 }
 
 fn next_path(read: &Read) -> Option<&Path> {

@@ -120,6 +120,29 @@ async fn a_graphql_connection_is_a_body_with_a_cursor() {
 }
 
 #[tokio::test]
+async fn a_graphql_answer_that_tells_of_errors_is_no_whole_page() {
+    let answer = |errors: Tree| {
+        let nodes = json!([{ "id": "1" }]);
+        Script::new([ok(&json!({ "errors": errors, "data": { "contacts": { "nodes": nodes } } }))])
+    };
+    let body = || Some(fixed(&json!({ "query": "{ contacts { nodes { id } } }" })));
+    for none in [json!(null), json!([])] {
+        let (client, rules) = search(Paging::None, ".data.contacts.nodes", body(), &answer(none));
+        let (pages, failure) = list(&client, rules, ListQuery::default()).await;
+        assert_eq!((pages.concat(), failure), (vec!["1".to_owned()], None));
+    }
+    let partial = || answer(json!([{ "message": "timed out", "path": ["contacts", "nodes", 1] }]));
+    let (client, rules) = search(Paging::None, ".data.contacts.nodes", body(), &partial());
+    let (pages, failure) = list(&client, rules, ListQuery::default()).await;
+    assert_eq!(pages.concat(), Vec::<String>::new());
+    let words = failure.unwrap().words;
+    assert!(words.contains("its `errors` say that not all could be had"), "{words}");
+    // Elsewhere it may mean something else.
+    let (client, rules) = search(Paging::None, ".data.contacts.nodes", None, &partial());
+    assert_eq!(list(&client, rules, ListQuery::default()).await.1, None);
+}
+
+#[tokio::test]
 async fn a_point_read_names_its_record_in_a_body() {
     let script = Script::new([ok(&json!({ "data": { "id": "7", "name": "x" } }))]);
     let (client, mut rules) = search(Paging::None, ".results", None, &script);
