@@ -176,16 +176,15 @@ async fn confirm(
             set_aside(store, pass, at, link, words).await?;
             continue;
         }
-        if let Some(Ok(Got::Astray(why))) = &answer {
-            set_aside(store, pass, at, link, format!("{remote_id} is not listed: {why}")).await?;
-            continue;
-        }
         let (kind, raw, version) = match answer {
             None => (StagedKind::Gone(Evidence::Absence), Vec::new(), None),
             Some(Ok(Got::Missing)) => (StagedKind::Gone(Evidence::AbsenceConfirmed), Vec::new(), None),
             Some(Ok(Got::Merged(into))) => (StagedKind::Merged, into.into_bytes(), None),
             Some(Ok(Got::Found(remote))) => (StagedKind::Record, remote.raw.to_vec(), remote.version),
-            Some(Ok(Got::Astray(_))) => continue,
+            Some(Ok(Got::Astray(why))) => {
+                set_aside(store, pass, at, link, format!("{remote_id} is not listed: {why}")).await?;
+                continue;
+            }
             Some(Err(failure)) => return Ok(Err(unanswered(&remote_id, &failure))),
         };
         gone += u64::from(matches!(kind, StagedKind::Gone(_)));

@@ -22,6 +22,7 @@ use super::context::Pass;
 use super::cursor::Cursor;
 use super::page::{Cut, PageJob};
 use super::pull::{Pulled, way};
+use super::sites;
 
 /// Records that are looked up, and asked for, before what they are is written.
 const TOGETHER: usize = 100;
@@ -168,7 +169,7 @@ impl Hearing<'_> {
             for (id, known) in ids.into_iter().zip(known) {
                 let (raw, listed) = match known {
                     Some(known) if known.state == LinkState::Live => {
-                        let raw = view.link(known.link)?.map(|link| link.raw).unwrap_or_default();
+                        let raw = sites::last_seen(view, &rules, known.link)?;
                         (raw, seen.contains(known.link.0.unsigned_abs()))
                     }
                     Some(_) => continue,

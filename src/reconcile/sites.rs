@@ -16,17 +16,23 @@ pub fn of_staged(rules: &Binding, staged: &Staged) -> Site {
     Site::of(rules, &staged.remote_id, &staged.raw)
 }
 
-/// Where linked records are, by their remote ids and links. Only where they are listed under parents is each looked up.
+/// As a linked record was last seen, where that tells under which parent; nothing is read where there are none.
+pub fn last_seen(view: &dyn View, rules: &Binding, link: LinkId) -> Result<Vec<u8>, StoreError> {
+    if rules.read.as_ref().is_none_or(|read| read.parent.is_none()) {
+        return Ok(Vec::new());
+    }
+    Ok(view.link(link)?.map(|row| row.raw).unwrap_or_default())
+}
+
+/// Where linked records are, by their remote ids and links.
 pub fn of_links(
     view: &dyn View,
     rules: &Binding,
     links: Vec<(String, LinkId)>,
 ) -> Result<Vec<(Site, LinkId)>, StoreError> {
-    let is_told = rules.read.as_ref().is_some_and(|read| read.parent.is_some());
     let mut sites = Vec::with_capacity(links.len());
     for (remote_id, link) in links {
-        let row = if is_told { view.link(link)? } else { None };
-        sites.push((Site::of(rules, &remote_id, row.as_ref().map_or(b"", |row| &row.raw)), link));
+        sites.push((Site::of(rules, &remote_id, &last_seen(view, rules, link)?), link));
     }
     Ok(sites)
 }

@@ -393,7 +393,8 @@ pub trait Tx: View {
     fn set_intent(&mut self, key: &str, update: &IntentUpdate) -> Result<(), StoreError>;
     /// Forgets an intent (settled ones are kept for `history` until pruned by age).
     fn drop_intent(&mut self, key: &str) -> Result<(), StoreError>;
-    /// Sets a record aside, replacing the entry for the same (binding, record or remote id).
+    /// Sets a record aside, replacing the entry for the same (binding, record or remote id). Since when stays, where it is for the
+    /// same reason.
     fn put_quarantine(&mut self, row: &QuarantineRow) -> Result<(), StoreError>;
     /// Takes a record back.
     fn clear_quarantine(&mut self, collection: &str, upstream: &str, subject: &str) -> Result<(), StoreError>;

@@ -180,7 +180,7 @@ fn item_json(binding: &Binding, batch: &Batch, write: &WriteRequest, prepared: &
     let Some(filter) = &batch.item else {
         let mut body = built.body.clone().unwrap_or(Json::Object(Vec::new()));
         if let (Some(id), Lens::Path(path)) = (own_id(binding, write), &binding.mapper.probe.id) {
-            let id = id_token(path, &id, write.expected_raw.as_deref());
+            let id = id_token(path, id, write.expected_raw.as_deref());
             path.put(&mut body, id).map_err(|error| Written::Refused(error.to_string()))?;
         }
         return Ok(body);
@@ -191,7 +191,7 @@ fn item_json(binding: &Binding, batch: &Batch, write: &WriteRequest, prepared: &
     };
     let input = Json::Object(vec![
         ("op".to_owned(), Json::from(write.op.name())),
-        ("id".to_owned(), text(own_id(binding, write).as_deref())),
+        ("id".to_owned(), text(own_id(binding, write))),
         ("version".to_owned(), text(prepared.version.as_deref())),
         ("method".to_owned(), Json::from(built.method.as_str())),
         ("path".to_owned(), Json::from(built.url.path())),

@@ -61,13 +61,13 @@ impl Body {
         if promised > passed_most {
             return Err(TransportError::TooLarge { limit });
         }
-        let ahead = usize::try_from(promised.min(AHEAD_MAX)).unwrap_or(0);
-        Ok(Self::begun(gzip, Kept { limit, records, whole: BytesMut::with_capacity(ahead), ..Kept::nothing() }))
+        Ok(Self::begun(gzip, Kept { limit, records, whole: room(promised), ..Kept::nothing() }))
     }
 
     /// Of a listing that may be larger than `limit`: what arrived is to be taken out of it from then on ([`Body::drain`]).
-    pub fn streamed(gzip: bool, limit: u64, records: RecordsIn) -> Self {
-        Self::begun(gzip, Kept { limit, records: Some(records), streams: true, ..Kept::nothing() })
+    pub fn streamed(gzip: bool, limit: u64, records: RecordsIn, promised: u64) -> Self {
+        let whole = room(promised.min(limit));
+        Self::begun(gzip, Kept { limit, records: Some(records), whole, streams: true, ..Kept::nothing() })
     }
 
     fn begun(gzip: bool, kept: Kept) -> Self {
@@ -168,6 +168,11 @@ impl Body {
             None => (kept.whole.freeze(), Vec::new()),
         })
     }
+}
+
+/// Room for what is promised, as far as that is worth anything.
+fn room(promised: u64) -> BytesMut {
+    BytesMut::with_capacity(usize::try_from(promised.min(AHEAD_MAX)).unwrap_or(0))
 }
 
 fn broken(error: &std::io::Error) -> TransportError {

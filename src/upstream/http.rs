@@ -229,9 +229,10 @@ impl HttpTransport {
         let gzip = is_gzip(response.headers());
         // What is wrong is told by small answers.
         let streams = request.streams && limit > 0 && response.status().is_success();
+        let promised = response.content_length().unwrap_or(0);
         let mut body = match request.records {
-            Some(records) if streams && can_stream(&records) => Body::streamed(gzip, limit, records),
-            records => Body::new(gzip, limit, records, response.content_length().unwrap_or(0))?,
+            Some(records) if streams && can_stream(&records) => Body::streamed(gzip, limit, records, promised),
+            records => Body::new(gzip, limit, records, promised)?,
         };
         let mut coming = Coming { response, idle: limits.idle, waiting: Bytes::new() };
         while let Some(chunk) = coming.next().await? {

@@ -3,6 +3,7 @@
 //! Must not know: how requests are sent, what records say.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -10,7 +11,7 @@ use url::Url;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::formats::split_body;
-use super::split::{Split, find_values, next_text, token_text};
+use super::split::{Split, next_text, token_text};
 use super::table::Columns;
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
 use crate::record::{Filter, Json, Path, Step};
@@ -129,7 +130,6 @@ pub fn parse_page(
     requested: &Url,
     token: Option<&PageToken>,
 ) -> Result<Parsed, String> {
-    refuse_partial(read, &response.body)?;
     let others = looked_for(read, token);
     let (split, columns) = split_body(read, &response.body, &others).map_err(|error| error.to_string())?;
     let last = || last_record(&response.body, &split, columns.as_ref());
@@ -146,7 +146,6 @@ pub fn conclude_page(
     token: Option<&PageToken>,
     (count, last): (usize, &Bytes),
 ) -> Result<Parsed, String> {
-    refuse_partial(read, &response.body)?;
     let others = looked_for(read, token);
     let found = match read.format {
         BodyFormat::Json => split_body(read, &response.body, &others).map_err(|error| error.to_string())?.0.found,
@@ -157,20 +156,15 @@ pub fn conclude_page(
 
 /// GraphQL answers with the data that could be had and, beside it, `errors` about the rest, which is null or missing then
 /// (<https://spec.graphql.org/October2021/#sec-Errors>): that is no whole page, and says nothing about what is not in it.
-fn refuse_partial(read: &Read, body: &[u8]) -> Result<(), String> {
+fn errors_path(read: &Read) -> Option<&'static Path> {
+    static ERRORS: LazyLock<Path> = LazyLock::new(|| Path { steps: vec![Step::Key("errors".to_owned())] });
     let starts_at_data = matches!(read.records.path.steps.first(), Some(Step::Key(key)) if key == "data");
-    if read.format != BodyFormat::Json || read.request.method != "POST" || !starts_at_data {
-        return Ok(());
-    }
-    let errors = Path { steps: vec![Step::Key("errors".to_owned())] };
-    let found = find_values(body, &[&errors]).map_err(|error| error.to_string())?;
-    let told = found.into_iter().flatten().next().and_then(|at| body.get(at)).unwrap_or(b"null");
-    let is_none = told == b"null" || told.iter().all(|byte| byte.is_ascii_whitespace() || b"[]".contains(byte));
-    if is_none {
-        return Ok(());
-    }
-    Err("its `errors` say that not all could be had; an `error` rule of the upstream may say what that means"
-        .to_owned())
+    let is_graphql = read.format == BodyFormat::Json && read.request.method == "POST" && starts_at_data;
+    is_graphql.then(|| &*ERRORS)
+}
+
+fn tells_errors(told: &[u8]) -> bool {
+    told != b"null" && !told.iter().all(|byte| byte.is_ascii_whitespace() || b"[]".contains(byte))
 }
 
 fn next_path(read: &Read) -> Option<&Path> {
@@ -190,9 +184,9 @@ fn mark_path<'r>(read: &'r Read, token: Option<&PageToken>) -> Option<&'r Path> 
     }
 }
 
-/// What is looked for beside the records.
+/// What is looked for beside the records: see [`go_on`].
 fn looked_for<'r>(read: &'r Read, token: Option<&PageToken>) -> Vec<&'r Path> {
-    next_path(read).into_iter().chain(mark_path(read, token)).collect()
+    errors_path(read).into_iter().chain(next_path(read)).chain(mark_path(read, token)).collect()
 }
 
 /// How a listing goes on behind an answer; its records are yet to be added.
@@ -202,8 +196,18 @@ fn go_on(
     requested: &Url,
     token: Option<&PageToken>,
     (count, last): (usize, &dyn Fn() -> Bytes),
-    found: &[Option<std::ops::Range<usize>>],
+    mut found: &[Option<std::ops::Range<usize>>],
 ) -> Result<Parsed, String> {
+    if errors_path(read).is_some()
+        && let Some((errors, others)) = found.split_first()
+    {
+        found = others;
+        if errors.clone().and_then(|at| response.body.get(at)).is_some_and(tells_errors) {
+            let what =
+                "its `errors` say that not all could be had; an `error` rule of the upstream may say what that means";
+            return Err(what.to_owned());
+        }
+    }
     let in_body = || match next_path(read) {
         Some(_) => next_text(&response.body, found.first().and_then(Option::as_ref)),
         None => Ok(None),

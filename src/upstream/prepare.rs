@@ -4,6 +4,7 @@
 
 use super::parented::as_known_there;
 use super::point::{get, has_point_read, version_json};
+use super::site::own_id as own_id_in;
 use super::{
     Built, Client, Failure, FailureKind, Got, Holes, Remote, Safety, SendOp, Site, WriteRequest, Written, fill_version,
     plain,
@@ -222,7 +223,7 @@ fn make_body(
                 ("record".to_owned(), record),
                 ("changed".to_owned(), changed),
                 ("remote".to_owned(), remote.unwrap_or(Json::Null)),
-                ("id".to_owned(), own_id(binding, write).map_or(Json::Null, Json::String)),
+                ("id".to_owned(), own_id(binding, write).map_or(Json::Null, Json::from)),
                 ("key".to_owned(), Json::String(write.key.clone())),
             ]);
             match filter.run(&input, &[], 1) {
@@ -328,8 +329,8 @@ pub fn site(binding: &Binding, write: &WriteRequest) -> Result<Site, Written> {
 }
 
 /// The id as the upstream has it, where there is one.
-pub fn own_id(binding: &Binding, write: &WriteRequest) -> Option<String> {
-    write.remote_id.as_ref().map(|_| Site::of_write(binding, write).own_id)
+pub fn own_id<'w>(binding: &Binding, write: &'w WriteRequest) -> Option<&'w str> {
+    write.remote_id.as_deref().map(|remote_id| own_id_in(binding, remote_id))
 }
 
 /// Why nothing follows for a record from that such a write does not find it, where that is so: it may be under another parent.

@@ -76,7 +76,7 @@ fn match_results<'a>(
         }
         ResultBy::Id => {
             let by_id = by_name(batch.result.id.as_ref());
-            items.iter().map(|item| by_id.get(&own_id(binding, item.write)?).copied()).collect()
+            items.iter().map(|item| by_id.get(own_id(binding, item.write)?).copied()).collect()
         }
         ResultBy::RequestId(path) => {
             let by_key = by_name(Some(path));
@@ -92,7 +92,7 @@ fn ids_agree((binding, batch): (&Binding, &Batch), items: &[Placed<'_>], found: 
     items.iter().zip(found).all(|(item, result)| {
         let named = batch.result.id.as_ref().zip(*result).and_then(|(path, result)| text_at(result, path));
         let wanted = own_id(binding, item.write);
-        named.is_none() || wanted.is_none() || named == wanted
+        named.is_none() || wanted.is_none() || named.as_deref() == wanted
     })
 }
 

@@ -28,11 +28,11 @@ pub struct Site {
 impl Site {
     /// The place of a record as it was last seen; `seen` is empty where it was not.
     pub fn of(binding: &Binding, remote_id: &str, seen: &[u8]) -> Self {
-        let (own_id, parent) = match below::split(remote_id).filter(|_| is_in_id(binding)) {
-            Some((parent, own_id)) => (own_id.to_owned(), Some(parent)),
-            None => (remote_id.to_owned(), seen_under(binding, seen)),
+        let (own_id, parent) = match in_id(binding, remote_id) {
+            Some((parent, own_id)) => (own_id, Some(parent)),
+            None => (remote_id, seen_under(binding, seen)),
         };
-        Self { remote_id: remote_id.to_owned(), own_id, parent, is_seen: true }
+        Self { remote_id: remote_id.to_owned(), own_id: own_id.to_owned(), parent, is_seen: true }
     }
 
     /// Where the record of a write is when that is sent: where it was seen when the write was decided, not where the write
@@ -138,6 +138,16 @@ impl Site {
             _ => raw,
         }
     }
+}
+
+/// The id as the upstream has it.
+pub fn own_id<'i>(binding: &Binding, remote_id: &'i str) -> &'i str {
+    in_id(binding, remote_id).map_or(remote_id, |(_parent, own_id)| own_id)
+}
+
+/// The parent that a remote id names, and the rest of it.
+fn in_id<'i>(binding: &Binding, remote_id: &'i str) -> Option<(String, &'i str)> {
+    if is_in_id(binding) { below::split(remote_id) } else { None }
 }
 
 /// Whether remote ids name the parents.

@@ -154,7 +154,18 @@ pub(in crate::store) fn quarantine_is_replaced_filtered_and_cleared(on: &Fixture
     let rows = [row("r1", "bad"), row("remote:c1", "bad"), row("r1", "worse")];
     on.write(move |tx| rows.iter().try_for_each(|row| tx.put_quarantine(row))).expect("put");
     let one = QuarantineFilter { subject: Some("r1".to_owned()), ..QuarantineFilter::default() };
-    assert_eq!(on.read(move |view| view.quarantined(&one)), [row("r1", "worse")]);
+    let there = || {
+        let one = one.clone();
+        on.read(move |view| view.quarantined(&one))
+    };
+    assert_eq!(there(), [row("r1", "worse")]);
+    // For the same reason it is there since then; for another one since now.
+    let again = |reason: &str, since| QuarantineRow { since, pass: 2, ..row("r1", reason) };
+    let (same, another) = (again("worse", 7), again("worst", 8));
+    on.write(move |tx| tx.put_quarantine(&same)).expect("put");
+    assert_eq!(there(), [again("worse", 1)]);
+    on.write(move |tx| tx.put_quarantine(&another)).expect("put");
+    assert_eq!(there(), [again("worst", 8)]);
     let other = QuarantineRow { collection: "deals".to_owned(), subject: "a".to_owned(), ..row("", "bad") };
     on.write(move |tx| tx.put_quarantine(&other)).expect("put");
     let check = |after: (&str, &str, &str), only: Option<&str>, expected: &[&str]| {
