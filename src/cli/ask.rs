@@ -87,11 +87,12 @@ impl Daemon {
         self.answer(self.request(Method::GET, "status")).await
     }
 
-    /// The names of its collections.
-    async fn collections(&self) -> Result<Vec<String>, CliError> {
+    /// The names of its collections, each with whether it is paused.
+    async fn collections(&self) -> Result<Vec<(String, bool)>, CliError> {
         let standing = self.standing().await?;
         let places = standing["collections"].as_array().into_iter().flatten();
-        Ok(places.filter_map(|place| place["collection"].as_str()).map(str::to_owned).collect())
+        let of = |place: &Value| Some((place["collection"].as_str()?.to_owned(), place["paused"] == true));
+        Ok(places.filter_map(of).collect())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -243,6 +244,12 @@ pub async fn sync(args: &SyncArgs, workspace: &Workspace, out: &Out) -> Result<E
         let args = RunArgs { once: true, dry_run: false, full: args.full, collections: args.collections.clone() };
         return run::run(&args, Passed::default(), workspace, out).await;
     };
+    if args.collections.is_empty() {
+        for (name, _) in daemon.collections().await?.iter().filter(|(_, is_paused)| *is_paused) {
+            let name = style::clean(name);
+            out.talk(&format!("{name} is paused and left out; `reconciled resume {name}` lets it go on"));
+        }
+    }
     let asked = SyncRequest { collections: args.collections.clone(), full: args.full };
     let mut exit = Exit::IN_SYNC;
     daemon
@@ -358,7 +365,7 @@ pub async fn pause(args: &NamedArgs, paused: bool, workspace: &Workspace, out: &
     let collections = match &daemon {
         // It goes by rules of its own, and says what it does not know.
         Some(_) if !args.collections.is_empty() => args.collections.clone(),
-        Some(daemon) => daemon.collections().await?,
+        Some(daemon) => daemon.collections().await?.into_iter().map(|(name, _)| name).collect(),
         None => select_collections(&*workspace.rules(SecretsAre::Unused, out)?, &args.collections)?,
     };
     for collection in &collections {

@@ -52,6 +52,7 @@ pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Ou
         mode: if args.once { Mode::Once } else { Mode::Scheduled },
         full: args.full,
         drain_timeout: workspace.settings().drain_timeout,
+        lock_max: workspace.settings().busy_timeout,
     };
     let reports = Reports { out, bars, once: args.once, exit: Exit::IN_SYNC, done: 0, failed: None };
     let mut host = Installed {
@@ -172,14 +173,13 @@ impl Host for Installed<'_> {
             tracing::warn!("{words}");
         }
         let (path, clock) = (self.workspace.control_socket(), self.workspace.clock());
-        let front = Front { desk: desk.clone(), clock: Arc::clone(&clock) };
+        let front = Front { desk: desk.clone(), clock: Arc::clone(&clock), arrivals: Arc::default() };
         let beside = self.take_webhooks(&front);
         self.show_pages(&front, beside.as_ref());
         let (store, plans) = (Arc::clone(&self.store), Arc::clone(&self.plans));
         self.served.spawn(async move {
-            if let Some(listener) = web::open_socket(&path, &front).await {
-                web::serve((listener, path), web::router(front, store, plans), clock, desk.over()).await;
-            }
+            let router = web::router(front.clone(), store, plans);
+            web::serve((&path, || web::open_socket(&path, &front)), router, clock, desk.over()).await;
         });
     }
 }
@@ -224,7 +224,7 @@ impl Installed<'_> {
             tracing::warn!("the rules take webhooks, and none can come: set `webhooks.listen` to an address");
         }
         let secrets = self.workspace.secret_look_up();
-        let router = HookFront::new(front.desk.clone(), Arc::clone(&self.store), Arc::clone(&front.clock), secrets);
+        let router = HookFront::new(front.clone(), Arc::clone(&self.store), secrets);
         let router = hooks::router(router.behind(self.proxies()));
         for place in places {
             let (router, front) = (router.clone(), front.clone());
@@ -232,7 +232,7 @@ impl Installed<'_> {
                 let opened = web::open_listener(place, "webhooks.listen", "no webhook can come", &front).await;
                 let Some((listener, at)) = opened else { return };
                 tracing::info!("webhooks come to http://{at}/webhooks/UPSTREAM");
-                let Front { desk, clock } = front;
+                let Front { desk, clock, .. } = front;
                 web::accept(listener, router, clock, desk.over()).await;
             });
         }

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::ops::{CollectionStatus, Halt, Health, Known, LinkCount, known};
 use crate::reconcile::SET_BACK;
@@ -26,7 +27,7 @@ struct Status {
     /// What an operator must look at on the machine.
     alarms: Vec<String>,
     /// What the running daemon says of itself (see `docs/json.md`); absent where none listens.
-    daemon: Option<serde_json::Value>,
+    daemon: Option<Value>,
 }
 
 /// Prints the status; the exit code says the worst of it.
@@ -67,7 +68,7 @@ impl Status {
     /// When passes are due the daemon knows better: it counts from its own clock, with jitter.
     fn told_by_the_daemon(mut self) -> Self {
         for place in self.daemon.iter().flat_map(places) {
-            let name = place.get("collection").and_then(serde_json::Value::as_str);
+            let name = place.get("collection").and_then(Value::as_str);
             let one = self.known.collections.iter_mut().find(|one| Some(one.collection.as_str()) == name);
             let Some(one) = one else { continue };
             let told = |key: &str| {
@@ -82,8 +83,8 @@ impl Status {
 }
 
 /// What a daemon says of each collection.
-fn places(daemon: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
-    daemon.get("collections").and_then(serde_json::Value::as_array).into_iter().flatten()
+fn places(daemon: &Value) -> impl Iterator<Item = &Value> {
+    daemon.get("collections").and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The same meaning as the exit code of a pass.
@@ -92,6 +93,16 @@ fn exit_of(status: &Status) -> Exit {
     let mut exit = if halted { Exit::HALTED } else { Exit::IN_SYNC };
     if !status.alarms.is_empty() {
         exit = exit.or_worse(Exit::ERROR);
+    }
+    if let Some(daemon) = &status.daemon {
+        let is_said = |key: &str| !matches!(daemon.get(key), None | Some(Value::Null)) && daemon[key] != json!([]);
+        // What is in the files is not what the daemon goes by, or not all is served that the settings say.
+        if is_said("rules_refused") {
+            exit = exit.or_worse(Exit::USAGE);
+        }
+        if is_said("not_served") {
+            exit = exit.or_worse(Exit::ERROR);
+        }
     }
     if status.known.webhooks.waiting > 0 {
         exit = exit.or_worse(Exit::PENDING);
@@ -178,7 +189,7 @@ fn text(status: &Status, width: usize) -> String {
         let passes = status.known.collections.iter().filter_map(|collection| collection.last_pass.as_ref());
         let told: Vec<&str> = passes.flat_map(|pass| &pass.unavailable).map(|down| down.error.as_str()).collect();
         text += &one.health.as_ref().map(|health| health_text(&one.upstream, health, &told)).unwrap_or_default();
-        let state = one.state.as_ref().and_then(|state| serde_json::from_str::<serde_json::Value>(state.get()).ok());
+        let state = one.state.as_ref().and_then(|state| serde_json::from_str::<Value>(state.get()).ok());
         if let Some(until) = state.as_ref().and_then(|state| state["asked_until"].as_str()) {
             let (mark, name) = (paint(style::CHANGED, "!"), &one.upstream);
             writeln!(text, "{mark} {name} asked to be left alone until {}", style::short(until)).ok();
@@ -367,9 +378,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_daemon_cannot_do_as_it_is_told_counts() {
+        let check = |outcome: &str, daemon: Value, code: u8| {
+            let known = Known { collections: vec![collection("a", Some(outcome))], ..nothing() };
+            let status = Status { known, alarms: Vec::new(), daemon: Some(daemon) };
+            assert_eq!(exit_of(&status).code(), code, "{:?}", status.daemon);
+        };
+        check("ok", json!({ "rules_refused": null, "not_served": [] }), 0);
+        check("ok", json!({}), 0);
+        check("ok", json!({ "rules_refused": "a.toml:1:1: no" }), 2);
+        check("unavailable", json!({ "rules_refused": "a.toml:1:1: no" }), 2);
+        check("failed", json!({ "rules_refused": "a.toml:1:1: no" }), 1);
+        check("ok", json!({ "not_served": ["no pages: 127.0.0.1:1: in use"] }), 1);
+    }
+
+    #[test]
     fn what_the_daemon_says_of_the_next_passes_counts() {
         let collections = vec![collection("a", Some("ok")), collection("b", Some("ok"))];
-        let daemon = serde_json::json!({ "collections": [
+        let daemon = json!({ "collections": [
             { "collection": "a", "next": "2023-11-14T22:19:07.5Z", "next_full": "2023-11-15T03:00:00Z" },
             { "collection": "b", "next": null, "next_full": null },
         ] });

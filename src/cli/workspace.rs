@@ -11,7 +11,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_stamp};
+use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_names, rules_stamp};
 use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Batch, Context, Diagnostic, Read, Request, Ruleset, Severity, Source, Upstream, check, render};
@@ -187,7 +187,7 @@ impl Workspace {
     pub fn watched(&self) -> Watched {
         let rules = &self.settings.rules_dir;
         let rules_file = rules.file_name().filter(|_| rules.is_file()).map(ToOwned::to_owned);
-        Watched { store: self.store_files(), rules: rules_folders(rules), rules_file }
+        Watched { store: self.store_files(), rules: rules_folders(rules), rules_file, names: rules_names(rules) }
     }
 
     /// Whoever commits writes to one of these.

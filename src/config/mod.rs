@@ -11,5 +11,5 @@ mod secrets;
 
 pub use keys::{KEYS, VARIABLES};
 pub use layers::{ConfigError, Environment, Overrides, Settings, Source};
-pub use rule_files::{is_of_rules, load_rule_files, rules_folders, rules_stamp};
+pub use rule_files::{is_of_rules, load_rule_files, rules_folders, rules_names, rules_stamp};
 pub use secrets::{MissingSecret, Secrets, is_name as is_secret_name};

@@ -2,7 +2,8 @@
 //!
 //! Must not know: what is in them.
 
-use std::ffi::OsStr;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use super::ConfigError;
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How deep folders may nest; also ends loops of symbolic links.
 const DEPTH_MAX: usize = 16;
+/// Symbolic links on the way to one file, as for the kernel.
+const LINKS_MAX: usize = 40;
 /// A folder of this name is read only when it is named itself.
 const EXAMPLES: &str = "examples";
 
@@ -85,6 +88,49 @@ pub fn rules_folders(folder: &Path) -> Vec<PathBuf> {
         list_folders(folder, 0, &mut folders);
     }
     folders
+}
+
+/// A name in a folder.
+pub type Name = (PathBuf, OsString);
+
+/// The names by which the rules are found besides those in their own folders: where one of these comes to stand for something
+/// else, the rules do. They are the folder's own, and those of symbolic links that lead to it or to files of rules.
+pub fn rules_names(folder: &Path) -> Vec<Name> {
+    let (mut names, mut paths) = (Vec::new(), Vec::new());
+    list(folder, 0, &mut paths, &mut Vec::new());
+    follow(folder, &mut names);
+    for path in paths.iter().filter(|path| path.is_symlink()) {
+        follow(path, &mut names);
+    }
+    names
+}
+
+/// Every link on the way to what this path stands for, and that itself.
+fn follow(path: &Path, names: &mut Vec<Name>) {
+    let mut left: VecDeque<OsString> = path.iter().map(ToOwned::to_owned).collect();
+    let (mut at, mut links) = (PathBuf::new(), 0);
+    while let Some(name) = left.pop_front() {
+        let here = at.join(&name);
+        let Ok(target) = std::fs::read_link(&here) else {
+            if left.is_empty() {
+                names.push((folder_or_here(at), name));
+                return;
+            }
+            at = here;
+            continue;
+        };
+        names.push((folder_or_here(at.clone()), name));
+        links += 1;
+        if links > LINKS_MAX {
+            return;
+        }
+        // A relative one goes on from where it is, an absolute one from the root, by what `join` does.
+        target.iter().rev().for_each(|name| left.push_front(name.to_owned()));
+    }
+}
+
+fn folder_or_here(folder: PathBuf) -> PathBuf {
+    if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
 }
 
 fn list_folders(folder: &Path, depth: usize, folders: &mut Vec<PathBuf>) {

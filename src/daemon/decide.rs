@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::desk::Place;
+use super::desk::{self, Place};
 use super::event::{Action, Cause, Ending, Event, Mark, Moment, Reads, Request, Signal, Went};
 use super::job::{ForFew, Job};
 use super::schedule::Last;
@@ -211,11 +211,7 @@ impl State {
 
     /// An error where the daemon works on no such collection.
     fn knows(&self, collection: &str) -> Result<(), String> {
-        if self.jobs.iter().any(|job| job.collection == collection) {
-            return Ok(());
-        }
-        let names: Vec<&str> = self.jobs.iter().map(|job| job.collection.as_str()).collect();
-        Err(format!("the daemon works on no collection `{collection}`; it works on {}", names.join(", ")))
+        desk::knows(self.jobs.iter().map(|job| job.collection.as_str()), collection)
     }
 
     /// When the last pass of a collection began.

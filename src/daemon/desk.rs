@@ -120,11 +120,25 @@ pub struct Place {
 }
 
 impl Standing {
+    /// An error where the daemon works on no such collection.
+    pub fn knows(&self, collection: &str) -> Result<(), String> {
+        knows(self.collections.iter().map(|place| place.collection.as_str()), collection)
+    }
+
     /// Since when a write of a collection may be under way that was sent and not answered; `None` where no pass of it runs.
     pub fn sends_since(&self, collection: &str) -> Option<DateTime<Utc>> {
         let is_running = |place: &Place| place.collection == collection && place.running;
         self.collections.iter().any(is_running).then_some(self.started_at)
     }
+}
+
+/// An error where this is none of the collections that the daemon works on.
+pub fn knows<'a>(mut works_on: impl Iterator<Item = &'a str> + Clone, collection: &str) -> Result<(), String> {
+    let names: Vec<&str> = works_on.clone().collect();
+    if works_on.any(|name| name == collection) {
+        return Ok(());
+    }
+    Err(format!("the daemon works on no collection `{collection}`; it works on {}", names.join(", ")))
 }
 
 impl Place {
@@ -166,7 +180,7 @@ impl Desk {
         self.ask(Request::Sync { collections, full }).await
     }
 
-    /// Lets a collection rest, or go on. An error says why not.
+    /// Tells the loop that a collection rests, or goes on, as the store says by now. An error says why it does not.
     pub async fn pause(&self, collection: String, paused: bool) -> Result<(), String> {
         self.ask(Request::Pause { collection, paused }).await.map(|_accepted| ())
     }
@@ -237,8 +251,26 @@ impl Clerk {
         self.standing.send_modify(change);
     }
 
+    /// Says when the loop was last seen to live, also while it waits.
+    pub fn shown(&self) -> Shown {
+        Shown(self.standing.clone())
+    }
+
     /// What passes are at.
     pub fn doing(&self) -> &Arc<Doing> {
         &self.doing
+    }
+}
+
+/// When the loop was last seen to live.
+pub struct Shown(watch::Sender<Standing>);
+
+impl Shown {
+    /// At this time, by the clock that never goes backwards. Nobody who follows is woken by it.
+    pub fn at(&self, now: Duration) {
+        self.0.send_if_modified(|standing| {
+            standing.shown_at = now;
+            false
+        });
     }
 }

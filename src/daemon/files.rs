@@ -53,6 +53,8 @@ pub struct Watched {
     pub rules: Vec<PathBuf>,
     /// Its name, where the rules are one file: nothing else in its folder counts.
     pub rules_file: Option<OsString>,
+    /// Names in these folders by which the rules are found: where one is given to something else, the rules are other ones.
+    pub names: Vec<(PathBuf, OsString)>,
 }
 
 /// What has changed.
@@ -73,6 +75,8 @@ pub struct Files {
     rules: BTreeSet<i32>,
     /// See [`Watched::rules_file`].
     rules_file: Option<OsString>,
+    /// See [`Watched::names`], by the watches of their folders.
+    names: BTreeSet<(i32, OsString)>,
     clock: Arc<dyn Clock>,
     /// When it is told that the database has changed.
     store_at: Option<Duration>,
@@ -95,6 +99,7 @@ impl Files {
             store: BTreeSet::new(),
             rules: BTreeSet::new(),
             rules_file: None,
+            names: BTreeSet::new(),
             clock,
             store_at: None,
             told: None,
@@ -120,7 +125,19 @@ impl Files {
         // One that cannot be watched is looked at now and then.
         let rules: BTreeSet<i32> =
             watched.rules.iter().take(FOLDERS_MAX).filter_map(|path| add(path, folder)).collect();
-        for gone in self.store.union(&self.rules).filter(|watch| !store.contains(watch) && !rules.contains(watch)) {
+        let given = WatchFlags::CLOSE_WRITE | WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE;
+        // Such a folder may be one of those above.
+        let given = given | WatchFlags::MASK_ADD;
+        let names: BTreeSet<(i32, OsString)> = watched
+            .names
+            .iter()
+            .take(FOLDERS_MAX)
+            .filter_map(|(folder, name)| Some((add(folder, given)?, name.clone())))
+            .collect();
+        let all = |store: &BTreeSet<i32>, rules: &BTreeSet<i32>, names: &BTreeSet<(i32, OsString)>| -> BTreeSet<i32> {
+            store.union(rules).copied().chain(names.iter().map(|(watch, _)| *watch)).collect()
+        };
+        for gone in all(&self.store, &self.rules, &self.names).difference(&all(&store, &rules, &names)) {
             // That of a file that is gone has ended by itself.
             inotify::remove_watch(self.inotify.get_ref(), *gone).ok();
         }
@@ -128,7 +145,8 @@ impl Files {
         if !self.rules.is_empty() && self.rules != rules {
             self.rules_at = Some(self.clock.monotonic() + RULES_SETTLE);
         }
-        (self.store, self.rules, self.rules_file) = (store, rules, watched.rules_file.clone());
+        (self.store, self.rules, self.names) = (store, rules, names);
+        self.rules_file.clone_from(&watched.rules_file);
         self.store.len() == watched.store.len()
     }
 
@@ -177,14 +195,15 @@ impl Files {
                 Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => (store, rules) = (true, true),
                 Ok(event) if event.events().contains(ReadFlags::IGNORED) => {}
                 Ok(event) if self.store.contains(&event.wd()) => store = true,
-                Ok(event) if self.rules.contains(&event.wd()) => {
+                Ok(event) => {
                     let is_folder = event.events().contains(ReadFlags::ISDIR);
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                    // Without a name it is about the folder itself.
-                    rules |= name.is_none_or(|name| self.is_of_rules(name, is_folder));
+                    // Without a name it is about the folder itself. Others are of something that was watched before.
+                    rules |= self.rules.contains(&event.wd())
+                        && name.is_none_or(|name| self.is_of_rules(name, is_folder));
+                    rules |= name.is_some_and(|name| self.names.contains(&(event.wd(), name.to_owned())));
                 }
-                // Of something that was watched before.
-                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(_nothing_more) => break,
             }
         }
@@ -207,6 +226,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::config::{rules_folders, rules_names};
 
     fn watching(folder: &Path) -> (Files, Watched) {
         let store = ["data.db", "data.db-wal"].map(|name| folder.join(name)).to_vec();
@@ -215,7 +235,7 @@ mod tests {
         }
         std::fs::create_dir(folder.join("rules")).unwrap();
         let mut files = Files::open(Arc::new(SystemClock::new())).unwrap();
-        let watched = Watched { store, rules: vec![folder.join("rules")], rules_file: None };
+        let watched = Watched { store, rules: vec![folder.join("rules")], rules_file: None, names: Vec::new() };
         assert!(files.watch(&watched));
         (files, watched)
     }
@@ -379,5 +399,53 @@ mod tests {
         }
         assert!(files.clock.monotonic() > began + RULES_SETTLE, "{told:?}");
         assert!(told.len() > 2, "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn rules_that_a_link_leads_to_are_others_when_it_leads_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        let path = |name: &str| folder.path().join(name);
+        for release in ["one", "two"] {
+            std::fs::create_dir_all(path(release).join("rules")).unwrap();
+        }
+        // As deployments do: a link to the release in use, made elsewhere and moved over the one before.
+        std::os::unix::fs::symlink("one", path("current")).unwrap();
+        let rules = path("current/rules");
+        let watched = Watched { rules: rules_folders(&rules), names: rules_names(&rules), ..watched };
+        assert!(files.watch(&watched));
+        assert_eq!(files.next().await, Seen::Rules, "other folders than before");
+        std::fs::write(path("other"), "x").unwrap();
+        std::fs::write(path("data.db-journal"), "x").unwrap();
+        files.take_in();
+        assert_eq!(files.rules_at, None);
+        std::os::unix::fs::symlink("two", path("next")).unwrap();
+        std::fs::rename(path("next"), path("current")).unwrap();
+        assert_eq!(files.next().await, Seen::Rules);
+        assert!(files.watch(&Watched { rules: rules_folders(&rules), names: rules_names(&rules), ..watched }));
+        assert_eq!(files.next().await, Seen::Rules, "what came into the other folder before it was watched");
+        std::fs::write(path("two/rules/a.toml"), "x").unwrap();
+        assert_eq!(files.next().await, Seen::Rules);
+        std::fs::rename(path("two/rules"), path("two/before")).unwrap();
+        assert_eq!(files.next().await, Seen::Rules, "the folder's own name");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_rules_that_is_kept_elsewhere_is_watched_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        std::fs::create_dir(folder.path().join("kept")).unwrap();
+        let kept = folder.path().join("kept/a.conf");
+        std::fs::write(&kept, "x").unwrap();
+        std::os::unix::fs::symlink(&kept, folder.path().join("rules/a.toml")).unwrap();
+        files.take_in();
+        files.rules_at = None;
+        let watched = Watched { names: rules_names(&folder.path().join("rules")), ..watched };
+        assert!(files.watch(&watched));
+        std::fs::write(folder.path().join("kept/b.conf"), "x").unwrap();
+        files.take_in();
+        assert_eq!(files.rules_at, None);
+        std::fs::write(&kept, "y").unwrap();
+        assert_eq!(files.next().await, Seen::Rules);
     }
 }

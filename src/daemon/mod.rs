@@ -14,6 +14,7 @@ mod job;
 mod monitor;
 mod outage;
 mod outcome;
+mod pulse;
 mod reload;
 mod report;
 mod run;

@@ -161,7 +161,7 @@ async fn f55_a_database_that_is_held_while_rules_are_read_anew_only_puts_them_of
         let (tell, mut told) = unbounded_channel();
         let (stamp, reads, desk) = (AtomicU64::new(1), 0, None);
         let mut host = Installation { store: Arc::clone(&store), held_in, stamp, reads, desk, tell };
-        let plan = Plan { mode: Mode::Scheduled, full: false, drain_timeout: Duration::ZERO };
+        let plan = Plan { mode: Mode::Scheduled, full: false, drain_timeout: Duration::ZERO, lock_max: Duration::ZERO };
         let (clock, progress) = (Arc::new(SystemClock::new()), Arc::new(Silent));
         let setup = Setup { store: store.as_ref(), clock, plan, progress, stamp: 1 };
         let mut saw = Vec::new();

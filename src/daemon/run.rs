@@ -23,6 +23,7 @@ use super::files::{Seen, Watched};
 use super::monitor::Monitor;
 use super::outage::Outages;
 use super::outcome::{account, has_failed, has_left};
+use super::pulse::Pulse;
 use super::reload::{Checked, load_jobs};
 use super::report;
 use super::sources::{Alarm, BetweenOver, Gathered, Pass, PassOver, Sources, UnderWay};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub full: bool,
     /// How long a stop waits for the running pass.
     pub drain_timeout: Duration,
+    /// How long the store waits for a lock of another program.
+    pub lock_max: Duration,
 }
 
 /// Rules at work.
@@ -163,6 +166,8 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
     if plan.mode == Mode::Scheduled {
         sources.watch(&daemon.host.watched());
         daemon.know_what_waits().await?;
+        // Whoever asks at once is answered by what there is.
+        daemon.show();
         daemon.host.open(desk);
     }
     daemon.live(sources).await
@@ -206,12 +211,12 @@ impl Daemon<'_> {
             match actions.pop_front() {
                 Some(Action::End(ending)) => break ending,
                 Some(Action::Reload) => {
-                    actions.extend(self.reload().await?);
+                    actions.extend(self.pulse().during(self.reload()).await?);
                     sources.watch(&self.host.watched());
                 }
                 // What is decided of rules is done before anything else is decided.
                 Some(Action::Check) => self.check().into_iter().rev().for_each(|next| actions.push_front(next)),
-                Some(other) => self.carry_out(other).await,
+                Some(other) => self.pulse().during(self.carry_out(other)).await,
                 None => {
                     self.show();
                     let text = self.clerk.doing().text().unwrap_or_else(|| idle(&self.state, self.moment()));
@@ -221,7 +226,7 @@ impl Daemon<'_> {
                     if matches!(gathered, Gathered::Event(Event::Tick) | Gathered::Seen(Seen::Rules)) {
                         self.watch_anew(&mut sources);
                     }
-                    actions.extend(self.hear(gathered).await?);
+                    actions.extend(self.pulse().during(self.hear(gathered)).await?);
                 }
             }
         };
@@ -243,6 +248,12 @@ impl Daemon<'_> {
         }
     }
 
+    /// Says that the loop lives while it waits for the store.
+    fn pulse(&self) -> Pulse {
+        let lock_max = self.plan.lock_max;
+        Pulse::new(Arc::clone(&self.clock), self.manager.feeder(), self.clerk.shown(), lock_max)
+    }
+
     pub(super) fn moment(&self) -> Moment {
         Moment { wall: self.clock.now(), steady: self.clock.monotonic() }
     }
@@ -253,7 +264,7 @@ impl Daemon<'_> {
         Alarm {
             due_in: self.state.due_in(now),
             soon: self.state.is_busy() || self.unseen || self.watch.asks_again(),
-            beat_max: self.manager.feeds_every(),
+            beat_max: self.manager.feeder().every(),
             retry_in: self.state.retry_in(now),
             drain_until: self.drain_until,
         }
@@ -334,7 +345,7 @@ impl Daemon<'_> {
             Gathered::Seen(Seen::Rules) => return Ok(actions),
             Gathered::Seen(Seen::Store) => return self.look_for_changes().await,
             Gathered::Event(event) => event,
-            Gathered::Asked(ask) => return self.answer(ask).await,
+            Gathered::Asked(ask) => return Ok(self.answer(ask)),
             Gathered::Passed(over) => self.account(*over).await?,
             Gathered::Between(over) => self.account_between(*over).await?,
         };
@@ -344,7 +355,7 @@ impl Daemon<'_> {
         let now = self.moment();
         actions.extend(self.state.decide(&event, now));
         if is_beat {
-            self.manager.beat();
+            self.manager.feeder().feed();
             if !self.state.rules_wait_for().is_empty() {
                 self.manager.wait(CLOSING_MAX);
             }
@@ -409,20 +420,19 @@ impl Daemon<'_> {
     }
 
     /// Takes up a question.
-    async fn answer(&mut self, ask: Ask) -> Result<Vec<Action>, PassError> {
+    fn answer(&mut self, ask: Ask) -> Vec<Action> {
         let Ask { request, answer } = ask;
         let after = self.started;
-        let mut reply = self.state.accepts(&request).map(|collections| Accepted { collections, after });
-        if let (Ok(_), Request::Pause { collection, paused }) = (&reply, &request) {
-            match wake::set_paused(self.store, collection, *paused).await {
-                Ok(()) => tell_paused(collection, *paused),
-                Err(error) => reply = Err(error.to_string()),
-            }
+        let reply = self.state.accepts(&request).map(|collections| Accepted { collections, after });
+        if let (Ok(_), Request::Pause { collection, paused }) = (&reply, &request)
+            && self.state.jobs().any(|(job, ..)| job.collection == *collection && job.paused != *paused)
+        {
+            tell_paused(collection, *paused);
         }
         let is_accepted = reply.is_ok();
         answer.send(reply).ok();
         let now = self.moment();
-        Ok(if is_accepted { self.state.decide(&Event::Request(request), now) } else { Vec::new() })
+        if is_accepted { self.state.decide(&Event::Request(request), now) } else { Vec::new() }
     }
 
     /// Reports a pass that is over, and learns what it left.

@@ -2,6 +2,10 @@
 //!
 //! Must not know: why.
 
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -47,16 +51,9 @@ impl Manager {
         self.tell(&[NotifyState::Custom(&extended(up_to))]);
     }
 
-    /// The loop goes round: feeds the watchdog where there is one.
-    pub fn beat(&self) {
-        if self.watchdog.is_some() {
-            self.tell(&[NotifyState::Watchdog]);
-        }
-    }
-
-    /// How often the loop has to go round: one beat may be late, and one lost.
-    pub fn feeds_every(&self) -> Option<Duration> {
-        self.watchdog.map(|watchdog| watchdog / 3)
+    /// Who feeds the watchdog where there is one.
+    pub fn feeder(&self) -> Feeder {
+        Feeder { watchdog: self.watchdog }
     }
 
     /// What the daemon does, for `systemctl status`; told once.
@@ -68,12 +65,50 @@ impl Manager {
     }
 
     fn tell(&self, states: &[NotifyState<'_>]) {
-        if self.listens
-            && let Err(error) = sd_notify::notify(states)
-        {
-            tracing::debug!("the service manager cannot be told: {error}");
+        if self.listens {
+            tell(states);
         }
     }
+}
+
+/// Feeds the watchdog of the service manager.
+#[derive(Clone, Copy, Debug)]
+pub struct Feeder {
+    watchdog: Option<Duration>,
+}
+
+impl Feeder {
+    /// The loop goes round.
+    pub fn feed(self) {
+        if self.watchdog.is_some() {
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
+
+    /// How often it has to be fed: one beat may be late, and one lost.
+    pub fn every(self) -> Option<Duration> {
+        self.watchdog.map(|watchdog| watchdog / 3)
+    }
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    let socket = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+    let told = match socket.as_bytes().strip_prefix(b"@") {
+        Some(name) => tell_by_name(name, states),
+        None => sd_notify::notify(states),
+    };
+    if let Err(error) = told {
+        tracing::debug!("the service manager cannot be told: {error}");
+    }
+}
+
+/// Where the manager listens under a name that is no file (abstract, unix(7)), as managers of containers do: the library knows
+/// files only.
+fn tell_by_name(name: &[u8], states: &[NotifyState<'_>]) -> io::Result<()> {
+    let text: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+    socket.send(text.as_bytes()).map(drop)
 }
 
 /// The library would clip it to 71 minutes; the protocol takes 64 bits.
@@ -89,5 +124,17 @@ mod tests {
     fn a_drain_may_take_longer_than_32_bits_of_microseconds() {
         assert_eq!(extended(Duration::from_hours(3)), "EXTEND_TIMEOUT_USEC=10800000000");
         assert_eq!(extended(Duration::MAX), format!("EXTEND_TIMEOUT_USEC={}", u64::MAX));
+    }
+
+    #[test]
+    fn a_manager_without_a_file_is_told_by_its_name() {
+        let name = format!("reconciled-test-{}-{:?}", std::process::id(), std::thread::current().id());
+        let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        tell_by_name(name.as_bytes(), &[NotifyState::Ready, NotifyState::Status("idle")]).unwrap();
+        let mut buffer = [0; 64];
+        let bytes = manager.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..bytes], b"READY=1\nSTATUS=idle\n");
+        drop(manager);
+        assert!(tell_by_name(name.as_bytes(), &[NotifyState::Ready]).is_err());
     }
 }

@@ -232,6 +232,6 @@ impl Site {
         if !self.front.desk.standing().rules.collections.contains_key(&collection) {
             return Err(no_collection());
         }
-        self.front.desk.pause(collection, paused).await.map_err(OpsError::Refused)
+        self.front.pause(self.store.as_ref(), collection, paused).await
     }
 }

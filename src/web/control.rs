@@ -20,10 +20,11 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::clock::Clock;
-use crate::daemon::{Accepted, Desk, Heard};
+use crate::daemon::{Accepted, Desk, Heard, set_paused};
 use crate::ops::{self, OpsError};
 use crate::store::{Store, View, read};
 
+use super::hooks::Arrivals;
 use super::listener;
 use super::plans::{self, Planner, Plans};
 use super::wire::{ApproveRequest, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH};
@@ -45,14 +46,24 @@ pub struct Front {
     pub desk: Desk,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// What was counted of webhooks.
+    pub arrivals: Arc<Arrivals>,
 }
 
 impl Front {
     /// Rejects a halt: nothing of it is done, and its collection rests until somebody lets it go on. Returns that.
     pub async fn reject(&self, store: &dyn Store, halt: i64) -> Result<String, OpsError> {
         let collection = ops::reject(store, halt).await?;
-        self.desk.pause(collection.clone(), true).await.map_err(OpsError::Refused)?;
+        self.pause(store, collection.clone(), true).await?;
         Ok(collection)
+    }
+
+    /// Lets a collection rest, or go on. That is written down here: the loop, which every other question waits for, writes
+    /// nothing that another program's lock could hold up.
+    pub async fn pause(&self, store: &dyn Store, collection: String, paused: bool) -> Result<(), OpsError> {
+        self.desk.standing().knows(&collection).map_err(OpsError::Refused)?;
+        set_paused(store, &collection, paused).await?;
+        self.desk.pause(collection, paused).await.map_err(OpsError::Refused)
     }
 }
 
@@ -76,12 +87,12 @@ pub fn router(front: Front, store: Arc<dyn Store>, planner: Arc<dyn Planner>) ->
         .route("/approve", post(approve))
         .route("/reject", post(reject))
         .route("/resolve", post(resolve))
+        .route("/pause/{collection}", post(pause))
+        .route("/resume/{collection}", post(resume))
         .with_state(WithStore { front: front.clone(), store });
     let routes = Router::new()
         .route("/standing", get(standing))
         .route("/sync", post(sync))
-        .route("/pause/{collection}", post(pause))
-        .route("/resume/{collection}", post(resume))
         .with_state(front)
         .merge(with_store)
         .merge(planning)
@@ -111,12 +122,12 @@ async fn standing(State(front): State<Front>) -> Response {
     Json(front.desk.standing()).into_response()
 }
 
-async fn pause(State(front): State<Front>, Path(collection): Path<String>) -> Response {
-    answer(front.desk.pause(collection, true).await)
+async fn pause(State(to): State<WithStore>, Path(collection): Path<String>) -> Response {
+    answered(to.front.pause(to.store.as_ref(), collection, true).await.map(|()| json!({})))
 }
 
-async fn resume(State(front): State<Front>, Path(collection): Path<String>) -> Response {
-    answer(front.desk.pause(collection, false).await)
+async fn resume(State(to): State<WithStore>, Path(collection): Path<String>) -> Response {
+    answered(to.front.pause(to.store.as_ref(), collection, false).await.map(|()| json!({})))
 }
 
 async fn status(State(of): State<WithStore>) -> Response {

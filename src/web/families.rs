@@ -41,6 +41,7 @@ const END: Label = Label { name: "outcome", values: &["ok", "refused", "throttle
 const WAIT: Label = Label { name: "reason", values: &["room", "retry"] };
 const PERCENTILE: Label = Label { name: "percentile", values: &["50", "95", "99"] };
 const RESULT: Label = Label { name: "result", values: &["ok", "failed"] };
+const ARRIVAL: Label = Label { name: "outcome", values: &["accepted", "repeated", "refused", "put_off"] };
 const PERIOD: Label = Label { name: "period", values: &["day", "month"] };
 const QUOTA_UNIT: Label = Label { name: "unit", values: &["requests", "usd"] };
 
@@ -97,6 +98,13 @@ families! {
         "1 while a pass runs.";
     RULES_REFUSED = "reconciled_rules_refused" gauge "" []
         "1 while edited rules are refused and older ones are in force.";
+
+    WEBHOOKS = "reconciled_webhooks_total" counter "" [UPSTREAM, ARRIVAL]
+        "Webhooks that came, by how they were answered: refused are forged or too old ones, put off are those that could not be checked or kept just now.";
+    WEBHOOKS_WAITING = "reconciled_webhooks_waiting" gauge "" []
+        "Webhooks that no pass has followed yet.";
+    WEBHOOKS_DEAD = "reconciled_webhooks_dead" gauge "" []
+        "Webhooks that could not be followed, and wait for a person.";
 
     BREAKER_OPEN = "reconciled_breaker_open" gauge "" [UPSTREAM]
         "1 while the circuit breaker of an upstream is open, as of the last pass that spoke to it.";

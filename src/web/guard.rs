@@ -107,6 +107,10 @@ pub async fn bearer(State(site): State<Arc<Site>>, request: Request, next: Next)
     if given.is_some_and(|(_, given)| token.is_some_and(|token| token.is(given.trim()))) {
         return next.run(request).await;
     }
+    if let Some(asked) = request.extensions().get::<Asked>() {
+        let what = if given.is_some() { "not the token" } else { "no token" };
+        site.tell_wrong(what, &asked.from());
+    }
     let words = "the secret `web_token` is needed, as `Authorization: Bearer …`";
     ([(header::WWW_AUTHENTICATE, "Bearer")], refuse(StatusCode::UNAUTHORIZED, words)).into_response()
 }

@@ -5,6 +5,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::ops::OUTCOMES;
 use crate::record::RecordId;
 use crate::store::{ConflictRow, HookState, QuarantineRow, write};
 
@@ -71,6 +72,7 @@ async fn a_parameter_that_is_empty_asks_for_nothing_in_particular_and_one_that_i
     for (wrong, why) in [
         ("quarantine?after=x", "`after` is not what a page before gave as `next`: x"),
         ("webhooks?state=odd", "`state` is none of waiting, done, replaced, ignored, dead: odd"),
+        ("passes?outcome=fine", "`outcome` is none of ok, pending, conflicts, halted, unavailable, failed, interrupted: fine"),
         ("conflicts?after=x", "invalid digit"),
     ] {
         let (status, said) = ask(wrong).await;
@@ -84,6 +86,7 @@ async fn a_parameter_that_is_empty_asks_for_nothing_in_particular_and_one_that_i
     };
     let states = HookState::ALL.map(HookState::name);
     assert_eq!(schema("/webhooks", "state"), json!({ "type": "string", "enum": states }));
+    assert_eq!(schema("/passes", "outcome"), json!({ "type": "string", "enum": OUTCOMES }));
     let place = schema("/quarantine", "after");
     assert_eq!((&place["type"], &place["contentMediaType"]), (&json!("string"), &json!("application/json")));
     for (path, name) in [("/quarantine", "collection"), ("/records/{collection}", "q")] {

@@ -50,7 +50,7 @@ fn form(status: StatusCode, wrong: Option<&str>) -> Response {
 
 async fn login(State(site): State<Arc<Site>>, Extension(asked): Extension<Asked>, body: Bytes) -> Response {
     let Some(token) = site.token() else { return form(StatusCode::SERVICE_UNAVAILABLE, Some("There is no token.")) };
-    let from = asked.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+    let from = asked.from();
     let given = parameters(&body).remove("token").unwrap_or_default();
     let now = site.front.clock.monotonic();
     let came_of = site.sessions().login(&token, given.trim(), asked.address, now);

@@ -34,6 +34,13 @@ pub struct Asked {
     pub host: Option<String>,
 }
 
+impl Asked {
+    /// From where, for people.
+    pub fn from(&self) -> String {
+        self.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
+    }
+}
+
 /// Why it is not known who asks: only a trusted proxy's own mistake leads here, or headers that it let through.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unclear {

@@ -16,6 +16,7 @@ use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::ops::OUTCOMES;
 use crate::store::{ConflictFilter, HookState, PassFilter, QuarantineFilter};
 
 use super::control::refuse;
@@ -92,8 +93,9 @@ pub struct OfPasses {
     /// only this collection
     #[serde(default, deserialize_with = "unless_empty")]
     pub collection: Option<String>,
-    /// only those that ended so: `ok`, `pending`, `conflicts`, `halted`, `unavailable`, `failed`, `interrupted`
-    #[serde(default, deserialize_with = "unless_empty")]
+    /// only those that ended so
+    #[serde(default, deserialize_with = "outcome")]
+    #[schemars(schema_with = "outcomes")]
     pub outcome: Option<String>,
     /// what a page before gave as `next`: only smaller numbers
     pub after: Option<i64>,
@@ -206,6 +208,19 @@ fn hook_state<'de, D: Deserializer<'de>>(from: D) -> Result<Option<HookState>, D
         HookState::named(&name).ok_or_else(|| D::Error::custom(format!("`state` is none of {all}: {name}")))
     };
     unless_empty(from)?.map(read).transpose()
+}
+
+fn outcome<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    match unless_empty(from)? {
+        Some(name) if !OUTCOMES.contains(&name.as_str()) => {
+            Err(D::Error::custom(format!("`outcome` is none of {}: {name}", OUTCOMES.join(", "))))
+        }
+        known => Ok(known),
+    }
+}
+
+fn outcomes(_schemas: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "enum": OUTCOMES })
 }
 
 fn places(_schemas: &mut SchemaGenerator) -> Schema {

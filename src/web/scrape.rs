@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
 use crate::daemon::{Place, Standing};
-use crate::ops::{USAGE_DAYS, upstreams, usage};
+use crate::ops::{InboxStatus, USAGE_DAYS, inbox_status, upstreams, usage};
 use crate::reconcile::{breaker_is_open, reauth_required};
 use crate::store::{ConflictFilter, IntentFilter, Micros, PassRow, QuarantineFilter, StoreError, View, read};
 
@@ -59,10 +59,11 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
         let flags = (breakers, reauth.collect::<Result<Vec<_>, StoreError>>()?);
         let health = upstreams(view, &rules, now)?;
         let wires = wires(view, &rules, &clients)?;
-        Ok((stands, flags, wires, usage(view, &rules, None, USAGE_DAYS, now)?, health))
+        let hooks = inbox_status(view)?;
+        Ok((stands, flags, wires, usage(view, &rules, None, USAGE_DAYS, now)?, (health, hooks)))
     })
     .await;
-    let (stands, (breakers, reauth), wires, usage, health) = match found {
+    let (stands, (breakers, reauth), wires, usage, (health, hooks)) = match found {
         Ok(found) => found,
         Err(error) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     };
@@ -73,6 +74,7 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
     site.tally.write(&mut text);
     write_stands(&stands, &mut text);
     write_places(&standing, &mut text);
+    write_hooks(&site.front.arrivals.told(&standing.rules), &hooks, &mut text);
     write_flags(&f::BREAKER_OPEN, &breakers, &mut text);
     write_flags(&f::REAUTH_REQUIRED, &reauth, &mut text);
     write_wires(&wires, &mut text);
@@ -86,6 +88,15 @@ fn write_flags(family: &'static Family, flags: &[(String, bool)], text: &mut Exp
     for (upstream, flag) in flags {
         samples.put(&[upstream], u8::from(*flag));
     }
+}
+
+fn write_hooks(arrivals: &[(String, &'static str, u64)], inbox: &InboxStatus, text: &mut Exposition) {
+    let mut samples = text.family(&f::WEBHOOKS);
+    for (upstream, called, count) in arrivals {
+        samples.put(&[upstream, called], count);
+    }
+    text.family(&f::WEBHOOKS_WAITING).put(&[], inbox.waiting);
+    text.family(&f::WEBHOOKS_DEAD).put(&[], inbox.dead);
 }
 
 fn stand(view: &dyn View, name: &str) -> Result<Stand, StoreError> {

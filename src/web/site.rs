@@ -23,6 +23,7 @@ use super::guard::{self, Hosts};
 use super::listener::Place;
 use super::metrics::Tally;
 use super::proxy::Proxies;
+use super::seldom::Seldom;
 use super::signin::{ClientOf, SignIns};
 use super::{health, listener, live, login, openapi, pages, scrape, signin};
 
@@ -65,6 +66,8 @@ pub struct Site {
     pub listeners: Arc<Semaphore>,
     /// Who may ask; nobody where there is none.
     token: Mutex<Option<Token>>,
+    /// Wrong tokens of programs, which may go on for as long as somebody's script does.
+    wrong: Mutex<Seldom>,
     sessions: Mutex<Sessions>,
 }
 
@@ -82,6 +85,7 @@ impl Site {
             sign_ins: SignIns::default(),
             listeners: Arc::new(Semaphore::new(live::LISTENERS_MAX)),
             token: Mutex::default(),
+            wrong: Mutex::default(),
             sessions: Mutex::default(),
         }
     }
@@ -119,6 +123,18 @@ impl Site {
                 "web: nothing but /healthz is served: {words}; make a token with `openssl rand -hex 32`, keep it as one of these, \
                  and reload (or start again)"
             ),
+        }
+    }
+
+    /// A program came with another token, or none, from this address: told once a minute.
+    pub fn tell_wrong(&self, what: &str, from: &str) {
+        let now = self.front.clock.monotonic();
+        match self.wrong.lock().unwrap_or_else(PoisonError::into_inner).says(now) {
+            Some(0) => tracing::warn!("web: a request from {from} was refused: {what}"),
+            Some(untold) => tracing::warn!(
+                "web: a request from {from} was refused: {what} ({untold} more were refused since the last such line)"
+            ),
+            None => {}
         }
     }
 

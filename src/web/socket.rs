@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -29,6 +30,8 @@ use super::seldom::Seldom;
 
 /// What the desk calls it.
 const NAME: &str = "control socket";
+/// How often it is looked whether its file is still there: what cleans folders up removes it.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Owner and group; nobody else.
 const MODE: u32 = 0o660;
 
@@ -75,21 +78,38 @@ async fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     Ok(listener)
 }
 
-/// Serves until `over`; then answers that are under way may end. Whoever changes something is named in the log, and whoever may
-/// not ask at all is told so. An answer may take as long as passes do, a question may not, and whoever does not take his answer
-/// is let go. At the end the socket's file is gone.
-pub async fn serve(
-    (listener, path): (UnixListener, PathBuf),
+/// Where it listens just now.
+struct Listening {
+    listener: UnixListener,
+    /// The file that was made for it.
+    made: Option<(u64, u64)>,
+    owner: (u32, u32),
+}
+
+impl Listening {
+    fn new(listener: UnixListener, path: &Path) -> Self {
+        let owner = std::fs::metadata(path).map_or((u32::MAX, u32::MAX), |file| (file.uid(), file.gid()));
+        Self { listener, made: which(path), owner }
+    }
+}
+
+/// Serves until `over` over what `open` opens at this path, and opens it again where somebody has removed its file; then answers
+/// that are under way may end. Whoever changes something is named in the log, and whoever may not ask at all is told so. An answer
+/// may take as long as passes do, a question may not, and whoever does not take his answer is let go. At the end the socket's file
+/// is gone.
+pub async fn serve<F: Future<Output = Option<UnixListener>>>(
+    (path, open): (&Path, impl Fn() -> F),
     router: Router,
     clock: Arc<dyn Clock>,
     over: impl Future<Output = ()>,
 ) {
+    let Some(first) = open().await else { return };
+    let listening = Mutex::new(Listening::new(first, path));
+    let listening = || listening.lock().unwrap_or_else(PoisonError::into_inner);
     let refusals = Arc::<Mutex<Seldom>>::default();
-    let owner = std::fs::metadata(&path).map_or((u32::MAX, u32::MAX), |file| (file.uid(), file.gid()));
-    let (made, at) = (which(&path), path.clone());
     let serve = |stream: UnixStream, mut closed: watch::Receiver<()>| {
         let peer = Peer::of(&stream);
-        let access = decide_access(peer, Door::at(&path, owner));
+        let access = decide_access(peer, Door::at(path, listening().owner));
         let caller = Caller { peer, access, refusals: Arc::clone(&refusals), clock: Arc::clone(&clock) };
         let router = router.clone().layer(from_fn(move |request, next| caller.clone().asks(request, next)));
         let stream = listener::patient(stream, &clock);
@@ -105,11 +125,25 @@ pub async fn serve(
             connection.await.unwrap_or(());
         }
     };
-    let next = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
-    listener::take_until(over, next, serve, clock.as_ref()).await;
+    let next = |cx: &mut Context<'_>| listening().listener.poll_accept(cx).map_ok(|(stream, _)| stream);
+    let keep = async {
+        loop {
+            clock.sleep(LOOK_EVERY).await;
+            if which(path) != listening().made {
+                tracing::warn!("{} was removed; it is made anew", path.display());
+                let Some(anew) = open().await else { return std::future::pending().await };
+                *listening() = Listening::new(anew, path);
+            }
+        }
+    };
+    tokio::select! {
+        () = listener::take_until(over, next, serve, clock.as_ref()) => {}
+        () = keep => {}
+    }
     // Nobody listens there any more. What somebody else has put there is his; what cannot be removed the next daemon replaces.
-    if made.is_some() && which(&at) == made {
-        std::fs::remove_file(&at).ok();
+    let made = listening().made;
+    if made.is_some() && which(path) == made {
+        std::fs::remove_file(path).ok();
     }
 }
 
@@ -157,11 +191,47 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
+    /// A connection, as soon as somebody listens.
+    async fn reached(path: &Path) -> UnixStream {
+        loop {
+            match UnixStream::connect(path).await {
+                Ok(stream) => return stream,
+                Err(_nobody_yet) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_was_removed_is_made_anew_and_answers_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let open = || async { listen(&path).await.ok() };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let over = async { stopped.await.unwrap() };
+        let router = Router::new().route("/", get(async || "here"));
+        let asks = async {
+            let ask = async |stream: &mut UnixStream| {
+                stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+                let mut answer = [0; 15];
+                stream.read_exact(&mut answer).await.unwrap();
+                assert_eq!(&answer, b"HTTP/1.1 200 OK");
+            };
+            let mut before = reached(&path).await;
+            std::fs::remove_file(&path).unwrap();
+            ask(&mut reached(&path).await).await;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+            ask(&mut before).await;
+            stop.send(()).unwrap();
+        };
+        tokio::join!(serve((&path, open), router, Arc::new(SystemClock::new()), over), asks);
+        assert!(!path.exists());
+    }
+
     #[tokio::test]
     async fn f07_nothing_is_left_of_its_connections_when_it_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.sock");
-        let listener = listen(&path).await.unwrap();
+        let open = || async { listen(&path).await.ok() };
         let held = Arc::new(());
         let holds = |held: &Arc<()>| {
             let held = Arc::clone(held);
@@ -175,8 +245,7 @@ mod tests {
         let over = async { stopped.await.unwrap() };
         let asks = async {
             // One asks and is not answered, one says nothing.
-            let (mut asks, mut silent) =
-                (UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap());
+            let (mut asks, mut silent) = (reached(&path).await, reached(&path).await);
             asks.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
             while Arc::strong_count(&held) < 4 {
                 tokio::task::yield_now().await;
@@ -188,7 +257,7 @@ mod tests {
             (answer, nothing)
         };
         let clock = Arc::new(SystemClock::new());
-        let ((), (answer, nothing)) = tokio::join!(serve((listener, path.clone()), router, clock, over), asks);
+        let ((), (answer, nothing)) = tokio::join!(serve((&path, open), router, clock, over), asks);
         assert!(answer.is_empty() && nothing.is_empty());
         assert_eq!(Arc::strong_count(&held), 1);
     }

@@ -101,7 +101,7 @@ impl Bench {
         };
         let (desk, clerk) = open_desk(standing, Arc::new(Doing::new(Arc::new(Silent))));
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&OpenOptions::memory()).unwrap());
-        let front = Front { desk, clock: Arc::clone(&clock) as Arc<dyn Clock> };
+        let front = Front { desk, clock: Arc::clone(&clock) as Arc<dyn Clock>, arrivals: Arc::default() };
         let reached = Reached {
             hosts: vec!["sync.example.com".to_owned()],
             proxies: Proxies::new(vec!["10.0.0.1/32".parse().unwrap()]),

@@ -73,6 +73,38 @@ fn the_service_manager_hears_that_it_is_up_what_it_does_that_it_lives_reloads_an
 }
 
 #[test]
+fn f10_a_daemon_that_waits_for_a_lock_of_another_program_is_told_to_live() {
+    let world = hourly();
+    let (manager, mut environment) = Manager::listen(&world);
+    environment.push(("RECONCILED__BUSY_TIMEOUT", "1h".to_owned()));
+    let mut daemon = Daemon::start_with(&world, &environment);
+    daemon.logs("pass 1 of contacts");
+    let other = rusqlite::Connection::open(world.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // The table of a new field is made before the rules come into force.
+    world.change_rules("rules.toml", |rules| rules.replace("phone = \"text\"", "phone = \"text\"\nfax = \"text\""));
+    daemon.signal("HUP");
+    manager.hears("RELOADING=1");
+    for _ in 0..3 {
+        assert_eq!(manager.next().trim_end(), "WATCHDOG=1");
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    manager.hears("READY=1");
+    daemon.logs("read anew");
+    // A person's word waits as well, and the loop goes on meanwhile.
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let pause = world.command().args(["pause", "contacts"]).stdout(Stdio::null()).spawn().unwrap();
+    daemon.logs("asks: /v1/pause/contacts");
+    daemon.signal("USR2");
+    daemon.logs("contacts: pass 1 (schedule) of ");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(pause.wait_with_output().unwrap().status.success());
+    daemon.logs("contacts is paused");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ends().0, Some(0));
+}
+
+#[test]
 fn a_service_that_has_to_finish_a_pass_says_how_long_that_may_take() {
     let world = hourly();
     let slow = Fault::Slow { delay_ms: 1500, bytes_per_chunk: 0 };

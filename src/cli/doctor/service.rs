@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use crate::store::lock_holder;
 use crate::web::Reach;
 
 use super::super::ask::{Daemon, rules_waiting};
@@ -88,6 +89,12 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
         {
             let found = format!("whether one runs cannot be told: {shown}: {error}");
             return Finding::warning("daemon", found, "give the database a shorter name; its folder does not matter");
+        }
+        // A single run has no socket, and is soon over.
+        if let Some(holder) = lock_holder(&workspace.settings().database) {
+            let found = format!("one works on this database ({holder}), and does not listen at {shown}");
+            let remedy = "a single run never does; a daemon's log says why, and it tries again every 10 seconds";
+            return Finding::warning("daemon", found, remedy);
         }
         return match std::fs::metadata(&socket) {
             Ok(_) => Finding::warning(

@@ -64,9 +64,9 @@ pub const SECRETS: &[&str] = &[
      `$CREDENTIALS_DIRECTORY/NAME`; the file `NAME` in `secrets_dir`, which nobody else may read (mode 600); the environment variable \
      `RECONCILED_SECRET_NAME`, with the name in upper case and `_` for `-` and `.`.",
     "A file that is there and cannot be used (empty, or readable for others) is an error: no further place is tried. One line end at the end \
-     of a file is not part of the secret. A secret has 64 KiB at most. Secrets are in no log, no plan and no error. A daemon reads those of \
-     upstreams anew with its rules (SIGHUP, or when rules change), and `web_token` at its start only. Credentials are handed over by \
-     systemd when the service starts: a new one takes a restart.",
+     of a file is not part of the secret. A secret has 64 KiB at most. Secrets are in no log, no plan and no error. A daemon reads all \
+     of them anew with its rules (SIGHUP, or when rules change), `web_token` too. Credentials are handed over by systemd when the service \
+     starts: a new one takes a restart.",
     "The secret `web_token`, of 16 characters at least, is what people and programs log in with where `web.listen` is set.",
 ];
 

@@ -5,6 +5,8 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use chrono::DateTime;
+
 use super::archive;
 use super::binding::Survey;
 use super::chain::{self, Setting};
@@ -149,6 +151,12 @@ fn cron(at: &At<Text>, timezone: chrono_tz::Tz, cx: &mut Cx<'_>) -> Option<Sched
     let reason = match parser.parse(&expression) {
         _ if !expression.starts_with('@') && !(5..=6).contains(&count) => {
             Some(format!("it has {count} field{}", if count == 1 { "" } else { "s" }))
+        }
+        Ok(cron) if cron.find_next_occurrence(&DateTime::UNIX_EPOCH, true).is_err() => {
+            cx.notes
+                .error(DiagnosticKind::Invalid, at.span, format!("\"{expression}\" never comes: no date fits it"))
+                .help("write days that the month has, e.g. \"0 3 28 2 *\"");
+            return None;
         }
         Ok(_) => None,
         Err(error) => Some(error.to_string().trim_end_matches('.').to_lowercase()),

@@ -4,7 +4,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::store::{Micros, StoreError};
@@ -46,6 +46,19 @@ impl Lock {
     }
 }
 
+/// What the process says of itself that holds the lock; `None` where none does. The kernel's list tells: trying to take the lock
+/// could keep off a daemon that just starts.
+pub fn lock_holder(database: &Path) -> Option<String> {
+    let mut file = File::open(beside(database, ".lock")).ok()?;
+    let inode = format!(":{}", file.metadata().ok()?.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let is_held = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some("FLOCK") && words.nth(3).is_some_and(|file| file.ends_with(&inode))
+    };
+    locks.lines().any(is_held).then(|| holder(&mut file))
+}
+
 /// `<path><suffix>`, in the same folder.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -68,4 +81,22 @@ fn introduce(file: &mut File, now: Micros) -> std::io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     writeln!(file, "pid {}, since {since}, {}", std::process::id(), host.trim())?;
     file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_the_lock_is_told_without_touching_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        assert_eq!(lock_holder(&database), None, "nobody ever did");
+        let lock = Lock::acquire(&database, 0).unwrap();
+        let holder = lock_holder(&database).unwrap();
+        assert!(holder.starts_with(&format!("pid {}, since 1970-01-01", std::process::id())), "{holder}");
+        assert!(matches!(Lock::acquire(&database, 0), Err(StoreError::Locked { .. })), "it is held as before");
+        drop(lock);
+        assert_eq!(lock_holder(&database), None, "its file stays");
+    }
 }

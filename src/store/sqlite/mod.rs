@@ -45,5 +45,6 @@ mod view;
 mod tests;
 
 pub use exam::{Exam, examine};
+pub use lock::lock_holder;
 pub use open::{Epoch, Mode, OpenOptions, SqliteStore};
 pub use space::space;

@@ -2,6 +2,7 @@
 //!
 //! Must not know: when passes are made, what they do.
 
+mod arrivals;
 mod mac;
 mod meaning;
 mod secrets;
@@ -11,4 +12,5 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use arrivals::{Arrival, Arrivals};
 pub use serve::{HookFront, LookUp, router};

@@ -15,14 +15,14 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::clock::Clock;
-use crate::daemon::Desk;
 use crate::rules::Webhook;
 use crate::store::{HOOKS_WAITING_MAX, HookAges, HookTaken, Micros, NewHook, Store, StoreError, write_small};
 
+use super::super::control::Front;
 use super::super::listener;
 use super::super::proxy::{Peer, Proxies};
 use super::super::seldom::Seldom;
+use super::arrivals::Arrival;
 use super::meaning::{Meaning, read};
 use super::secrets::Keys;
 pub use super::secrets::LookUp;
@@ -49,10 +49,9 @@ const NOBODY_LOOKED: &str = "no pass ended well at its upstream within 7 days";
 /// What answers are made of.
 #[derive(Clone)]
 pub struct HookFront {
-    /// The rules in force.
-    desk: Desk,
+    /// The rules in force, time, what is counted.
+    base: Front,
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
     look_up: Arc<LookUp>,
     proxies: Proxies,
     /// By upstream.
@@ -61,8 +60,8 @@ pub struct HookFront {
 
 impl HookFront {
     /// Secrets are looked up whenever a webhook comes, so that a changed one counts at once.
-    pub fn new(desk: Desk, store: Arc<dyn Store>, clock: Arc<dyn Clock>, look_up: Arc<LookUp>) -> Self {
-        Self { desk, store, clock, look_up, proxies: Proxies::default(), refusals: Arc::default() }
+    pub fn new(base: Front, store: Arc<dyn Store>, look_up: Arc<LookUp>) -> Self {
+        Self { base, store, look_up, proxies: Proxies::default(), refusals: Arc::default() }
     }
 
     /// What these proxies say of who sends a webhook counts.
@@ -71,18 +70,22 @@ impl HookFront {
     }
 
     fn webhook(&self, upstream: &str) -> Option<Webhook> {
-        self.desk.standing().rules.upstreams.get(upstream)?.webhook.clone()
+        self.base.desk.standing().rules.upstreams.get(upstream)?.webhook.clone()
+    }
+
+    fn count(&self, upstream: &str, arrival: Arrival) {
+        self.base.arrivals.count(upstream, arrival);
     }
 
     /// Whether this refusal is a warning, and how many were none since the last.
     fn warns(&self, upstream: &str) -> Option<u64> {
-        let now = self.clock.monotonic();
+        let now = self.base.clock.monotonic();
         let mut all = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(upstream.to_owned()).or_default().says(now)
     }
 
     async fn keep(&self, upstream: &str, meaning: Meaning) -> Result<HookTaken, StoreError> {
-        let now = self.clock.now().timestamp_micros();
+        let now = self.base.clock.now().timestamp_micros();
         let hook = NewHook {
             upstream: upstream.to_owned(),
             delivery: meaning.delivery,
@@ -127,7 +130,7 @@ async fn take(
     if let Err(unclear) = asked {
         return refuse(&front, sender, StatusCode::BAD_REQUEST, &unclear.to_string());
     }
-    let body = match listener::whole(body, BODY_BYTES_MAX, BODY_TIME_MAX, front.clock.as_ref()).await {
+    let body = match listener::whole(body, BODY_BYTES_MAX, BODY_TIME_MAX, front.base.clock.as_ref()).await {
         Ok(body) => body,
         Err(status) => return refuse(&front, sender, status, "its body is too long, breaks off or does not come"),
     };
@@ -137,10 +140,10 @@ async fn take(
             if front.warns(&upstream).is_some() {
                 tracing::error!("webhooks of {upstream} cannot be checked: {words}");
             }
-            return later();
+            return later(&front, &upstream);
         }
     };
-    let genuine = match verify(&webhook, &keys, &headers, &body, front.clock.now()) {
+    let genuine = match verify(&webhook, &keys, &headers, &body, front.base.clock.now()) {
         Ok(genuine) => genuine,
         Err(refused) => return refuse(&front, sender, refused.status(), &refused.to_string()),
     };
@@ -148,11 +151,15 @@ async fn take(
     let (echo, about) = (meaning.echo.clone(), meaning.collection.clone());
     match front.keep(&upstream, meaning).await {
         Ok(HookTaken::New) => {
+            front.count(&upstream, Arrival::Accepted);
             tracing::debug!("a webhook of {upstream} about {}", about.as_deref().unwrap_or("nothing that is followed"));
             echo.unwrap_or_default().into_response()
         }
         // The sender did not hear that it was taken, or sends everything twice.
-        Ok(HookTaken::Duplicate) => echo.unwrap_or_default().into_response(),
+        Ok(HookTaken::Duplicate) => {
+            front.count(&upstream, Arrival::Repeated);
+            echo.unwrap_or_default().into_response()
+        }
         Ok(HookTaken::Full) => {
             if let Some(untold) = front.warns(&upstream) {
                 tracing::warn!(
@@ -160,13 +167,13 @@ async fn take(
                      such line)"
                 );
             }
-            later()
+            later(&front, &upstream)
         }
         Err(error) => {
             if front.warns(&upstream).is_some() {
                 tracing::error!("webhooks of {upstream} cannot be kept: {error}");
             }
-            later()
+            later(&front, &upstream)
         }
     }
 }
@@ -193,10 +200,12 @@ fn refuse(front: &HookFront, sender: Sender<'_>, status: StatusCode, words: &str
         ),
         None => tracing::debug!("a webhook of {sender} was refused: {words}"),
     }
+    front.count(sender.upstream, Arrival::Refused);
     status.into_response()
 }
 
-fn later() -> Response {
+fn later(front: &HookFront, upstream: &str) -> Response {
+    front.count(upstream, Arrival::PutOff);
     let after = [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S))];
     (StatusCode::SERVICE_UNAVAILABLE, after).into_response()
 }
