@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ops::{Candidate, Conflict, list_conflicts};
-use crate::store::{ConflictFilter, read};
+use crate::store::{ConflictFilter, View, read};
 
 use super::args::ConflictsArgs;
 use super::diff;
@@ -16,7 +16,7 @@ use super::exit::{CliError, Exit};
 use super::history::values;
 use super::out::Out;
 use super::style::{self, paint};
-use super::workspace::Workspace;
+use super::workspace::{SecretsAre, Workspace};
 
 /// What `conflicts --json` prints.
 #[derive(Debug, Serialize)]
@@ -29,7 +29,10 @@ pub async fn run(args: &ConflictsArgs, workspace: &Workspace, out: &Out) -> Resu
     let store = workspace.store_to_look()?;
     let filter =
         ConflictFilter { collection: args.collection.clone(), closed_too: args.all, ..ConflictFilter::default() };
-    let shown = read(store.as_ref(), move |view| Ok(Shown { conflicts: list_conflicts(view, &filter)? })).await?;
+    // They are known without rules, too; what is wrong with those is told elsewhere.
+    let rules = workspace.examine(SecretsAre::Unused).ok().and_then(|examined| examined.rules);
+    let list = move |view: &dyn View| list_conflicts(view, rules.as_deref(), &filter);
+    let shown = Shown { conflicts: read(store.as_ref(), list).await? };
     let open = shown.conflicts.iter().any(|conflict| conflict.closed.is_none());
     out.show(&shown, |shown, width| text(&shown.conflicts, width))?;
     Ok(if open { Exit::CONFLICTS } else { Exit::IN_SYNC })
@@ -46,8 +49,9 @@ fn text(conflicts: &[Conflict], width: usize) -> String {
 pub fn one(conflict: &Conflict, width: usize) -> String {
     let what =
         if conflict.fields.is_empty() { "the record's existence".to_owned() } else { conflict.fields.join(", ") };
+    let name = conflict.name.as_deref().map(|name| format!(" ({})", style::clean(name))).unwrap_or_default();
     let mut text = style::heading(&format!(
-        "conflict {}: {what} of {}/{}",
+        "conflict {}: {what} of {}/{}{name}",
         conflict.id,
         conflict.collection,
         style::clean(&conflict.record)

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_names, rules_stamp};
+use crate::config::{
+    Environment, MissingSecret, Secrets, Settings, load_rule_files, rules_folders, rules_names, rules_stamp,
+};
 use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Batch, Context, Diagnostic, Read, Request, Ruleset, Severity, Source, Upstream, check, render};

@@ -199,8 +199,8 @@ impl Files {
                     let is_folder = event.events().contains(ReadFlags::ISDIR);
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                     // Without a name it is about the folder itself. Others are of something that was watched before.
-                    rules |= self.rules.contains(&event.wd())
-                        && name.is_none_or(|name| self.is_of_rules(name, is_folder));
+                    rules |=
+                        self.rules.contains(&event.wd()) && name.is_none_or(|name| self.is_of_rules(name, is_folder));
                     rules |= name.is_some_and(|name| self.names.contains(&(event.wd(), name.to_owned())));
                 }
                 Err(Errno::INTR) => {}

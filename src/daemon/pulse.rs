@@ -37,18 +37,89 @@ impl Pulse {
 
     /// Does this. What takes longer than locks can explain hangs, and is not told to live.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
         let every = self.feeder.every().unwrap_or(EVERY);
-        let until = self.clock.monotonic() + WORK_MAX.max(self.lock_max.saturating_mul(LOCKS_MAX));
-        loop {
-            tokio::select! {
-                biased;
-                done = work.as_mut() => return done,
-                () = self.clock.sleep(every), if self.clock.monotonic() < until => {
-                    self.feeder.feed();
-                    self.shown.at(self.clock.monotonic());
-                }
-            }
+        let most = WORK_MAX.max(self.lock_max.saturating_mul(LOCKS_MAX));
+        beating(work, self.clock.as_ref(), (every, most), |now| {
+            self.feeder.feed();
+            self.shown.at(now);
+        })
+        .await
+    }
+}
+
+/// Does this, and says meanwhile that it lives, every so often, for so long at most.
+async fn beating<T>(
+    work: impl Future<Output = T>,
+    clock: &dyn Clock,
+    (every, most): (Duration, Duration),
+    beat: impl Fn(Duration),
+) -> T {
+    let mut work = pin!(work);
+    let until = clock.monotonic().saturating_add(most);
+    loop {
+        tokio::select! {
+            biased;
+            done = work.as_mut() => return done,
+            () = clock.sleep(every), if clock.monotonic() < until => beat(clock.monotonic()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use chrono::{DateTime, Utc};
+    use futures_util::future::BoxFuture;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Time that passes only where somebody waits, and then at once.
+    #[derive(Default)]
+    struct Leaping(Mutex<Duration>);
+
+    impl Clock for Leaping {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::UNIX_EPOCH
+        }
+
+        fn monotonic(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+
+        fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+            Box::pin(async move {
+                tokio::task::yield_now().await;
+                *self.0.lock().unwrap() += duration;
+            })
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+
+        fn count(&self) -> u32 {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn f10_what_waits_is_told_to_live_and_what_hangs_is_not() {
+        let (clock, beats) = (Leaping::default(), Mutex::new(Vec::new()));
+        let beat = |now: Duration| beats.lock().unwrap().push(now.as_secs());
+        let times = (Duration::from_secs(20), Duration::from_secs(60));
+        let at_once = beating(async { 7 }, &clock, times, beat).await;
+        assert_eq!((at_once, beats.lock().unwrap().len()), (7, 0));
+        // Until it has been told twice.
+        let waits = std::future::poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            if beats.lock().unwrap().len() < 2 { std::task::Poll::Pending } else { std::task::Poll::Ready(8) }
+        });
+        assert_eq!(beating(waits, &clock, times, beat).await, 8);
+        assert_eq!(*beats.lock().unwrap(), [20, 40]);
+        let hangs = beating(std::future::pending::<()>(), &clock, times, beat);
+        assert!(timeout(Duration::from_millis(50), hangs).await.is_err());
+        assert_eq!(*beats.lock().unwrap(), [20, 40, 60, 80, 100], "for a minute, and no more");
     }
 }

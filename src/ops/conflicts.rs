@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::rules::Ruleset;
 use crate::store::{ConflictFilter, ConflictRow, HistoryFilter, HistoryRow, StoreError, View};
 
+use super::names::name_of;
 use super::text::{raw, rfc3339};
 
 /// A conflict.
@@ -19,6 +21,9 @@ pub struct Conflict {
     pub collection: String,
     /// The local record.
     pub record: String,
+    /// What people know it by: the values of its match key; absent where it has none, or is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The fields that stand still; empty for the record's existence.
     pub fields: Vec<String>,
     /// `edit`, `oscillation`, `update_vs_delete`, `delete_queued`.
@@ -85,6 +90,7 @@ impl From<&ConflictRow> for Conflict {
             id: row.id,
             collection: row.collection.clone(),
             record: row.record.0.clone(),
+            name: None,
             fields: row.fields.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
             kind: row.kind.clone(),
             base: row.base.as_deref().and_then(raw),
@@ -118,12 +124,21 @@ struct Refusal {
     note: String,
 }
 
-/// Conflicts with what their records' history says, newest last.
-pub fn list_conflicts(view: &dyn View, filter: &ConflictFilter) -> Result<Vec<Conflict>, StoreError> {
+/// Conflicts with what their records' history says, newest last; with the names of records, where there are rules that say what
+/// those are.
+pub fn list_conflicts(
+    view: &dyn View,
+    rules: Option<&Ruleset>,
+    filter: &ConflictFilter,
+) -> Result<Vec<Conflict>, StoreError> {
     let mut conflicts = Vec::new();
     for row in view.conflicts(filter)? {
         let of_record = HistoryFilter { record: Some(row.record.clone()), ..HistoryFilter::default() };
-        conflicts.push(Conflict::with_history(&row, &view.history(&of_record)?));
+        let name = match rules.and_then(|rules| rules.collections.get(&row.collection)) {
+            Some(collection) => name_of(view, collection, &row.record)?,
+            None => None,
+        };
+        conflicts.push(Conflict { name, ..Conflict::with_history(&row, &view.history(&of_record)?) });
     }
     Ok(conflicts)
 }

@@ -9,6 +9,7 @@ mod conflicts;
 mod error;
 mod halts;
 mod health;
+mod names;
 mod page;
 mod passes;
 mod resolve;

@@ -123,11 +123,11 @@ async fn standing(State(front): State<Front>) -> Response {
 }
 
 async fn pause(State(to): State<WithStore>, Path(collection): Path<String>) -> Response {
-    answered(to.front.pause(to.store.as_ref(), collection, true).await.map(|()| json!({})))
+    answered(to.front.pause(to.store.as_ref(), collection, true).await.map(|()| serde_json::json!({})))
 }
 
 async fn resume(State(to): State<WithStore>, Path(collection): Path<String>) -> Response {
-    answered(to.front.pause(to.store.as_ref(), collection, false).await.map(|()| json!({})))
+    answered(to.front.pause(to.store.as_ref(), collection, false).await.map(|()| serde_json::json!({})))
 }
 
 async fn status(State(of): State<WithStore>) -> Response {
@@ -278,13 +278,6 @@ impl Waiting {
         self.collections.remove(&collection);
         let error = "its end was not heard; `reconciled status` tells what came of it".to_owned();
         Some(Line::Failed { collection, error })
-    }
-}
-
-fn answer(done: Result<(), String>) -> Response {
-    match done {
-        Ok(()) => Json(serde_json::json!({})).into_response(),
-        Err(words) => refuse(StatusCode::CONFLICT, &words),
     }
 }
 

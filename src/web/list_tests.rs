@@ -72,7 +72,10 @@ async fn a_parameter_that_is_empty_asks_for_nothing_in_particular_and_one_that_i
     for (wrong, why) in [
         ("quarantine?after=x", "`after` is not what a page before gave as `next`: x"),
         ("webhooks?state=odd", "`state` is none of waiting, done, replaced, ignored, dead: odd"),
-        ("passes?outcome=fine", "`outcome` is none of ok, pending, conflicts, halted, unavailable, failed, interrupted: fine"),
+        (
+            "passes?outcome=fine",
+            "`outcome` is none of ok, pending, conflicts, halted, unavailable, failed, interrupted: fine",
+        ),
         ("conflicts?after=x", "invalid digit"),
     ] {
         let (status, said) = ask(wrong).await;

@@ -336,11 +336,12 @@ impl Site {
 
     /// A page of conflicts.
     pub async fn conflicts(&self, filter: ConflictFilter) -> Result<ConflictPage, OpsError> {
+        let rules = self.front.desk.standing().rules;
         let found = read(self.store.as_ref(), move |view| {
             let whole = ConflictFilter { after: None, ..filter.clone() };
             let (total, newest) = view.conflict_count(&whole)?;
             let more = ConflictFilter { limit: with_one_more(filter.limit), ..filter.clone() };
-            let mut conflicts = list_conflicts(view, &more)?;
+            let mut conflicts = list_conflicts(view, Some(&rules), &more)?;
             let next = cut_page(&mut conflicts, filter.limit).map(|one| one.id);
             Ok(ConflictPage { conflicts, total, newest, next })
         });
@@ -350,7 +351,8 @@ impl Site {
     /// One conflict.
     pub async fn conflict(&self, id: i64) -> Result<Conflict, OpsError> {
         let filter = ConflictFilter { id: Some(id), closed_too: true, ..ConflictFilter::default() };
-        let mut found = read(self.store.as_ref(), move |view| list_conflicts(view, &filter)).await?;
+        let rules = self.front.desk.standing().rules;
+        let mut found = read(self.store.as_ref(), move |view| list_conflicts(view, Some(&rules), &filter)).await?;
         found.pop().ok_or_else(|| OpsError::NotFound(format!("no conflict {id}")))
     }
 

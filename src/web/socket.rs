@@ -185,23 +185,50 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use chrono::{DateTime, Utc};
+    use futures_util::future::BoxFuture;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::clock::SystemClock;
 
+    /// Time at which it is always about to be looked whether the socket is still there.
+    struct Hurried(SystemClock);
+
+    impl Clock for Hurried {
+        fn now(&self) -> DateTime<Utc> {
+            self.0.now()
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.0.monotonic()
+        }
+
+        fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+            if duration == LOOK_EVERY { Box::pin(tokio::task::yield_now()) } else { self.0.sleep(duration) }
+        }
+
+        fn random(&self) -> u64 {
+            self.0.random()
+        }
+
+        fn count(&self) -> u32 {
+            self.0.count()
+        }
+    }
+
     /// A connection, as soon as somebody listens.
     async fn reached(path: &Path) -> UnixStream {
         loop {
             match UnixStream::connect(path).await {
                 Ok(stream) => return stream,
-                Err(_nobody_yet) => tokio::time::sleep(Duration::from_secs(1)).await,
+                Err(_nobody_yet) => tokio::task::yield_now().await,
             }
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_socket_that_was_removed_is_made_anew_and_answers_go_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.sock");
@@ -223,7 +250,7 @@ mod tests {
             ask(&mut before).await;
             stop.send(()).unwrap();
         };
-        tokio::join!(serve((&path, open), router, Arc::new(SystemClock::new()), over), asks);
+        tokio::join!(serve((&path, open), router, Arc::new(Hurried(SystemClock::new())), over), asks);
         assert!(!path.exists());
     }
 

@@ -124,6 +124,7 @@ fn a_program_looks_asks_for_passes_and_decides() {
     daemon.logs("1 conflicts open");
     let conflict = get(&address, "/api/v1/conflicts")["conflicts"][0].clone();
     assert_eq!((&conflict["record"], &conflict["base"]), (&json!(id), &json!(["1"])), "{conflict:#}");
+    assert_eq!(conflict["name"], "ann@x.io", "{conflict:#}");
     let sides = get(&address, &format!("/api/v1/records/contacts/{id}"));
     let phone = sides["sides"]["fields"].as_array().unwrap().iter().find(|field| field["field"] == "phone").unwrap();
     assert_eq!((&phone["local"]["value"], &phone["upstreams"][0]["value"]["value"]), (&json!("4"), &json!("3")));

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::daemon::{Daemon, add, hourly};
+use crate::web::{TOKEN, metrics};
 use crate::world::World;
 
 /// Secrets that are looked for in everything that comes out.
@@ -237,7 +238,7 @@ fn webhooks_may_come_to_the_listener_of_the_pages_and_need_no_token_there() {
     let beside = ("RECONCILED__WEBHOOKS__LISTEN", "web".to_owned());
     let pages = [
         ("RECONCILED__WEB__LISTEN", "127.0.0.1:0".to_owned()),
-        ("RECONCILED_SECRET_WEB_TOKEN", "0123456789abcdef".to_owned()),
+        ("RECONCILED_SECRET_WEB_TOKEN", TOKEN.to_owned()),
         beside.clone(),
     ];
     let mut one = Listening::open_with(&world, &pages);
@@ -247,12 +248,21 @@ fn webhooks_may_come_to_the_listener_of_the_pages_and_need_no_token_there() {
     one.until("pass 2 of contacts: 1 changes here");
     let forged = Hook::signed("m2", now(), b"guessed", "{}");
     assert_eq!(one.send(&forged), 401);
+    assert_eq!(one.send(&Hook::new("m1")), 200, "once more");
+    let scraped = metrics(&one.at.to_string());
+    for (answered, count) in [("accepted", 1), ("repeated", 1), ("refused", 1), ("put_off", 0)] {
+        let line = format!("reconciled_webhooks_total{{upstream=\"crm\",outcome=\"{answered}\"}} {count}\n");
+        assert!(scraped.contains(&line), "{line}: {scraped}");
+    }
+    for name in ["reconciled_webhooks_waiting", "reconciled_webhooks_dead"] {
+        assert!(scraped.contains(&format!("\n{name} 0\n")), "{name}: {scraped}");
+    }
     // The pages are what they were: by their own names and for those who are logged in.
     let nothing = Hook { headers: Vec::new(), body: String::new() };
     for (line, expected) in [("GET /webhooks", 421), ("GET /", 421), ("POST /webhooks/1/retry", 421)] {
         assert_eq!(one.ask(line, &nothing).0, expected, "{line}");
     }
-    one.stops_without(&["0123456789abcdef"]);
+    one.stops_without(&[TOKEN]);
     let mut daemon = Daemon::start_with(&world, &[beside]);
     daemon.logs("no webhook can come: `webhooks.listen` is `web`, and `web.listen` is not set");
     assert_eq!(daemon.stops().0, Some(0));

@@ -12,5 +12,5 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use arrivals::{Arrival, Arrivals};
+pub use arrivals::Arrivals;
 pub use serve::{HookFront, LookUp, router};

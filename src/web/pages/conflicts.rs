@@ -186,7 +186,9 @@ impl Draw<'_> {
             article.card {
                 h2 { a href={ "/conflicts/" (one.id) } { "Conflict " (one.id) } ": " (what) }
                 p {
-                    (one.collection) " / " (record_link(&one.collection, &one.record)) ", " (one.kind)
+                    (one.collection) " / " (record_link(&one.collection, &one.record))
+                    @if let Some(name) = &one.name { " (" strong { (name) } ")" }
+                    ", " (one.kind)
                     ", since " (time(one.opened_at.as_ref()))
                 }
                 @if let Some(base) = &base { p { "When the sides last agreed: " (joined(&one.fields, base)) } }

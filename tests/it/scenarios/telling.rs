@@ -115,6 +115,7 @@ fn an_open_conflict_hides_older_decisions_and_a_stale_choice_is_told() {
     let frozen = said(&world, &["explain", &ann, "phone"]);
     says(&frozen, &["frozen    by conflict 1 since pass 4: undecided"]);
     assert!(!frozen.contains("decided   one_side"), "{frozen}");
+    says(&said(&world, &["conflicts"]), &[&format!("conflict 1: phone of contacts/{ann} (ann@x.io)")]);
     says(&world.run(&["resolve", "1", "--take", "zz"]).exits(2).stderr, &["the sides are: ", "base"]);
     let answer = world.run(&["resolve", "1", "--value", "\"9\""]).exits(0).stdout;
     says(&answer, &["conflict 1: phone = 9: written down, the next pass applies it"]);
