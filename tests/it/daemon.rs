@@ -141,7 +141,7 @@ fn rules_are_read_anew_on_a_signal_and_those_that_are_wrong_never_come_into_forc
         assert!(said.contains(words), "{words}: {said}");
     }
     // Whoever asks is answered by the rules in force, and told that the others are refused.
-    let status = world.run(&["status"]).exits(0);
+    let status = world.run(&["status"]).exits(2);
     assert!(status.stdout.contains("contacts") && status.stdout.contains("evry"), "{status:?}");
     for what in ["pause", "resume"] {
         world.run(&[what]).exits(0);
@@ -478,6 +478,7 @@ fn f55_rules_that_cannot_be_used_are_told_of_at_once_and_stop_no_collection_whil
     daemon.signal("HUP");
     daemon.logs("those from before stay in force");
     assert!(world.status()["daemon"]["rules_refused"].is_string());
+    world.run(&["status"]).exits(2);
     let shown = world.run(&["status"]).stdout;
     assert!(shown.lines().any(|line| line.contains("unknown key `mop`")) && !shown.contains('⏎'), "{shown}");
     world.run(&["sync", "contacts"]).exits(0);
