@@ -41,6 +41,8 @@ pub struct Absence {
     pub unconfirmed: Vec<LinkId>,
     /// Why the binding takes no part in this pass: confirmation failed.
     pub blocked: Option<String>,
+    /// What a person ought to know of it.
+    pub note: Option<String>,
 }
 
 /// Looks for linked records that a complete generation did not show. With `approved` all of them are asked for, however
@@ -54,14 +56,23 @@ pub async fn look_for_missing(
 ) -> Result<Absence, StoreError> {
     let at = pulled.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Absence::default()) };
-    let Some(read) = rules.read.as_ref().filter(|_| pulled.complete) else { return Ok(Absence::default()) };
+    let Some(read) = rules.read.as_ref().filter(|read| {
+        // What proves a delete by its absence does so by a listing that was meant to be whole.
+        pulled.complete || (pulled.expired && read.deletes != Deletes::Absence)
+    }) else {
+        return Ok(Absence::default());
+    };
     let key = pass.binding_key(at);
     let links = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
     let listed = pulled.report.listed;
-    // After a gap longer than its tombstones are kept, one that is not listed may have been deleted, and an upstream that was
-    // set back has no tombstones of what it never had: it is asked for.
-    if read.deletes != Deletes::Absence && !((pulled.gap || set_back) && read.get.is_some()) {
-        return Ok(Absence { halt: too_much(pass, at, links, listed, 0), ..Absence::default() });
+    // After a gap longer than its tombstones are kept, and where what tells deletes was begun anew, one that is not listed may have
+    // been deleted; and an upstream that was set back has no tombstones of what it never had: it is asked for.
+    let untold = pulled.gap || pulled.expired;
+    if read.deletes != Deletes::Absence && !((untold || set_back) && read.get.is_some()) {
+        let tells = untold && read.deletes != Deletes::None;
+        let missing = if tells { missing(store, pass, (at, &rules), pulled).await? } else { Vec::new() };
+        let note = (!missing.is_empty()).then(|| unknown(pass.upstream(at), missing.len()));
+        return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, ..Absence::default() });
     }
     let missing = missing(store, pass, (at, &rules), pulled).await?;
     let count = missing.len() as u64;
@@ -71,7 +82,7 @@ pub async fn look_for_missing(
     let tripped = too_much(pass, at, links, listed, count);
     if missing.is_empty() || (tripped.is_some() && !approved && (missing.len() > ASK_FIRST_MAX || read.get.is_none())) {
         let unconfirmed = missing.into_iter().map(|(_, link)| link).collect();
-        return Ok(Absence { halt: tripped, unconfirmed, blocked: None });
+        return Ok(Absence { halt: tripped, unconfirmed, ..Absence::default() });
     }
     let gone = match confirm(store, client, pass, pulled, (missing, set_back)).await? {
         Ok(gone) => gone,
@@ -86,6 +97,15 @@ pub async fn look_for_missing(
         return Ok(Absence { blocked: Some(words), ..Absence::default() });
     }
     Ok(Absence { halt: too_much(pass, at, links, listed, gone), ..Absence::default() })
+}
+
+/// What nothing tells of, and no point read can answer.
+fn unknown(upstream: &str, count: usize) -> String {
+    let (records, were, they) = if count == 1 { ("record", "was", "it") } else { ("records", "were", "they") };
+    format!(
+        "{upstream} told of no deletes for some time, and {count} {records} {were} not listed: whether {they} {were} deleted there is \
+         not known, and nothing follows from it (a `get` in `read` would ask)"
+    )
 }
 
 /// The guard's word about one listing: `gone` of `links` records are missing from it.

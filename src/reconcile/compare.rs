@@ -139,6 +139,7 @@ impl Run<'_> {
             let found = looked.unwrap_or_else(|words| Ok(Absence { blocked: Some(words), ..Absence::default() }))?;
             absent.halts.extend(found.halt);
             absent.unconfirmed.extend(found.unconfirmed);
+            self.report.notes.extend(found.note);
             if let Some(reason) = found.blocked {
                 self.block(one.binding, reason);
             }

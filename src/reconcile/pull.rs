@@ -54,6 +54,9 @@ pub struct Pulled {
     pub complete: bool,
     /// It was last read before the oldest tombstone that it lists.
     pub gap: bool,
+    /// Everything was read from beginning to end because the upstream no longer knew the place to go on from: what was deleted
+    /// between that place and now is told by nothing.
+    pub expired: bool,
     /// Rows that first contact inserted while reading.
     pub inserted: u64,
 }
@@ -184,6 +187,7 @@ pub async fn pull(
         started_at: 0,
         complete: false,
         gap: false,
+        expired: false,
         inserted: 0,
     };
     let Some((read, way)) = way(pass, binding) else { return Ok(out) };
@@ -275,7 +279,10 @@ impl Puller<'_> {
             {
                 self.begin_again();
                 match self.list(client, ListQuery::default(), true, progress).await? {
-                    None => self.out.complete &= query == ListQuery::default(),
+                    None => {
+                        self.out.expired = self.out.complete && query != ListQuery::default();
+                        self.out.complete &= !self.out.expired;
+                    }
                     Some(failure) => self.block(&failure),
                 }
                 Ok(())

@@ -166,13 +166,14 @@ fn contacts_follow_delta_links_both_ways() {
         [["Theirs", "8"]]
     );
 
-    // A delta link that has expired: everything is listed anew, what nobody saw go is still here.
+    // A delta link that has expired: everything is listed anew, and what is not listed is asked for: it is gone.
     server.look().contacts.remove("c5");
     server.look().oldest = 999;
     asked();
-    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
-    assert!(asked().contains(&"delta 0 0".to_owned()));
-    assert!(names().contains(&"Ann 5".to_owned()), "a gap proves no delete");
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 1));
+    let asked = asked();
+    assert!(asked.contains(&"delta 0 0".to_owned()) && asked.contains(&"get c5".to_owned()), "{asked:?}");
+    assert!(!names().contains(&"Ann 5".to_owned()));
     server.look().oldest = 0;
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
 }
