@@ -426,6 +426,9 @@ pub fn daemon_lines(daemon: &Value) -> Vec<String> {
         if let Some(doing) = text(place, "doing") {
             lines.push(format!("{} {doing}", style::paint(style::CHANGED, "→")));
         }
+        if let (Some(name), Some(why)) = (text(place, "collection"), text(place, "failed")) {
+            lines.push(format!("{} {name}: its last pass failed: {why}", style::paint(style::BAD, "!")));
+        }
         if let (Some(name), Some(at)) = (text(place, "collection"), text(place, "retry_at")) {
             lines.push(format!("  {name}: what was left is taken up again at {}", style::short(&at)));
         }

@@ -100,7 +100,8 @@ fn exit_of(status: &Status) -> Exit {
         if is_said("rules_refused") {
             exit = exit.or_worse(Exit::USAGE);
         }
-        if is_said("not_served") {
+        let failed = places(daemon).any(|place| place.get("failed").is_some_and(Value::is_string));
+        if is_said("not_served") || failed {
             exit = exit.or_worse(Exit::ERROR);
         }
     }
@@ -389,6 +390,8 @@ mod tests {
         check("ok", json!({ "rules_refused": "a.toml:1:1: no" }), 2);
         check("unavailable", json!({ "rules_refused": "a.toml:1:1: no" }), 2);
         check("failed", json!({ "rules_refused": "a.toml:1:1: no" }), 1);
+        check("ok", json!({ "collections": [{ "collection": "a", "failed": null }] }), 0);
+        check("ok", json!({ "collections": [{ "collection": "a", "failed": "it is busy" }] }), 1);
         check("ok", json!({ "not_served": ["no pages: 127.0.0.1:1: in use"] }), 1);
     }
 

@@ -99,8 +99,9 @@ pub fn rules_names(folder: &Path) -> Vec<Name> {
     let (mut names, mut paths) = (Vec::new(), Vec::new());
     list(folder, 0, &mut paths, &mut Vec::new());
     follow(folder, &mut names);
-    for path in paths.iter().filter(|path| path.is_symlink()) {
-        follow(path, &mut names);
+    let below = rules_folders(folder).into_iter().skip(1);
+    for path in paths.into_iter().chain(below).filter(|path| path.is_symlink()) {
+        follow(&path, &mut names);
     }
     names
 }

@@ -161,6 +161,7 @@ impl State {
             next_full: job.full_due(now),
             retry_at: job.retry_at.filter(|_| !job.paused),
             doing: None,
+            failed: None,
         };
         self.jobs().map(place).collect()
     }

@@ -117,6 +117,8 @@ pub struct Place {
     pub retry_at: Option<DateTime<Utc>>,
     /// What its pass is at.
     pub doing: Option<String>,
+    /// Why its last pass failed, where it did: the database may not even know of it.
+    pub failed: Option<String>,
 }
 
 impl Standing {

@@ -11,7 +11,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,8 +199,11 @@ impl Files {
                     let is_folder = event.events().contains(ReadFlags::ISDIR);
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                     // Without a name it is about the folder itself. Others are of something that was watched before.
-                    rules |=
-                        self.rules.contains(&event.wd()) && name.is_none_or(|name| self.is_of_rules(name, is_folder));
+                    // A link to a folder comes and goes as a file does.
+                    let may_be_link = event.events().intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO)
+                        && name.is_some_and(|name| Path::new(name).extension().is_none());
+                    rules |= self.rules.contains(&event.wd())
+                        && name.is_none_or(|name| self.is_of_rules(name, is_folder || may_be_link));
                     rules |= name.is_some_and(|name| self.names.contains(&(event.wd(), name.to_owned())));
                 }
                 Err(Errno::INTR) => {}
@@ -222,7 +225,6 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::path::Path;
 
     use super::*;
     use crate::clock::SystemClock;
@@ -447,5 +449,30 @@ mod tests {
         assert_eq!(files.rules_at, None);
         std::fs::write(&kept, "y").unwrap();
         assert_eq!(files.next().await, Seen::Rules);
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_rules_that_is_kept_elsewhere_is_watched_and_so_is_what_leads_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, watched) = watching(folder.path());
+        let (rules, team) = (folder.path().join("rules"), folder.path().join("rules/team"));
+        let all =
+            |watched: &Watched| Watched { rules: rules_folders(&rules), names: rules_names(&rules), ..watched.clone() };
+        for release in ["one", "two"] {
+            std::fs::create_dir(folder.path().join(release)).unwrap();
+        }
+        std::os::unix::fs::symlink("../one", &team).unwrap();
+        assert_eq!(files.next().await, Seen::Rules, "it came");
+        assert!(files.watch(&all(&watched)));
+        assert_eq!(files.next().await, Seen::Rules);
+        std::os::unix::fs::symlink("../two", folder.path().join("next")).unwrap();
+        std::fs::rename(folder.path().join("next"), &team).unwrap();
+        assert_eq!(files.next().await, Seen::Rules, "it leads elsewhere");
+        assert!(files.watch(&all(&watched)));
+        assert_eq!(files.next().await, Seen::Rules);
+        std::fs::write(folder.path().join("two/a.toml"), "x").unwrap();
+        assert_eq!(files.next().await, Seen::Rules);
+        std::fs::remove_file(&team).unwrap();
+        assert_eq!(files.next().await, Seen::Rules, "it is gone");
     }
 }

@@ -11,7 +11,7 @@ use super::run::{Host, Told};
 
 /// Reports a pass; true where going on makes no sense. `take_news`: what it says of outages.
 pub fn account(
-    result: Result<PassReport, PassError>,
+    (collection, result): (&str, Result<PassReport, PassError>),
     (mode, take_news): (Mode, impl FnOnce(&PassReport) -> News),
     host: &mut dyn Host,
     failed: &mut Option<PassError>,
@@ -27,7 +27,7 @@ pub fn account(
         }
         Err(error) => {
             if mode == Mode::Scheduled {
-                tracing::error!("pass failed: {error}");
+                tracing::error!(collection, "a pass of {collection} failed: {error}");
             }
             // A one-shot run has no next tick at which the cause may be gone.
             let fatal = mode == Mode::Once || is_fatal(&error);

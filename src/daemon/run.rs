@@ -34,6 +34,9 @@ use super::wake::{self, Notice};
 /// How long it may take to close what is open; also how long a reload that waits for a pass is waited for, until the next beat.
 const CLOSING_MAX: Duration = Duration::from_secs(30);
 
+/// How long it may take to write down at the end what was asked of upstreams.
+const KEEPING_MAX: Duration = Duration::from_secs(2);
+
 /// What `run` is to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -141,7 +144,7 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         said: Arc::clone(&loaded.said),
     };
     let (desk, clerk) = desk::open(standing, doing);
-    let mut sources = Sources::open(plan.mode, Arc::clone(&clock)).await?;
+    let (mut sources, stops) = Sources::open(plan.mode, Arc::clone(&clock)).await?;
     let mut daemon = Daemon {
         state: State::new(plan.mode, plan.full, jobs),
         watch: Watch::new(stamp),
@@ -170,7 +173,13 @@ pub async fn run(loaded: Loaded, setup: Setup<'_>, host: &mut dyn Host) -> Resul
         daemon.show();
         daemon.host.open(desk);
     }
-    daemon.live(sources).await
+    // The loop itself may wait for a lock of another program, and so may what a pass has to write.
+    let hurries = stops.hear(plan.drain_timeout, || store.hurry());
+    tokio::select! {
+        biased;
+        never = hurries => match never {},
+        ended = daemon.live(sources) => ended,
+    }
 }
 
 /// The daemon while it lives.
@@ -190,8 +199,8 @@ pub(super) struct Daemon<'a> {
     running: UnderWay,
     /// Who takes wishes for passes over single records while it waits for upstreams, by collection.
     open: BTreeMap<String, mpsc::Sender<Wish>>,
-    /// How many passes in a row ended in an error, where any did, by collection.
-    errors: BTreeMap<String, usize>,
+    /// How many passes in a row ended in an error, where any did, with the last one, by collection.
+    errors: BTreeMap<String, (usize, String)>,
     /// Upstreams that were not to be had.
     pub(super) outages: Outages,
     /// Rules that were just checked.
@@ -238,7 +247,12 @@ impl Daemon<'_> {
             monitor.end().await;
         }
         // What it fails of is a count for people; how the daemon ends is not its matter.
-        self.loaded.engine.keep_usage().await.ok();
+        tokio::select! {
+            _kept = self.loaded.engine.keep_usage() => {}
+            () = self.clock.sleep(KEEPING_MAX) => {}
+        }
+        // What is still to be written has no time to wait any more.
+        self.store.hurry();
         sources.close().await;
         match (ending, self.failed) {
             (Ending::Fatal, Some(error)) => Err(error),
@@ -280,7 +294,10 @@ impl Daemon<'_> {
     /// Shows how things stand to those who look.
     fn show(&self) {
         let now = self.moment();
-        let places = self.state.places(now);
+        let mut places = self.state.places(now);
+        for place in &mut places {
+            place.failed = self.errors.get(&place.collection).map(|(_, words)| words.clone());
+        }
         if let Some(monitor) = &self.monitor {
             monitor.set_busy(self.state.is_busy());
         }
@@ -449,14 +466,15 @@ impl Daemon<'_> {
             Err(error) => Err(error.to_string()),
         };
         let (failed, waits, is_error) = (has_failed(&result), has_left(&result), result.is_err());
-        let fatal = self.tell(result);
+        let fatal = self.tell(&collection, result);
         let goes_on = self.plan.mode == Mode::Scheduled && !fatal;
         let mut retry_at = if goes_on { self.learn_of(&collection).await? } else { None };
         if is_error {
             // The database knows of those before a restart, unless it could not even be told of them.
             let known = wake::errors_in_a_row(self.store, &collection).await;
-            let in_a_row = self.errors.entry(collection.clone()).or_default();
+            let (in_a_row, words) = self.errors.entry(collection.clone()).or_default();
             *in_a_row = known.max(*in_a_row + 1);
+            *words = told.as_ref().err().cloned().unwrap_or_default();
             retry_at = wake::after_error(&collection, *in_a_row, retry_at, self.clock.now()).filter(|_| goes_on);
         } else {
             self.errors.remove(&collection);
@@ -471,11 +489,11 @@ impl Daemon<'_> {
     }
 
     /// Tells how a pass went; true where going on makes no sense.
-    fn tell(&mut self, result: Result<PassReport, PassError>) -> bool {
+    fn tell(&mut self, collection: &str, result: Result<PassReport, PassError>) -> bool {
         let (outages, clients) = (&mut self.outages, self.loaded.engine.clients());
         let is_down = |upstream: &str| clients.get(upstream).is_some_and(|client| client.meter().is_down());
         let take_news = |report: &PassReport| outages.take(report, is_down);
-        account(result, (self.plan.mode, take_news), self.host, &mut self.failed)
+        account((collection, result), (self.plan.mode, take_news), self.host, &mut self.failed)
     }
 
     /// Reports a pass that was made while another one runs.
@@ -488,7 +506,7 @@ impl Daemon<'_> {
                 self.clerk.doing().between(report);
             }
             // Whether that is the end of the daemon the other pass finds out.
-            self.tell(result);
+            self.tell(&collection, result);
             self.unseen |= !self.learn(vec![collection.clone()]).await?;
         }
         Ok(Event::BetweenEnded { collection, undone })

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::clock::Clock;
 use crate::reconcile::{PassError, PassReport};
@@ -26,6 +26,9 @@ use super::heartbeat::{BEAT_MAX, Heartbeat};
 const LATE: Duration = Duration::from_secs(20);
 /// How often files are looked at that cannot be watched, and what a running pass is at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The first asks for a stop, the second for one at once.
+const STOPS_MAX: usize = 2;
 
 /// A pass under way, with its number; it ends with what came of it.
 pub type Pass = BoxFuture<'static, PassOver>;
@@ -92,8 +95,7 @@ pub struct Alarm {
 /// Everything that events come from, but the pass.
 pub struct Sources {
     clock: Arc<dyn Clock>,
-    term: Option<Listener>,
-    int: Option<Listener>,
+    stops: Receiver<()>,
     hup: Option<Listener>,
     /// One pass of each collection, for somebody who waits for it.
     once: bool,
@@ -109,8 +111,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Listens to signals; beats, where passes are scheduled.
-    pub async fn open(mode: Mode, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    /// Listens to signals; beats, where passes are scheduled. [`Stops`] have to be heard beside it.
+    pub async fn open(mode: Mode, clock: Arc<dyn Clock>) -> Result<(Self, Stops), StoreError> {
         let (send, beats) = channel(1);
         let heartbeat = match mode {
             Mode::Once => None,
@@ -128,11 +130,17 @@ impl Sources {
         };
         // Where a signal cannot be listened to, it keeps its default effect.
         let listen = |kind| signal(kind).ok();
-        Ok(Self {
-            last_beat: clock.monotonic(),
-            clock,
+        let (tell, heard) = channel(STOPS_MAX);
+        let stops = Stops {
             term: listen(SignalKind::terminate()),
             int: listen(SignalKind::interrupt()),
+            tell,
+            clock: Arc::clone(&clock),
+        };
+        let sources = Self {
+            last_beat: clock.monotonic(),
+            clock,
+            stops: heard,
             hup: listen(SignalKind::hangup()),
             once: mode == Mode::Once,
             usr1: listen(SignalKind::user_defined1()),
@@ -141,7 +149,8 @@ impl Sources {
             beats,
             files,
             sees_store: false,
-        })
+        };
+        Ok((sources, stops))
     }
 
     /// Watches these files from now on; to be said again when they may have been replaced.
@@ -167,8 +176,7 @@ impl Sources {
         let signal = |signal| Gathered::Event(Event::Signal(signal));
         let gathered = tokio::select! {
             biased;
-            () = hear(&mut self.term) => Gathered::Event(Event::Stop),
-            () = hear(&mut self.int) => Gathered::Event(Event::Stop),
+            Some(()) = self.stops.recv() => Gathered::Event(Event::Stop),
             // The terminal of a single run is gone, and with it whoever asked for it.
             () = hear(&mut self.hup) => if self.once { Gathered::Event(Event::Stop) } else { signal(Signal::Reload) },
             () = hear(&mut self.usr1) => signal(Signal::Sync),
@@ -197,6 +205,39 @@ impl Sources {
         if let Some(heartbeat) = self.heartbeat {
             heartbeat.stop().await;
         }
+    }
+}
+
+/// The signals that end the process. They are heard whatever the loop waits for.
+pub struct Stops {
+    term: Option<Listener>,
+    int: Option<Listener>,
+    tell: Sender<()>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Stops {
+    /// Tells the loop of each. `hurry` once there have been two, or the first is so long ago. Never ends.
+    pub async fn hear(mut self, patience: Duration, hurry: impl FnOnce()) -> std::convert::Infallible {
+        self.next().await;
+        let clock = Arc::clone(&self.clock);
+        tokio::select! {
+            () = self.next() => {}
+            () = clock.sleep(patience) => {}
+        }
+        hurry();
+        loop {
+            self.next().await;
+        }
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            () = hear(&mut self.term) => {}
+            () = hear(&mut self.int) => {}
+        }
+        // More than the first two say nothing new.
+        self.tell.try_send(()).ok();
     }
 }
 

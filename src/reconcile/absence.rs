@@ -16,7 +16,7 @@ use crate::upstream::{self, Client, Failure, FailureKind, Got, Site};
 
 use super::context::{Pass, local_subject};
 use super::gather::lag;
-use super::pull::Pulled;
+use super::pulled::Pulled;
 use super::set_back;
 use super::sites;
 

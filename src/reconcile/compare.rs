@@ -13,7 +13,7 @@ use super::contact;
 use super::floor;
 use super::former;
 use super::gather::Hold;
-use super::pull::Pulled;
+use super::pulled::Pulled;
 use super::run::Run;
 use super::set_back::{self, Look, Wins};
 

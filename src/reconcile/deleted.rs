@@ -21,7 +21,8 @@ use crate::upstream::{Client, DeletedLister, Failure, FailureKind, Page, Site, T
 use super::context::Pass;
 use super::cursor::Cursor;
 use super::page::{Cut, PageJob};
-use super::pull::{Pulled, way};
+use super::pull::way;
+use super::pulled::Pulled;
 use super::sites;
 
 /// Records that are looked up, and asked for, before what they are is written.

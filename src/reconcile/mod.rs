@@ -12,6 +12,7 @@ mod deleted;
 mod page;
 mod parents;
 mod pull;
+mod pulled;
 
 mod absence;
 mod contact;

@@ -24,6 +24,7 @@ use super::cursor::{Cursor, Scan, way_of};
 use super::deleted;
 use super::page::{Cut, Heard, PageDone, PageJob};
 use super::parents;
+use super::pulled::Pulled;
 use super::report::{Progress, Step, UpstreamReport};
 
 /// Staged rows looked at in one statement.
@@ -36,30 +37,6 @@ pub(super) const BYTES_AHEAD_MAX: u32 = 6 << 20;
 pub(super) const BYTES_TOGETHER: usize = 3 << 20;
 /// Pages that wait, however small they are.
 pub(super) const PAGES_AHEAD_MAX: usize = 16;
-
-/// What came of reading one binding.
-#[derive(Debug)]
-pub struct Pulled {
-    /// The binding's position.
-    pub binding: usize,
-    /// Counts so far.
-    pub report: UpstreamReport,
-    /// Why the binding takes no part in this pass.
-    pub blocked: Option<String>,
-    /// The links that were listed.
-    pub seen: Arc<RoaringTreemap>,
-    /// When the first page was asked for.
-    pub started_at: Micros,
-    /// A complete generation was read from beginning to end: what `seen` lacks was not there.
-    pub complete: bool,
-    /// It was last read before the oldest tombstone that it lists.
-    pub gap: bool,
-    /// Everything was read from beginning to end because the upstream no longer knew the place to go on from: what was deleted
-    /// between that place and now is told by nothing.
-    pub expired: bool,
-    /// Rows that first contact inserted while reading.
-    pub inserted: u64,
-}
 
 /// One binding being read.
 #[expect(clippy::struct_excessive_bools, reason = "what holds of a reading, independent of each other")]

@@ -34,7 +34,7 @@ use super::shown::Shown;
 use super::steps::{Ended, Steps, wait};
 use super::store::{Disk, SimStore};
 use super::swarm::Swarm;
-use super::world::{self, Guarded, Style};
+use super::world::{self, Style};
 
 /// So many of a hundred seeds keep their database in a file, which is all that a crash leaves.
 const FILES_PERCENT: u64 = 8;
@@ -118,7 +118,7 @@ impl Simulation {
             keys: Mutex::default(),
             trace: Arc::clone(&trace),
             serial: AtomicU64::new(100),
-            unguarded: styles.iter().filter(|style| may_be_overtaken(style)).map(host).collect(),
+            unguarded: styles.iter().filter(|style| style.may_be_overtaken()).map(host).collect(),
             unheard: Mutex::default(),
             touched: Mutex::default(),
             reusing: styles.iter().filter(|style| style.reuses_ids).map(host).collect(),
@@ -347,6 +347,8 @@ impl Simulation {
         let (trouble, edits) = (&self.net.trouble_percent, &self.net.edit_percent);
         let before = (trouble.swap(0, Ordering::AcqRel), edits.swap(0, Ordering::AcqRel));
         self.net.swarm.set_reliable(true);
+        // When the pass begins, too: what depends on how long ago something was is the same for both.
+        let began = self.steps.now_us();
         let planned = match self.disk.copied() {
             Ok((copy, _folder)) => self.live(collection, &self.rules, copy, Reads::Plan),
             Err(words) => return self.broken(format!("the database cannot be copied: {words}")),
@@ -358,6 +360,7 @@ impl Simulation {
         {
             self.also_in_reverse(collection, planned);
         }
+        self.steps.go_back(began);
         let done = self.pass(collection, 0, Reads::Everything);
         self.net.trouble_percent.store(before.0, Ordering::Release);
         self.net.edit_percent.store(before.1, Ordering::Release);
@@ -588,13 +591,5 @@ impl Simulation {
         job: impl FnOnce(&dyn store::View) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
         wait(store::read(self.disk.store().as_ref(), job))
-    }
-}
-
-/// Some write of ours there goes through although somebody was faster.
-fn may_be_overtaken(style: &Style) -> bool {
-    match style.guarded {
-        Guarded::Header => false,
-        Guarded::Reread | Guarded::Body => true,
     }
 }

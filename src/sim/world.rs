@@ -177,6 +177,14 @@ impl Style {
     pub fn works_in_background(&self) -> bool {
         self.guarded == Guarded::Body && self.creates == Creates::Match
     }
+
+    /// Some write of ours there goes through although somebody was faster.
+    pub fn may_be_overtaken(&self) -> bool {
+        match self.guarded {
+            Guarded::Header => false,
+            Guarded::Reread | Guarded::Body => true,
+        }
+    }
 }
 
 fn resource(style: &Style, path: &str) -> ResourceConfig {

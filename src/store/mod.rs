@@ -42,6 +42,8 @@ pub trait Store: Send + Sync {
     fn write_relaxed(&self, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Copies the whole store into a new file, consistent, without blocking writers for long (dry runs, backups).
     fn copy_to<'a>(&'a self, target: &'a Path) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// The process is to end: from now on nothing waits for locks of other programs; what needs one fails as busy.
+    fn hurry(&self) {}
 }
 
 /// Runs a read job that returns something.

@@ -360,6 +360,7 @@ async fn open_pages_hear_what_passes_are_at_and_that_things_stand_otherwise() {
         next_full: None,
         retry_at: None,
         doing: None,
+        failed: None,
     };
     bench.clerk.show(|standing| standing.collections.push(place));
     bench.clerk.doing().begins(collection);

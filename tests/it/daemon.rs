@@ -519,12 +519,14 @@ fn f16_a_pass_that_could_not_even_be_written_down_is_made_again_and_does_not_wai
     let other = world.db();
     other.execute_batch("begin immediate").unwrap();
     assert!(world.run(&["sync"]).stderr.contains("another program"));
-    daemon.logs("pass failed");
+    daemon.logs("a pass of contacts failed");
     assert_eq!(world.rows("select \"trigger\" from sync_pass"), [["schedule"]], "nothing is known of it");
-    let shown = world.run(&["status"]).stdout;
+    let shown = world.run(&["status"]).exits(1).stdout;
     assert!(shown.contains("contacts: what was left is taken up again at "), "{shown}");
+    assert!(shown.contains("contacts: its last pass failed: ") && shown.contains("another program"), "{shown}");
     other.execute_batch("rollback").unwrap();
     daemon.logs("pass 2 of contacts");
+    world.run(&["status"]).exits(0);
     assert_eq!(world.rows("select \"trigger\" from sync_pass order by id"), [["schedule"], ["retry"]]);
     assert_eq!(daemon.stops().0, Some(0));
 }

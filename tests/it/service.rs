@@ -104,6 +104,34 @@ fn f10_a_daemon_that_waits_for_a_lock_of_another_program_is_told_to_live() {
 }
 
 #[test]
+fn f10_a_stop_does_not_wait_for_a_lock_of_another_program() {
+    let world = hourly();
+    let (manager, mut environment) = Manager::listen(&world);
+    environment.push(("RECONCILED__BUSY_TIMEOUT", "1h".to_owned()));
+    environment.push(("RECONCILED__DRAIN_TIMEOUT", "1h".to_owned()));
+    let mut daemon = Daemon::start_with(&world, &environment);
+    daemon.logs("pass 1 of contacts");
+    let other = world.db();
+    other.execute_batch("begin immediate").unwrap();
+    assert_eq!(daemon.stops().0, Some(0), "it did nothing");
+    other.execute_batch("rollback").unwrap();
+
+    manager.hears("STOPPING=1");
+    let mut daemon = Daemon::start_with(&world, &environment);
+    manager.hears("READY=1");
+    other.execute_batch("begin immediate").unwrap();
+    let mut sync = world.command().args(["sync"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    daemon.logs("asks: /v1/sync");
+    daemon.signal("TERM");
+    daemon.logs("stopping: the pass under way may take 3600 more seconds");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ends().0, Some(1), "a pass was cut short");
+    assert!(!sync.wait().unwrap().success());
+    other.execute_batch("rollback").unwrap();
+    world.sync().exits(0);
+}
+
+#[test]
 fn a_service_that_has_to_finish_a_pass_says_how_long_that_may_take() {
     let world = hourly();
     let slow = Fault::Slow { delay_ms: 1500, bytes_per_chunk: 0 };
@@ -227,7 +255,7 @@ fn f10_a_daemon_that_always_has_something_to_do_feeds_the_watchdog_all_the_same(
     let mut daemon = Daemon::start_with(&world, &environment);
     daemon.logs("pass 1 of contacts");
     let mut beats = 0;
-    for _ in 0..400 {
+    for _ in 0..4_000 {
         let paused = world.command().args(["pause", "contacts"]).stderr(Stdio::null()).stdout(Stdio::null()).status();
         assert!(paused.unwrap().success());
         manager.socket.set_nonblocking(true).unwrap();

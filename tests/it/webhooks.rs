@@ -269,6 +269,23 @@ fn webhooks_may_come_to_the_listener_of_the_pages_and_need_no_token_there() {
 }
 
 #[test]
+fn a_webhook_that_cannot_be_kept_soon_is_put_off() {
+    let world = world();
+    let environment =
+        [("RECONCILED__WEBHOOKS__LISTEN", "127.0.0.1:0".to_owned()), ("RECONCILED__BUSY_TIMEOUT", "1h".to_owned())];
+    let mut one = Listening::open_with(&world, &environment);
+    one.until("pass 1 of contacts");
+    let other = world.db();
+    other.execute_batch("begin immediate").unwrap();
+    assert_eq!(one.send(&Hook::new("m1")), 503);
+    one.until("webhooks of crm cannot be kept within 4 s: another program may hold the database");
+    other.execute_batch("rollback").unwrap();
+    assert_eq!(one.send(&Hook::new("m1")), 200);
+    one.until("pass 2 of contacts");
+    one.stops_without(&[]);
+}
+
+#[test]
 fn f53_who_never_ends_a_request_is_let_go_and_his_place_is_free_again() {
     let world = world();
     let mut one = Listening::start(&world);

@@ -106,7 +106,11 @@ pub async fn daemon(workspace: &Workspace) -> Finding {
         };
     };
     match daemon.standing().await {
-        Err(error) => Finding::error("daemon", error.to_string(), "look into its log; restart it if it hangs"),
+        Err(error) => {
+            let holder = lock_holder(&workspace.settings().database);
+            let works = holder.map(|holder| format!("; {holder} works on this database")).unwrap_or_default();
+            Finding::error("daemon", format!("{error}{works}"), "look into its log; restart it if it hangs")
+        }
         Ok(standing) => {
             let (version, pid) = (standing["version"].as_str().unwrap_or("an older version"), &standing["pid"]);
             let ours = env!("CARGO_PKG_VERSION");

@@ -27,6 +27,7 @@ mod open;
 mod packed;
 mod parents;
 mod passes;
+mod patience;
 mod reshape;
 mod rows;
 mod shape;

@@ -112,9 +112,17 @@ struct Actual {
 /// A column as `prepare` made it before.
 pub(super) struct Made {
     name: String,
+    affinity: String,
     pub(super) says: String,
     rule: String,
     gone: bool,
+}
+
+impl Made {
+    /// Whether it was made just so, and the rules have had it ever since: then there is nothing to write.
+    fn is(&self, column: &ColumnShape) -> bool {
+        self.rule == column.rule && self.says == column.says && self.affinity == column.affinity && !self.gone
+    }
 }
 
 pub(super) struct Table<'a> {
@@ -166,9 +174,17 @@ impl Table<'_> {
 
     fn made(&self) -> Res<Vec<Made>> {
         self.db.all(
-            "SELECT name, says, rule, gone FROM sync_column WHERE collection = ?1 ORDER BY name",
+            "SELECT name, affinity, says, rule, gone FROM sync_column WHERE collection = ?1 ORDER BY name",
             params![self.key.0],
-            |row| Ok(Made { name: row.get(0)?, says: row.get(1)?, rule: row.get(2)?, gone: row.get(3)? }),
+            |row| {
+                Ok(Made {
+                    name: row.get(0)?,
+                    affinity: row.get(1)?,
+                    says: row.get(2)?,
+                    rule: row.get(3)?,
+                    gone: row.get(4)?,
+                })
+            },
         )
     }
 
@@ -253,10 +269,11 @@ impl Table<'_> {
 
     fn adjust(&mut self, wanted: &[ColumnShape], made: &[Made]) -> Res<()> {
         let name = self.collection.name.clone();
+        // What is done about one column changes no other.
+        let actual = self.actual()?;
         for column in wanted {
             let before = made.iter().find(|made| made.name == column.name);
-            let there = self.actual()?.into_iter().find(|actual| actual.name.eq_ignore_ascii_case(&column.name));
-            match there {
+            match actual.iter().find(|actual| actual.name.eq_ignore_ascii_case(&column.name)) {
                 None => {
                     self.db.conn.execute_batch(&format!(
                         "ALTER TABLE {} ADD COLUMN {}",
@@ -266,6 +283,7 @@ impl Table<'_> {
                     self.notices.push(format!("column {name}.{} added", column.name));
                 }
                 Some(there) if there.affinity != column.affinity => self.retype(column, before)?,
+                Some(_) if before.is_some_and(|made| made.is(column)) => continue,
                 Some(_) if before.is_some_and(|made| made.rule == column.rule && made.says == column.says) => {}
                 Some(_) => self.recheck(column, before)?,
             }

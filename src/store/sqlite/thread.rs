@@ -5,6 +5,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
@@ -21,6 +22,7 @@ use super::fault::ends_store;
 use super::file::{self, Identity};
 use super::memory;
 use super::open::SqliteStore;
+use super::patience::{self, Hurry};
 use super::space::{checkpoint, log_bytes};
 
 /// Jobs that wait before the next one is held back.
@@ -52,6 +54,7 @@ pub(super) struct Threads {
     /// Memory needs no thread: whoever brings a job does it.
     at_hand: Option<Mutex<Worker>>,
     dead: Dead,
+    hurry: Hurry,
     writable: bool,
 }
 
@@ -92,6 +95,7 @@ struct Worker {
     checkpointer: Option<Checkpointer>,
     identity: Option<Identity>,
     dead: Dead,
+    hurry: Hurry,
 }
 
 impl fmt::Debug for Worker {
@@ -105,7 +109,8 @@ impl Threads {
     pub(super) fn none(db: Db) -> Self {
         let dead = Dead::default();
         let path = db.place.path.clone();
-        let worker = Worker { db, disk: None, checkpointer: None, identity: None, dead: Arc::clone(&dead) };
+        let (disk, checkpointer, identity, hurry) = (None, None, None, Hurry::default());
+        let worker = Worker { db, disk, checkpointer, identity, dead: Arc::clone(&dead), hurry };
         let mut threads = Self::idle(path, dead, true);
         threads.at_hand = Some(Mutex::new(worker));
         threads
@@ -120,6 +125,7 @@ impl Threads {
             readers: Mutex::default(),
             at_hand: None,
             dead,
+            hurry: Hurry::default(),
             writable,
         }
     }
@@ -142,7 +148,8 @@ impl Threads {
             let (give, take) = mpsc::channel(QUEUE_MAX);
             let checkpointer = Some(Checkpointer::start(&disk.database, &db.place, &dead)?);
             let disk = Some(disk);
-            let worker = Worker { db, disk, checkpointer, identity: identity.cloned(), dead: Arc::clone(&dead) };
+            let (identity, dead, hurry) = (identity.cloned(), Arc::clone(&dead), Arc::clone(&threads.hurry));
+            let worker = Worker { db, disk, checkpointer, identity, dead, hurry };
             let run = move || worker.write_until_closed(take);
             let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(run);
             *threads.writer.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -153,8 +160,8 @@ impl Threads {
             let (give, take) = mpsc::channel(QUEUE_MAX);
             let take = Arc::new(Mutex::new(take));
             for db in readers {
-                let worker =
-                    Worker { db, disk: None, checkpointer: None, identity: identity.cloned(), dead: Arc::clone(&dead) };
+                let (identity, dead, hurry) = (identity.cloned(), Arc::clone(&dead), Arc::clone(&threads.hurry));
+                let worker = Worker { db, disk: None, checkpointer: None, identity, dead, hurry };
                 let take = Arc::clone(&take);
                 let run = move || worker.read_until_closed(&take);
                 let handle = std::thread::Builder::new().name("store-reader".to_owned()).spawn(run);
@@ -240,10 +247,21 @@ impl Store for SqliteStore {
     fn copy_to<'a>(&'a self, target: &'a Path) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.threads.submit(&self.threads.reading, Job::Copy(target.to_owned())))
     }
+
+    fn hurry(&self) {
+        self.threads.hurry.store(true, Ordering::Release);
+    }
 }
 
 impl Worker {
+    /// In its own thread: waits for locks as long as it may.
+    fn settle_in(&mut self) {
+        // Where that cannot be said it waits as it would have done.
+        patience::begin(&mut self.db.conn, self.db.place.busy_ms, &self.hurry).ok();
+    }
+
     fn write_until_closed(mut self, mut queue: mpsc::Receiver<(Job, Reply)>) {
+        self.settle_in();
         let mut next = queue.blocking_recv();
         while let Some((job, reply)) = next.take() {
             if self.dead.get().is_some() {
@@ -307,6 +325,7 @@ impl Worker {
     }
 
     fn read_until_closed(mut self, queue: &Mutex<mpsc::Receiver<(Job, Reply)>>) {
+        self.settle_in();
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
             let Some((job, reply)) = next else { return };

@@ -32,6 +32,8 @@ use super::verify::verify;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a body may take to come.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long it may take to keep one: senders wait hardly longer for an answer.
+const KEEP_TIME_MAX: Duration = Duration::from_secs(4);
 /// What the sender waits before it tries again where too many wait, in seconds.
 const RETRY_AFTER_S: u16 = 60;
 
@@ -149,7 +151,21 @@ async fn take(
     };
     let meaning = read(&webhook, &genuine, &body);
     let (echo, about) = (meaning.echo.clone(), meaning.collection.clone());
-    match front.keep(&upstream, meaning).await {
+    // What was begun may still be done; then the next try is told as a repeat.
+    let kept = tokio::select! {
+        kept = front.keep(&upstream, meaning) => Some(kept),
+        () = front.base.clock.sleep(KEEP_TIME_MAX) => None,
+    };
+    let Some(kept) = kept else {
+        if front.warns(&upstream).is_some() {
+            let seconds = KEEP_TIME_MAX.as_secs();
+            tracing::error!(
+                "webhooks of {upstream} cannot be kept within {seconds} s: another program may hold the database"
+            );
+        }
+        return later(&front, &upstream);
+    };
+    match kept {
         Ok(HookTaken::New) => {
             front.count(&upstream, Arrival::Accepted);
             tracing::debug!("a webhook of {upstream} about {}", about.as_deref().unwrap_or("nothing that is followed"));

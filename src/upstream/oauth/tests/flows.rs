@@ -138,7 +138,7 @@ async fn what_cannot_be_kept_is_not_used() {
 }
 
 #[tokio::test]
-async fn many_requests_at_once_renew_once() {
+async fn f44_many_requests_at_once_renew_once() {
     let (bench, clock) = (Bench::new(), TestClock::new());
     let mut answers = vec![granted("one", Some("second"), 3600)];
     answers.extend((0..8).map(|_| ok(&json!([]))));
@@ -149,7 +149,7 @@ async fn many_requests_at_once_renew_once() {
 }
 
 #[tokio::test]
-async fn two_processes_renew_once() {
+async fn f44_two_processes_renew_once() {
     let (bench, clock) = (Bench::new(), TestClock::new());
     let (one, first) =
         bench.client(refresh_token(), vec![granted("one", Some("second"), 3600), ok(&json!([]))], &clock);
@@ -171,7 +171,7 @@ async fn two_processes_renew_once() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_renewed_once_a_call_and_a_write_is_sent_again() {
+async fn f42_a_refused_token_is_renewed_once_a_call_and_a_write_is_sent_again() {
     let (bench, clock) = (Bench::new(), TestClock::new());
     let answers = vec![
         granted("one", Some("second"), 3600),

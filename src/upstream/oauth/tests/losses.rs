@@ -49,7 +49,7 @@ async fn a_renewal_that_nobody_waits_for_any_more_is_ended_and_kept() {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_noted_first_and_a_process_that_died_is_told_of() {
+async fn f43_what_is_sent_is_noted_first_and_a_process_that_died_is_told_of() {
     let (bench, clock) = (Bench::new(), TestClock::new());
     let ((sent, is_sent), (_give, answer_comes)) = (oneshot::channel(), oneshot::channel());
     let transport = Arc::new(Held { sent: Mutex::new(Some(sent)), answer: Mutex::new(Some(answer_comes)) });
