@@ -130,7 +130,7 @@ impl ListWalk {
             return Ok(None);
         }
         let token = feed::start(client, rules).await?;
-        Ok(Some(token).filter(|token| !client.secrets().show_in(token)))
+        Ok(token.filter(|token| !client.secrets().show_in(token)))
     }
 
     /// A page of a listing that may end too early: where it does, the next slice of it begins, and else it has no end.

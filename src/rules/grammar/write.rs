@@ -57,7 +57,7 @@ table! {
         query: Text,
         /// How long the upstream remembers the id in the header or the query. Default 24h.
         ttl: Period,
-        /// The field by which a created record is found again in the listing.
+        /// The field by which a created record is found again in the listing. Its value stands in the request's hole `{match}`, where it has one.
         r#match: Text,
         /// Plain path of a field of the remote record that carries the operation's id.
         field: Jq,

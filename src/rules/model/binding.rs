@@ -234,6 +234,16 @@ pub struct Create {
     pub parent: Option<usize>,
 }
 
+impl Create {
+    /// The field (position) by which the address names the record, where it does.
+    pub fn named_by(&self) -> Option<usize> {
+        match self.idempotency {
+            Idempotency::Match(field) => self.request.has_hole("match").then_some(field),
+            Idempotency::None | Idempotency::Key { .. } | Idempotency::Field(_) | Idempotency::ClientId => None,
+        }
+    }
+}
+
 /// How a create is made safe to repeat, or its result found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idempotency {
