@@ -143,7 +143,7 @@ table! {
 table! {
     /// Per-item results of a batch.
     BatchResult, "a result table" {
-        /// The array of results in the answer, e.g. `.results[]`; with `job`, in the answer that says that it has ended.
+        /// The results in the answer: an array, e.g. `.results[]`, or what a jq filter gives, where failures stand apart; with `job`, in the answer that says that it has ended.
         items: Jq = required,
         /// How a result finds its item: index (same position), id (same remote id), `request_id` (our operation id at `.request_id`, or `{ request_id = PATH }`), or `{ index = PATH }` where a result says its item's position, from 0.
         by: Either<ByWord, ByPath> = required,

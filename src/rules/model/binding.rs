@@ -364,8 +364,8 @@ impl Batch {
 /// Per-item results of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchResult {
-    /// The array in the answer.
-    pub items: Path,
+    /// The results in the answer.
+    pub items: ResultsAt,
     /// How a result finds its item.
     pub by: ResultBy,
     /// Where a result names the remote id.
@@ -378,6 +378,15 @@ pub struct BatchResult {
     pub error: Option<Path>,
     /// Where a result holds the record as it now is.
     pub record: Option<Path>,
+}
+
+/// The results in the answer to a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResultsAt {
+    /// The items of the array there.
+    Array(Path),
+    /// What this filter gives: one after the other.
+    Filter(Filter),
 }
 
 /// How a batch result finds its item.
