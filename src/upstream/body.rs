@@ -56,7 +56,7 @@ impl Body {
     /// instead of failing all (a row has no members that could be kept), and a body that is a packed file is unpacked,
     /// although no header says so: no JSON, and no header of a table, begins so.
     pub fn new(gzip: bool, limit: u64, records: Option<RecordsIn>, promised: u64) -> Result<Self, TransportError> {
-        let may_be_cut = matches!(records, Some(RecordsIn::Array(_) | RecordsIn::Lines));
+        let may_be_cut = records.as_ref().is_some_and(RecordsIn::may_be_cut);
         let passed_most = if may_be_cut { limit.saturating_mul(PASSED_MAX) } else { limit };
         if promised > passed_most {
             return Err(TransportError::TooLarge { limit });
@@ -198,7 +198,8 @@ impl Kept {
         let too_large = TransportError::TooLarge { limit: self.limit };
         if self.passed > self.limit && self.slim.is_none() {
             let slim = match self.records.as_ref().filter(|_| self.limit > 0) {
-                Some(RecordsIn::Array(path)) => Slim::new(path, self.limit),
+                Some(records) if !records.may_be_cut() => None,
+                Some(RecordsIn::Array(list)) => Slim::new(&list.path, self.limit),
                 Some(RecordsIn::Lines) => Slim::of_lines(self.limit),
                 Some(RecordsIn::Rows(_)) | None => None,
             };

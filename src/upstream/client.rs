@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method};
 use secrecy::SecretString;
 use tokio::sync::Mutex as AsyncMutex;
+use url::Url;
 
 use super::account::Known;
 use super::auth::Credentials;
@@ -85,8 +86,8 @@ struct Answered {
     response: Response,
     /// An earlier attempt may have been done.
     repeated: bool,
-    /// The address has moved for good.
-    moved: bool,
+    /// Where the address has moved to for good.
+    moved: Option<Url>,
 }
 
 impl Client {
@@ -268,12 +269,12 @@ impl Client {
         self.call(request, Safety::Read, cut_short).await.map(|answered| answered.response)
     }
 
-    /// The same; the second value says that the address has moved for good: every step there was a 301 or 308.
+    /// The same; the second value says where the address has moved to for good: every step there was a 301 or 308.
     pub async fn read_following(
         &self,
         request: Built,
         cut_short: &mut CutShort<'_>,
-    ) -> Result<(Response, bool), Failure> {
+    ) -> Result<(Response, Option<Url>), Failure> {
         self.call(request, Safety::Read, cut_short).await.map(|answered| (answered.response, answered.moved))
     }
 
@@ -333,10 +334,11 @@ impl Client {
             match self.decide_next(verdict, &outcome, safety, throttled, &mut call) {
                 Next::Return => match outcome {
                     Ok(response) => {
+                        let at = request.url.clone();
                         if safety == Safety::Read && request.method == Method::GET && !request.bare {
                             self.state().last_read = Some(request);
                         }
-                        let moved = call.redirects > 0 && !call.strayed;
+                        let moved = (call.redirects > 0 && !call.strayed).then_some(at);
                         return Ok(Answered { response, repeated: call.ambiguous, moved });
                     }
                     Err(error) => return Err(self.failure(FailureKind::BadAnswer, &request, &Err(error), &call, None)),

@@ -37,15 +37,16 @@ pub struct Feed {
 /// What an answer says.
 struct Answer {
     records: BTreeMap<String, bool>,
-    next: String,
+    /// None where nothing has happened: the token stays.
+    next: Option<String>,
     goes_on: bool,
 }
 
-/// The token from which a feed tells what happens from now on.
-pub async fn start(client: &Client, feed: &EventFeed) -> Result<String, Failure> {
+/// The token from which a feed tells what happens from now on; none where nothing has ever happened.
+pub async fn start(client: &Client, feed: &EventFeed) -> Result<Option<String>, Failure> {
     let (built, response) = ask(client, &feed.start_request, |_| Ok(())).await?;
     let token = Json::parse(&response.body).map_err(|error| format!("not JSON: {error}"));
-    let token = token.and_then(|answer| text(&feed.start_next, &answer, "start.next"));
+    let token = token.and_then(|answer| token_of(&feed.start_next, &answer, "start.next"));
     token.map_err(|what| client.bad_answer(&built, &response, &what))
 }
 
@@ -109,7 +110,8 @@ impl Feed {
         if self.asked.is_empty() {
             self.requested_at = now;
         }
-        self.asked.insert(std::mem::replace(&mut self.token, answer.next));
+        let next = answer.next.unwrap_or_else(|| self.token.clone());
+        self.asked.insert(std::mem::replace(&mut self.token, next));
         if answer.goes_on && self.asked.contains(&self.token) {
             return Err(bad("the feed goes in circles: its next token was asked for before".to_owned()));
         }
@@ -151,9 +153,20 @@ fn parse(feed: &EventFeed, body: &[u8]) -> Result<Answer, String> {
         records.insert(id, holds(&feed.deleted, "deleted", &event)? == Some(true));
     }
     let answer = Json::parse(body).map_err(|error| format!("not JSON: {error}"))?;
-    let next = text(&feed.next, &answer, "next")?;
+    let next = token_of(&feed.next, &answer, "next")?;
+    if next.is_none() && !events.is_empty() {
+        return Err("`next` is empty, although there are events: where the feed goes on is not known".to_owned());
+    }
     let goes_on = holds(&feed.more, "more", &answer)?.unwrap_or(!events.is_empty());
     Ok(Answer { records, next, goes_on })
+}
+
+/// A token; the empty text says that there is none, which nothing at all does not say.
+fn token_of(filter: &Filter, json: &Json, name: &str) -> Result<Option<String>, String> {
+    match filter.run(json, &[], 1).as_deref() {
+        Ok([Json::String(token)]) if token.is_empty() => Ok(None),
+        Ok(_) | Err(_) => text(filter, json, name).map(Some),
+    }
 }
 
 fn text(filter: &Filter, json: &Json, name: &str) -> Result<String, String> {

@@ -11,7 +11,7 @@ use crate::rules::{BodyFormat, Read};
 
 /// Finds the records, and in JSON the values at `others`. Rows of CSV are records once they are written out by its columns.
 pub fn split_body(read: &Read, body: &[u8], others: &[&Path]) -> Result<(Split, Option<Columns>), SplitError> {
-    let alone = |records| Split { records, found: vec![None; others.len()] };
+    let alone = |records: Vec<_>| Split { items: records.len(), records, found: vec![None; others.len()] };
     match read.format {
         BodyFormat::Json => split_list(body, &read.records, others).map(|split| (split, None)),
         BodyFormat::Ndjson => split_lines(body).map(|records| (alone(records), None)),
@@ -33,7 +33,7 @@ pub fn cut_short(read: &Read, body: &[u8]) -> Option<String> {
 /// Where the transport finds records, to cut down one that is too large.
 pub fn records_in(read: &Read) -> RecordsIn {
     match read.format {
-        BodyFormat::Json => RecordsIn::Array(read.records.path.clone()),
+        BodyFormat::Json => RecordsIn::Array(read.records.clone()),
         BodyFormat::Ndjson => RecordsIn::Lines,
         BodyFormat::Csv(format) => RecordsIn::Rows(format),
     }

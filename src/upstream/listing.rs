@@ -130,7 +130,7 @@ impl ListWalk {
             return Ok(None);
         }
         let token = feed::start(client, rules).await?;
-        Ok(Some(token).filter(|token| !client.secrets().show_in(token)))
+        Ok(token.filter(|token| !client.secrets().show_in(token)))
     }
 
     /// A page of a listing that may end too early: where it does, the next slice of it begins, and else it has no end.
@@ -265,7 +265,7 @@ impl ListWalk {
         let response = streamed.concluded(client)?;
         let (request, token) = (&streamed.request, self.token.as_ref());
         let bad = |what: String| client.bad_answer(request, &response, &what);
-        let seen = (streamed.count, &streamed.last);
+        let seen = (streamed.items, &streamed.last);
         let mut parsed = conclude_page(read, &response, &request.url, token, seen).map_err(&bad)?;
         self.lead_on(client, read, &mut parsed, streamed.count);
         let ends = (streamed.first.as_ref(), streamed.last.as_ref());

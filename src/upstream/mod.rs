@@ -53,6 +53,8 @@ mod feed;
 mod formats;
 mod lines;
 mod listing;
+mod more;
+mod nested;
 mod paging;
 mod parented;
 mod parts;

@@ -3,6 +3,7 @@
 //! Must not know: how requests are sent, what records say.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -11,11 +12,14 @@ use url::Url;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::formats::split_body;
+use super::more::Told;
 use super::split::{Split, next_text, token_text};
 use super::table::Columns;
 use super::{Built, Failure, FailureKind, ListQuery, PageToken, Response, plain};
-use crate::record::{Filter, Json, Path, Step};
-use crate::rules::{BodyFormat, Deletes, Incremental, NextAt, Paging, Part, Place, Read, SinceFrom, Template};
+use crate::record::{Json, Path, Step};
+use crate::rules::{
+    BodyFormat, Deletes, Incremental, More, NextAt, OffsetStep, Paging, Part, Place, Read, SinceFrom, Template,
+};
 
 /// Pages of one listing, at most.
 pub const PAGES_MAX: u64 = 100_000;
@@ -24,7 +28,7 @@ pub const PAGES_MAX: u64 = 100_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed {
     /// Where each record stands.
-    pub records: Vec<std::ops::Range<usize>>,
+    pub records: Vec<Range<usize>>,
     /// Where the records are rows: what is written out of them.
     pub columns: Option<Columns>,
     /// How to go on.
@@ -46,7 +50,7 @@ pub fn page_request(
     }
     match &read.page {
         Paging::None => {}
-        Paging::Page { into, start, size } | Paging::Offset { into, start, size } => {
+        Paging::Page { into, start, size, .. } | Paging::Offset { into, start, size, .. } => {
             set_size(&mut built, size.as_ref())?;
             set_count(&mut built, into.as_ref(), number(token, *start)?)?;
         }
@@ -130,14 +134,14 @@ pub fn parse_page(
     requested: &Url,
     token: Option<&PageToken>,
 ) -> Result<Parsed, String> {
-    let others = looked_for(read, token);
+    let others: Vec<&Path> = sought(read, token).into_iter().flatten().collect();
     let (split, columns) = split_body(read, &response.body, &others).map_err(|error| error.to_string())?;
     let last = || last_record(&response.body, &split, columns.as_ref());
-    let parsed = go_on(read, response, requested, token, (split.records.len(), &last), &split.found)?;
+    let parsed = go_on(read, response, requested, token, (split.items, &last), &split.found)?;
     Ok(Parsed { records: split.records, columns, ..parsed })
 }
 
-/// The same, of an answer whose records were handed over as they came: so many, with this last one. Its body is what stood
+/// The same, of an answer whose records were handed over as they came, out of so many items, with this last one. Its body is what stood
 /// around them.
 pub fn conclude_page(
     read: &Read,
@@ -146,7 +150,7 @@ pub fn conclude_page(
     token: Option<&PageToken>,
     (count, last): (usize, &Bytes),
 ) -> Result<Parsed, String> {
-    let others = looked_for(read, token);
+    let others: Vec<&Path> = sought(read, token).into_iter().flatten().collect();
     let found = match read.format {
         BodyFormat::Json => split_body(read, &response.body, &others).map_err(|error| error.to_string())?.0.found,
         BodyFormat::Ndjson | BodyFormat::Csv(_) => vec![None; others.len()],
@@ -184,9 +188,16 @@ fn mark_path<'r>(read: &'r Read, token: Option<&PageToken>) -> Option<&'r Path> 
     }
 }
 
-/// What is looked for beside the records: see [`go_on`].
-fn looked_for<'r>(read: &'r Read, token: Option<&PageToken>) -> Vec<&'r Path> {
-    errors_path(read).into_iter().chain(next_path(read)).chain(mark_path(read, token)).collect()
+/// What is looked for beside the records: errors, the next page, whether more follows, the mark. Each where the rules want it.
+fn sought<'r>(read: &'r Read, token: Option<&PageToken>) -> [Option<&'r Path>; 4] {
+    let more = read.page.more().and_then(More::path);
+    [errors_path(read), next_path(read), more, mark_path(read, token)]
+}
+
+/// What was found of that, in the same order.
+fn placed(sought: &[Option<&Path>; 4], found: &[Option<Range<usize>>]) -> [Option<Range<usize>>; 4] {
+    let mut found = found.iter().cloned();
+    sought.map(|path| path.and_then(|_| found.next().flatten()))
 }
 
 /// How a listing goes on behind an answer; its records are yet to be added.
@@ -196,36 +207,30 @@ fn go_on(
     requested: &Url,
     token: Option<&PageToken>,
     (count, last): (usize, &dyn Fn() -> Bytes),
-    mut found: &[Option<std::ops::Range<usize>>],
+    found: &[Option<Range<usize>>],
 ) -> Result<Parsed, String> {
-    if errors_path(read).is_some()
-        && let Some((errors, others)) = found.split_first()
-    {
-        found = others;
-        if errors.clone().and_then(|at| response.body.get(at)).is_some_and(tells_errors) {
-            let what =
-                "its `errors` say that not all could be had; an `error` rule of the upstream may say what that means";
-            return Err(what.to_owned());
-        }
+    let [errors, next, more, found_mark] = placed(&sought(read, token), found);
+    if errors.and_then(|at| response.body.get(at)).is_some_and(tells_errors) {
+        let what =
+            "its `errors` say that not all could be had; an `error` rule of the upstream may say what that means";
+        return Err(what.to_owned());
     }
-    let in_body = || match next_path(read) {
-        Some(_) => next_text(&response.body, found.first().and_then(Option::as_ref)),
-        None => Ok(None),
-    };
-    let found_mark = || next_text(&response.body, found.last().and_then(Option::as_ref));
+    let in_body = || next_text(&response.body, next.as_ref());
     let first_mark = match &read.incremental {
         _ if token.is_some() => None,
         Incremental::Token { .. } => None,
         Incremental::Since { from: SinceFrom::Header(name), .. } => header_text(&response.headers, name),
         Incremental::Conditional => header_text(&response.headers, "etag"),
-        _ if mark_path(read, token).is_some() => token_text(&response.body, found.last().and_then(Option::as_ref)),
-        _ => None,
+        _ => token_text(&response.body, found_mark.as_ref()),
     };
-    let at = decide_next(read, response, requested, token, (count, last), &in_body)?;
+    let pages = token.map_or(0, |token| token.pages) + 1;
+    let records = token.map_or(0, |token| token.records) + u64::try_from(count).unwrap_or(0);
+    let told = Told { response, at: more, records, pages };
+    let at = decide_next(read, requested, token, (count, last), &told, &in_body)?;
     let mark = match &read.incremental {
         Incremental::Token { next, into } if at.is_none() => {
             let last = match next {
-                NextAt::Body(_) => found_mark()?,
+                NextAt::Body(_) => next_text(&response.body, found_mark.as_ref())?,
                 NextAt::Header(name) => next_header(&response.headers, name)?,
             };
             let last = if into.is_none() { absolute(requested, last)? } else { last };
@@ -234,8 +239,6 @@ fn go_on(
         }
         _ => first_mark,
     };
-    let pages = token.map_or(0, |token| token.pages) + 1;
-    let records = token.map_or(0, |token| token.records) + u64::try_from(count).unwrap_or(0);
     if at.is_some() && pages >= PAGES_MAX {
         return Err(format!("the listing does not end within {PAGES_MAX} pages"));
     }
@@ -250,7 +253,8 @@ fn go_on(
 /// because absence is no evidence here or is confirmed record by record.
 pub fn is_extra(read: &Read, token: Option<&PageToken>) -> bool {
     let deletes_nothing = read.deletes != Deletes::Absence || read.get.is_some();
-    counts_pages(read) && token.is_some_and(|token| !token.full || deletes_nothing)
+    let is_guessed = counts_pages(read) && read.page.more().is_none();
+    is_guessed && token.is_some_and(|token| !token.full || deletes_nothing)
 }
 
 /// Whether a page begins after so many records, whichever those are by then.
@@ -272,56 +276,65 @@ fn fills(page: &Paging, records: usize) -> bool {
 
 fn decide_next(
     read: &Read,
-    response: &Response,
     requested: &Url,
     token: Option<&PageToken>,
     (count, last): (usize, &dyn Fn() -> Bytes),
+    told: &Told<'_>,
     in_body: &dyn Fn() -> Result<Option<String>, String>,
 ) -> Result<Option<String>, String> {
     let count = u64::try_from(count).unwrap_or(u64::MAX);
     // A server may give less than what is asked for, without a word: a short page ends the listing only where it gave as
     // much before. Else one more page is asked for.
-    let is_last =
-        |size: Option<&(Place, u64)>| count == 0 || (was_full(token) && size.is_some_and(|(_, size)| count < *size));
+    let ends_by_length = |size: &Option<(Place, u64)>| {
+        count == 0 || (was_full(token) && size.as_ref().is_some_and(|(_, size)| count < *size))
+    };
+    let goes_on = |more: &Option<More>, size: &Option<(Place, u64)>, records: u64| match more {
+        Some(more) => told.follows(more, records),
+        None => Ok(!ends_by_length(size)),
+    };
     let here = |start| number(token, start).map_err(|failure| failure.words);
-    match &read.page {
-        Paging::Page { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + 1).to_string())),
-        Paging::Offset { size, start, .. } if !is_last(size.as_ref()) => Ok(Some((here(*start)? + count).to_string())),
-        Paging::Keyset { key, size, .. } if !is_last(size.as_ref()) => last_key(&last(), key).map(Some),
-        Paging::None | Paging::Page { .. } | Paging::Offset { .. } | Paging::Keyset { .. } => Ok(None),
-        Paging::Cursor { next, more, .. } => going_on(response, more.as_ref(), next_at(response, next, in_body)),
-        Paging::LinkHeader => absolute(requested, next_link(&response.headers)?),
-        Paging::NextUrl { next, more } => {
-            absolute(requested, going_on(response, more.as_ref(), next_at(response, next, in_body))?)
-        }
-    }
-}
-
-fn next_at(
-    response: &Response,
-    next: &NextAt,
-    in_body: &dyn Fn() -> Result<Option<String>, String>,
-) -> Result<Option<String>, String> {
-    match next {
+    let next_at = |next: &NextAt| match next {
         NextAt::Body(_) => in_body(),
-        NextAt::Header(name) => next_header(&response.headers, name),
-    }
-}
-
-/// The next place, unless the answer says that there is no more.
-fn going_on(
-    response: &Response,
-    more: Option<&Filter>,
-    next: Result<Option<String>, String>,
-) -> Result<Option<String>, String> {
-    match more {
-        Some(more) if next != Ok(None) => {
-            let json = Json::parse(&response.body).map_err(|error| format!("not JSON: {error}"))?;
-            let goes_on = more.test(&json).map_err(|error| format!("`more`: {error}"))?;
-            // Where there is no more, it does not matter what stands where the next token would.
-            if goes_on { next } else { Ok(None) }
+        NextAt::Header(name) => next_header(&told.response.headers, name),
+    };
+    match &read.page {
+        Paging::None => Ok(None),
+        Paging::Page { size, start, more, .. } => {
+            let goes_on = goes_on(more, size, told.records)?;
+            if goes_on && count == 0 && matches!(more, Some(More::Total(_))) {
+                return Err(format!(
+                    "an empty page after {} records, although there are more in all: if `total` counts others as well, leave it out",
+                    told.records
+                ));
+            }
+            Ok(goes_on.then_some(here(*start)? + 1).map(|number| number.to_string()))
         }
-        _ => next,
+        Paging::Offset { size, start, more, step, .. } => {
+            let far = match (step, size) {
+                (OffsetStep::Size, Some((_, size))) => *size,
+                (OffsetStep::Size, None) | (OffsetStep::Records, _) => count,
+            };
+            let next = here(*start)? + far;
+            let goes_on = goes_on(more, size, next - start)?;
+            if goes_on && far == 0 {
+                return Err(
+                    "an empty page says that more follows, and not from which offset on: if offsets count what a page \
+                            leaves out, write step = \"size\""
+                        .to_owned(),
+                );
+            }
+            Ok(goes_on.then(|| next.to_string()))
+        }
+        Paging::Keyset { key, size, more, .. } => match goes_on(more, size, told.records)? {
+            true if count == 0 => {
+                Err("an empty page says that more follows, and shows no record to go on after".to_owned())
+            }
+            true => last_key(&last(), key).map(Some),
+            false => Ok(None),
+        },
+        Paging::Cursor { next, more, .. } => told.leads_on(more.as_ref(), next_at(next)),
+        Paging::LinkHeader => absolute(requested, next_link(&told.response.headers)?),
+        Paging::NextUrl { next, more } => absolute(requested, told.leads_on(more.as_ref(), next_at(next))?),
     }
 }
 
@@ -456,8 +469,7 @@ impl LoopGuard {
 
     /// Checks a page that was read and where it wants to go on.
     pub fn check(&mut self, parsed: &Parsed, body: &[u8]) -> Result<(), String> {
-        let at =
-            |record: Option<&std::ops::Range<usize>>| record.and_then(|at| body.get(at.clone())).unwrap_or_default();
+        let at = |record: Option<&Range<usize>>| record.and_then(|at| body.get(at.clone())).unwrap_or_default();
         let (first, last) = (at(parsed.records.first()), at(parsed.records.last()));
         self.check_ends((first, last), parsed.records.len(), parsed.next.as_ref())
     }

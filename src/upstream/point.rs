@@ -7,11 +7,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use http::HeaderMap;
+use url::Url;
 
 use super::split::{cut_short, find_values, token_text};
 use super::{Client, Failure, FailureKind, Got, Remote, Response, Site};
 use crate::record::{Json, Lens, Path};
-use crate::rules::{Binding, NextAt, VersionAt};
+use crate::rules::{Binding, NextAt, Request, VersionAt};
 
 /// Reads the record that is there; it is shown with the parent that it was last seen under, where its answer does not say that.
 pub async fn get(client: &Client, binding: &Binding, site: &Site) -> Result<Got, Failure> {
@@ -34,7 +35,10 @@ pub async fn get(client: &Client, binding: &Binding, site: &Site) -> Result<Got,
     let raw = cut_record(&response.body, request.record.as_ref())
         .map_err(|what| client.bad_answer(&built, &response, &what))?;
     let raw = site.told_at(binding, request, raw);
-    if moved && let Some(into) = binding.mapper.id(&raw).ok().filter(|id| id != remote_id) {
+    if let (Some(at), Ok(into)) = (moved, binding.mapper.id(&raw))
+        && into != remote_id
+        && is_address_of(client, binding, request, (&into, &raw), &at)?
+    {
         return Ok(Got::Merged(into));
     }
     if let Some(what) = other_record(binding, &raw, remote_id) {
@@ -46,6 +50,23 @@ pub async fn get(client: &Client, binding: &Binding, site: &Site) -> Result<Got,
     }
     let version = version_of(binding, &response.headers, &raw);
     Ok(Got::Found(Remote { raw, version, observed_at: client.now() }))
+}
+
+/// Whether a record is read at this address. A record that has left for another collection may have an id there that is another
+/// record's here.
+fn is_address_of(
+    client: &Client,
+    binding: &Binding,
+    request: &Request,
+    (id, raw): (&str, &[u8]),
+    at: &Url,
+) -> Result<bool, Failure> {
+    let site = Site::of(binding, id, raw);
+    if site.is_unknown(request).is_some() {
+        return Ok(false);
+    }
+    let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
+    Ok(path(&client.build(request, &site.holes())?.url) == path(at))
 }
 
 /// Reads several records side by side, as many at once as the upstream takes, each where `site` says; in the order in

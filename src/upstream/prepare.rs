@@ -43,7 +43,18 @@ fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> R
         let name = binding.mapper.field(field).map_or("?", |map| map.name.as_str());
         return Err(Written::Refused(format!("`{name}` names no parent under which it could be created")));
     }
-    let holes = Holes { id: write.remote_id.as_deref(), key: Some(&write.key), parent, ..Holes::default() };
+    let key_of =
+        |field| natural_key(binding, field, &write.values).or_else(|| natural_key(binding, field, &write.record));
+    let natural = create.named_by().map(|field| (field, key_of(field)));
+    if let Some((field, None)) = natural {
+        let name = binding.mapper.field(field).map_or("?", |map| map.name.as_str());
+        return Err(Written::Refused(format!(
+            "`{name}` has no value, and the address of a create names the record by it"
+        )));
+    }
+    let natural = natural.and_then(|(_field, key)| key);
+    let id = write.remote_id.as_deref();
+    let holes = Holes { id, key: Some(&write.key), parent, natural: natural.as_deref(), ..Holes::default() };
     let mut built = client.build(&create.request, &holes).map_err(refuse)?;
     let values = match create.body {
         Body::Full => &write.record,
@@ -64,6 +75,18 @@ fn prepare_create(client: &Client, binding: &Binding, write: &WriteRequest) -> R
         }
     }
     Ok(Prepared { built, safety, version: None })
+}
+
+/// What an address has that names a record by a field, out of the values that go out: as the upstream writes it.
+pub fn natural_key(binding: &Binding, field: usize, values: &[(usize, Value)]) -> Option<String> {
+    let value = values.iter().find(|(at, _)| *at == field)?;
+    let path = binding.mapper.field(field)?.lens.written_path()?;
+    let mut body = Json::Object(Vec::new());
+    let inexpressible = binding.mapper.write(&mut body, std::slice::from_ref(value));
+    match path.get(&body).filter(|_| inexpressible.is_empty())? {
+        Json::String(text) | Json::Number(text) => Some(text.clone()),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
 }
 
 /// The remote id of the parent under which a record is created, where the address names it.

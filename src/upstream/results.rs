@@ -11,7 +11,10 @@ use super::point::{scalar_text, version_in};
 use super::prepare::{as_remote, gone, own_id};
 use super::{Built, Client, Failure, FailureKind, Response, SendOp, Site, WriteRequest, Written, words};
 use crate::record::{Json, Lens, Path};
-use crate::rules::{Batch, Binding, ResultBy};
+use crate::rules::{Batch, Binding, ResultBy, ResultsAt};
+
+/// Results of one batch that a filter gives, at most; items have a lower limit.
+const RESULTS_MAX: usize = 100_000;
 
 /// An item of a batch.
 #[derive(Clone, Copy)]
@@ -35,16 +38,14 @@ pub fn read_results(
         failure.kind = FailureKind::Unknown;
         failure
     };
-    let json = Json::parse(&response.body);
-    let results = json.as_ref().ok().and_then(|json| match batch.result.items.get(json)? {
-        Json::Array(results) => Some(results),
-        _ => None,
-    });
-    let Some(results) = results else {
-        let failure = unknown(&format!("no results at {}", batch.result.items));
-        return items.iter().map(|_| Written::Unknown(failure.clone())).collect();
+    let results = match results_in(&batch.result.items, &response.body) {
+        Ok(results) => results,
+        Err(what) => {
+            let failure = unknown(&what);
+            return items.iter().map(|_| Written::Unknown(failure.clone())).collect();
+        }
     };
-    let found = match_results((binding, batch), (items, count), results);
+    let found = match_results((binding, batch), (items, count), &results);
     let mut missing = None;
     let each = items.iter().zip(found).map(|(item, result)| {
         if let Some(result) = result {
@@ -55,6 +56,20 @@ pub fn read_results(
         }
     });
     each.collect()
+}
+
+fn results_in(at: &ResultsAt, body: &[u8]) -> Result<Vec<Json>, String> {
+    let json = Json::parse(body);
+    match at {
+        ResultsAt::Array(path) => match json.as_ref().ok().and_then(|json| path.get(json)) {
+            Some(Json::Array(results)) => Ok(results.clone()),
+            Some(_) | None => Err(format!("no results at {path}")),
+        },
+        ResultsAt::Filter(filter) => {
+            let json = json.map_err(|error| format!("not JSON: {error}"))?;
+            filter.run(&json, &[], RESULTS_MAX).map_err(|error| format!("`result.items`: {error}"))
+        }
+    }
 }
 
 /// The result of each item. Positions mean something only where there are as many results as items.

@@ -55,6 +55,8 @@ pub struct Holes<'a> {
     pub count: Option<&'a str>,
     /// The id of a job.
     pub job: Option<&'a str>,
+    /// What a record is looked up by.
+    pub natural: Option<&'a str>,
 }
 
 impl Holes<'_> {
@@ -66,6 +68,7 @@ impl Holes<'_> {
             "parent" => self.parent,
             "page" | "offset" => self.count,
             "job" => self.job,
+            "match" => self.natural,
             _ => None,
         }
     }

@@ -5,10 +5,10 @@
 use bytes::Bytes;
 
 use super::parented::{member, name_of, seen_under, tell};
-use super::prepare::{parent_in, parent_of};
+use super::prepare::{natural_key, parent_in, parent_of};
 use super::{Holes, SendOp, WriteRequest};
 use crate::record::{Lens, Value, below};
-use crate::rules::{Binding, Request};
+use crate::rules::{Binding, Create, Request};
 
 /// The hole that the parent fills.
 const PARENT: &str = "parent";
@@ -23,6 +23,8 @@ pub struct Site {
     parent: Option<String>,
     /// It is under that parent as far as is known; else a write has put it there, and nobody has seen it there yet.
     is_seen: bool,
+    /// What names it in the address of its create, before it has an id.
+    natural: Option<String>,
 }
 
 impl Site {
@@ -32,7 +34,7 @@ impl Site {
             Some((parent, own_id)) => (own_id, Some(parent)),
             None => (remote_id, seen_under(binding, seen)),
         };
-        Self { remote_id: remote_id.to_owned(), own_id: own_id.to_owned(), parent, is_seen: true }
+        Self { remote_id: remote_id.to_owned(), own_id: own_id.to_owned(), parent, is_seen: true, natural: None }
     }
 
     /// Where the record of a write is when that is sent: where it was seen when the write was decided, not where the write
@@ -52,7 +54,9 @@ impl Site {
     /// Where a create makes a record that goes out with these values.
     pub fn of_new(binding: &Binding, values: &[(usize, Value)]) -> Self {
         let parent = parent_in(binding, values).map(str::to_owned);
-        Self { remote_id: String::new(), own_id: String::new(), parent, is_seen: false }
+        let named_by = binding.create.as_ref().and_then(Create::named_by);
+        let natural = named_by.and_then(|field| natural_key(binding, field, values));
+        Self { remote_id: String::new(), own_id: String::new(), parent, is_seen: false, natural }
     }
 
     /// Where a record is after a write, which may have told its id only now, or have put it under another parent.
@@ -73,7 +77,7 @@ impl Site {
         let get = binding.read.as_ref().and_then(|read| read.get.as_ref());
         match below::split(name) {
             Some((parent, own_id)) if get.is_some_and(|get| site.is_unknown(get).is_some()) => {
-                Self { remote_id: own_id.to_owned(), own_id: own_id.to_owned(), parent: Some(parent), is_seen: true }
+                Self { remote_id: own_id.to_owned(), own_id: own_id.to_owned(), parent: Some(parent), ..site }
             }
             _ => site,
         }
@@ -98,6 +102,7 @@ impl Site {
             "id" if self.own_id.is_empty() => "{new}".to_owned(),
             "id" => self.own_id.clone(),
             PARENT => self.parent.clone().unwrap_or_else(|| format!("{{{hole}}}")),
+            "match" => self.natural.clone().unwrap_or_else(|| format!("{{{hole}}}")),
             _ => format!("{{{hole}}}"),
         }
     }

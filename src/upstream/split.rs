@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::nested::records_in_items;
 use crate::record::{Path, Step};
 use crate::rules::ListAt;
 
@@ -14,8 +15,10 @@ const KINDS_MAX: u32 = 128;
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// The items of the array at the first path.
+    /// The items of the array at the first path, or the records in them.
     pub records: Vec<Range<usize>>,
+    /// So many items the array has.
+    pub items: usize,
     /// The values at the other paths, in their order.
     pub found: Vec<Option<Range<usize>>>,
 }
@@ -32,6 +35,15 @@ pub enum SplitError {
     /// Something else than an array.
     #[error("what stands at {0} is not an array")]
     NotArray(String),
+    /// An item of the array holds no record where one should be, or no array.
+    #[error(
+        "an item holds nothing at {0}, or something else than what is to be there; behind an array that may be missing stands a \
+         question mark: `[]?`"
+    )]
+    NoneInItem(String),
+    /// An item of the array holds an array where a record should be.
+    #[error("what stands at {0} is an array and no record: write `records = \"{0}[]\"` for its items")]
+    ListInItem(String),
     /// Not NDJSON, not CSV, or not all of it.
     #[error("not {format}: {what}")]
     NotRows {
@@ -51,7 +63,7 @@ impl SplitError {
         match self {
             Self::NotJson(_, at) => *at >= length && length > 0,
             Self::NotRows { cut_short, .. } => *cut_short,
-            Self::Missing(_) | Self::NotArray(_) => false,
+            Self::Missing(_) | Self::NotArray(_) | Self::NoneInItem(_) | Self::ListInItem(_) => false,
         }
     }
 }
@@ -63,15 +75,19 @@ pub fn split_records(body: &[u8], records: &Path, others: &[&Path]) -> Result<Sp
     match walk.array {
         None => Err(SplitError::Missing(records.to_string())),
         Some(false) => Err(SplitError::NotArray(records.to_string())),
-        Some(true) => Ok(Split { records: walk.records, found: walk.found }),
+        Some(true) => Ok(Split { items: walk.records.len(), records: walk.records, found: walk.found }),
     }
 }
 
-/// The same, by the rules. An answer that may lack the array and does has no items, unless it speaks of an error.
+/// The same, by the rules, with what stands deeper in the items. An answer that may lack the array and does has no items, unless it speaks of an error.
 pub fn split_list(body: &[u8], list: &ListAt, others: &[&Path]) -> Result<Split, SplitError> {
     let lacking = match split_records(body, &list.path, others) {
         Err(error @ (SplitError::Missing(_) | SplitError::NotArray(_))) if list.may_lack => error,
-        done => return done,
+        Err(error) => return Err(error),
+        Ok(split) => {
+            let records = records_in_items(body, list, split.records)?;
+            return Ok(Split { records, ..split });
+        }
     };
     let key = |name: &str| Path { steps: vec![Step::Key(name.to_owned())] };
     let looked_at = [&list.path, &key("error"), &key("errors")];
@@ -82,7 +98,7 @@ pub fn split_list(body: &[u8], list: &ListAt, others: &[&Path]) -> Result<Split,
     if !is_object || found.iter().any(is_there) {
         return Err(lacking);
     }
-    Ok(Split { records: Vec::new(), found: find_values(body, others)? })
+    Ok(Split { records: Vec::new(), items: 0, found: find_values(body, others)? })
 }
 
 /// Finds the values at `paths`.

@@ -9,11 +9,12 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::RecordsIn;
 use super::lines::split_lines_from;
+use super::nested::records_in_items;
 use super::slim::{Ends, Slim, SlimError};
 use super::split::{SplitError, split_records};
 use super::table::{Columns, RowsAt, split_rows_from};
 use crate::record::{Path, Step};
-use crate::rules::CsvFormat;
+use crate::rules::{CsvFormat, ItemAt, ListAt};
 
 /// A part is handed over once it has so many bytes, or as many as a record may have.
 const PART_BYTES: usize = 1 << 20;
@@ -34,7 +35,7 @@ struct Sizes {
 /// Whether records that stand there can be taken off as they come.
 pub fn can_stream(records: &RecordsIn) -> bool {
     match records {
-        RecordsIn::Array(path) => path.steps.iter().all(|step| matches!(step, Step::Key(_))),
+        RecordsIn::Array(list) => list.path.steps.iter().all(|step| matches!(step, Step::Key(_))),
         RecordsIn::Lines | RecordsIn::Rows(_) => true,
     }
 }
@@ -46,6 +47,8 @@ pub struct Piece {
     pub body: Bytes,
     /// Where each stands.
     pub records: Vec<Range<usize>>,
+    /// So many items of the array they stand in.
+    pub items: usize,
     /// Where those begin that were cut down to their small members because they are too large.
     pub cut_down: Vec<usize>,
 }
@@ -95,7 +98,7 @@ impl Form {
 
 struct Array {
     slim: Box<Slim>,
-    path: Path,
+    list: ListAt,
     at: At,
     /// What stands before the records, with the bracket, and behind them.
     around: Vec<u8>,
@@ -124,9 +127,9 @@ impl Stream {
         let record = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
         let sizes = Sizes { record, part: PART_BYTES.min(record) };
         let form = match records {
-            RecordsIn::Array(path) => Form::Array(Array {
-                slim: Box::new(Slim::new(path, limit)?.streamed(limit)),
-                path: path.clone(),
+            RecordsIn::Array(list) => Form::Array(Array {
+                slim: Box::new(Slim::new(&list.path, limit)?.streamed(limit)),
+                list: list.clone(),
                 at: At::Before,
                 around: Vec::new(),
                 follows: false,
@@ -226,7 +229,7 @@ impl Array {
     }
 
     fn wrong(&self, what: &str, cut_short: bool) -> SplitError {
-        SplitError::NotRows { format: "JSON", what: format!("{what}, in the array at {}", self.path), cut_short }
+        SplitError::NotRows { format: "JSON", what: format!("{what}, in the array at {}", self.list.path), cut_short }
     }
 
     /// What stands up to there, a comma (which the place is behind) or the bracket that closes the array.
@@ -248,8 +251,13 @@ impl Array {
         };
         let split = split_records(&items, &Path { steps: Vec::new() }, &[]).map_err(wrong)?;
         check_records("a record that is no object", &split.records, sizes)?;
+        let is_whole = self.list.item == ItemAt::Whole;
+        if !is_whole && !cut_down.is_empty() {
+            return Err(StreamError::TooLarge { what: "an item that holds records", limit: sizes.record });
+        }
         let cut_down = cut_down.into_iter().map(|at| at + 1).collect();
-        Ok(Piece { body: items.into(), records: split.records, cut_down })
+        let records = records_in_items(&items, &self.list, split.records)?;
+        Ok(Piece { body: items.into(), records, items: split.items, cut_down })
     }
 }
 
@@ -270,7 +278,7 @@ fn take_lines(
     let (body, cut_down) = slim.drain(to);
     let records = split_lines_from(&body, *lines + 1)?;
     *lines += body.split(|byte| *byte == b'\n').count() as u64 - 1;
-    Ok(Some(Piece { body: body.into(), records, cut_down }))
+    Ok(Some(Piece { body: body.into(), items: records.len(), records, cut_down }))
 }
 
 impl Rows {
@@ -284,7 +292,7 @@ impl Rows {
         let piece = match &self.at {
             Some(at) if !ranges.is_empty() => {
                 let (body, records) = at.columns.write_out(&self.buffer, &ranges, usize::MAX);
-                Some(Piece { body: body.into(), records, cut_down: Vec::new() })
+                Some(Piece { body: body.into(), items: records.len(), records, cut_down: Vec::new() })
             }
             Some(_) | None => None,
         };

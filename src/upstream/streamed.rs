@@ -24,6 +24,8 @@ pub struct Streamed {
     pub requested_at: DateTime<Utc>,
     /// Records so far.
     pub count: usize,
+    /// Items so far of the array that they stand in.
+    pub items: usize,
     /// The first of them.
     pub first: Bytes,
     /// The last of them.
@@ -51,7 +53,20 @@ impl Streamed {
         let (first, last, stream) = (Bytes::new(), Bytes::new(), None);
         let response = looks_of(response);
         let (hash, again, columns) = (Xxh3::new(), None, None);
-        Self { request, requested_at, count: 0, first, last, response, stream, hash, again, columns, broken: 0 }
+        Self {
+            request,
+            requested_at,
+            count: 0,
+            items: 0,
+            first,
+            last,
+            response,
+            stream,
+            hash,
+            again,
+            columns,
+            broken: 0,
+        }
     }
 
     /// The next records, and whether they are the last ones: the body was whole then. `check` looks at the columns of a table.
@@ -63,6 +78,7 @@ impl Streamed {
         loop {
             let error = match self.piece(client).await {
                 Ok((mut piece, is_last)) => {
+                    self.items += piece.items;
                     self.check_columns(check)
                         .map_err(|what| client.bad_answer(&self.request, &self.response, &what))?;
                     self.take_note(&mut piece).map_err(|what| self.failed(client, FailureKind::NotDone, &what))?;
@@ -180,7 +196,7 @@ impl Streamed {
             let what = format!("{what}; asked for again, it is shorter now");
             return Err(self.failed(client, FailureKind::NotDone, &what));
         }
-        (self.response, self.stream) = (looks_of(response), None);
+        (self.response, self.stream, self.items) = (looks_of(response), None, 0);
         self.again = Some((self.count, Xxh3::new()));
         Ok(())
     }

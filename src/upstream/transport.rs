@@ -11,8 +11,7 @@ use http::{HeaderMap, Method};
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::record::Path;
-use crate::rules::{CsvFormat, Timeouts, TlsFiles};
+use crate::rules::{CsvFormat, ItemAt, ListAt, Timeouts, TlsFiles};
 
 /// One HTTP exchange; no redirects, no retries, no credentials of its own.
 pub trait Transport: Send + Sync {
@@ -49,11 +48,23 @@ pub struct Outgoing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordsIn {
     /// In an array of a JSON document.
-    Array(Path),
+    Array(ListAt),
     /// One a line.
     Lines,
     /// In the rows of a table.
     Rows(CsvFormat),
+}
+
+impl RecordsIn {
+    /// Whether one that is too large can be cut down to its small members. A row has none; what an item of an array holds deeper
+    /// would be a part of what is thrown away.
+    pub fn may_be_cut(&self) -> bool {
+        match self {
+            Self::Array(list) => list.item == ItemAt::Whole,
+            Self::Lines => true,
+            Self::Rows(_) => false,
+        }
+    }
 }
 
 /// The query and the body may hold secrets, so they are left out.

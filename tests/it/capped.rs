@@ -135,7 +135,12 @@ fn stage(rules: &str) -> (Shared, Scripted) {
         .route(contacts, post(create))
         .route(&format!("{contacts}/{{id}}"), get(one).patch(patch).delete(archive))
         .with_state(server.clone());
-    // The budget of searches is for a real one.
+    // Deletes are told by a whole listing, in the place of an address that tells them.
+    let (before, deletes) = rules.split_once("[binding.contacts.hubspot.read.deletes]\n").unwrap();
+    let (_, after) = deletes.split_once("\n\n").unwrap();
+    let rules = format!("{before}\n{after}").replace("\nget = ", "\ndeletes = \"absence\"\nget = ");
+    // The budget of searches is for a real one. What is written goes one by one.
+    let rules = rules.split_once("[binding.contacts.hubspot.write.batch]").unwrap().0;
     let rules = rules.replace("results = 10_000", &format!("results = {CAP}")).replace("limit = 5\n", "limit = 500\n");
     (server, Scripted::new("hubspot", router, &rules))
 }

@@ -336,9 +336,9 @@ fn a_refused_call_is_told_and_not_repeated_until_something_changes() {
 #[test]
 fn issues_are_locked_and_unlocked_as_the_example_says() {
     let rules = include_str!("../../sync-rules/examples/github/issues.toml")
-        .replace("https://api.github.com", "URL")
+        .replace("${var.github_url}", "URL")
         .replace("/repos/${var.github_repository}", "/them/widgets")
-        .replace("auth = { kind = \"bearer\", token = \"${secret.github_token}\" }", "");
+        .replace("auth = { kind = \"bearer\", token = \"${secret.github}\" }", "");
     let stage = Stage::new(&rules, true);
     for number in 1..=3 {
         let issue = json!({ "number": number, "title": format!("t{number}"), "body": null, "state": "open", "locked": false, "rev": "1", "updated_at": "2026-01-01T00:00:00Z" });

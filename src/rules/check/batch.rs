@@ -10,7 +10,7 @@ use super::upstream::within;
 use crate::record::Path;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, ByWord, OnRejectAll, Op};
-use crate::rules::model::{Batch, BatchResult, Place, Precondition, ResultBy};
+use crate::rules::model::{Batch, BatchResult, Place, Precondition, ResultBy, ResultsAt};
 use crate::rules::shape::{At, Either, Key, OneOrMany};
 use crate::rules::units::Jq;
 
@@ -140,12 +140,21 @@ pub fn check_versions(at: &At<grammar::Batch>, batch: &Batch, preconditions: &[(
 }
 
 /// `.inputs`, also written `.inputs[]`.
+/// The items of an array, or what a filter makes of the answer, as where failures stand apart from what was done.
+fn results_at(at: &At<Jq>, cx: &mut Cx<'_>) -> Option<ResultsAt> {
+    let text = at.value.0.trim();
+    if text.ends_with("[]") || Path::parse(text).is_some() {
+        return cx.array_path(at).map(ResultsAt::Array);
+    }
+    cx.filter(at, &[]).map(ResultsAt::Filter)
+}
+
 fn items_path(at: &At<Jq>, cx: &mut Cx<'_>) -> Option<Path> {
     if at.value.0.trim().ends_with("[]") { cx.array_path(at) } else { cx.path(at) }
 }
 
 fn result(at: &At<grammar::BatchResult>, cx: &mut Cx<'_>) -> Option<BatchResult> {
-    let items = at.items.get().and_then(|at| cx.array_path(at));
+    let items = at.items.get().and_then(|at| results_at(at, cx));
     let by = at.by.get().and_then(|by| match &by.value {
         Either::Short(ByWord::Index) => Some(ResultBy::Index),
         Either::Short(ByWord::Id) => {

@@ -7,7 +7,7 @@ use super::read::absence_needs_get;
 use crate::record::Path;
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, CapSplitWord, Incremental};
-use crate::rules::model::{CapSplit, PageCap};
+use crate::rules::model::{CapSplit, ItemAt, ListAt, PageCap};
 use crate::rules::shape::{At, Key};
 
 /// The greatest cap: more results are never in one listing that is split.
@@ -56,6 +56,21 @@ pub fn lower(read: &At<grammar::Read>, raw: &grammar::Binding, cx: &mut Cx<'_>) 
         },
     };
     (cx.notes.count() == before).then_some(Some(PageCap { results, split }))
+}
+
+/// A cap counts the items of one array; where these hold others, nobody knows how many records that are.
+pub fn check_nested(read: &At<grammar::Read>, records: Option<&ListAt>, cx: &mut Cx<'_>) {
+    let nested = records.is_some_and(|records| matches!(records.item, ItemAt::List(_)));
+    if let (Some(cap), Some(records), true) = (read.page_cap.get(), read.records.get(), nested) {
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                cap.key,
+                "`page_cap` counts results, and records of nested arrays are not what it counts",
+            )
+            .help("leave it out, or list them where they stand in one array")
+            .second(records.span, "nested arrays");
+    }
 }
 
 fn needless(cap: &grammar::PageCap, why: &str, cx: &mut Cx<'_>) {

@@ -59,11 +59,14 @@ fn delimiter(at: &At<Text>, cx: &mut Cx<'_>) -> Option<u8> {
 fn check_places(at: &At<grammar::Read>, format: Span, word: &str, cx: &mut Cx<'_>) {
     let value = |key: &Key<PathOrHeader>| key.get().filter(|at| matches!(at.value, Either::Short(_))).map(|at| at.span);
     let page = match at.page.get().map(|at| &at.value) {
-        Some(Page::Cursor(raw)) => vec![(value(&raw.next), "next"), (raw.more.get().map(|at| at.span), "more")],
-        Some(Page::NextUrl(raw)) => vec![(value(&raw.next), "next"), (raw.more.get().map(|at| at.span), "more")],
-        Some(Page::None(_) | Page::Page(_) | Page::Offset(_) | Page::LinkHeader(_) | Page::Keyset(_)) | None => {
-            Vec::new()
+        Some(Page::Cursor(raw)) => vec![(value(&raw.next), "next"), (value(&raw.more), "more")],
+        Some(Page::NextUrl(raw)) => vec![(value(&raw.next), "next"), (value(&raw.more), "more")],
+        Some(Page::Page(raw)) => {
+            vec![(value(&raw.more), "more"), (value(&raw.pages), "pages"), (value(&raw.total), "total")]
         }
+        Some(Page::Offset(raw)) => vec![(value(&raw.more), "more"), (value(&raw.total), "total")],
+        Some(Page::Keyset(raw)) => vec![(value(&raw.more), "more")],
+        Some(Page::None(_) | Page::LinkHeader(_)) | None => Vec::new(),
     };
     let since = match at.incremental.get().map(|at| &at.value) {
         Some(Incremental::Since(raw)) => Some((value(&raw.from), "from")),

@@ -21,6 +21,7 @@ mod inert;
 mod job;
 mod limits;
 mod map;
+mod more;
 mod names;
 mod oauth;
 mod owner;

@@ -11,6 +11,7 @@ use super::deleted;
 use super::export;
 use super::feed;
 use super::format;
+use super::more;
 use super::parent;
 use super::request::{self, POINT_READ};
 use super::text::{Allowed, has_hole};
@@ -19,8 +20,8 @@ use crate::record::{Filter, Path, TimeFormat};
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, PageSize, PathOrHeader, UpdatedAt};
 use crate::rules::model::{
-    BodyFormat, CapSplit, Deleted, Deletes, Incremental, NextAt, PageCap, Paging, Parent, Place, Read, Request,
-    SinceFrom, Template,
+    BodyFormat, CapSplit, Deleted, Deletes, Incremental, NextAt, OffsetStep, PageCap, Paging, Parent, Place, Read,
+    Request, SinceFrom, Template,
 };
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Jq, Text};
@@ -112,6 +113,7 @@ fn read(
     let page = page(&at.page, cx);
     let incremental = incremental(at, raw, cx);
     check_conditional(at, cx);
+    more::check_guessed_end(at, cx);
     if let (Some(page), Some(request)) = (at.page.get(), &request) {
         check_counted(&page.value, page.key, request, cx);
         if let (Some(since), Some(incremental)) = (at.incremental.get(), &incremental) {
@@ -120,6 +122,7 @@ fn read(
     }
     let deletes = deletes(at, raw, tombstone, cx);
     let cap = cap::lower(at, raw, cx);
+    cap::check_nested(at, records.as_ref(), cx);
     if let (Some(page), Some(request), Some(Some(cap)), Some(given)) =
         (at.page.get(), &request, &cap, at.page_cap.get())
     {
@@ -200,28 +203,31 @@ pub fn page(key: &Key<grammar::Page>, cx: &mut Cx<'_>) -> Option<Paging> {
         grammar::Page::Page(raw) => {
             let into = transpose(raw.into.get().map(|at| cx.place(at, places)));
             let size = size(&raw.size, cx);
-            Paging::Page { into: into?, start: raw.start.or(1), size: size? }
+            let more = more::of_page(raw, cx);
+            Paging::Page { into: into?, start: raw.start.or(1), size: size?, more: more? }
         }
         grammar::Page::Offset(raw) => {
             let into = transpose(raw.into.get().map(|at| cx.place(at, places)));
             let size = size(&raw.size, cx);
-            Paging::Offset { into: into?, start: raw.start.or(0), size: size? }
+            let (more, step) = (more::of_offset(raw, cx), raw.step.or(OffsetStep::Records));
+            Paging::Offset { into: into?, start: raw.start.or(0), size: size?, more: more?, step }
         }
         grammar::Page::Cursor(raw) => {
             let next = raw.next.get().and_then(|at| cx.next_at(at));
             let into = raw.into.get().and_then(|at| cx.place(at, places));
-            let more = transpose(raw.more.get().map(|at| cx.filter(at, &[])));
+            let more = more::flag(&raw.more, cx);
             Paging::Cursor { next: next?, into: into?, more: more? }
         }
         grammar::Page::Keyset(raw) => {
             let key = raw.key.get().and_then(|at| cx.path(at));
             let into = raw.into.get().and_then(|at| cx.place(at, places));
             let size = size(&raw.size, cx);
-            Paging::Keyset { key: key?, into: into?, size: size? }
+            let more = more::flag(&raw.more, cx);
+            Paging::Keyset { key: key?, into: into?, size: size?, more: more? }
         }
         grammar::Page::NextUrl(raw) => {
             let next = raw.next.get().and_then(|at| cx.next_at(at));
-            let more = transpose(raw.more.get().map(|at| cx.filter(at, &[])));
+            let more = more::flag(&raw.more, cx);
             Paging::NextUrl { next: next?, more: more? }
         }
     })

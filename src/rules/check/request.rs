@@ -92,6 +92,10 @@ pub const CREATE: Purpose = Purpose {
 pub const CREATE_WITH_ID: Purpose = Purpose { holes: &["id"], ..CREATE };
 /// A create under a parent.
 pub const CREATE_UNDER: Purpose = Purpose { holes: &["parent"], ..CREATE };
+/// A create that names its record by a field.
+pub const CREATE_BY_MATCH: Purpose = Purpose { holes: &["match"], ..CREATE };
+/// A create under a parent that names its record by a field.
+pub const CREATE_UNDER_BY_MATCH: Purpose = Purpose { holes: &["parent", "match"], ..CREATE };
 /// A create under a parent, under an id that we choose.
 pub const CREATE_UNDER_WITH_ID: Purpose = Purpose { holes: &["id", "parent"], ..CREATE };
 /// An update.

@@ -6,7 +6,7 @@ use super::context::Cx;
 use crate::record::{Filter, FilterError, Lens, Path};
 use crate::rules::diagnostic::{DiagnosticKind, Span, listed};
 use crate::rules::grammar::PathOrHeader;
-use crate::rules::model::{ListAt, NextAt, Part, Place, Template};
+use crate::rules::model::{ItemAt, ListAt, NextAt, Part, Place, Template};
 use crate::rules::shape::{At, Either};
 use crate::rules::units::{Jq, Text};
 
@@ -159,6 +159,10 @@ impl Cx<'_> {
 
     /// Reads the path of an array: `.results[]`, `.[]`.
     pub fn array_path(&mut self, at: &At<Jq>) -> Option<Path> {
+        self.items_at(at, "write \".results[]\", or \".[]\" where the answer is the array")
+    }
+
+    fn items_at(&mut self, at: &At<Jq>, help: &str) -> Option<Path> {
         let text = at.value.0.trim();
         let array = text.strip_suffix("[]").map(|array| if array.is_empty() { "." } else { array });
         if let Some(path) = array.and_then(Path::parse) {
@@ -172,18 +176,15 @@ impl Cx<'_> {
         } else if self.filter(at, &[]).is_some() {
             self.notes
                 .error(DiagnosticKind::Invalid, at.span, "the items of an array at a plain path are wanted here")
-                .help("write \".results[]\", or \".[]\" where the answer is the array");
+                .help(help);
         }
         None
     }
 
-    /// As [`Self::array_path`], also `.results[]?`.
+    /// As [`Self::array_path`], also `.results[]?`, `.groups[].items[]` and `.edges[].node`.
     pub fn list_at(&mut self, at: &At<Jq>) -> Option<ListAt> {
-        let array = at.value.0.trim().strip_suffix("[]?").map(|array| if array.is_empty() { "." } else { array });
-        match array.and_then(Path::parse) {
-            Some(path) => Some(ListAt { path, may_lack: true }),
-            None => self.array_path(at).map(ListAt::from),
-        }
+        let help = "write \".results[]\", \".[]\" where the answer is the array, or \".groups[].items[]\" where arrays are nested";
+        parse_list(at.value.0.trim()).or_else(|| self.items_at(at, help).map(ListAt::from))
     }
 
     /// Compiles a filter.
@@ -253,6 +254,37 @@ impl Cx<'_> {
         }
         place
     }
+}
+
+/// `PATH[]`, `PATH[]?`, and behind these another such list, or the path of a record in each item.
+fn parse_list(text: &str) -> Option<ListAt> {
+    let (array, rest) = text.split_at_checked(find_brackets(text)?)?;
+    let rest = rest.strip_prefix("[]")?;
+    let lacking = rest.strip_prefix('?');
+    let rest = lacking.unwrap_or(rest);
+    let item = match rest {
+        "" => ItemAt::Whole,
+        rest if find_brackets(rest).is_some() => ItemAt::List(Box::new(parse_list(rest)?)),
+        rest if rest.starts_with('[') => ItemAt::Record(Path::parse(&format!(".{rest}"))?),
+        rest => ItemAt::Record(Path::parse(rest)?),
+    };
+    let path = if array.is_empty() || array.starts_with('[') { format!(".{array}") } else { array.to_owned() };
+    Some(ListAt { path: Path::parse(&path)?, may_lack: lacking.is_some(), item })
+}
+
+/// Where the first `[]` is that stands in no quotes.
+fn find_brackets(text: &str) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.bytes().enumerate().position(|(at, byte)| {
+        let is_free = !quoted;
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        is_free && text.as_bytes().get(at..at + 2) == Some(b"[]".as_slice())
+    })
 }
 
 /// The remedy where a bare name stands for the path of a member.

@@ -9,9 +9,11 @@ use super::binding::{Place as Where, Ways, inert_for_direction, transpose};
 use super::context::Cx;
 use super::parent;
 use super::request::{
-    self, ARCHIVE, CREATE, CREATE_UNDER, CREATE_UNDER_WITH_ID, CREATE_WITH_ID, DELETE, Purpose, UPDATE,
+    self, ARCHIVE, CREATE, CREATE_BY_MATCH, CREATE_UNDER, CREATE_UNDER_BY_MATCH, CREATE_UNDER_WITH_ID, CREATE_WITH_ID,
+    DELETE, Purpose, UPDATE,
 };
 use super::text::{Allowed, has_hole};
+use crate::record::Path;
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, IdempotencyShape, Op, PreconditionWord};
 use crate::rules::model::{
@@ -104,7 +106,10 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, raw: &grammar::Binding, c
     };
     let client_id = at.idempotency.get().is_some_and(|at| !at.client_id.is_absent());
     let is_under = raw.read.get().is_some_and(|read| !read.parent.is_absent());
+    let by_match = at.idempotency.get().is_some_and(|at| !at.r#match.is_absent());
     let purpose = match (client_id, is_under) {
+        (false, false) if by_match => CREATE_BY_MATCH,
+        (false, true) if by_match => CREATE_UNDER_BY_MATCH,
         (false, false) => CREATE,
         (true, false) => CREATE_WITH_ID,
         (false, true) => CREATE_UNDER,
@@ -114,6 +119,7 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, raw: &grammar::Binding, c
     // As in an update, a body that is shaped from the id has it.
     let has_id = matches!(&body, Some(Body::Filter(filter)) if filter.source().contains(".id"));
     let request = at.request.get().and_then(|at| request::lower_naming(at, purpose, has_id, cx));
+    check_named_by(at, raw, request.as_ref(), cx);
     let parent = under(place, at, raw, request.as_ref(), cx);
     parent::check_address(raw, request.as_ref(), at.request.get().map_or(at.key, |at| at.span), cx);
     if let Some(given) = at.idempotency.get().filter(|_| client_id && parent::is_in_id(raw)) {
@@ -134,6 +140,29 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, raw: &grammar::Binding, c
         idempotency: idempotency?,
         parent: parent?,
     })
+}
+
+/// What an address names its record by is written at a plain path, so that it is known how the upstream writes it.
+fn check_named_by(at: &At<grammar::Create>, raw: &grammar::Binding, request: Option<&Request>, cx: &mut Cx<'_>) {
+    let Some(name) = at.idempotency.get().and_then(|at| at.r#match.get()) else { return };
+    let mut maps = raw.map.get().into_iter().flat_map(|map| &map.members);
+    let entry = maps.find(|(field, ..)| *field == name.value.0).and_then(|(.., entry)| entry.get());
+    let Some(entry) = entry.filter(|_| request.is_some_and(|request| request.has_hole("match"))) else { return };
+    let is_plain = |jq: &Jq| Path::parse(jq.0.trim()).is_some();
+    let (plain, sent) = match &entry.value {
+        Either::Short(jq) => (is_plain(jq), true),
+        Either::Table(table) => (
+            !table.path.is_absent() || table.put.get().is_some_and(|put| is_plain(&put.value)),
+            table.direction.get().is_none_or(|at| at.value != grammar::Direction::Pull),
+        ),
+    };
+    if !plain || !sent {
+        let why = if sent { "written by a filter" } else { "never written" };
+        let words = format!("`{}` is {why} here, so that `{{match}}` has no value", name.value.0);
+        cx.notes
+            .error(DiagnosticKind::Conflict, name.span, words)
+            .help("map it by a plain path, or name another field");
+    }
 }
 
 /// The field that says under which parent a record is made, where the address names it.

@@ -6,6 +6,7 @@ use super::{
     CapSplitWord, CodecWord, DeletesEndpoint, Direction, EmptyField, OnScopeExit, Parent, ReadJob, RequestShape, Write,
 };
 use crate::record::TimeFormat;
+use crate::rules::model::OffsetStep;
 use crate::rules::shape::{Either, List, Named, kinds, table};
 use crate::rules::units::{Jq, Period, Text, Token};
 
@@ -116,9 +117,9 @@ kinds! {
     Page, "a paging table such as { kind = \"page\", into = \"query.page\" }" {
         /// One answer holds all.
         "none" => None(PageNone) = bare,
-        /// Numbered pages; ends with an empty page, or a short one after a full one.
+        /// Numbered pages; ends as `more`, `pages` or `total` say, else with an empty page, or a short one after a full one.
         "page" => Page(PageNumber),
-        /// Offsets; ends with an empty page, or a short one after a full one.
+        /// Offsets; ends as `more` or `total` say, else with an empty page, or a short one after a full one.
         "offset" => Offset(PageOffset),
         /// A token in the answer goes into the next request; absent, null or empty ends.
         "cursor" => Cursor(PageCursor),
@@ -126,7 +127,7 @@ kinds! {
         "link_header" => LinkHeader(PageNone) = bare,
         /// The answer holds the next page's URL.
         "next_url" => NextUrl(PageNextUrl),
-        /// After the last record's key; ends with an empty page, or a short one after a full one.
+        /// After the last record's key; ends as `more` says, else with an empty page, or a short one after a full one.
         "keyset" => Keyset(PageKeyset),
     }
 }
@@ -145,6 +146,12 @@ table! {
         start: u64,
         /// The page size.
         size: PageSize,
+        /// What says that more pages follow: a jq condition over the answer, or `{ header = "…" }`. A short page is the last one only by it.
+        more: PathOrHeader,
+        /// Instead: where the answer says how many pages there are, or the last one's number where the first is 1: a path, or `{ header = "…" }`.
+        pages: PathOrHeader,
+        /// Instead: where the answer says how many records the listing shows in all: a path, or `{ header = "…" }`.
+        total: PathOrHeader,
     }
 }
 
@@ -157,6 +164,12 @@ table! {
         start: u64,
         /// The page size.
         size: PageSize,
+        /// What says that more pages follow: a jq condition over the answer, or `{ header = "…" }`. A short page is the last one only by it.
+        more: PathOrHeader,
+        /// Instead: where the answer says how many records there are in all: a path, or `{ header = "…" }`.
+        total: PathOrHeader,
+        /// How far the next page is: records (as many as the page shows) or size (where a page leaves out some of those that it counts). Default records.
+        step: OffsetStep,
     }
 }
 
@@ -177,8 +190,8 @@ table! {
         next: PathOrHeader = required,
         /// Where it goes: `query.NAME`, `header.NAME` or `body.PATH`.
         into: Text = required,
-        /// jq condition over the answer that says that there is more; false ends even where a token is given.
-        more: Jq,
+        /// What says that more pages follow: a jq condition over the answer, or `{ header = "…" }`; false ends even where a token is given.
+        more: PathOrHeader,
     }
 }
 
@@ -191,6 +204,8 @@ table! {
         into: Text = required,
         /// The page size.
         size: PageSize,
+        /// What says that more pages follow: a jq condition over the answer, or `{ header = "…" }`. A short page is the last one only by it.
+        more: PathOrHeader,
     }
 }
 
@@ -199,8 +214,8 @@ table! {
     PageNextUrl, "a next_url table" {
         /// Where the URL is: a path, or `{ header = "Next-Page" }`.
         next: PathOrHeader = required,
-        /// jq condition over the answer that says there is more.
-        more: Jq,
+        /// What says that more pages follow: a jq condition over the answer, or `{ header = "…" }`; false ends even where a URL is given.
+        more: PathOrHeader,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::record::{Normalize, TimeFormat};
 use crate::rules::model::{
-    Drift, Encoding, ErrorClass, HookAction, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, ResetUnit,
+    Drift, Encoding, ErrorClass, HookAction, OffsetStep, OnEdit, OnLocalDelete, OnRemoteDelete, QuotaPeriod, ResetUnit,
     UpdateVsDelete,
 };
 use crate::rules::shape::words;
@@ -310,6 +310,8 @@ words! { Encoding, "Encoding", "\"json\", \"form\" or \"multipart\"" {
     "multipart" => Self::Multipart,
 } }
 words! { CapSplitWord, "CapSplit", "\"time\" or \"key\"" { "time" => Self::Time, "key" => Self::Key } }
+
+words! { OffsetStep, "OffsetStep", "\"records\" or \"size\"" { "records" => Self::Records, "size" => Self::Size } }
 
 words! { ParentIds, "ParentIds", "\"unique\" or \"per_parent\"" { "unique" => Self::Unique, "per_parent" => Self::PerParent } }
 

@@ -57,7 +57,7 @@ table! {
         query: Text,
         /// How long the upstream remembers the id in the header or the query. Default 24h.
         ttl: Period,
-        /// The field by which a created record is found again in the listing.
+        /// The field by which a created record is found again in the listing. Its value stands in the request's hole `{match}`, where it has one.
         r#match: Text,
         /// Plain path of a field of the remote record that carries the operation's id.
         field: Jq,
@@ -143,7 +143,7 @@ table! {
 table! {
     /// Per-item results of a batch.
     BatchResult, "a result table" {
-        /// The array of results in the answer, e.g. `.results[]`; with `job`, in the answer that says that it has ended.
+        /// The results in the answer: an array, e.g. `.results[]`, or what a jq filter gives, where failures stand apart; with `job`, in the answer that says that it has ended.
         items: Jq = required,
         /// How a result finds its item: index (same position), id (same remote id), `request_id` (our operation id at `.request_id`, or `{ request_id = PATH }`), or `{ index = PATH }` where a result says its item's position, from 0.
         by: Either<ByWord, ByPath> = required,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deleted, Export, Job, Parent, Place, Request, Template, Transition, Upstream};
+use super::{Deleted, Export, Job, ListAt, PageCap, Paging, Parent, Place, Request, Template, Transition, Upstream};
 use crate::record::{Filter, Lens, Mapper, Path, TimeFormat};
 
 /// A collection at an upstream.
@@ -108,29 +108,6 @@ impl Read {
     }
 }
 
-/// A listing that ends without a word after so many results.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageCap {
-    /// So many.
-    pub results: u64,
-    /// How it goes on; `None`: it cannot, and fails there.
-    pub split: Option<CapSplit>,
-}
-
-/// How a capped listing goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CapSplit {
-    /// From the last time of change on, that included, as `since` asks for it.
-    Time,
-    /// After the last key.
-    Key {
-        /// Where a record has its key: a text or a number.
-        key: Path,
-        /// Where it goes.
-        into: Place,
-    },
-}
-
 /// What an answer of a listing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFormat {
@@ -149,73 +126,6 @@ pub struct CsvFormat {
     pub delimiter: u8,
     /// An empty field is null, not the empty text.
     pub empty_is_null: bool,
-}
-
-/// An array in an answer: `.results[]` is the path `.results`, `.[]` is `.`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListAt {
-    /// Where it is.
-    pub path: Path,
-    /// `.results[]?`: an answer without it (or with null there) has no items. Otherwise that is no answer.
-    pub may_lack: bool,
-}
-
-impl From<Path> for ListAt {
-    fn from(path: Path) -> Self {
-        Self { path, may_lack: false }
-    }
-}
-
-/// How pages follow each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Paging {
-    /// One answer holds all.
-    None,
-    /// Numbered pages; ends with an empty page, or a short one after a full one.
-    Page {
-        /// Where the number goes; `None`: into the request's hole `{page}`.
-        into: Option<Place>,
-        /// The first page's number (default 1).
-        start: u64,
-        /// Where the page size goes, and the size.
-        size: Option<(Place, u64)>,
-    },
-    /// Offsets; ends with an empty page, or a short one after a full one.
-    Offset {
-        /// Where the offset goes; `None`: into the request's hole `{offset}`.
-        into: Option<Place>,
-        /// The first record's offset (default 0).
-        start: u64,
-        /// Where the page size goes, and the size.
-        size: Option<(Place, u64)>,
-    },
-    /// A token in the answer goes into the next request; absent, null or `""` ends.
-    Cursor {
-        /// Where the token is.
-        next: NextAt,
-        /// Where it goes.
-        into: Place,
-        /// jq condition that says there is more; false ends even where a token is given.
-        more: Option<Filter>,
-    },
-    /// RFC 8288 `Link: <…>; rel="next"`.
-    LinkHeader,
-    /// The key of the last record goes into the next request; ends with an empty page, or a short one after a full one.
-    Keyset {
-        /// Where a record has its key: a text or a number.
-        key: Path,
-        /// Where it goes.
-        into: Place,
-        /// Where the page size goes, and the size.
-        size: Option<(Place, u64)>,
-    },
-    /// The answer holds the next page's URL, absolute or relative.
-    NextUrl {
-        /// Where the URL is.
-        next: NextAt,
-        /// jq condition that says there is more; false ends even where a URL is given.
-        more: Option<Filter>,
-    },
 }
 
 /// Where the next token or URL stands in an answer.
@@ -322,6 +232,16 @@ pub struct Create {
     pub idempotency: Idempotency,
     /// Where the address names the parent: the field (position) that refers to it. It goes into no body of a create.
     pub parent: Option<usize>,
+}
+
+impl Create {
+    /// The field (position) by which the address names the record, where it does.
+    pub fn named_by(&self) -> Option<usize> {
+        match self.idempotency {
+            Idempotency::Match(field) => self.request.has_hole("match").then_some(field),
+            Idempotency::None | Idempotency::Key { .. } | Idempotency::Field(_) | Idempotency::ClientId => None,
+        }
+    }
 }
 
 /// How a create is made safe to repeat, or its result found again.
@@ -444,8 +364,8 @@ impl Batch {
 /// Per-item results of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchResult {
-    /// The array in the answer.
-    pub items: Path,
+    /// The results in the answer.
+    pub items: ResultsAt,
     /// How a result finds its item.
     pub by: ResultBy,
     /// Where a result names the remote id.
@@ -458,6 +378,15 @@ pub struct BatchResult {
     pub error: Option<Path>,
     /// Where a result holds the record as it now is.
     pub record: Option<Path>,
+}
+
+/// The results in the answer to a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResultsAt {
+    /// The items of the array there.
+    Array(Path),
+    /// What this filter gives: one after the other.
+    Filter(Filter),
 }
 
 /// How a batch result finds its item.

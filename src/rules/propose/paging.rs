@@ -71,7 +71,8 @@ fn cursor(places: &[Place<'_>]) -> Option<Said<String>> {
         _ => "cursor",
     };
     let next = quoted(&place.path.to_string());
-    let table = format!("{{ kind = \"cursor\", next = {next}, into = \"query.{into}\" }}");
+    let told = says_more(places).unwrap_or_default();
+    let table = format!("{{ kind = \"cursor\", next = {next}, into = \"query.{into}\"{told} }}");
     Some(Said::guess(table, "by its name; where the token goes in the next request is not to be seen in an answer"))
 }
 
@@ -91,8 +92,29 @@ fn counted(places: &[Place<'_>], kind: &str, names: &[&str]) -> Option<Said<Stri
     // The first page is 0 where a page is.
     let start = if kind == "page" && numbers.contains(&0) { ", start = 0" } else { "" };
     let into = quoted(&format!("query.{key}"));
-    let table = format!("{{ kind = \"{kind}\", into = {into}{start}{} }}", size.unwrap_or_default());
+    let told = says_more(places).or_else(|| pages(places).filter(|_| kind == "page")).unwrap_or_default();
+    let table = format!("{{ kind = \"{kind}\", into = {into}{start}{}{told} }}", size.unwrap_or_default());
     Some(Said::guess(table, format!("the answer repeats {}", place.path)))
+}
+
+/// What says in so many words whether more follows.
+fn says_more(places: &[Place<'_>]) -> Option<String> {
+    let names = ["hasmore", "hasnext", "hasnextpage", "hasmoreitems", "morerecords", "moreavailable"];
+    let place = places.iter().find(|place| {
+        let is_flag = !place.values.is_empty() && place.values.iter().all(|value| matches!(value, Json::Bool(_)));
+        is_flag && names.contains(&last(&place.path).as_str())
+    })?;
+    Some(format!(", more = {}", quoted(&place.path.to_string())))
+}
+
+/// How many pages there are.
+fn pages(places: &[Place<'_>]) -> Option<String> {
+    let names = ["totalpages", "pagecount", "pagestotal", "lastpage"];
+    let place = places.iter().find(|place| {
+        let is_number = !place.values.is_empty() && place.values.iter().all(|value| whole(value).is_some());
+        is_number && names.contains(&last(&place.path).as_str())
+    })?;
+    Some(format!(", pages = {}", quoted(&place.path.to_string())))
 }
 
 fn total(places: &[Place<'_>]) -> Option<u64> {

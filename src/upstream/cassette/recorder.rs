@@ -127,7 +127,7 @@ pub fn named_headers(headers: &HeaderMap, names: &[String], mask: impl Fn(&str) 
 /// Where the records of a body begin.
 pub fn record_starts(body: &[u8], records: Option<&RecordsIn>) -> Vec<usize> {
     // Only there are records cut down.
-    let Some(RecordsIn::Array(path)) = records else { return Vec::new() };
-    let found = split_records(body, path, &[]);
+    let Some(RecordsIn::Array(list)) = records else { return Vec::new() };
+    let found = split_records(body, &list.path, &[]);
     found.map(|split| split.records.into_iter().map(|at| at.start).collect()).unwrap_or_default()
 }

@@ -246,7 +246,7 @@ async fn what_was_recorded_is_played_as_it_came_and_nothing_is_written_meanwhile
     let outgoing = |line: &str| {
         let built = client.build(&request(line), &Holes::default()).unwrap();
         let mut outgoing = client.outgoing(&built, None).unwrap();
-        outgoing.records = Some(RecordsIn::Array(Path::parse(".results").unwrap()));
+        outgoing.records = Some(RecordsIn::Array(Path::parse(".results").unwrap().into()));
         outgoing.streams = true;
         outgoing
     };

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::record::{Filter, Lens};
-use crate::rules::{Batch, BatchResult, ResultBy};
+use crate::rules::{Batch, BatchResult, ResultBy, ResultsAt};
 use crate::sandbox::{Check, Fault, Matcher, ResourceConfig};
 
 const BASE: &str = "https://api.example.com";
@@ -20,7 +20,7 @@ fn batch(by: ResultBy) -> Batch {
         items_max: 3,
         bytes_max: 1 << 20,
         result: BatchResult {
-            items: path(".results"),
+            items: ResultsAt::Array(path(".results")),
             by,
             id: Some(path(".id")),
             version: Some(path(".etag")),
@@ -184,7 +184,7 @@ async fn items_are_requests_with_the_path_of_the_base_url() {
     ours.items = path(".requests");
     ours.item = Some(Filter::compile(filter, &[]).unwrap());
     ours.result = BatchResult {
-        items: path(".responses"),
+        items: ResultsAt::Array(path(".responses")),
         by: ResultBy::Index,
         id: None,
         version: None,

@@ -26,7 +26,7 @@ fn read_body(
     bytes: &[u8],
     chunk: usize,
 ) -> Result<(Bytes, Vec<usize>), TransportError> {
-    let mut body = Body::new(gzipped, limit, records.map(|at| RecordsIn::Array(path(at))), 0)?;
+    let mut body = Body::new(gzipped, limit, records.map(|at| RecordsIn::Array(path(at).into())), 0)?;
     for chunk in bytes.chunks(chunk) {
         body.take(chunk)?;
     }
@@ -111,7 +111,7 @@ fn f30_a_page_that_no_single_record_makes_too_large_fails_as_a_whole() {
     let page = format!(r#"{{"results":[{{"id":"1","blob":"{}"}}]}}"#, "x".repeat(16 * 16_000));
     assert_eq!(read_body(false, 16_000, Some(".results"), page.as_bytes(), 4096), Err(too_large.clone()));
     assert_eq!(
-        Body::new(false, 16_000, Some(RecordsIn::Array(path(".results"))), 16 * 16_000 + 1).err(),
+        Body::new(false, 16_000, Some(RecordsIn::Array(path(".results").into())), 16 * 16_000 + 1).err(),
         Some(too_large)
     );
     // A page within its limit is untouched, however large its records are.

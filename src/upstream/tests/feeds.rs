@@ -150,6 +150,15 @@ async fn a_feed_that_makes_no_sense_or_has_expired_says_nothing() {
     fails(vec![ok(&json!({ "events": [{ "kind": "made" }], "next": "t1" }))], bad, "`id` finds neither").await;
     fails(vec![ok(&json!({ "next": "t1" }))], bad, "no records at .events").await;
     fails(vec![status(410)], FailureKind::CursorExpired, "GET /events").await;
+    fails(vec![events("", &[("made", "a")])], bad, "`next` is empty, although there are events").await;
+}
+
+/// Feeds whose tokens are events: where there is none, the last one stays.
+#[tokio::test]
+async fn an_answer_without_events_may_leave_the_token_where_it_is() {
+    let script = Script::new([events("", &[])]);
+    let (shown, failure) = all(&mut lister(feed(), script, Some("t7"))).await;
+    assert_eq!((shown.len(), shown[0].2.as_deref(), failure), (1, Some("t7"), None));
 }
 
 #[tokio::test]
@@ -158,6 +167,10 @@ async fn a_listing_of_everything_begins_with_the_token_of_its_feed() {
     let (shown, failure) = all(&mut lister(feed(), script.clone(), None)).await;
     assert_eq!((shown[0].2.as_deref(), failure), (Some("17"), None));
     assert_eq!(script.lines(), ["GET /start", "GET /c"]);
+    // Where nothing has ever happened there is no token yet; what is missing is no token, either.
+    let script = Script::new([ok(&json!({ "token": "" })), ok(&json!({ "results": [{ "id": "a" }] }))]);
+    let (shown, failure) = all(&mut lister(feed(), script, None)).await;
+    assert_eq!((shown[0].2.as_deref(), failure), (None, None));
     let script = Script::new([ok(&json!({ "tokens": 17 }))]);
     let (shown, failure) = all(&mut lister(feed(), script.clone(), None)).await;
     assert!(shown.is_empty() && failure.unwrap().words.contains("`start.next` finds neither"));

@@ -44,7 +44,7 @@ fn stage(
         items_max: 10,
         bytes_max: 1 << 20,
         result: BatchResult {
-            items: path(".results"),
+            items: crate::rules::ResultsAt::Array(path(".results")),
             by: ResultBy::IndexAt(path(".at")),
             id: Some(path(".id")),
             version: None,

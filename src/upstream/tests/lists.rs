@@ -3,8 +3,8 @@
 //! Must not know: writes.
 
 use super::*;
-use crate::record::{Filter, TimeFormat};
-use crate::rules::{NextAt, Place, SinceFrom};
+use crate::record::TimeFormat;
+use crate::rules::{NextAt, OffsetStep, Place, SinceFrom};
 use crate::sandbox::{Conditional, CursorEnd, Envelope, Fault, Matcher, ResourceConfig, Since, SinceBy, Times};
 
 fn query(name: &str) -> Place {
@@ -29,15 +29,21 @@ fn kinds() -> Vec<(sandbox::Paging, Paging)> {
     vec![
         (
             sandbox::Paging::Page { page: "page".to_owned(), per_page: text("limit") },
-            Paging::Page { into: Some(query("page")), start: 1, size: Some(sized("limit")) },
+            Paging::Page { into: Some(query("page")), start: 1, size: Some(sized("limit")), more: None },
         ),
         (
             sandbox::Paging::Page { page: "page".to_owned(), per_page: text("limit") },
-            Paging::Page { into: Some(query("page")), start: 1, size: None },
+            Paging::Page { into: Some(query("page")), start: 1, size: None, more: None },
         ),
         (
             sandbox::Paging::Offset { offset: "offset".to_owned(), limit: text("limit") },
-            Paging::Offset { into: Some(query("offset")), start: 0, size: Some(sized("limit")) },
+            Paging::Offset {
+                into: Some(query("offset")),
+                start: 0,
+                size: Some(sized("limit")),
+                more: None,
+                step: OffsetStep::Records,
+            },
         ),
         (cursor(CursorEnd::Absent), by_cursor()),
         (cursor(CursorEnd::Null), by_cursor()),
@@ -92,11 +98,17 @@ async fn a_capped_page_is_not_the_last_one() {
     let kinds = [
         (
             sandbox::Paging::Page { page: "page".to_owned(), per_page: "per_page".to_owned() },
-            Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 4)) },
+            Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 4)), more: None },
         ),
         (
             sandbox::Paging::Offset { offset: "offset".to_owned(), limit: "per_page".to_owned() },
-            Paging::Offset { into: Some(query("offset")), start: 0, size: Some((query("per_page"), 4)) },
+            Paging::Offset {
+                into: Some(query("offset")),
+                start: 0,
+                size: Some((query("per_page"), 4)),
+                more: None,
+                step: OffsetStep::Records,
+            },
         ),
     ];
     // (records, longest page, requests): a short page ends it only after a full one.
@@ -132,14 +144,14 @@ async fn a_page_beyond_the_last_that_is_not_found_is_the_end_where_that_deletes_
         let client = client(upstream("https://api.example.com"), script, &TestClock::new());
         let mut ours = binding(client.upstream());
         let mut reading =
-            read(Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 2)) });
+            read(Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 2)), more: None });
         reading.deletes = deletes;
         reading.get = reading.get.filter(|_| can_get);
         ours.read = Some(reading);
         let (pages, failure) = list(&client, ours, ListQuery::default()).await;
         assert_eq!((pages.len(), failure.is_none()), (1, is_end), "{first} {deletes:?} {can_get}");
     }
-    let page = Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 2)) };
+    let page = Paging::Page { into: Some(query("page")), start: 1, size: Some((query("per_page"), 2)), more: None };
     let (_, failure, _) = scripted(page, vec![status(404)]).await;
     assert_eq!(failure.unwrap().kind, FailureKind::NotFound, "the first page has to be there");
 }
@@ -347,19 +359,6 @@ async fn a_checkpoint_holds_no_secret_that_the_upstream_echoes() {
 }
 
 #[tokio::test]
-async fn more_that_is_false_ends_a_listing() {
-    let more = Some(Filter::compile(".has_more", &[]).unwrap());
-    let paging = Paging::Cursor { next: NextAt::Body(path(".last")), into: query("after"), more };
-    let pages = vec![
-        ok(&json!({"results": [{"id": "1"}], "has_more": true, "last": 7})),
-        ok(&json!({"results": [{"id": "2"}], "has_more": false, "last": {"id": 8}})),
-    ];
-    let (pages, failure, lines) = scripted(paging, pages).await;
-    assert_eq!((pages.concat().len(), failure), (2, None));
-    assert_eq!(lines, ["GET /v1/c", "GET /v1/c?after=7"]);
-}
-
-#[tokio::test]
 async fn places_in_headers_and_bodies() {
     let script =
         Script::new([ok(&json!({"results": [{"id": "1"}], "next": "c2"})), ok(&json!({"results": [{"id": "2"}]}))]);
@@ -539,7 +538,7 @@ async fn a_gone_cursor_is_not_a_gone_collection() {
 #[tokio::test]
 async fn a_place_to_go_on_from_that_is_refused_has_expired() {
     let cursor = || Paging::Cursor { next: NextAt::Body(path(".next")), into: query("after"), more: None };
-    let page = || Paging::Page { into: Some(query("page")), start: 1, size: None };
+    let page = || Paging::Page { into: Some(query("page")), start: 1, size: None, more: None };
     let rules = |client: &Client, page| Binding { read: Some(read(page)), ..binding(client.upstream()) };
     let token = |at: &str| PageToken { at: at.to_owned(), pages: 1, records: 1, full: false, slice: None, job: None };
     for (paging, at) in [(cursor(), "c"), (page(), "3"), (page(), "no number")] {

@@ -15,6 +15,7 @@ mod feeds;
 mod health;
 mod jobs;
 mod lists;
+mod more;
 mod pages;
 mod parents;
 mod rows;

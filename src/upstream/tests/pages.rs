@@ -4,11 +4,11 @@
 
 use super::super::split::{Split, SplitError, find_values, split_list, split_records, token_text};
 use super::*;
-use crate::rules::ListAt;
+use crate::rules::{ItemAt, ListAt};
 
 fn records(body: &str, at: &str, others: &[&str]) -> Result<(Vec<String>, Vec<Option<String>>), SplitError> {
     let others: Vec<Path> = others.iter().map(|text| path(text)).collect();
-    let Split { records, found } = split_records(body.as_bytes(), &path(at), &others.iter().collect::<Vec<_>>())?;
+    let Split { records, found, .. } = split_records(body.as_bytes(), &path(at), &others.iter().collect::<Vec<_>>())?;
     let texts = records.into_iter().map(|range| body[range].to_owned()).collect();
     Ok((texts, found.iter().map(|found| token_text(body.as_bytes(), found.as_ref())).collect()))
 }
@@ -16,7 +16,7 @@ fn records(body: &str, at: &str, others: &[&str]) -> Result<(Vec<String>, Vec<Op
 #[test]
 fn a_list_that_may_be_left_out_is_empty_then_and_never_where_an_error_is_told() {
     let list = |body: &str, at: &str, may_lack: bool| {
-        let split = split_list(body.as_bytes(), &ListAt { path: path(at), may_lack }, &[&path(".next")]);
+        let split = split_list(body.as_bytes(), &ListAt { may_lack, ..path(at).into() }, &[&path(".next")]);
         split.map(|split| (split.records.len(), token_text(body.as_bytes(), split.found[0].as_ref())))
     };
     let next = || Some("t".to_owned());
@@ -128,4 +128,58 @@ fn f28_no_prefix_of_a_listing_is_a_listing() {
         assert!(records(&body[..end], ".results", &[".next"]).is_err(), "{}", &body[..end]);
     }
     assert_eq!(records(body, ".results", &[".next"]).unwrap().0.len(), 2);
+}
+
+/// Records, and out of how many items.
+type Found<'a> = Result<(&'a [&'a str], usize), SplitError>;
+
+#[test]
+fn records_are_found_deeper_in_the_items_of_an_array() {
+    let list = |path: &str, item: ItemAt| ListAt { item, ..self::path(path).into() };
+    let may_lack = |list: ListAt| ListAt { may_lack: true, ..list };
+    let nodes = || list(".d.edges", ItemAt::Record(path(".node")));
+    let items = || list(".groups", ItemAt::List(Box::new(path(".items").into())));
+    let lacking = || list(".groups", ItemAt::List(Box::new(may_lack(path(".items").into()))));
+    let deep = || list(".", ItemAt::List(Box::new(list(".", ItemAt::List(Box::new(path(".x").into()))))));
+    let none = |at: &str| Err(SplitError::NoneInItem(at.to_owned()));
+    let cases: [(ListAt, &str, Found<'_>); 12] = [
+        (
+            nodes(),
+            r#"{"d":{"edges":[{"cursor":"1","node":{"id":1}},{"node":null},{"node": [] }]}}"#,
+            Err(SplitError::ListInItem(".d.edges[].node".to_owned())),
+        ),
+        (
+            nodes(),
+            r#"{"d":{"edges":[{"cursor":"1","node":{"id":1}},{"node":null}]},"next":2}"#,
+            Ok((&[r#"{"id":1}"#, "null"], 2)),
+        ),
+        (nodes(), r#"{"d":{"edges":[]}}"#, Ok((&[], 0))),
+        (nodes(), r#"{"d":{"edges":[{"cursor":"1"}]}}"#, none(".d.edges[].node")),
+        (nodes(), r#"{"d":{"edges":[7]}}"#, none(".d.edges[].node")),
+        (
+            items(),
+            r#"{"groups":[{"items":[{"id":1}, 2 ]},{"items":[]},{"n":1,"items":[{"id":3}]}]}"#,
+            Ok((&[r#"{"id":1}"#, "2", r#"{"id":3}"#], 3)),
+        ),
+        (items(), r#"{"groups":[{"items":[]},{}]}"#, none(".groups[].items[]")),
+        (items(), r#"{"groups":[{"items":null}]}"#, none(".groups[].items[]")),
+        (lacking(), r#"{"groups":[{},{"items":null},{"items":[{}]}]}"#, Ok((&["{}"], 3))),
+        (lacking(), r#"{"groups":[{"items":{}}]}"#, none(".groups[].items[]?")),
+        (
+            lacking(),
+            r#"{"groups":[{"items":[1],"items":[2]}]}"#,
+            Err(SplitError::NotJson("a key that stands twice", 32)),
+        ),
+        (deep(), r#"[[{"x":[{},{"a":1}]}],[],[{"x":[]}]]"#, Ok((&["{}", r#"{"a":1}"#], 3))),
+    ];
+    for (list, body, expected) in cases {
+        let split = split_list(body.as_bytes(), &list, &[&path(".next")]);
+        let found = split.map(|split| {
+            assert_eq!(token_text(body.as_bytes(), split.found[0].as_ref()).is_some(), body.contains("next"));
+            (split.records.into_iter().map(|at| &body[at]).collect::<Vec<_>>(), split.items)
+        });
+        let expected = expected.map(|(texts, items)| (texts.to_vec(), items));
+        assert_eq!(found, expected, "{list}: {body}");
+    }
+    assert_eq!(deep().to_string(), ".[][].x[]");
 }

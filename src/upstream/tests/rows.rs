@@ -182,7 +182,7 @@ async fn a_table_without_the_ids_is_another_one_and_a_key_of_a_row_leads_on() {
 
     let into = Place::Query("after".to_owned());
     let size = Some((Place::Query("limit".to_owned()), 2));
-    let keyset = Paging::Keyset { key: path(".id"), into, size };
+    let keyset = Paging::Keyset { key: path(".id"), into, size, more: None };
     let script = Script::new([answer(200, &[], "id,name\n7,A\n\"8,a\",B\n"), answer(200, &[], "id,name\n9,C\n")]);
     let (pages, failure) = pages(&mut listing(BodyFormat::Csv(COMMA), keyset, &script)).await;
     assert_eq!((texts(&pages).len(), failure), (3, None));

@@ -3,7 +3,7 @@
 //! Must not know: sockets.
 
 use super::*;
-use crate::rules::{JsonTemplate, NextAt, Place};
+use crate::rules::{JsonTemplate, More, NextAt, Place};
 
 fn fixed(json: &Tree) -> JsonTemplate {
     JsonTemplate::Fixed(crate::record::Json::parse(json.to_string().as_bytes()).unwrap())
@@ -22,7 +22,8 @@ fn search(page: Paging, records: &str, body: Option<JsonTemplate>, script: &Arc<
 }
 
 fn keyset(key: &str, into: Place, size: Option<u64>) -> Paging {
-    Paging::Keyset { key: path(key), into, size: size.map(|size| (Place::Query("limit".to_owned()), size)) }
+    let size = size.map(|size| (Place::Query("limit".to_owned()), size));
+    Paging::Keyset { key: path(key), into, size, more: None }
 }
 
 fn results(ids: &[&str]) -> Result<Response, TransportError> {
@@ -108,7 +109,7 @@ async fn a_graphql_connection_is_a_body_with_a_cursor() {
     let page = Paging::Cursor {
         next: NextAt::Body(path(".data.contacts.pageInfo.endCursor")),
         into: Place::Body(path(".variables.after")),
-        more: Some(crate::record::Filter::compile(".data.contacts.pageInfo.hasNextPage", &[]).unwrap()),
+        more: Some(More::Flag(NextAt::Body(path(".data.contacts.pageInfo.hasNextPage")))),
     };
     let script = Script::new([connection(&["1", "2"], "Mg==", true), connection(&["3"], "Mw==", false)]);
     let (client, rules) = search(page, ".data.contacts.nodes", Some(fixed(&json!({ "query": query }))), &script);

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use proptest::prelude::*;
 
 use super::*;
-use crate::rules::{CsvFormat, ErrorClass, ErrorRule, NextAt, Place};
+use crate::rules::{CsvFormat, ErrorClass, ErrorRule, ItemAt, ListAt, NextAt, Place};
 use crate::upstream::split::split_records;
 use crate::upstream::stream::{Piece, Stream, StreamError};
 
@@ -298,7 +298,7 @@ fn pieces(records: &RecordsIn, bytes: &[u8], chunk: usize, limit: usize) -> Resu
 
 #[test]
 fn a_comma_before_the_end_is_wrong_also_where_all_before_it_was_handed_over() {
-    let read = |body: &str| pieces(&RecordsIn::Array(path(".list")), body.as_bytes(), 1, 10);
+    let read = |body: &str| pieces(&RecordsIn::Array(path(".list").into()), body.as_bytes(), 1, 10);
     assert_eq!(texts(&read(r#"{"list":[{"a":1},{"b":2} ]}"#).unwrap().0).len(), 2);
     assert_eq!(texts(&read(r#"{"list":[ ]}"#).unwrap().0).len(), 0);
     let error = read(r#"{"list":[{"a":1},{"b":2}, ]}"#).unwrap_err();
@@ -307,6 +307,22 @@ fn a_comma_before_the_end_is_wrong_also_where_all_before_it_was_handed_over() {
 
 fn texts(pieces: &[Piece]) -> Vec<Vec<u8>> {
     pieces.iter().flat_map(|piece| piece.records.iter().map(|at| piece.body[at.clone()].to_vec())).collect()
+}
+
+#[test]
+fn records_deeper_in_the_items_of_an_array_are_handed_over_as_well() {
+    let inner = ListAt { may_lack: true, ..path(".items").into() };
+    let groups = ListAt { item: ItemAt::List(Box::new(inner)), ..path(".groups").into() };
+    let body = r#"{"groups":[{"items":[{"id":1},{"id":2}]},{"items":[]},{},{"items":[{"id":3}],"n":"]"}],"next":1}"#;
+    for chunk in [1, 7, 1000] {
+        let (found, around) = pieces(&RecordsIn::Array(groups.clone()), body.as_bytes(), chunk, 60).unwrap();
+        assert_eq!(texts(&found).concat(), br#"{"id":1}{"id":2}{"id":3}"#);
+        assert_eq!(found.iter().map(|piece| piece.items).sum::<usize>(), 4);
+        assert_eq!(around, r#"{"groups":[],"next":1}"#);
+    }
+    // What holds too much is no record that could be set aside.
+    let error = pieces(&RecordsIn::Array(groups), body.as_bytes(), 7, 20).unwrap_err();
+    assert_eq!(error, StreamError::TooLarge { what: "an item that holds records", limit: 20 });
 }
 
 proptest! {
@@ -321,7 +337,7 @@ proptest! {
         let items: Vec<&str> = records.iter().map(String::as_str).chain(others).collect();
         let document = format!("{{\"a\":{{\"list\":[]}},\"list\": [{}\n], \"next\" : [1]}}", items.join(" ,"));
         let at = path(".list");
-        let (found, around) = pieces(&RecordsIn::Array(at.clone()), document.as_bytes(), chunk, limit).unwrap();
+        let (found, around) = pieces(&RecordsIn::Array(at.clone().into()), document.as_bytes(), chunk, limit).unwrap();
         let whole = split_records(document.as_bytes(), &at, &[]).unwrap();
         let expected: Vec<_> = whole.records.iter().map(|at| document.as_bytes()[at.clone()].to_vec()).collect();
         prop_assert_eq!(texts(&found), expected);
@@ -329,7 +345,7 @@ proptest! {
         let bare = split_records(&around, &at, &[]).unwrap();
         prop_assert!(bare.records.is_empty());
         for cut in 0..document.len() {
-            let Ok((_, around)) = pieces(&RecordsIn::Array(at.clone()), &document.as_bytes()[..cut], chunk, limit) else { continue };
+            let Ok((_, around)) = pieces(&RecordsIn::Array(at.clone().into()), &document.as_bytes()[..cut], chunk, limit) else { continue };
             prop_assert!(split_records(&around, &at, &[]).is_err(), "{}", cut);
         }
     }
@@ -345,7 +361,7 @@ proptest! {
         (chunk, limit) in (1_usize..60, 1_usize..200),
     ) {
         let bytes = [prefix.as_bytes(), &bytes].concat();
-        for records in [RecordsIn::Array(path(".list")), RecordsIn::Lines, RecordsIn::Rows(COMMA)] {
+        for records in [RecordsIn::Array(path(".list").into()), RecordsIn::Lines, RecordsIn::Rows(COMMA)] {
             if let Ok((found, around)) = pieces(&records, &bytes, chunk, limit) {
                 prop_assert!(found.iter().all(|piece| piece.records.iter().all(|at| at.end <= piece.body.len())));
                 prop_assert!(around.len() <= 2 * limit + 64);

@@ -184,6 +184,16 @@ async fn s11_an_address_that_moved_for_good_says_into_which_record_it_was_merged
     assert!(matches!(get(&client, &rules, &site("1")).await, Ok(Got::Found(_))));
 }
 
+/// A record that was transferred out of the collection has an id there that may be another record's here.
+#[tokio::test]
+async fn s11_an_address_that_moved_for_good_to_another_collection_says_nothing_of_the_record_with_that_id_here() {
+    let there = ok(&json!({"id": "5", "name": "Ann"}));
+    let script = Script::new([answer(301, &[("location", "/others/5")], ""), there]);
+    let client = client(upstream(BASE), script, &TestClock::new());
+    let failure = get(&client, &binding(client.upstream()), &site("1")).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::OtherRecord, "{failure}");
+}
+
 #[tokio::test]
 async fn s51_a_full_body_keeps_what_the_mapping_does_not_know() {
     let (client, inside) = things();

@@ -3,12 +3,16 @@
 
 mod airtable;
 mod asana;
+mod github;
 mod graph;
+mod hubspot;
 mod intercom;
 mod jira;
+mod kinto;
 mod linear;
 mod mailchimp;
 mod mailchimp_lists;
+mod notion;
 mod people;
 mod pipedrive;
 mod quickbooks;
@@ -17,6 +21,7 @@ mod salesforce_bulk;
 mod shopify;
 mod shopify_bulk;
 mod slack;
+mod stripe;
 mod twilio;
 mod xero;
 mod zendesk;

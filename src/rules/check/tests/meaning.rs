@@ -116,7 +116,8 @@ fn a_binding_reads_as_it_says() {
     assert!(!read.records.may_lack);
     let path = |text: &str| crate::record::Path::parse(text).expect("a path");
     let size = Some((Place::Body(path(".limit")), 50));
-    assert_eq!(read.page, Paging::Offset { into: Some(Place::Body(path(".offset"))), start: 0, size });
+    let into = Some(Place::Body(path(".offset")));
+    assert_eq!(read.page, Paging::Offset { into, start: 0, size, more: None, step: OffsetStep::Records });
     let since = Incremental::Since {
         into: Place::Header("If-Modified-Since".to_owned()),
         from: SinceFrom::UpdatedAt,

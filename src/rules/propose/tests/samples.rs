@@ -98,6 +98,18 @@ fn paging_is_read_off_the_answer() {
         json!({ "page": 1, "per_page": 20, "total": 3 }),
         "{ kind = \"page\", into = \"query.page\", size = { into = \"query.per_page\", value = 20 } }",
     );
+    check(
+        json!({ "next_cursor": "abc", "has_more": true }),
+        "{ kind = \"cursor\", next = \".next_cursor\", into = \"query.cursor\", more = \".has_more\" }",
+    );
+    check(
+        json!({ "info": { "page": 1, "more_records": false }, "total_pages": 9 }),
+        "{ kind = \"page\", into = \"query.page\", more = \".info.more_records\" }",
+    );
+    check(
+        json!({ "page": 1, "total_pages": 9, "has_more": "yes" }),
+        "{ kind = \"page\", into = \"query.page\", pages = \".total_pages\" }",
+    );
     check(json!({ "meta": { "page": 0 } }), "{ kind = \"page\", into = \"query.page\", start = 0 }");
     check(json!({ "total": 1 }), "\"none\"");
     check(json!({}), "\"none\"");
