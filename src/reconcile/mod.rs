@@ -72,5 +72,5 @@ pub use phases::{Phase, PhaseKind, phases_of};
 pub use report::*;
 pub use restored::{is_restored, waits};
 pub use set_back::{SET_BACK, note_name as choice_note};
-pub use standing::{asked_until, breaker_is_open, kept, reauth_required};
+pub use standing::{asked_until, breaker_is_open, has_learnt, keep_beside, kept, kept_in, reauth_required};
 pub use targeted::has_listed_nothing;

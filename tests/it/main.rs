@@ -43,6 +43,7 @@ mod scripted;
 mod service;
 mod silent;
 mod soak;
+mod spending;
 mod stopping;
 mod styles;
 mod sync_token;

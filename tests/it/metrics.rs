@@ -255,11 +255,12 @@ fn budgets_tell_what_is_left_and_when_there_is_room_also_after_a_restart() {
     assert_eq!(daemon.stops().0, Some(0));
 
     // The whole budget is spent: there is room when its first requests leave the window.
-    world.sql(
-        "update sync_upstream set state = json_set(state, '$.budgets', json_array(json_object('budget', \
-         '40 per 3600 s GET /contacts*', 'spent', json_array(json_array(strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+30 minutes'), \
-         25), json_array(strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+50 minutes'), 17)))))",
-    );
+    let spent = rusqlite::Connection::open(world.path("data.db.budgets")).unwrap();
+    let until = |minutes: u32| format!("unixepoch('now', '+{minutes} minutes') * 1000000");
+    let portions = format!("json_array(json_array({}, 25), json_array({}, 17))", until(30), until(50));
+    let held = format!("values ('crm: per 3600 s GET /contacts*', 'another', {}, {portions})", until(50));
+    spent.execute_batch(&format!("delete from held; insert into held {held}")).unwrap();
+    drop(spent);
     let (daemon, address) = listening(&world, &[]);
     let now = samples(&metrics(&address));
     assert_eq!(used(&now), 42);

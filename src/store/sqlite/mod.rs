@@ -44,6 +44,6 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use exam::{Exam, examine};
+pub use exam::{Exam, examine, upstream_states};
 pub use open::{Epoch, Mode, OpenOptions, SqliteStore};
 pub use space::space;

@@ -2,6 +2,7 @@
 //!
 //! Must not know: what is tested.
 
+mod allowances;
 mod batches;
 mod bodies;
 mod breaker;
