@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Response;
-use super::ratelimit::{Observed, told_cost, told_limit};
+use super::ratelimit::{Observed, told_cost, told_limit, told_wait};
 use super::window::{Window, covers, key_beside, units_of};
 use crate::rules::Budget;
 
@@ -56,10 +56,18 @@ pub struct Heard {
     units: Option<(u64, u64)>,
     /// How the limit stands.
     limit: Option<Observed>,
+    /// For how long nothing is to be asked.
+    wait: Option<Duration>,
 }
 
-/// What an answer says of the budgets that cover its request, in their order. `now` is wall time.
-pub fn hear(budgets: &[Budget], (method, path): (&str, &str), answer: &Response, now: DateTime<Utc>) -> Vec<Heard> {
+/// What an answer says of the budgets that cover its request, in their order. `throttled`: it says that there was too much. `now`
+/// is wall time.
+pub fn hear(
+    budgets: &[Budget],
+    (method, path): (&str, &str),
+    (answer, throttled): (&Response, bool),
+    now: DateTime<Utc>,
+) -> Vec<Heard> {
     let of = |(at, budget): (usize, &Budget)| {
         let says = budget.cost.answer.is_some() || budget.signals.is_some();
         (says && covers(&budget.matches, method, path)).then(|| Heard {
@@ -69,6 +77,7 @@ pub fn hear(budgets: &[Budget], (method, path): (&str, &str), answer: &Response,
                 Some((set_aside, told_cost(at, answer)?))
             }),
             limit: budget.signals.as_ref().and_then(|signals| told_limit(signals, answer, now)),
+            wait: budget.signals.as_ref().and_then(|signals| told_wait(signals, (answer, throttled), now)),
         })
     };
     budgets.iter().enumerate().filter_map(of).collect()
@@ -173,18 +182,21 @@ impl Budgets {
     /// Gives back what was set aside and not taken. Returns what this process still holds.
     pub fn give_back(&mut self, now: Duration) -> Vec<Portions> {
         self.windows.iter_mut().for_each(Window::give_back);
-        self.windows.iter().map(|window| window.portions(now)).collect()
+        self.windows.iter().map(|window| window.told(now)).collect()
     }
 
     /// Learns from the answer to a request that was debited then: what it really took, and what is left.
     pub fn learn(&mut self, heard: &[Heard], debited: Duration, now: Duration) {
-        for Heard { budget, units, limit } in heard {
+        for Heard { budget, units, limit, wait } in heard {
             let Some(window) = self.windows.get_mut(*budget) else { continue };
             if let Some((set_aside, took)) = units {
                 window.settle((*set_aside, *took), debited, now);
             }
             if let Some(told) = limit {
                 window.hear(told, now);
+            }
+            if let Some(wait) = wait {
+                window.close(*wait, now);
             }
         }
     }

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::budget::Portions;
 use super::state::State;
 use super::{Failure, FailureKind};
 use crate::clock::Clock;
-use crate::rules::Upstream;
+use crate::rules::{Budget, Upstream};
 use crate::spending::{Durable, Held, Spending, SpendingError};
 
 /// What was spent of longer windows still counts when a machine is up again after a power failure.
@@ -24,6 +25,8 @@ pub struct Purse {
     budgets: Vec<String>,
     holder: String,
     durable: Durable,
+    /// Requests leave in the order in which they came, also where one of them waits for the file.
+    turns: AsyncMutex<()>,
     state: Arc<Mutex<State>>,
     clock: Arc<dyn Clock>,
 }
@@ -47,9 +50,14 @@ impl Purse {
         let is_long = upstream.budgets.iter().any(|budget| budget.per > REBOOT);
         Some(Self {
             file: Arc::clone(file),
-            budgets: keys.into_iter().map(|key| format!("{}: {key}", upstream.name)).collect(),
+            budgets: keys
+                .into_iter()
+                .zip(&upstream.budgets)
+                .map(|(key, budget)| shared_key(upstream, budget, key))
+                .collect(),
             holder: uuid::Uuid::new_v4().to_string(),
             durable: if is_long { Durable::Power } else { Durable::Process },
+            turns: AsyncMutex::default(),
             state: Arc::clone(state),
             clock: Arc::clone(clock),
         })
@@ -124,6 +132,11 @@ impl Drop for Purse {
     }
 }
 
+/// What other processes, and the clients of other upstreams where the budget is theirs as well, know it by.
+fn shared_key(upstream: &Upstream, budget: &Budget, key: String) -> String {
+    if budget.scope.is_some() { key } else { format!("{}: {key}", upstream.name) }
+}
+
 /// Debits every budget that covers a request, or debits none and says how long to wait before asking again. What it takes is
 /// set aside before, where other processes draw on the same budgets.
 pub async fn take_turn(
@@ -131,6 +144,10 @@ pub async fn take_turn(
     (method, path): (&str, &str),
     clock: &dyn Clock,
 ) -> Result<Result<(), Duration>, Failure> {
+    let _turn = match purse {
+        Some(purse) => Some(purse.turns.lock().await),
+        None => None,
+    };
     if let Some(purse) = purse {
         let lacks = locked(state).budgets.lacks_allowance(method, path, clock.monotonic());
         if lacks {

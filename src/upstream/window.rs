@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::budget::{BudgetUse, Portions};
 use super::ratelimit::Observed;
+use super::retry_after::WAIT_MAX;
 use crate::rules::{Budget, Cost, RequestMatch};
 
 /// Above this many units per window, requests share entries of the log.
@@ -50,6 +51,8 @@ pub struct Window {
     others: Vec<(Duration, u64)>,
     /// Units that other processes hold, the first to leave first.
     elsewhere: Vec<(Duration, u64)>,
+    /// Until then an answer said that there is no room.
+    closed_until: Duration,
     /// `None`: no other process draws on it.
     allowance: Option<Allowance>,
 }
@@ -87,6 +90,7 @@ impl Window {
             log: VecDeque::new(),
             others: Vec::new(),
             elsewhere: Vec::new(),
+            closed_until: Duration::ZERO,
             allowance: None,
         }
     }
@@ -119,7 +123,7 @@ impl Window {
     /// What other processes hold, and until when, the first to leave first. A wall clock that was set back makes nothing count
     /// for longer than it can.
     pub fn know_of(&mut self, elsewhere: Portions, now: Duration) {
-        let latest = now + self.per + ALLOWANCE_LASTS;
+        let latest = now + (self.per + ALLOWANCE_LASTS).max(WAIT_MAX);
         self.elsewhere = elsewhere.into_iter().map(|(until, units)| (until.min(latest), units)).collect();
     }
 
@@ -154,6 +158,15 @@ impl Window {
         self.share(told.remaining, told.reset, now);
     }
 
+    /// An answer says that nothing is to be asked for so long.
+    pub fn close(&mut self, wait: Duration, now: Duration) {
+        self.closed_until = self.closed_until.max(now + wait);
+    }
+
+    fn closed_for(&self, now: Duration) -> Duration {
+        self.closed_until.saturating_sub(now)
+    }
+
     /// What a request takes.
     pub fn units_of(&self, method: &str, path: &str) -> u64 {
         units_of(&self.cost, &self.weights, (method, path))
@@ -170,7 +183,7 @@ impl Window {
         let foreign: u64 = self.foreign(now).map(|(_, count)| count).sum();
         // Usually there is room, and nobody has to look for when there is.
         if self.spent + foreign + units.min(self.limit_now) <= self.limit_now {
-            return Duration::ZERO;
+            return self.closed_for(now);
         }
         self.room_in(now, self.own(now).chain(self.foreign(now)).collect(), units)
     }
@@ -181,13 +194,13 @@ impl Window {
         // Where the limit was lowered below what a request takes, it leaves when nothing else is there.
         let sum: u64 = taken.iter().map(|(_, count)| count).sum();
         let mut over = (sum + units.min(self.limit_now)).saturating_sub(self.limit_now);
-        let mut wait = Duration::ZERO;
+        let mut wait = self.closed_for(now);
         for (until, count) in taken {
             if over == 0 {
                 break;
             }
             over = over.saturating_sub(count);
-            wait = until.saturating_sub(now);
+            wait = wait.max(until.saturating_sub(now));
         }
         wait
     }
@@ -258,9 +271,19 @@ impl Window {
         worth.clamp(self.limit.div_ceil(ALLOWANCE_PARTS_MAX), self.limit.div_ceil(2))
     }
 
-    /// What other processes have to count.
+    /// What other processes have to count: what was taken, and all of it while an answer keeps the budget closed.
+    pub fn told(&self, now: Duration) -> Portions {
+        let mut told = self.portions(now);
+        let closed = self.closed_for(now);
+        if !closed.is_zero() {
+            told.push((closed, self.limit));
+        }
+        told
+    }
+
+    /// The same with what is set aside.
     pub fn held(&self, now: Duration) -> Portions {
-        let mut held = self.portions(now);
+        let mut held = self.told(now);
         let allowance = self.allowance.filter(|allowance| allowance.left > 0 && allowance.until > now);
         held.extend(allowance.map(|allowance| (allowance.until.saturating_sub(now) + self.per, allowance.left)));
         held
@@ -346,8 +369,11 @@ impl Window {
 /// A key that none of these has yet.
 pub fn key_beside(keys: &mut Vec<String>, budget: &Budget) -> String {
     let RequestMatch { method, path } = &budget.matches;
-    let words =
-        format!("per {} s{}", budget.per.as_secs_f64(), for_what(&budget.cost, method.as_deref(), path.as_deref()));
+    let per = budget.per.as_secs_f64();
+    if let Some(scope) = &budget.scope {
+        return format!("scope {scope}: per {per} s{}", for_what(&budget.cost, None, None));
+    }
+    let words = format!("per {per} s{}", for_what(&budget.cost, method.as_deref(), path.as_deref()));
     let same = keys.iter().filter(|key| **key == words).count();
     keys.push(words.clone());
     if same == 0 { words } else { format!("{words} #{}", same + 1) }
@@ -370,7 +396,7 @@ pub fn covers(matches: &RequestMatch, method: &str, path: &str) -> bool {
 }
 
 /// `*` stands for anything, also nothing and also slashes.
-fn matches_pattern(pattern: &str, path: &str) -> bool {
+pub fn matches_pattern(pattern: &str, path: &str) -> bool {
     let mut pieces = pattern.split('*');
     let Some(mut rest) = path.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
     let Some(last) = pieces.next_back() else { return rest.is_empty() };

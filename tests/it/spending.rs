@@ -165,3 +165,34 @@ fn where_spending_cannot_be_written_down_nothing_is_spent() {
     assert_eq!(world.contacts("crm").len(), 1);
     assert_eq!(json!(world.rows("select email from contacts").len()), json!(1));
 }
+
+#[test]
+fn upstreams_of_one_scope_share_a_budget() {
+    let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+    world.settings_of_upstreams(
+        "budget = [{ limit = 7, per = \"10m\", scope = \"account\" }]\nretry = { max_wait = \"1s\" }",
+    );
+    world.add("crm", &json!({ "email": "ann@x.io", "name": "Ann", "phone": "1" }));
+    for _ in 0..6 {
+        world.sync();
+        world.run(&["fetch", "contacts.erp"]);
+    }
+    let [crm, erp] = ["crm", "erp"].map(|name| world.at(name, |one| one.requests().count()));
+    assert_eq!(crm + erp, 7);
+    assert!(crm > 0 && erp > 0, "{crm} {erp}");
+}
+
+#[test]
+fn f23_an_answer_that_says_by_a_header_that_there_was_too_much_is_waited_for() {
+    let world = world("limit = 1000, per = \"1s\"");
+    let headers = vec![("x-reason".to_owned(), "secondary limit".to_owned())];
+    let too_much = Fault::Status { status: 403, headers, body: "{}".to_owned() };
+    world.at("crm", |crm| crm.push_fault(Matcher::of(Method::GET, "/contacts"), too_much.clone()));
+    assert!(world.sync().cannot_read("contacts").contains("403"), "without a rule it is about what was asked for");
+    world.settings_of_upstreams(
+        "error = [{ status = 403, headers = { X-Reason = \"*limit*\" }, class = \"rate_limited\" }]",
+    );
+    world.at("crm", |crm| crm.push_fault(Matcher::of(Method::GET, "/contacts"), too_much));
+    world.sync().exits(0);
+    assert_eq!(asked(&world), 3, "it was asked again after a while");
+}

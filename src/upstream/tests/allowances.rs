@@ -9,8 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::super::budget::{Budgets, Portions};
-use super::{Script, TestClock, budget_of, request, status, upstream};
-use crate::rules::Upstream;
+use super::{Script, TestClock, answer, budget_of, request, status, upstream};
+use crate::clock::Clock as _;
+use crate::record::Path;
+use crate::rules::{Budget, NextAt, ResetUnit, Retry, Signals, Upstream};
 use crate::spending::{Durable, Held, Spending};
 use crate::upstream::{Client, Holes, Safety};
 
@@ -170,4 +172,50 @@ async fn a_single_pass_uses_at_least_95_parts_in_a_hundred_of_a_budget() {
             assert!(clock.elapsed() >= 20 * per, "it was never overdrawn");
         }
     }
+}
+
+/// Two upstreams of one account: what one of them spends the other one lacks.
+#[tokio::test]
+async fn budgets_of_one_scope_are_one_over_all_upstreams() {
+    let (clock, file) = (TestClock::new(), Arc::new(Spending::unkept()));
+    let of = |name: &str, scope: Option<&str>| {
+        let budget = Budget { scope: scope.map(str::to_owned), ..budget_of(10, Duration::from_mins(10)) };
+        let retry = Retry { attempts: 1, max_wait: SECOND };
+        let rules = Upstream { name: name.to_owned(), budgets: vec![budget], retry, ..upstream("https://up.test/") };
+        let script = Script::new((0..20).map(|_| status(200)));
+        Client::new(Arc::new(rules), &|_| None, script, clock.clone()).unwrap().spending_from(&file)
+    };
+    let clients = [of("crm", Some("account")), of("billing", Some("account")), of("shop", None)];
+    let mut sent = [0; 3];
+    for _ in 0..12 {
+        for (client, sent) in clients.iter().zip(&mut sent) {
+            let request = client.build(&request("GET /x"), &Holes::default()).unwrap();
+            *sent += u32::from(client.send(request, Safety::Read).await.is_ok());
+        }
+    }
+    assert_eq!((sent[0] + sent[1], sent[2]), (10, 10), "{sent:?}");
+}
+
+/// An answer that closes a budget closes it for others, too.
+#[tokio::test]
+async fn a_wait_in_a_body_holds_for_the_next_process() {
+    let (clock, file) = (TestClock::new(), Arc::new(Spending::unkept()));
+    let process = |script: Arc<Script>| {
+        let wait = Some((NextAt::Body(Path::parse(".retry_after").unwrap()), ResetUnit::Seconds));
+        let signals = Some(Signals { remaining: None, limit: None, reset: None, wait });
+        let budgets = vec![Budget { signals, ..budget_of(10, SECOND) }];
+        let retry = Retry { attempts: 1, max_wait: SECOND };
+        let rules = Upstream { budgets, retry, ..upstream("https://up.test/") };
+        Client::new(Arc::new(rules), &|_| None, script, clock.clone()).unwrap().spending_from(&file)
+    };
+    let first = process(Script::new([answer(429, &[], r#"{"retry_after": 600}"#)]));
+    let get = |client: &Client| client.build(&request("GET /x"), &Holes::default()).unwrap();
+    assert!(first.send(get(&first), Safety::Read).await.is_err());
+    drop(first);
+    clock.sleep(60 * SECOND).await;
+    let next = process(Script::new([status(200)]));
+    let failure = next.send(get(&next), Safety::Read).await.unwrap_err();
+    assert_eq!(failure.retry_at, Some(clock.now() + 540 * SECOND), "{failure}");
+    clock.sleep(540 * SECOND).await;
+    assert!(next.send(get(&next), Safety::Read).await.is_ok());
 }

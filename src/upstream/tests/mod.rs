@@ -406,6 +406,7 @@ pub fn budget_of(limit: u64, per: Duration) -> Budget {
     Budget {
         matches: RequestMatch::default(),
         limit,
+        scope: None,
         per,
         cost: Cost::default(),
         weights: Vec::new(),
