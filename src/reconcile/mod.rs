@@ -45,6 +45,7 @@ mod parts;
 mod refusal;
 mod restored;
 mod set_back;
+mod spelled;
 mod standing;
 mod still;
 mod turns;
