@@ -236,15 +236,7 @@ fn load_spoke(
         .find(|intent| intent.binding == pass.binding_key(at) && merge::IntentState::OPEN.contains(&intent.state))
         .cloned();
     if let (Some(intent), None) = (&unknown, &blocked) {
-        let answer = answer(pass, found, at, intent, barrier);
-        if answer == Listed::Answers {
-            found.answered.push(intent.key.clone());
-        } else {
-            blocked = Some(format!("the outcome of an earlier {} is not known yet", intent.op));
-        }
-        if answer == Listed::LacksIt {
-            found.looked_for.push(intent.clone());
-        }
+        blocked = waits_for(pass, found, at, intent, barrier);
     }
     let mut seen = Seen::Same;
     if let (Some(staged), None) = (found.staged.get(at).and_then(Option::as_ref), &blocked) {
@@ -352,6 +344,19 @@ fn held_delete(pass: &Pass, found: &Gathered, (at, seen): (usize, &Seen), barrie
 fn is_backwards(row: &LinkRow, seen: &Seen) -> bool {
     let Seen::Record(now) = seen else { return false };
     set_back::is_backwards(row, now.version.as_deref(), now.updated_at)
+}
+
+/// Notes what the listing says of a write of unknown outcome; why the binding takes no part while that is nothing.
+fn waits_for(pass: &Pass, found: &mut Gathered, at: usize, intent: &IntentRow, barrier: &Barrier) -> Option<String> {
+    match answer(pass, found, at, intent, barrier) {
+        Listed::Answers => {
+            found.answered.push(intent.key.clone());
+            return None;
+        }
+        Listed::LacksIt => found.looked_for.push(intent.clone()),
+        Listed::Nothing => {}
+    }
+    Some(format!("the outcome of an earlier {} is not known yet", intent.op))
 }
 
 /// What this pass's listing says of a write of unknown outcome.

@@ -1,6 +1,9 @@
 //! Owns: the file's table, one transaction per change, how durable it is.
 //!
 //! Must not know: clocks; when something is written.
+//!
+//! Times stand there as they were counted from the moment of writing: a wall clock that is set back would make what was written
+//! before that count for as long as it was ahead.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -24,7 +27,7 @@ const REMOVE: &str =
 const NEWER: &str = "install the newer program, or remove the file";
 const TABLES: &str = "
 create table held (
-  budget text not null, holder text not null, until integer not null, portions text not null,
+  budget text not null, holder text not null, written integer not null, until integer not null, portions text not null,
   primary key (budget, holder)
 ) strict, without rowid;
 ";
@@ -82,7 +85,7 @@ impl Spending {
     }
 
     /// What others than this holder hold of these budgets. Nothing is made or changed.
-    pub fn others(&self, holder: &str, budgets: &[String]) -> Result<Vec<Held>, SpendingError> {
+    pub fn others(&self, holder: &str, budgets: &[String], now: DateTime<Utc>) -> Result<Vec<Held>, SpendingError> {
         let mut db = self.locked();
         if db.is_none() {
             let there = self.path.as_ref().is_some_and(|path| std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0));
@@ -92,7 +95,7 @@ impl Spending {
             *db = Some(self.create()?);
         }
         let Some(conn) = db.as_ref() else { return Ok(Vec::new()) };
-        self.said(budgets.iter().map(|budget| others(conn, budget, holder)).collect())
+        self.said(budgets.iter().map(|budget| others(conn, budget, holder, now)).collect())
     }
 
     fn locked(&self) -> MutexGuard<'_, Option<Connection>> {
@@ -174,37 +177,44 @@ fn change<R>(
     };
     conn.pragma_update(None, "synchronous", level)?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    tx.prepare_cached("delete from held where until <= ?1")?.execute([now.timestamp_micros()])?;
-    let found = budgets.iter().map(|budget| others(&tx, budget, holder)).collect::<rusqlite::Result<_>>()?;
+    let micros = [now.timestamp_micros()];
+    let back = "update held set until = until - written + ?1, written = ?1 where written > ?1";
+    tx.prepare_cached(back)?.execute(micros)?;
+    tx.prepare_cached("delete from held where until <= ?1")?.execute(micros)?;
+    let found = budgets.iter().map(|budget| others(&tx, budget, holder, now)).collect::<rusqlite::Result<_>>()?;
     let (own, result) = decide(found);
     for (budget, held) in budgets.iter().zip(&own) {
-        keep(&tx, budget, holder, held)?;
+        keep(&tx, budget, holder, (held, now))?;
     }
     tx.commit()?;
     Ok(result)
 }
 
 /// What others hold of a budget, the first to end first.
-fn others(conn: &Connection, budget: &str, holder: &str) -> rusqlite::Result<Held> {
-    let mut read = conn.prepare_cached("select portions from held where budget = ?1 and holder <> ?2")?;
+fn others(conn: &Connection, budget: &str, holder: &str, now: DateTime<Utc>) -> rusqlite::Result<Held> {
+    let mut read = conn.prepare_cached("select written, portions from held where budget = ?1 and holder <> ?2")?;
     let mut held = Held::new();
-    for text in read.query_map((budget, holder), |row| row.get::<_, String>(0))? {
-        let portions: Vec<(i64, u64)> = serde_json::from_str(&text?).unwrap_or_default();
-        let portion = |(until, units)| Some((DateTime::from_timestamp_micros(until)?, units));
+    for row in read.query_map((budget, holder), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))? {
+        let (written, text) = row?;
+        let written = written.min(now.timestamp_micros());
+        let portions: Vec<(i64, u64)> = serde_json::from_str(&text).unwrap_or_default();
+        let portion = |(left, units)| Some((DateTime::from_timestamp_micros(written.saturating_add(left))?, units));
         held.extend(portions.into_iter().filter_map(portion));
     }
     held.sort_unstable();
     Ok(held)
 }
 
-fn keep(tx: &Transaction<'_>, budget: &str, holder: &str, held: &Held) -> rusqlite::Result<()> {
+fn keep(tx: &Transaction<'_>, budget: &str, holder: &str, (held, now): (&Held, DateTime<Utc>)) -> rusqlite::Result<()> {
     let Some(until) = held.iter().map(|(until, _)| until.timestamp_micros()).max() else {
         tx.prepare_cached("delete from held where budget = ?1 and holder = ?2")?.execute((budget, holder))?;
         return Ok(());
     };
-    let portions: Vec<(i64, u64)> = held.iter().map(|(until, units)| (until.timestamp_micros(), *units)).collect();
+    let written = now.timestamp_micros();
+    let portion = |(until, units): &(DateTime<Utc>, u64)| (until.timestamp_micros() - written, *units);
+    let portions: Vec<(i64, u64)> = held.iter().map(portion).collect();
     let text = serde_json::to_string(&portions).unwrap_or_default();
-    let sql = "insert or replace into held values (?1, ?2, ?3, ?4)";
-    tx.prepare_cached(sql)?.execute(params![budget, holder, until, text])?;
+    let sql = "insert or replace into held values (?1, ?2, ?3, ?4, ?5)";
+    tx.prepare_cached(sql)?.execute(params![budget, holder, written, until, text])?;
     Ok(())
 }

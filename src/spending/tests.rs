@@ -29,7 +29,7 @@ fn a_process_sees_what_others_hold_and_not_its_own() {
     assert_eq!(hold(&first, "one", 0, &[(20, 3), (10, 1)]), []);
     assert_eq!(hold(&second, "two", 1, &[(15, 2)]), [(10, 1), (20, 3)]);
     assert_eq!(hold(&first, "one", 2, &[(20, 3)]), [(15, 2)]);
-    assert_eq!(second.others("two", &["a".to_owned(), "b".to_owned()]).unwrap(), [vec![(at(20), 3)], vec![]]);
+    assert_eq!(second.others("two", &["a".to_owned(), "b".to_owned()], at(2)).unwrap(), [vec![(at(20), 3)], vec![]]);
     // What ended counts no more, and leaves nothing; nor does what was given back.
     assert_eq!(hold(&second, "two", 15, &[]), [(20, 3)]);
     assert_eq!(hold(&first, "one", 15, &[]), []);
@@ -44,10 +44,21 @@ fn a_process_sees_what_others_hold_and_not_its_own() {
 }
 
 #[test]
+fn f47_a_clock_that_is_set_back_makes_nothing_count_for_longer_than_it_did() {
+    let (file, year) = (Spending::unkept(), 365 * 24 * 3600);
+    hold(&file, "one", year, &[(year + 20, 3)]);
+    let seen = file.others("two", &["a".to_owned()], at(5)).unwrap();
+    assert_eq!(seen, [vec![(at(25), 3)]], "as if it had been written now");
+    assert_eq!(hold(&file, "two", 5, &[]), [(25, 3)]);
+    assert_eq!(hold(&file, "two", 15, &[]), [(25, 3)], "and from then on it goes by");
+    assert_eq!(hold(&file, "two", 25, &[]), []);
+}
+
+#[test]
 fn who_only_looks_makes_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = Spending::beside(&folder.path().join("x.db"));
-    assert_eq!(file.others("one", &["a".to_owned()]).unwrap(), [vec![]]);
+    assert_eq!(file.others("one", &["a".to_owned()], at(0)).unwrap(), [vec![]]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

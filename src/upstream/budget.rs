@@ -149,7 +149,7 @@ impl Budgets {
         now: Duration,
     ) -> Vec<Portions> {
         for (window, elsewhere) in self.windows.iter_mut().zip(elsewhere) {
-            window.know_of(elsewhere, now);
+            window.know_of(elsewhere);
             if window.covers(method, path) {
                 window.renew(window.units_of(method, path), now);
             }
@@ -158,9 +158,9 @@ impl Budgets {
     }
 
     /// What other processes hold of each, and until when.
-    pub fn know_of(&mut self, elsewhere: Vec<Portions>, now: Duration) {
+    pub fn know_of(&mut self, elsewhere: Vec<Portions>) {
         for (window, elsewhere) in self.windows.iter_mut().zip(elsewhere) {
-            window.know_of(elsewhere, now);
+            window.know_of(elsewhere);
         }
     }
 

@@ -65,9 +65,9 @@ impl Purse {
 
     /// Learns what other processes hold. Nothing is set aside.
     pub fn look(&self) {
-        let Ok(others) = self.file.others(&self.holder, &self.budgets) else { return };
+        let Ok(others) = self.file.others(&self.holder, &self.budgets, self.clock.now()) else { return };
         let elsewhere = others.into_iter().map(|held| self.counts_until(held)).collect();
-        locked(&self.state).budgets.know_of(elsewhere, self.clock.monotonic());
+        locked(&self.state).budgets.know_of(elsewhere);
     }
 
     /// Gives back what was set aside and not spent.

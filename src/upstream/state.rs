@@ -139,7 +139,7 @@ impl State {
         }
         let mut taken_over = Self::new(budgets, self.rules);
         taken_over.remember(kept, wall, now);
-        taken_over.budgets.know_of(self.budgets.elsewhere(), now);
+        taken_over.budgets.know_of(self.budgets.elsewhere());
         of(&taken_over)
     }
 

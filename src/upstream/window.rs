@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::budget::{BudgetUse, Portions};
 use super::ratelimit::Observed;
-use super::retry_after::WAIT_MAX;
 use crate::rules::{Budget, Cost, RequestMatch};
 
 /// Above this many units per window, requests share entries of the log.
@@ -32,6 +31,7 @@ const OTHERS_MAX: usize = 64;
 pub struct Window {
     /// What it is, whatever its limit: `per 86400 s GET /contacts*`.
     key: String,
+    scope: Option<String>,
     matches: RequestMatch,
     /// As the rules have it.
     limit: u64,
@@ -78,6 +78,7 @@ impl Window {
     pub fn new(key: String, budget: &Budget) -> Self {
         Self {
             key,
+            scope: budget.scope.clone(),
             matches: budget.matches.clone(),
             limit: budget.limit.max(1),
             limit_now: budget.limit.max(1),
@@ -120,11 +121,9 @@ impl Window {
         self.allowance.is_some()
     }
 
-    /// What other processes hold, and until when, the first to leave first. A wall clock that was set back makes nothing count
-    /// for longer than it can.
-    pub fn know_of(&mut self, elsewhere: Portions, now: Duration) {
-        let latest = now + (self.per + ALLOWANCE_LASTS).max(WAIT_MAX);
-        self.elsewhere = elsewhere.into_iter().map(|(until, units)| (until.min(latest), units)).collect();
+    /// What other processes hold, and until when, the first to leave first.
+    pub fn know_of(&mut self, elsewhere: Portions) {
+        self.elsewhere = elsewhere;
     }
 
     /// As above.
@@ -351,7 +350,8 @@ impl Window {
     pub fn name(&self) -> String {
         let RequestMatch { method, path } = &self.matches;
         let for_what = for_what(&self.cost, method.as_deref(), path.as_deref());
-        format!("{} per {} s{for_what}", self.limit, self.declared.as_secs_f64())
+        let scope = self.scope.as_deref().map(|scope| format!(" in all of {scope}")).unwrap_or_default();
+        format!("{} per {} s{for_what}{scope}", self.limit, self.declared.as_secs_f64())
     }
 
     /// The log in a few portions, each of which leaves the window with its last request.

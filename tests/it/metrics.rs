@@ -256,9 +256,10 @@ fn budgets_tell_what_is_left_and_when_there_is_room_also_after_a_restart() {
 
     // The whole budget is spent: there is room when its first requests leave the window.
     let spent = rusqlite::Connection::open(world.path("data.db.budgets")).unwrap();
-    let until = |minutes: u32| format!("unixepoch('now', '+{minutes} minutes') * 1000000");
-    let portions = format!("json_array(json_array({}, 25), json_array({}, 17))", until(30), until(50));
-    let held = format!("values ('crm: per 3600 s GET /contacts*', 'another', {}, {portions})", until(50));
+    let left = |minutes: u64| minutes * 60_000_000;
+    let times = format!("unixepoch('now') * 1000000, unixepoch('now') * 1000000 + {}", left(50));
+    let portions = format!("'[[{}, 25], [{}, 17]]'", left(30), left(50));
+    let held = format!("values ('crm: per 3600 s GET /contacts*', 'another', {times}, {portions})");
     spent.execute_batch(&format!("delete from held; insert into held {held}")).unwrap();
     drop(spent);
     let (daemon, address) = listening(&world, &[]);

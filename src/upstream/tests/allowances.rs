@@ -14,7 +14,7 @@ use crate::clock::Clock as _;
 use crate::record::Path;
 use crate::rules::{Budget, NextAt, ResetUnit, Retry, Signals, Upstream};
 use crate::spending::{Durable, Held, Spending};
-use crate::upstream::{Client, Holes, Safety};
+use crate::upstream::{Client, Holes, Kept, Safety};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -194,6 +194,9 @@ async fn budgets_of_one_scope_are_one_over_all_upstreams() {
         }
     }
     assert_eq!((sent[0] + sent[1], sent[2]), (10, 10), "{sent:?}");
+    clients[0].remember(&Kept::default());
+    let told = clients[0].room(&Kept::default()).budgets;
+    assert_eq!((told[0].budget.as_str(), told[0].used), ("10 per 600 s in all of account", 10));
 }
 
 /// An answer that closes a budget closes it for others, too.

@@ -95,8 +95,8 @@ fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
 }
 
-fn cost_at(text: &str) -> Option<CostAt> {
-    Some(CostAt::Place(NextAt::Body(path(text))))
+fn cost_at(text: &str) -> CostAt {
+    CostAt::Place(NextAt::Body(path(text)))
 }
 
 /// Requests that leave as soon as they may; with what each is said to take, in fact takes, and how long it is under way (ms).
@@ -131,7 +131,7 @@ proptest! {
         requests in prop::collection::vec((1_u64..8, 1_u64..900), 20..150),
         limit in 8_u64..40,
     ) {
-        let cost = Cost { units: 8, answer: cost_at(".cost") };
+        let cost = Cost { units: 8, answer: Some(cost_at(".cost")) };
         let sent = sent(&[Budget { cost, ..budget_of(limit, SECOND) }], &requests, 8);
         for (at, (first, _)) in sent.iter().enumerate() {
             let within = sent.iter().skip(at).take_while(|(then, _)| *then < *first + SECOND);
@@ -173,7 +173,7 @@ fn requests_of_one_budget_weigh_as_the_first_weight_says_that_matches() {
 
 #[test]
 fn what_the_answer_says_counts_in_place_of_what_was_set_aside() {
-    let cost = Cost { units: 50, answer: cost_at(".extensions.cost.actualQueryCost") };
+    let cost = Cost { units: 50, answer: Some(cost_at(".extensions.cost.actualQueryCost")) };
     let budget = Budget { cost, ..budget_of(100, SECOND) };
     let left_after = |body: &str| {
         let rules = std::slice::from_ref(&budget);
@@ -303,7 +303,7 @@ fn the_end_of_a_window_is_read_in_its_unit() {
 
 #[test]
 fn what_left_the_window_gives_nothing_back_and_a_lowered_limit_changes_nothing_that_was_set_aside() {
-    let cost = Cost { units: 40, answer: cost_at(".cost") };
+    let cost = Cost { units: 40, answer: Some(cost_at(".cost")) };
     let signals = Some(Signals { limit: Some(NextAt::Body(path(".limit"))), ..signals(None) });
     let rules = [Budget { cost, signals, ..budget_of(100, SECOND) }];
     let used = |budgets: &Budgets, now: Duration| budgets.uses(now)[0].used;
@@ -327,7 +327,7 @@ fn what_left_the_window_gives_nothing_back_and_a_lowered_limit_changes_nothing_t
 
 #[test]
 fn what_was_given_back_leaves_no_trace_in_the_log() {
-    let cost = Cost { units: 10, answer: cost_at(".cost") };
+    let cost = Cost { units: 10, answer: Some(cost_at(".cost")) };
     let rules = [Budget { cost, ..budget_of(1000, Duration::from_hours(1)) }];
     let mut budgets = Budgets::new(&rules);
     for number in 0_u64..2000 {
