@@ -99,13 +99,14 @@ pub async fn keep(store: &dyn Store, client: &Client, clock: &dyn Clock, name: &
     if before.kept == kept || (kept == Kept::default() && before.kept.is_over(clock.now())) {
         return Ok(());
     }
-    let name = name.to_owned();
+    let (name, now) = (name.to_owned(), clock.now());
     store::write(store, move |tx| {
         // Another pass may have pinned the account meanwhile.
         let text = tx.upstream_state(&name)?;
         let before: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         // Another process may have been asked to leave the upstream alone for longer.
-        let kept = Kept { asked_until: kept.asked_until.max(before.kept.asked_until), ..kept };
+        let asked = before.kept.asked_until.filter(|until| *until > now);
+        let kept = Kept { asked_until: kept.asked_until.max(asked), ..kept };
         let text = serde_json::to_string(&UpstreamState { kept, ..before }).unwrap_or_default();
         tx.set_upstream_state(&name, &text)
     })

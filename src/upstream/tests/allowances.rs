@@ -78,6 +78,8 @@ fn wall(at: Duration) -> DateTime<Utc> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
     #[test]
     fn a_budget_is_never_overdrawn_however_many_processes_draw_on_it_and_die(
         limit in prop_oneof![1_u64..12, 60_u64..90],
