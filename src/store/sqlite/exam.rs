@@ -53,6 +53,11 @@ pub fn upstream_states(path: &Path, busy_ms: u64) -> Result<BTreeMap<String, Str
     let place = Place { path: path.display().to_string(), busy_ms };
     let conn = open_without_trace(path, &place)?;
     let read = || -> Res<BTreeMap<String, String>> {
+        // In another program's file, and before the first pass, there is no such table.
+        let known = "SELECT count(*) FROM sqlite_schema WHERE name = 'sync_upstream'";
+        if conn.query_row(known, [], |row| row.get::<_, i64>(0))? == 0 {
+            return Ok(BTreeMap::new());
+        }
         let mut rows = conn.prepare("SELECT upstream, state FROM sync_upstream")?;
         let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
