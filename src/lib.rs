@@ -69,6 +69,7 @@
 //!   docs/settings.md of the grammar and the table of settings.
 //! - [`config`], [`clock`], [`telemetry`]: settings and secrets, time and randomness, log lines (to the
 //!   journal as well) and spans.
+//! - [`spending`]: what processes took of budgets and set aside of them, in a file that they share.
 //! - [`vault`]: tokens and secrets that outlive a process, sealed, in a file of their own.
 //! - [`sandbox`]: a whole fake upstream for tests and the demo; knows nothing of the rest.
 //! - [`sim`]: the engine on virtual time against sandboxes, faults and crashes, all from one seed (`reconciled sim SEED`).
@@ -125,6 +126,7 @@ mod config;
 mod clock;
 mod telemetry;
 
+mod spending;
 mod vault;
 
 pub mod sandbox;

@@ -143,7 +143,7 @@ pub enum Command {
     Check(CheckArgs),
     /// Show some records of a binding as the upstream has them, beside what the rules make of them
     ///
-    /// Reads from the upstream and changes nothing, neither there nor here; no database is needed. Members that nothing reads are named.
+    /// Reads from the upstream and changes nothing there; here it only keeps what it took of budgets, and a pause that it was asked for. No database is needed. Members that nothing reads are named. An upstream that wants to be left alone, or whose budget has no room within ten seconds, is not asked: it says until when, and ends with 6.
     #[command(after_help = examples::FETCH)]
     Fetch(FetchArgs),
     /// Record on a cassette what a first pass reads, without secrets, so that rules can be tried offline
@@ -175,7 +175,7 @@ pub enum Command {
     /// Look for what is wrong around the program, and change nothing
     ///
     /// Looks at settings, rules, secrets, who may read and write files, the database and its disk, the clock, the unit, the daemon, and
-    /// asks each upstream. Each finding has its remedy. Ends with 1 where something must be put right.
+    /// asks each upstream, within its budgets. Each finding has its remedy. Ends with 1 where something must be put right.
     #[command(after_help = examples::DOCTOR)]
     Doctor(DoctorArgs),
     /// Show a record: its values here, at the base and at each upstream

@@ -15,6 +15,7 @@ use crate::rules::{Binding, Collection, Ruleset};
 use crate::upstream::{self, Client, Failure, Got, Site, has_point_read};
 
 use super::args_rules::FetchArgs;
+use super::beside::{Beside, reason};
 use super::exit::{CliError, Exit};
 use super::looking::{Found, first_records};
 use super::online::apart;
@@ -72,13 +73,12 @@ struct ShownField {
 pub async fn run(args: &FetchArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let rules = workspace.rules(SecretsAre::Unused, out)?;
     let (collection, binding) = find(&rules, &args.binding)?;
-    let client = Arc::new(workspace.client(&rules, &binding.upstream.name)?);
-    let failed =
-        |failure: Failure| CliError::Upstream { upstream: binding.upstream.name.clone(), reason: failure.to_string() };
-    let Found { records, more } = match &args.id {
-        Some(id) => Found { records: vec![one(&client, binding, id).await?], more: false },
-        None => first_records(&client, &rules, binding, usize::from(args.limit)).await.map_err(failed)?,
-    };
+    let client = Arc::new(workspace.client_to_look(&rules, &binding.upstream.name)?);
+    let known = [(&binding.upstream.name, client.as_ref())];
+    let beside = Beside::begin(workspace, known, out);
+    let found = find_records((args, &rules), &client, binding).await;
+    beside.end(workspace, known, out).await;
+    let Found { records, more } = found?;
     if args.raw {
         let lines: String = records.iter().map(|raw| String::from_utf8_lossy(raw).replace('\n', " ") + "\n").collect();
         out.data(&lines)?;
@@ -86,6 +86,22 @@ pub async fn run(args: &FetchArgs, workspace: &Workspace, out: &Out) -> Result<E
     }
     out.show(&fetched(&collection.name, binding, &records, more), text)?;
     Ok(Exit::IN_SYNC)
+}
+
+async fn find_records(
+    (args, rules): (&FetchArgs, &Ruleset),
+    client: &Arc<Client>,
+    binding: &Arc<Binding>,
+) -> Result<Found, CliError> {
+    if let Some(id) = &args.id {
+        return Ok(Found { records: vec![one(client, binding, id).await?], more: false });
+    }
+    let found = first_records(client, rules, binding, usize::from(args.limit)).await;
+    found.map_err(|failure| failed(&binding.upstream.name, &failure))
+}
+
+fn failed(upstream: &str, failure: &Failure) -> CliError {
+    CliError::Upstream { upstream: upstream.to_owned(), reason: reason(failure) }
 }
 
 /// The binding that is called `COLLECTION.UPSTREAM`; the upstream may be left out where the collection has one binding.
@@ -117,7 +133,7 @@ async fn one(client: &Client, binding: &Binding, id: &str) -> Result<Vec<u8>, Cl
         Ok(Got::Missing) => Err(CliError::NotFound(format!("{upstream} has no {} {id}", binding.collection))),
         Ok(Got::Astray(why)) => Err(CliError::NotFound(why)),
         Ok(Got::Merged(into)) => Err(CliError::NotFound(format!("{upstream} says that {id} was merged into {into}"))),
-        Err(failure) => Err(CliError::Upstream { upstream: upstream.clone(), reason: failure.to_string() }),
+        Err(failure) => Err(failed(upstream, &failure)),
     }
 }
 

@@ -8,6 +8,7 @@ mod args_rules;
 mod args_secrets;
 mod ask;
 mod auth;
+mod beside;
 mod check;
 mod completions;
 mod conflicts;

@@ -13,6 +13,7 @@ use crate::record::{Mapped, Slot};
 use crate::rules::{Binding, Collection, Ruleset};
 use crate::upstream::{Client, Failure};
 
+use super::beside::{Beside, each, reason};
 use super::exit::CliError;
 use super::looking::first_records;
 use super::out::Out;
@@ -77,7 +78,8 @@ impl Online {
 
 /// Asks all upstreams.
 pub async fn ask(workspace: &Workspace, rules: &Arc<Ruleset>, out: &Out) -> Result<Online, CliError> {
-    let clients = workspace.clients(rules)?;
+    let clients = workspace.clients_to_look(rules)?;
+    let beside = Beside::begin(workspace, each(&clients), out);
     let mut answers = Vec::new();
     for (name, client) in &clients {
         out.talk(&format!("asking {name} …"));
@@ -97,6 +99,7 @@ pub async fn ask(workspace: &Workspace, rules: &Arc<Ruleset>, out: &Out) -> Resu
             samples.push(sample);
         }
     }
+    beside.end(workspace, each(&clients), out).await;
     Ok(Online { answers, samples })
 }
 
@@ -124,7 +127,7 @@ async fn sample(client: &Arc<Client>, rules: &Ruleset, collection: &Collection, 
     let found = match first_records(client, rules, binding, 1).await {
         Ok(found) => found,
         Err(failure) => {
-            sample.error = Some(failure.to_string());
+            sample.error = Some(reason(&failure));
             sample.unavailable = true;
             return sample;
         }
@@ -172,7 +175,7 @@ fn sample_field(name: &str, slot: &Slot) -> Option<SampleField> {
 fn answer(upstream: String, asked: bool, result: Result<Option<String>, Failure>) -> Answer {
     match result {
         Ok(account) => Answer { upstream, ok: true, asked, account, error: None },
-        Err(failure) => Answer { upstream, ok: false, asked, account: None, error: Some(failure.to_string()) },
+        Err(failure) => Answer { upstream, ok: false, asked, account: None, error: Some(reason(&failure)) },
     }
 }
 

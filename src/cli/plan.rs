@@ -14,6 +14,7 @@ use crate::web::{Copied, Line, PlanRequest, Planner, whole_path};
 
 use super::args::PlanArgs;
 use super::ask::{Daemon, LINES_BYTES_MAX, WHOLE_BYTES_MAX};
+use super::beside::{Beside, each};
 use super::exit::{CliError, Exit, exit_of_outcome};
 use super::out::Out;
 use super::progress::Bars;
@@ -70,11 +71,17 @@ async fn make(args: &PlanArgs, workspace: &Workspace, out: &Out) -> Result<Exit,
         all_changes: args.all || out.is_json(),
     };
     let bars = Bars::new(out);
-    let mut passes = Vec::new();
+    let beside = Beside::begin(workspace, each(engine.clients()), out);
+    let mut passes = Ok(Vec::new());
     for name in &collections {
-        passes.push(engine.pass(name, &options, &bars).await?);
+        let Ok(made) = &mut passes else { break };
+        match engine.pass(name, &options, &bars).await {
+            Ok(report) => made.push(report),
+            Err(error) => passes = Err(error),
+        }
     }
-    show(passes, args, out)
+    beside.end(workspace, each(engine.clients()), out).await;
+    show(passes?, args, out)
 }
 
 /// Has the running daemon make it.

@@ -11,6 +11,7 @@ use crate::rules::Ruleset;
 use crate::upstream::{CassetteError, Header, Limits, Mask, Recorded, Tape};
 
 use super::args_rules::RecordArgs;
+use super::beside::{Beside, each};
 use super::exit::{CliError, Exit};
 use super::find::nearest;
 use super::looking::parents_binding;
@@ -63,7 +64,10 @@ async fn make(args: &RecordArgs, workspace: &Workspace, out: &Out) -> Result<Exi
     let scratch = workspace.empty_scratch()?;
     let clients = workspace.recorded_clients(&rules, &tape)?;
     let (engine, _tables_are_new) = Engine::open(scratch.store(), Arc::clone(&rules), clients, clock).await?;
-    let reports = first_passes(&engine, &bindings, out).await?;
+    let beside = Beside::begin(workspace, each(engine.clients()), out);
+    let reports = first_passes(&engine, &bindings, out).await;
+    beside.end(workspace, each(engine.clients()), out).await;
+    let reports = reports?;
     let recorded = tape.finish()?;
     // What the cassette has no more room for is told by its end.
     let failures = if recorded.early.is_some() { Vec::new() } else { failures(&reports) };

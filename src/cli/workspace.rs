@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -17,7 +18,8 @@ use crate::config::{
 use crate::daemon::{RulesSaid, Watched};
 use crate::reconcile::{Engine, PassError};
 use crate::rules::{Batch, Context, Diagnostic, Read, Request, Ruleset, Severity, Source, Upstream, check, render};
-use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError};
+use crate::spending::Spending;
+use crate::store::{Epoch, Mode, OpenOptions, SqliteStore, Store, StoreError, upstream_states};
 use crate::upstream::{self, Client, Deck, Failure, HttpTransport, MARK, Meters, Player, Tape, Transport, offline};
 use crate::vault::{KeyPlaces, Kind, MASTER_KEY, Vault};
 use crate::web::ClientOf;
@@ -27,6 +29,9 @@ use super::args::Global;
 use super::exit::CliError;
 use super::find::nearest;
 use super::out::Out;
+
+/// Nobody who looks on waits longer for room in budgets, or for an upstream that asked for a pause.
+const WATCHED_MAX: Duration = Duration::from_secs(10);
 
 /// One installation, as its settings describe it.
 #[derive(Clone)]
@@ -46,6 +51,7 @@ pub type Clients = BTreeMap<String, Arc<Client>>;
 struct Maker {
     secrets: Arc<Secrets>,
     vault: Arc<Vault>,
+    spending: Arc<Spending>,
     clock: Arc<dyn Clock>,
     meters: Arc<Meters>,
 }
@@ -143,6 +149,7 @@ impl Workspace {
         let maker = Maker {
             secrets: Arc::clone(&secrets),
             vault: Arc::clone(&vault),
+            spending: Arc::new(Spending::beside(&settings.database)),
             clock: Arc::clone(&clock),
             meters: Arc::default(),
         };
@@ -272,6 +279,11 @@ impl Workspace {
         self.open(Mode::ReadOnly, false)
     }
 
+    /// What is kept of upstreams, by their names; reading it leaves no trace.
+    pub fn upstream_states(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        upstream_states(&self.settings.database, self.options(Mode::ReadOnly).busy_ms)
+    }
+
     /// Opens the existing database for a small change beside a daemon that may be running.
     pub fn store_to_edit(&self) -> Result<Arc<dyn Store>, CliError> {
         self.open(Mode::ReadWrite, false)
@@ -358,6 +370,27 @@ impl Workspace {
         self.maker.client(rules, name)
     }
 
+    /// Clients of all upstreams in the rules, for somebody who looks on: none waits for long.
+    pub fn clients_to_look(&self, rules: &Ruleset) -> Result<Clients, CliError> {
+        let client = |name: &String| Ok((name.clone(), Arc::new(self.client_to_look(rules, name)?)));
+        rules.upstreams.keys().map(client).collect()
+    }
+
+    /// The same of one upstream.
+    pub fn client_to_look(&self, rules: &Ruleset, name: &str) -> Result<Client, CliError> {
+        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
+        self.maker.client_over(&transport, rules, name, &impatient(of(rules, name)?))
+    }
+
+    /// One without secrets: it knows what may be asked of the upstream, and asks nothing itself.
+    pub fn client_to_count(&self, rules: &Ruleset, name: &str) -> Result<Client, CliError> {
+        let (transport, secret): (Arc<dyn Transport>, _) =
+            (Arc::new(HttpTransport::new()), |_: &str| Some(SecretString::from(MARK)));
+        Client::new(impatient(of(rules, name)?), &secret, transport, self.clock())
+            .map(|client| client.spending_from(&self.maker.spending))
+            .map_err(|failure| CliError::Upstream { upstream: name.to_owned(), reason: failure.to_string() })
+    }
+
     /// Makes clients as they are made here, wherever it is needed.
     pub fn client_of(&self) -> Arc<ClientOf> {
         let maker = self.maker.clone();
@@ -397,8 +430,7 @@ impl Workspace {
 impl Maker {
     fn client(&self, rules: &Ruleset, name: &str) -> Result<Client, CliError> {
         let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
-        let upstream = rules.upstreams.get(name).ok_or_else(|| CliError::NotFound(format!("no upstream {name}")))?;
-        self.client_over(&transport, rules, name, upstream)
+        self.client_over(&transport, rules, name, of(rules, name)?)
     }
 
     fn client_over(
@@ -412,8 +444,19 @@ impl Maker {
         Client::new(Arc::clone(upstream), &secret, Arc::clone(transport), Arc::clone(&self.clock))
             .and_then(|client| client.knowing(requests_to(rules, name), &secret))
             .map(|client| client.metered_by(self.meters.of(name)).keeping_tokens_in(&self.vault))
+            .map(|client| client.spending_from(&self.spending))
             .map_err(|failure| CliError::Upstream { upstream: name.to_owned(), reason: failure.to_string() })
     }
+}
+
+fn of<'a>(rules: &'a Ruleset, name: &str) -> Result<&'a Arc<Upstream>, CliError> {
+    rules.upstreams.get(name).ok_or_else(|| CliError::NotFound(format!("no upstream {name}")))
+}
+
+fn impatient(upstream: &Arc<Upstream>) -> Arc<Upstream> {
+    let mut upstream = Upstream::clone(upstream);
+    upstream.retry.max_wait = upstream.retry.max_wait.min(WATCHED_MAX);
+    Arc::new(upstream)
 }
 
 /// Clients of all upstreams in the rules whom a cassette answers. No secret is needed, and nothing is sent.

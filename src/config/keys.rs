@@ -82,8 +82,8 @@ pub const KEYS: &[Key] = &[
         flag: Some("--db"),
         about: "The SQLite file: your tables, and what `reconciled` knows about them. It is made by the first pass. Beside it stand \
                 `DATABASE-wal` and `DATABASE-shm` (SQLite's own), `DATABASE.epoch` (how far it had got, by which a restored backup \
-                is noticed) and `DATABASE.sock` (where a running daemon is asked). It has to be on a local file system: NFS, SMB and \
-                FUSE are refused.",
+                is noticed), `DATABASE.budgets` (what was spent of budgets that still counts) and `DATABASE.sock` (where a running \
+                daemon is asked). It has to be on a local file system: NFS, SMB and FUSE are refused.",
         example: "/var/lib/reconciled/reconciled.db",
     },
     Key {

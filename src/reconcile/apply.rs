@@ -8,8 +8,8 @@ use crate::merge::{
 };
 use crate::record::{RecordId, Slot, Value};
 use crate::store::{
-    ConflictRow, DirtyOp, HistoryFilter, HistoryRow, LinkRow, LinkUpdate, NewLink, OriginRow, QuarantineRow,
-    StoreError, Tx,
+    ConflictRow, DirtyOp, HistoryFilter, HistoryRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, OriginRow,
+    QuarantineRow, StoreError, Tx,
 };
 
 use crate::upstream::SendOp;
@@ -78,6 +78,10 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
     clear_hint(tx, pass, found)?;
     for key in &found.answered {
         tx.drop_intent(key)?;
+    }
+    for intent in found.looked_for.iter().filter(|intent| pass.looks_for(&intent.key)) {
+        let stays = IntentUpdate { not_before: intent.not_before, ..IntentUpdate::to(intent.state) };
+        tx.set_intent(&intent.key, &IntentUpdate { checked: true, ..stays })?;
     }
     intend::intend(tx, pass, found, plan, &mut applied)?;
     for (at, reason) in &found.waiting {

@@ -61,6 +61,8 @@ pub struct Pass {
     pub touched: Mutex<Touched>,
     /// A pass in between waits for that.
     pub is_waited_for: AtomicBool,
+    /// Creates of unknown outcome that its listings do not show, by their keys.
+    looked_for: std::sync::Mutex<BTreeSet<String>>,
     /// Records that a pass in between works on just now: their writes are its matter.
     beside: std::sync::Mutex<BTreeSet<RecordId>>,
 }
@@ -126,6 +128,7 @@ impl Pass {
             restored: None,
             touched: Mutex::default(),
             is_waited_for: AtomicBool::new(false),
+            looked_for: std::sync::Mutex::default(),
             beside: std::sync::Mutex::default(),
         })
     }
@@ -141,6 +144,16 @@ impl Pass {
         let beside = move || self.beside.lock().unwrap_or_else(PoisonError::into_inner);
         let before = beside().clone();
         move |record| self.is_about(record) && !before.contains(record) && !beside().contains(record)
+    }
+
+    /// Whether it was noted that this pass's listings do not show what a create would have made.
+    pub fn has_looked_for(&self, key: &str) -> bool {
+        self.looked_for.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    /// Notes it; false where that was done before.
+    pub fn looks_for(&self, key: &str) -> bool {
+        self.looked_for.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned())
     }
 
     /// A pass in between works on these records from now on; on none, when it is over.

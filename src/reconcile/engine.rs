@@ -283,6 +283,7 @@ impl Engine {
         }
         report.elapsed_ms = u64::try_from(self.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
         let ended = self.end((&mut report, row), hooked, only.as_deref(), result.is_err()).await;
+        self.give_back(rules).await;
         if result.is_ok() && !options.dry_run {
             self.keep_upstreams(rules).await?;
         }
@@ -347,6 +348,13 @@ impl Engine {
             standing::keep(self.store.as_ref(), client, self.clock.as_ref(), name).await?;
         }
         Ok(())
+    }
+
+    /// Others need not wait for what this pass set aside of budgets and did not spend.
+    async fn give_back(&self, collection: &Collection) {
+        for (_, client) in self.clients_of(collection) {
+            client.give_back().await;
+        }
     }
 
     fn clients_of<'a>(&'a self, collection: &'a Collection) -> impl Iterator<Item = (&'a str, &'a Arc<Client>)> {

@@ -43,6 +43,8 @@ pub struct Gathered {
     pub intents: Vec<IntentRow>,
     /// Unknown intents that this pass's listings answered.
     pub answered: Vec<String>,
+    /// Unknown creates that this pass's listings do not show.
+    pub looked_for: Vec<IntentRow>,
     /// Fields that an upstream accepted without showing the record, and still shows as they were, by binding position.
     pub ignored: Vec<(usize, Vec<(usize, Value)>)>,
     /// What upstreams that were set back say, where a person said that it does not count.
@@ -143,6 +145,7 @@ pub fn gather(view: &dyn View, pass: &Pass, record: &RecordId, barrier: &Barrier
         outlived,
         intents,
         answered: Vec::new(),
+        looked_for: Vec::new(),
         ignored: Vec::new(),
         overruled: Vec::new(),
         parked: Vec::new(),
@@ -233,11 +236,7 @@ fn load_spoke(
         .find(|intent| intent.binding == pass.binding_key(at) && merge::IntentState::OPEN.contains(&intent.state))
         .cloned();
     if let (Some(intent), None) = (&unknown, &blocked) {
-        if is_answered(pass, found, at, intent, barrier) {
-            found.answered.push(intent.key.clone());
-        } else {
-            blocked = Some(format!("the outcome of an earlier {} is not known yet", intent.op));
-        }
+        blocked = waits_for(pass, found, at, intent, barrier);
     }
     let mut seen = Seen::Same;
     if let (Some(staged), None) = (found.staged.get(at).and_then(Option::as_ref), &blocked) {
@@ -347,31 +346,67 @@ fn is_backwards(row: &LinkRow, seen: &Seen) -> bool {
     set_back::is_backwards(row, now.version.as_deref(), now.updated_at)
 }
 
-/// An unknown create is answered by the listing: a record that matches is it, and a complete listing that began after
-/// the visibility window without a match says that it never happened. Other unknown writes are answered by a point read,
-/// where there is one, else by a listing that was asked for after they were sent: it shows the record, or nothing new of it.
-fn is_answered(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, barrier: &Barrier) -> bool {
+/// Notes what the listing says of a write of unknown outcome; why the binding takes no part while that is nothing.
+fn waits_for(pass: &Pass, found: &mut Gathered, at: usize, intent: &IntentRow, barrier: &Barrier) -> Option<String> {
+    match answer(pass, found, at, intent, barrier) {
+        Listed::Answers => {
+            found.answered.push(intent.key.clone());
+            return None;
+        }
+        Listed::LacksIt => found.looked_for.push(intent.clone()),
+        Listed::Nothing => {}
+    }
+    Some(format!("the outcome of an earlier {} is not known yet", intent.op))
+}
+
+/// What this pass's listing says of a write of unknown outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    /// It shows what became of it.
+    Answers,
+    /// It does not show what a create would have made; once is no proof.
+    LacksIt,
+    /// Nothing follows from it.
+    Nothing,
+}
+
+impl Listed {
+    fn answers(answers: bool) -> Self {
+        if answers { Self::Answers } else { Self::Nothing }
+    }
+}
+
+/// An unknown create is answered by the listing: a record that matches is it, and complete listings without a match say that it
+/// never happened, as lookups do. Other unknown writes are answered by a point read, where there is one, else by a listing that
+/// was asked for after they were sent: it shows the record, or nothing new of it.
+fn answer(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, barrier: &Barrier) -> Listed {
     let at_work = jobs::may_be_at_work(pass, at, intent);
     if intent.op != "create" {
         let by_get = pass.rules(at).and_then(|rules| rules.read.as_ref()).is_none_or(ReadRules::get_proves_absence);
         let sent_before = |moment: i64| intent.sent_at.is_some_and(|sent| sent < moment);
         let seen = found.staged.get(at).and_then(Option::as_ref).map_or(pass.micros(), |staged| staged.observed_at);
-        return !by_get && !at_work && sent_before(pass.micros()) && sent_before(seen);
+        return Listed::answers(!by_get && !at_work && sent_before(pass.micros()) && sent_before(seen));
     }
     if found.staged.get(at).is_some_and(Option::is_some) {
-        return true;
+        return Listed::Answers;
     }
     if at_work {
-        return false;
+        return Listed::Nothing;
     }
     // Where there is a lookup it is asked, and more than once (see `unknown`).
     let create = pass.rules(at).and_then(|rules| rules.create.as_ref()).map(|create| &create.idempotency);
     if matches!(create, Some(Idempotency::Match(_) | Idempotency::Field(_) | Idempotency::ClientId)) {
-        return false;
+        return Listed::Nothing;
     }
     let looked_everywhere = barrier.complete.get(at).copied().unwrap_or(false);
-    let visible = intent.sent_at.is_some_and(|sent| time(sent) + lag(pass, at) < pass.now);
-    looked_everywhere && visible && !pass.collection.match_keys.is_empty()
+    let Some(sent) = intent.sent_at.map(time).filter(|sent| *sent < pass.now) else { return Listed::Nothing };
+    if !looked_everywhere || pass.collection.match_keys.is_empty() {
+        return Listed::Nothing;
+    }
+    // One listing is one look, however often it is decided on what it showed.
+    let looks = intent.checks + u32::from(!pass.has_looked_for(&intent.key));
+    let never = merge::never_happened(create, looks, sent, pass.now, lag(pass, at));
+    if never { Listed::Answers } else { Listed::LacksIt }
 }
 
 /// The base pair once the listing has told that an update of unknown outcome took effect: what was sent is then our own

@@ -149,7 +149,9 @@ impl Engine {
         let Some(client) = self.clients.get(upstream) else { return Ok(()) };
         // What an earlier process learnt holds for probes as well.
         standing::remember(self.store.as_ref(), client, upstream).await?;
-        match client.probe_health().await {
+        let probed = client.probe_health().await;
+        client.give_back().await;
+        match probed {
             Ok(Probed::Up(_) | Probed::Down(_)) => {
                 standing::keep(self.store.as_ref(), client, self.clock.as_ref(), upstream).await
             }

@@ -24,6 +24,7 @@ use super::parts;
 use super::report::{Progress, Step, UpstreamReport};
 use super::settle;
 use super::singles::{self, Way};
+use super::spelled;
 
 /// Intents loaded at once: the bound of memory in this phase.
 const CHUNK: usize = 1000;
@@ -174,6 +175,12 @@ pub fn request_so_far(
         SendOp::Create => base::values_from_text(&pass.collection, &intent.values)?,
         SendOp::Update | SendOp::Delete | SendOp::Archive => full(view, pass, binding, &intent.record)?,
     };
+    let link = view
+        .links_of(&intent.record)?
+        .into_iter()
+        .find(|link| link.binding == intent.binding && link.state == LinkState::Live);
+    let raw = link.as_ref().map(|link| link.raw.as_slice());
+    let spellings = spelled::spellings(view, pass, binding, (&record, raw))?;
     // A parent that is not there yet is left out of the full body; it is no part of what this write changes.
     let mut kept = Vec::with_capacity(record.len());
     for entry in record.drain(..) {
@@ -182,12 +189,9 @@ pub fn request_so_far(
             kept.extend(one);
         }
     }
-    let link = view
-        .links_of(&intent.record)?
-        .into_iter()
-        .find(|link| link.binding == intent.binding && link.state == LinkState::Live);
     let op = SendOp::of(&intent.op);
     let request = WriteRequest {
+        spellings,
         key: intent.key.clone(),
         op,
         remote_id: intent.remote_id.clone(),

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 
 use crate::clock::Clock;
 use crate::rules::Binding;
-use crate::upstream::{self, Client, End, Failure, FailureKind, Got, Kept, Site};
+use crate::upstream::{self, Client, End, Failure, FailureKind, Got, Site};
 
 /// An upstream of which nothing was heard for so long is silent, unless its answers are known to take long.
 const PATIENCE_MIN: Duration = Duration::from_millis(600);
@@ -97,7 +97,7 @@ async fn silence(client: &Client, clock: &dyn Clock) -> String {
     loop {
         clock.sleep(patience(client)).await;
         let ((now, _), waited) = (ended(client), clock.monotonic().saturating_sub(began));
-        let for_room = for_room(client);
+        let for_room = client.wait_for_room();
         let has_a_reason = !for_room.is_zero() && waited + for_room < WAITED_MAX;
         if waited >= WAITED_MAX || !(has_a_reason || now > heard) {
             return format!("no answer for {} ms; nobody else waits for it, and it is asked again", waited.as_millis());
@@ -157,14 +157,8 @@ fn patience(client: &Client) -> Duration {
 
 /// Nothing may be asked there just now, and soon it may.
 fn may_have_room_soon(client: &Client) -> bool {
-    let for_room = for_room(client);
+    let for_room = client.wait_for_room();
     !for_room.is_zero() && for_room < WAITED_MAX
-}
-
-/// How long until it may be asked more, by its budgets and its own word.
-fn for_room(client: &Client) -> Duration {
-    let room = client.room(&Kept::default());
-    room.budgets.iter().map(|budget| budget.wait).max().unwrap_or_default().max(room.pause)
 }
 
 /// How many exchanges have ended there, and how long one that went well takes.

@@ -73,9 +73,12 @@ pub fn reauth_required(view: &dyn View, upstream: &str) -> Result<Option<String>
 
 /// What is kept of an upstream for the next process.
 pub fn kept(view: &dyn View, upstream: &str) -> Result<Kept, StoreError> {
-    let text = view.upstream_state(upstream)?;
-    let state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    Ok(state.kept)
+    Ok(view.upstream_state(upstream)?.map(|text| kept_in(&text)).unwrap_or_default())
+}
+
+/// The same, out of its text.
+pub fn kept_in(text: &str) -> Kept {
+    serde_json::from_str::<UpstreamState>(text).unwrap_or_default().kept
 }
 
 async fn save(store: &dyn Store, name: &str, state: &UpstreamState) -> Result<(), StoreError> {
@@ -96,15 +99,42 @@ pub async fn keep(store: &dyn Store, client: &Client, clock: &dyn Clock, name: &
     if before.kept == kept || (kept == Kept::default() && before.kept.is_over(clock.now())) {
         return Ok(());
     }
-    let name = name.to_owned();
+    let (name, now) = (name.to_owned(), clock.now());
     store::write(store, move |tx| {
         // Another pass may have pinned the account meanwhile.
         let text = tx.upstream_state(&name)?;
         let before: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        // Another process may have been asked to leave the upstream alone for longer.
+        let asked = before.kept.asked_until.filter(|until| *until > now);
+        let kept = Kept { asked_until: kept.asked_until.max(asked), ..kept };
         let text = serde_json::to_string(&UpstreamState { kept, ..before }).unwrap_or_default();
         tx.set_upstream_state(&name, &text)
     })
     .await
+}
+
+/// Keeps what a client learnt beside passes, since it remembered `before`: that it was asked to leave the upstream alone, and
+/// how the breaker stands where that is another way now.
+pub async fn keep_beside(store: &dyn Store, client: &Client, name: &str, before: &Kept) -> Result<(), StoreError> {
+    let (learnt, was, name) = (client.kept(), before.clone(), name.to_owned());
+    if !has_learnt(&learnt, before) {
+        return Ok(());
+    }
+    store::write(store, move |tx| {
+        let text = tx.upstream_state(&name)?;
+        let mut state: UpstreamState = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        state.kept.asked_until = state.kept.asked_until.max(learnt.asked_until);
+        if learnt.breaker != was.breaker {
+            state.kept.breaker = learnt.breaker;
+        }
+        tx.set_upstream_state(&name, &serde_json::to_string(&state).unwrap_or_default())
+    })
+    .await
+}
+
+/// Whether there is anything to keep of it.
+pub fn has_learnt(now: &Kept, before: &Kept) -> bool {
+    now.asked_until > before.asked_until || now.breaker != before.breaker
 }
 
 /// Asks whose account this is, and pins the first answer.

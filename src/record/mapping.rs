@@ -2,6 +2,8 @@
 //!
 //! Must not know: links, bases, which side wins.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::below;
@@ -11,7 +13,7 @@ use super::scan::Scanner;
 use super::slot::excerpt;
 use super::token::Token;
 use super::trie::Trie;
-use super::{Codec, Domain, FieldError, Filter, Json, JsonError, Path, Slot, TimeFormat, Value};
+use super::{Codec, Domain, FieldError, Filter, IdSpelling, Json, JsonError, Path, Slot, TimeFormat, Value};
 
 /// Where a field (or the id, the version, a flag) is in the raw record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,6 +281,16 @@ impl Mapper {
     /// body or as the remote record for read-modify-write. Fields that cannot be expressed are returned with their
     /// reason and left out; so are fields that the binding only pulls.
     pub fn write(&self, body: &mut Json, values: &[(usize, Value)]) -> Vec<(usize, FieldError)> {
+        self.write_as(body, values, &BTreeMap::new())
+    }
+
+    /// The same; ids in these fields are spelled so. Other ones are numbers where they look like one.
+    pub fn write_as(
+        &self,
+        body: &mut Json,
+        values: &[(usize, Value)],
+        spellings: &BTreeMap<usize, IdSpelling>,
+    ) -> Vec<(usize, FieldError)> {
         let mut refused = Vec::new();
         for (field, value) in values {
             let done = match self.field(*field) {
@@ -286,7 +298,7 @@ impl Mapper {
                 Some(map) if !map.push => {
                     Err(FieldError::new(format!("`{}` is only pulled from this upstream", map.name)))
                 }
-                Some(map) => write_field(map, body, value),
+                Some(map) => write_field(map, body, value, spellings.get(field).copied()),
             };
             refused.extend(done.err().map(|error| (*field, error)));
         }
@@ -308,8 +320,11 @@ impl Mapper {
     }
 }
 
-fn write_field(map: &FieldMap, body: &mut Json, value: &Value) -> Result<(), FieldError> {
-    let token = map.codec.write(&map.domain, value)?;
+fn write_field(map: &FieldMap, body: &mut Json, value: &Value, spelling: Option<IdSpelling>) -> Result<(), FieldError> {
+    let token = match (value, &map.codec, spelling) {
+        (Value::Ref(id), Codec::Plain { as_string: false }, Some(spelling)) => spelling.write(id),
+        (value, codec, _) => codec.write(&map.domain, value)?,
+    };
     match &map.lens {
         Lens::Path(path) | Lens::Filter { put: Some(Put::Path(path)), .. } => {
             path.put(body, token).map_err(|error| FieldError::new(error.to_string()))

@@ -17,6 +17,7 @@ mod path;
 mod plain;
 mod scan;
 mod slot;
+mod spelling;
 #[cfg(test)]
 pub(crate) mod tests;
 mod time;
@@ -32,5 +33,6 @@ pub use json::{Json, JsonError};
 pub use mapping::{FieldMap, Lens, Mapped, Mapper, Probe, Put, same_creation};
 pub use path::{Path, Step};
 pub use slot::{FieldError, Slot};
+pub use spelling::IdSpelling;
 pub use time::TimeFormat;
 pub use value::{Column, Real, RecordId, Value};

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use super::number::{Exact, Units};
 use super::token::Token;
-use super::{FieldError, FieldType, Json, Real, Value, number, time};
+use super::{FieldError, FieldType, IdSpelling, Json, Real, Value, number, time};
 
 /// Reads a token as a value of this type. `null` is a known "no value" of every type.
 pub(super) fn read(ty: &FieldType, token: Token<'_>) -> Result<Value, FieldError> {
@@ -143,9 +143,7 @@ pub(super) fn write(value: &Value, as_string: bool) -> Json {
         Value::Integer(number) => numeric(number.to_string()),
         Value::Real(real) => numeric(real_token(*real)),
         Value::Decimal(decimal) => numeric(decimal.to_string()),
-        Value::Ref(id) if !as_string && id.parse::<i64>().is_ok_and(|number| number.to_string() == *id) => {
-            Json::Number(id.clone())
-        }
+        Value::Ref(id) if !as_string => IdSpelling::Number.write(id),
         Value::Json(json) => json.clone(),
         Value::List(items) => Json::Array(items.clone()),
         Value::Null

@@ -1,28 +1,23 @@
 //! Owns: when the next request may leave under the declared budgets, and the gate that a throttled upstream closes.
 //!
-//! Must not know: clocks; `now` is monotonic time and comes in as an argument.
+//! Must not know: clocks; `now` is monotonic time and comes in as an argument. Where allowances are kept.
 //!
 //! A sliding log, not a token bucket: a bucket of `limit` tokens that refills lets twice the limit through in one window.
+//!
+//! Where other processes draw on the same budgets, nothing is taken that was not set aside first as an *allowance*: so many
+//! units, to be taken before a moment. It counts for the others as if it were taken at that moment.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::Response;
-use super::ratelimit::{Observed, told_cost, told_limit};
-use crate::rules::{Budget, Cost, RequestMatch};
+use super::ratelimit::{Observed, told_cost, told_limit, told_wait};
+use super::window::{Window, covers, key_beside, units_of};
+use crate::rules::Budget;
 
-/// Above this many units per window, requests share entries of the log.
-const ENTRIES_MAX: u64 = 4096;
-/// Windows of at least this length outlive the process.
-const LONG: Duration = Duration::from_hours(1);
-/// In so many portions.
-const PORTIONS_MAX: usize = 48;
-/// Requests may reach the upstream closer together than they left: windows are longer by a twentieth, at most by this.
-const MARGIN_MAX: Duration = Duration::from_millis(250);
-/// What others draw is remembered in so many portions.
-const OTHERS_MAX: usize = 64;
+/// Room that has just come is taken at the next look.
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// All budgets of an upstream, with what was spent, and its gate.
 #[derive(Debug)]
@@ -31,38 +26,11 @@ pub struct Budgets {
     gate_until: Duration,
 }
 
-#[derive(Debug)]
-struct Window {
-    matches: RequestMatch,
-    /// As the rules have it.
-    limit: u64,
-    /// As the upstream said last, where that is less.
-    limit_now: u64,
-    /// As declared.
-    declared: Duration,
-    /// With its margin.
-    per: Duration,
-    cost: Cost,
-    weights: Vec<(RequestMatch, u64)>,
-    cost_nano_usd: u64,
-    /// Units that are still in the window.
-    spent: u64,
-    log: VecDeque<Entry>,
-    /// Units that others draw on the same limit, as answers say, and when they leave the window; the first to leave first.
-    others: Vec<(Duration, u64)>,
-}
+/// Units that still count, and for how long so many of them do, or until when.
+pub type Portions = Vec<(Duration, u64)>;
 
-/// Units of requests between two moments; they leave the window together, with the last of them.
-#[derive(Debug)]
-struct Entry {
-    first: Duration,
-    /// When they leave it.
-    until: Duration,
-    count: u64,
-}
-
-/// Requests of long budgets that still count: the budget in words, and for how long so many of them do.
-pub type Spent = (String, Vec<(Duration, u64)>);
+/// What was spent of a budget that is known by this key.
+pub type Spent = (String, Portions);
 
 /// How a budget stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,10 +56,18 @@ pub struct Heard {
     units: Option<(u64, u64)>,
     /// How the limit stands.
     limit: Option<Observed>,
+    /// For how long nothing is to be asked.
+    wait: Option<Duration>,
 }
 
-/// What an answer says of the budgets that cover its request, in their order. `now` is wall time.
-pub fn hear(budgets: &[Budget], (method, path): (&str, &str), answer: &Response, now: DateTime<Utc>) -> Vec<Heard> {
+/// What an answer says of the budgets that cover its request, in their order. `throttled`: it says that there was too much. `now`
+/// is wall time.
+pub fn hear(
+    budgets: &[Budget],
+    (method, path): (&str, &str),
+    (answer, throttled): (&Response, bool),
+    now: DateTime<Utc>,
+) -> Vec<Heard> {
     let of = |(at, budget): (usize, &Budget)| {
         let says = budget.cost.answer.is_some() || budget.signals.is_some();
         (says && covers(&budget.matches, method, path)).then(|| Heard {
@@ -101,6 +77,7 @@ pub fn hear(budgets: &[Budget], (method, path): (&str, &str), answer: &Response,
                 Some((set_aside, told_cost(at, answer)?))
             }),
             limit: budget.signals.as_ref().and_then(|signals| told_limit(signals, answer, now)),
+            wait: budget.signals.as_ref().and_then(|signals| told_wait(signals, (answer, throttled), now)),
         })
     };
     budgets.iter().enumerate().filter_map(of).collect()
@@ -109,19 +86,8 @@ pub fn hear(budgets: &[Budget], (method, path): (&str, &str), answer: &Response,
 impl Budgets {
     /// Nothing spent, gate open.
     pub fn new(budgets: &[Budget]) -> Self {
-        let window = |budget: &Budget| Window {
-            matches: budget.matches.clone(),
-            limit: budget.limit.max(1),
-            limit_now: budget.limit.max(1),
-            declared: budget.per,
-            per: budget.per + (budget.per / 20).min(MARGIN_MAX),
-            cost: budget.cost.clone(),
-            weights: budget.weights.clone(),
-            cost_nano_usd: budget.cost_nano_usd,
-            spent: 0,
-            log: VecDeque::new(),
-            others: Vec::new(),
-        };
+        let mut keys: Vec<String> = Vec::new();
+        let window = |budget: &Budget| Window::new(key_beside(&mut keys, budget), budget);
         Self { windows: budgets.iter().map(window).collect(), gate_until: Duration::ZERO }
     }
 
@@ -129,52 +95,121 @@ impl Budgets {
     pub fn take(&mut self, method: &str, path: &str, now: Duration) -> Result<(), Duration> {
         let mut wait = self.gate_until.saturating_sub(now);
         let mut covering: Vec<&mut Window> =
-            self.windows.iter_mut().filter(|window| covers(&window.matches, method, path)).collect();
+            self.windows.iter_mut().filter(|window| window.covers(method, path)).collect();
+        let mut lacks = false;
         for window in &mut covering {
-            wait = wait.max(window.wait(window.units_of(method, path), now));
+            let units = window.units_of(method, path);
+            wait = wait.max(window.wait(window.room_for(units, now), now));
+            lacks |= window.lacks(units, now);
         }
-        if !wait.is_zero() {
-            return Err(wait);
+        if !wait.is_zero() || lacks {
+            return Err(wait.max(AT_ONCE));
         }
         for window in covering {
-            window.add(window.units_of(method, path), now);
+            let units = window.units_of(method, path);
+            window.add(units, now);
+            window.draw(units);
         }
         Ok(())
     }
 
+    /// From now on nothing is taken that was not set aside.
+    pub fn draw_on_allowances(&mut self) {
+        self.windows.iter_mut().for_each(Window::draw_on_allowances);
+    }
+
+    /// Whether others are told of what is taken.
+    pub fn are_told(&self) -> bool {
+        self.windows.iter().any(Window::is_told)
+    }
+
+    /// What other processes know the budgets by, in their order.
+    pub fn keys(&self) -> Vec<String> {
+        self.windows.iter().map(|window| window.key().to_owned()).collect()
+    }
+
+    /// Whether something has to be set aside before the request may leave: as far as this process knows of itself, there is room.
+    pub fn lacks_allowance(&self, method: &str, path: &str, now: Duration) -> bool {
+        let covering = || self.windows.iter().filter(|window| window.covers(method, path));
+        let has_room = |window: &Window| {
+            let mine = window.own(now).chain(window.others(now)).collect();
+            window.room_in(now, mine, window.room_for(window.units_of(method, path), now)).is_zero()
+        };
+        self.gate(now).is_zero()
+            && covering().any(|window| window.lacks(window.units_of(method, path), now))
+            && covering().all(has_room)
+    }
+
+    /// Sets aside what a request and the next ones may take, where there is room beside what other processes hold of each budget,
+    /// and until when. Returns what this process holds from now on, and for how long: the others are told before it is used.
+    pub fn set_aside(
+        &mut self,
+        (method, path): (&str, &str),
+        elsewhere: Vec<Portions>,
+        now: Duration,
+    ) -> Vec<Portions> {
+        for (window, elsewhere) in self.windows.iter_mut().zip(elsewhere) {
+            window.know_of(elsewhere);
+            if window.covers(method, path) {
+                window.renew(window.units_of(method, path), now);
+            }
+        }
+        self.windows.iter().map(|window| window.held(now)).collect()
+    }
+
+    /// What other processes hold of each, and until when.
+    pub fn know_of(&mut self, elsewhere: Vec<Portions>) {
+        for (window, elsewhere) in self.windows.iter_mut().zip(elsewhere) {
+            window.know_of(elsewhere);
+        }
+    }
+
+    /// As above.
+    pub fn elsewhere(&self) -> Vec<Portions> {
+        self.windows.iter().map(|window| window.elsewhere().to_vec()).collect()
+    }
+
+    /// Whether the wait for a request may be shorter than what is known of other processes says.
+    pub fn waits_for_others(&self, method: &str, path: &str) -> bool {
+        self.windows.iter().any(|window| window.covers(method, path) && !window.elsewhere().is_empty())
+    }
+
+    /// Whether something is set aside.
+    pub fn has_allowances(&self) -> bool {
+        self.windows.iter().any(Window::has_allowance)
+    }
+
+    /// Gives back what was set aside and not taken. Returns what this process still holds.
+    pub fn give_back(&mut self, now: Duration) -> Vec<Portions> {
+        self.windows.iter_mut().for_each(Window::give_back);
+        self.windows.iter().map(|window| window.told(now)).collect()
+    }
+
     /// Learns from the answer to a request that was debited then: what it really took, and what is left.
     pub fn learn(&mut self, heard: &[Heard], debited: Duration, now: Duration) {
-        for Heard { budget, units, limit } in heard {
+        for Heard { budget, units, limit, wait } in heard {
             let Some(window) = self.windows.get_mut(*budget) else { continue };
             if let Some((set_aside, took)) = units {
                 window.settle((*set_aside, *took), debited, now);
             }
             if let Some(told) = limit {
-                window.limit_now = told.limit.map_or(window.limit, |limit| limit.clamp(1, window.limit));
-                window.share(told.remaining, told.reset, now);
+                window.hear(told, now);
+            }
+            if let Some(wait) = wait {
+                window.close(*wait, now);
             }
         }
     }
 
     /// What a request costs, in billionths of a US dollar.
     pub fn cost(&self, method: &str, path: &str) -> u64 {
-        let covering = self.windows.iter().filter(|window| covers(&window.matches, method, path));
-        covering.fold(0, |sum, window| sum.saturating_add(window.cost_nano_usd))
-    }
-
-    /// What was spent of budgets that are longer than processes may live.
-    pub fn spent(&self, now: Duration) -> Vec<Spent> {
-        self.spent_where(|window| window.per >= LONG, now)
+        let covering = self.windows.iter().filter(|window| window.covers(method, path));
+        covering.fold(0, |sum, window| sum.saturating_add(window.cost_nano_usd()))
     }
 
     /// What was spent of each.
-    pub fn spent_of_all(&self, now: Duration) -> Vec<Spent> {
-        self.spent_where(|_| true, now)
-    }
-
-    fn spent_where(&self, is_wanted: impl Fn(&Window) -> bool, now: Duration) -> Vec<Spent> {
-        let spent = self.windows.iter().filter(|window| is_wanted(window));
-        let spent = spent.map(|window| (window.name(), window.portions(now)));
+    pub fn spent(&self, now: Duration) -> Vec<Spent> {
+        let spent = self.windows.iter().map(|window| (window.key().to_owned(), window.portions(now)));
         spent.filter(|(_, portions)| !portions.is_empty()).collect()
     }
 
@@ -195,16 +230,13 @@ impl Budgets {
         self.gate_until.saturating_sub(now)
     }
 
-    /// Takes over what an earlier process spent.
+    /// Takes over what was spent before, told by the key of a budget or by what it is in words.
     pub fn remember(&mut self, spent: Vec<Spent>, now: Duration) {
-        for (name, portions) in spent {
-            let Some(window) = self.windows.iter_mut().find(|window| window.name() == name) else { continue };
-            for (left, count) in portions {
-                let until = now + left.min(window.per);
-                window.log.push_front(Entry { first: Duration::ZERO, until, count });
-                window.spent += count;
+        for (budget, portions) in spent {
+            let is_meant = |window: &&mut Window| window.key() == budget || window.name() == budget;
+            if let Some(window) = self.windows.iter_mut().find(is_meant) {
+                window.remember(portions, now);
             }
-            window.log.make_contiguous().sort_by_key(|entry| entry.until);
         }
     }
 
@@ -212,167 +244,4 @@ impl Budgets {
     pub fn close_gate(&mut self, until: Duration) {
         self.gate_until = self.gate_until.max(until);
     }
-}
-
-impl Window {
-    /// What a request takes.
-    fn units_of(&self, method: &str, path: &str) -> u64 {
-        units_of(&self.cost, &self.weights, (method, path))
-    }
-
-    /// How long until a request that takes so much may leave.
-    fn wait(&mut self, units: u64, now: Duration) -> Duration {
-        while let Some(entry) = self.log.front().filter(|entry| entry.until <= now) {
-            self.spent -= entry.count;
-            self.log.pop_front();
-        }
-        self.others.retain(|(until, _)| *until > now);
-        let taken = self.spent + self.others(now).map(|(_, count)| count).sum::<u64>();
-        self.room_in(now, taken, units)
-    }
-
-    /// How long until there is room for so many units, where so much is taken. What was taken over may be more than fits.
-    fn room_in(&self, now: Duration, taken: u64, units: u64) -> Duration {
-        let mut own = self.own(now).peekable();
-        let mut others = self.others(now).peekable();
-        // Where the limit was lowered below what a request takes, it leaves when nothing else is there.
-        let mut over = (taken + units.min(self.limit_now)).saturating_sub(self.limit_now);
-        let mut wait = Duration::ZERO;
-        while over > 0 {
-            let own_is_next = match (own.peek(), others.peek()) {
-                (Some((own, _)), Some((other, _))) => own <= other,
-                (Some(_), None) => true,
-                (None, _) => false,
-            };
-            let Some((until, count)) = (if own_is_next { own.next() } else { others.next() }) else { break };
-            over = over.saturating_sub(count);
-            wait = until.saturating_sub(now);
-        }
-        wait
-    }
-
-    /// Units of own requests that are in the window, and when they leave it.
-    fn own(&self, now: Duration) -> impl Iterator<Item = (Duration, u64)> {
-        self.log.iter().filter(move |entry| entry.until > now).map(|entry| (entry.until, entry.count))
-    }
-
-    /// Units of others.
-    fn others(&self, now: Duration) -> impl Iterator<Item = (Duration, u64)> {
-        self.others.iter().copied().filter(move |(until, _)| *until > now)
-    }
-
-    /// Units that are in the window, whoever took them.
-    fn taken(&self, now: Duration) -> u64 {
-        self.own(now).chain(self.others(now)).map(|(_, count)| count).sum()
-    }
-
-    fn stands(&self, now: Duration) -> BudgetUse {
-        let (limit, used) = (self.limit_now, self.taken(now));
-        BudgetUse {
-            budget: self.name(),
-            limit,
-            used,
-            window: self.declared,
-            wait: self.room_in(now, used, self.cost.units),
-        }
-    }
-
-    fn add(&mut self, units: u64, now: Duration) {
-        self.spent += units;
-        let grain = if self.limit > ENTRIES_MAX { self.per / 1024 } else { Duration::ZERO };
-        match self.log.back_mut() {
-            Some(entry) if now.saturating_sub(entry.first) < grain => {
-                entry.until = entry.until.max(now + self.per);
-                entry.count += units;
-            }
-            _ => self.log.push_back(Entry { first: now, until: now + self.per, count: units }),
-        }
-    }
-
-    /// A request that was debited then, with so much, really took so much. What it took more counts from now on; what it took less is given
-    /// back by the units that leave first, whoever took them: so none counts for too short a time. What has left the window
-    /// is given back by none.
-    fn settle(&mut self, (set_aside, took): (u64, u64), debited: Duration, now: Duration) {
-        if took > set_aside {
-            self.add(took - set_aside, now);
-            return;
-        }
-        let mut back = if debited + self.per > now { set_aside - took } else { 0 };
-        self.spent = self.spent.saturating_sub(back);
-        while let Some(entry) = self.log.front_mut().filter(|_| back > 0) {
-            let given = entry.count.min(back);
-            entry.count -= given;
-            back -= given;
-            if entry.count == 0 {
-                self.log.pop_front();
-            }
-        }
-        self.spent += back;
-    }
-
-    /// Others draw on the same limit: no more is left than the upstream says. Without a time, what is missing comes back
-    /// evenly over the window.
-    fn share(&mut self, remaining: u64, reset: Option<Duration>, now: Duration) {
-        self.others.retain(|(until, _)| *until > now);
-        let missing = self.limit_now.saturating_sub(self.taken(now)).saturating_sub(remaining);
-        if missing == 0 {
-            return;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a billion at most")]
-        let evenly = || self.per.mul_f64(missing as f64 / self.limit_now as f64);
-        let until = now + reset.unwrap_or_else(evenly);
-        let place = self.others.partition_point(|(other, _)| *other <= until);
-        self.others.insert(place, (until, missing));
-        if self.others.len() > OTHERS_MAX
-            && let Some((_, count)) = self.others.first().copied()
-        {
-            self.others.remove(0);
-            if let Some(next) = self.others.first_mut() {
-                next.1 += count;
-            }
-        }
-    }
-
-    /// `250000 per 86400 s`, with what it is for.
-    fn name(&self) -> String {
-        let RequestMatch { method, path } = &self.matches;
-        let text = |text: &Option<String>| text.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
-        let each = if self.cost == Cost::default() { String::new() } else { format!(" ({} each)", self.cost.units) };
-        format!("{} per {} s{each}{}{}", self.limit, self.declared.as_secs_f64(), text(method), text(path))
-    }
-
-    /// The log in a few portions, each of which leaves the window with its last request.
-    fn portions(&self, now: Duration) -> Vec<(Duration, u64)> {
-        let live: Vec<&Entry> = self.log.iter().filter(|entry| entry.until > now).collect();
-        let together = live.len().div_ceil(PORTIONS_MAX).max(1);
-        let portion = |entries: &[&Entry]| {
-            let until = entries.iter().map(|entry| entry.until).max().unwrap_or_default();
-            (until.saturating_sub(now), entries.iter().map(|entry| entry.count).sum())
-        };
-        live.chunks(together).map(portion).collect()
-    }
-}
-
-/// What a request takes of a budget: what is set aside for it.
-fn units_of(cost: &Cost, weights: &[(RequestMatch, u64)], (method, path): (&str, &str)) -> u64 {
-    weights.iter().find(|(matches, _)| covers(matches, method, path)).map_or(cost.units, |(_, units)| *units)
-}
-
-fn covers(matches: &RequestMatch, method: &str, path: &str) -> bool {
-    matches.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
-        && matches.path.as_ref().is_none_or(|pattern| matches_pattern(pattern, path))
-}
-
-/// `*` stands for anything, also nothing and also slashes.
-fn matches_pattern(pattern: &str, path: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let Some(mut rest) = path.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
-    let Some(last) = pieces.next_back() else { return rest.is_empty() };
-    for piece in pieces {
-        match rest.find(piece).and_then(|at| rest.get(at + piece.len()..)) {
-            Some(tail) => rest = tail,
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }

@@ -4,6 +4,7 @@
 
 use std::cell::OnceCell;
 
+use super::window::matches_pattern;
 use super::{FailureKind, Response, TransportError};
 use crate::record::Json;
 use crate::rules::{ErrorClass, ErrorRule};
@@ -124,6 +125,7 @@ fn class_of(response: &Response, rules: &[ErrorRule]) -> Option<ErrorClass> {
     let body = OnceCell::new();
     let matches = |rule: &&ErrorRule| {
         (rule.status.is_empty() || rule.status.contains(&response.status))
+            && rule.headers.iter().all(|(name, pattern)| has_header(response, name, pattern))
             && rule.when.as_ref().is_none_or(|when| {
                 let json = body.get_or_init(|| Json::parse(&response.body).unwrap_or(Json::Null));
                 // A condition that fails on this body does not hold for it.
@@ -131,6 +133,11 @@ fn class_of(response: &Response, rules: &[ErrorRule]) -> Option<ErrorClass> {
             })
     };
     rules.iter().find(matches).map(|rule| rule.class)
+}
+
+fn has_header(response: &Response, name: &str, pattern: &str) -> bool {
+    let values = response.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.into_iter().any(|value| matches_pattern(pattern, value.trim()))
 }
 
 /// HTML or XML where data should be: a login page, a proxy's error page, a captive portal.

@@ -19,6 +19,7 @@ use super::classify::{Pace, Verdict, classify};
 use super::flow::{Exchanged, Flow};
 use super::learn::learn;
 use super::meter::{Exchange, Meter};
+use super::purse::Purse;
 use super::session::Way;
 use super::state::{Room, State};
 use super::totals::WaitFor;
@@ -28,10 +29,8 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::rules::{Auth, Request, Upstream};
+use crate::spending::Spending;
 use crate::vault::Vault;
-
-/// What has to wait longer than this is left for a later pass, whatever the rules allow.
-const PARK_BEYOND: Duration = Duration::from_hours(1);
 
 /// The client of one upstream, shared by all its bindings.
 pub struct Client {
@@ -44,7 +43,9 @@ pub struct Client {
     pub(super) flow: Flow,
     /// Held by the one call that probes whether the upstream is back.
     pub(super) probing: AsyncMutex<()>,
-    state: Arc<Mutex<State>>,
+    pub(super) state: Arc<Mutex<State>>,
+    /// What it holds of budgets, where other processes are told of that.
+    pub(super) purse: Option<Arc<Purse>>,
     sent: Arc<AtomicU64>,
     pub(super) meter: Arc<Meter>,
     /// The account that answered, once it was asked for.
@@ -127,6 +128,7 @@ impl Client {
                     transport: Arc::clone(&transport),
                     clock: Arc::clone(&clock),
                     state: Arc::clone(&state),
+                    purse: None,
                     meter: Arc::clone(&meter),
                     sent: Arc::clone(&sent),
                 };
@@ -149,6 +151,7 @@ impl Client {
             flow,
             probing,
             state,
+            purse: None,
             sent,
             meter,
             account: AsyncMutex::default(),
@@ -195,6 +198,23 @@ impl Client {
         self
     }
 
+    /// Spends of budgets what other processes leave, and tells them before.
+    pub fn spending_from(mut self, file: &Arc<Spending>) -> Self {
+        self.purse = Purse::of(&self.upstream, &self.state, file, &self.clock).map(Arc::new);
+        self.holder = self.holder.map(|holder| match holder {
+            Holder::Session(session) => Holder::Session(session.spending_from(self.purse.as_ref())),
+            oauth @ Holder::OAuth(_) => oauth,
+        });
+        self
+    }
+
+    /// Leaves to other processes what it set aside of budgets and does not need for now.
+    pub async fn give_back(&self) {
+        if let Some(purse) = &self.purse {
+            purse.give_back().await;
+        }
+    }
+
     /// What counts the requests.
     pub fn meter(&self) -> &Arc<Meter> {
         &self.meter
@@ -227,7 +247,7 @@ impl Client {
         Kept { reauth, ..self.state().kept(self.clock.now(), self.clock.monotonic()) }
     }
 
-    /// Goes on as an earlier process left off. Only the first word counts; later this client knows better.
+    /// Goes on as an earlier process left off. Later this client knows better, but for what another one was asked meanwhile.
     pub fn remember(&self, kept: &Kept) {
         self.state().remember(kept, self.clock.now(), self.clock.monotonic());
         if let Some(holder) = &self.holder {
@@ -237,8 +257,18 @@ impl Client {
 
     /// How much may be asked at the moment; `kept` is what an earlier process left, which counts until it is taken over.
     pub fn room(&self, kept: &Kept) -> Room {
+        if let Some(purse) = &self.purse {
+            purse.look();
+        }
         let room = self.state().room(&self.upstream.budgets, kept, self.clock.now(), self.clock.monotonic());
         Room { at_once: self.flow.limit(), ..room }
+    }
+
+    /// How long until it may be asked more, as far as is known: by its budgets and its own word.
+    pub fn wait_for_room(&self) -> Duration {
+        let (state, now) = (self.state(), self.clock.monotonic());
+        let waits = state.budgets.uses(now).into_iter().map(|budget| budget.wait);
+        waits.max().unwrap_or_default().max(state.budgets.gate(now))
     }
 
     /// The resolved secrets, to fill templates with.
@@ -493,53 +523,6 @@ impl Client {
             return Next::Fail(call.settle(spent, safety), self.at(wait));
         }
         Next::Wait(wait)
-    }
-
-    /// Waits until every budget that covers the request lets it go, and debits them.
-    pub(super) async fn wait_for_turn(&self, request: &Built, call: &mut Call) -> Result<(), Failure> {
-        loop {
-            let path = path_below(&self.upstream.base_url, &request.url);
-            let taken = self.state().budgets.take(request.method.as_str(), path, self.clock.monotonic());
-            match taken {
-                Ok(()) => return Ok(()),
-                Err(wait) => self.pause((WaitFor::Room, wait), request, call).await?,
-            }
-        }
-    }
-
-    /// A part of a request met a limit of its own: every request waits, as after a throttled answer. Returns until when.
-    pub fn throttled_until(&self, headers: &HeaderMap, failures: u32) -> Option<DateTime<Utc>> {
-        let random = self.clock.random();
-        let asked = retry_after::parse_retry_after(headers, self.clock.now()).map(|asked| asked.min(super::WAIT_MAX));
-        let wait = match asked {
-            Some(asked) => retry_after::with_jitter(asked, random),
-            None => backoff::throttled_wait(failures, random),
-        };
-        self.state().leave_alone(asked.unwrap_or_default(), wait, self.clock.monotonic());
-        self.at(wait)
-    }
-
-    /// When a part of a request that failed in passing may be tried again.
-    pub fn next_attempt(&self, failures: u32) -> Option<DateTime<Utc>> {
-        self.at(backoff::transient_wait(failures, self.clock.random()))
-    }
-
-    /// Sleeps, unless this call would then have waited longer than the rules allow in a pass.
-    async fn pause(&self, (what, wait): (WaitFor, Duration), request: &Built, call: &mut Call) -> Result<(), Failure> {
-        if call.waited + wait > self.upstream.retry.max_wait || wait > PARK_BEYOND {
-            let kind = if call.ambiguous { FailureKind::Unknown } else { FailureKind::NotDone };
-            let why = self.state().why_wait(wait, self.clock.monotonic());
-            let why = match call.asked_too_much {
-                Some(asked) => format!("{why} (in fact {}: is the account blocked?)", words::duration(asked)),
-                None => why,
-            };
-            let words = self.not_sent(request, &why, call);
-            return Err(Failure { kind, status: None, words, retry_at: self.at(wait) });
-        }
-        call.waited += wait;
-        self.clock.sleep(wait).await;
-        self.meter.waited(what, wait);
-        Ok(())
     }
 
     pub(super) fn failure(

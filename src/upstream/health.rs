@@ -9,7 +9,7 @@ use super::call::Call;
 use super::classify::{Pace, Verdict, classify};
 use super::client::{Attempted, Manner};
 use super::flow::Place;
-use super::{Built, Client, Failure, FailureKind, Holes, Response, Safety, TransportError, path_below};
+use super::{Built, Client, Failure, FailureKind, Holes, Response, Safety, TransportError};
 use crate::rules::Health;
 
 /// What came of a probe.
@@ -72,9 +72,7 @@ impl Client {
                 Err(_) => return Ok(Probed::LeftOut(Pass::Breaker)),
             },
         };
-        let path = path_below(&self.upstream.base_url, &request.url);
-        let turn = self.state().budgets.take(request.method.as_str(), path, self.clock.monotonic());
-        if turn.is_err() {
+        if self.take_turn(&request).await?.is_err() {
             return Ok(Probed::LeftOut(Pass::Budget));
         }
         let began = self.clock.monotonic();

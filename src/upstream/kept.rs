@@ -13,8 +13,8 @@ pub struct Kept {
     /// The circuit breaker, where it is not simply closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<KeptBreaker>,
-    /// What was spent of long budgets.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What was spent of long budgets, as earlier versions kept it here.
+    #[serde(default, skip_serializing)]
     pub budgets: Vec<KeptBudget>,
     /// Why a person has to sign in (again) before anything is asked there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub enum BreakerState {
 /// What was spent of one budget.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KeptBudget {
-    /// The budget in words; a budget that the rules changed begins anew.
+    /// The budget in words.
     pub budget: String,
     /// When so many requests stop counting.
     pub spent: Vec<(DateTime<Utc>, u64)>,

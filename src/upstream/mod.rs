@@ -10,10 +10,12 @@ mod breaker;
 mod budget;
 mod classify;
 mod kept;
+mod purse;
 mod ratelimit;
 mod retry_after;
 mod state;
 mod successor;
+mod window;
 
 mod auth;
 mod holder;
@@ -45,6 +47,7 @@ mod outgoing;
 mod slim;
 mod tls;
 mod totals;
+mod turn;
 
 mod capped;
 mod deleted;

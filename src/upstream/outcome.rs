@@ -4,12 +4,13 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::JobMark;
 use super::capped::Slice;
 use super::export::Made;
-use crate::record::Value;
+use crate::record::{IdSpelling, Value};
 use crate::rules::{Batch, Binding};
 
 /// A call that did not succeed after the retries that are allowed within a pass.
@@ -173,6 +174,8 @@ pub struct WriteRequest {
     pub values: Vec<(usize, Value)>,
     /// All pushable values of the record as they will be (for full bodies and filters).
     pub record: Vec<(usize, Value)>,
+    /// How the upstream writes the ids in fields that refer to other records, as far as that is known.
+    pub spellings: BTreeMap<usize, IdSpelling>,
     /// The transition that carries it, by its position in the rules; `None`: the operation's own request.
     pub transition: Option<usize>,
     /// The version the write was merged against.

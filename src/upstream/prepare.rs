@@ -274,7 +274,7 @@ fn map_values(
             && (write.transition.is_some() || !binding.is_state(field))
     };
     let values: Vec<(usize, Value)> = values.iter().filter(|(field, _)| may_go(*field)).cloned().collect();
-    let unwritable = mapper.write(&mut body, &values);
+    let unwritable = mapper.write_as(&mut body, &values, &write.spellings);
     if unwritable.is_empty() {
         return Ok(body);
     }

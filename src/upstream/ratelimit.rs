@@ -10,10 +10,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use super::point::{path_text, text_at};
+use super::point::{scalar_text, text_at};
 use super::{Response, retry_after};
-use crate::record::Path;
-use crate::rules::{NextAt, ResetUnit, Signals};
+use crate::record::Json;
+use crate::rules::{CostAt, NextAt, ResetUnit, Signals};
 
 /// What one group of headers says about one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,15 @@ pub fn exhausted_for(observed: &[Observed]) -> Option<Duration> {
 }
 
 /// What the answer says that the request took, in units of its budget; part of one counts as one.
-pub fn told_cost(at: &Path, answer: &Response) -> Option<u64> {
-    whole(path_text(&answer.body, at)?.parse::<f64>().ok()?.ceil())
+pub fn told_cost(at: &CostAt, answer: &Response) -> Option<u64> {
+    let text = match at {
+        CostAt::Place(at) => text_at(at, answer)?,
+        CostAt::Filter(filter) => {
+            let found = filter.run(&Json::parse(&answer.body).ok()?, &[], 1).ok()?;
+            scalar_text(found.first()?)?.into_owned()
+        }
+    };
+    whole(text.trim().parse::<f64>().ok()?.ceil())
 }
 
 /// What the answer says where the rules say that it does; `None` where it does not say what is left.
@@ -56,7 +63,16 @@ pub fn told_limit(signals: &Signals, answer: &Response, now: DateTime<Utc>) -> O
     let number = |at: &NextAt| text_at(at, answer)?.parse::<f64>().ok().filter(|number| number.is_finite());
     let reset = signals.reset.as_ref().and_then(|(at, unit)| reset_of(&text_at(at, answer)?, *unit, now));
     let limit = signals.limit.as_ref().and_then(number).and_then(whole);
-    Some(Observed { limit, remaining: whole(number(&signals.remaining)?.floor())?, reset })
+    Some(Observed { limit, remaining: whole(number(signals.remaining.as_ref()?)?.floor())?, reset })
+}
+
+/// For how long nothing is to be asked, as the answer says where the rules say that it does. The end of a window whose rest is
+/// not told counts where there was too much.
+pub fn told_wait(signals: &Signals, (answer, throttled): (&Response, bool), now: DateTime<Utc>) -> Option<Duration> {
+    let of = |(at, unit): &(NextAt, ResetUnit)| reset_of(text_at(at, answer)?.trim(), *unit, now);
+    let wait = signals.wait.as_ref().and_then(of);
+    let end = signals.reset.as_ref().filter(|_| throttled && signals.remaining.is_none()).and_then(of);
+    wait.max(end).filter(|wait| !wait.is_zero())
 }
 
 /// How long until then.

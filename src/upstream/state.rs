@@ -15,6 +15,8 @@ use crate::rules::{BreakerRules, Budget};
 const RETRY_TOKENS_MAX: u32 = 500;
 const RETRY_COST: u32 = 5;
 const TIMEOUT_RETRY_COST: u32 = 10;
+/// Times that are kept are whole seconds.
+const ROUNDED: Duration = Duration::from_secs(1);
 
 /// What is known of one upstream.
 pub struct State {
@@ -105,12 +107,8 @@ impl State {
                 KeptBreaker { state: BreakerState::Closed, until: None, openings: 0, recent }
             }
         });
-        let spent = self.budgets.spent(now).into_iter().map(|(budget, portions)| {
-            let spent = portions.into_iter().filter_map(|(left, count)| Some((at(left)?, count))).collect();
-            KeptBudget { budget, spent }
-        });
         let asked_until = if asked.is_zero() { None } else { at(asked) };
-        Kept { asked_until, breaker, budgets: spent.collect(), reauth: None }
+        Kept { asked_until, breaker, ..Kept::default() }
     }
 
     /// Goes on as another state of the same upstream left off, in this process.
@@ -123,7 +121,10 @@ impl State {
         self.retry_tokens = before.retry_tokens;
         self.asked_until = before.asked_until;
         self.budgets.close_gate(now + before.budgets.gate(now));
-        self.budgets.remember(before.budgets.spent_of_all(now), now);
+        // Where others are told of what was spent, they tell it in turn.
+        if !before.budgets.are_told() {
+            self.budgets.remember(before.budgets.spent(now), now);
+        }
         if let Some(kept) = before.breaker.kept(now) {
             self.breaker = Breaker::remember(self.rules, kept, now);
         }
@@ -138,18 +139,22 @@ impl State {
         }
         let mut taken_over = Self::new(budgets, self.rules);
         taken_over.remember(kept, wall, now);
+        taken_over.budgets.know_of(self.budgets.elsewhere());
         of(&taken_over)
     }
 
-    /// Goes on as an earlier process left off. Only the first word counts; later this process knows better.
+    /// Goes on as an earlier process left off. Later this process knows better, but for what another one was asked meanwhile.
     pub fn remember(&mut self, kept: &Kept, wall: DateTime<Utc>, now: Duration) {
-        if std::mem::replace(&mut self.remembered, true) {
-            return;
-        }
         let left = |until: DateTime<Utc>| (until - wall).to_std().unwrap_or_default();
         if let Some(until) = kept.asked_until {
             let asked = left(until).min(super::WAIT_MAX);
-            self.leave_alone(asked, asked, now);
+            // What is kept was rounded.
+            if now + asked > self.asked_until + ROUNDED {
+                self.leave_alone(asked, asked, now);
+            }
+        }
+        if std::mem::replace(&mut self.remembered, true) {
+            return;
         }
         if let Some(kept) = &kept.breaker {
             let remembered = match kept.state {

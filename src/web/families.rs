@@ -137,7 +137,7 @@ families! {
     BUDGET_WINDOW = "reconciled_budget_window_seconds" gauge "seconds" [UPSTREAM, BUDGET]
         "The window of a budget.";
     BUDGET_USED = "reconciled_budget_used_requests" gauge "requests" [UPSTREAM, BUDGET]
-        "Requests that still count against a budget; those of budgets of an hour and longer are kept across starts.";
+        "Requests that still count against a budget, whichever process made them.";
     BUDGET_REMAINING = "reconciled_budget_remaining_requests" gauge "requests" [UPSTREAM, BUDGET]
         "Requests that a budget still lets through at once.";
     BUDGET_SHARE = "reconciled_budget_used_ratio" gauge "ratio" [UPSTREAM, BUDGET]

@@ -42,6 +42,10 @@ fn records_are_shown_as_they_are_there_and_as_they_would_be_here() {
     assert_eq!(field("phone"), [json!(".phone"), Value::Null, Value::Null]);
     assert!(first["unmapped"].as_array().unwrap().contains(&json!(".card.number")), "{first:#}");
     assert!(!world.database().exists(), "nothing is made here");
+    // Where no pass was made yet, nothing is known of upstreams, and nothing is said of that.
+    std::fs::write(world.database(), "").unwrap();
+    assert_eq!(world.run(&["fetch", "contacts.crm"]).exits(0).stderr, "");
+    std::fs::remove_file(world.database()).unwrap();
     assert!(world.writes_at("crm").is_empty());
     // The same records for other programs.
     let lines = world.run(&["fetch", "contacts.crm", "--limit", "9", "--raw"]).exits(0).stdout;

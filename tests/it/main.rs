@@ -44,6 +44,7 @@ mod service;
 mod short_pages;
 mod silent;
 mod soak;
+mod spending;
 mod stopping;
 mod styles;
 mod sync_token;

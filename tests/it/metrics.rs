@@ -255,11 +255,13 @@ fn budgets_tell_what_is_left_and_when_there_is_room_also_after_a_restart() {
     assert_eq!(daemon.stops().0, Some(0));
 
     // The whole budget is spent: there is room when its first requests leave the window.
-    world.sql(
-        "update sync_upstream set state = json_set(state, '$.budgets', json_array(json_object('budget', \
-         '40 per 3600 s GET /contacts*', 'spent', json_array(json_array(strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+30 minutes'), \
-         25), json_array(strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+50 minutes'), 17)))))",
-    );
+    let spent = rusqlite::Connection::open(world.path("data.db.budgets")).unwrap();
+    let left = |minutes: u64| minutes * 60_000_000;
+    let times = format!("unixepoch('now') * 1000000, unixepoch('now') * 1000000 + {}", left(50));
+    let portions = format!("'[[{}, 25], [{}, 17]]'", left(30), left(50));
+    let held = format!("values ('crm: per 3600 s GET /contacts*', 'another', {times}, {portions})");
+    spent.execute_batch(&format!("delete from held; insert into held {held}")).unwrap();
+    drop(spent);
     let (daemon, address) = listening(&world, &[]);
     let now = samples(&metrics(&address));
     assert_eq!(used(&now), 42);

@@ -5,11 +5,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::super::beside::{Beside, reason};
+use super::super::exit::CliError;
 use super::super::out::Out;
 use super::super::workspace::Workspace;
 use super::finding::Finding;
 use crate::rules::{Ruleset, TlsFiles, Upstream};
-use crate::upstream::{HttpTransport, Reached, TransportError, check_url, offset, our_certificate_until};
+use crate::upstream::{Failure, HttpTransport, Reached, TransportError, check_url, offset, our_certificate_until};
 
 /// Signatures and tokens are refused by clocks that differ by minutes.
 const OFFSET_BAD: TimeDelta = TimeDelta::minutes(4);
@@ -19,6 +21,8 @@ const OFFSET_WORTH_A_LOOK: TimeDelta = TimeDelta::seconds(5);
 const RENEWAL: TimeDelta = TimeDelta::days(14);
 /// Our own takes longer: somebody has to sign it.
 const OUR_RENEWAL: TimeDelta = TimeDelta::days(30);
+
+const LEAVE_ALONE: &str = "wait until then: passes go on by themselves, and `reconciled status` shows what they met";
 
 /// Asks each of them.
 pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Finding> {
@@ -36,6 +40,21 @@ pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Find
         }
         findings.extend(upstream.tls.as_deref().and_then(|files| our_certificate(&check, files, clock.now())));
         let (before, began) = (clock.now(), clock.monotonic());
+        match left_alone(workspace, rules, name, out).await {
+            Ok(None) => {}
+            Ok(Some(failure)) => {
+                let found = format!("it is not asked: {}", reason(&failure));
+                findings.push(match failure.retry_at {
+                    Some(_) => Finding::warning(check, found, LEAVE_ALONE),
+                    None => Finding::error(check, found, "see above what to do"),
+                });
+                continue;
+            }
+            Err(error) => {
+                findings.push(Finding::error(check, error.to_string(), "put the rules right"));
+                continue;
+            }
+        }
         let reached = transport.reach(upstream.base_url.clone(), upstream.timeout.connect, upstream.tls.as_ref()).await;
         let took_ms = clock.monotonic().saturating_sub(began).as_millis();
         match reached {
@@ -46,11 +65,23 @@ pub async fn look(workspace: &Workspace, rules: &Ruleset, out: &Out) -> Vec<Find
                 let found = reached.date.map(|there| offset(there, before, after));
                 findings.extend(found.and_then(|offset| clocks_differ(&check, offset)));
                 findings.extend(certificate(&check, &reached, after));
-                findings.push(credentials(workspace, rules, name, upstream).await);
+                findings.push(credentials(workspace, rules, (name, upstream), out).await);
             }
         }
     }
     findings
+}
+
+/// Why it is not to be asked at the moment, where it is not.
+async fn left_alone(
+    workspace: &Workspace,
+    rules: &Ruleset,
+    name: &String,
+    out: &Out,
+) -> Result<Option<Failure>, CliError> {
+    let client = workspace.client_to_count(rules, name)?;
+    Beside::begin(workspace, [(name, &client)], out);
+    Ok(client.turn_for_another().await.err())
 }
 
 /// Asked without credentials, for the mere address: a 4xx is what many say to that.
@@ -121,7 +152,12 @@ fn our_certificate(check: &str, files: &TlsFiles, now: DateTime<Utc>) -> Option<
 }
 
 /// What it says to the request that tells whose account it is.
-async fn credentials(workspace: &Workspace, rules: &Ruleset, name: &str, upstream: &Upstream) -> Finding {
+async fn credentials(
+    workspace: &Workspace,
+    rules: &Ruleset,
+    (name, upstream): (&String, &Upstream),
+    out: &Out,
+) -> Finding {
     let check = format!("upstream {name}");
     if upstream.check.is_none() {
         return Finding::good(
@@ -129,14 +165,17 @@ async fn credentials(workspace: &Workspace, rules: &Ruleset, name: &str, upstrea
             "whether it takes our credentials only a pass tells: the rules have no `check` for it",
         );
     }
-    let client = match workspace.client(rules, name) {
+    let client = match workspace.client_to_look(rules, name) {
         Ok(client) => client,
         Err(error) => return Finding::error(check, error.to_string(), "see the secrets above"),
     };
-    match client.check().await {
+    let beside = Beside::begin(workspace, [(name, &client)], out);
+    let answer = client.check().await;
+    beside.end(workspace, [(name, &client)], out).await;
+    match answer {
         Ok(Some(account)) => Finding::good(check, format!("takes our credentials, account {account}")),
         Ok(None) => Finding::good(check, "takes our credentials"),
-        Err(failure) => Finding::error(check, failure.words, "`reconciled check --online` tells more"),
+        Err(failure) => Finding::error(check, reason(&failure), "`reconciled check --online` tells more"),
     }
 }
 

@@ -30,6 +30,10 @@ pub const FILES: &[(&str, &str)] = &[
         "The database (setting `database`); the latter as it is installed.",
     ),
     ("DATABASE.epoch", "How far the database had got. Leave it where it is when you restore a backup."),
+    (
+        "DATABASE.budgets",
+        "What was spent of budgets that still counts, shared by all processes that ask upstreams. No backup needs it.",
+    ),
     ("DATABASE.sock", "The socket on which a running daemon is asked; its user and group may."),
     ("/etc/credstore", "Secrets, one file each, for `LoadCredential=`."),
 ];

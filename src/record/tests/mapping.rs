@@ -2,7 +2,8 @@
 
 use crate::record::mapping::{MapError, Mapped};
 use crate::record::{
-    Codec, Domain, FieldMap, FieldType, Filter, Json, Lens, Mapper, Path, Probe, Put, Slot, TimeFormat, Value,
+    Codec, Domain, FieldMap, FieldType, Filter, IdSpelling, Json, Lens, Mapper, Path, Probe, Put, Slot, TimeFormat,
+    Value,
 };
 
 fn path(text: &str) -> Lens {
@@ -115,6 +116,41 @@ fn write(mapper: &Mapper, body: &str, values: &[(usize, Value)]) -> (String, Vec
     let mut body = Json::parse(body.as_bytes()).unwrap();
     let refused = mapper.write(&mut body, values);
     (body.to_string(), refused.into_iter().map(|(field, error)| format!("{field}: {error}")).collect())
+}
+
+#[test]
+fn an_id_is_written_as_it_is_spelled_there_and_by_its_looks_where_nobody_knows() {
+    let domain = Domain::of(FieldType::Ref { to: "companies".to_owned() });
+    let field = |field: usize, as_string: bool| FieldMap {
+        field,
+        name: format!("f{field}"),
+        domain: domain.clone(),
+        lens: path(&format!(".f{field}")),
+        codec: Codec::Plain { as_string },
+        pull: true,
+        push: true,
+        create_only: false,
+    };
+    let mapper = Mapper::new(2, Probe::of(path(".id")), vec![field(0, false), field(1, true)]);
+    let spelled = |raw: &str| [mapper.spelling_of_id(raw.as_bytes()), mapper.spelling_of(0, raw.as_bytes())];
+    assert_eq!(spelled(r#"{"id": 7, "f0": "10"}"#), [Some(IdSpelling::Number), Some(IdSpelling::Text)]);
+    assert_eq!(spelled(r#"{"id": "7", "f0": null}"#), [Some(IdSpelling::Text), None]);
+    assert_eq!(spelled("{}"), [None, None]);
+    let written = |id: &str, spelling: Option<IdSpelling>| {
+        let mut body = Json::parse(b"{}").unwrap();
+        let spellings = spelling.into_iter().flat_map(|it| [(0, it), (1, it)]).collect();
+        let value = Value::Ref(id.to_owned());
+        assert_eq!(mapper.write_as(&mut body, &[(0, value.clone()), (1, value)], &spellings), []);
+        body.to_string()
+    };
+    assert_eq!(written("10", Some(IdSpelling::Text)), r#"{"f0":"10","f1":"10"}"#);
+    // `codec = "string"` has the last word.
+    assert_eq!(written("10", Some(IdSpelling::Number)), r#"{"f0":10,"f1":"10"}"#);
+    assert_eq!(written("10", None), r#"{"f0":10,"f1":"10"}"#);
+    // What is no whole number of its own spelling is none in JSON either.
+    for id in ["010", "1e3", "c7", "99999999999999999999"] {
+        assert_eq!(written(id, Some(IdSpelling::Number)), format!(r#"{{"f0":"{id}","f1":"{id}"}}"#));
+    }
 }
 
 #[test]

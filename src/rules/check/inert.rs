@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::context::Cx;
 use super::files::Definitions;
+use super::limits;
 use super::request::sample_path;
 use crate::rules::model::{Batch, Binding, Collection, Request, RequestMatch, Upstream};
 
@@ -36,6 +37,7 @@ pub fn check_whole(
     }
     if !cx.notes.has_errors() {
         check_budgets(definitions, upstreams, collections, cx);
+        limits::check_scopes(definitions, upstreams, cx);
     }
 }
 

@@ -2,15 +2,20 @@
 //!
 //! Must not know: the rest of an upstream.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::binding::transpose;
 use super::context::Cx;
+use super::files::Definitions;
 use super::upstream::within;
+use crate::record::Path;
 use crate::rules::diagnostic::{DiagnosticKind, Span};
-use crate::rules::grammar;
-use crate::rules::model::{BreakerRules, Budget, Cost, NextAt, RequestMatch, ResetUnit, Signals};
+use crate::rules::grammar::{self, PathOrHeader};
+use crate::rules::model::{BreakerRules, Budget, Cost, CostAt, NextAt, RequestMatch, ResetUnit, Signals, Upstream};
 use crate::rules::shape::{At, Either, Key, List};
+use crate::rules::units::Text;
 
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// The greatest limit of a budget.
@@ -35,9 +40,56 @@ pub fn budgets(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<Budget> {
         let weights = weights(&at.weights, limit, cx);
         let signals = at.signals.get().and_then(|at| signals(at, cx));
         let matches = request_match(&at.r#match, cx);
-        budgets.push(Budget { matches, limit, per: per.value.0, cost, weights, cost_nano_usd, signals });
+        let scope = at.scope.get().and_then(|at| scope(at, cx));
+        budgets.push(Budget { matches, scope, limit, per: per.value.0, cost, weights, cost_nano_usd, signals });
     }
     budgets
+}
+
+fn scope(at: &At<Text>, cx: &mut Cx<'_>) -> Option<String> {
+    let name = cx.plain(at)?;
+    if name.trim().is_empty() {
+        cx.notes.error(DiagnosticKind::Invalid, at.span, "a scope without a name").help("write scope = \"account\"");
+    }
+    Some(name)
+}
+
+/// A scope is one budget, and more than one has to be of it. Known at this point: there are no errors, so that raw and checked
+/// budgets stand in the same order.
+pub fn check_scopes(definitions: &Definitions, upstreams: &BTreeMap<String, Arc<Upstream>>, cx: &mut Cx<'_>) {
+    let mut scopes: BTreeMap<&str, Vec<(&str, Span, &Budget)>> = BTreeMap::new();
+    for (name, upstream) in upstreams {
+        let raw = definitions.upstreams.get(name).and_then(|definition| definition.value.get()?.budget.get());
+        let raw = raw.map(|raw| raw.value.as_slice()).unwrap_or_default();
+        for (at, budget) in raw.iter().zip(&upstream.budgets) {
+            let named = at.scope.get().map(|at| at.span).zip(budget.scope.as_deref());
+            if let Some((span, scope)) = named {
+                scopes.entry(scope).or_default().push((name, span, budget));
+            }
+        }
+    }
+    for (scope, members) in scopes {
+        let [(first, at, budget), rest @ ..] = members.as_slice() else { continue };
+        if rest.is_empty() {
+            cx.notes.inert(*at, "scope", format_args!("no other upstream has a budget of the scope `{scope}`"));
+        }
+        for (position, (upstream, span, other)) in rest.iter().enumerate() {
+            let before = members.iter().take(position + 1);
+            if before.clone().any(|(known, ..)| known == upstream) {
+                cx.notes
+                    .error(DiagnosticKind::Conflict, *span, format!("the scope `{scope}` twice at `{upstream}`"))
+                    .help("one budget can cover both: with another `match`, or with `weights`");
+            } else if (other.limit, other.per, other.cost.units) != (budget.limit, budget.per, budget.cost.units) {
+                cx.notes
+                    .error(
+                        DiagnosticKind::Conflict,
+                        *span,
+                        format!("the scope `{scope}` is another budget at `{first}`: a scope has one `limit`, `per` and `cost`"),
+                    )
+                    .help(format!("write limit = {} and per = \"{}s\", or name another scope", budget.limit, budget.per.as_secs_f64()));
+            }
+        }
+    }
 }
 
 /// What a request costs is at most what there is: else none could ever leave.
@@ -51,13 +103,23 @@ fn cost(key: &Key<Either<u64, grammar::BudgetCost>>, limit: u64, cx: &mut Cx<'_>
             (*units, at.span, None)
         }
         Either::Table(table) => {
-            let answer = table.answer.get().and_then(|at| cx.path(at));
+            let answer = table.answer.get().and_then(|at| cost_at(at, cx));
             let Some(estimate) = table.estimate.get() else { return Cost::default() };
             (estimate.value, estimate.span, answer)
         }
     };
     check_units(units, limit, span, cx);
     Cost { units, answer }
+}
+
+fn cost_at(at: &At<PathOrHeader>, cx: &mut Cx<'_>) -> Option<CostAt> {
+    match &at.value {
+        Either::Short(jq) if Path::parse(jq.0.trim()).is_none() => {
+            let jq = At { key: at.key, span: at.span, value: jq.clone() };
+            cx.filter(&jq, &[]).map(CostAt::Filter)
+        }
+        Either::Short(_) | Either::Table(_) => cx.next_at(at).map(CostAt::Place),
+    }
 }
 
 fn check_units(units: u64, limit: u64, span: Span, cx: &mut Cx<'_>) {
@@ -85,10 +147,21 @@ fn weights(key: &Key<List<grammar::Weight>>, limit: u64, cx: &mut Cx<'_>) -> Vec
 }
 
 fn signals(at: &At<grammar::Signals>, cx: &mut Cx<'_>) -> Option<Signals> {
-    let remaining = at.value.remaining.get().and_then(|at| cx.next_at(at));
-    let limit = at.value.limit.get().map(|at| cx.next_at(at));
-    let reset = at.value.reset.get().map(|at| reset(at, cx));
-    Some(Signals { remaining: remaining?, limit: transpose(limit)?, reset: transpose(reset)? })
+    let raw = &at.value;
+    if raw.remaining.is_absent() && raw.reset.is_absent() && raw.wait.is_absent() {
+        cx.notes
+            .error(DiagnosticKind::Missing, at.span, "signals that say neither what is left nor for how long nothing is")
+            .help("write remaining = { header = \"X-RateLimit-Remaining\" }, or wait = { path = \".retry_after\", unit = \"s\" }");
+    }
+    if let (Some(limit), true) = (raw.limit.get(), raw.remaining.is_absent()) {
+        cx.notes.inert(limit.key, "limit", "the signals do not say what is left of it (`remaining`)");
+    }
+    let remaining = raw.remaining.get().map(|at| cx.next_at(at));
+    let limit = raw.limit.get().map(|at| cx.next_at(at));
+    let mut time = |key: &Key<grammar::SignalReset>| key.get().map(|at| reset(at, cx));
+    let (reset, wait) = (time(&raw.reset), time(&raw.wait));
+    let (remaining, limit) = (transpose(remaining)?, transpose(limit)?);
+    Some(Signals { remaining, limit, reset: transpose(reset)?, wait: transpose(wait)? })
 }
 
 fn reset(at: &At<grammar::SignalReset>, cx: &mut Cx<'_>) -> Option<(NextAt, ResetUnit)> {
@@ -97,14 +170,14 @@ fn reset(at: &At<grammar::SignalReset>, cx: &mut Cx<'_>) -> Option<(NextAt, Rese
         (None, Some(path)) => cx.path(path).map(NextAt::Body),
         (Some(_), Some(path)) => {
             cx.notes
-                .error(DiagnosticKind::Conflict, path.key, "the end of the window is in a header or in the body")
+                .error(DiagnosticKind::Conflict, path.key, "it is told in a header or in the body")
                 .help("leave out `header` or `path`");
             None
         }
         (None, None) => {
             if at.value.header.is_absent() && at.value.path.is_absent() {
                 cx.notes
-                    .error(DiagnosticKind::Missing, at.span, "where the end of the window stands is missing")
+                    .error(DiagnosticKind::Missing, at.span, "where the time is told is missing")
                     .help("write header = \"X-RateLimit-Reset\", or path = \".reset\"");
             }
             None

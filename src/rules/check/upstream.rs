@@ -10,7 +10,7 @@ use super::{limits, oauth, request, session, signing, tls, watch, webhook};
 use crate::rules::diagnostic::DiagnosticKind;
 use crate::rules::grammar::{self, AuthApiKey};
 use crate::rules::model::{Auth, Check, ErrorRule, Place, Retry, Timeouts, Upstream, is_loopback};
-use crate::rules::shape::{At, Key};
+use crate::rules::shape::{At, Key, Named};
 use crate::rules::units::{Period, Text};
 
 /// Largest decoded body by default.
@@ -205,15 +205,29 @@ fn api_key_place(at: &At<grammar::Auth>, raw: &AuthApiKey, cx: &mut Cx<'_>) -> O
     }
 }
 
+fn error_headers(key: &Key<Named<Text>>, cx: &mut Cx<'_>) -> Vec<(String, String)> {
+    let Some(at) = key.get() else { return Vec::new() };
+    if at.members.is_empty() {
+        cx.notes.inert(at.key, "headers", "it names no header");
+    }
+    let mut headers = Vec::new();
+    for (name, span, value) in &at.members {
+        let name = cx.header(&At { key: *span, span: *span, value: Text(name.clone()) });
+        let pattern = value.get().and_then(|at| cx.plain(at));
+        headers.extend(name.map(|name| name.to_ascii_lowercase()).zip(pattern));
+    }
+    headers
+}
+
 fn errors(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<ErrorRule> {
     let mut rules = Vec::new();
     for at in raw.error.get().map(|at| at.value.as_slice()).unwrap_or_default() {
-        if at.status.is_absent() && at.when.is_absent() {
+        if at.status.is_absent() && at.when.is_absent() && at.headers.is_absent() {
             cx.notes
                 .error(
                     DiagnosticKind::Missing,
                     at.key,
-                    "an error rule without `status` and `when` would match every answer",
+                    "an error rule without `status`, `headers` and `when` would match every answer",
                 )
                 .help("write status = 409, or when = '.error != null'");
         }
@@ -227,8 +241,9 @@ fn errors(raw: &grammar::Upstream, cx: &mut Cx<'_>) -> Vec<ErrorRule> {
             cx.notes.error(DiagnosticKind::Invalid, code.span, message).help("status codes are 100 to 599");
         }
         let when = at.when.get().and_then(|at| cx.filter(at, &[]));
+        let headers = error_headers(&at.headers, cx);
         let Some(class) = at.class.get() else { continue };
-        rules.push(ErrorRule { status, when, class: class.value });
+        rules.push(ErrorRule { status, headers, when, class: class.value });
     }
     rules
 }

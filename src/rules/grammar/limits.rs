@@ -12,6 +12,8 @@ table! {
     Budget, "a budget table" {
         /// Which requests it covers. Default all.
         r#match: RequestMatch,
+        /// A name: budgets of the same scope are one, over all upstreams that have it. Default none.
+        scope: Text,
         /// Requests per window; or units, where requests have a `cost`.
         limit: u64 = required,
         /// The window, e.g. `10s`.
@@ -40,8 +42,8 @@ table! {
 table! {
     /// What a request takes of a budget, by its answer.
     BudgetCost, "a cost table such as { answer = \".extensions.cost.actualQueryCost\", estimate = 50 }" {
-        /// Plain path of a number in the answer: what the request really took.
-        answer: Jq = required,
+        /// What the request really took: a path or jq filter over the answer, or `{ header = "…" }`.
+        answer: PathOrHeader = required,
         /// What is set aside until it is answered, and stays so where the answer does not say it.
         estimate: u64 = required,
     }
@@ -51,16 +53,18 @@ table! {
     /// Where answers say how a limit stands: each a plain path in the body, or `{ header = "…" }`.
     Signals, "a signals table" {
         /// What is left of the window.
-        remaining: PathOrHeader = required,
+        remaining: PathOrHeader,
         /// The limit as it is now; one that is lower than the budget's counts.
         limit: PathOrHeader,
-        /// When the window ends.
+        /// When the window ends. Without `remaining` it counts where an answer says that there was too much.
         reset: SignalReset,
+        /// For how long nothing that the budget covers is to be asked.
+        wait: SignalReset,
     }
 }
 
 table! {
-    /// Where an answer says when a window ends; in the unit that it is written in.
+    /// Where an answer says until when, or for how long; in the unit that it is written in.
     SignalReset, "a reset table such as { header = \"X-RateLimit-Reset\", unit = \"epoch_s\" }" {
         /// The header.
         header: Text,

@@ -200,6 +200,8 @@ table! {
     ErrorRule, "an error table" {
         /// Status codes. Default any.
         status: OneOrMany<u64>,
+        /// Headers with the values that they have; `*` in a value stands for anything. Default any.
+        headers: Named<Text>,
         /// jq condition over the body (null where it is no JSON).
         when: Jq,
         /// ok, `rate_limited`, transient, auth, conflict, gone, `not_found`, invalid, `cursor_expired` or fatal.

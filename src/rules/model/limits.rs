@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use super::NextAt;
-use crate::record::Path;
+use crate::record::Filter;
 
 /// A declared rate limit or quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Which requests it covers.
     pub matches: RequestMatch,
+    /// Budgets of the same scope are one, whichever upstreams they are of.
+    pub scope: Option<String>,
     /// Units per window; a unit is a request, where requests have no cost of their own.
     pub limit: u64,
     /// The window.
@@ -32,7 +34,16 @@ pub struct Cost {
     /// This is set aside before it is sent (default 1).
     pub units: u64,
     /// Where the answer says what it really took; where it does not, what was set aside is spent.
-    pub answer: Option<Path>,
+    pub answer: Option<CostAt>,
+}
+
+/// Where an answer says what its request took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CostAt {
+    /// At a path of the body, or in a header.
+    Place(NextAt),
+    /// A jq filter over the body counts it.
+    Filter(Filter),
 }
 
 impl Default for Cost {
@@ -45,11 +56,13 @@ impl Default for Cost {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signals {
     /// What is left of the window.
-    pub remaining: NextAt,
+    pub remaining: Option<NextAt>,
     /// The limit as it is now.
     pub limit: Option<NextAt>,
-    /// When the window ends, and how that is written.
+    /// When the window ends, and how that is written. Without `remaining` it counts where an answer says that there was too much.
     pub reset: Option<(NextAt, ResetUnit)>,
+    /// For how long nothing is to be asked, and how that is written.
+    pub wait: Option<(NextAt, ResetUnit)>,
 }
 
 /// How the end of a window is written.

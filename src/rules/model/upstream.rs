@@ -154,6 +154,8 @@ pub enum Place {
 pub struct ErrorRule {
     /// Status codes; empty means any.
     pub status: Vec<u16>,
+    /// Headers, lower case, each with a pattern that one of its values has to match; `*` stands for anything.
+    pub headers: Vec<(String, String)>,
     /// A jq condition over the body (parsed JSON, or null where it is none).
     pub when: Option<Filter>,
     /// What it means.

@@ -45,7 +45,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use exam::{Exam, examine};
+pub use exam::{Exam, examine, upstream_states};
 pub use lock::lock_holder;
 pub use open::{Epoch, Mode, OpenOptions, SqliteStore};
 pub use space::space;

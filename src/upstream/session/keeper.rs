@@ -17,6 +17,7 @@ use super::login::{Answer, Login, Way};
 use crate::rules::{Session as Rules, Upstream};
 use crate::upstream::keeping::{blocking, lock};
 use crate::upstream::oauth::{Tokens, to_its_end};
+use crate::upstream::purse::Purse;
 use crate::upstream::{Failure, FailureKind, Meter, Standing, WAIT_MAX};
 use crate::vault::{Guard, Kind, Vault};
 
@@ -88,8 +89,17 @@ impl Session {
 
     /// Counts logins on a meter that outlives this.
     pub fn metered_by(self, meter: &Arc<Meter>) -> Self {
-        let (login, way) = (&self.login, self.login.way.clone());
-        let way = Way { meter: Arc::clone(meter), ..way };
+        self.by(|way| way.meter = Arc::clone(meter))
+    }
+
+    /// Spends of budgets what other processes leave.
+    pub fn spending_from(self, purse: Option<&Arc<Purse>>) -> Self {
+        self.by(|way| way.purse = purse.cloned())
+    }
+
+    fn by(self, change: impl FnOnce(&mut Way)) -> Self {
+        let (login, mut way) = (&self.login, self.login.way.clone());
+        change(&mut way);
         let login = Login { upstream: Arc::clone(&login.upstream), rules: login.rules.clone(), way };
         Self { login: Arc::new(login), ..self }
     }

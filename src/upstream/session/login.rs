@@ -25,6 +25,7 @@ use crate::upstream::learn::learn;
 use crate::upstream::meter::Exchange;
 use crate::upstream::oauth::Granted;
 use crate::upstream::point::scalar_text;
+use crate::upstream::purse::{Purse, take_turn};
 use crate::upstream::ratelimit::{EPOCH_MS_MIN, EPOCH_S_MIN};
 use crate::upstream::state::State;
 use crate::upstream::{
@@ -64,6 +65,8 @@ pub struct Way {
     pub clock: Arc<dyn Clock>,
     /// Budgets, which a login is debited to as well.
     pub state: Arc<Mutex<State>>,
+    /// What is held of them.
+    pub purse: Option<Arc<Purse>>,
     /// What counts requests.
     pub meter: Arc<Meter>,
     /// How many were sent.
@@ -158,7 +161,9 @@ impl Login {
         let clock = &self.way.clock;
         loop {
             let path = path_below(&self.upstream.base_url, &request.url);
-            let taken = self.state().budgets.take(request.method.as_str(), path, clock.monotonic());
+            let from = (self.way.state.as_ref(), self.way.purse.as_ref());
+            let taken = take_turn(from, (request.method.as_str(), path), clock.as_ref()).await;
+            let taken = taken.map_err(|failure| Failure { words: format!("login: {failure}"), ..failure })?;
             let Err(wait) = taken else { return Ok(()) };
             *waited += wait;
             if *waited > self.upstream.retry.max_wait.min(BUDGETS_MAX) {

@@ -4,10 +4,12 @@
 
 use super::*;
 use crate::rules::Check;
+use crate::spending::Spending;
 use crate::upstream::breaker::{Breaker, Leave, Remembered};
 use crate::upstream::state::State;
 
 const BASE: &str = "https://api.example.com/v1";
+const SECOND: Duration = Duration::from_secs(1);
 
 fn get(client: &Client) -> Built {
     client.build(&request("GET /c"), &Holes::default()).unwrap()
@@ -279,40 +281,78 @@ async fn the_retry_budget_is_spent_and_earned() {
     assert_eq!((0..200).filter(|_| state.spend_retry(true)).count(), 50, "never more than 500");
 }
 
-/// A budget per day is no budget per process.
-#[tokio::test]
-async fn what_was_spent_of_a_long_budget_outlives_the_process() {
-    let day = |limit| budget_of(limit, Duration::from_hours(24));
-    let rules = |limit| Upstream { budgets: vec![day(limit)], ..upstream(BASE) };
-    let clock = TestClock::new();
-    let first = client(rules(3), Script::new([status(200), status(200)]), &clock);
-    assert!(first.send(get(&first), Safety::Read).await.is_ok());
-    clock.sleep(Duration::from_hours(1)).await;
-    assert!(first.send(get(&first), Safety::Read).await.is_ok());
-    let text = serde_json::to_string(&first.kept()).unwrap();
-    let kept: Kept = serde_json::from_str(&text).unwrap();
-    assert!(!kept.is_over(clock.now()));
-    clock.sleep(Duration::from_hours(1)).await;
+/// A client of its own process, that shares what is spent with others.
+fn process(rules: Upstream, script: Arc<Script>, clock: &Arc<TestClock>, file: &Arc<Spending>) -> Client {
+    Client::new(Arc::new(rules), &|_| None, script, clock.clone()).unwrap().spending_from(file)
+}
 
-    let next = client(rules(3), Script::new([status(200)]), &clock);
-    next.remember(&kept);
-    next.remember(&kept);
-    assert!(next.send(get(&next), Safety::Read).await.is_ok(), "the third, and told twice is told once");
+/// A budget is no budget per process, however short its window.
+#[tokio::test]
+async fn what_was_spent_of_a_budget_outlives_the_process() {
+    let (hour, clock, file) = (Duration::from_hours(1), TestClock::new(), Arc::new(Spending::unkept()));
+    let next_process = |limit, answers: usize| {
+        let rules =
+            Upstream { budgets: vec![budget_of(limit, 24 * hour), budget_of(50, 10 * SECOND)], ..upstream(BASE) };
+        process(rules, Script::new((0..answers).map(|_| status(200))), &clock, &file)
+    };
+    let first = next_process(3, 2);
+    assert!(first.send(get(&first), Safety::Read).await.is_ok());
+    clock.sleep(hour).await;
+    assert!(first.send(get(&first), Safety::Read).await.is_ok());
+    assert_eq!(first.kept(), Kept::default(), "it is told where processes share it");
+    drop(first);
+    clock.sleep(hour).await;
+
+    let next = next_process(3, 1);
+    assert!(next.send(get(&next), Safety::Read).await.is_ok(), "the third");
     let failure = next.send(get(&next), Safety::Read).await.unwrap_err();
     let wait = failure.retry_at.unwrap() - clock.now();
     assert_eq!((failure.kind, wait.num_hours()), (FailureKind::NotDone, 22), "{failure}");
+    // A limit that the rules change is another limit of the same budget.
+    let other = next_process(4, 1);
+    assert!(other.send(get(&other), Safety::Read).await.is_ok());
+    assert!(other.send(get(&other), Safety::Read).await.is_err());
+    drop(other);
     // When the first one leaves the window, one more may go.
-    clock.sleep(Duration::from_hours(22) + Duration::from_secs(2)).await;
-    let last = client(rules(3), Script::new([status(200)]), &clock);
-    last.remember(&next.kept());
+    clock.sleep(22 * hour + 2 * SECOND).await;
+    let last = next_process(4, 1);
     assert!(last.send(get(&last), Safety::Read).await.is_ok());
     assert!(last.send(get(&last), Safety::Read).await.is_err());
-    // A budget that the rules changed begins anew.
-    let other = client(rules(4), Script::new((0..4).map(|_| status(200))), &clock);
-    other.remember(&kept);
-    for _ in 0..4 {
-        assert!(other.send(get(&other), Safety::Read).await.is_ok());
-    }
+}
+
+/// What earlier versions kept with the rest counts on.
+#[tokio::test]
+async fn what_was_kept_of_a_budget_in_the_database_is_taken_over_once() {
+    let (clock, file) = (TestClock::new(), Arc::new(Spending::unkept()));
+    let rules = Upstream { budgets: vec![budget_of(3, Duration::from_hours(24))], ..upstream(BASE) };
+    let text = r#"{"budgets":[{"budget":"3 per 86400 s","spent":[["2023-11-15T10:00:00Z",2]]}]}"#;
+    let kept: Kept = serde_json::from_str(text).unwrap();
+    assert!(!kept.is_over(clock.now()));
+    let first = process(rules.clone(), Script::new([status(200)]), &clock, &file);
+    first.remember(&kept);
+    first.remember(&kept);
+    assert_eq!(first.room(&Kept::default()).budgets[0].used, 2);
+    assert!(first.send(get(&first), Safety::Read).await.is_ok(), "the third, and told twice is told once");
+    assert!(first.send(get(&first), Safety::Read).await.is_err());
+    drop(first);
+    let next = process(rules, Script::new([]), &clock, &file);
+    next.remember(&Kept::default());
+    assert_eq!(next.room(&Kept::default()).budgets[0].used, 3);
+    assert!(next.send(get(&next), Safety::Read).await.is_err());
+}
+
+/// Another process may have met an upstream that wants to be left alone.
+#[tokio::test]
+async fn f24_a_pause_that_another_process_was_asked_for_holds_for_this_one_too() {
+    let clock = TestClock::new();
+    let client = client(upstream(BASE), Script::new([status(200), status(200)]), &clock);
+    client.remember(&Kept::default());
+    assert!(client.send(get(&client), Safety::Read).await.is_ok());
+    client.remember(&Kept { asked_until: Some(clock.now() + Duration::from_hours(2)), ..Kept::default() });
+    let failure = client.send(get(&client), Safety::Read).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotDone, "{failure}");
+    clock.sleep(Duration::from_hours(2) + SECOND).await;
+    assert!(client.send(get(&client), Safety::Read).await.is_ok());
 }
 
 #[test]

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::super::budget::{Budgets, hear};
 use super::super::ratelimit::told_limit;
 use super::{answer, budget_of};
-use crate::record::Path;
-use crate::rules::{Budget, Cost, NextAt, RequestMatch, ResetUnit, Signals};
+use crate::record::{Filter, Path};
+use crate::rules::{Budget, Cost, CostAt, NextAt, RequestMatch, ResetUnit, Signals};
 use crate::upstream::Response;
 
 fn budget(path: Option<&str>, method: Option<&str>, limit: u64, per: Duration) -> Budget {
@@ -88,11 +88,15 @@ fn learns(
     (debited, now): (Duration, Duration),
 ) {
     let wall = DateTime::UNIX_EPOCH + chrono::TimeDelta::from_std(now).unwrap();
-    budgets.learn(&hear(rules, ("GET", at), answer, wall), debited, now);
+    budgets.learn(&hear(rules, ("GET", at), (answer, answer.status == 429), wall), debited, now);
 }
 
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
+}
+
+fn cost_at(text: &str) -> CostAt {
+    CostAt::Place(NextAt::Body(path(text)))
 }
 
 /// Requests that leave as soon as they may; with what each is said to take, in fact takes, and how long it is under way (ms).
@@ -127,7 +131,7 @@ proptest! {
         requests in prop::collection::vec((1_u64..8, 1_u64..900), 20..150),
         limit in 8_u64..40,
     ) {
-        let cost = Cost { units: 8, answer: Some(path(".cost")) };
+        let cost = Cost { units: 8, answer: Some(cost_at(".cost")) };
         let sent = sent(&[Budget { cost, ..budget_of(limit, SECOND) }], &requests, 8);
         for (at, (first, _)) in sent.iter().enumerate() {
             let within = sent.iter().skip(at).take_while(|(then, _)| *then < *first + SECOND);
@@ -169,7 +173,7 @@ fn requests_of_one_budget_weigh_as_the_first_weight_says_that_matches() {
 
 #[test]
 fn what_the_answer_says_counts_in_place_of_what_was_set_aside() {
-    let cost = Cost { units: 50, answer: Some(path(".extensions.cost.actualQueryCost")) };
+    let cost = Cost { units: 50, answer: Some(cost_at(".extensions.cost.actualQueryCost")) };
     let budget = Budget { cost, ..budget_of(100, SECOND) };
     let left_after = |body: &str| {
         let rules = std::slice::from_ref(&budget);
@@ -200,7 +204,7 @@ type Headers = &'static [(&'static str, &'static str)];
 fn signals(reset: Option<(&str, ResetUnit)>) -> Signals {
     let header = |name: &str| NextAt::Header(name.to_owned());
     let reset = reset.map(|(name, unit)| (header(name), unit));
-    Signals { remaining: header("x-left"), limit: Some(NextAt::Body(path(".limit"))), reset }
+    Signals { remaining: Some(header("x-left")), limit: Some(NextAt::Body(path(".limit"))), reset, wait: None }
 }
 
 #[test]
@@ -299,7 +303,7 @@ fn the_end_of_a_window_is_read_in_its_unit() {
 
 #[test]
 fn what_left_the_window_gives_nothing_back_and_a_lowered_limit_changes_nothing_that_was_set_aside() {
-    let cost = Cost { units: 40, answer: Some(path(".cost")) };
+    let cost = Cost { units: 40, answer: Some(cost_at(".cost")) };
     let signals = Some(Signals { limit: Some(NextAt::Body(path(".limit"))), ..signals(None) });
     let rules = [Budget { cost, signals, ..budget_of(100, SECOND) }];
     let used = |budgets: &Budgets, now: Duration| budgets.uses(now)[0].used;
@@ -323,7 +327,7 @@ fn what_left_the_window_gives_nothing_back_and_a_lowered_limit_changes_nothing_t
 
 #[test]
 fn what_was_given_back_leaves_no_trace_in_the_log() {
-    let cost = Cost { units: 10, answer: Some(path(".cost")) };
+    let cost = Cost { units: 10, answer: Some(cost_at(".cost")) };
     let rules = [Budget { cost, ..budget_of(1000, Duration::from_hours(1)) }];
     let mut budgets = Budgets::new(&rules);
     for number in 0_u64..2000 {
@@ -332,4 +336,57 @@ fn what_was_given_back_leaves_no_trace_in_the_log() {
         learns((&mut budgets, &rules), "/", &answer(200, &[], r#"{"cost": 0}"#).unwrap(), (at, at));
     }
     assert!(format!("{budgets:?}").matches("Entry").count() <= 1);
+}
+
+#[test]
+fn what_a_request_took_is_told_in_a_header_or_counted_by_a_filter() {
+    let answers: [(CostAt, Headers, &str, usize); 5] = [
+        (CostAt::Place(NextAt::Header("x-cost".to_owned())), &[("x-cost", "2.5")], "", 97),
+        (CostAt::Place(NextAt::Header("x-cost".to_owned())), &[], "{}", 90),
+        (filter(".items | length"), &[], r#"{"items": [1, 2, 3, 4]}"#, 96),
+        (filter("[.queries[].cost] | add"), &[], r#"{"queries": [{"cost": 20}, {"cost": 30}]}"#, 50),
+        // A filter that fails on an answer, or counts nothing there, leaves what was set aside.
+        (filter(".items | length"), &[], r#"{"items": true}"#, 90),
+    ];
+    for (at, headers, body, left) in answers {
+        let words = format!("{at:?} {body}");
+        let rules = [Budget { cost: Cost { units: 10, answer: Some(at) }, ..budget_of(100, SECOND) }];
+        let mut budgets = Budgets::new(&rules);
+        budgets.take("GET", "/", Duration::ZERO).unwrap();
+        learns((&mut budgets, &rules), "/", &answer(200, headers, body).unwrap(), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(100 - budgets.uses(Duration::ZERO)[0].used, left as u64, "{words}");
+    }
+}
+
+fn filter(text: &str) -> CostAt {
+    CostAt::Filter(Filter::compile(text, &[]).unwrap())
+}
+
+#[test]
+fn an_answer_that_says_only_for_how_long_closes_the_budget_until_then() {
+    let at = |text: &str, unit| Some((NextAt::Body(path(text)), unit));
+    let none = Signals { remaining: None, limit: None, reset: None, wait: None };
+    let wait = Signals { wait: at(".retry_after", ResetUnit::Milliseconds), ..none.clone() };
+    let reset = Signals { reset: at(".reset", ResetUnit::Seconds), ..none };
+    // What it says, with which status, and how long nothing leaves.
+    let cases = [
+        (&wait, 429, r#"{"retry_after": 64570}"#, 64_570),
+        (&wait, 200, r#"{"retry_after": 1500}"#, 1_500),
+        (&wait, 429, r#"{"retry_after": 0}"#, 0),
+        (&wait, 429, r#"{"retry_after": "soon"}"#, 0),
+        (&reset, 429, r#"{"reset": "7"}"#, 7_000),
+        // The end of a window that has room is nothing to wait for.
+        (&reset, 200, r#"{"reset": 7}"#, 0),
+    ];
+    for (signals, status, body, millis) in cases {
+        let rules = [Budget { signals: Some(signals.clone()), ..budget(Some("/a*"), None, 10, SECOND) }];
+        let mut budgets = Budgets::new(&rules);
+        budgets.take("GET", "/a", Duration::ZERO).unwrap();
+        learns((&mut budgets, &rules), "/a", &answer(status, &[], body).unwrap(), (Duration::ZERO, Duration::ZERO));
+        let wait = budgets.take("GET", "/a", Duration::ZERO).err().unwrap_or_default();
+        assert_eq!(wait, Duration::from_millis(millis), "{status} {body}");
+        assert_eq!(budgets.uses(Duration::ZERO)[0].wait, wait);
+        assert!(budgets.take("GET", "/b", Duration::ZERO).is_ok(), "only what the budget covers waits");
+        assert!(budgets.take("GET", "/a", wait).is_ok());
+    }
 }

@@ -3,7 +3,7 @@
 //! Must not know: listings, writes.
 
 use super::*;
-use crate::rules::{Budget, Check, NextAt, Place, RequestMatch, Signals};
+use crate::rules::{Budget, Check, CostAt, NextAt, Place, RequestMatch, Signals};
 
 const BASE: &str = "https://api.example.com/v1";
 
@@ -310,8 +310,13 @@ async fn a_budget_is_spent_by_what_answers_say_and_shared_with_others() {
     let cost = |units: u64, left: u64| ok(&json!({ "cost": units, "left": left }));
     let clock = TestClock::new();
     let budget = Budget {
-        cost: Cost { units: 10, answer: Path::parse(".cost") },
-        signals: Some(Signals { remaining: NextAt::Body(Path::parse(".left").unwrap()), limit: None, reset: None }),
+        cost: Cost { units: 10, answer: Path::parse(".cost").map(NextAt::Body).map(CostAt::Place) },
+        signals: Some(Signals {
+            remaining: Path::parse(".left").map(NextAt::Body),
+            limit: None,
+            reset: None,
+            wait: None,
+        }),
         ..budget_of(100, Duration::from_secs(10))
     };
     let rules = Upstream { budgets: vec![budget], ..upstream(BASE) };

@@ -68,6 +68,7 @@ fn the_table_of_verdicts() {
 fn an_error_rule_needs_all_its_conditions_and_the_first_wins() {
     let rule = |status: &[u16], when: Option<&str>, class| ErrorRule {
         status: status.to_vec(),
+        headers: Vec::new(),
         when: when.map(|when| Filter::compile(when, &[]).unwrap()),
         class,
     };
@@ -86,6 +87,24 @@ fn an_error_rule_needs_all_its_conditions_and_the_first_wins() {
     assert_eq!(of(200, "no json"), Verdict::Success);
     assert_eq!(of(410, ""), Verdict::Fail(FailureKind::CursorExpired));
     assert_eq!(of(404, ""), Verdict::Success);
+}
+
+#[test]
+fn an_error_rule_looks_at_headers_and_wants_all_of_them() {
+    let rule = |pairs: &[(&str, &str)], class| {
+        let headers = pairs.iter().map(|(name, pattern)| ((*name).to_owned(), (*pattern).to_owned())).collect();
+        ErrorRule { status: vec![403], headers, when: None, class }
+    };
+    let rules = [
+        rule(&[("x-left", "0"), ("x-reason", "*limit*")], ErrorClass::RateLimited),
+        rule(&[("x-reason", "*")], ErrorClass::Fatal),
+    ];
+    let of = |headers: &[(&str, &str)]| classify(answer(403, headers, "").as_ref(), Safety::Read, false, false, &rules);
+    assert_eq!(of(&[("x-left", "0"), ("x-reason", "secondary rate limit exceeded")]), GATED);
+    assert_eq!(of(&[("x-left", "1"), ("x-reason", "rate limit")]), Verdict::Fail(FailureKind::Fatal));
+    // Any of its values will do.
+    assert_eq!(of(&[("x-left", "7"), ("x-left", " 0"), ("x-reason", "limit")]), GATED);
+    assert_eq!(of(&[("x-left", "0")]), Verdict::Fail(FailureKind::Forbidden), "the header is not there");
 }
 
 #[test]

@@ -67,7 +67,7 @@ async fn an_upstream_is_up_by_a_success_and_down_by_anything_else() {
 
 #[tokio::test]
 async fn what_the_rules_call_a_success_is_one() {
-    let errors = vec![ErrorRule { status: vec![404], when: None, class: ErrorClass::Ok }];
+    let errors = vec![ErrorRule { status: vec![404], headers: Vec::new(), when: None, class: ErrorClass::Ok }];
     let client = client(Upstream { errors, ..watched() }, Script::new([status(404)]), &TestClock::new());
     assert!(matches!(probe(&client).await, Probed::Up(_)));
 }

@@ -2,6 +2,7 @@
 //!
 //! Must not know: what is tested.
 
+mod allowances;
 mod batches;
 mod bodies;
 mod breaker;
@@ -364,6 +365,7 @@ pub fn write(op: SendOp, id: Option<&str>, values: &[(usize, &str)]) -> WriteReq
     let values: Vec<(usize, Value)> =
         values.iter().map(|(field, text)| (*field, Value::Text((*text).to_owned()))).collect();
     WriteRequest {
+        spellings: std::collections::BTreeMap::new(),
         key: "op-1".to_owned(),
         op,
         remote_id: id.map(str::to_owned),
@@ -405,6 +407,7 @@ pub async fn list(client: &Arc<Client>, binding: Binding, query: ListQuery) -> (
 pub fn budget_of(limit: u64, per: Duration) -> Budget {
     Budget {
         matches: RequestMatch::default(),
+        scope: None,
         limit,
         per,
         cost: Cost::default(),

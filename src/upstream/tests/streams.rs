@@ -239,7 +239,7 @@ async fn what_stands_behind_the_records_leads_on_or_says_that_it_failed() {
     assert_eq!((found, failure), (ids(COUNT + 1), None));
 
     let when = Some(crate::record::Filter::compile(".errors != null", &[]).unwrap());
-    let rule = ErrorRule { status: Vec::new(), when, class: ErrorClass::Transient };
+    let rule = ErrorRule { status: Vec::new(), headers: Vec::new(), when, class: ErrorClass::Transient };
     let failed = first.replace("\"next\":", "\"errors\":[{}],\"next\":");
     let base = serve(vec![wire(failed.as_bytes(), Framing::Length, "", None)]);
     let (_, _, _, failure) = listed(lister(&base, BodyFormat::Json, page(), |rules| rules.errors = vec![rule]).0).await;

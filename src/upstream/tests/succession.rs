@@ -51,11 +51,14 @@ async fn f56_what_was_spent_counts_for_the_client_that_rules_bring_and_the_same_
         let uses = fresh.room(&Kept::default()).budgets;
         assert_eq!(uses[0].used, 3, "{uses:?}");
     }
+    // A limit that the rules change is another limit of the same budget; a budget of another window is another one.
+    for (window, used) in [(10, 3), (20, 0)] {
+        let budgets = vec![budget_of(5, Duration::from_secs(window))];
+        let other = client("a", |rules| rules.budgets = budgets, &script, &clock);
+        assert_eq!(other.or_still(&before).room(&Kept::default()).budgets[0].used, used);
+    }
     let fresh = client("b", |_| {}, &script, &clock).or_still(&before);
     let began = clock.elapsed();
     asks(&fresh, &super::request("GET /x")).await;
     assert!(clock.elapsed() >= began + Duration::from_secs(9), "it waited for room");
-    // A budget that the rules change begins anew.
-    let other = client("a", |rules| rules.budgets = vec![budget_of(5, Duration::from_secs(10))], &script, &clock);
-    assert_eq!(other.or_still(&before).room(&Kept::default()).budgets[0].used, 0);
 }

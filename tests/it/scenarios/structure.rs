@@ -113,6 +113,26 @@ fn s52_a_local_child_is_created_after_its_parent() {
     world.is_settled();
 }
 
+/// `"10"` and `10` are two values in JSON.
+#[test]
+fn s55_an_id_is_written_as_the_upstream_itself_writes_it() {
+    let world = companies(&["crm"]);
+    for id in ["10", "11"] {
+        world.put("crm", "/companies", &json!({"id": id, "domain": format!("{id}.io"), "title": id}));
+    }
+    // This one has a number where the company itself has a text.
+    world.put("crm", "/people", &json!({"email": "ann@x.io", "company_id": 10}));
+    world.sync().exits(0);
+    world.sql("update contacts set company = (select id from companies where title = '11')");
+    world.sql("insert into contacts (email, company) select 'bob@x.io', id from companies where title = '10'");
+    world.sync().exits(0);
+    let company_of = |email: &str| {
+        all(&world, "crm", "/people").iter().find(|one| one["email"] == email).unwrap()["company_id"].clone()
+    };
+    assert_eq!((company_of("ann@x.io"), company_of("bob@x.io")), (json!(11), json!("10")));
+    world.is_settled();
+}
+
 #[test]
 fn s55_a_reference_is_translated_between_the_ids_of_each_upstream() {
     let world = companies(&["crm", "shop"]);

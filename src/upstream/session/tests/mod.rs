@@ -348,7 +348,7 @@ async fn a_form_is_sent_as_one_and_a_declared_class_means_a_new_login() {
     let bench = Bench::new();
     let form = vec![("user".to_owned(), template("a b")), ("password".to_owned(), template("${password}"))];
     let login = crate::rules::Request { body: None, ..rules().login };
-    let rule = ErrorRule { status: vec![440], when: None, class: ErrorClass::Auth };
+    let rule = ErrorRule { status: vec![440], headers: Vec::new(), when: None, class: ErrorClass::Auth };
     let upstream = Upstream { errors: vec![rule], ..upstream_with(Rules { login, form: Some(form), ..rules() }) };
     let answers = vec![token("one"), page(), status(440), token("two"), page()];
     let (client, script) = bench.process(upstream, answers);
