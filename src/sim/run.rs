@@ -347,8 +347,6 @@ impl Simulation {
         let (trouble, edits) = (&self.net.trouble_percent, &self.net.edit_percent);
         let before = (trouble.swap(0, Ordering::AcqRel), edits.swap(0, Ordering::AcqRel));
         self.net.swarm.set_reliable(true);
-        // When the pass begins, too: what depends on how long ago something was is the same for both.
-        let began = self.steps.now_us();
         let planned = match self.disk.copied() {
             Ok((copy, _folder)) => self.live(collection, &self.rules, copy, Reads::Plan),
             Err(words) => return self.broken(format!("the database cannot be copied: {words}")),
@@ -360,7 +358,6 @@ impl Simulation {
         {
             self.also_in_reverse(collection, planned);
         }
-        self.steps.go_back(began);
         let done = self.pass(collection, 0, Reads::Everything);
         self.net.trouble_percent.store(before.0, Ordering::Release);
         self.net.edit_percent.store(before.1, Ordering::Release);
