@@ -50,11 +50,11 @@ pub enum Put {
 }
 
 impl Put {
-    /// As it stands in the rules.
-    pub fn text(&self) -> String {
+    /// What tells it from others: as it stands in the rules, with the values of the variables in it.
+    pub fn identity(&self) -> String {
         match self {
             Self::Path(path) => path.to_string(),
-            Self::Filter(filter) => filter.source().to_owned(),
+            Self::Filter(filter) => filter.identity().to_owned(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::prepare::{Prepared, own_id, prepare};
 use super::results::{Placed, read_results};
 use super::write::settle_failure;
 use super::{Built, Client, Failure, FailureKind, Holes, JobMark, Safety, SendOp, WriteRequest, Written, write_one};
-use crate::record::{Json, Lens, Path};
+use crate::record::{Filter, Json, Lens, Path};
 use crate::rules::{Batch, Binding, Place, Precondition};
 
 /// A write on its way in a batch.
@@ -20,6 +20,8 @@ pub struct Item {
     pub prepared: Prepared,
     /// The item's JSON.
     pub json: Json,
+    /// Its name, where the items are members of an object.
+    name: Option<String>,
     bytes: u64,
 }
 
@@ -111,9 +113,17 @@ async fn send_chunk(
 
 async fn send_items(client: &Client, batch: &Batch, items: &[Item]) -> Result<(Built, super::Response), Failure> {
     let mut built = client.build(&batch.request, &Holes::default())?;
-    built.set_body(&batch.items, Json::Array(items.iter().map(|item| item.json.clone()).collect()))?;
+    built.set_body(&batch.items, together(batch, items))?;
     let response = client.send(built.clone(), Safety::Plain).await?;
     Ok((built, response))
+}
+
+fn together(batch: &Batch, items: &[Item]) -> Json {
+    let named = |item: &Item| (item.name.clone().unwrap_or_default(), item.json.clone());
+    match batch.item_name {
+        Some(_) => Json::Object(items.iter().map(named).collect()),
+        None => Json::Array(items.iter().map(|item| item.json.clone()).collect()),
+    }
 }
 
 /// The results, or the job that will have them.
@@ -170,26 +180,56 @@ async fn prepare_item(
 ) -> Result<Item, Written> {
     let prepared = prepare(client, binding, &write).await?;
     let json = item_json(binding, batch, &write, &prepared)?;
-    let bytes = u64::try_from(json.to_string().len()).unwrap_or(u64::MAX);
-    Ok(Item { position, write, prepared, json, bytes })
+    let name = item_name(binding, batch, &write, &prepared)?;
+    let alone = match &name {
+        Some(name) => Json::Object(vec![(name.clone(), Json::Null)]).to_string().len() - "{null}".len(),
+        None => 0,
+    };
+    let bytes = u64::try_from(alone + json.to_string().len()).unwrap_or(u64::MAX);
+    Ok(Item { position, write, prepared, json, name, bytes })
 }
 
 /// The item as the filter makes it of the single request; without a filter, its body with the id put in.
 fn item_json(binding: &Binding, batch: &Batch, write: &WriteRequest, prepared: &Prepared) -> Result<Json, Written> {
-    let built = &prepared.built;
     let Some(filter) = &batch.item else {
-        let mut body = built.body.clone().unwrap_or(Json::Object(Vec::new()));
+        let mut body = prepared.built.body.clone().unwrap_or(Json::Object(Vec::new()));
         if let (Some(id), Lens::Path(path)) = (own_id(binding, write), &binding.mapper.probe.id) {
             let id = id_token(path, id, write.expected_raw.as_deref());
             path.put(&mut body, id).map_err(|error| Written::Refused(error.to_string()))?;
         }
         return Ok(body);
     };
+    item_part("item", filter, &item_input(binding, write, prepared))
+}
+
+fn item_name(
+    binding: &Binding,
+    batch: &Batch,
+    write: &WriteRequest,
+    prepared: &Prepared,
+) -> Result<Option<String>, Written> {
+    let Some(filter) = &batch.item_name else { return Ok(None) };
+    match item_part("item_name", filter, &item_input(binding, write, prepared))? {
+        Json::String(name) => Ok(Some(name)),
+        _ => Err(Written::Refused("`item_name` gives no text".to_owned())),
+    }
+}
+
+fn item_part(key: &str, filter: &Filter, input: &Json) -> Result<Json, Written> {
+    match filter.run(input, &[], 1) {
+        Ok(outputs) => outputs.into_iter().next().ok_or_else(|| Written::Refused(format!("`{key}` gives nothing"))),
+        Err(error) => Err(Written::Refused(format!("`{key}`: {error}"))),
+    }
+}
+
+/// The single request, as filters of items see it.
+fn item_input(binding: &Binding, write: &WriteRequest, prepared: &Prepared) -> Json {
+    let built = &prepared.built;
     let text = |text: Option<&str>| text.map_or(Json::Null, Json::from);
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         Some((name.to_string(), Json::from(value.to_str().ok().filter(|_| !value.is_sensitive())?)))
     };
-    let input = Json::Object(vec![
+    Json::Object(vec![
         ("op".to_owned(), Json::from(write.op.name())),
         ("id".to_owned(), text(own_id(binding, write))),
         ("version".to_owned(), text(prepared.version.as_deref())),
@@ -198,11 +238,7 @@ fn item_json(binding: &Binding, batch: &Batch, write: &WriteRequest, prepared: &
         ("headers".to_owned(), Json::Object(built.headers.iter().filter_map(header).collect())),
         ("body".to_owned(), built.body.clone().unwrap_or(Json::Null)),
         ("key".to_owned(), Json::from(write.key.as_str())),
-    ]);
-    match filter.run(&input, &[], 1) {
-        Ok(outputs) => outputs.into_iter().next().ok_or_else(|| Written::Refused("`item` gives nothing".to_owned())),
-        Err(error) => Err(Written::Refused(format!("`item`: {error}"))),
-    }
+    ])
 }
 
 /// The id as the record has it: a number stays one.

@@ -3,11 +3,11 @@
 //! Must not know: what is done about it.
 //!
 //! `RateLimit`/`RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers-10, the older `RateLimit-*` (reset is a delta)
-//! and `X-RateLimit-*` (reset in any of the units in use).
+//! and `X-RateLimit-*` (reset in any of the units in use, or a time).
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use http::HeaderMap;
 
 use super::point::{scalar_text, text_at};
@@ -121,7 +121,7 @@ fn parse_x(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Observed> {
     let any = |what: &str| {
         number(headers, &format!("x-ratelimit-{what}")).or_else(|| number(headers, &format!("x-rate-limit-{what}")))
     };
-    let reset = any("reset").and_then(|reset| {
+    let from_number = any("reset").and_then(|reset| {
         let from_epoch_ms = |ms: f64| {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double exactly")]
             let now_ms = now.timestamp_millis() as f64;
@@ -135,7 +135,18 @@ fn parse_x(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Observed> {
             seconds(reset)
         }
     });
+    let reset = from_number.or_else(|| until_minute(headers.get("x-ratelimit-reset")?.to_str().ok()?.trim(), now));
     Some(Observed { limit: any("limit").and_then(whole), remaining: whole(any("remaining")?)?, reset })
+}
+
+/// A time as Jira writes it, to the minute (`2026-01-01T00:01Z`) or as RFC 3339 has it.
+fn until_minute(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let then = match text.strip_suffix('Z').and_then(|text| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").ok())
+    {
+        Some(then) => then.and_utc(),
+        None => DateTime::parse_from_rfc3339(text).ok()?.to_utc(),
+    };
+    Some((then - now).to_std().unwrap_or_default().min(super::WAIT_MAX))
 }
 
 /// A header's comma-separated items, each with its parameters that are numbers. Names lose their quotes.

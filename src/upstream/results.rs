@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::answer::shows_whole;
 use super::point::{scalar_text, version_in};
 use super::prepare::{as_remote, gone, own_id};
 use super::{Built, Client, Failure, FailureKind, Response, SendOp, Site, WriteRequest, Written, words};
 use crate::record::{Json, Lens, Path};
-use crate::rules::{Batch, Binding, ResultBy, ResultsAt};
+use crate::rules::{Batch, BatchResult, Binding, ResultBy, ResultsAt};
 
 /// Results of one batch that a filter gives, at most; items have a lower limit.
 const RESULTS_MAX: usize = 100_000;
@@ -144,7 +145,7 @@ fn read_result(
         (Some(412), SendOp::Update | SendOp::Delete | SendOp::Archive) => Written::Stale(None),
         (Some(409), SendOp::Update | SendOp::Delete | SendOp::Archive) => Written::Hindered(said),
         (Some(425 | 429), _) => {
-            let retry_at = client.throttled_until(&response.headers, write.attempts + 1);
+            let retry_at = client.throttled_until(&asked_to_wait(at, result, response), write.attempts + 1);
             Written::NotDone(Failure { retry_at, ..failure(FailureKind::NotDone) })
         }
         (Some(408 | 500..=599), _) => {
@@ -153,6 +154,16 @@ fn read_result(
         }
         _ => Written::Refused(said),
     }
+}
+
+/// The answer's headers, with the wait that an item's own result asks for in the place of theirs.
+fn asked_to_wait(at: &BatchResult, result: &Json, response: &Response) -> HeaderMap {
+    let mut headers = response.headers.clone();
+    let text = at.retry_after.as_ref().and_then(|path| text_at(result, path));
+    if let Some(asked) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(RETRY_AFTER, asked);
+    }
+    headers
 }
 
 fn read_done(client: &Client, binding: &Binding, batch: &Batch, write: &WriteRequest, result: &Json) -> Written {

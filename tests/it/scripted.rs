@@ -18,6 +18,7 @@ pub struct Scripted {
     pub world: World,
     name: &'static str,
     url: String,
+    vars: Vec<(&'static str, &'static str)>,
     _runtime: Runtime,
 }
 
@@ -171,7 +172,13 @@ impl Scripted {
         let (runtime, url) = on_loopback(router);
         let world = World::new();
         world.rules("rules.toml", rules);
-        Self { world, name, url, _runtime: runtime }
+        Self { world, name, url, vars: Vec::new(), _runtime: runtime }
+    }
+
+    /// Rules see the value as `${var.NAME}`, too.
+    pub fn with_var(mut self, name: &'static str, value: &'static str) -> Self {
+        self.vars.push((name, value));
+        self
     }
 
     /// One pass.
@@ -201,6 +208,8 @@ impl Scripted {
         command.env(format!("RECONCILED__VARS__{name}_URL"), &self.url);
         command.env(format!("RECONCILED__VARS__{name}_USER"), "sync@example.com");
         command.env(format!("RECONCILED_SECRET_{name}"), "a-secret-of-tests");
+        command
+            .envs(self.vars.iter().map(|(name, value)| (format!("RECONCILED__VARS__{}", name.to_uppercase()), value)));
         command.args(arguments);
         command
     }

@@ -1,6 +1,9 @@
 //! Owns: what a filter may not say: the impure, and what may run for ever.
 //!
-//! Must not know: how filters run. The walk also puts the guarded `*` of `natives` in the place of jq's.
+//! Must not know: how filters run. The walk also puts the guarded `*` of `natives` in the place of jq's, and
+//! the values of the settings in the place of `$vars.NAME`.
+
+use std::collections::BTreeMap;
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
@@ -9,9 +12,13 @@ use jaq_core::{ops, path};
 
 use super::FilterError;
 use super::natives::MUL;
+use super::run::nearest;
 
 /// The name under which a filter is compiled: it becomes a definition, because what is compiled is the walked term and no text.
 pub(super) const MAIN: &str = "reconciled__main";
+
+/// The variable whose members are the variables of the settings.
+pub(super) const VARS: &str = "$vars";
 
 /// The largest count that `range` may take.
 const RANGE_COUNT_MAX: f64 = 10_000.0;
@@ -41,16 +48,26 @@ pub(super) fn check_nesting(source: &str) -> Result<(), FilterError> {
 
 /// Walks the whole term; every part is visited, so that nothing hides in a path, a pattern or a string.
 pub(super) struct Check<'s> {
-    pub(super) source: &'s str,
+    source: &'s str,
+    vars: &'s BTreeMap<String, String>,
+    /// The `$vars` that were met, with their values.
+    pub(super) used: BTreeMap<&'s str, &'s str>,
 }
 
 type Checked<'s> = Result<Term<&'s str>, FilterError>;
 
 impl<'s> Check<'s> {
-    pub(super) fn term(&self, term: Term<&'s str>) -> Checked<'s> {
+    pub(super) fn new(source: &'s str, vars: &'s BTreeMap<String, String>) -> Self {
+        Self { source, vars, used: BTreeMap::new() }
+    }
+
+    pub(super) fn term(&mut self, term: Term<&'s str>) -> Checked<'s> {
         Ok(match term {
             Term::Var(name @ "$ENV") => {
                 return self.refuse(name, "the environment", "pass the value as a variable of the rules");
+            }
+            Term::Var(name @ VARS) => {
+                return Err(self.misused(name, "write `$vars.NAME`, one variable of the settings by its name"));
             }
             Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
             Term::Str(format, parts) => Term::Str(format, self.parts(parts)?),
@@ -81,12 +98,49 @@ impl<'s> Check<'s> {
                 self.check_call(name, &args)?;
                 Term::Call(name, self.terms(args)?)
             }
+            Term::Path(inner, path::Path(parts)) if matches!(*inner, Term::Var(VARS)) => self.setting(parts)?,
             Term::Path(inner, path::Path(parts)) => {
                 let part = |(part, optional)| Ok((self.path_part(part)?, optional));
                 let parts = parts.into_iter().map(part).collect::<Result<_, FilterError>>()?;
                 Term::Path(self.boxed(inner)?, path::Path(parts))
             }
         })
+    }
+
+    /// `$vars.NAME`: the value as a text that was written out, which no part of it can end.
+    fn setting(&mut self, parts: Vec<(path::Part<Term<&'s str>>, path::Opt)>) -> Checked<'s> {
+        let mut parts = parts.into_iter();
+        let first = parts.next().and_then(|(part, _)| match part {
+            path::Part::Index(Term::Str(None, text)) => match text.as_slice() {
+                [StrPart::Str(name)] => Some(*name),
+                _ => None,
+            },
+            path::Part::Index(_) | path::Part::Range(..) => None,
+        });
+        let (Some(name), None) = (first, parts.next()) else {
+            let place = self.source.find(VARS).map_or(self.source, |at| &self.source[at..at + VARS.len()]);
+            return Err(self.misused(place, "write `$vars.NAME`, a text"));
+        };
+        let Some((name, value)) = self.vars.get_key_value(name) else {
+            return Err(self.unset(name));
+        };
+        self.used.insert(name, value);
+        Ok(Term::Str(None, vec![StrPart::Str(value)]))
+    }
+
+    fn unset(&self, name: &str) -> FilterError {
+        let remedy = match nearest(name, self.vars.keys().map(String::as_str)) {
+            Some(nearest) => format!("did you mean `{VARS}.{nearest}`?"),
+            None => format!("set it in the daemon's configuration under [vars], as {name} = \"…\""),
+        };
+        FilterError {
+            reason: format!("there is no variable `{VARS}.{name}`; {remedy}"),
+            span: span_of(self.source, name),
+        }
+    }
+
+    fn misused(&self, part: &str, remedy: &str) -> FilterError {
+        FilterError { reason: format!("`{VARS}` cannot stand here; {remedy}"), span: span_of(self.source, part) }
     }
 
     fn check_call(&self, name: &'s str, args: &[Term<&'s str>]) -> Result<(), FilterError> {
@@ -119,7 +173,7 @@ impl<'s> Check<'s> {
     }
 
     /// Multiplication repeats a string, so data of the wrong type could ask for gigabytes: `natives` has a bounded one.
-    fn binary(&self, left: Term<&'s str>, op: BinaryOp<&'s str>, right: Term<&'s str>) -> Checked<'s> {
+    fn binary(&mut self, left: Term<&'s str>, op: BinaryOp<&'s str>, right: Term<&'s str>) -> Checked<'s> {
         let (left, right) = (self.term(left)?, self.term(right)?);
         Ok(match op {
             BinaryOp::Math(ops::Math::Mul) => Term::Call(MUL, vec![left, right]),
@@ -135,8 +189,11 @@ impl<'s> Check<'s> {
         })
     }
 
-    fn pattern(&self, pattern: Pattern<&'s str>) -> Result<Pattern<&'s str>, FilterError> {
+    fn pattern(&mut self, pattern: Pattern<&'s str>) -> Result<Pattern<&'s str>, FilterError> {
         Ok(match pattern {
+            Pattern::Var(name @ VARS) => {
+                return Err(self.misused(name, "choose another name: these are the variables of the settings"));
+            }
             Pattern::Var(name) => Pattern::Var(name),
             Pattern::Arr(items) => {
                 Pattern::Arr(items.into_iter().map(|item| self.pattern(item)).collect::<Result<_, _>>()?)
@@ -148,8 +205,8 @@ impl<'s> Check<'s> {
         })
     }
 
-    fn path_part(&self, part: path::Part<Term<&'s str>>) -> Result<path::Part<Term<&'s str>>, FilterError> {
-        let bound = |term: Option<Term<&'s str>>| term.map(|term| self.term(term)).transpose();
+    fn path_part(&mut self, part: path::Part<Term<&'s str>>) -> Result<path::Part<Term<&'s str>>, FilterError> {
+        let mut bound = |term: Option<Term<&'s str>>| term.map(|term| self.term(term)).transpose();
         Ok(match part {
             path::Part::Index(index) => path::Part::Index(self.term(index)?),
             path::Part::Range(from, upto) => path::Part::Range(bound(from)?, bound(upto)?),
@@ -157,7 +214,7 @@ impl<'s> Check<'s> {
     }
 
     fn parts(
-        &self,
+        &mut self,
         parts: Vec<StrPart<&'s str, Term<&'s str>>>,
     ) -> Result<Vec<StrPart<&'s str, Term<&'s str>>>, FilterError> {
         let part = |part| {
@@ -169,16 +226,16 @@ impl<'s> Check<'s> {
         parts.into_iter().map(part).collect()
     }
 
-    fn terms(&self, terms: Vec<Term<&'s str>>) -> Result<Vec<Term<&'s str>>, FilterError> {
+    fn terms(&mut self, terms: Vec<Term<&'s str>>) -> Result<Vec<Term<&'s str>>, FilterError> {
         terms.into_iter().map(|term| self.term(term)).collect()
     }
 
     #[expect(clippy::boxed_local, reason = "terms come boxed and go back boxed")]
-    fn boxed(&self, term: Box<Term<&'s str>>) -> Result<Box<Term<&'s str>>, FilterError> {
+    fn boxed(&mut self, term: Box<Term<&'s str>>) -> Result<Box<Term<&'s str>>, FilterError> {
         self.term(*term).map(Box::new)
     }
 
-    fn optional(&self, term: Option<Box<Term<&'s str>>>) -> Result<Option<Box<Term<&'s str>>>, FilterError> {
+    fn optional(&mut self, term: Option<Box<Term<&'s str>>>) -> Result<Option<Box<Term<&'s str>>>, FilterError> {
         term.map(|term| self.boxed(term)).transpose()
     }
 }

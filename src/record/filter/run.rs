@@ -2,6 +2,7 @@
 //!
 //! Must not know: what a filter is used for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jaq_core::load::lex::Expect;
@@ -9,7 +10,7 @@ use jaq_core::load::parse::{Def, Term};
 use jaq_core::load::{Arena, File, Lexer, Loader, Parser};
 use jaq_core::{Compiler, Ctx, Vars};
 
-use super::check::{Check, MAIN, check_nesting, span_of};
+use super::check::{Check, MAIN, VARS, check_nesting, span_of};
 use super::convert::{to_json, to_val};
 use super::natives::{Data, defs, funs};
 use crate::record::Json;
@@ -24,6 +25,7 @@ const MESSAGE_CHARS_MAX: usize = 160;
 #[derive(Clone)]
 pub struct Filter {
     source: Arc<str>,
+    identity: Arc<str>,
     program: Arc<jaq_core::Filter<Data>>,
     variable_count: usize,
 }
@@ -39,10 +41,23 @@ pub struct FilterError {
 }
 
 impl Filter {
-    /// Compiles `source`; `variables` are the names (without `$`) that will be given when it runs.
+    /// As [`Self::compile_with`], without variables of the settings.
+    #[cfg(any(test, fuzzing))]
     pub fn compile(source: &str, variables: &[&str]) -> Result<Self, FilterError> {
+        Self::compile_with(source, variables, &BTreeMap::new())
+    }
+
+    /// Compiles `source`; `variables` are the names (without `$`) that will be given when it runs, `$vars.NAME` is the text
+    /// that `vars` has under that name.
+    pub fn compile_with(
+        source: &str,
+        variables: &[&str],
+        vars: &BTreeMap<String, String>,
+    ) -> Result<Self, FilterError> {
         check_nesting(source)?;
-        let body = Check { source }.term(parse(source)?)?;
+        let mut check = Check::new(source, vars);
+        let body = check.term(parse(source)?)?;
+        let identity = identity(source, &check.used);
         let main = Def { name: MAIN, args: Vec::new(), body };
         let variables: Vec<String> = variables.iter().map(|name| format!("${name}")).collect();
         let arena = Arena::default();
@@ -60,12 +75,17 @@ impl Filter {
                     |(name, undefined)| undefined_error(source, name, undefined.as_str(), &variables),
                 )
             })?;
-        Ok(Self { source: source.into(), program: Arc::new(program), variable_count: variables.len() })
+        Ok(Self { source: source.into(), identity, program: Arc::new(program), variable_count: variables.len() })
     }
 
     /// The text it was compiled from.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What tells filters apart that give other outputs: the text, and the values of the `$vars` in it.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// The first `outputs_max` outputs for one input. `variables` in the order given to `compile`, as many as there.
@@ -91,6 +111,11 @@ impl Filter {
         let first = self.run(input, &[], 1)?.into_iter().next();
         Ok(!matches!(first, None | Some(Json::Null | Json::Bool(false))))
     }
+}
+
+fn identity(source: &str, used: &BTreeMap<&str, &str>) -> Arc<str> {
+    let values = used.iter().map(|(name, value)| format!("\n{VARS}.{name} = {value:?}"));
+    std::iter::once(source.to_owned()).chain(values).collect::<String>().into()
 }
 
 fn parse(source: &str) -> Result<Term<&str>, FilterError> {
@@ -131,18 +156,19 @@ fn undefined_error(source: &str, name: &str, kind: &str, variables: &[String]) -
         _ => Vec::new(),
     };
     let same_name = known.iter().any(|other| other == name);
-    let nearest = known
-        .iter()
-        .filter(|other| !other.starts_with('!'))
-        .map(|other| (strsim::osa_distance(name, other), other))
-        .filter(|(distance, _)| *distance <= 2)
-        .min();
+    let nearest = nearest(name, known.iter().map(String::as_str).filter(|other| !other.starts_with('!')));
     let reason = match nearest {
         _ if same_name => format!("`{name}` does not take that many arguments"),
-        Some((_, nearest)) => format!("there is no {kind} `{name}`; did you mean `{nearest}`?"),
+        Some(nearest) => format!("there is no {kind} `{name}`; did you mean `{nearest}`?"),
         None => format!("there is no {kind} `{name}`"),
     };
     FilterError { reason, span: span_of(source, name) }
+}
+
+/// The known name that was probably meant.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let near = known.map(|other| (strsim::osa_distance(name, other), other)).filter(|(distance, _)| *distance <= 2);
+    near.min().map(|(_, other)| other)
 }
 
 fn short(message: &str) -> String {
@@ -154,7 +180,7 @@ fn short(message: &str) -> String {
 
 impl PartialEq for Filter {
     fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
+        self.identity == other.identity
     }
 }
 impl Eq for Filter {}

@@ -1,5 +1,7 @@
 //! Claims about `filter`.
 
+use std::collections::BTreeMap;
+
 use crate::record::{Filter, Json};
 
 fn json(text: &str) -> Json {
@@ -92,6 +94,41 @@ fn variables_are_given_in_order() {
 }
 
 #[test]
+fn variables_of_the_settings_are_texts_whatever_is_in_them() {
+    let odd = r#"" | env | "\(1 + 1)\u0041"#;
+    let vars =
+        |value: &str| BTreeMap::from([("tenant".to_owned(), value.to_owned()), ("other".to_owned(), String::new())]);
+    let check = |source: &str, value: &str, expected: &str| {
+        let filter = Filter::compile_with(source, &["value"], &vars(value)).unwrap();
+        let outputs = filter.run(&json(r#"{"x":"b"}"#), &[json("7")], 1).unwrap();
+        assert_eq!(outputs[0].to_string(), expected, "{source}");
+    };
+    for odd in [odd, "", "7", "ä\n\0"] {
+        let written = Json::String(odd.to_owned()).to_string();
+        check("$vars.tenant", odd, &written);
+        check(
+            r#"{parent: {id: $vars."tenant"}, v: $value}"#,
+            odd,
+            &format!(r#"{{"parent":{{"id":{written}}},"v":7}}"#),
+        );
+        check(r#"[.x] | map({($vars["tenant"]): .})[0] | keys[0]"#, odd, &written);
+    }
+    check(r#""\(.x)/\($vars.tenant)/\($vars.other)""#, "a", r#""b/a/""#);
+    check("reduce .x as $x (0; $vars.tenant) | . == $vars.tenant", odd, "true");
+}
+
+#[test]
+fn a_filter_is_another_one_where_a_variable_in_it_has_another_value() {
+    let filter = |source: &str, tenant: &str, other: &str| {
+        let vars = [("tenant", tenant), ("other", other)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Filter::compile_with(source, &[], &vars.into()).unwrap()
+    };
+    assert_ne!(filter(".a == $vars.tenant", "a", ""), filter(".a == $vars.tenant", "b", ""));
+    assert_eq!(filter(".a == $vars.tenant", "a", ""), filter(".a == $vars.tenant", "a", "b"));
+    assert_eq!(filter(".a", "a", "").identity(), ".a", "what was linked under it before is under the same");
+}
+
+#[test]
 fn outputs_stop_at_the_limit() {
     let filter = Filter::compile(".[]", &[]).unwrap();
     assert_eq!(filter.run(&json("[1,2,3]"), &[], 2).unwrap(), [json("1"), json("2")]);
@@ -150,6 +187,19 @@ fn what_is_impure_or_unbounded_does_not_compile_and_is_pointed_at() {
     ] {
         check(source, part, "is not allowed");
     }
+    for (source, part) in [
+        (".a | $vars", "$vars"),
+        ("$vars[.a]", "$vars"),
+        ("$vars[]", "$vars"),
+        ("$vars.a.b", "$vars"),
+        (". as $vars | .", "$vars"),
+        (". as {$vars} | .", "$vars"),
+        ("{$vars}", "$vars"),
+        ("reduce .[] as $vars (0; .)", "$vars"),
+    ] {
+        check(source, part, "cannot stand here");
+    }
+    check(".a + $vars.tenant", "tenant", "there is no variable `$vars.tenant`; set it");
     check(".a | selct(.b)", "selct", "did you mean `select`?");
     check("map(1; 2)", "map", "does not take that many arguments");
     check("$valu", "$valu", "did you mean `$value`?");

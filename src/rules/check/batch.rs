@@ -47,6 +47,7 @@ fn one(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write, cx: &
     let has = |op: Op| at.ops.get().is_some_and(|ops| ops.iter().any(|item| item.value == op));
     let items = at.items.get().and_then(|at| items_path(at, cx));
     let item = transpose(at.item.get().map(|at| cx.filter(at, &[])));
+    let item_name = transpose(at.item_name.get().map(|at| cx.filter(at, &[])));
     let items_max = within(&at.max_items, 100, 1..=10_000, "max_items", cx);
     let result = at.result.get().and_then(|at| result(at, cx));
     let job = transpose(at.job.get().map(|at| job::lower(at, cx)));
@@ -59,6 +60,7 @@ fn one(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write, cx: &
         delete: has(Op::Delete),
         items: items?,
         item: item?,
+        item_name: item_name?,
         items_max: usize::try_from(items_max).unwrap_or(100),
         bytes_max: at.max_bytes.get().map_or(BYTES_MAX, |at| at.value.0),
         result: result?,
@@ -181,6 +183,12 @@ fn result(at: &At<grammar::BatchResult>, cx: &mut Cx<'_>) -> Option<BatchResult>
     let status = transpose(at.status.get().map(|at| cx.lens(at)));
     let mut path = |key: &Key<Jq>| transpose(key.get().map(|at| cx.path(at)));
     let (id, version, error, record) = (path(&at.id), path(&at.version), path(&at.error), path(&at.record));
+    let retry_after = path(&at.retry_after);
+    if let Some(waits) = at.retry_after.get().filter(|_| at.status.is_absent()) {
+        cx.notes
+            .inert(waits.key, "retry_after", "no result says 429 without `status`")
+            .help("write status = \".status\", or leave it out");
+    }
     if at.status.is_absent() && at.error.is_absent() {
         cx.notes
             .error(DiagnosticKind::Missing, at.key, "nothing tells a failed item from a good one")
@@ -194,5 +202,6 @@ fn result(at: &At<grammar::BatchResult>, cx: &mut Cx<'_>) -> Option<BatchResult>
         status: status?,
         error: error?,
         record: record?,
+        retry_after: retry_after?,
     })
 }

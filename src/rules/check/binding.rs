@@ -214,7 +214,7 @@ fn mapping_hash(probe: &Probe, fields: &[FieldMap]) -> String {
     let lens = |lens: &Lens| match lens {
         Lens::Path(path) => format!("path {:?}", path.steps),
         Lens::Filter { get, put } => {
-            format!("get {:?} put {:?}", get.source(), put.as_ref().map(crate::record::Put::text))
+            format!("get {:?} put {:?}", get.identity(), put.as_ref().map(crate::record::Put::identity))
         }
     };
     let mut lines: Vec<String> = fields
@@ -235,8 +235,8 @@ fn mapping_hash(probe: &Probe, fields: &[FieldMap]) -> String {
     lines.sort();
     lines.push(format!("id {}", lens(&probe.id)));
     lines.extend(probe.under.as_ref().map(|under| format!("under {:?}", under.steps)));
-    lines.push(format!("where {:?}", probe.scope.as_ref().map(crate::record::Filter::source)));
-    lines.extend(probe.archived.as_ref().map(|archived| format!("archived {:?}", archived.source())));
+    lines.push(format!("where {:?}", probe.scope.as_ref().map(crate::record::Filter::identity)));
+    lines.extend(probe.archived.as_ref().map(|archived| format!("archived {:?}", archived.identity())));
     hash_text(&lines.join("\n"))
 }
 

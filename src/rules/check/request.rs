@@ -119,9 +119,9 @@ pub const TRANSITION: Purpose = Purpose {
     fixed_body: true,
     ..CREATE
 };
-/// A batch.
+/// A batch; what its body says is around the items.
 pub const BATCH: Purpose =
-    Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, ..CREATE };
+    Purpose { what: "a batch", methods: &["POST", "PUT", "PATCH"], answers_record: false, fixed_body: true, ..CREATE };
 
 /// Reads a request.
 pub fn lower(at: &At<RequestShape>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Request> {
@@ -215,7 +215,7 @@ pub fn long(table: &RawRequest, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Req
     })
 }
 
-/// The fixed body of a read or delete.
+/// The fixed body of a read, a delete or a batch.
 #[expect(clippy::option_option, reason = "not given, refused, and read are three things")]
 fn body(table: &RawRequest, method: Option<&str>, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Option<JsonTemplate>> {
     let Some(at) = table.body.get() else { return table.body.is_absent().then_some(None) };

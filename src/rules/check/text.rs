@@ -187,9 +187,10 @@ impl Cx<'_> {
         parse_list(at.value.0.trim()).or_else(|| self.items_at(at, help).map(ListAt::from))
     }
 
-    /// Compiles a filter.
+    /// Compiles a filter; variables of the settings are `$vars.NAME` in it.
     pub fn filter(&mut self, at: &At<Jq>, variables: &[&str]) -> Option<Filter> {
-        match Filter::compile(&at.value.0, variables) {
+        self.refuse_references(at)?;
+        match Filter::compile_with(&at.value.0, variables, self.context.vars) {
             Ok(filter) => Some(filter),
             Err(FilterError { reason, span }) => {
                 let span = span.map_or(at.span, |(start, length)| {
@@ -202,6 +203,23 @@ impl Cx<'_> {
                 None
             }
         }
+    }
+
+    /// In jq `${var.NAME}` would be no variable, and within its strings a text like any other.
+    fn refuse_references(&mut self, at: &At<Jq>) -> Option<()> {
+        let text = at.value.0.as_str();
+        let (start, help) = match (text.find("${var."), text.find("${secret.")) {
+            (Some(start), _) => (start, "write $vars.NAME; within a string of jq \\($vars.NAME)"),
+            (None, Some(start)) => {
+                (start, "no filter has secrets: they stand in auth, in headers and in webhook.secrets")
+            }
+            (None, None) => return Some(()),
+        };
+        let end = text[start..].find('}').map_or(text.len(), |length| start + length + 1);
+        let span = self.notes.inside(at.span, text, start..end);
+        let message = format!("`{}` is not filled in here: this is a jq filter", &text[start..end]);
+        self.notes.error(DiagnosticKind::Invalid, span, message).help(help);
+        None
     }
 
     /// Reads a path as a lens, anything else as a one-way filter.

@@ -123,10 +123,12 @@ table! {
         request: RequestShape = required,
         /// Which operations go in batches; each also needs its own `[….write.OP]`.
         ops: List<Op> = required,
-        /// Plain path in the body where the array of items goes.
+        /// Plain path in the body where the array of items (with `item_name`, the object of them) goes.
         items: Jq = required,
         /// The shape of one item: a jq filter over `{op, id, version, method, path, body, key}`. Default the body with its id put in.
         item: Jq,
+        /// Where the items are members of an object, not of an array: the name of each, a jq filter over the same as `item`.
+        item_name: Jq,
         /// Items per request, at most. Default 100.
         max_items: u64,
         /// Bytes of body per request, at most. Default 1MB.
@@ -157,6 +159,8 @@ table! {
         error: Jq,
         /// Plain path of the record as it now is in a result.
         record: Jq,
+        /// Plain path of how long a result that says 429 asks to wait, as in `Retry-After`: seconds or a date. Default the answer's own header.
+        retry_after: Jq,
     }
 }
 

@@ -323,10 +323,12 @@ pub struct Batch {
     pub update: bool,
     /// Deletes go in batches.
     pub delete: bool,
-    /// Where the array of items goes in the body.
+    /// Where the items go in the body.
     pub items: Path,
     /// The shape of one item: a jq filter over `{op, id, version, method, path, body, key}`; default the body with its id put in.
     pub item: Option<Filter>,
+    /// The name of an item among the members of an object; else the items are an array. Over the same as `item`.
+    pub item_name: Option<Filter>,
     /// Items per request, at most.
     pub items_max: usize,
     /// Bytes of body per request, at most.
@@ -378,6 +380,8 @@ pub struct BatchResult {
     pub error: Option<Path>,
     /// Where a result holds the record as it now is.
     pub record: Option<Path>,
+    /// Where a result that says 429 holds how long to wait, as in `Retry-After`.
+    pub retry_after: Option<Path>,
 }
 
 /// The results in the answer to a batch.

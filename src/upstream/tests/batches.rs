@@ -17,6 +17,7 @@ fn batch(by: ResultBy) -> Batch {
         delete: false,
         items: path(".inputs"),
         item: None,
+        item_name: None,
         items_max: 3,
         bytes_max: 1 << 20,
         result: BatchResult {
@@ -27,6 +28,7 @@ fn batch(by: ResultBy) -> Batch {
             status: Some(Lens::Path(path(".status"))),
             error: Some(path(".error")),
             record: None,
+            retry_after: None,
         },
         bisect: true,
         job: None,
@@ -191,6 +193,7 @@ async fn items_are_requests_with_the_path_of_the_base_url() {
         status: Some(Lens::Path(path(".status"))),
         error: None,
         record: Some(path(".body.data")),
+        retry_after: None,
     };
     let update = |id: &str| WriteRequest {
         expected_version: Some("5".to_owned()),
@@ -267,4 +270,61 @@ async fn f45_items_that_meet_a_limit_or_a_passing_failure_know_when_to_come_back
         assert!(client.send(other, Safety::Read).await.is_ok());
         assert!(within.contains(&i64::try_from(clock.elapsed().as_secs()).unwrap()), "{:?}", clock.elapsed());
     }
+}
+
+fn changes(ids: &[&str]) -> Vec<WriteRequest> {
+    ids.iter().map(|id| write(SendOp::Update, Some(id), &[(1, "7")])).collect()
+}
+
+/// A limit that is told beside the item's own status, not by the header of the whole answer.
+#[tokio::test]
+async fn an_item_that_meets_a_limit_waits_for_as_long_as_its_own_result_asks() {
+    let wait = |text: &str| json!({"Retry-After": text});
+    for (own, header, within) in [("30", None, 30..=33), ("30", Some("5"), 30..=33), ("soon", Some("5"), 1..=2)] {
+        let body = json!({"results": [{"id": "1", "status": 200, "etag": "2"}, {"id": "2", "status": 429, "headers": wait(own)}]});
+        let headers: Vec<(&str, &str)> = header.iter().map(|text| ("retry-after", *text)).collect();
+        let script = Script::new([answer(200, &headers, &body.to_string()), status(200)]);
+        let clock = TestClock::new();
+        let client = client(upstream(BASE), script, &clock);
+        let mut ours = batch(ResultBy::Id);
+        ours.result.retry_after = Some(path(".headers.\"Retry-After\""));
+        let mut rules = rules(&client, ours);
+        rules.update.as_mut().unwrap().precondition = Precondition::None;
+        let written = write_batch(&client, &rules, changes(&["1", "2"])).await;
+        let Written::NotDone(limited) = &written[1] else { panic!("{written:?}") };
+        let seconds = (limited.retry_at.unwrap() - clock.now()).num_milliseconds() / 1000;
+        assert!(within.contains(&seconds), "{own} {header:?}: {limited:?}");
+        let other = client.build(&request("GET /c"), &Holes::default()).unwrap();
+        assert!(client.send(other, Safety::Read).await.is_ok());
+        assert!(within.contains(&i64::try_from(clock.elapsed().as_secs()).unwrap()), "{:?}", clock.elapsed());
+    }
+}
+
+/// The body is `{"inputs":{…}}`, 13 bytes around items of 11, their names of 8 with the colon, and the commas between them.
+#[tokio::test]
+async fn items_that_are_members_of_an_object_have_names_of_their_own_and_are_measured_with_them() {
+    let filter = |text: &str| Some(Filter::compile(text, &[]).unwrap());
+    for (bytes_max, requests) in [(52, 1), (51, 2)] {
+        let body = json!({"results": [{"id": "1", "etag": "2"}, {"id": "2", "etag": "3"}]}).to_string();
+        let script = Script::new([answer(200, &[], &body), answer(200, &[], &body)]);
+        let client = client(upstream(BASE), script.clone(), &TestClock::new());
+        let ours = Batch {
+            bytes_max,
+            item: filter("{a: 12345}"),
+            item_name: filter("\"\\(.op[:1])/\\(.id)\\\"\""),
+            ..batch(ResultBy::Id)
+        };
+        let mut rules = rules(&client, ours);
+        rules.update.as_mut().unwrap().precondition = Precondition::None;
+        assert_eq!(short(&write_batch(&client, &rules, changes(&["1", "2"])).await), ["1@2", "2@3"]);
+        assert_eq!(script.asked().len(), requests);
+        let first = script.body(0);
+        assert_eq!(first["inputs"]["u/1\""], json!({"a": 12345}), "{first}");
+        assert!(u64::try_from(first.to_string().len()).unwrap() <= bytes_max, "{first}");
+    }
+    let client = client(upstream(BASE), Script::new([]), &TestClock::new());
+    let mut rules = rules(&client, Batch { item_name: filter("7"), ..batch(ResultBy::Id) });
+    rules.update.as_mut().unwrap().precondition = Precondition::None;
+    let written = write_batch(&client, &rules, changes(&["1"])).await;
+    assert_eq!(written, [Written::Refused("`item_name` gives no text".to_owned())]);
 }

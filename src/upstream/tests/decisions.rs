@@ -154,7 +154,7 @@ fn rate_limit_headers_of_every_kind() {
         remaining,
         reset: reset.map(Duration::from_secs),
     };
-    let cases: [(Headers<'_>, Vec<Observed>); 8] = [
+    let cases: [(Headers<'_>, Vec<Observed>); 12] = [
         (&[], vec![]),
         (
             &[
@@ -171,6 +171,13 @@ fn rate_limit_headers_of_every_kind() {
         (&[("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "1700000060")], vec![seen(None, 3, Some(60))]),
         (&[("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "1700000060000")], vec![seen(None, 3, Some(60))]),
         (&[("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "60")], vec![seen(None, 3, Some(60))]),
+        (
+            &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2023-11-14T22:14:20Z")],
+            vec![seen(None, 0, Some(60))],
+        ),
+        (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2023-11-14T22:15Z")], vec![seen(None, 0, Some(100))]),
+        (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2023-11-14T22:12Z")], vec![seen(None, 0, Some(0))]),
+        (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "soon")], vec![seen(None, 0, None)]),
         (&[("x-ratelimit-remaining", "many"), ("x-ratelimit-reset", "-1")], vec![]),
     ];
     for (headers, expected) in cases {

@@ -41,6 +41,7 @@ fn stage(
         delete: false,
         items: path(".items"),
         item: None,
+        item_name: None,
         items_max: 10,
         bytes_max: 1 << 20,
         result: BatchResult {
@@ -51,6 +52,7 @@ fn stage(
             status: None,
             error: Some(path(".error")),
             record: None,
+            retry_after: None,
         },
         bisect: true,
         job: Some(job(poll)),

@@ -1,4 +1,5 @@
-//! Microsoft Graph: next links and delta links, empty pages, `@removed`, If-Match and 412, 410 and a listing of everything.
+//! Microsoft Graph: next links and delta links, empty pages, `@removed`, If-Match and 412, 410 and a listing of everything; writes
+//! of twenty in one request, answered in another order, each with a status and headers of its own.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -20,6 +21,10 @@ struct Server {
     asked: Vec<String>,
     /// Somebody else changes a contact just before it is written.
     meddles: bool,
+    /// What is written to this contact in a batch meets a limit, once.
+    limited: Option<&'static str>,
+    /// How many writes came in each batch.
+    batches: Vec<usize>,
 }
 
 type Shared = scripted::Shared<Server>;
@@ -81,12 +86,6 @@ async fn delta(State(server): State<Shared>, headers: HeaderMap, RawQuery(text):
     answer(200, &body)
 }
 
-async fn create(State(server): State<Shared>, body: Bytes) -> Response {
-    let mut server = server.look();
-    let id = format!("made{}", server.contacts.change);
-    answer(201, &server.set(&id, &serde_json::from_slice(&body).unwrap()))
-}
-
 async fn one(State(server): State<Shared>, Path(id): Path<String>) -> Response {
     let mut server = server.look();
     server.asked.push(format!("get {id}"));
@@ -96,36 +95,85 @@ async fn one(State(server): State<Shared>, Path(id): Path<String>) -> Response {
     }
 }
 
-async fn patch(State(server): State<Shared>, Path(id): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
-    let mut server = server.look();
-    if std::mem::take(&mut server.meddles) {
-        server.set(&id, &json!({ "companyName": "Theirs" }));
+impl Server {
+    /// One write, wherever it stands.
+    fn write(&mut self, method: &str, url: &str, if_match: &Value, body: &Value) -> (u16, Value) {
+        let error = |status: u16, code: &str| (status, json!({ "error": { "code": code, "message": code } }));
+        let Some(rest) = url.strip_prefix("/me/contacts") else { return error(404, "ResourceNotFound") };
+        let id = rest.trim_start_matches('/');
+        match method {
+            "POST" if id.is_empty() => {
+                let id = format!("made{}", self.contacts.change);
+                (201, self.set(&id, body))
+            }
+            "PATCH" => {
+                if std::mem::take(&mut self.meddles) {
+                    self.set(id, &json!({ "companyName": "Theirs" }));
+                }
+                if *if_match != self.field(id, "@odata.etag") {
+                    return error(412, "ErrorIrresolvableConflict");
+                }
+                (200, self.set(id, body))
+            }
+            "DELETE" => {
+                self.contacts.remove(id);
+                (204, Value::Null)
+            }
+            _ => error(405, "MethodNotAllowed"),
+        }
     }
-    if headers["if-match"].to_str().unwrap() != server.field(&id, "@odata.etag") {
-        return error(412, "ErrorIrresolvableConflict");
-    }
-    answer(200, &server.set(&id, &serde_json::from_slice(&body).unwrap()))
 }
 
-async fn delete(State(server): State<Shared>, Path(id): Path<String>) -> Response {
-    server.look().contacts.remove(&id);
-    answer(204, &Value::Null)
+/// The last comes first.
+async fn batch(State(server): State<Shared>, body: Bytes) -> Response {
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let requests = body["requests"].as_array().unwrap();
+    if requests.len() > 20 {
+        return error(400, "MaximumValueExceeded");
+    }
+    let mut server = server.look();
+    server.batches.push(requests.len());
+    let mut responses = Vec::new();
+    for request in requests.iter().rev() {
+        let text = |name: &str| request[name].as_str().unwrap();
+        if request.get("body").is_some() && request["headers"]["content-type"] != "application/json" {
+            return error(400, "BadRequest");
+        }
+        if server.limited.is_some_and(|id| text("url").ends_with(id)) {
+            server.limited = None;
+            let body = json!({ "error": { "code": "TooManyRequests", "message": "Please retry after 1 second" } });
+            responses.push(json!({ "id": text("id"), "status": 429, "headers": { "Retry-After": "1" }, "body": body }));
+            continue;
+        }
+        let (status, body) =
+            server.write(text("method"), text("url"), &request["headers"]["if-match"], &request["body"]);
+        let mut response = json!({ "id": text("id"), "status": status, "headers": {} });
+        if !body.is_null() {
+            response["body"] = body;
+        }
+        responses.push(response);
+    }
+    answer(200, &json!({ "responses": responses }))
+}
+
+fn stage(contacts: usize) -> (Shared, Scripted) {
+    let server = Shared::default();
+    let router = Router::new()
+        .route(DELTA, get(delta))
+        .route("/me/contacts/{id}", get(one))
+        .route("/$batch", post(batch))
+        .with_state(server.clone());
+    let example = include_str!("../../../sync-rules/examples/graph/contacts.toml");
+    for n in 1..=contacts {
+        let email = json!([{ "name": "work", "address": format!("p{n}@x.io") }]);
+        server.look().set(&format!("c{n}"), &json!({ "givenName": format!("Ann {n}"), "emailAddresses": email }));
+    }
+    (server, Scripted::new("graph", router, &with_bearer(example, "graph")))
 }
 
 #[test]
 fn contacts_follow_delta_links_both_ways() {
-    let server = Shared::default();
-    let router = Router::new()
-        .route(DELTA, get(delta))
-        .route("/me/contacts", post(create))
-        .route("/me/contacts/{id}", get(one).patch(patch).delete(delete))
-        .with_state(server.clone());
-    let example = include_str!("../../../sync-rules/examples/graph/contacts.toml");
-    let scripted = Scripted::new("graph", router, &with_bearer(example, "graph"));
-    for n in 1..=5 {
-        let email = json!([{ "name": "work", "address": format!("p{n}@x.io") }]);
-        server.look().set(&format!("c{n}"), &json!({ "givenName": format!("Ann {n}"), "emailAddresses": email }));
-    }
+    let (server, scripted) = stage(5);
     let asked = || std::mem::take(&mut server.look().asked);
     let names = || scripted.world.rows("select given_name from contacts order by given_name").concat();
 
@@ -143,6 +191,7 @@ fn contacts_follow_delta_links_both_ways() {
     scripted.world.sql("delete from contacts where given_name = 'Ann 4'");
     scripted.world.sql("insert into contacts (given_name, email) values ('Dan', 'dan@x.io')");
     assert_eq!(scripted.sync().exits(0).writes(), (3, 3));
+    assert_eq!(std::mem::take(&mut server.look().batches), [3]);
     assert_eq!(names(), ["Ann 3", "Ann 5", "Bob", "Cyd", "Dan"]);
     assert_eq!(server.look().field("c3", "mobilePhone"), "7");
     assert!(server.look().contacts.get("c4").is_none());
@@ -175,5 +224,28 @@ fn contacts_follow_delta_links_both_ways() {
     assert!(asked.contains(&"delta 0 0".to_owned()) && asked.contains(&"get c5".to_owned()), "{asked:?}");
     assert!(!names().contains(&"Ann 5".to_owned()));
     server.look().oldest = 0;
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+#[test]
+fn writes_go_twenty_at_once_and_one_that_meets_a_limit_waits_as_it_says_and_keeps_back_no_other() {
+    let (server, scripted) = stage(25);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 25));
+    server.look().limited = Some("c7");
+    // Another one is overtaken.
+    server.look().meddles = true;
+    scripted.world.sql("update contacts set mobile = '7'");
+    let mut sent = 0;
+    for _ in 0..3 {
+        sent += scripted.sync().writes().0;
+    }
+    let batches = std::mem::take(&mut server.look().batches);
+    assert_eq!(batches[..2], [20, 5], "{batches:?}");
+    // What had its turn did not go out again.
+    assert_eq!((sent, batches.iter().sum::<usize>()), (25, 27), "{batches:?}");
+    for n in 1..=25 {
+        assert_eq!(server.look().field(&format!("c{n}"), "mobilePhone"), "7");
+    }
+    assert_eq!(scripted.world.rows("select count(*) from contacts where company = 'Theirs' and mobile = '7'"), [["1"]]);
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
 }

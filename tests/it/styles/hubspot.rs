@@ -10,6 +10,19 @@ use crate::scripted::{self, Asked, Dated, Scripted, answer, answered_by, moment}
 const CONTACTS: &str = "crm/v3/objects/contacts";
 const PROPERTIES: [&str; 4] = ["email", "firstname", "lastname", "phone"];
 
+const BATCH: &str = "[[binding.contacts.hubspot.write.batch]]";
+
+/// Creates by upsert: who is there under that address already gets what is written, and nothing else of him is touched.
+const UPSERT: &str = r#"
+[[binding.contacts.hubspot.write.batch]]
+request = "POST /crm/v3/objects/contacts/batch/upsert"
+ops = ["create"]
+items = ".inputs"
+item = '.key as $key | .body.properties | with_entries(select(.value != "")) | {id: .email, idProperty: "email", properties: ., objectWriteTraceId: $key}'
+max_items = 100
+result = { items = '.results[], (.errors[]? | {objectWriteTraceId: .context.objectWriteTraceId[0], error: .message})', by = { request_id = ".objectWriteTraceId" }, id = ".id", error = ".error" }
+"#;
+
 #[derive(Default)]
 struct Server {
     contacts: Dated,
@@ -150,6 +163,33 @@ impl Server {
         answer(207, &body)
     }
 
+    /// Found by its address, or made. Each result and each error says whose it is, in an order of their own.
+    fn upsert_batch(&mut self, inputs: &[Value]) -> Response {
+        let (mut results, mut errors) = (Vec::new(), Vec::new());
+        for input in inputs.iter().rev() {
+            let (properties, trace) = (&input["properties"], &input["objectWriteTraceId"]);
+            if input["idProperty"] != "email" || input["id"] != properties["email"] {
+                return error(400, "VALIDATION_ERROR", "idProperty");
+            }
+            if let Some(why) = complaint(properties) {
+                errors.push(json!({
+                    "status": "error", "category": "VALIDATION_ERROR", "message": why,
+                    "context": { "objectWriteTraceId": [trace] },
+                }));
+                continue;
+            }
+            let same = self.live().into_iter().find(|one| one["properties"]["email"] == input["id"]);
+            let mut contact = match &same {
+                Some(same) => self.set(same["id"].as_str().unwrap(), properties),
+                None => self.make(properties),
+            };
+            (contact["new"], contact["objectWriteTraceId"]) = (json!(same.is_none()), trace.clone());
+            results.push(contact);
+        }
+        let status = if errors.is_empty() { 200 } else { 207 };
+        answer(status, &json!({ "status": "COMPLETE", "results": results, "errors": errors }))
+    }
+
     fn one(&mut self, asked: &Asked, id: &str) -> Response {
         let Some(contact) = self.contacts.get(id).cloned() else {
             return error(404, "OBJECT_NOT_FOUND", "resource not found");
@@ -186,6 +226,7 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
         ("GET", [], _) => server.list_archived(asked),
         ("POST", [], Some(body)) => server.create(&body["properties"]),
         ("POST", ["batch", "update"], Some(body)) => server.update_batch(body["inputs"].as_array().unwrap()),
+        ("POST", ["batch", "upsert"], Some(body)) => server.upsert_batch(body["inputs"].as_array().unwrap()),
         (_, [id], _) => server.one(asked, id),
         _ => error(404, "", "Not found"),
     };
@@ -195,13 +236,19 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
 }
 
 fn stage(contacts: usize) -> (Shared, Scripted) {
+    stage_with(contacts, "")
+}
+
+/// With further rules.
+fn stage_with(contacts: usize, further: &str) -> (Shared, Scripted) {
     let server = Shared::default();
     for n in 1..=contacts {
         server.look().make(&json!({ "email": format!("{n}@x.io"), "firstname": format!("N{n}") }));
     }
     let rules = include_str!("../../../sync-rules/examples/hubspot/contacts.toml");
     // The budget of searches is for a real one.
-    let rules = rules.replace("limit = 5\n", "limit = 500\n");
+    let rules = rules.replace("limit = 5\n", "limit = 500\n").replace("[binding.contacts.hubspot.write.batch]", BATCH)
+        + further;
     (server.clone(), Scripted::new("hubspot", answered_by(server, serve), &rules))
 }
 
@@ -266,6 +313,29 @@ fn a_contact_that_is_there_already_is_merged_with_the_one_that_was_to_be_made() 
     assert_eq!(["firstname", "phone"].map(|name| server.look().property("102", name)), [json!("Dan"), json!("9")]);
     assert_eq!(scripted.world.rows("select phone from contacts where email = 'dan@x.io'"), [["9"]]);
     assert_eq!(server.look().live().len(), 3);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+#[test]
+fn contacts_are_made_or_found_by_their_address_in_one_request() {
+    let (server, scripted) = stage_with(2, UPSERT);
+    scripted.sync().exits(0);
+    let world = &scripted.world;
+    world.sql("insert into contacts (email, first_name, phone) values ('dan@x.io', 'Dan', null), ('eve@x.io', 'Eve', '7x'), ('fay@x.io', 'Fay', '8')");
+    server.look().make(&json!({ "email": "dan@x.io", "phone": "9" }));
+    server.look().asked.clear();
+    scripted.sync();
+    let asked = std::mem::take(&mut server.look().asked);
+    assert!(asked.contains(&"POST batch/upsert".to_owned()) && !asked.contains(&"POST ".to_owned()), "{asked:?}");
+    assert_eq!(server.look().live().len(), 4, "Eve's phone is none");
+    assert_eq!(["firstname", "phone"].map(|name| server.look().property("102", name)), [json!("Dan"), json!("9")]);
+    let status = scripted.run(&["status"]);
+    assert!(status.stdout.contains("is no phone number"), "{status:#?}");
+    world.sql("update contacts set phone = '7' where email = 'eve@x.io'");
+    scripted.sync();
+    scripted.sync().exits(0);
+    assert_eq!(server.look().live().len(), 5);
+    assert_eq!(world.rows("select phone from contacts order by email").concat(), ["∅", "∅", "9", "7", "8"]);
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
 }
 

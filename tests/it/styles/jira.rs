@@ -1,4 +1,5 @@
-//! Jira: a search by JQL whose time is a number, an index that lags behind what was written, writes that answer nothing.
+//! Jira: a search by JQL whose time is a number, an index that lags behind what was written, writes that answer nothing;
+//! issues that are made fifty at once, where what was not made tells its place, and the others do not.
 
 use axum::http::HeaderName;
 use axum::response::{IntoResponse as _, Response};
@@ -14,6 +15,8 @@ struct Server {
     asked: Vec<String>,
     /// The next request is one too many.
     too_many: bool,
+    /// How many issues came at once.
+    bulks: Vec<usize>,
 }
 
 type Shared = scripted::Shared<Server>;
@@ -74,6 +77,34 @@ impl Server {
         answer(200, &body)
     }
 
+    fn make(&mut self, fields: &Value) -> Value {
+        let id = format!("9{}", self.issues.change);
+        let mut fields = fields.clone();
+        fields.as_object_mut().unwrap().retain(|name, _| name != "project" && name != "issuetype");
+        self.set(&id, &fields);
+        json!({ "id": id, "key": format!("KAN-{id}"), "self": "https://…" })
+    }
+
+    /// Some made and some not is still a 201; none made is a 400.
+    fn make_all(&mut self, updates: &[Value]) -> Response {
+        self.bulks.push(updates.len());
+        if updates.len() > 50 {
+            return error(400, "The number of issues is over the limit");
+        }
+        let (mut issues, mut errors) = (Vec::new(), Vec::new());
+        for (place, update) in updates.iter().enumerate() {
+            match Self::refuses(&update["fields"], true) {
+                Some(why) => errors.push(json!({
+                    "status": 400,
+                    "elementErrors": { "errorMessages": [], "errors": { "labels": why } },
+                    "failedElementNumber": place,
+                })),
+                None => issues.push(self.make(&update["fields"])),
+            }
+        }
+        answer(if issues.is_empty() { 400 } else { 201 }, &json!({ "issues": issues, "errors": errors }))
+    }
+
     fn refuses(fields: &Value, create: bool) -> Option<&'static str> {
         let fields = fields.as_object()?;
         let mut known = vec!["summary", "duedate", "labels"];
@@ -112,16 +143,11 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
     let (method, path) = asked.below("/rest/api/3");
     match (method, path.as_slice(), asked.json()) {
         ("POST", ["search", "jql"], Some(body)) => server.search(&body),
-        ("POST", ["issue"], Some(body)) => {
-            if let Some(why) = Server::refuses(&body["fields"], true) {
-                return error(400, why);
-            }
-            let id = format!("9{}", server.issues.change);
-            let mut fields = body["fields"].clone();
-            fields.as_object_mut().unwrap().retain(|name, _| name != "project" && name != "issuetype");
-            server.set(&id, &fields);
-            answer(201, &json!({ "id": id, "key": format!("KAN-{id}"), "self": "https://…" }))
-        }
+        ("POST", ["issue"], Some(body)) => match Server::refuses(&body["fields"], true) {
+            Some(why) => error(400, why),
+            None => answer(201, &server.make(&body["fields"])),
+        },
+        ("POST", ["issue", "bulk"], Some(body)) => server.make_all(body["issueUpdates"].as_array().unwrap()),
         (_, ["issue", id], _) if server.issues.get(id).is_none() => {
             error(404, "Issue does not exist or you do not have permission to see it.")
         }
@@ -167,7 +193,7 @@ fn issues_are_searched_by_a_time_that_is_in_no_zone_and_go_both_ways() {
     server.look().set("6", &json!({ "summary": "Cyd" }));
     scripted.world.sql("update issues set due = '2026-03-01' where summary = 'Issue 3'");
     scripted.world.sql("delete from issues where summary = 'Issue 4'");
-    scripted.world.sql("insert into issues (summary) values ('Dan')");
+    scripted.world.sql("insert into issues (summary, labels) values ('Dan', '[]')");
     assert_eq!(scripted.full_sync().exits(0).writes(), (3, 3));
     assert_eq!(names(), ["Bob", "Cyd", "Dan", "Issue 3", "Issue 5"]);
     assert_eq!(server.look().field("3", "duedate"), "2026-03-01");
@@ -185,7 +211,7 @@ fn an_index_that_lags_takes_no_write_back_and_hides_no_issue() {
     let before = server.look().live();
     server.look().index = Some(before);
     scripted.world.sql("update issues set summary = 'New 1', due = '2026-03-01' where summary = 'Issue 1'");
-    scripted.world.sql("insert into issues (summary) values ('Dan')");
+    scripted.world.sql("insert into issues (summary, labels) values ('Dan', '[]')");
     assert_eq!(scripted.sync().exits(0).writes(), (2, 0));
     for _ in 0..2 {
         assert_eq!(scripted.full_sync().writes(), (0, 0));
@@ -196,4 +222,34 @@ fn an_index_that_lags_takes_no_write_back_and_hides_no_issue() {
     server.look().index = None;
     assert_eq!(scripted.full_sync().exits(0).writes(), (0, 0));
     assert_eq!(server.look().live().len(), 4);
+}
+
+#[test]
+fn issues_are_made_at_once_and_each_row_is_tied_to_its_own_whichever_was_refused() {
+    let (server, scripted) = stage(1);
+    scripted.sync().exits(0);
+    let world = &scripted.world;
+    for (summary, labels) in [("One", "[]"), ("Two", "[\"no good\"]"), ("Three", "[]"), ("Four", "[\"a\"]")] {
+        world.sql(&format!("insert into issues (summary, labels) values ('{summary}', '{labels}')"));
+    }
+    let ran = scripted.sync();
+    assert_eq!(ran.writes().0, 3, "{ran:?}");
+    assert_eq!(std::mem::take(&mut server.look().bulks), [4]);
+    assert_eq!(server.look().live().len(), 4);
+    world.sql("update issues set due = case summary when 'Three' then '2026-03-03' else '2026-04-04' end where summary in ('Three', 'Four')");
+    scripted.sync();
+    for issue in server.look().live() {
+        let due = match issue["fields"]["summary"].as_str().unwrap() {
+            "Three" => json!("2026-03-03"),
+            "Four" => json!("2026-04-04"),
+            _ => Value::Null,
+        };
+        assert_eq!(issue["fields"]["duedate"], due, "{issue}");
+    }
+    let why = scripted.run(&["status"]).stdout;
+    assert!(why.contains("can't contain spaces"), "{why}");
+    world.sql("update issues set labels = '[\"good\"]' where summary = 'Two'");
+    scripted.sync().exits(0);
+    assert_eq!(server.look().live().len(), 5);
+    assert_eq!(scripted.full_sync().exits(0).writes(), (0, 0));
 }

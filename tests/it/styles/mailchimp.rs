@@ -1,4 +1,5 @@
-//! Mailchimp: pages by offset that shift, null that is refused, ids that change with the address, archived instead of deleted.
+//! Mailchimp: pages by offset that shift, null that is refused, ids that change with the address, archived instead of deleted,
+//! 429 without a word of how long, and members that are made or found by a PUT.
 
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -7,6 +8,8 @@ use crate::scripted::{self, Asked, Dated, Scripted, answer, answered_by, moment}
 
 #[derive(Default)]
 struct Server {
+    /// So many requests are one too many at once.
+    crowded: u32,
     /// By contact id.
     members: Dated,
     asked: Vec<String>,
@@ -74,7 +77,7 @@ impl Server {
     fn write(&mut self, id: Option<&str>, body: &Value) -> Response {
         let nothing = Map::new();
         let merge = body["merge_fields"].as_object().unwrap_or(&nothing);
-        let known = ["email_address", "status", "merge_fields"];
+        let known = ["email_address", "status", "status_if_new", "merge_fields"];
         if body.as_object().unwrap().keys().any(|name| !known.contains(&name.as_str()))
             || merge.values().any(Value::is_null)
         {
@@ -94,10 +97,32 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Under the hash of the address, or the address itself: who is there is changed, who is not is made.
+    fn put(&mut self, by: &str, body: &Value) -> Response {
+        let mut body = body.clone();
+        let if_new = body.as_object_mut().unwrap().remove("status_if_new").unwrap_or_default();
+        let Some(id) = self.find(by) else {
+            body["status"] = if_new;
+            return if body["email_address"] == by {
+                self.write(None, &body)
+            } else {
+                problem(400, "Invalid Resource")
+            };
+        };
+        self.write(Some(&id), &body)
+    }
+}
+
 fn serve(server: &mut Server, asked: &Asked) -> Response {
     // anystring:a-secret-of-tests
     if asked.header("authorization") != "Basic YW55c3RyaW5nOmEtc2VjcmV0LW9mLXRlc3Rz" {
         return problem(401, "API Key Invalid");
+    }
+    if let Some(left) = server.crowded.checked_sub(1) {
+        // No header says how long to wait.
+        server.crowded = left;
+        return problem(429, "Too Many Requests");
     }
     let (method, path) = asked.below("/members");
     let found = path.first().and_then(|by| server.find(by));
@@ -105,6 +130,7 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
         ("GET", [], ..) => server.list(asked),
         ("GET", [_], Some(id), _) => answer(200, server.members.get(&id).unwrap()),
         ("POST", [], _, Some(body)) => server.write(None, &body),
+        ("PUT", [by], _, Some(body)) => server.put(&by.replace("%40", "@"), &body),
         ("PATCH", [_], Some(id), Some(body)) => server.write(Some(&id), &body),
         ("DELETE", [_], Some(id), _) if server.field(&id, "status") != "archived" => {
             server.set(&id, &json!({ "status": "archived" }));
@@ -117,6 +143,11 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
 
 /// Two members a page.
 fn stage(members: usize) -> (Shared, Scripted) {
+    stage_with(members, |rules| rules)
+}
+
+/// With other rules.
+fn stage_with(members: usize, change: fn(String) -> String) -> (Shared, Scripted) {
     let server = Shared::default();
     for n in 1..=members {
         let merge = json!({ "FNAME": format!("Ann {n}") });
@@ -124,7 +155,7 @@ fn stage(members: usize) -> (Shared, Scripted) {
     }
     let rules =
         include_str!("../../../sync-rules/examples/mailchimp/members.toml").replace("value = 1000", "value = 2");
-    (server.clone(), Scripted::new("mailchimp", answered_by(server, serve), &rules))
+    (server.clone(), Scripted::new("mailchimp", answered_by(server, serve), &change(rules)))
 }
 
 #[test]
@@ -189,4 +220,40 @@ fn an_address_that_was_a_member_before_is_not_made_a_second_time() {
     assert_eq!(old, "c9");
     assert!(new.starts_with("made"), "the other one is made");
     assert_eq!(server.look().members.records.len(), 4);
+}
+
+#[test]
+fn more_connections_than_are_allowed_are_waited_for_without_being_told_how_long() {
+    let (server, scripted) = stage(3);
+    server.look().crowded = 1;
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 3));
+    server.look().crowded = 1;
+    scripted.world.sql("update members set last_name = 'Lee' where email = 'p1@x.io'");
+    assert_eq!(scripted.sync().exits(0).writes(), (1, 0));
+    assert_eq!(server.look().field("c1", "merge_fields")["LNAME"], "Lee");
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+/// A person who decided it so has creates go by PUT: who was a member before is one again, and an answer that was lost costs nothing.
+#[test]
+fn a_member_is_made_or_found_by_the_address_where_creates_are_puts() {
+    const POST: &str = r#"create = { request = "POST /members", idempotency = { match = "email" } }"#;
+    const PUT: &str = r#"create = { request = "PUT /members/{match}", body = '.record + {status_if_new: .record.status}', idempotency = { match = "email" } }"#;
+    let (server, scripted) = stage_with(2, |rules| {
+        assert!(rules.contains(POST), "{rules}");
+        rules.replace(POST, PUT)
+    });
+    scripted.sync().exits(0);
+    server.look().set("c9", &json!({ "email_address": "old@x.io", "status": "archived" }));
+    let values = "('old@x.io', 'subscribed'), ('dan@x.io', 'pending')";
+    scripted.world.sql(&format!("insert into members (email, status) values {values}"));
+    let ran = scripted.sync();
+    assert_eq!(ran.writes(), (2, 0), "{}", scripted.run(&["status"]).stdout);
+    assert_eq!(server.look().field("c9", "status"), "subscribed");
+    let dan = server.look().find("dan@x.io").unwrap();
+    assert_eq!(server.look().field(&dan, "status"), "pending");
+    assert_eq!(server.look().members.records.len(), 4);
+    for _ in 0..2 {
+        assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    }
 }

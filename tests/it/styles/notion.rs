@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::scripted::{self, Asked, Dated, Scripted, answer, answered_by};
 
+const DATABASE: &str = "d9824bdc84454327be8b5b47500af6ce";
+
 #[derive(Default)]
 struct Server {
     pages: Dated,
@@ -103,7 +105,7 @@ impl Server {
     }
 
     fn create(&mut self, body: &Value) -> Response {
-        if body["parent"] != json!({ "database_id": "tasks" }) {
+        if body["parent"] != json!({ "database_id": DATABASE }) {
             return error(404, "object_not_found", "Could not find database");
         }
         let id = format!("made{}", self.pages.change);
@@ -148,7 +150,7 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
     server.asked.push(format!("{method} {}", path.join("/")));
     let body = asked.json();
     match (method, path.as_slice(), &body) {
-        ("POST", ["databases", "tasks", "query"], Some(body)) => server.query(body),
+        ("POST", ["databases", DATABASE, "query"], Some(body)) => server.query(body),
         ("POST", ["pages"], Some(body)) => server.create(body),
         ("PATCH", ["pages", id], Some(body)) => server.update(id, body),
         ("GET", ["pages", id], _) => match server.pages.get(id) {
@@ -165,10 +167,9 @@ fn stage(pages: usize) -> (Shared, Scripted) {
     for n in 1..=pages {
         server.look().name(&format!("p{n}"), &format!("Task {n}"));
     }
-    let rules = include_str!("../../../sync-rules/examples/notion/tasks.toml")
-        .replace("${var.notion_database}", "tasks")
-        .replace("limit = 3\n", "limit = 300\n");
-    (server.clone(), Scripted::new("notion", answered_by(server, serve), &rules))
+    let rules = include_str!("../../../sync-rules/examples/notion/tasks.toml").replace("limit = 3\n", "limit = 300\n");
+    let scripted = Scripted::new("notion", answered_by(server.clone(), serve), &rules);
+    (server, scripted.with_var("notion_database", DATABASE))
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn pages_are_queried_made_and_put_into_the_trash_both_ways() {
     let world = &scripted.world;
     let names = || world.rows("select name from tasks order by name").concat();
     assert_eq!(scripted.sync().exits(0).writes(), (0, 5));
-    assert_eq!(server.look().asked, ["POST databases/tasks/query"; 3]);
+    assert_eq!(server.look().asked, vec![format!("POST databases/{DATABASE}/query"); 3]);
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
 
     // In the same minute as the edits before: the time says nothing, the page does.
