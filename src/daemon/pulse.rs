@@ -108,7 +108,7 @@ mod tests {
     async fn f10_what_waits_is_told_to_live_and_what_hangs_is_not() {
         let (clock, beats) = (Leaping::default(), Mutex::new(Vec::new()));
         let beat = |now: Duration| beats.lock().unwrap().push(now.as_secs());
-        let times = (Duration::from_secs(20), Duration::from_secs(60));
+        let times = (Duration::from_secs(20), Duration::from_mins(1));
         let at_once = beating(async { 7 }, &clock, times, beat).await;
         assert_eq!((at_once, beats.lock().unwrap().len()), (7, 0));
         // Until it has been told twice.

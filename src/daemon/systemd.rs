@@ -2,6 +2,7 @@
 //!
 //! Must not know: why.
 
+use std::fmt::Write as _;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -105,7 +106,10 @@ fn tell(states: &[NotifyState<'_>]) {
 /// Where the manager listens under a name that is no file (abstract, unix(7)), as managers of containers do: the library knows
 /// files only.
 fn tell_by_name(name: &[u8], states: &[NotifyState<'_>]) -> io::Result<()> {
-    let text: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let mut text = String::new();
+    for state in states {
+        writeln!(text, "{state}").map_err(io::Error::other)?;
+    }
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?;
     socket.send(text.as_bytes()).map(drop)

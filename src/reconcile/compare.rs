@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use crate::merge::Halt;
 use crate::rules::Origin;
-use crate::store::{self, LinkId, StoreError};
+use crate::store::{self, LinkId, StoreError, Tx};
 
 use super::absence::{self, Absence};
 use super::contact;
+use super::cursor::Cursor;
 use super::floor;
 use super::former;
 use super::gather::Hold;
@@ -137,11 +138,20 @@ impl Run<'_> {
             let looked = absence::look_for_missing(store, &client, &self.pass, one, said);
             let looked = self.unless_silent(&client, looked).await;
             let found = looked.unwrap_or_else(|words| Ok(Absence { blocked: Some(words), ..Absence::default() }))?;
+            let all_asked = (one.expired || one.gap) && found.blocked.is_none() && found.halt.is_none();
             absent.halts.extend(found.halt);
             absent.unconfirmed.extend(found.unconfirmed);
             self.report.notes.extend(found.note);
             if let Some(reason) = found.blocked {
                 self.block(one.binding, reason);
+            }
+            if all_asked {
+                let key = self.pass.binding_key(one.binding);
+                let told = move |tx: &mut dyn Tx| match tx.cursor(key)?.as_deref().and_then(Cursor::told) {
+                    Some(text) => tx.set_cursor(key, &text),
+                    None => Ok(()),
+                };
+                store::write(self.engine.store.as_ref(), told).await?;
             }
         }
         Ok(absent)

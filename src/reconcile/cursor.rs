@@ -24,6 +24,9 @@ pub struct Cursor {
     /// Where the address stands that tells deletes, where it is not read whole each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Box<Self>>,
+    /// What was deleted before the last place that is known was told by nothing, and what is missing was not all asked for yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untold: bool,
     /// A listing that was not finished.
     pub scan: Option<Scan>,
     /// Which way of reading `high` and `mark` belong to; a changed rule starts over. See [`way_of`].
@@ -73,6 +76,12 @@ impl Cursor {
     /// Whether what is stored of a binding says that it was read to its end once.
     pub fn was_read(text: &str) -> bool {
         serde_json::from_str::<Self>(text).is_ok_and(|cursor| cursor.full_at.is_some())
+    }
+
+    /// What is stored, once all that is missing was asked for; `None` where it says so already.
+    pub fn told(text: &str) -> Option<String> {
+        let cursor = serde_json::from_str::<Self>(text).ok().filter(|cursor| cursor.untold)?;
+        Some(Self { untold: false, ..cursor }.save())
     }
 
     /// The text to store.

@@ -387,7 +387,9 @@ fn answer(pass: &Pass, found: &Gathered, at: usize, intent: &IntentRow, barrier:
         let seen = found.staged.get(at).and_then(Option::as_ref).map_or(pass.micros(), |staged| staged.observed_at);
         return Listed::answers(!by_get && !at_work && sent_before(pass.micros()) && sent_before(seen));
     }
-    if found.staged.get(at).is_some_and(Option::is_some) {
+    // What a listing that lags still shows of the counterpart before it is nothing that this create made.
+    let before = found.links.get(at).and_then(Option::as_ref).map(|link| &link.remote_id);
+    if found.staged.get(at).and_then(Option::as_ref).is_some_and(|staged| before != Some(&staged.remote_id)) {
         return Listed::Answers;
     }
     if at_work {

@@ -13,7 +13,7 @@ use roaring::RoaringTreemap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::merge::LinkState;
-use crate::rules::{BodyFormat, Incremental, Parent, Read as ReadRules};
+use crate::rules::{BodyFormat, Deletes, Incremental, Parent, Read as ReadRules};
 use crate::store::{self, BindingKey, Micros, QuarantineFilter, Staged, Store, StoreError, View};
 use crate::upstream::{self, Client, Failure, FailureKind, ListQuery, Lister};
 
@@ -228,12 +228,17 @@ impl Puller<'_> {
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
         self.out.gap = self.cursor.is_behind(read.horizon, self.pass.now);
-        self.full = full || self.out.gap;
+        let tells_deletes = matches!(read.deletes, Deletes::Tombstone | Deletes::Endpoint);
+        self.cursor.untold |= self.out.gap && tells_deletes;
+        self.full = full || self.out.gap || self.cursor.untold;
         // Under parents each of them has a place of its own.
         let own = if read.parent.is_some() { &Incremental::None } else { &read.incremental };
         let (query, complete) = self.cursor.query(own, self.full, self.pass.now);
         // A listing of everything shows nothing of what was deleted since; what tells it goes on from where it was.
-        let goes_on = full && !self.out.gap && matches!(own, Incremental::Token { .. } | Incremental::EventFeed(_));
+        let goes_on = full
+            && !self.out.gap
+            && !self.cursor.untold
+            && matches!(own, Incremental::Token { .. } | Incremental::EventFeed(_));
         self.kept_mark = self.cursor.mark.clone().filter(|_| goes_on);
         match self.list(client, query.clone(), complete, progress).await? {
             // What came to the pages that were read before the interruption has not been seen: nothing may be decided (or
@@ -246,7 +251,10 @@ impl Puller<'_> {
                 }
                 Ok(())
             }
-            None => Ok(()),
+            None => {
+                self.out.expired = self.out.complete && self.cursor.untold;
+                Ok(())
+            }
             // A token that has expired says nothing about records: everything is read again, and what an interrupted
             // or re-based listing leaves out proves nothing.
             // So is everything that was read page by page to a place which has expired; that listing then is a whole one.
@@ -255,6 +263,7 @@ impl Puller<'_> {
                     && (query != ListQuery::default() || self.out.report.listed > 0) =>
             {
                 self.begin_again();
+                self.cursor.untold |= tells_deletes;
                 match self.list(client, ListQuery::default(), true, progress).await? {
                     None => {
                         self.out.expired = self.out.complete && query != ListQuery::default();

@@ -27,8 +27,8 @@ pub struct Pulled {
     pub complete: bool,
     /// It was last read before the oldest tombstone that it lists.
     pub gap: bool,
-    /// Everything was read from beginning to end because the upstream no longer knew the place to go on from: what was deleted
-    /// between that place and now is told by nothing.
+    /// Everything was read from beginning to end because the upstream no longer knew the place to go on from, now or in a pass that
+    /// did not come to ask for what was missing: what was deleted between that place and now is told by nothing.
     pub expired: bool,
     /// Rows that first contact inserted while reading.
     pub inserted: u64,

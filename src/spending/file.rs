@@ -6,7 +6,7 @@
 //! before that count for as long as it was ahead.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -107,6 +107,7 @@ impl Spending {
         if let Some(path) = self.path.as_ref().filter(|path| has_folder(path)) {
             let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
             made.map_err(|error| self.wrong(error.to_string(), WRITABLE))?;
+            give_to_owner(path);
         }
         let mut conn = self.said(self.connect())?;
         match self.said(prepare(&mut conn))? {
@@ -139,6 +140,16 @@ impl Spending {
     fn wrong(&self, reason: impl Into<String>, remedy: &'static str) -> SpendingError {
         let path = self.path.as_ref().map_or_else(|| "memory".to_owned(), |path| path.display().to_string());
         SpendingError { path, reason: reason.into(), remedy }
+    }
+}
+
+/// Who may give files away (root) makes it for whoever the folder belongs to: the service works there as that user.
+fn give_to_owner(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (Ok(owner), Ok(made)) = (std::fs::metadata(folder), std::fs::metadata(path)) else { return };
+    if made.len() == 0 && (owner.uid(), owner.gid()) != (made.uid(), made.gid()) {
+        // Others than root cannot, and need not: then it is theirs.
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).ok();
     }
 }
 

@@ -454,11 +454,16 @@ fn is_next(parameter: &str) -> bool {
     })
 }
 
+/// So many pages in a row may show nothing and lead on, as those do that are filtered after they were counted.
+const EMPTY_MAX: usize = 500;
+
 /// Notices a listing that goes in circles: a place that was there before, or a whole page that was.
 #[derive(Clone, Debug, Default)]
 pub struct LoopGuard {
     places: HashSet<u64>,
     pages: HashSet<u64>,
+    /// Pages without records, in a row.
+    empty: usize,
 }
 
 impl LoopGuard {
@@ -489,6 +494,10 @@ impl LoopGuard {
             if !self.pages.insert(hash.digest()) {
                 return Err("the listing shows the same page twice".to_owned());
             }
+        }
+        self.empty = if count > 0 { 0 } else { self.empty + 1 };
+        if self.empty >= EMPTY_MAX && next.is_some() {
+            return Err(format!("{EMPTY_MAX} pages in a row show nothing and say that more follows"));
         }
         match next {
             Some(next) if !self.places.insert(xxhash_rust::xxh3::xxh3_64(next.at.as_bytes())) => {
