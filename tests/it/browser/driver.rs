@@ -148,10 +148,16 @@ impl Browser {
         self.try_to(command, body).unwrap_or_else(|error| panic!("{command} {body}: {error:#}"))
     }
 
-    /// Opens a page.
+    /// Opens a page, and waits until it is there, or the one to log in: a page that loads itself again at that moment is taken by
+    /// the driver for the one that was asked for.
     #[track_caller]
     pub fn go(&self, path: &str) {
+        self.eval("document.documentElement.dataset.left = ''");
         self.command("url", &json!({ "url": format!("{}{path}", self.site) }));
+        self.until(&format!(
+            "document.documentElement.dataset.left === undefined && document.readyState === 'complete'
+             && [{path:?}, '/login'].includes(location.pathname + location.search)"
+        ));
     }
 
     /// The value of an expression in the page.
