@@ -1,7 +1,9 @@
-//! Owns: turning "not listed" into evidence: only over one complete generation, confirmed by a point read.
+//! Owns: turning "not listed" into evidence: only over one complete generation, confirmed by a point read,
+//! or by a second listing where pages move and records cannot be asked for.
 //!
 //! Must not know: what a delete leads to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -79,6 +81,14 @@ pub async fn look_for_missing(
     if missing.is_empty() {
         take_back(store, pass, at).await?;
     }
+    let asks_again = needs_a_second_listing(&rules);
+    if asks_again && pulled.twice && count > 0 {
+        return Ok(Absence {
+            halt: too_much(pass, at, links, listed, 0),
+            note: Some(moved(pass.upstream(at), missing.len())),
+            ..Absence::default()
+        });
+    }
     let tripped = too_much(pass, at, links, listed, count);
     if missing.is_empty() || (tripped.is_some() && !approved && (missing.len() > ASK_FIRST_MAX || read.get.is_none())) {
         let unconfirmed = missing.into_iter().map(|(_, link)| link).collect();
@@ -97,6 +107,20 @@ pub async fn look_for_missing(
         return Ok(Absence { blocked: Some(words), ..Absence::default() });
     }
     Ok(Absence { halt: too_much(pass, at, links, listed, gone), ..Absence::default() })
+}
+
+/// Where pages are counted, a record that goes moves the next page's first one to a page that was read; who has no point read
+/// lists once more before anything that is missing counts as gone.
+fn needs_a_second_listing(rules: &Binding) -> bool {
+    !upstream::has_point_read(rules) && rules.read.as_ref().is_some_and(upstream::counts_pages)
+}
+
+fn moved(upstream: &str, missing: usize) -> String {
+    let (records, are, they) = if missing == 1 { ("record", "is", "it") } else { ("records", "are", "they") };
+    format!(
+        "{upstream} listed a record on two pages, so its pages moved while they were read, and {missing} {records} {are} missing: \
+         whether {they} {are} gone is not known, and nothing follows from it (a `get` in `read` would ask)"
+    )
 }
 
 /// What nothing tells of, and no point read can answer.
@@ -181,8 +205,17 @@ async fn confirm(
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Ok(0)) };
     let mut gone = 0;
     let (asked_for, mut forbidden) = (missing.len(), Vec::new());
+    let mut listed = BTreeMap::new();
+    if needs_a_second_listing(&rules) {
+        let ids = missing.iter().map(|(site, _)| site.remote_id.as_str()).collect();
+        listed = match upstream::find_by_id(client, &rules, &ids).await {
+            Ok(listed) => listed,
+            Err(failure) => return Ok(Err(unlisted(asked_for, &failure))),
+        };
+    }
     let mut asked = upstream::get_each(client, &rules, missing, |(site, _)| Some(site.clone()));
     while let Some(((Site { remote_id, .. }, link), answer)) = asked.next().await {
+        let answer = answer.or_else(|| listed.remove(&remote_id));
         if let Some(Err(failure)) = &answer
             && failure.kind == FailureKind::Forbidden
         {
@@ -246,6 +279,10 @@ async fn confirm(
         set_aside(store, pass, at, link, words).await?;
     }
     Ok(Ok(gone))
+}
+
+fn unlisted(missing: usize, failure: &Failure) -> String {
+    format!("records that were linked are missing from the listing ({missing}), which could not be made once more: {}", failure.words)
 }
 
 fn unanswered(remote_id: &str, failure: &Failure) -> String {

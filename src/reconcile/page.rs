@@ -144,6 +144,8 @@ pub struct PageDone {
     pub unreadable: bool,
     /// Links that were listed.
     pub seen: RoaringTreemap,
+    /// One of them was listed more than once.
+    pub twice: bool,
     /// Links that were listed otherwise than at the base.
     pub restless: RoaringTreemap,
     /// Records that are to be asked for once more (see `between`), as they were listed.
@@ -173,7 +175,7 @@ impl PageDone {
     }
 
     fn see(&mut self, link: LinkId) {
-        self.seen.insert(link.0.unsigned_abs());
+        self.twice |= !self.seen.insert(link.0.unsigned_abs());
     }
 }
 

@@ -161,6 +161,7 @@ pub async fn pull(
         report: UpstreamReport { upstream, read: "skipped".into(), ..UpstreamReport::default() },
         blocked: None,
         seen: Arc::default(),
+        twice: false,
         started_at: 0,
         complete: false,
         gap: false,
@@ -285,7 +286,7 @@ impl Puller<'_> {
         self.seen.clear();
         self.restless.clone_from(&self.waiting);
         self.cursor.scan = None;
-        (self.high, self.mark, self.unreadable) = (None, None, false);
+        (self.high, self.mark, self.unreadable, self.out.twice) = (None, None, false, false);
         (self.out.report.listed, self.out.report.unchanged) = (0, 0);
     }
 
@@ -473,6 +474,7 @@ impl Puller<'_> {
             }
         };
         self.high = self.high.max(done.high);
+        self.out.twice |= done.twice || !self.seen.is_disjoint(&done.seen);
         self.seen |= done.seen;
         self.restless |= done.restless;
         self.out.report.listed += done.listed;

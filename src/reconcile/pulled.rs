@@ -21,6 +21,8 @@ pub struct Pulled {
     pub blocked: Option<String>,
     /// The links that were listed.
     pub seen: Arc<RoaringTreemap>,
+    /// One of them was listed more than once: pages moved while they were read, or repeat.
+    pub twice: bool,
     /// When the first page was asked for.
     pub started_at: Micros,
     /// A complete generation was read from beginning to end: what `seen` lacks was not there.

@@ -13,6 +13,7 @@ mod cli;
 mod control;
 mod daemon;
 mod described;
+mod drifting;
 mod event_feed;
 mod faults;
 mod fetching;

@@ -1,0 +1,133 @@
+//! Listings by counted pages that move while they are read, of an upstream whose records cannot be asked for one by one: what was skipped
+//! is not deleted, and what is gone is.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::scripted::{self, Asked, Scripted, answer, answered_by};
+
+const RULES: &str = r#"
+[upstream.shop]
+base_url = "${var.shop_url}"
+
+[collection.orders]
+on_remote_delete = "propagate"
+limits = { delete = "100%" }
+fields = { name = "text" }
+
+[binding.orders.shop]
+direction = "pull"
+id = ".id"
+map = { name = ".name" }
+
+[binding.orders.shop.read]
+request = "GET /orders"
+records = ".data[]"
+page = PAGE
+deletes = "absence"
+lag = "0s"
+"#;
+
+const PAGES: &str = r#"{ kind = "page", into = "query.page", size = { into = "query.n", value = 3 }, total = ".total" }"#;
+const OFFSETS: &str = r#"{ kind = "offset", into = "query.skip", size = { into = "query.n", value = 3 }, more = ".has_more" }"#;
+
+#[derive(Default)]
+struct Server {
+    orders: Vec<(u64, &'static str)>,
+    asked: usize,
+    /// What becomes of the orders before the request of that number is answered.
+    moves: BTreeMap<usize, Vec<(u64, &'static str)>>,
+    /// The request of that number fails.
+    fails: Option<usize>,
+}
+
+fn serve(server: &mut Server, asked: &Asked) -> Response {
+    server.asked += 1;
+    if let Some(orders) = server.moves.remove(&server.asked) {
+        server.orders = orders;
+    }
+    if server.fails == Some(server.asked) {
+        return answer(400, &json!({ "error": "no more today" }));
+    }
+    let number = |name: &str| asked.query.get(name).map(|text| text.parse::<usize>().unwrap());
+    let from = number("skip").or(number("page").map(|page| (page - 1) * 3)).unwrap();
+    let (page, next) = Asked::page(&server.orders, from, 3);
+    let shown: Vec<Value> = page.iter().map(|(id, name)| json!({ "id": id, "name": name })).collect();
+    answer(200, &json!({ "data": shown, "has_more": next.is_some(), "total": server.orders.len() }))
+}
+
+const ORDERS: [(u64, &str); 7] = [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e"), (6, "f"), (7, "g")];
+
+/// The orders but these.
+fn without(ids: &[u64]) -> Vec<(u64, &'static str)> {
+    ORDERS.into_iter().filter(|(id, _)| !ids.contains(id)).collect()
+}
+
+fn stage(page: &str) -> (scripted::Shared<Server>, Scripted) {
+    let server = scripted::Shared::<Server>::default();
+    server.look().orders = ORDERS.to_vec();
+    let scripted = Scripted::new("shop", answered_by(server.clone(), serve), &RULES.replace("PAGE", page));
+    scripted.sync().exits(0);
+    (server, scripted)
+}
+
+fn names(scripted: &Scripted) -> String {
+    scripted.world.rows("select name from orders order by name").concat().concat()
+}
+
+#[test]
+fn f33_what_moved_to_a_page_that_was_read_is_not_deleted_and_what_it_says_now_is_heard() {
+    for page in [PAGES, OFFSETS] {
+        let (server, scripted) = stage(page);
+        // The first order goes before the second page is asked for: the fourth one is on no page, and changed at that moment.
+        let asked = server.look().asked;
+        let mut left = without(&[1]);
+        left[2].1 = "D";
+        server.look().moves.insert(asked + 2, left);
+        scripted.sync().exits(0);
+        assert_eq!(names(&scripted), "Dabcefg", "{page}");
+        // What went is missing now, in two listings.
+        let asked = server.look().asked;
+        scripted.sync().exits(0);
+        assert_eq!(names(&scripted), "Dbcefg", "{page}");
+        assert_eq!(server.look().asked - asked, 4, "{page}: two pages each");
+        // And a quiet pass lists once.
+        let asked = server.look().asked;
+        assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+        assert_eq!(server.look().asked - asked, 2, "{page}");
+    }
+}
+
+#[test]
+fn f33_where_pages_moved_visibly_nothing_counts_as_gone() {
+    for page in [PAGES, OFFSETS] {
+        let (server, scripted) = stage(page);
+        // The sixth order is gone; a new one comes first before the second page is asked for, and the third is there again.
+        let asked = server.look().asked;
+        let with_new = [vec![(9, "z")], without(&[6])].concat();
+        server.look().orders = without(&[6]);
+        server.look().moves.insert(asked + 2, with_new);
+        let told = scripted.sync().exits(0);
+        assert_eq!(names(&scripted), "abcdefg", "{page}");
+        assert!(told.stdout.contains("shop listed a record on two pages"), "{told:#?}");
+        assert!(told.stdout.contains("1 record is missing: whether it is gone is not known"), "{told:#?}");
+        // Read in peace, it is.
+        scripted.sync().exits(0);
+        assert_eq!(names(&scripted), "abcdegz", "{page}");
+    }
+}
+
+#[test]
+fn f33_where_the_second_listing_fails_nothing_counts_as_gone() {
+    let (server, scripted) = stage(PAGES);
+    let asked = server.look().asked;
+    server.look().orders = without(&[7]);
+    server.look().fails = Some(asked + 4);
+    let why = scripted.sync().cannot_read("orders");
+    assert!(why.contains("records that were linked are missing from the listing (1), which could not be made once more"), "{why}");
+    assert_eq!(names(&scripted), "abcdefg");
+    scripted.sync().exits(0);
+    assert_eq!(names(&scripted), "abcdef");
+}
