@@ -282,7 +282,10 @@ async fn confirm(
 }
 
 fn unlisted(missing: usize, failure: &Failure) -> String {
-    format!("records that were linked are missing from the listing ({missing}), which could not be made once more: {}", failure.words)
+    format!(
+        "records that were linked are missing from the listing ({missing}), which could not be made once more: {}",
+        failure.words
+    )
 }
 
 fn unanswered(remote_id: &str, failure: &Failure) -> String {

@@ -14,6 +14,7 @@ use crate::store::{
 
 use crate::upstream::SendOp;
 
+use super::addressed;
 use super::base::{self, Pair};
 use super::contact;
 use super::context::{Pass, local_subject, remote_subject};
@@ -121,10 +122,16 @@ pub fn index(tx: &mut dyn Tx, pass: &Pass, record: &RecordId) -> Result<(), Stor
     if pass.collection.match_keys.is_empty() {
         return Ok(());
     }
-    let texts = match tx.row(&pass.collection, record)? {
-        Some(row) => merge::match_key_texts(&pass.collection, &row),
-        None => contact::remembered_texts(tx, pass, record)?,
-    };
+    let row = tx.row(&pass.collection, record)?;
+    let mut texts: Vec<_> = row.map(|row| merge::match_key_texts(&pass.collection, &row)).into_iter().collect();
+    // What an upstream still calls it matters where its records are found by what they are called.
+    if texts.is_empty() || addressed::is_by_key(&pass.collection) {
+        let is_known = addressed::states(&pass.collection);
+        let remembered = contact::remembered_texts(tx, pass, record, is_known)?;
+        if !texts.contains(&remembered) {
+            texts.push(remembered);
+        }
+    }
     tx.index_match(pass.key, record, &texts)
 }
 

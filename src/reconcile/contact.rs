@@ -395,7 +395,7 @@ fn gone_candidates(
         if is_here || view.links_of(record)?.iter().any(|link| link.binding == binding) {
             return Ok(None);
         }
-        remembered_texts(view, pass, record).map(Some)
+        remembered_texts(view, pass, record, |state| state == LinkState::Live).map(Some)
     })
 }
 
@@ -417,11 +417,16 @@ fn with_text(
     Ok(having)
 }
 
-/// The match texts of a record whose row is gone, as far as live links remember what it was.
-pub fn remembered_texts(view: &dyn View, pass: &Pass, record: &RecordId) -> Result<Vec<Option<String>>, StoreError> {
+/// The match texts of a record, as far as its links in these states remember what it was when the sides last agreed.
+pub fn remembered_texts(
+    view: &dyn View,
+    pass: &Pass,
+    record: &RecordId,
+    is_known: fn(LinkState) -> bool,
+) -> Result<Vec<Option<String>>, StoreError> {
     let mut remembered = vec![Slot::Absent; pass.collection.fields.len()];
     let mut links = view.links_of(record)?;
-    links.retain(|link| link.state == LinkState::Live);
+    links.retain(|link| is_known(link.state));
     for link in links {
         let Some(at) = pass.position(link.binding) else { continue };
         let slots = observe::base_slots(view, pass, at, &link.raw)?;

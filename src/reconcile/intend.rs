@@ -10,6 +10,7 @@ use crate::rules::{Binding, Idempotency, Precondition, Transition};
 use crate::store::{IntentRow, QuarantineRow, StoreError, Tx, View};
 use crate::upstream::{SendOp, Site};
 
+use super::addressed;
 use super::apply::{self, Applied};
 use super::base;
 use super::context::{Pass, local_subject};
@@ -94,6 +95,11 @@ fn shape(
     if op == SendOp::Create {
         if let Some(why) = pass.creates_held(at) {
             set_aside(tx, pass, found, at, "parked", why, "")?;
+            apply::look_again(tx, pass, &found.record)?;
+            return Ok(None);
+        }
+        if let Some(why) = addressed::is_taken(tx, pass, (at, &rules), &found.record)? {
+            set_aside(tx, pass, found, at, "parked", &why, "")?;
             apply::look_again(tx, pass, &found.record)?;
             return Ok(None);
         }

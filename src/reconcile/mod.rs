@@ -15,6 +15,7 @@ mod pull;
 mod pulled;
 
 mod absence;
+mod addressed;
 mod contact;
 mod cycle;
 mod floor;

@@ -317,12 +317,12 @@ pub trait Tx: View {
     ) -> Result<(), StoreError>;
     /// Deletes a row.
     fn delete_row(&mut self, collection: &Collection, record: &RecordId) -> Result<(), StoreError>;
-    /// Replaces the record's entries in the match index.
+    /// Replaces the record's entries in the match index: by its text per match key, in one or several states that it is known in.
     fn index_match(
         &mut self,
         collection: CollectionKey,
         record: &RecordId,
-        texts: &[Option<String>],
+        texts: &[Vec<Option<String>>],
     ) -> Result<(), StoreError>;
     /// Removes a hint, if it is still the one that was read.
     fn clear_dirty(&mut self, collection: CollectionKey, record: &RecordId, seen: i64) -> Result<(), StoreError>;

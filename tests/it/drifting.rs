@@ -30,8 +30,10 @@ deletes = "absence"
 lag = "0s"
 "#;
 
-const PAGES: &str = r#"{ kind = "page", into = "query.page", size = { into = "query.n", value = 3 }, total = ".total" }"#;
-const OFFSETS: &str = r#"{ kind = "offset", into = "query.skip", size = { into = "query.n", value = 3 }, more = ".has_more" }"#;
+const PAGES: &str =
+    r#"{ kind = "page", into = "query.page", size = { into = "query.n", value = 3 }, total = ".total" }"#;
+const OFFSETS: &str =
+    r#"{ kind = "offset", into = "query.skip", size = { into = "query.n", value = 3 }, more = ".has_more" }"#;
 
 #[derive(Default)]
 struct Server {
@@ -126,7 +128,10 @@ fn f33_where_the_second_listing_fails_nothing_counts_as_gone() {
     server.look().orders = without(&[7]);
     server.look().fails = Some(asked + 4);
     let why = scripted.sync().cannot_read("orders");
-    assert!(why.contains("records that were linked are missing from the listing (1), which could not be made once more"), "{why}");
+    assert!(
+        why.contains("records that were linked are missing from the listing (1), which could not be made once more"),
+        "{why}"
+    );
     assert_eq!(names(&scripted), "abcdefg");
     scripted.sync().exits(0);
     assert_eq!(names(&scripted), "abcdef");

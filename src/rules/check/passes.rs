@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::{Context, Cx};
 use super::files::{Definitions, read_files};
 use super::hash::hash_sources;
-use super::{binding, collection, field, inert, names, upstream};
+use super::{binding, collection, field, inert, names, upstream, write};
 use crate::rules::diagnostic::{Diagnostic, Notes, Source};
 use crate::rules::model::{Binding, Collection, Ruleset, Upstream};
 
@@ -85,6 +85,7 @@ fn collections(
         let bindings = bindings.remove(name.as_str()).unwrap_or_default();
         let known = (!unread.contains(name.as_str())).then_some(surveys.as_slice());
         if let Some(collection) = collection::lower(name, raw, declared, known, bindings, cx) {
+            write::check_addresses(name, &collection, cx);
             all.insert(name.clone(), Arc::new(collection));
         }
     }

@@ -17,7 +17,8 @@ use crate::record::Path;
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{self, IdempotencyShape, Op, PreconditionWord};
 use crate::rules::model::{
-    Batch, Body, Create, Delete, Idempotency, Part, Place, Precondition, Request, ResultBy, Template, Update,
+    Batch, Body, Collection, Create, Delete, Idempotency, Part, Place, Precondition, Request, ResultBy, Template,
+    Update,
 };
 use crate::rules::shape::{At, Either, Key};
 use crate::rules::units::{Jq, Text};
@@ -162,6 +163,30 @@ fn check_named_by(at: &At<grammar::Create>, raw: &grammar::Binding, request: Opt
         cx.notes
             .error(DiagnosticKind::Conflict, name.span, words)
             .help("map it by a plain path, or name another field");
+    }
+}
+
+/// Whoever has an address must be known: by a match key that is the field which the address is made of.
+pub fn check_addresses(name: &str, collection: &Collection, cx: &mut Cx<'_>) {
+    for binding in &collection.bindings {
+        let Some(field) = binding.create.as_ref().and_then(Create::named_by) else { continue };
+        if collection.match_keys.iter().any(|key| *key == [field]) {
+            continue;
+        }
+        let place = (name.to_owned(), binding.upstream.name.clone());
+        let raw = cx.definitions.bindings.get(&place).and_then(|definition| definition.value.get());
+        let create = raw.and_then(|raw| raw.write.get()?.create.get());
+        let Some(at) = create.and_then(|create| create.idempotency.get()?.r#match.get()) else { continue };
+        let field = &at.value.0;
+        cx.notes
+            .error(
+                DiagnosticKind::Conflict,
+                at.span,
+                format!(
+                    "`{field}` alone is no match key of `{name}`, so that nobody would know whose address it is already"
+                ),
+            )
+            .help(format!("write match = {{ keys = [[\"{field}\"], …] }} in [collection.{name}]"));
     }
 }
 

@@ -11,10 +11,10 @@ pub(in crate::store) fn the_match_index_replaces_a_records_entries(on: &Fixture)
         .write(|tx| {
             let (key, ..) = keys(tx)?;
             let (other, _binding) = tx.register("companies", "crm")?;
-            tx.index_match(key, &id("r1"), &[Some("a@x.io".to_owned()), Some("020".to_owned())])?;
-            tx.index_match(key, &id("r2"), &[Some("a@x.io".to_owned()), None])?;
-            tx.index_match(other, &id("r1"), &[Some("a@x.io".to_owned())])?;
-            tx.index_match(key, &id("r1"), &[Some("a@x.io".to_owned()), Some("030".to_owned())])?;
+            tx.index_match(key, &id("r1"), &[vec![Some("a@x.io".to_owned()), Some("020".to_owned())]])?;
+            tx.index_match(key, &id("r2"), &[vec![Some("a@x.io".to_owned()), None]])?;
+            tx.index_match(other, &id("r1"), &[vec![Some("a@x.io".to_owned())]])?;
+            tx.index_match(key, &id("r1"), &[vec![Some("a@x.io".to_owned()), Some("030".to_owned())]])?;
             Ok((key, other))
         })
         .expect("indexed");
@@ -120,7 +120,7 @@ pub(in crate::store) fn a_bulk_load_changes_what_is_fast_and_nothing_else(on: &F
         .write(|tx| {
             let (key, ..) = keys(tx)?;
             tx.set_bulk(true)?;
-            tx.index_match(key, &id("a"), &[Some("one".to_owned())])?;
+            tx.index_match(key, &id("a"), &[vec![Some("one".to_owned())]])?;
             Ok(key)
         })
         .expect("begun");
@@ -129,7 +129,7 @@ pub(in crate::store) fn a_bulk_load_changes_what_is_fast_and_nothing_else(on: &F
     on.write(|tx| tx.set_bulk(false)).expect("ended");
     on.write(|tx| tx.set_bulk(false)).expect("ended twice");
     on.write(|tx| tx.set_bulk(true)).expect("nothing to put off where something is there");
-    on.write(move |tx| tx.index_match(key, &id("b"), &[Some("one".to_owned())])).expect("indexed");
+    on.write(move |tx| tx.index_match(key, &id("b"), &[vec![Some("one".to_owned())]])).expect("indexed");
     assert_eq!(on.read(one), [id("a"), id("b")]);
     on.prepare(Vec::new()).expect("prepared");
     assert_eq!(on.read(one), [id("a"), id("b")]);

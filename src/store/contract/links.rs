@@ -139,7 +139,7 @@ pub(in crate::store) fn any_text_can_be_a_record_id(on: &Fixture) {
             let (key, binding, mapping) = keys(tx)?;
             for record in ids {
                 tx.put_link(&new_link(binding, record, &id(record), mapping))?;
-                tx.index_match(key, &id(record), &[Some("same".to_owned())])?;
+                tx.index_match(key, &id(record), &[vec![Some("same".to_owned())]])?;
             }
             Ok(key)
         })

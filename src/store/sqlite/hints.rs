@@ -180,10 +180,15 @@ pub(super) fn matching(db: &Db, collection: CollectionKey, key: usize, text: &st
     Ok(records)
 }
 
-pub(super) fn index_match(db: &Db, collection: CollectionKey, record: &RecordId, texts: &[Option<String>]) -> Res<()> {
+pub(super) fn index_match(
+    db: &Db,
+    collection: CollectionKey,
+    record: &RecordId,
+    texts: &[Vec<Option<String>>],
+) -> Res<()> {
     let packed = Packed::of(record);
     db.exec("DELETE FROM sync_match WHERE record = ?1 AND collection = ?2", params![packed, collection.0])?;
-    for hash in match_hashes(collection, texts) {
+    for hash in texts.iter().flat_map(|texts| match_hashes(collection, texts)) {
         db.exec(INSERT_MATCH, params![collection.0, hash, packed])?;
     }
     Ok(())

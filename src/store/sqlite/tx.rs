@@ -63,7 +63,7 @@ impl Tx for Db {
         &mut self,
         collection: CollectionKey,
         record: &RecordId,
-        texts: &[Option<String>],
+        texts: &[Vec<Option<String>>],
     ) -> Result<(), StoreError> {
         self.writing(|db| hints::index_match(db, collection, record, texts))
     }

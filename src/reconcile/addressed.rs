@@ -1,0 +1,90 @@
+//! Owns: creates whose address names their record by a field: such a request goes over the record that has that address already.
+//!
+//! Must not know: how the address is made, what the upstream says to it.
+
+use crate::merge::{self, LinkState};
+use crate::record::RecordId;
+use crate::rules::{Binding, Collection, Create};
+use crate::store::{IntentFilter, StoreError, View};
+use crate::upstream::SendOp;
+
+use super::contact;
+use super::context::Pass;
+
+/// Whether an upstream of the collection finds records by a field of theirs.
+pub fn is_by_key(collection: &Collection) -> bool {
+    collection.bindings.iter().any(|rules| field(rules).is_some())
+}
+
+/// The links by which a record is known there.
+pub fn states(collection: &Collection) -> fn(LinkState) -> bool {
+    if is_by_key(collection) { is_there } else { |state| state == LinkState::Live }
+}
+
+/// Also one that is left alone there, or out of sight, has its address.
+fn is_there(state: LinkState) -> bool {
+    state != LinkState::Deleted
+}
+
+fn field(rules: &Binding) -> Option<usize> {
+    rules.create.as_ref().and_then(Create::named_by)
+}
+
+/// Why a record is not made there: its address is that of another record which is known there (by what it is called here, or was
+/// when the sides last agreed), or which is being made.
+pub fn is_taken(
+    view: &dyn View,
+    pass: &Pass,
+    (at, rules): (usize, &Binding),
+    record: &RecordId,
+) -> Result<Option<String>, StoreError> {
+    let Some(field) = field(rules) else { return Ok(None) };
+    let Some(key) = pass.collection.match_keys.iter().position(|key| *key == [field]) else { return Ok(None) };
+    let name = &pass.collection.fields[field].name;
+    let Some(text) = text_of(view, pass, record, key)? else {
+        // An empty one is told by what makes the request.
+        return Ok(None);
+    };
+    let upstream = pass.upstream(at);
+    for other in view.matching(pass.key, key, &text)? {
+        if other == *record || !is_called(view, pass, &other, (key, &text))? {
+            continue;
+        }
+        let links = view.links_of(&other)?;
+        let mut tied = links.iter().filter(|link| link.binding == pass.binding_key(at) && is_there(link.state));
+        let is_made = IntentFilter {
+            collection: Some(pass.collection.name.clone()),
+            upstream: Some(upstream.to_owned()),
+            record: Some(other.clone()),
+            ..IntentFilter::default()
+        };
+        if let Some(link) = tied.next() {
+            return Ok(Some(format!(
+                "`{name}` is the address of a create, and that of {} at {upstream}, which is tied to {other} here: it would be gone \
+                 over; give one of them another value, or delete one",
+                link.remote_id
+            )));
+        }
+        if view.intents(&is_made)?.iter().any(|intent| intent.op == SendOp::Create.name()) {
+            return Ok(Some(format!(
+                "`{name}` is the address of a create, and {other} is being made at {upstream} under the same one: give one of them \
+                 another value, or delete one"
+            )));
+        }
+    }
+    Ok(None)
+}
+
+fn text_of(view: &dyn View, pass: &Pass, record: &RecordId, key: usize) -> Result<Option<String>, StoreError> {
+    let row = view.row(&pass.collection, record)?;
+    Ok(row.and_then(|row| merge::match_key_texts(&pass.collection, &row).into_iter().nth(key).flatten()))
+}
+
+/// The index only says who may be.
+fn is_called(view: &dyn View, pass: &Pass, record: &RecordId, (key, text): (usize, &str)) -> Result<bool, StoreError> {
+    if text_of(view, pass, record, key)?.as_deref() == Some(text) {
+        return Ok(true);
+    }
+    let remembered = contact::remembered_texts(view, pass, record, is_there)?;
+    Ok(remembered.get(key).and_then(Option::as_deref) == Some(text))
+}
