@@ -8,8 +8,8 @@ use crate::rules::{Binding, Collection, Create};
 use crate::store::{IntentFilter, StoreError, View};
 use crate::upstream::SendOp;
 
-use super::contact;
 use super::context::Pass;
+use super::known_by;
 
 /// Whether an upstream of the collection finds records by a field of theirs.
 pub fn is_by_key(collection: &Collection) -> bool {
@@ -85,6 +85,6 @@ fn is_called(view: &dyn View, pass: &Pass, record: &RecordId, (key, text): (usiz
     if text_of(view, pass, record, key)?.as_deref() == Some(text) {
         return Ok(true);
     }
-    let remembered = contact::remembered_texts(view, pass, record, is_there)?;
+    let remembered = known_by::remembered_texts(view, pass, record, is_there)?;
     Ok(remembered.get(key).and_then(Option::as_deref) == Some(text))
 }

@@ -3,8 +3,8 @@
 //! Must not know: guards, other records.
 
 use crate::merge::{
-    self, BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Rule,
-    Seen, Spoke,
+    BaseAdvance, CloseReason, Conflict, ConflictKind, Decision, Hub, LinkState, LocalChange, RecordPlan, Rule, Seen,
+    Spoke,
 };
 use crate::record::{RecordId, Slot, Value};
 use crate::store::{
@@ -14,14 +14,13 @@ use crate::store::{
 
 use crate::upstream::SendOp;
 
-use super::addressed;
 use super::base::{self, Pair};
-use super::contact;
 use super::context::{Pass, local_subject, remote_subject};
 use super::floor;
 use super::former;
 use super::gather::Gathered;
 use super::intend;
+use super::known_by;
 use super::observe;
 use super::refusal::note_refused;
 use super::report::{Change, Counts, FieldChange};
@@ -66,7 +65,7 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
     apply_bases(tx, pass, found, plan)?;
     let is_there = matches!(found.facts.hub, Hub::Row { .. }) && plan.local != LocalChange::Delete;
     if !is_there && !plan.links.is_empty() {
-        index(tx, pass, &found.record)?;
+        known_by::index(tx, pass, &found.record)?;
     }
     note_ignored(tx, pass, found)?;
     apply_origins(tx, pass, found, plan)?;
@@ -117,24 +116,6 @@ fn set_aside(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, reason: &str) -> Re
     })
 }
 
-/// Refreshes the match index of a row; a row that is gone leaves the index as soon as no upstream has it any more.
-pub fn index(tx: &mut dyn Tx, pass: &Pass, record: &RecordId) -> Result<(), StoreError> {
-    if pass.collection.match_keys.is_empty() {
-        return Ok(());
-    }
-    let row = tx.row(&pass.collection, record)?;
-    let mut texts: Vec<_> = row.map(|row| merge::match_key_texts(&pass.collection, &row)).into_iter().collect();
-    // What an upstream still calls it matters where its records are found by what they are called.
-    if texts.is_empty() || addressed::is_by_key(&pass.collection) {
-        let is_known = addressed::states(&pass.collection);
-        let remembered = contact::remembered_texts(tx, pass, record, is_known)?;
-        if !texts.contains(&remembered) {
-            texts.push(remembered);
-        }
-    }
-    tx.index_match(pass.key, record, &texts)
-}
-
 fn apply_local(
     tx: &mut dyn Tx,
     pass: &Pass,
@@ -167,7 +148,7 @@ fn apply_local(
             ("delete", Vec::new())
         }
     };
-    index(tx, pass, &found.record)?;
+    known_by::index(tx, pass, &found.record)?;
     let mut told = change(pass, found, "local", action, fields, None);
     if plan.local == LocalChange::Delete {
         let about_existence = plan.decisions.iter().rev().find(|decision| decision.fields.is_empty());

@@ -21,6 +21,7 @@ use super::context::{Pass, local_subject, remote_subject};
 use super::cycle;
 use super::digest::{Digest256, told_stably};
 use super::gather::{self, Barrier, Gathered};
+use super::known_by;
 use super::merged;
 use super::report::{Change, Counts, PassReport};
 use super::reused;
@@ -93,7 +94,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         reused::part(tx, pass, &|at| work.is_blocked(at))?;
         work.follow_merges(tx)?;
     }
-    index_local_edits(tx, pass)?;
+    known_by::index_local_edits(tx, pass)?;
     let changes = if order.guarded { tx.candidates_at_most(pass.key)? } else { 0 };
     if order.guarded {
         work.tally = totals(tx, pass, &order.inserted, guard::count_up_to(&pass.collection, changes))?;
@@ -146,24 +147,6 @@ fn suppose_gone(tx: &mut dyn Tx, pass: &Pass, links: &[LinkId]) -> Result<(), St
         })?;
     }
     Ok(())
-}
-
-/// Rows that other programs wrote become findable by their match keys before strangers are met.
-pub fn index_local_edits(tx: &mut dyn Tx, pass: &Pass) -> Result<(), StoreError> {
-    if pass.collection.match_keys.is_empty() {
-        return Ok(());
-    }
-    let mut after = String::new();
-    loop {
-        let hints = tx.dirty_after(pass.key, &after, CHUNK)?;
-        let Some((last, _)) = hints.last() else { return Ok(()) };
-        after.clone_from(&last.0);
-        for (record, hint) in hints {
-            if hint.op != DirtyOp::Recheck {
-                apply::index(tx, pass, &record)?;
-            }
-        }
-    }
 }
 
 /// How many records each target had before the pass, counted no further than `most`.

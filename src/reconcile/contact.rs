@@ -16,6 +16,7 @@ use crate::upstream::SendOp;
 use super::base::{self, Packed, Pair};
 use super::context::{Pass, time};
 use super::gather::Gathered;
+use super::known_by;
 use super::observe::{self, Read};
 
 /// Of what is listed, so many are looked at for what they show.
@@ -395,7 +396,7 @@ fn gone_candidates(
         if is_here || view.links_of(record)?.iter().any(|link| link.binding == binding) {
             return Ok(None);
         }
-        remembered_texts(view, pass, record, |state| state == LinkState::Live).map(Some)
+        known_by::remembered_texts(view, pass, record, |state| state == LinkState::Live).map(Some)
     })
 }
 
@@ -415,29 +416,6 @@ fn with_text(
         }
     }
     Ok(having)
-}
-
-/// The match texts of a record, as far as its links in these states remember what it was when the sides last agreed.
-pub fn remembered_texts(
-    view: &dyn View,
-    pass: &Pass,
-    record: &RecordId,
-    is_known: fn(LinkState) -> bool,
-) -> Result<Vec<Option<String>>, StoreError> {
-    let mut remembered = vec![Slot::Absent; pass.collection.fields.len()];
-    let mut links = view.links_of(record)?;
-    links.retain(|link| is_known(link.state));
-    for link in links {
-        let Some(at) = pass.position(link.binding) else { continue };
-        let slots = observe::base_slots(view, pass, at, &link.raw)?;
-        let pair = base::unpack(&pass.collection, &slots, link.base_hub.as_deref(), link.base_remote.as_deref())?;
-        for (known, value) in remembered.iter_mut().zip(pair.hub) {
-            if let (Slot::Absent, Some(value)) = (&known, value) {
-                *known = Slot::Value(value);
-            }
-        }
-    }
-    Ok(merge::match_key_texts(&pass.collection, &remembered))
 }
 
 /// Ties what a binding shows of a record whose row is gone, so that its deletion reaches that, too, or is taken back

@@ -19,6 +19,7 @@ use super::apply;
 use super::base::{self, Pair};
 use super::context::{Pass, local_subject, remote_subject, time};
 use super::former;
+use super::known_by;
 use super::observe::{self, is_there};
 use super::report::Change;
 
@@ -249,7 +250,7 @@ fn collapse(
             followed.deleted += 1;
             told = apply::life(pass, &own.record, (RULE, &origin), Some(&before), None);
         }
-        apply::index(tx, pass, &own.record)?;
+        known_by::index(tx, pass, &own.record)?;
         let lost = carry_over(tx, pass, &other.record, edits)?;
         let lost: Vec<&str> = lost
             .iter()
@@ -352,7 +353,7 @@ fn carry_over(
         let mut told = apply::life(pass, to, (RULE, "local"), Some(&nulls), Some(&fills));
         told.field = apply::field_names(pass, &fills.iter().map(|(field, _)| *field).collect::<Vec<_>>());
         tx.add_history(&told)?;
-        apply::index(tx, pass, to)?;
+        known_by::index(tx, pass, to)?;
     }
     Ok(lost)
 }

@@ -33,6 +33,7 @@ mod held;
 mod left;
 mod wire;
 
+mod known_by;
 mod merged;
 mod reused;
 

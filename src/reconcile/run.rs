@@ -13,6 +13,7 @@ use super::context::Pass;
 use super::engine::{Engine, PassOptions};
 use super::gather::{Barrier, Hold};
 use super::held::{self, HeldBack};
+use super::known_by;
 use super::left;
 use super::phases::{PhaseKind, Phases};
 use super::pull::{self, Before};
@@ -310,7 +311,7 @@ impl Run<'_> {
         let mut wishes = self.wishes.take();
         if first {
             let pass = Arc::clone(pass);
-            store::write(store, move |tx| commit::index_local_edits(tx, &pass)).await?;
+            store::write(store, move |tx| known_by::index_local_edits(tx, &pass)).await?;
         }
         let pulls = (0..pass.collection.bindings.len()).filter(|at| self.takes_part(*at)).filter_map(|at| {
             let client = self.client(at)?.clone();

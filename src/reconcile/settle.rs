@@ -22,6 +22,7 @@ use super::former;
 use super::hindered;
 use super::intend;
 use super::jobs;
+use super::known_by;
 use super::lookup;
 use super::observe::{self, Read};
 use super::parts;
@@ -366,7 +367,7 @@ fn done(
     if op.removes() {
         if let Some(link) = link {
             removed::settle(tx, pass, op, &link)?;
-            apply::index(tx, pass, &intent.record)?;
+            known_by::index(tx, pass, &intent.record)?;
         }
         return Ok(Outcome::Done { op, again: false });
     }

@@ -80,7 +80,7 @@ fn names(scripted: &Scripted) -> String {
 }
 
 #[test]
-fn f33_what_moved_to_a_page_that_was_read_is_not_deleted_and_what_it_says_now_is_heard() {
+fn s17_f33_what_moved_to_a_page_that_was_read_is_not_deleted_and_what_it_says_now_is_heard() {
     for page in [PAGES, OFFSETS] {
         let (server, scripted) = stage(page);
         // The first order goes before the second page is asked for: the fourth one is on no page, and changed at that moment.
@@ -103,7 +103,7 @@ fn f33_what_moved_to_a_page_that_was_read_is_not_deleted_and_what_it_says_now_is
 }
 
 #[test]
-fn f33_where_pages_moved_visibly_nothing_counts_as_gone() {
+fn s17_f33_where_pages_moved_visibly_nothing_counts_as_gone() {
     for page in [PAGES, OFFSETS] {
         let (server, scripted) = stage(page);
         // The sixth order is gone; a new one comes first before the second page is asked for, and the third is there again.

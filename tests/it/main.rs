@@ -36,6 +36,7 @@ mod oauth_pages;
 mod parents;
 mod places;
 mod planning;
+mod proofs;
 mod proxied;
 mod reloads;
 mod rows;

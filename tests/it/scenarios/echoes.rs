@@ -83,7 +83,7 @@ fn sides(conflict: &Value) -> Vec<String> {
 }
 
 #[test]
-fn s36_a_workflow_that_takes_our_value_back_each_time_is_frozen_and_named() {
+fn s36_f61_a_workflow_that_takes_our_value_back_each_time_is_frozen_and_named() {
     let world = two();
     owned(&world, "local");
     world.add("crm", &json!({"email": "ann@x.io", "name": "Ann"}));
