@@ -47,6 +47,7 @@ complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "sync" -d 'Syn
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "pause" -d 'Let collections rest: no passes until they are resumed'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "resume" -d 'Let paused collections go on'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "plan" -d 'Show what a pass would change, and change nothing'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "apply" -d 'Make exactly the changes of a saved plan, or none'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "init" -d 'Propose rules for a collection, by sample answers of its upstream or by an OpenAPI description'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "check" -d 'Check rules, settings and secrets; with --online ask the upstreams as well'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "fetch" -d 'Show some records of a binding as the upstream has them, beside what the rules make of them'
@@ -144,6 +145,7 @@ complete -c reconciled -n "__fish_reconciled_using_subcommand resume" -s q -l qu
 complete -c reconciled -n "__fish_reconciled_using_subcommand resume" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
 complete -c reconciled -n "__fish_reconciled_using_subcommand resume" -l print-config -d 'Print every setting with where it comes from, and stop'
 complete -c reconciled -n "__fish_reconciled_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -l out -d 'Save the plan in this file, for `reconciled apply`' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
@@ -163,6 +165,23 @@ complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -s q -l quie
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -l print-config -d 'Print every setting with where it comes from, and stop'
 complete -c reconciled -n "__fish_reconciled_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l sample -d 'An answer of the listing as JSON, or records a line each; `-` is stdin; several are taken together' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l openapi -d 'An OpenAPI 3 description, JSON or YAML; `-` is stdin' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand init" -l base-url -d 'Where the API is [default: what the description says, else a placeholder]' -r

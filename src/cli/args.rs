@@ -131,6 +131,12 @@ pub enum Command {
     /// where something would change, with 5 where a guard would halt the pass.
     #[command(after_help = examples::PLAN)]
     Plan(PlanArgs),
+    /// Make exactly the changes of a saved plan, or none
+    ///
+    /// Upstreams are read anew, as for the plan. Where that leads to anything else than what the file says (a record changed since, here or
+    /// there, or the rules did), nothing is changed, what would be done now is shown, and the exit code is 3. Each collection stands for itself.
+    #[command(after_help = examples::APPLY)]
+    Apply(ApplyArgs),
     /// Propose rules for a collection, by sample answers of its upstream or by an OpenAPI description
     ///
     /// They pass the check, and each guess is marked with its reason. They only read: how writes might go stands in comments, for a person to allow. No value of a sample gets into them.
@@ -296,12 +302,25 @@ pub struct PlanArgs {
     /// List every change, also where there are more than 200, which are summed up else
     #[arg(long)]
     pub all: bool,
+    /// Save the plan in this file, for `reconciled apply`
+    ///
+    /// It holds what records say, so that you alone may read it. A plan that is there is replaced.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Read everything, even where reading what changed would do
     #[arg(long)]
     pub full: bool,
     /// Only these collections [default: all]
     #[arg(value_name = "COLLECTION")]
     pub collections: Vec<String>,
+}
+
+/// `apply`
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The file that `reconciled plan --out` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `usage`

@@ -1,8 +1,9 @@
-//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, `approve`, `reject`, `resolve`, and how it
+//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, `apply`, `approve`, `reject`, `resolve`, and how it
 //! stands for `status`; doing it here where none runs.
 //!
 //! Must not know: how the daemon answers; what passes do.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
@@ -24,8 +25,8 @@ use crate::ops::{self, Approved, Choice, Known, Resolved};
 use crate::reconcile::PassReport;
 use crate::upstream::install_crypto;
 use crate::web::{
-    ApproveRequest, Gathered, LINE_BYTES_MAX, Line, Reach, Refusal, RejectRequest, Rejected, ResolveRequest,
-    SyncRequest, VERSION_PATH,
+    ApplyRequest, ApproveRequest, Gathered, LINE_BYTES_MAX, Line, Reach, Refusal, RejectRequest, Rejected,
+    ResolveRequest, SyncRequest, VERSION_PATH,
 };
 
 use super::args::{NamedArgs, RunArgs, SyncArgs};
@@ -259,6 +260,24 @@ pub async fn sync(args: &SyncArgs, workspace: &Workspace, out: &Out) -> Result<E
         })
         .await?;
     Ok(exit)
+}
+
+/// Has the running daemon make a saved plan, by these rules, having read everything or not.
+pub async fn apply(
+    daemon: &Daemon,
+    (rules, full, plans): (String, bool, BTreeMap<String, String>),
+    out: &Out,
+) -> Result<Exit, CliError> {
+    let mut exit = Exit::IN_SYNC;
+    let asked = ApplyRequest { rules, full, plans };
+    let followed = daemon.follow("apply", &asked, LINES_BYTES_MAX, |line| {
+        exit = exit.or_worse(take(line, out)?);
+        Ok(())
+    });
+    match followed.await {
+        Err(CliError::OtherRules(words)) => Err(CliError::Stale(words)),
+        followed => followed.map(|()| exit),
+    }
 }
 
 /// Shows a line; what the exit code is if nothing worse comes.

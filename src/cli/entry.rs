@@ -19,9 +19,9 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    approve, ask, auth, check, completions, conflicts, demo, doctor, explain, fetch, history, init, install, key,
-    manual, plan, print_config, record, reject, replay, resolve, run as run_command, schema, secret, settle, show, sim,
-    status, usage,
+    apply, approve, ask, auth, check, completions, conflicts, demo, doctor, explain, fetch, history, init, install,
+    key, manual, plan, print_config, record, reject, replay, resolve, run as run_command, schema, secret, settle, show,
+    sim, status, usage,
 };
 
 /// So long the end of the process waits for renewals of tokens that are under way.
@@ -84,6 +84,7 @@ fn error_text(error: &CliError) -> String {
         | CliError::Vault(_)
         | CliError::NotFound(_)
         | CliError::OtherRules(_)
+        | CliError::Stale(_)
         | CliError::Other(_) => super::style::paint(super::style::BAD, "error: ") + &error.to_string(),
     }
 }
@@ -120,6 +121,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Pause(args) => wait(ask::pause(args, true, &workspace, &out)),
         Command::Resume(args) => wait(ask::pause(args, false, &workspace, &out)),
         Command::Plan(args) => wait(plan::run(args, &workspace, &out)),
+        Command::Apply(args) => wait(apply::run(args, &workspace, &out)),
         Command::Init(args) => init::run(args, &workspace, &out),
         Command::Check(args) => wait(check::run(args, &workspace, &out)),
         Command::Fetch(args) => wait(fetch::run(args, &workspace, &out)),
@@ -195,7 +197,7 @@ fn start_log(
         "auto" if is_journal(stream.as_deref(), std::io::stderr()) => Form::Journal(settings.journal_socket.clone()),
         _ => Form::Text,
     };
-    let makes_passes = matches!(command, Command::Run(_) | Command::Sync(_) | Command::Plan(_));
+    let makes_passes = matches!(command, Command::Run(_) | Command::Sync(_) | Command::Plan(_) | Command::Apply(_));
     let traced = if makes_passes { traced(&settings.otlp_endpoint) } else { None };
     let options = telemetry::Options { filter, form, color: out.colors_talk(), traced };
     telemetry::start(&options).map_err(|why| CliError::Usage(format!("RECONCILED_LOG {why}")))

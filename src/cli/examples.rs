@@ -35,7 +35,14 @@ pub const PLAN: &str = "\
 Examples:
   reconciled plan                  what would change, and by which rule
   reconciled plan --full --all     read everything, list everything
-  reconciled plan --json contacts  for programs";
+  reconciled plan --json contacts  for programs
+  reconciled plan --out now.plan   save it, for `reconciled apply now.plan`";
+
+/// `apply`
+pub const APPLY: &str = "\
+Examples:
+  reconciled apply monday.plan         what `reconciled plan --out monday.plan` saved, and nothing else
+  reconciled --json apply monday.plan  for programs";
 
 /// `init`
 pub const INIT: &str = "\

@@ -62,7 +62,7 @@ pub const MEANINGS: [(Exit, &str); 8] = [
     (
         Exit::PENDING,
         "changes are pending (a plan that would change something, writes, deletes or edits that wait, a `run --once` that was stopped \
-         before its last collection)",
+         before its last collection, a saved plan that is stale)",
     ),
     (Exit::CONFLICTS, "conflicts are open, or records are set aside"),
     (Exit::HALTED, "halted by a guard"),
@@ -105,6 +105,9 @@ pub enum CliError {
     /// The running daemon goes by other rules than those that were named.
     #[error("{0}")]
     OtherRules(String),
+    /// A saved plan is not what would be done now.
+    #[error("{0}")]
+    Stale(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -131,6 +134,7 @@ pub fn exit_of_error(error: &CliError) -> Exit {
         CliError::Store(StoreError::Locked { .. }) | CliError::Pass(PassError::Store(StoreError::Locked { .. })) => {
             Exit::LOCKED
         }
+        CliError::Stale(_) => Exit::PENDING,
         CliError::Upstream { .. } => Exit::UNAVAILABLE,
         CliError::Store(_)
         | CliError::Pass(PassError::Store(_))

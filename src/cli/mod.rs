@@ -2,6 +2,7 @@
 //!
 //! Must not know: how the work is done (that is every other module).
 
+mod apply;
 mod approve;
 mod args;
 mod args_rules;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::reconcile::{Engine, PassOptions, PassReport};
 use crate::web::{Copied, Line, PlanRequest, Planner, whole_path};
 
+use super::apply::SavedPlan;
 use super::args::PlanArgs;
 use super::ask::{Daemon, LINES_BYTES_MAX, WHOLE_BYTES_MAX};
 use super::beside::{Beside, each};
@@ -68,7 +69,7 @@ async fn make(args: &PlanArgs, workspace: &Workspace, out: &Out) -> Result<Exit,
         trigger: "plan".to_owned(),
         full: args.full,
         dry_run: true,
-        all_changes: args.all || out.is_json(),
+        all_changes: args.all || args.out.is_some() || out.is_json(),
     };
     let bars = Bars::new(out);
     let beside = Beside::begin(workspace, each(engine.clients()), out);
@@ -81,7 +82,7 @@ async fn make(args: &PlanArgs, workspace: &Workspace, out: &Out) -> Result<Exit,
         }
     }
     beside.end(workspace, each(engine.clients()), out).await;
-    show(passes?, args, out)
+    show(passes?, args, workspace, out)
 }
 
 /// Has the running daemon make it.
@@ -89,7 +90,7 @@ async fn ask(daemon: &Daemon, args: &PlanArgs, workspace: &Workspace, out: &Out)
     let asked = PlanRequest {
         collections: args.collections.clone(),
         full: args.full,
-        all: args.all || out.is_json(),
+        all: args.all || args.out.is_some() || out.is_json(),
         rules_dir: Some(whole_path(&workspace.settings().rules_dir)),
     };
     let (mut names, mut passes) = (Vec::new(), Vec::new());
@@ -112,10 +113,11 @@ async fn ask(daemon: &Daemon, args: &PlanArgs, workspace: &Workspace, out: &Out)
     if passes.len() < names.len() {
         return Err(CliError::Other("the daemon ended before the plan was made".to_owned()));
     }
-    show(passes, args, out)
+    show(passes, args, workspace, out)
 }
 
-fn show(passes: Vec<PassReport>, args: &PlanArgs, out: &Out) -> Result<Exit, CliError> {
+/// Shows it, and saves it where that is asked for.
+fn show(passes: Vec<PassReport>, args: &PlanArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let mut exit = Exit::IN_SYNC;
     for report in &passes {
         exit = exit.or_worse(exit_of_outcome(report.outcome));
@@ -126,6 +128,10 @@ fn show(passes: Vec<PassReport>, args: &PlanArgs, out: &Out) -> Result<Exit, Cli
     }
     let plan = Plan { in_sync: exit == Exit::IN_SYNC, passes };
     out.show(&plan, |plan, width| plan_text(&plan.passes, args.all, width))?;
+    if let Some(file) = &args.out {
+        SavedPlan::new(plan.passes, args.full, workspace).write(file)?;
+        out.talk(&format!("saved; `reconciled apply {}` makes exactly this, or nothing", file.display()));
+    }
     Ok(exit)
 }
 

@@ -29,7 +29,7 @@ use super::workspace::{Workspace, select_collections};
 /// Runs until done or stopped; the daemon serves on the sockets that were passed to it.
 pub async fn run(args: &RunArgs, passed: Passed, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     if args.dry_run {
-        let args = PlanArgs { all: false, full: args.full, collections: args.collections.clone() };
+        let args = PlanArgs { all: false, out: None, full: args.full, collections: args.collections.clone() };
         return plan::run(&args, workspace, out).await;
     }
     // With the wrong key neither secrets nor tokens are to be had: better told now than in the midst of it.

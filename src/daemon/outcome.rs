@@ -88,6 +88,7 @@ fn log(report: &PassReport, news: &News) {
         .filter_map(|one| one.error.as_ref().map(|error| format!("{}: {error}", one.upstream)))
         .collect();
     match report.outcome {
+        Outcome::Pending if report.stale => tracing::warn!("{words}; {}", report.notes.join("; ")),
         Outcome::Ok | Outcome::Pending => tracing::info!("{words}"),
         Outcome::Conflicts => {
             tracing::info!("{words}; {} conflicts open, {} set aside", report.conflicts_open, report.quarantined);

@@ -4,6 +4,7 @@
 //! Must not know: terminals, HTTP; what passes do with a decision.
 
 mod amounts;
+mod apply;
 mod bulk;
 mod conflicts;
 mod error;
@@ -20,6 +21,7 @@ mod usage;
 mod webhooks;
 
 pub use amounts::{bytes, dollars, duration, rounded, whole};
+pub use apply::{bind_plans, unbind_plans};
 pub use bulk::{Bulk, BulkDone, resolve_all};
 pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
 pub use error::OpsError;

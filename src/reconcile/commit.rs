@@ -19,7 +19,7 @@ use super::apply::{self, Applied};
 use super::contact::{self, Arrival, Company, Contact, LostCreates, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::cycle;
-use super::digest::{Digest256, told_stably};
+use super::digest::{Digest256, digest_of, told_stably};
 use super::gather::{self, Barrier, Gathered};
 use super::known_by;
 use super::merged;
@@ -47,6 +47,8 @@ pub struct Order {
     pub supposed_gone: Vec<LinkId>,
     /// How many changes to list.
     pub changes_max: usize,
+    /// The plan that is to be made, or nothing. Later rounds follow from what the first one wrote.
+    pub bound: Option<String>,
     /// Guards count only in the first round of a pass; later rounds re-merge what the first one wrote.
     pub guarded: bool,
     /// What first contact inserted while this pass read, by binding: what an initial load brings in is no yardstick for limits.
@@ -72,8 +74,12 @@ pub struct Round {
     pub changes_omitted: u64,
     /// Guards that tripped: everything was rolled back.
     pub halts: Vec<Halt>,
-    /// SHA-256 over the plan.
+    /// SHA-256 over the plan, without what only came in here: what an approval is bound to.
     pub fingerprint: String,
+    /// The same with that: what a saved plan is known by.
+    pub whole: String,
+    /// It is not the plan that is to be made: everything was rolled back.
+    pub stale: bool,
 }
 
 /// Decides and commits everything that is known to need it. The second value says whether to keep the transaction.
@@ -85,6 +91,7 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         tally: Tally::new(guard::Counts::default(), vec![guard::Counts::default(); pass.collection.bindings.len()]),
         drift: Drift::default(),
         digest: Digest256::default(),
+        arrivals: Digest256::default(),
         contested: BTreeMap::new(),
     };
     if pass.only.get().is_none() {
@@ -117,7 +124,9 @@ pub fn decide_and_commit(tx: &mut dyn Tx, pass: &Pass, order: &Order) -> Result<
         let told = |halt: &Halt| order.halts.iter().any(|one| one.target == halt.target && one.what == halt.what);
         round.halts.extend(more.into_iter().filter(|halt| !told(halt)));
     }
-    let keep = round.halts.is_empty() && order.supposed_gone.is_empty();
+    round.whole = digest_of(&[round.fingerprint.as_str(), work.arrivals.text().as_str()]);
+    round.stale = order.bound.as_ref().is_some_and(|bound| *bound != round.whole);
+    let keep = round.halts.is_empty() && order.supposed_gone.is_empty() && !round.stale;
     Ok((round, keep))
 }
 
@@ -170,6 +179,8 @@ struct Work<'a> {
     tally: Tally,
     drift: Drift,
     digest: Digest256,
+    /// What only came in.
+    arrivals: Digest256,
     /// Local records that a stranger at a binding may be, and nobody can say: nothing is created there for them.
     contested: BTreeMap<(RecordId, usize), String>,
 }
@@ -320,6 +331,7 @@ impl Work<'_> {
                     match outcome {
                         Ok(arrived) => {
                             self.round.local.created += 1;
+                            self.arrivals.add(&format!("{origin} {} {:016x}", staged.remote_id, staged.fingerprint));
                             let row: Vec<(usize, Value)> = newborn.values.iter().cloned().enumerate().collect();
                             let why = ("first_contact", origin.as_str());
                             tx.add_history(&apply::life(self.pass, &arrived.record, why, None, Some(&row)))?;

@@ -43,6 +43,8 @@ pub struct Pass {
     pub id: i64,
     /// A dry run: what first contact inserts is listed, so nothing is inserted while reading.
     pub planning: bool,
+    /// The fingerprint of the plan that it makes, or changes nothing.
+    pub bound: Option<String>,
     /// For how long it waits where others wait for it.
     pub wait: Wait,
     /// The newest edit that it knew of when it began.
@@ -119,6 +121,7 @@ impl Pass {
             plain,
             id: 0,
             planning: false,
+            bound: None,
             wait: Wait::ForAnswers,
             edits_known: 0,
             now,

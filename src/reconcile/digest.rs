@@ -40,6 +40,16 @@ impl Digest256 {
     }
 }
 
+/// SHA-256 (hex) of several texts.
+pub fn digest_of(texts: &[&str]) -> String {
+    let mut whole = Sha256::new();
+    for text in texts {
+        whole.update((text.len() as u64).to_be_bytes());
+        whole.update(text.as_bytes());
+    }
+    hex(&whole.finalize())
+}
+
 /// A record's plan as an approval is bound to it. A record that this very transaction made goes by the remote record that
 /// it was made from: its own id is another one in the next pass, when the approved plan is made again.
 pub fn told_stably(view: &dyn View, pass: &Pass, found: &Gathered, plan: &RecordPlan) -> Result<String, StoreError> {

@@ -18,6 +18,7 @@ use crate::store::{self, ConflictFilter, IntentFilter, PassRow, QuarantineFilter
 use crate::upstream::Client;
 
 use super::between::{Made, Touched, Wish};
+use super::bound;
 use super::context::Pass;
 use super::gather::Barrier;
 use super::hooked;
@@ -258,6 +259,7 @@ impl Engine {
                 collection: rules.name.clone(),
                 dry_run: options.dry_run,
                 pass: row.id,
+                rules: self.rules.hash.clone(),
                 ..PassReport::default()
             },
             barrier: Barrier::default(),
@@ -326,6 +328,7 @@ impl Engine {
             (pass.planning, pass.wait, pass.edits_known) = (planning, wait, edits_known);
             if hooked.is_none() {
                 targeted::begins_to_list(tx, &pass)?;
+                pass.bound = if planning { None } else { bound::take(tx, &rules.name)? };
             }
             pass.hooked = hooked.map_or_else(|| tx.newest_hook(&rules.name), Ok)?;
             pass.restored = restored::waits(tx, &rules.name)?;
@@ -459,6 +462,8 @@ fn outcome_of(report: &PassReport, failed: bool) -> Outcome {
         Outcome::Halted
     } else if upstream(|one| one.error.is_some()) {
         Outcome::Unavailable
+    } else if report.stale {
+        Outcome::Pending
     } else if report.conflicts_open > 0 || report.quarantined > 0 {
         Outcome::Conflicts
     } else if upstream(|one| one.deferred > 0 || one.unknown > 0)

@@ -16,6 +16,7 @@ mod pulled;
 
 mod absence;
 mod addressed;
+mod bound;
 mod contact;
 mod cycle;
 mod floor;
@@ -69,6 +70,7 @@ mod unknown;
 pub mod fuzzing;
 
 pub use between::Wish;
+pub use bound::{bind, unbind};
 pub use engine::{Engine, PassError, PassOptions, pass_span};
 pub use halted::{HaltedPlan, halted_plan};
 pub use ledger::{HOURS_KEPT, MINUTES_KEPT};

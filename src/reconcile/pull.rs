@@ -173,7 +173,8 @@ pub async fn pull(
     let (text, waiting) = store::read(store, move |view| Ok((view.cursor(key)?, waiting(view, key)?))).await?;
     let cursor = Cursor::load(text.as_deref(), &way)?;
     out.report.read = "full".into();
-    let eager = cursor.full_at.is_none() && !pass.planning && pass.restored.is_none();
+    let decides_first = pass.planning || pass.bound.is_some() || pass.restored.is_some();
+    let eager = cursor.full_at.is_none() && !decides_first;
     let asking = Arc::clone(pass);
     let nobody = move |view: &dyn View| {
         for other in 0..asking.collection.bindings.len() {

@@ -106,6 +106,15 @@ pub struct PassReport {
     pub changes: Vec<Change>,
     /// Changes beyond the list.
     pub changes_omitted: u64,
+    /// The hash of the rules that it went by.
+    #[serde(default)]
+    pub rules: String,
+    /// What was decided on (or would be), as SHA-256: two passes with the same one make the same changes. Absent where nothing was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// It was to make a saved plan, and would have made another one: nothing was changed, and `changes` are those.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     /// Wall time, in milliseconds.
     pub elapsed_ms: u64,
     /// When its phases began, and how long they took; in their order.

@@ -37,6 +37,8 @@ use tracing::Instrument as _;
 
 /// How often a pass decides again when its writes were overtaken; what is left then waits for the next pass.
 const ROUNDS_MAX: usize = 4;
+/// What is told of a pass that was bound to another plan.
+const STALE: &str = "the plan is stale: here or there something has changed since it was made, and nothing of it was done; `reconciled plan` makes it anew";
 
 /// One pass under way.
 pub struct Run<'a> {
@@ -394,6 +396,7 @@ impl Run<'_> {
             halts,
             supposed_gone: absent.unconfirmed.clone(),
             changes_max: if self.options.all_changes { usize::MAX } else { PassReport::CHANGES_MAX },
+            bound: self.pass.bound.clone().filter(|_| round == 0),
             guarded: round == 0,
             inserted: self.inserted.clone(),
         };
@@ -410,6 +413,15 @@ impl Run<'_> {
             self.phases.add(PhaseKind::Commit, None, decided_at, self.phases.now());
         }
         self.progress.step(&Step::Decided { collection: &self.pass.collection.name, records: result.decided });
+        if round == 0 {
+            self.report.fingerprint = Some(result.whole.clone());
+        }
+        if result.stale {
+            self.report.stale = true;
+            self.report.notes.push(STALE.to_owned());
+            (self.report.changes, self.report.changes_omitted) = (result.changes, result.changes_omitted);
+            return Ok(None);
+        }
         if result.halts.is_empty() {
             return Ok(Some(result));
         }

@@ -27,7 +27,9 @@ use crate::store::{Store, View, read};
 use super::hooks::Arrivals;
 use super::listener;
 use super::plans::{self, Planner, Plans};
-use super::wire::{ApproveRequest, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH};
+use super::wire::{
+    ApplyRequest, ApproveRequest, Line, Refusal, RejectRequest, Rejected, ResolveRequest, SyncRequest, VERSION_PATH,
+};
 
 /// The longest body of a question.
 const BODY_MAX: usize = 64 * 1024;
@@ -84,6 +86,7 @@ pub fn router(front: Front, store: Arc<dyn Store>, planner: Arc<dyn Planner>) ->
     ));
     let with_store = Router::new()
         .route("/status", get(status))
+        .route("/apply", post(apply))
         .route("/approve", post(approve))
         .route("/reject", post(reject))
         .route("/resolve", post(resolve))
@@ -185,6 +188,32 @@ async fn sync(State(front): State<Front>, asked: Result<Json<SyncRequest>, JsonR
             ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
         }
         Err(words) => refuse(StatusCode::CONFLICT, &words),
+    }
+}
+
+/// Has saved plans made: by the next pass of each collection, which is asked for at once.
+async fn apply(State(to): State<WithStore>, asked: Result<Json<ApplyRequest>, JsonRejection>) -> Response {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
+    };
+    if to.front.desk.standing().rules.hash != asked.rules {
+        let words = "the daemon goes by other rules than the plan: make it anew";
+        return refuse(StatusCode::PRECONDITION_FAILED, words);
+    }
+    let (heard, clock) = (to.front.desk.listen(), Arc::clone(&to.front.clock));
+    if let Err(error) = ops::bind_plans(to.store.as_ref(), &asked.plans).await {
+        return answered(Err::<(), _>(error));
+    }
+    match to.front.desk.sync(asked.plans.keys().cloned().collect(), asked.full).await {
+        Ok(accepted) => {
+            let body = Body::from_stream(alive(lines(to.front, heard, accepted), clock));
+            ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+        }
+        Err(words) => match ops::unbind_plans(to.store.as_ref(), &asked.plans).await {
+            Ok(()) => refuse(StatusCode::CONFLICT, &words),
+            Err(error) => answered(Err::<(), _>(error)),
+        },
     }
 }
 

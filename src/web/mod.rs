@@ -52,6 +52,6 @@ pub use signin::ClientOf;
 pub use site::{Found, Reached, TOKEN_NAME, open};
 pub use socket::{open as open_socket, serve};
 pub use wire::{
-    ApproveRequest, Gathered, LINE_BYTES_MAX, Line, PlanRequest, Refusal, RejectRequest, Rejected, ResolveRequest,
-    SyncRequest, VERSION_PATH,
+    ApplyRequest, ApproveRequest, Gathered, LINE_BYTES_MAX, Line, PlanRequest, Refusal, RejectRequest, Rejected,
+    ResolveRequest, SyncRequest, VERSION_PATH,
 };

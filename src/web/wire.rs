@@ -10,6 +10,7 @@
 //! No line is longer than [`LINE_BYTES_MAX`]: the changes of a report come before it in lines of their own, and what is longer
 //! all the same comes in parts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -38,6 +39,18 @@ pub struct SyncRequest {
     /// Complete generations are read.
     #[serde(default)]
     pub full: bool,
+}
+
+/// Asks for passes that make a saved plan, or change nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyRequest {
+    /// The hash of the rules that it was made by; a daemon that goes by others answers 412.
+    pub rules: String,
+    /// Complete generations are read.
+    pub full: bool,
+    /// The fingerprint of each collection's plan.
+    pub plans: BTreeMap<String, String>,
 }
 
 /// Asks for a plan.

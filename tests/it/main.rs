@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test")]
 #![expect(clippy::panic, reason = "what tests share ends a test as the test itself would")]
 
+mod applying;
 mod archives;
 mod bad_input;
 mod between;
