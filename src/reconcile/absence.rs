@@ -229,6 +229,20 @@ async fn confirm(
             set_aside(store, pass, at, link, words).await?;
             continue;
         }
+        if let Some(Err(failure)) = &answer
+            && pulled.report.listed > 0
+            // What a gap leaves open is asked for until it is answered.
+            && !(pulled.gap || pulled.expired)
+            && is_of_this_record(failure)
+        {
+            let words = format!(
+                "{remote_id} is not listed, and cannot be asked for: {}; where that means that it is gone, an `error` rule with class = \
+                 \"not_found\" says so",
+                failure.words
+            );
+            set_aside(store, pass, at, link, words).await?;
+            continue;
+        }
         let (kind, raw, version) = match answer {
             None => (StagedKind::Gone(Evidence::Absence), Vec::new(), None),
             Some(Ok(Got::Missing)) => (StagedKind::Gone(Evidence::AbsenceConfirmed), Vec::new(), None),
@@ -279,6 +293,11 @@ async fn confirm(
         set_aside(store, pass, at, link, words).await?;
     }
     Ok(Ok(gone))
+}
+
+/// Others may be answered for.
+fn is_of_this_record(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Invalid | FailureKind::Conflict | FailureKind::BadAnswer)
 }
 
 fn unlisted(missing: usize, failure: &Failure) -> String {

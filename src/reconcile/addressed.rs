@@ -3,7 +3,7 @@
 //! Must not know: how the address is made, what the upstream says to it.
 
 use crate::merge::{self, LinkState};
-use crate::record::RecordId;
+use crate::record::{RecordId, Slot, Value};
 use crate::rules::{Binding, Collection, Create};
 use crate::store::{IntentFilter, StoreError, View};
 use crate::upstream::SendOp;
@@ -42,8 +42,12 @@ pub fn is_taken(
     let Some(key) = pass.collection.match_keys.iter().position(|key| *key == [field]) else { return Ok(None) };
     let name = &pass.collection.fields[field].name;
     let Some(text) = text_of(view, pass, record, key)? else {
-        // An empty one is told by what makes the request.
-        return Ok(None);
+        // One without a value is told by what makes the request.
+        let row = view.row(&pass.collection, record)?.unwrap_or_default();
+        let has_value = row.get(field).and_then(Slot::value).is_some_and(|value| *value != Value::Null);
+        return Ok(has_value.then(|| {
+            format!("`{name}` is blank or a placeholder, which is nobody's own, and the address of a create names the record by it")
+        }));
     };
     let upstream = pass.upstream(at);
     for other in view.matching(pass.key, key, &text)? {

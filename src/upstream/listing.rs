@@ -202,7 +202,7 @@ impl ListWalk {
             }
             Err(failure) => return Err(self.expired(not_for_us(&request, failure))),
         };
-        self.resuming = false;
+        let was_resuming = std::mem::take(&mut self.resuming);
         if response.rest.is_some() {
             self.streamed = Some(Box::new(Streamed::new(request, response, requested_at)));
             return self.stream(client, binding, read).await.map(Some);
@@ -212,7 +212,10 @@ impl ListWalk {
             self.done = true;
             return Ok(Some(not_modified(self.query.etag.clone(), requested_at, observed_at)));
         };
-        let bad = |what: String| client.bad_answer(&request, &response, &what);
+        let bad = |what: String| {
+            let failure = client.bad_answer(&request, &response, &what);
+            if was_resuming { Failure { kind: FailureKind::CursorExpired, ..failure } } else { failure }
+        };
         let mut parsed = parsed.map_err(&bad)?;
         missing_id(binding, parsed.columns.as_ref()).map_err(&bad)?;
         let count = parsed.records.len();
@@ -380,11 +383,15 @@ impl ListWalk {
     }
 
     /// 410 to a listing that goes on from somewhere means that the somewhere is gone, not the collection. Where an earlier
-    /// listing stopped may be refused in other words, too: tokens expire, and pages are fewer than they were.
+    /// listing stopped may be refused in other words, too: tokens expire, signed links end, the upstream moves to another host, and pages
+    /// are fewer than they were. What is wrong whatever is asked for, the first page says as well.
     fn expired(&self, mut failure: Failure) -> Failure {
         let gone = failure.kind == FailureKind::Gone && (self.token.is_some() || self.query.since.is_some());
-        let refused = matches!(failure.kind, FailureKind::Invalid | FailureKind::NotFound)
-            && matches!(failure.status, Some(400 | 404 | 422));
+        let refused = match failure.kind {
+            FailureKind::Invalid | FailureKind::NotFound => matches!(failure.status, Some(400 | 404 | 422)),
+            FailureKind::Forbidden | FailureKind::BadAnswer | FailureKind::Fatal => true,
+            _ => false,
+        };
         if gone || (self.resuming && refused) {
             failure.kind = FailureKind::CursorExpired;
         }

@@ -24,6 +24,7 @@ map = { email = ".email", name = ".name", phone = ".phone" }
 request = "GET /customers"
 records = ".[]"
 get = "GET /customers/{id}"
+deletes = "absence"
 lag = "0s"
 
 [binding.customers.shop.write]
@@ -37,6 +38,8 @@ struct Server {
     asked: Vec<String>,
     /// The next PUT is done, and its answer lost.
     loses: bool,
+    /// One that is not listed, and of which a point read makes no sense.
+    hides: Option<String>,
     /// Before the next PUT somebody else makes the record.
     meddles: bool,
 }
@@ -64,7 +67,8 @@ impl Server {
     }
 
     fn all(&self) -> Vec<Value> {
-        self.customers.records.values().filter_map(|(_, one)| one.clone()).collect()
+        let shown = self.customers.records.values().filter_map(|(_, one)| one.clone());
+        shown.filter(|one| self.hides.as_deref() != one["id"].as_str()).collect()
     }
 }
 
@@ -73,6 +77,7 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
     server.asked.push(format!("{method} {}", path.join("/")));
     match (method, path.as_slice()) {
         ("GET", []) => answer(200, &Value::Array(server.all())),
+        ("GET", [id]) if server.hides.as_deref() == Some(id) => answer(200, &json!({ "data": { "customer": null } })),
         ("GET", [id]) => match server.customers.get(id) {
             Some(one) => answer(200, one),
             None => answer(404, &json!({})),
@@ -126,6 +131,11 @@ fn a_record_is_made_under_the_address_that_names_it_and_once() {
         status.stdout.contains("`email` has no value, and the address of a create names the record by it"),
         "{status:#?}"
     );
+    // Nor is one named by what stands for nothing, which several may have.
+    scripted.world.sql("update customers set email = 'n/a' where name = 'Nobody'");
+    assert_eq!(scripted.sync().writes(), (0, 0));
+    let status = scripted.run(&["status"]);
+    assert!(status.stdout.contains("`email` is blank or a placeholder, which is nobody's own"), "{status:#?}");
     scripted.world.sql("delete from customers where name = 'Nobody'");
     scripted.world.sql("update customers set phone = '7' where name = 'Bob'");
     assert_eq!(scripted.sync().writes(), (1, 0));
@@ -189,5 +199,20 @@ fn an_address_that_a_record_gives_up_is_free_when_the_upstream_has_heard_of_it()
     assert_eq!(told[0], (json!("c1"), json!("new@x.io"), json!("Ann")));
     assert_eq!((&told[1].1, &told[1].2), (&json!("ann@x.io"), &json!("Second Ann")));
     assert_eq!(told.len(), 2);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+#[test]
+fn a_record_whose_own_answer_makes_no_sense_is_set_aside_and_the_others_are_served() {
+    let (server, scripted) = stage("");
+    server.look().put("bob@x.io", &json!({ "name": "Bob" }));
+    scripted.sync().exits(0);
+    scripted.world.sql("update customers set phone = '7' where name = 'Ann'");
+    server.look().hides = Some("c2".to_owned());
+    assert_eq!(scripted.sync().exits(4).writes(), (1, 0));
+    let status = scripted.run(&["status"]);
+    assert!(status.stdout.contains("c2 is not listed, and cannot be asked for"), "{status:#?}");
+    assert!(status.stdout.contains("an `error` rule with class = \"not_found\" says so"), "{status:#?}");
+    server.look().hides = None;
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
 }

@@ -543,7 +543,7 @@ async fn a_place_to_go_on_from_that_is_refused_has_expired() {
     let token = |at: &str| PageToken { at: at.to_owned(), pages: 1, records: 1, full: false, slice: None, job: None };
     for (paging, at) in [(cursor(), "c"), (page(), "3"), (page(), "no number")] {
         for code in [400, 404, 410, 422, 403, 500] {
-            let expires = matches!(code, 400 | 404 | 410 | 422) || at == "no number";
+            let expires = matches!(code, 400 | 403 | 404 | 410 | 422) || at == "no number";
             let script = Script::new([status(code), status(code), status(code), status(code)]);
             let client = client(upstream("https://api.example.com"), script, &TestClock::new());
             let query = ListQuery { resume: Some(token(at)), ..ListQuery::default() };
