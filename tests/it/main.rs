@@ -52,6 +52,7 @@ mod targeted;
 mod told_deletes;
 mod traces;
 mod transitions;
+mod unnamed;
 mod upserts;
 mod web;
 mod webhooks;
