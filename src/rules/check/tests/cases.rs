@@ -16,7 +16,8 @@ fn line(diagnostic: &Diagnostic) -> String {
     let second = diagnostic.second.as_ref();
     let second =
         second.map(|second| format!(" | {}:{} {}", second.line, second.column, second.label)).unwrap_or_default();
-    format!("{line}:{column} {warning}{message}{help}{second}")
+    let also = diagnostic.also.iter().map(|also| format!(" | also {}:{}", also.line, also.column)).collect::<String>();
+    format!("{line}:{column} {warning}{message}{help}{second}{also}")
 }
 
 /// Applies replacements (`old => new`, or `old =>` to delete) to the good rules.
