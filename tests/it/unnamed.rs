@@ -43,16 +43,12 @@ impl Server {
     fn put(&mut self, id: Option<&str>, name: &Value) -> Value {
         let at = self.orders.iter().position(|order| order["id"].as_str() == id);
         let made = json!({ "id": format!("o{}", self.orders.len()), "name": name });
-        match at.and_then(|at| self.orders.get_mut(at)) {
-            Some(order) => {
-                order["name"] = name.clone();
-                order.clone()
-            }
-            None => {
-                self.orders.push(made.clone());
-                made
-            }
+        if let Some(order) = at.and_then(|at| self.orders.get_mut(at)) {
+            order["name"] = name.clone();
+            return order.clone();
         }
+        self.orders.push(made.clone());
+        made
     }
 }
 
