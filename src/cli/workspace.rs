@@ -176,6 +176,11 @@ impl Workspace {
         &self.vault
     }
 
+    /// What is spent of budgets.
+    pub fn spending(&self) -> &Spending {
+        &self.maker.spending
+    }
+
     /// Looks up secrets by name, as they are at that moment.
     pub fn secret_look_up(&self) -> Arc<LookUp> {
         let secrets = Arc::clone(&self.secrets);

@@ -16,6 +16,7 @@ use super::base;
 use super::context::{Pass, local_subject};
 use super::cycle;
 use super::gather::Gathered;
+use super::jobs;
 use super::observe;
 use super::parts::{self, Part};
 use super::report::{Change, Counts};
@@ -57,6 +58,8 @@ pub fn intend(
             tx.drop_intent(&old.key)?;
         }
         if let Some(mut new) = wanted.filter(|_| renewal.record) {
+            let former = |old: &&IntentRow| old.binding == new.binding && old.op == new.op;
+            new.job = found.intents.iter().find(former).and_then(jobs::kept_alone);
             // The wait is the upstream's, whatever is sent in the end.
             if let Some(old) = waiting.filter(|old| old.state == IntentState::Parked && old.not_before.is_some()) {
                 (new.state, new.not_before, new.note) = (old.state, old.not_before, old.note.clone());

@@ -29,7 +29,7 @@ enum Kept {
     Sent,
     /// This one did.
     Taken(JobMark),
-    /// The job has ended and said nothing of it: it goes alone the next time.
+    /// The job has ended, or its batch was answered, and said nothing of it: it goes alone the next time.
     GivenBack,
 }
 
@@ -46,6 +46,16 @@ impl Kept {
 /// What is kept of the writes of a batch before it is sent.
 pub fn as_sent(rules: &Binding, op: SendOp) -> Option<String> {
     job_of(rules, op).and_then(|_| Kept::Sent.text())
+}
+
+/// What is kept of a write that goes alone because its batch was answered without a word of it.
+pub fn as_alone() -> Option<String> {
+    Kept::GivenBack.text()
+}
+
+/// What is kept of such a write when another takes its place, however that came to be.
+pub fn kept_alone(former: &IntentRow) -> Option<String> {
+    goes_alone(former).then(as_alone).flatten()
 }
 
 /// Whether an intent goes by its own request, whatever batches there are.
@@ -174,7 +184,7 @@ async fn ask(
         match upstream::finish_batch(way.client, way.rules, &asked, patience).await {
             ToldByJob::Each(outcomes) => {
                 for ((one, _), outcome) in items.iter().zip(outcomes) {
-                    if matches!(outcome, Written::Unknown(_)) {
+                    if matches!(outcome, Written::Unknown(_) | Written::Unnamed(_)) {
                         given_back.push((&one.intent, Kept::GivenBack));
                     }
                     said.insert(one.intent.key.clone(), Said::Outcome(outcome));

@@ -280,6 +280,15 @@ async fn keep(puller: &Puller<'_>, places: Vec<(String, String)>, at: Option<Str
     .await
 }
 
+/// What a walk read: everything under every parent, what is new under some, or everything but under those that failed.
+fn how_read(tally: &Tally) -> &'static str {
+    match (tally.partial, tally.failed) {
+        (true, _) => "incremental",
+        (false, 0) => "full",
+        (false, _) => "partial",
+    }
+}
+
 /// The walk has come to its end.
 async fn end(
     (puller, client): (&mut Puller<'_>, &Arc<Client>),
@@ -288,6 +297,7 @@ async fn end(
     resumed: bool,
 ) -> Result<Option<Failure>, StoreError> {
     puller.out.report.error = None;
+    let read = how_read(&tally);
     if let Some(failure) = tally.failure {
         // Of a walk that goes on somewhere those that are left say nothing of the others, which are listed next.
         if tally.failed == tally.listings && !resumed {
@@ -302,7 +312,7 @@ async fn end(
         puller.out.report.error = Some(words);
     }
     let complete = !tally.partial && tally.failed == 0;
-    if complete { "full" } else { "incremental" }.clone_into(&mut puller.out.report.read);
+    read.clone_into(&mut puller.out.report.read);
     if let Some(failure) = puller.finish(client, complete, resumed).await? {
         return Ok(Some(failure));
     }

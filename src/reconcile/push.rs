@@ -348,8 +348,8 @@ pub async fn mark_sent(store: &dyn Store, pass: &Arc<Pass>, keys: Vec<String>) -
     mark_sent_by(store, pass, keys.into_iter().map(|key| (key, None)).collect()).await
 }
 
-/// The same, with what is kept of the job that each goes by.
-async fn mark_sent_by(
+/// The same, with what is kept of the job that each goes by, or that none does.
+pub async fn mark_sent_by(
     store: &dyn Store,
     pass: &Arc<Pass>,
     keys: Vec<(String, Option<String>)>,

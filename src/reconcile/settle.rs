@@ -255,9 +255,10 @@ fn settle_one(
             tx.set_intent(&intent.key, &update)?;
             Ok(Outcome::Unknown(words.to_owned()))
         }
-        Written::Unknown(failure) => {
+        Written::Unknown(failure) | Written::Unnamed(failure) => {
             let update = IntentUpdate {
                 note: Some(failure.words.clone()),
+                job: matches!(written, Written::Unnamed(_)).then(jobs::as_alone).flatten(),
                 // Should it turn out not to have been done, it is not sent again before; where the connection broke there
                 // is nobody to be spared.
                 not_before: failure.retry_at.filter(|_| failure.status.is_some()).map(|at| at.timestamp_micros()),

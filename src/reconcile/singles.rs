@@ -20,6 +20,7 @@ use crate::store::{Store, StoreError};
 use crate::upstream::{self, Client, SendOp, Written};
 
 use super::context::Pass;
+use super::jobs;
 use super::push::{self, Ready};
 use super::settle::{self, Outcome};
 
@@ -134,7 +135,9 @@ async fn mark(
             size += 1;
         }
         let group: Vec<Ready> = left.by_ref().take(size).collect();
-        push::mark_sent(way.store, way.pass, group.iter().map(|one| one.intent.key.clone()).collect()).await?;
+        // What goes alone does so until its outcome is known.
+        let marks = group.iter().map(|one| (one.intent.key.clone(), jobs::kept_alone(&one.intent)));
+        push::mark_sent_by(way.store, way.pass, marks.collect()).await?;
         let waited = begun && ahead.under_way.load(Ordering::Relaxed) < ahead.at_once;
         if ahead.evidence_is_left && waited && room < AHEAD_MAX {
             let more = room.min(AHEAD_MAX - room);

@@ -85,7 +85,9 @@ async fn settle_some(way: Way<'_>, waiting: Vec<Waiting>, report: &mut UpstreamR
     for (mut ready, whole) in waiting {
         let mut is_at_work = false;
         let found = match said.remove(&ready.intent.key) {
-            Some(Said::Outcome(Written::Unknown(_))) => evidence(way, (&mut ready, whole), &mut looks).await?,
+            Some(Said::Outcome(Written::Unknown(_) | Written::Unnamed(_))) => {
+                evidence(way, (&mut ready, whole), &mut looks).await?
+            }
             Some(Said::Outcome(written)) => Some(push::settled_in_batch(client, rules, &ready, written).await),
             Some(Said::AtWork(failure)) => {
                 is_at_work = failure.kind == FailureKind::NotDone;
@@ -132,7 +134,7 @@ impl Looks {
         let is_looked_up = |ready: &&Ready| {
             ready.request.op == SendOp::Create
                 && match said.get(&ready.intent.key) {
-                    Some(Said::Outcome(Written::Unknown(_))) => true,
+                    Some(Said::Outcome(Written::Unknown(_) | Written::Unnamed(_))) => true,
                     Some(Said::Outcome(_)) => false,
                     Some(Said::AtWork(_)) => jobs::time_is_over(pass, binding, &ready.intent),
                     None => !jobs::may_be_at_work(pass, binding, &ready.intent),
@@ -185,8 +187,9 @@ async fn changed(way: Way<'_>, ready: &mut Ready) -> Result<Option<Written>, Sto
     let rules = way.rules;
     let can_get = rules.read.as_ref().is_some_and(|read| read.get.is_some());
     if ready.request.remote_id.is_none() || !can_get {
-        // The next listing tells (see `gather`). Where nothing is ever listed the write is derived again.
-        return Ok((!rules.pull || rules.read.is_none()).then_some(Written::Stale(None)));
+        // The next listing tells (see `gather`). Where nothing is ever listed the write is derived again, or made alone.
+        let again = if ready.request.alone { not_done(ready) } else { Written::Stale(None) };
+        return Ok((!rules.pull || rules.read.is_none()).then_some(again));
     }
     match upstream::get(way.client, rules, &Site::of_write(rules, &ready.request)).await {
         // As where nothing can be asked (see `gather`).
@@ -268,13 +271,18 @@ async fn judge(way: Way<'_>, ready: &mut Ready, got: Got) -> Result<Written, Sto
         Answer::Gone => Written::Missing,
         // Derived again in a later pass, under its key. Should it land after all, its precondition or the next comparison
         // finds out.
-        Answer::NotDone { .. } => Written::NotDone(Failure {
-            kind: FailureKind::NotDone,
-            status: None,
-            words: ready.intent.note.clone().unwrap_or_else(|| "an earlier write did not take effect".into()),
-            retry_at: ready.intent.not_before.map(time),
-        }),
+        Answer::NotDone { .. } => not_done(ready),
         Answer::Overtaken | Answer::Unknown => Written::Stale(record),
+    })
+}
+
+/// It is made again, and not before the upstream wants it.
+fn not_done(ready: &Ready) -> Written {
+    Written::NotDone(Failure {
+        kind: FailureKind::NotDone,
+        status: None,
+        words: ready.intent.note.clone().unwrap_or_else(|| "an earlier write did not take effect".into()),
+        retry_at: ready.intent.not_before.map(time),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Must not know: the language (that is `grammar` and `check`), how diagnostics are drawn (that is `render`).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A rules file: its path as it shall be shown, and its text.
@@ -88,6 +89,19 @@ pub struct Second {
     pub label: String,
 }
 
+/// A further place of the same mistake.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct Place {
+    /// The file, as shown.
+    pub path: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// Byte range in that file.
+    pub span: Range<usize>,
+}
+
 /// One thing to tell the author of the rules.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Diagnostic {
@@ -111,6 +125,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Another place that belongs to it.
     pub second: Option<Second>,
+    /// Everywhere else that it is, where one remedy puts all of it right.
+    pub also: Vec<Place>,
 }
 
 /// A diagnostic before lines and columns are known.
@@ -123,6 +139,8 @@ pub struct Note {
     label: Option<String>,
     help: Option<String>,
     second: Option<(Span, String)>,
+    once: bool,
+    also: Vec<Span>,
 }
 
 impl Note {
@@ -135,6 +153,12 @@ impl Note {
     /// What would be right.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// One remedy puts it right wherever it is: it is told once, with all the places.
+    pub fn once(&mut self) -> &mut Self {
+        self.once = true;
         self
     }
 
@@ -195,7 +219,8 @@ impl<'a> Notes<'a> {
 
     fn add(&mut self, severity: Severity, kind: DiagnosticKind, span: Span, message: String) -> &mut Note {
         let at = self.all.len();
-        self.all.push(Note { severity, kind, span, message, label: None, help: None, second: None });
+        let (label, help, second, once, also) = (None, None, None, false, Vec::new());
+        self.all.push(Note { severity, kind, span, message, label, help, second, once, also });
         &mut self.all[at]
     }
 
@@ -240,14 +265,37 @@ impl<'a> Notes<'a> {
     pub fn finish(self) -> Vec<Diagnostic> {
         let mut notes = self.all;
         notes.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
-        let mut all: Vec<Diagnostic> = notes.into_iter().map(|note| resolve(self.sources, note)).collect();
+        let mut all: Vec<Diagnostic> = told_once(notes).into_iter().map(|note| resolve(self.sources, note)).collect();
         all.dedup();
         all
     }
 }
 
+/// What is to be told once stands where it is first. Known at this point: the notes are in the order of their places.
+fn told_once(notes: Vec<Note>) -> Vec<Note> {
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    let mut told: Vec<Note> = Vec::with_capacity(notes.len());
+    for note in notes {
+        match first.get(&note.message).and_then(|at| told.get_mut(*at)).filter(|_| note.once) {
+            Some(told) if told.span != note.span && told.also.last() != Some(&note.span) => told.also.push(note.span),
+            Some(_) => {}
+            None => {
+                if note.once {
+                    first.insert(note.message.clone(), told.len());
+                }
+                told.push(note);
+            }
+        }
+    }
+    told
+}
+
 fn resolve(sources: &[Source], note: Note) -> Diagnostic {
     let (path, line, column) = place(sources, note.span);
+    let also = note.also.into_iter().map(|span| {
+        let (path, line, column) = place(sources, span);
+        Place { path, line, column, span: span.start..span.end }
+    });
     let label = note.label.unwrap_or_else(|| kind_label(note.kind).to_owned());
     let second = note.second.map(|(span, label)| {
         let (path, line, column) = place(sources, span);
@@ -264,6 +312,7 @@ fn resolve(sources: &[Source], note: Note) -> Diagnostic {
         label,
         help: note.help,
         second,
+        also: also.collect(),
     }
 }
 

@@ -68,6 +68,10 @@ pub fn check_rules(data: &[u8]) {
         assert!(inside.is_some(), "outside its file: {diagnostic:#?}");
         assert!(diagnostic.line >= 1 && diagnostic.column >= 1, "{diagnostic:#?}");
         assert!(!diagnostic.message.is_empty(), "{diagnostic:#?}");
+        for also in &diagnostic.also {
+            let source = sources.iter().find(|source| source.path == also.path);
+            assert!(source.and_then(|source| source.text.get(also.span.clone())).is_some(), "{diagnostic:#?}");
+        }
         if let Some(second) = &diagnostic.second {
             let source = sources.iter().find(|source| source.path == second.path);
             assert!(source.and_then(|source| source.text.get(second.span.clone())).is_some(), "{diagnostic:#?}");

@@ -43,6 +43,11 @@ fn draw(handler: &GraphicalReportHandler, diagnostic: &Diagnostic, sources: &[So
             help = Some(help.map_or(place.clone(), |help| format!("{help}\n{place}")));
         }
     }
+    if !diagnostic.also.is_empty() {
+        let places = diagnostic.also.iter().map(|also| format!("{}:{}:{}", also.path, also.line, also.column));
+        let places = format!("also at {}", places.collect::<Vec<_>>().join(", "));
+        help = Some(help.map_or(places.clone(), |help| format!("{help}\n{places}")));
+    }
     if let Some(help) = help {
         drawn = drawn.with_help(help);
     }

@@ -5,6 +5,7 @@
 //! Times stand there as they were counted from the moment of writing: a wall clock that is set back would make what was written
 //! before that count for as long as it was ahead.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 
 use super::SpendingError;
 
@@ -56,9 +57,7 @@ impl Spending {
     /// Beside a database. Nothing is opened or made before something is held; where there is no folder for a database, nothing is
     /// kept either.
     pub fn beside(database: &Path) -> Self {
-        let mut path = database.as_os_str().to_owned();
-        path.push(".budgets");
-        Self { path: Some(path.into()), db: Mutex::default() }
+        Self { path: Some(with_ending(database.as_os_str(), ".budgets")), db: Mutex::default() }
     }
 
     /// Of this process only, and forgotten with it.
@@ -98,6 +97,33 @@ impl Spending {
         self.said(budgets.iter().map(|budget| others(conn, budget, holder, now)).collect())
     }
 
+    /// Whether the file can be used; which it is, or `None` where there is none yet. Nothing is made or changed.
+    pub fn examine(&self) -> Result<Option<&Path>, SpendingError> {
+        let Some(path) = self.path.as_deref() else { return Ok(None) };
+        match OpenOptions::new().read(true).write(true).open(path).and_then(|file| file.metadata()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.wrong(error.to_string(), WRITABLE)),
+            // Whoever made it was ended before it was a database.
+            Ok(meta) if meta.len() == 0 && log_bytes(path) == 0 => return Ok(None),
+            Ok(_) => {}
+        }
+        let conn = self.said(open_without_trace(path))?;
+        let complaint: String = self.said(conn.query_row("pragma quick_check(1)", [], |row| row.get(0)))?;
+        if complaint != "ok" {
+            return Err(self.wrong(complaint, REMOVE));
+        }
+        self.check_version(self.said(version(&conn))?)?;
+        Ok(Some(path))
+    }
+
+    /// 0: no version yet.
+    fn check_version(&self, found: i64) -> Result<(), SpendingError> {
+        match found {
+            0 | VERSION => Ok(()),
+            other => Err(self.wrong(format!("it is of version {other}, this program knows {VERSION}"), NEWER)),
+        }
+    }
+
     fn locked(&self) -> MutexGuard<'_, Option<Connection>> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,10 +136,9 @@ impl Spending {
             give_to_owner(path);
         }
         let mut conn = self.said(self.connect())?;
-        match self.said(prepare(&mut conn))? {
-            VERSION => Ok(conn),
-            other => Err(self.wrong(format!("it is of version {other}, this program knows {VERSION}"), NEWER)),
-        }
+        let found = self.said(prepare(&mut conn))?;
+        self.check_version(found)?;
+        Ok(conn)
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {
@@ -153,20 +178,49 @@ fn give_to_owner(path: &Path) {
     }
 }
 
+fn with_ending(path: &OsStr, ending: &str) -> PathBuf {
+    let mut path = path.to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// What changes the log holds that are not in the file yet.
+fn log_bytes(path: &Path) -> u64 {
+    std::fs::metadata(with_ending(path.as_os_str(), "-wal")).map_or(0, |meta| meta.len())
+}
+
+/// To look only. A reader of a log leaves the log's index behind, owned by whoever looked; where there is no log, nobody has the
+/// file open, and it says everything by itself.
+fn open_without_trace(path: &Path) -> rusqlite::Result<Connection> {
+    let is_open = with_ending(path.as_os_str(), "-shm").exists() || log_bytes(path) > 0;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = if is_open {
+        Connection::open_with_flags(path, flags)?
+    } else {
+        let shown = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        Connection::open_with_flags(format!("file:{shown}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)?
+    };
+    conn.busy_timeout(BUSY)?;
+    Ok(conn)
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 fn has_folder(path: &Path) -> bool {
     path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.exists())
 }
 
 /// Makes the table where there is none; returns the version of the file.
 fn prepare(conn: &mut Connection) -> rusqlite::Result<i64> {
-    let version = |conn: &Connection| conn.pragma_query_value(None, "user_version", |row| row.get(0));
-    let found: i64 = version(conn)?;
+    let found = version(conn)?;
     if found != 0 {
         return Ok(found);
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have made it meanwhile.
-    let found: i64 = version(&tx)?;
+    let found = version(&tx)?;
     if found == 0 {
         tx.execute_batch(TABLES)?;
         tx.pragma_update(None, "user_version", VERSION)?;

@@ -3,6 +3,7 @@
 //! Must not know: budgets.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -86,4 +87,42 @@ fn what_is_not_kept_is_shared_within_a_process_all_the_same() {
     let file = Spending::unkept();
     assert_eq!(hold(&file, "one", 0, &[(20, 3)]), []);
     assert_eq!(hold(&file, "two", 0, &[]), [(20, 3)]);
+}
+
+#[test]
+fn the_file_is_examined_without_a_trace_and_what_is_wrong_with_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    // Signs that mean something in the address of a file.
+    let database = folder.path().join("a#b?c%20.db");
+    let path = folder.path().join("a#b?c%20.db.budgets");
+    let examined = || {
+        let file = Spending::beside(&database);
+        let found = file.examine().map(|found| found.map(Path::to_owned));
+        found.map_err(|error| (error.reason, error.remedy))
+    };
+    let here = || {
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(examined(), Ok(None));
+    assert!(here().is_empty());
+    // While others use it, and when they have ended.
+    let used = Spending::beside(&database);
+    hold(&used, "one", 0, &[(20, 3)]);
+    assert_eq!(examined(), Ok(Some(path.clone())));
+    drop(used);
+    let before = here();
+    assert_eq!(examined(), Ok(Some(path.clone())));
+    assert_eq!(here(), before);
+
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.pragma_update(None, "user_version", 7).unwrap();
+    drop(conn);
+    let (reason, remedy) = examined().unwrap_err();
+    assert!(reason.contains("version 7") && remedy.contains("newer program"), "{reason}; {remedy}");
+    std::fs::write(&path, "no database at all, however long it is made to be").unwrap();
+    assert!(examined().unwrap_err().1.starts_with("remove it"));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(examined().unwrap_err().1.contains("writable"));
 }

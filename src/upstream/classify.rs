@@ -135,9 +135,18 @@ fn class_of(response: &Response, rules: &[ErrorRule]) -> Option<ErrorClass> {
     rules.iter().find(matches).map(|rule| rule.class)
 }
 
+/// Headers whose values are words that HTTP compares without regard to case (RFC 9110, sections 7.6.1, 8.3.1, 8.4.1, 11.1; RFC 9111,
+/// section 5.2; RFC 9112, section 7). Of all others the case counts.
+const WORDS_ONLY: [&str; 6] =
+    ["cache-control", "connection", "content-encoding", "content-type", "transfer-encoding", "www-authenticate"];
+
 fn has_header(response: &Response, name: &str, pattern: &str) -> bool {
-    let values = response.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.into_iter().any(|value| matches_pattern(pattern, value.trim()))
+    let mut values = response.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::trim);
+    if WORDS_ONLY.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+        let pattern = pattern.to_ascii_lowercase();
+        return values.any(|value| matches_pattern(&pattern, &value.to_ascii_lowercase()));
+    }
+    values.any(|value| matches_pattern(pattern, value))
 }
 
 /// HTML or XML where data should be: a login page, a proxy's error page, a captive portal.

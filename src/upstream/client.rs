@@ -119,7 +119,7 @@ impl Client {
         let holder = match &upstream.auth {
             Auth::Tokens(rules) => {
                 let (transport, clock) = (Arc::clone(&transport), Arc::clone(&clock));
-                Some(Holder::OAuth(Keeper::new(&upstream, rules, secrets.clone(), transport, clock)))
+                Some(Holder::OAuth(Keeper::new(&upstream, rules, secrets.clone(), transport, clock, &state)))
             }
             Auth::Session(rules) => {
                 let way = Way {
@@ -203,7 +203,7 @@ impl Client {
         self.purse = Purse::of(&self.upstream, &self.state, file, &self.clock).map(Arc::new);
         self.holder = self.holder.map(|holder| match holder {
             Holder::Session(session) => Holder::Session(session.spending_from(self.purse.as_ref())),
-            oauth @ Holder::OAuth(_) => oauth,
+            Holder::OAuth(keeper) => Holder::OAuth(keeper.spending_from(self.purse.as_ref())),
         });
         self
     }
@@ -320,7 +320,7 @@ impl Client {
         let (mut call, mut heals) = (Call::default(), false);
         loop {
             let admitted = self.admit(&request, safety, &call).await?;
-            self.log_in_before(&call, safety).await?;
+            self.log_in_before(&request, &call, safety).await?;
             self.wait_for_turn(&request, &mut call).await?;
             let debited = self.clock.monotonic();
             let (probe, repeats) = (admitted.is_some(), call.attempts > 0);
@@ -401,11 +401,14 @@ impl Client {
         Ok(differ)
     }
 
-    /// A login that is due is debited to budgets before the request that it is for: after it, it would wait for the room that the
+    /// A login, or a token, that is due is debited to budgets before the request that it is for: after it, it would wait for the room that the
     /// request holds.
-    async fn log_in_before(&self, call: &Call, safety: Safety) -> Result<(), Failure> {
-        let Some(Holder::Session(session)) = &self.holder else { return Ok(()) };
-        let tokens = session.tokens().await;
+    async fn log_in_before(&self, request: &Built, call: &Call, safety: Safety) -> Result<(), Failure> {
+        let tokens = match &self.holder {
+            Some(Holder::Session(session)) => session.tokens().await,
+            Some(Holder::OAuth(keeper)) if keeper.draws_on_budgets() && !request.bare => keeper.tokens().await,
+            Some(Holder::OAuth(_)) | None => return Ok(()),
+        };
         tokens.map(|_| ()).map_err(|failure| Failure { kind: call.settle(failure.kind, safety), ..failure })
     }
 

@@ -54,6 +54,7 @@ mod deleted;
 mod export;
 mod feed;
 mod formats;
+mod lacking;
 mod lines;
 mod listing;
 mod more;

@@ -4,64 +4,94 @@
 
 use std::ops::Range;
 
+use super::lacking::{beside, is_missing, tells_error};
 use super::split::{SplitError, find_values, split_records};
 use crate::record::Path;
 use crate::rules::{ItemAt, ListAt};
 
-/// The records in these items of the array at `list`.
-pub fn records_in_items(body: &[u8], list: &ListAt, items: Vec<Range<usize>>) -> Result<Vec<Range<usize>>, SplitError> {
-    deeper(body, list, &list.item, items)
-}
-
-fn deeper(
+/// The records in these items of the array at `list`, which come behind so many others of it.
+pub fn records_in_items(
     body: &[u8],
     list: &ListAt,
-    item: &ItemAt,
     items: Vec<Range<usize>>,
+    before: usize,
 ) -> Result<Vec<Range<usize>>, SplitError> {
-    match item {
-        ItemAt::Whole => Ok(items),
-        ItemAt::Record(path) => items.into_iter().map(|item| record(body, list, path, item)).collect(),
-        ItemAt::List(inner) => {
-            let mut all = Vec::new();
-            for item in items {
-                all.extend(array(body, list, inner, item)?);
-            }
-            deeper(body, list, &inner.item, all)
+    if list.item == ItemAt::Whole {
+        return Ok(items);
+    }
+    let mut records = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        collect(body, &list.item, item, &mut records).map_err(|lack| {
+            let item = format!("{}[{}]", list.path, before + index);
+            lack.told(list.to_string(), item)
+        })?;
+    }
+    Ok(records)
+}
+
+/// What is wrong with an item.
+enum Lack {
+    Nothing,
+    ListForRecord,
+    TellsError,
+    Other(SplitError),
+}
+
+impl Lack {
+    fn told(self, records: String, item: String) -> SplitError {
+        match self {
+            Self::Nothing => SplitError::NoneInItem { records, item },
+            Self::ListForRecord => SplitError::ListInItem(records),
+            Self::TellsError => SplitError::ErrorInItem { records, item },
+            Self::Other(error) => error,
         }
     }
+}
+
+fn collect(body: &[u8], item: &ItemAt, at: Range<usize>, records: &mut Vec<Range<usize>>) -> Result<(), Lack> {
+    match item {
+        ItemAt::Whole => records.push(at),
+        ItemAt::Record(path) => records.push(record(body, path, &at)?),
+        ItemAt::List(inner) => {
+            for at in array(body, inner, &at)? {
+                collect(body, &inner.item, at, records)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The record below a key of an item.
-fn record(body: &[u8], list: &ListAt, path: &Path, item: Range<usize>) -> Result<Range<usize>, SplitError> {
-    let found = value(body, path, &item)?.ok_or_else(|| SplitError::NoneInItem(list.to_string()))?;
-    match body.get(found.start) {
-        Some(b'[') => Err(SplitError::ListInItem(list.to_string())),
-        Some(_) | None => Ok(found),
-    }
-}
-
-/// The items of the array inside an item.
-fn array(body: &[u8], list: &ListAt, inner: &ListAt, item: Range<usize>) -> Result<Vec<Range<usize>>, SplitError> {
+fn record(body: &[u8], path: &Path, item: &Range<usize>) -> Result<Range<usize>, Lack> {
     let bytes = body.get(item.clone()).unwrap_or_default();
-    match split_records(bytes, &inner.path, &[]) {
-        Ok(split) => Ok(split.records.into_iter().map(|at| moved(&at, item.start)).collect()),
-        Err(SplitError::NotJson(what, at)) => Err(SplitError::NotJson(what, at + item.start)),
-        Err(SplitError::Missing(_)) if inner.may_lack => Ok(Vec::new()),
-        Err(_) => {
-            let found = value(body, &inner.path, &item)?;
-            let is_null = found.is_some_and(|at| body.get(at) == Some(b"null"));
-            if inner.may_lack && is_null { Ok(Vec::new()) } else { Err(SplitError::NoneInItem(list.to_string())) }
-        }
+    let found = find_values(bytes, &[path]).map_err(|error| further(error, item.start))?;
+    let found = found.into_iter().next().flatten().ok_or(Lack::Nothing)?;
+    match bytes.get(found.start) {
+        Some(b'[') => Err(Lack::ListForRecord),
+        Some(_) | None => Ok(moved(&found, item.start)),
     }
 }
 
-fn value(body: &[u8], path: &Path, item: &Range<usize>) -> Result<Option<Range<usize>>, SplitError> {
-    let found = find_values(body.get(item.clone()).unwrap_or_default(), &[path]).map_err(|error| match error {
-        SplitError::NotJson(what, at) => SplitError::NotJson(what, at + item.start),
+/// The items of the array inside an item. Where that tells an error, nobody knows what else should be in it.
+fn array(body: &[u8], inner: &ListAt, item: &Range<usize>) -> Result<Vec<Range<usize>>, Lack> {
+    let bytes = body.get(item.clone()).unwrap_or_default();
+    let told = beside(&inner.path);
+    match split_records(bytes, &inner.path, &told.iter().collect::<Vec<_>>()) {
+        Ok(split) if tells_error(bytes, &split.found) => Err(Lack::TellsError),
+        Ok(split) => Ok(split.records.into_iter().map(|at| moved(&at, item.start)).collect()),
+        Err(SplitError::Missing(_) | SplitError::NotArray(_)) => {
+            let is_missing = is_missing(bytes, &inner.path).map_err(|error| further(error, item.start))?;
+            if inner.may_lack && is_missing { Ok(Vec::new()) } else { Err(Lack::Nothing) }
+        }
+        Err(error) => Err(further(error, item.start)),
+    }
+}
+
+fn further(error: SplitError, by: usize) -> Lack {
+    Lack::Other(match error {
+        SplitError::NotJson(what, at) => SplitError::NotJson(what, at + by),
         other => other,
-    })?;
-    Ok(found.into_iter().next().flatten().map(|at| moved(&at, item.start)))
+    })
 }
 
 fn moved(at: &Range<usize>, by: usize) -> Range<usize> {

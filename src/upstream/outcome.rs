@@ -273,6 +273,8 @@ pub enum Written {
     NotDone(Failure),
     /// It may have been done: settle by evidence.
     Unknown(Failure),
+    /// The same: what answers for its batch says nothing of it.
+    Unnamed(Failure),
     /// A job of the upstream has taken it up, and tells later what came of it.
     Working(JobMark),
     /// The upstream is out of reach or refuses credentials: nothing more to it in this pass. Not done.

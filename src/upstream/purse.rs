@@ -10,13 +10,16 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::budget::Portions;
 use super::state::State;
-use super::{Failure, FailureKind};
+use super::{Built, Failure, FailureKind, path_below, words};
 use crate::clock::Clock;
 use crate::rules::{Budget, Upstream};
 use crate::spending::{Durable, Held, Spending, SpendingError};
 
 /// What was spent of longer windows still counts when a machine is up again after a power failure.
 const REBOOT: Duration = Duration::from_secs(30);
+
+/// For so long whoever renews tokens waits for room in budgets: everybody else waits for those.
+pub const ROOM_MAX: Duration = Duration::from_mins(1);
 
 /// What one client holds of the budgets of its upstream. What it did not spend is given back when this is dropped.
 pub struct Purse {
@@ -155,6 +158,27 @@ pub async fn take_turn(
         }
     }
     Ok(locked(state).budgets.take(method, path, clock.monotonic()))
+}
+
+/// The same for a request that is about tokens: it waits until it may go, but not for long. `waited` is how long it did so far.
+pub async fn wait_for_room(
+    from: (&Mutex<State>, Option<&Arc<Purse>>),
+    (upstream, request): (&Upstream, &Built),
+    clock: &dyn Clock,
+    waited: &mut Duration,
+) -> Result<(), Failure> {
+    let path = path_below(&upstream.base_url, &request.url);
+    loop {
+        let Err(wait) = take_turn(from, (request.method.as_str(), path), clock).await? else { return Ok(()) };
+        *waited += wait;
+        if *waited > upstream.retry.max_wait.min(ROOM_MAX) {
+            let why = locked(from.0).why_wait(wait, clock.monotonic());
+            let words = words::describe(&upstream.base_url, request, None, &why, 0);
+            let retry_at = TimeDelta::from_std(wait).ok().and_then(|wait| clock.now().checked_add_signed(wait));
+            return Err(Failure { retry_at, ..Failure::new(FailureKind::NotDone, words) });
+        }
+        clock.sleep(wait).await;
+    }
 }
 
 async fn on_a_thread_that_may_wait(

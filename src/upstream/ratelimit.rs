@@ -46,7 +46,8 @@ pub fn exhausted_for(observed: &[Observed]) -> Option<Duration> {
     observed.iter().filter(|limit| limit.remaining == 0).filter_map(|limit| limit.reset).max()
 }
 
-/// What the answer says that the request took, in units of its budget; part of one counts as one.
+/// What the answer says that the request took, in units of its budget; part of one counts as one. Less than nothing is nothing that a
+/// request takes: what was set aside stays.
 pub fn told_cost(at: &CostAt, answer: &Response) -> Option<u64> {
     let text = match at {
         CostAt::Place(at) => text_at(at, answer)?,
@@ -55,7 +56,7 @@ pub fn told_cost(at: &CostAt, answer: &Response) -> Option<u64> {
             scalar_text(found.first()?)?.into_owned()
         }
     };
-    whole(text.trim().parse::<f64>().ok()?.ceil())
+    text.trim().parse::<f64>().ok().filter(|cost| *cost >= 0.0).and_then(|cost| whole(cost.ceil()))
 }
 
 /// What the answer says where the rules say that it does; `None` where it does not say what is left.

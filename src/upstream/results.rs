@@ -43,7 +43,7 @@ pub fn read_results(
         Ok(results) => results,
         Err(what) => {
             let failure = unknown(&what);
-            return items.iter().map(|_| Written::Unknown(failure.clone())).collect();
+            return items.iter().map(|_| Written::Unnamed(failure.clone())).collect();
         }
     };
     let found = match_results((binding, batch), (items, count), &results);
@@ -53,7 +53,7 @@ pub fn read_results(
             read_result(client, binding, batch, item.write, result, response)
         } else {
             let failure = missing.get_or_insert_with(|| unknown("no result for this item"));
-            Written::Unknown(failure.clone())
+            Written::Unnamed(failure.clone())
         }
     });
     each.collect()

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::lacking::is_missing;
 use super::nested::records_in_items;
 use crate::record::{Path, Step};
 use crate::rules::ListAt;
@@ -37,10 +38,26 @@ pub enum SplitError {
     NotArray(String),
     /// An item of the array holds no record where one should be, or no array.
     #[error(
-        "an item holds nothing at {0}, or something else than what is to be there; behind an array that may be missing stands a \
-         question mark: `[]?`"
+        "{item} holds nothing for {records}, or something else than what is to be there, or an error; behind an array that may be \
+         missing stands a question mark: `[]?`"
     )]
-    NoneInItem(String),
+    NoneInItem {
+        /// The path in the rules.
+        records: String,
+        /// Which item.
+        item: String,
+    },
+    /// An item of the array tells an error beside its records.
+    #[error(
+        "{item} has an `error` or `errors` beside what {records} is to find, so that not all could be had; an `error` rule of the \
+         upstream may say what that means"
+    )]
+    ErrorInItem {
+        /// The path in the rules.
+        records: String,
+        /// Which item.
+        item: String,
+    },
     /// An item of the array holds an array where a record should be.
     #[error("what stands at {0} is an array and no record: write `records = \"{0}[]\"` for its items")]
     ListInItem(String),
@@ -63,7 +80,11 @@ impl SplitError {
         match self {
             Self::NotJson(_, at) => *at >= length && length > 0,
             Self::NotRows { cut_short, .. } => *cut_short,
-            Self::Missing(_) | Self::NotArray(_) | Self::NoneInItem(_) | Self::ListInItem(_) => false,
+            Self::Missing(_)
+            | Self::NotArray(_)
+            | Self::NoneInItem { .. }
+            | Self::ErrorInItem { .. }
+            | Self::ListInItem(_) => false,
         }
     }
 }
@@ -85,17 +106,12 @@ pub fn split_list(body: &[u8], list: &ListAt, others: &[&Path]) -> Result<Split,
         Err(error @ (SplitError::Missing(_) | SplitError::NotArray(_))) if list.may_lack => error,
         Err(error) => return Err(error),
         Ok(split) => {
-            let records = records_in_items(body, list, split.records)?;
+            let records = records_in_items(body, list, split.records, 0)?;
             return Ok(Split { records, ..split });
         }
     };
-    let key = |name: &str| Path { steps: vec![Step::Key(name.to_owned())] };
-    let looked_at = [&list.path, &key("error"), &key("errors")];
-    let found = find_values(body, &looked_at)?;
-    let is_there =
-        |at: &Option<Range<usize>>| at.clone().and_then(|at| body.get(at)).is_some_and(|text| text != b"null");
     let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    if !is_object || found.iter().any(is_there) {
+    if !is_object || !is_missing(body, &list.path)? {
         return Err(lacking);
     }
     Ok(Split { records: Vec::new(), items: 0, found: find_values(body, others)? })

@@ -102,8 +102,8 @@ struct Array {
     at: At,
     /// What stands before the records, with the bracket, and behind them.
     around: Vec<u8>,
-    /// A record stands before what comes.
-    follows: bool,
+    /// So many items stand before what comes.
+    before: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Stream {
                 list: list.clone(),
                 at: At::Before,
                 around: Vec::new(),
-                follows: false,
+                before: 0,
             }),
             RecordsIn::Lines => Form::Lines { slim: Box::new(Slim::of_lines(limit)?.streamed(limit)), lines: 0 },
             RecordsIn::Rows(format) => {
@@ -239,10 +239,9 @@ impl Array {
             items.pop();
         }
         let is_blank = items.trim_ascii().is_empty();
-        if is_blank && (self.follows || !is_end) {
+        if is_blank && (self.before > 0 || !is_end) {
             return Err(self.wrong("a value was expected", false).into());
         }
-        self.follows = true;
         items.insert(0, b'[');
         items.push(b']');
         let wrong = |error| match error {
@@ -256,7 +255,8 @@ impl Array {
             return Err(StreamError::TooLarge { what: "an item that holds records", limit: sizes.record });
         }
         let cut_down = cut_down.into_iter().map(|at| at + 1).collect();
-        let records = records_in_items(&items, &self.list, split.records)?;
+        let records = records_in_items(&items, &self.list, split.records, self.before)?;
+        self.before += split.items;
         Ok(Piece { body: items.into(), records, items: split.items, cut_down })
     }
 }

@@ -58,7 +58,9 @@ pub async fn finish_batch(
     let mut outcomes = read_results(client, binding, batch, (&placed, mark.count), (built, response));
     if let Some(said) = failed {
         let said = Failure { kind: FailureKind::Unknown, ..client.bad_answer(built, response, &said) };
-        for outcome in outcomes.iter_mut().filter(|outcome| matches!(outcome, Written::Unknown(_))) {
+        for outcome in
+            outcomes.iter_mut().filter(|outcome| matches!(outcome, Written::Unknown(_) | Written::Unnamed(_)))
+        {
             *outcome = Written::Unknown(said.clone());
         }
     }

@@ -55,6 +55,7 @@ mod targeted;
 mod told_deletes;
 mod traces;
 mod transitions;
+mod unnamed;
 mod upserts;
 mod web;
 mod webhooks;

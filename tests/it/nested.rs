@@ -87,12 +87,38 @@ fn an_order_without_the_array_is_no_order_without_lines_and_the_words_name_the_r
     scripted.sync().exits(0);
     server.look().orders = vec![json!({})];
     let why = scripted.sync().cannot_read("lines");
-    assert!(why.contains("an item holds nothing at .orders[].lines[]") && why.contains("`[]?`"), "{why}");
+    assert!(why.contains(".orders[0] holds nothing for .orders[].lines[]") && why.contains("`[]?`"), "{why}");
     assert_eq!(scripted.world.rows("select name from lines"), [["line a"]]);
 
     let (_server, scripted) = stage("\".orders[].lines\"", vec![json!({ "lines": [line("a")] })]);
     let why = scripted.sync().cannot_read("lines");
     assert!(why.contains("write `records = \".orders[].lines[]\"`"), "{why}");
+}
+
+#[test]
+fn s16_an_order_that_could_not_be_had_deletes_none_of_its_lines() {
+    let there = || vec![json!({ "lines": [line("a")] }), json!({ "lines": [line("b"), line("c")] })];
+    let (server, scripted) = stage("\".orders[].lines[]?\"", there());
+    scripted.sync().exits(0);
+    let no_orders = [
+        Value::Null,
+        json!("try again later"),
+        json!({ "error": { "code": 429 } }),
+        json!({ "lines": null, "errors": ["lines are not to be had"] }),
+        json!({ "lines": [line("b")], "errors": ["there are more"] }),
+    ];
+    for order in no_orders {
+        server.look().orders[1] = order.clone();
+        let why = scripted.sync().cannot_read("lines");
+        assert!(why.contains(".orders[1] h"), "{order}: {why}");
+        assert_eq!(scripted.world.rows("select count(*) from lines"), [["3"]], "{order}");
+    }
+    server.look().orders = there();
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+    // Without lines, and so it says.
+    server.look().orders[1] = json!({ "lines": null });
+    scripted.sync().exits(0);
+    assert_eq!(scripted.world.rows("select name from lines"), [["line a"]]);
 }
 
 #[test]

@@ -354,6 +354,8 @@ fn a_parent_whose_listing_fails_keeps_its_place_and_the_others_go_on() {
     server.look().fails.insert(2, 403);
     let ran = scripted.sync().exits(6);
     assert_eq!(ran.writes(), (0, 1));
+    let read = |ran: &crate::world::Ran| ran.report("contacts")["upstreams"][0]["read"].as_str().unwrap().to_owned();
+    assert_eq!((read(&ran), read(&scripted.full_sync().exits(6))), ("partial".to_owned(), "partial".to_owned()));
     assert_eq!(
         error(&ran),
         "1 of 3 listings failed: GET /companies/2/contacts 403: the credentials do not allow this: not this one"

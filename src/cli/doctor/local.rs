@@ -164,7 +164,7 @@ pub fn database(workspace: &Workspace) -> (Vec<Finding>, Option<Exam>) {
             findings.push(Finding::warning("database", found, format!("chmod o-rwx {}", file.display())));
         }
     }
-    findings.extend(of_another_user(path));
+    findings.extend(of_another_user("database", path));
     (findings, exam.ok())
 }
 
@@ -222,7 +222,7 @@ pub fn clock(workspace: &Workspace, exam: Option<&Exam>) -> Finding {
 }
 
 /// What everybody may write to. A folder like `/tmp`, where only owners may remove things, is none.
-fn open_to_all(check: &str, path: &Path) -> Option<Finding> {
+pub fn open_to_all(check: &str, path: &Path) -> Option<Finding> {
     let meta = std::fs::metadata(path).ok()?;
     let mode = meta.permissions().mode();
     let is_shared = meta.is_dir() && mode & 0o1000 != 0;
@@ -234,10 +234,10 @@ fn open_to_all(check: &str, path: &Path) -> Option<Finding> {
 }
 
 /// Only its owner and root should work on it.
-fn of_another_user(path: &Path) -> Option<Finding> {
+pub fn of_another_user(check: &str, path: &Path) -> Option<Finding> {
     let (owner, me) = (std::fs::metadata(path).ok()?.uid(), std::fs::metadata("/proc/self").ok()?.uid());
     (me != owner && me != 0).then(|| {
         let found = format!("{} belongs to the user with id {owner}, and this runs as {me}", path.display());
-        Finding::warning("database", found, format!("run reconciled as that user: `sudo -u '#{owner}' reconciled …`"))
+        Finding::warning(check, found, format!("run reconciled as that user: `sudo -u '#{owner}' reconciled …`"))
     })
 }

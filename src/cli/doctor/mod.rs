@@ -2,6 +2,7 @@
 //!
 //! Must not know: how passes work.
 
+mod budgets;
 mod finding;
 mod local;
 mod run;

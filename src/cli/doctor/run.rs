@@ -10,7 +10,7 @@ use super::super::out::Out;
 use super::super::style::{self, count, paint};
 use super::super::workspace::Workspace;
 use super::finding::{Finding, Level};
-use super::{local, service, upstreams};
+use super::{budgets, local, service, upstreams};
 
 /// What `doctor --json` prints.
 #[derive(Debug, Serialize)]
@@ -39,6 +39,7 @@ pub async fn run(args: &DoctorArgs, global: &Global, plain: &Out) -> Result<Exit
             findings.extend(local::vault(&workspace));
             let (of_database, exam) = local::database(&workspace);
             findings.extend(of_database);
+            findings.extend(budgets::look(&workspace));
             findings.push(local::disk(&workspace));
             findings.push(local::clock(&workspace, exam.as_ref()));
             findings.push(service::unit());

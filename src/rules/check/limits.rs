@@ -114,6 +114,12 @@ fn cost(key: &Key<Either<u64, grammar::BudgetCost>>, limit: u64, cx: &mut Cx<'_>
 
 fn cost_at(at: &At<PathOrHeader>, cx: &mut Cx<'_>) -> Option<CostAt> {
     match &at.value {
+        Either::Short(jq) if jq.0.trim().parse::<f64>().is_ok() => {
+            cx.notes
+                .error(DiagnosticKind::Invalid, at.span, "a number says of every answer the same")
+                .help("write cost = 5 without `answer`, or where the answer tells it: answer = \".cost\"");
+            None
+        }
         Either::Short(jq) if Path::parse(jq.0.trim()).is_none() => {
             let jq = At { key: at.key, span: at.span, value: jq.clone() };
             cx.filter(&jq, &[]).map(CostAt::Filter)

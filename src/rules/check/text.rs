@@ -96,7 +96,7 @@ impl Cx<'_> {
                 return;
             }
             let names: Vec<&str> = vars.keys().map(String::as_str).collect();
-            let note = self.notes.unknown(span, format!("there is no variable `{name}`"), name, &names);
+            let note = self.notes.unknown(span, format!("there is no variable `{name}`"), name, &names).once();
             if names.is_empty() {
                 note.help("no variables are set; set it in the daemon's configuration under [vars]");
             }
@@ -106,7 +106,7 @@ impl Cx<'_> {
                 Some(Ok(())) => parts.push(Part::Secret(name.to_owned())),
                 Some(Err(looked)) => {
                     let message = format!("there is no secret `{name}`");
-                    self.notes.error(DiagnosticKind::UnknownName, span, message).help(looked);
+                    self.notes.error(DiagnosticKind::UnknownName, span, message).help(looked).once();
                 }
                 None => {
                     self.notes
@@ -196,7 +196,11 @@ impl Cx<'_> {
                 let span = span.map_or(at.span, |(start, length)| {
                     self.notes.inside(at.span, &at.value.0, start..start + length.max(1))
                 });
+                let is_of_settings = reason.starts_with("there is no variable `$vars.");
                 let note = self.notes.error(DiagnosticKind::Invalid, span, format!("jq: {reason}"));
+                if is_of_settings {
+                    note.once();
+                }
                 if let Some(help) = as_path(&at.value.0) {
                     note.help(help);
                 }

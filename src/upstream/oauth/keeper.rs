@@ -7,7 +7,7 @@
 //! refresh token) are asked for anew by every process, and not kept.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex as StateMutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,6 +23,8 @@ use super::tokens::{Granted, Tokens, fingerprint};
 use crate::clock::{Clock, new_id};
 use crate::rules::{Grant, OAuth, Upstream};
 use crate::upstream::keeping::{blocking, lock};
+use crate::upstream::purse::Purse;
+use crate::upstream::state::State;
 use crate::upstream::{Failure, FailureKind, Secrets, Transport};
 use crate::vault::{Guard, Kind, Vault};
 
@@ -109,8 +111,10 @@ impl Keeper {
         secrets: Secrets,
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
+        state: &Arc<StateMutex<State>>,
     ) -> Self {
-        let server = Server { upstream: Arc::clone(upstream), rules: rules.clone(), secrets, transport, clock };
+        let (upstream, rules, state) = (Arc::clone(upstream), rules.clone(), Arc::clone(state));
+        let server = Server { upstream, rules, secrets, transport, clock, state, purse: None };
         Self { server: Arc::new(server), vault: None, held: Arc::default(), turn: Arc::default() }
     }
 
@@ -118,6 +122,17 @@ impl Keeper {
     pub fn keeping_in(mut self, vault: Arc<Vault>) -> Self {
         self.vault = Some(vault);
         self
+    }
+
+    /// Spends of budgets what other processes leave.
+    pub fn spending_from(self, purse: Option<&Arc<Purse>>) -> Self {
+        let server = Server { purse: purse.cloned(), ..Server::clone(&self.server) };
+        Self { server: Arc::new(server), ..self }
+    }
+
+    /// Whether tokens are had at the upstream itself, and by its budgets.
+    pub fn draws_on_budgets(&self) -> bool {
+        self.server.is_at_upstream(&self.server.rules.token_url)
     }
 
     /// How the first token is had.

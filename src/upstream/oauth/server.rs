@@ -2,7 +2,7 @@
 //!
 //! Must not know: which tokens are there, when they are renewed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,8 +19,11 @@ use super::tokens::Granted;
 use crate::clock::Clock;
 use crate::rules::{ClientAuth, OAuth, OAuthClient, Template, Timeouts, Upstream};
 use crate::upstream::hosts::is_reachable;
+use crate::upstream::keeping::LOCK_MAX;
+use crate::upstream::purse::{Purse, ROOM_MAX, wait_for_room};
+use crate::upstream::state::State;
 use crate::upstream::{
-    Failure, FailureKind, Holes, Outgoing, Response, Secrets, Transport, TransportError, backoff, check_url,
+    Built, Failure, FailureKind, Holes, Outgoing, Response, Secrets, Transport, TransportError, backoff, check_url,
     retry_after,
 };
 
@@ -34,7 +37,15 @@ const BODY_BYTES_MAX: u64 = 1 << 20;
 /// Of a server's own words, in characters.
 const WORDS_MAX: usize = 200;
 
+// Other processes wait for their turn until a renewal is over.
+const _: () = {
+    let attempts = TOTAL.as_secs() * ATTEMPTS_MAX as u64;
+    let waits = WAIT_MAX.as_secs() * (ATTEMPTS_MAX as u64 - 1);
+    assert!(attempts + waits + ROOM_MAX.as_secs() < LOCK_MAX.as_secs());
+};
+
 /// The authorization server of one upstream.
+#[derive(Clone)]
 pub(super) struct Server {
     /// Whose it is.
     pub upstream: Arc<Upstream>,
@@ -46,6 +57,10 @@ pub(super) struct Server {
     pub transport: Arc<dyn Transport>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// The budgets of the upstream, which it is asked by where it is a part of that.
+    pub state: Arc<Mutex<State>>,
+    /// What is held of them.
+    pub purse: Option<Arc<Purse>>,
 }
 
 /// What became of a question.
@@ -118,8 +133,9 @@ impl Server {
     async fn post_noting(&self, url: &Url, form: Vec<(&str, String)>) -> Result<(Response, bool), Failure> {
         is_reachable(url, false)?;
         let outgoing = self.outgoing(url, form)?;
-        let mut attempts = 0;
+        let (mut attempts, mut waited) = (0, Duration::ZERO);
         loop {
+            self.wait_for_turn(url, &mut waited).await?;
             attempts += 1;
             let outcome = self.transport.exchange(outgoing.clone()).await;
             let (wait, failure) = match outcome {
@@ -145,6 +161,22 @@ impl Server {
             }
             self.clock.sleep(wait).await;
         }
+    }
+
+    /// Whether tokens are had at the upstream itself, by a request like any other to it.
+    pub fn is_at_upstream(&self, url: &Url) -> bool {
+        url.origin() == self.upstream.base_url.origin()
+    }
+
+    /// Waits until every budget of the upstream that covers it lets it go, and debits them. Another server has none.
+    async fn wait_for_turn(&self, url: &Url, waited: &mut Duration) -> Result<(), Failure> {
+        if !self.is_at_upstream(url) {
+            return Ok(());
+        }
+        let request = Built { method: Method::POST, ..Built::of_url(url.clone()) };
+        let from = (self.state.as_ref(), self.purse.as_ref());
+        let room = wait_for_room(from, (&self.upstream, &request), self.clock.as_ref(), waited).await;
+        room.map_err(|failure| Failure { words: format!("token request: {failure}"), ..failure })
     }
 
     fn outgoing(&self, url: &Url, mut form: Vec<(&str, String)>) -> Result<Outgoing, Failure> {

@@ -25,7 +25,7 @@ use crate::upstream::learn::learn;
 use crate::upstream::meter::Exchange;
 use crate::upstream::oauth::Granted;
 use crate::upstream::point::scalar_text;
-use crate::upstream::purse::{Purse, take_turn};
+use crate::upstream::purse::{Purse, ROOM_MAX, wait_for_room};
 use crate::upstream::ratelimit::{EPOCH_MS_MIN, EPOCH_S_MIN};
 use crate::upstream::state::State;
 use crate::upstream::{
@@ -41,15 +41,13 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 const TOTAL: Duration = Duration::from_secs(30);
 /// Of what an answer tells of a token's end, in words for people.
 const END_CHARS_MAX: usize = 40;
-/// For so long budgets are waited for during a login.
-const BUDGETS_MAX: Duration = Duration::from_mins(1);
 const BODY_BYTES_MAX: u64 = 1 << 20;
 
 // Other processes wait for their turn until a login is over.
 const _: () = {
     let attempts = TOTAL.as_secs() * ATTEMPTS_MAX as u64;
     let waits = WAIT_MAX.as_secs() * (ATTEMPTS_MAX as u64 - 1);
-    assert!(attempts + waits + BUDGETS_MAX.as_secs() < LOCK_MAX.as_secs());
+    assert!(attempts + waits + ROOM_MAX.as_secs() < LOCK_MAX.as_secs());
 };
 
 /// The way to the upstream, as its client has it.
@@ -158,22 +156,9 @@ impl Login {
 
     /// Waits until every budget that covers it lets it go, and debits them.
     async fn wait_for_turn(&self, request: &Built, waited: &mut Duration) -> Result<(), Failure> {
-        let clock = &self.way.clock;
-        loop {
-            let path = path_below(&self.upstream.base_url, &request.url);
-            let from = (self.way.state.as_ref(), self.way.purse.as_ref());
-            let taken = take_turn(from, (request.method.as_str(), path), clock.as_ref()).await;
-            let taken = taken.map_err(|failure| Failure { words: format!("login: {failure}"), ..failure })?;
-            let Err(wait) = taken else { return Ok(()) };
-            *waited += wait;
-            if *waited > self.upstream.retry.max_wait.min(BUDGETS_MAX) {
-                let why = self.state().why_wait(wait, clock.monotonic());
-                let words = words::describe(&self.upstream.base_url, request, None, &why, 0);
-                let retry_at = TimeDelta::from_std(wait).ok().and_then(|wait| clock.now().checked_add_signed(wait));
-                return Err(Failure { retry_at, ..Failure::new(FailureKind::NotDone, format!("login: {words}")) });
-            }
-            clock.sleep(wait).await;
-        }
+        let from = (self.way.state.as_ref(), self.way.purse.as_ref());
+        let room = wait_for_room(from, (&self.upstream, request), self.way.clock.as_ref(), waited).await;
+        room.map_err(|failure| Failure { words: format!("login: {failure}"), ..failure })
     }
 
     fn outgoing(&self, request: &Built) -> Result<Outgoing, Failure> {

@@ -66,6 +66,7 @@ fn short(written: &[Written]) -> Vec<String> {
         Written::Done { remote_id, version, .. } => format!("{remote_id}@{}", version.as_deref().unwrap_or("-")),
         Written::Refused(_) => "refused".to_owned(),
         Written::Unknown(_) => "unknown".to_owned(),
+        Written::Unnamed(_) => "unnamed".to_owned(),
         Written::NotDone(_) => "not done".to_owned(),
         Written::Missing => "missing".to_owned(),
         other => format!("{other:?}"),
@@ -135,12 +136,12 @@ async fn f45_updates_are_settled_by_id_and_a_missing_result_is_unknown() {
     assert_eq!(short(&written), ["1@3", "missing", "2@4"]);
     let partial = json!({"results": [{"id": "2", "status": 200, "etag": "5"}]});
     inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: partial.clone() }));
-    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "2@5"]);
+    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unnamed", "2@5"]);
     // By position, answers that are fewer or in another order prove nothing.
     rules.batches[0].result.by = ResultBy::Index;
     inside.with(|s| s.push_fault(Matcher::any(), Fault::ErrorBody200 { body: partial }));
-    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "unknown"]);
-    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unknown", "unknown"]);
+    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unnamed", "unnamed"]);
+    assert_eq!(short(&write_batch(&client, &rules, updates(&["1", "2"])).await), ["unnamed", "unnamed"]);
 }
 
 #[tokio::test]

@@ -340,13 +340,18 @@ fn what_was_given_back_leaves_no_trace_in_the_log() {
 
 #[test]
 fn what_a_request_took_is_told_in_a_header_or_counted_by_a_filter() {
-    let answers: [(CostAt, Headers, &str, usize); 5] = [
+    let answers: [(CostAt, Headers, &str, usize); 9] = [
         (CostAt::Place(NextAt::Header("x-cost".to_owned())), &[("x-cost", "2.5")], "", 97),
         (CostAt::Place(NextAt::Header("x-cost".to_owned())), &[], "{}", 90),
         (filter(".items | length"), &[], r#"{"items": [1, 2, 3, 4]}"#, 96),
         (filter("[.queries[].cost] | add"), &[], r#"{"queries": [{"cost": 20}, {"cost": 30}]}"#, 50),
         // A filter that fails on an answer, or counts nothing there, leaves what was set aside.
         (filter(".items | length"), &[], r#"{"items": true}"#, 90),
+        // No request gives anything back, nor does what is no number.
+        (filter(".cost"), &[], r#"{"cost": -5}"#, 90),
+        (CostAt::Place(NextAt::Header("x-cost".to_owned())), &[("x-cost", "-0.5")], "", 90),
+        (CostAt::Place(NextAt::Header("x-cost".to_owned())), &[("x-cost", "NaN")], "", 90),
+        (filter(".cost"), &[], r#"{"cost": 0}"#, 100),
     ];
     for (at, headers, body, left) in answers {
         let words = format!("{at:?} {body}");

@@ -108,6 +108,30 @@ fn an_error_rule_looks_at_headers_and_wants_all_of_them() {
 }
 
 #[test]
+fn the_case_of_a_headers_value_counts_where_http_says_nothing_else() {
+    let rule = |name: &str, pattern: &str| ErrorRule {
+        status: vec![400],
+        headers: vec![(name.to_owned(), pattern.to_owned())],
+        when: None,
+        class: ErrorClass::RateLimited,
+    };
+    let cases = [
+        ("x-reason", "Limit*", "Limit reached", true),
+        ("x-reason", "Limit*", "limit reached", false),
+        ("X-Reason", "Limit*", "Limit reached", true),
+        ("content-type", "text/*", "Text/HTML", true),
+        ("Content-Type", "Application/Problem+JSON*", "application/problem+json; charset=UTF-8", true),
+        ("www-authenticate", "*insufficient_scope*", "bearer error=\"Insufficient_Scope\"", true),
+    ];
+    for (name, pattern, value, holds) in cases {
+        let lower = name.to_ascii_lowercase();
+        let outcome = answer(400, &[(&lower, value)], "");
+        let verdict = classify(outcome.as_ref(), Safety::Read, false, false, &[rule(name, pattern)]);
+        assert_eq!(verdict == GATED, holds, "{name}: {value}");
+    }
+}
+
+#[test]
 fn f24_retry_after_in_every_form() {
     let now = Utc.timestamp_opt(1_700_000_000, 0).unwrap(); // Tue, 14 Nov 2023 22:13:20 GMT
     let date = ("date", "Tue, 14 Nov 2023 20:00:00 GMT");

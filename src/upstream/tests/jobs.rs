@@ -94,6 +94,7 @@ fn short(written: &Written) -> String {
         Written::Refused(words) => words.clone(),
         Written::Unknown(failure) if failure.words.contains("the job failed: out of order") => "failed".to_owned(),
         Written::Unknown(_) => "unknown".to_owned(),
+        Written::Unnamed(_) => "unnamed".to_owned(),
         other => format!("{other:?}"),
     }
 }
@@ -109,7 +110,7 @@ async fn a_job_is_asked_until_it_ends_and_what_it_says_of_each_item_counts() {
     let answers = vec![ok(&json!({"url": "../jobs/7?x=1"})), working(), slow, ok(&results)];
     let (client, script, clock, rules) = stage(by_url(), answers);
     let found = told(&client, &rules, &[0, 1, 2], Patience::UntilEnd).await;
-    assert_eq!(found, Ok(vec!["update in a batch: no".to_owned(), "unknown".to_owned(), "3".to_owned()]));
+    assert_eq!(found, Ok(vec!["update in a batch: no".to_owned(), "unnamed".to_owned(), "3".to_owned()]));
     assert_eq!(script.lines(), ["POST /v1/batch", "GET /jobs/7?x=1", "GET /jobs/7?x=1", "GET /jobs/7?x=1"]);
     assert_eq!(clock.elapsed(), Duration::from_secs(5 + 5 + 20), "as often as the rules say, or the upstream asks for");
 
@@ -121,7 +122,7 @@ async fn a_job_is_asked_until_it_ends_and_what_it_says_of_each_item_counts() {
     let few = json!({"state": "done", "results": [{"id": "3"}]});
     let (client, _, _, mut rules) = stage(by_url(), vec![ok(&json!({"url": "/jobs/7"})), ok(&few)]);
     rules.batches[0].result.by = ResultBy::Index;
-    assert_eq!(told(&client, &rules, &[2], Patience::AskOnce).await, Ok(vec!["unknown".to_owned()]));
+    assert_eq!(told(&client, &rules, &[2], Patience::AskOnce).await, Ok(vec!["unnamed".to_owned()]));
 }
 
 #[tokio::test]

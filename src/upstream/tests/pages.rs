@@ -31,6 +31,7 @@ fn a_list_that_may_be_left_out_is_empty_then_and_never_where_an_error_is_told() 
         (r#"{"errors":[]}"#, Err(missing.clone())),
         (r#"{"d":{}}"#, Err(no_list.clone())),
         (r#"{"d":"x"}"#, Err(no_list)),
+        (r#"{"errors":0}"#, Err(missing.clone())),
         ("[]", Err(missing.clone())),
         ("\"d\"", Err(missing.clone())),
     ];
@@ -38,6 +39,19 @@ fn a_list_that_may_be_left_out_is_empty_then_and_never_where_an_error_is_told() 
         assert_eq!(list(body, ".d", true), expected, "{body}");
     }
     assert_eq!(list(r#"{"next":"t"}"#, ".d", false), Err(missing));
+    let deeper = [
+        (r#"{"next":"t"}"#, true),
+        (r#"{"a":null,"next":"t"}"#, true),
+        (r#"{"a":{"d":null},"next":"t"}"#, true),
+        (r#"{"a":{},"next":"t"}"#, true),
+        (r#"{"a":"no","next":"t"}"#, false),
+        (r#"{"a":[],"next":"t"}"#, false),
+        (r#"{"a":{"error":"no"},"next":"t"}"#, false),
+        (r#"{"a":{"d":null},"errors":["no"],"next":"t"}"#, false),
+    ];
+    for (body, is_empty) in deeper {
+        assert_eq!(list(body, ".a.d", true).ok(), is_empty.then(|| (0, next())), "{body}");
+    }
     assert!(matches!(list(r#"{"next":"t""#, ".d", true), Err(SplitError::NotJson(..))), "what is cut short is none");
 }
 
@@ -141,8 +155,8 @@ fn records_are_found_deeper_in_the_items_of_an_array() {
     let items = || list(".groups", ItemAt::List(Box::new(path(".items").into())));
     let lacking = || list(".groups", ItemAt::List(Box::new(may_lack(path(".items").into()))));
     let deep = || list(".", ItemAt::List(Box::new(list(".", ItemAt::List(Box::new(path(".x").into()))))));
-    let none = |at: &str| Err(SplitError::NoneInItem(at.to_owned()));
-    let cases: [(ListAt, &str, Found<'_>); 12] = [
+    let none = |at: &str, item: &str| Err(SplitError::NoneInItem { records: at.to_owned(), item: item.to_owned() });
+    let cases: [(ListAt, &str, Found<'_>); 11] = [
         (
             nodes(),
             r#"{"d":{"edges":[{"cursor":"1","node":{"id":1}},{"node":null},{"node": [] }]}}"#,
@@ -154,17 +168,16 @@ fn records_are_found_deeper_in_the_items_of_an_array() {
             Ok((&[r#"{"id":1}"#, "null"], 2)),
         ),
         (nodes(), r#"{"d":{"edges":[]}}"#, Ok((&[], 0))),
-        (nodes(), r#"{"d":{"edges":[{"cursor":"1"}]}}"#, none(".d.edges[].node")),
-        (nodes(), r#"{"d":{"edges":[7]}}"#, none(".d.edges[].node")),
+        (nodes(), r#"{"d":{"edges":[{"cursor":"1"}]}}"#, none(".d.edges[].node", ".d.edges[0]")),
+        (nodes(), r#"{"d":{"edges":[{"node":{}},7]}}"#, none(".d.edges[].node", ".d.edges[1]")),
         (
             items(),
             r#"{"groups":[{"items":[{"id":1}, 2 ]},{"items":[]},{"n":1,"items":[{"id":3}]}]}"#,
             Ok((&[r#"{"id":1}"#, "2", r#"{"id":3}"#], 3)),
         ),
-        (items(), r#"{"groups":[{"items":[]},{}]}"#, none(".groups[].items[]")),
-        (items(), r#"{"groups":[{"items":null}]}"#, none(".groups[].items[]")),
+        (items(), r#"{"groups":[{"items":[]},{}]}"#, none(".groups[].items[]", ".groups[1]")),
+        (items(), r#"{"groups":[{"items":null}]}"#, none(".groups[].items[]", ".groups[0]")),
         (lacking(), r#"{"groups":[{},{"items":null},{"items":[{}]}]}"#, Ok((&["{}"], 3))),
-        (lacking(), r#"{"groups":[{"items":{}}]}"#, none(".groups[].items[]?")),
         (
             lacking(),
             r#"{"groups":[{"items":[1],"items":[2]}]}"#,
@@ -182,4 +195,58 @@ fn records_are_found_deeper_in_the_items_of_an_array() {
         assert_eq!(found, expected, "{list}: {body}");
     }
     assert_eq!(deep().to_string(), ".[][].x[]");
+}
+
+/// What stands in the place of a group, between one with a record and none behind it: how many records there are then, where
+/// the array has to be there, and where it may be missing.
+type Group<'a> = (&'a str, Option<usize>, Option<usize>);
+
+#[test]
+fn s16_a_group_without_its_records_is_never_an_empty_one() {
+    let groups: [Group<'_>; 20] = [
+        (r#"{"items":[{}]}"#, Some(2), Some(2)),
+        (r#"{"items":[]}"#, Some(1), Some(1)),
+        (r#"{"name":"a"}"#, None, Some(1)),
+        (r#"{"items":null}"#, None, Some(1)),
+        (r#"{"items":null,"error":null}"#, None, Some(1)),
+        ("null", None, None),
+        ("\"no\"", None, None),
+        ("7", None, None),
+        ("[]", None, None),
+        (r#"{"items":{}}"#, None, None),
+        (r#"{"items":"no"}"#, None, None),
+        (r#"{"error":{"code":429}}"#, None, None),
+        (r#"{"errors":["no"],"items":null}"#, None, None),
+        (r#"{"errors":["no"],"items":[]}"#, None, None),
+        (r#"{"errors":[{"message":"no"}],"items":[{}]}"#, None, None),
+        (r#"{"error":"no","items":[{}]}"#, None, None),
+        // A number of errors, a mark, or none.
+        (r#"{"errors":3,"items":[{}]}"#, Some(2), Some(2)),
+        (r#"{"error":false,"items":[{}]}"#, Some(2), Some(2)),
+        (r#"{"errors":[ ],"error":"","items":[{}]}"#, Some(2), Some(2)),
+        (r#"{"errors":null,"items":[]}"#, Some(1), Some(1)),
+    ];
+    for (group, strict, lenient) in groups {
+        for (may_lack, expected) in [(false, strict), (true, lenient)] {
+            let inner = ListAt { may_lack, ..path(".items").into() };
+            let list = ListAt { item: ItemAt::List(Box::new(inner)), ..path(".groups").into() };
+            let body = format!(r#"{{"groups":[{{"items":[{{}}]}},{group}]}}"#);
+            let split = split_list(body.as_bytes(), &list, &[]);
+            if expected.is_none() {
+                let told = split.as_ref().unwrap_err().to_string();
+                assert!(told.starts_with(".groups[1] ") && told.contains(".groups[].items[]"), "{told}");
+            }
+            assert_eq!(split.ok().map(|split| split.records.len()), expected, "{list}: {group}");
+        }
+    }
+}
+
+#[test]
+fn s16_an_error_counts_where_it_stands_beside_the_records_of_a_group_and_not_where_it_is_them() {
+    let list = |inner: &str| ListAt { item: ItemAt::List(Box::new(path(inner).into())), ..path(".groups").into() };
+    let body = r#"{"groups":[{"page":{"errors":[{"id":1}],"items":[{}]}}]}"#;
+    let lacking =
+        SplitError::ErrorInItem { records: ".groups[].page.items[]".to_owned(), item: ".groups[0]".to_owned() };
+    assert_eq!(split_list(body.as_bytes(), &list(".page.items"), &[]), Err(lacking));
+    assert_eq!(split_list(body.as_bytes(), &list(".page.errors"), &[]).map(|split| split.records.len()), Ok(1));
 }

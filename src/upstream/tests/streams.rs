@@ -320,6 +320,12 @@ fn records_deeper_in_the_items_of_an_array_are_handed_over_as_well() {
         assert_eq!(found.iter().map(|piece| piece.items).sum::<usize>(), 4);
         assert_eq!(around, r#"{"groups":[],"next":1}"#);
     }
+    // A group that could not be had is named by its place in the whole answer.
+    let lacking = body.replace("},{},{", r#"},{"error":"no"},{"#);
+    for chunk in [1, 7, 1000] {
+        let error = pieces(&RecordsIn::Array(groups.clone()), lacking.as_bytes(), chunk, 60).unwrap_err();
+        assert!(error.to_string().starts_with(".groups[2] holds nothing for .groups[].items[]?"), "{error}");
+    }
     // What holds too much is no record that could be set aside.
     let error = pieces(&RecordsIn::Array(groups), body.as_bytes(), 7, 20).unwrap_err();
     assert_eq!(error, StreamError::TooLarge { what: "an item that holds records", limit: 20 });

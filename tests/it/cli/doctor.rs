@@ -103,10 +103,15 @@ fn where_all_is_well_it_says_so_and_changes_nothing() {
 #[test]
 fn what_is_wrong_is_named_with_its_remedy() {
     let mut world = world("LoadState=loaded\\nActiveState=failed\\n");
+    let budget = "[upstream.crm]\nbudget = [{ limit = 1000, per = \"1m\" }]\n";
+    world.change_rules("rules.toml", |rules| rules.replacen("[upstream.crm]\n", budget, 1));
     world.sync().exits(0);
+    let budgets = format!("{}.budgets", world.database().display());
+    says(&of(&doctor(&world, &["--json", "--offline"]), "ok"), &format!("budgets: what is spent is kept in {budgets}"));
     mode(&world.path("secrets/crm_token"), 0o644);
     mode(&world.database(), 0o666);
     mode(&world.path("rules"), 0o777);
+    mode(Path::new(&budgets), 0o666);
     world.sql("update sync_pass set started_at = started_at + 7200000000");
     let ran = doctor(&world, &["--json", "--offline"]).exits(1);
     let bad = of(&ran, "error");
@@ -115,6 +120,7 @@ fn what_is_wrong_is_named_with_its_remedy() {
     assert!(ran.stdout.contains("put the last of these places right"), "{}", ran.stdout);
     says(&bad, "database: everybody on this machine may write to ");
     says(&bad, "rules: everybody on this machine may write to ");
+    says(&bad, &format!("budgets: everybody on this machine may write to {budgets} (mode 666)"));
     says(&bad, "clock: a pass began at ");
     says(&bad, "unit: reconciled.service has failed");
     says(&of(&ran, "warning"), "database: everybody on this machine may read ");
@@ -123,6 +129,22 @@ fn what_is_wrong_is_named_with_its_remedy() {
     assert_eq!((&report["ok"], &report["errors"]), (&json!(false), &json!(bad.len())));
     let shown = doctor(&world, &["--offline"]).exits(1).stdout;
     assert!(shown.contains("    → chmod o-w "), "{shown}");
+
+    // A newer program's, then none of ours.
+    let spent = rusqlite::Connection::open(&budgets).unwrap();
+    spent.pragma_update(None, "user_version", 99).unwrap();
+    drop(spent);
+    says(
+        &of(&doctor(&world, &["--json", "--offline"]).exits(1), "error"),
+        &format!("budgets: {budgets} cannot be used, and nothing is asked of upstreams: it is of version 99"),
+    );
+    std::fs::write(&budgets, "of another program, and long enough to be a database").unwrap();
+    let ran = doctor(&world, &["--json", "--offline"]).exits(1);
+    says(&of(&ran, "error"), &format!("budgets: {budgets} cannot be used"));
+    assert!(ran.stdout.contains("remove it, and what was spent"), "{}", ran.stdout);
+    for ending in ["", "-wal", "-shm"] {
+        std::fs::remove_file(format!("{budgets}{ending}")).ok();
+    }
 
     // An upstream that is not well, one that refuses the credentials, then one that is gone.
     mode(&world.path("secrets/crm_token"), 0o600);

@@ -16,7 +16,11 @@ fn line(diagnostic: &Diagnostic) -> String {
     let second = diagnostic.second.as_ref();
     let second =
         second.map(|second| format!(" | {}:{} {}", second.line, second.column, second.label)).unwrap_or_default();
-    format!("{line}:{column} {warning}{message}{help}{second}")
+    let mut text = format!("{line}:{column} {warning}{message}{help}{second}");
+    for also in &diagnostic.also {
+        text += &format!(" | also {}:{}", also.line, also.column);
+    }
+    text
 }
 
 /// Applies replacements (`old => new`, or `old =>` to delete) to the good rules.

@@ -39,6 +39,21 @@ fn a_double_definition_names_both_places() {
 }
 
 #[test]
+fn a_missing_variable_is_told_once_with_all_its_places() {
+    let upstream = UPSTREAM.replacen("base_url = \"https://", "base_url = \"https://${var.tennant}.", 1);
+    let other = upstream.replace("upstream.crm", "upstream.erp");
+    let (sources, checked) =
+        check_files(&[("a.toml", &upstream), ("b.toml", COLLECTION), ("c.toml", BINDING), ("d.toml", &other)]);
+    let told: Vec<_> = checked.diagnostics.iter().filter(|one| one.message.contains("tennant")).collect();
+    let [missing] = told.as_slice() else { panic!("{told:#?}") };
+    assert_eq!(missing.path, "a.toml");
+    let also: Vec<_> = missing.also.iter().map(|also| (also.path.as_str(), also.line, also.column)).collect();
+    assert_eq!(also, [("d.toml", missing.line, missing.column)]);
+    let text = render(&checked.diagnostics, &sources, false, 100);
+    assert!(text.contains(&format!("also at d.toml:{}:{}", missing.line, missing.column)), "{text}");
+}
+
+#[test]
 fn a_broken_file_does_not_hide_mistakes_in_others() {
     let broken = "[upstream.crm]\nbase_url = \"https://crm.example.com\n";
     let collection = COLLECTION.replace("\"text\" }", "\"txt\" }");

@@ -2,11 +2,14 @@
 //!
 //! Must not know: what follows for the tokens that are there.
 
+use std::sync::Mutex;
+
 use secrecy::ExposeSecret;
 
 use super::*;
 use crate::upstream::FailureKind;
 use crate::upstream::oauth::server::{Answer, Server};
+use crate::upstream::state::State;
 use crate::upstream::tests::answer;
 use crate::upstream::{Failure, Secrets};
 
@@ -15,7 +18,9 @@ fn server(rules: OAuth, answers: Vec<Result<Response, TransportError>>) -> (Serv
     let mut secrets = Secrets::default();
     secrets.learn([&template("${secret}")], &lookup).unwrap();
     let upstream = Arc::new(upstream_with(rules.clone()));
-    (Server { upstream, rules, secrets, transport: script.clone(), clock: clock.clone() }, script, clock)
+    let state = Arc::new(Mutex::new(State::new(&upstream.budgets, upstream.breaker)));
+    let (transport, of_server) = (script.clone(), clock.clone());
+    (Server { upstream, rules, secrets, transport, clock: of_server, state, purse: None }, script, clock)
 }
 
 async fn asked(status: u16, body: &str) -> Answer {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::clock::Clock as _;
 use crate::rules::{Assertion, JwtAlgorithm};
-use crate::upstream::tests::{answer, ok, status};
+use crate::upstream::tests::{answer, budget_of, ok, status};
 use crate::upstream::{Built, FailureKind, Safety};
 
 pub fn refresh_token() -> OAuth {
@@ -65,6 +65,41 @@ async fn a_client_that_asks_for_itself_asks_once_and_again_before_the_end() {
     assert_eq!(field(&script, 0, "scope").as_deref(), Some("read write"));
     assert!(bench.kept().is_none(), "what can be had again is not kept");
     assert_eq!(client.keeper().unwrap().standing().await, Ok(Standing::AsNeeded));
+}
+
+/// A client of an upstream that lets one request through in so long, and has tokens at this address.
+fn limited(token_url: &str, per: Duration, clock: &Arc<TestClock>) -> (Client, Arc<Script>) {
+    let rules = OAuth { token_url: Url::parse(token_url).unwrap(), ..oauth(Grant::ClientCredentials) };
+    let upstream = Upstream { budgets: vec![budget_of(1, per)], ..upstream_with(rules) };
+    let script = Script::new(vec![granted("one", None, 36_000), ok(&json!([]))]);
+    (Client::new(Arc::new(upstream), &lookup, script.clone(), clock.clone()).unwrap(), script)
+}
+
+#[tokio::test]
+async fn a_token_that_is_had_at_the_upstream_is_debited_before_the_request_that_it_is_for() {
+    let per = Duration::from_mins(10);
+    for (token_url, lines, waits) in [
+        ("https://up.test/oauth/token", ["POST /oauth/token", "GET /contacts"], per),
+        // Another server is no business of its budgets.
+        ("https://id.test/token", ["POST /token", "GET /contacts"], Duration::ZERO),
+    ] {
+        let clock = TestClock::new();
+        let (client, script) = limited(token_url, per, &clock);
+        read(&client).await.unwrap();
+        assert_eq!(script.lines(), lines);
+        assert_eq!(clock.elapsed().as_secs(), waits.as_secs(), "{token_url}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_waits_for_room_in_budgets_for_a_minute_at_most() {
+    let clock = TestClock::new();
+    let (client, script) = limited("https://up.test/oauth/token", Duration::from_hours(1), &clock);
+    client.turn_for_another().await.unwrap();
+    let (kind, words) = read(&client).await.unwrap_err();
+    assert_eq!((kind, clock.elapsed()), (FailureKind::NotDone, Duration::ZERO), "{words}");
+    assert!(words.starts_with("token request: POST /oauth/token: a budget asks to wait "), "{words}");
+    assert_eq!(script.lines(), [] as [&str; 0]);
 }
 
 #[tokio::test]
