@@ -140,6 +140,17 @@ pub const REJECT: &str = "\
 Examples:
   reconciled reject 3  no: nothing of it is done";
 
+/// `backup`
+pub const BACKUP: &str = "\
+Examples:
+  reconciled backup /mnt/backup/crm-monday.db  a new file
+  reconciled backup --force latest.db          each time the same";
+
+/// `restore`
+pub const RESTORE: &str = "\
+Examples:
+  reconciled restore crm-monday.db  stop the daemon before";
+
 /// `auth login`
 pub const AUTH_LOGIN: &str = "\
 Examples:

@@ -4,10 +4,12 @@
 
 mod approve;
 mod args;
+mod args_keeping;
 mod args_rules;
 mod args_secrets;
 mod ask;
 mod auth;
+mod backup;
 mod beside;
 mod check;
 mod completions;

@@ -1,9 +1,10 @@
 //! Owns: what people look at and decide, whichever way they ask: how things stand, every side's say about a record, conflicts
-//! with their resolution, halts with their approval, webhooks that came in.
+//! with their resolution, halts with their approval, webhooks that came in, backups.
 //!
 //! Must not know: terminals, HTTP; what passes do with a decision.
 
 mod amounts;
+mod backup;
 mod bulk;
 mod conflicts;
 mod error;
@@ -20,6 +21,7 @@ mod usage;
 mod webhooks;
 
 pub use amounts::{bytes, dollars, duration, rounded, whole};
+pub use backup::{Holding, PutBack, back_up, put_back};
 pub use bulk::{Bulk, BulkDone, resolve_all};
 pub use conflicts::{Candidate, Conflict, candidates, list_conflicts};
 pub use error::OpsError;

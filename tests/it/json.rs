@@ -143,6 +143,8 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     let conflict = print("conflicts", &["conflicts"])[0]["conflicts"][0]["id"].to_string();
     print("resolve", &["resolve", &conflict, "--take", "local"]);
     print("secret list", &["secret", "list"]);
+    print("backup", &["backup", "b.db"]);
+    print("restore", &["restore", "b.db"]);
     print("--print-config", &["--print-config"]);
     print("auth status", &["auth", "status"]);
 

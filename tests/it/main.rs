@@ -25,6 +25,7 @@ mod idle;
 mod init;
 mod journal;
 mod json;
+mod keeping;
 mod listing;
 mod metrics;
 mod monitoring;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::store::StoreError;
 
@@ -67,12 +69,32 @@ impl Identity {
     }
 }
 
+/// What may be where a copy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// Nothing.
+    Refused,
+    /// A file that the copy takes the place of.
+    Replaced,
+}
+
 /// Copies a database, consistent as of now, into a new file: beside it first, synced, then renamed.
 pub(super) fn copy(from: &Connection, place: &Place, target: &Path) -> Result<(), StoreError> {
+    copy_checked(from, place, target, Existing::Refused, |_part| Ok(()))
+}
+
+/// The same; `check` looks at the copy before it gets its name.
+pub(super) fn copy_checked<T>(
+    from: &Connection,
+    place: &Place,
+    target: &Path,
+    existing: Existing,
+    check: impl FnOnce(&Path) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let part = beside(target, ".part");
     let shown = target.display().to_string();
-    if target.exists() {
-        return Err(StoreError::ReadOnly { path: shown, reason: "it exists already".to_owned() });
+    if existing == Existing::Refused && target.exists() {
+        return Err(StoreError::ReadOnly { path: shown, reason: EXISTS.to_owned() });
     }
     match std::fs::remove_file(&part) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(of_io(&part, &error)),
@@ -84,12 +106,31 @@ pub(super) fn copy(from: &Connection, place: &Place, target: &Path) -> Result<()
         // Only what is copied can be damaged; the copy is new.
         .map_err(|failure| if is_damage(&failure) { place.explain(failure) } else { there.explain(failure) })
         .and_then(|()| file.sync_all().map_err(|error| of_io(&part, &error)))
-        .and_then(|()| std::fs::rename(&part, target).map_err(|error| of_io(target, &error)))
-        .and_then(|()| sync_folder(target));
+        .and_then(|()| check(&part))
+        .and_then(|checked| name(&part, target, existing).map(|()| checked))
+        .and_then(|checked| sync_folder(target).map(|()| checked));
     if done.is_err() {
         let _best_effort = std::fs::remove_file(&part);
     }
     done
+}
+
+const EXISTS: &str = "it exists already";
+
+/// Gives a finished file its name.
+fn name(part: &Path, target: &Path, existing: Existing) -> Result<(), StoreError> {
+    let done = match existing {
+        Existing::Replaced => std::fs::rename(part, target),
+        Existing::Refused => match renameat_with(CWD, part, CWD, target, RenameFlags::NOREPLACE) {
+            // Not every file system can do that.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => std::fs::rename(part, target),
+            Err(Errno::EXIST) => {
+                return Err(StoreError::ReadOnly { path: target.display().to_string(), reason: EXISTS.to_owned() });
+            }
+            done => done.map_err(std::io::Error::from),
+        },
+    };
+    done.map_err(|error| of_io(target, &error))
 }
 
 fn is_damage(failure: &Failure) -> bool {
