@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Overrides;
 use crate::ops::{USAGE_DAYS, USAGE_DAYS_MAX};
 
-use super::args_keeping::{BackupArgs, RestoreArgs};
+use super::args_keeping::{BackupArgs, RepairArgs, RestoreArgs, VerifyArgs};
 use super::args_rules::{CheckArgs, FetchArgs, InitArgs, RecordArgs, ReplayArgs};
 use super::args_secrets::{AuthArgs, KeyArgs, SecretArgs};
 use super::examples;
@@ -231,6 +231,19 @@ pub enum Command {
     /// backup was made are looked for then.
     #[command(after_help = examples::RESTORE)]
     Restore(RestoreArgs),
+    /// Check that the database is whole, and that what it says of itself is true; with --deep, ask the upstreams as well
+    ///
+    /// Looks at the file, at foreign keys, at what the engine's own tables must say of each other, at rows, types and triggers; a daemon
+    /// may run. With --deep every linked record is read from its upstream, within its budgets, and compared with the row here. Changes
+    /// nothing. Ends with 1 where something is wrong, with 3 where records differ, with 6 where an upstream does not answer.
+    #[command(after_help = examples::VERIFY)]
+    Verify(VerifyArgs),
+    /// Mend what verify finds and what can be mended without a guess; a plan, unless --apply says so
+    ///
+    /// With --apply no daemon may run; the database is backed up beside itself first, and everything is mended or nothing. What would be
+    /// a guess is left, and it says what a person can do. Ends with 3 where a plan would mend something, with 1 where something is left.
+    #[command(after_help = examples::REPAIR)]
+    Repair(RepairArgs),
     /// Sign in to upstreams with OAuth, see how that stands, give tokens up
     Auth(AuthArgs),
     /// Keep secrets sealed beside the database

@@ -151,6 +151,18 @@ pub const RESTORE: &str = "\
 Examples:
   reconciled restore crm-monday.db  stop the daemon before";
 
+/// `verify`
+pub const VERIFY: &str = "\
+Examples:
+  reconciled verify                  is the database whole and consistent?
+  reconciled verify --deep contacts  and do contacts say here what they say there?";
+
+/// `repair`
+pub const REPAIR: &str = "\
+Examples:
+  reconciled repair          what would be mended, and what would not
+  reconciled repair --apply  stop the daemon before";
+
 /// `auth login`
 pub const AUTH_LOGIN: &str = "\
 Examples:

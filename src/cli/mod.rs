@@ -38,6 +38,7 @@ mod print_config;
 mod progress;
 mod record;
 mod reject;
+mod repair;
 mod replay;
 mod report;
 mod resolve;
@@ -51,6 +52,7 @@ mod status;
 mod stop;
 mod style;
 mod usage;
+mod verify;
 mod workspace;
 
 pub use entry::main;

@@ -15,8 +15,8 @@ pub use health::*;
 pub use hook::*;
 pub use rows::*;
 pub use sqlite::{
-    Contents, Epoch, Exam, Mode, OpenOptions, SqliteStore, back_up, examine, lock_holder, restore, space,
-    upstream_states,
+    Contents, Epoch, Exam, Flaw, Mending, Mode, OpenOptions, SqliteStore, Subject, back_up, examine, lock_holder,
+    repair, restore, space, upstream_states, verify,
 };
 pub use usage::*;
 

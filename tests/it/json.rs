@@ -145,6 +145,11 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     print("secret list", &["secret", "list"]);
     print("backup", &["backup", "b.db"]);
     print("restore", &["restore", "b.db"]);
+    print("verify", &["verify", "--deep"]);
+    world.sql("insert into sync_cursor values (99, '{}')");
+    print("verify", &["verify"]);
+    print("repair", &["repair"]);
+    print("repair", &["repair", "--apply"]);
     print("--print-config", &["--print-config"]);
     print("auth status", &["auth", "status"]);
 

@@ -11,10 +11,13 @@ use rusqlite::{Connection, ErrorCode};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::store::StoreError;
+use crate::store::{Micros, StoreError};
 
 use super::fault::{Failure, Place, Res, of_io};
 use super::lock::beside;
+
+/// So many files of one kind may be kept within a second.
+const NAMES_MAX: u32 = 1000;
 
 /// Makes the folder of a database (0700) where it is missing.
 pub(super) fn create_folder(path: &Path, folder: &Path) -> Result<(), StoreError> {
@@ -152,6 +155,20 @@ fn pages(from: &Connection, part: &Path) -> Res<()> {
         StepResult::Done => Ok(()),
         _ => Err(Failure::Store(StoreError::Busy { path: part.display().to_string(), waited_ms: 0 })),
     }
+}
+
+/// A name beside the database that says what is kept under it and since when, and that nothing has yet.
+pub(super) fn free_name(database: &Path, what: &str, now: Micros) -> Result<PathBuf, StoreError> {
+    let at = chrono::DateTime::from_timestamp_micros(now).unwrap_or_default().format("%Y%m%dT%H%M%SZ");
+    let named = |number: u32| match number {
+        0 => beside(database, &format!(".{what}-{at}")),
+        _ => beside(database, &format!(".{what}-{at}-{number}")),
+    };
+    let free = (0..NAMES_MAX).map(named).find(|path| std::fs::symlink_metadata(path).is_err());
+    free.ok_or_else(|| {
+        let reason = format!("no name is free beside it to keep it under: move {} away", named(0).display());
+        StoreError::ReadOnly { path: database.display().to_string(), reason }
+    })
 }
 
 pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {

@@ -42,6 +42,7 @@ mod triggers;
 mod turns;
 mod tx;
 mod usage;
+mod verify;
 mod view;
 
 #[cfg(test)]
@@ -53,3 +54,4 @@ pub use lock::lock_holder;
 pub use open::{Epoch, Mode, OpenOptions, SqliteStore};
 pub use restore::restore;
 pub use space::space;
+pub use verify::{Flaw, Mending, Subject, repair, verify};

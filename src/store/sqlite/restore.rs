@@ -15,12 +15,9 @@ use super::backup::{Contents, is_same, open_backup, placed};
 use super::connect::{Role, connect};
 use super::epoch;
 use super::fault::{Place, Res, of_io};
-use super::file::{Existing, copy_checked, create_folder, sync_folder};
+use super::file::{Existing, copy_checked, create_folder, free_name, sync_folder};
 use super::lock::{Lock, beside};
 use super::space::refuse_network;
-
-/// So many databases may be replaced within a second.
-const NAMES_MAX: u32 = 1000;
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,16 +132,7 @@ fn close(database: &Path, place: &Place) -> Result<(), StoreError> {
 
 /// Gives the database another name as well, or instead where a file system knows one name only.
 fn keep(database: &Path, now: Micros) -> Result<PathBuf, StoreError> {
-    let at = chrono::DateTime::from_timestamp_micros(now).unwrap_or_default().format("%Y%m%dT%H%M%SZ");
-    let named = |number: u32| match number {
-        0 => beside(database, &format!(".replaced-{at}")),
-        _ => beside(database, &format!(".replaced-{at}-{number}")),
-    };
-    let free = (0..NAMES_MAX).map(named).find(|path| std::fs::symlink_metadata(path).is_err());
-    let Some(kept) = free else {
-        let reason = format!("no name is free beside it to keep it under: move {} away", named(0).display());
-        return Err(StoreError::ReadOnly { path: database.display().to_string(), reason });
-    };
+    let kept = free_name(database, "replaced", now)?;
     std::fs::hard_link(database, &kept)
         .or_else(|_no_links| std::fs::rename(database, &kept))
         .map_err(|error| of_io(&kept, &error))?;

@@ -7,6 +7,7 @@ use crate::world::{Ran, World};
 
 mod backup;
 mod restore;
+mod verify;
 
 /// Runs the world's program with another database.
 fn elsewhere(world: &World, database: &Path, arguments: &[&str]) -> Ran {
