@@ -231,14 +231,14 @@ pub enum Command {
     /// backup was made are looked for then.
     #[command(after_help = examples::RESTORE)]
     Restore(RestoreArgs),
-    /// Check that the database is whole, and that what it says of itself is true; with --deep, ask the upstreams as well
+    /// Check that the database is whole and consistent; with --deep, ask upstreams, too
     ///
     /// Looks at the file, at foreign keys, at what the engine's own tables must say of each other, at rows, types and triggers; a daemon
     /// may run. With --deep every linked record is read from its upstream, within its budgets, and compared with the row here. Changes
     /// nothing. Ends with 1 where something is wrong, with 3 where records differ, with 6 where an upstream does not answer.
     #[command(after_help = examples::VERIFY)]
     Verify(VerifyArgs),
-    /// Mend what verify finds and what can be mended without a guess; a plan, unless --apply says so
+    /// Mend what verify finds, where that is no guess; a plan, unless --apply says so
     ///
     /// With --apply no daemon may run; the database is backed up beside itself first, and everything is mended or nothing. What would be
     /// a guess is left, and it says what a person can do. Ends with 3 where a plan would mend something, with 1 where something is left.

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::ops::{Finding, Mended, repair, verify};
+use crate::ops::{Finding, Repairs, repair, verify};
 
 use super::args_keeping::RepairArgs;
 use super::exit::{CliError, Exit};
@@ -19,32 +19,32 @@ struct Repair {
     /// It was done; else it is a plan.
     applied: bool,
     #[serde(flatten)]
-    mended: Mended,
+    repairs: Repairs,
 }
 
 /// Plans, or does it.
 pub fn run(args: &RepairArgs, workspace: &Workspace, out: &Out) -> Result<Exit, CliError> {
     let rules = workspace.rules(SecretsAre::Unused, out)?;
     let (database, busy_ms) = (&workspace.settings().database, workspace.busy_ms());
-    let mended = if args.apply {
+    let repairs = if args.apply {
         repair(database, &rules, workspace.clock().now().timestamp_micros(), busy_ms)?
     } else {
         let (mended, left) = verify(database, &rules, busy_ms)?.into_iter().partition(|finding| finding.mendable);
-        Mended { backup: None, mended, left }
+        Repairs { backup: None, mended, left }
     };
-    let exit = match (args.apply, mended.mended.is_empty(), mended.left.is_empty()) {
+    let exit = match (args.apply, repairs.mended.is_empty(), repairs.left.is_empty()) {
         (_, _, false) => Exit::ERROR,
         (false, false, true) => Exit::PENDING,
         (true, _, true) | (false, true, true) => Exit::IN_SYNC,
     };
-    let done = Repair { applied: args.apply, mended };
+    let done = Repair { applied: args.apply, repairs };
     out.show(&done, |done, _width| text(done))?;
     Ok(exit)
 }
 
 fn text(done: &Repair) -> String {
     let mut text = String::new();
-    let Mended { backup, mended, left } = &done.mended;
+    let Repairs { backup, mended, left } = &done.repairs;
     let heading = if done.applied { "mended" } else { "would be mended" };
     text += &part(heading, mended);
     text += &part("left, because it would be a guess", left);

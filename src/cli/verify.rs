@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ops::{Compared, Difference, Finding, compare, verify, whole};
+use crate::rules::Ruleset;
 
 use super::args_keeping::VerifyArgs;
 use super::beside::{Beside, each};
@@ -44,7 +45,7 @@ pub async fn run(args: &VerifyArgs, workspace: &Workspace, out: &Out) -> Result<
 async fn deep(
     args: &VerifyArgs,
     workspace: &Workspace,
-    rules: &Arc<crate::rules::Ruleset>,
+    rules: &Arc<Ruleset>,
     out: &Out,
 ) -> Result<Vec<Compared>, CliError> {
     let names = select_collections(rules, &args.collections)?;

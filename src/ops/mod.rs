@@ -40,7 +40,7 @@ pub use status::{
 };
 pub use text::{raw, rfc3339, word_changes};
 pub use usage::{Forecast, QuotaUsage, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
-pub use verify::{Finding, Mended, repair, verify};
+pub use verify::{Finding, Repairs, repair, verify};
 pub use webhooks::{HookView, Inbox, InboxStatus, drop_hook, inbox, inbox_status, retry_hook};
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub struct Example {
 
 /// What was mended.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Mended {
+pub struct Repairs {
     /// The database as it was before; null where nothing was to be mended.
     pub backup: Option<String>,
     /// What was mended.
@@ -66,7 +66,7 @@ impl From<Flaw> for Finding {
 
 impl From<Subject> for Example {
     fn from(subject: Subject) -> Self {
-        Self { collection: subject.collection, upstream: subject.upstream, subject: subject.subject }
+        Self { collection: subject.collection, upstream: subject.upstream, subject: subject.name }
     }
 }
 
@@ -76,14 +76,14 @@ pub fn verify(database: &Path, rules: &Ruleset, busy_ms: u64) -> Result<Vec<Find
 }
 
 /// Mends what can be mended without a guess, on a database that nobody works on. Blocks.
-pub fn repair(database: &Path, rules: &Ruleset, now: Micros, busy_ms: u64) -> Result<Mended, StoreError> {
+pub fn repair(database: &Path, rules: &Ruleset, now: Micros, busy_ms: u64) -> Result<Repairs, StoreError> {
     Ok(match store::repair(database, rules, now, busy_ms)? {
-        Ok(done) => Mended {
+        Ok(done) => Repairs {
             backup: Some(done.backup.display().to_string()),
             mended: findings(done.mended),
             left: findings(done.left),
         },
-        Err(left) => Mended { backup: None, mended: Vec::new(), left: findings(left) },
+        Err(left) => Repairs { backup: None, mended: Vec::new(), left: findings(left) },
     })
 }
 

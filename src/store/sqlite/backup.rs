@@ -69,20 +69,20 @@ pub(super) fn open_backup(path: &Path, busy_ms: u64) -> Result<(Connection, Cont
     let is_open = log_bytes(path) > 0;
     let opened = if is_open { connect(path, Role::Reader, &place) } else { connect_unwritable(path, &place) };
     let conn = match opened {
-        Err(StoreError::Corrupt { path, reason }) => return Err(no_backup(path, reason)),
+        Err(StoreError::Corrupt { path, reason }) => return Err(no_backup(path, &reason)),
         opened => opened?,
     };
     require_ours(&conn, &place)?;
     match first_complaint_in_full(&conn).map_err(|failure| place.explain(failure)) {
         Ok(None) => {}
-        Ok(Some(reason)) | Err(StoreError::Corrupt { reason, .. }) => return Err(no_backup(place.path, reason)),
+        Ok(Some(reason)) | Err(StoreError::Corrupt { reason, .. }) => return Err(no_backup(place.path, &reason)),
         Err(error) => return Err(error),
     }
     let contents = contents(&conn, path, &place)?;
     Ok((conn, contents))
 }
 
-fn no_backup(path: String, reason: String) -> StoreError {
+fn no_backup(path: String, reason: &str) -> StoreError {
     let reason = format!("it is no whole database ({reason}): take another backup; nothing was changed");
     StoreError::Unreadable { path, reason }
 }

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what is in it.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -63,6 +63,12 @@ impl Identity {
         Ok(Self { path: path.to_owned(), device: meta.dev(), inode: meta.ino() })
     }
 
+    /// The path means this file.
+    fn of_file(path: &Path, file: &File) -> Result<Self, StoreError> {
+        let meta = file.metadata().map_err(|error| of_io(path, &error))?;
+        Ok(Self { path: path.to_owned(), device: meta.dev(), inode: meta.ino() })
+    }
+
     /// Refuses when the path means another file by now: what is written would go to a file that nobody can find.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match std::fs::metadata(&self.path) {
@@ -99,23 +105,45 @@ pub(super) fn copy_checked<T>(
     if existing == Existing::Refused && target.exists() {
         return Err(StoreError::ReadOnly { path: shown, reason: EXISTS.to_owned() });
     }
-    match std::fs::remove_file(&part) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(of_io(&part, &error)),
-        _ => {}
-    }
-    let file = private(&part).map_err(|error| unwritable(&part, &error))?;
+    let file = begin(&part)?;
     let there = Place { path: shown, busy_ms: place.busy_ms };
     let done = pages(from, &part)
         // Only what is copied can be damaged; the copy is new.
         .map_err(|failure| if is_damage(&failure) { place.explain(failure) } else { there.explain(failure) })
         .and_then(|()| file.sync_all().map_err(|error| of_io(&part, &error)))
         .and_then(|()| check(&part))
+        .and_then(|checked| Identity::of_file(&part, &file)?.check().map(|()| checked))
         .and_then(|checked| name(&part, target, existing).map(|()| checked))
         .and_then(|checked| sync_folder(target).map(|()| checked));
     if done.is_err() {
         let _best_effort = std::fs::remove_file(&part);
     }
     done
+}
+
+/// An empty file to copy into. What is left of a copy that did not come to its end is removed; one that is under way is not.
+fn begin(part: &Path) -> Result<File, StoreError> {
+    match File::options().write(true).open(part) {
+        Ok(left) if is_locked(&left) => return Err(under_way(part)),
+        Ok(_left) => std::fs::remove_file(part).map_err(|error| of_io(part, &error))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(of_io(part, &error)),
+    }
+    let file = private(part).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => under_way(part),
+        _ => unwritable(part, &error),
+    })?;
+    if is_locked(&file) { Err(under_way(part)) } else { Ok(file) }
+}
+
+/// Locks the file, unless another process has. Where a file system knows no locks, nobody has.
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+fn under_way(part: &Path) -> StoreError {
+    let reason = "another process is writing it: wait for that, or name another file".to_owned();
+    StoreError::ReadOnly { path: part.display().to_string(), reason }
 }
 
 const EXISTS: &str = "it exists already";

@@ -33,16 +33,17 @@ pub(super) fn lay(db: &Db, key: CollectionKey, collection: &Collection) -> Res<L
     for (_name, sql) in &wanted {
         db.conn.execute_batch(sql)?;
     }
-    // Hints that a unique field alone asks for are no reason to doubt the others.
-    let heart = |list: &[(String, String)]| {
-        list.iter().filter(|(name, _sql)| !name.contains(".displaced_")).cloned().collect::<Vec<_>>()
-    };
     Ok(if heart(&found) == heart(&wanted) { Laid::Same } else { Laid::Changed })
 }
 
-/// Whether all triggers of a table are exactly as wanted.
+/// Whether no edit of a table can go unnoticed.
 pub(super) fn are_laid(db: &Db, key: CollectionKey, collection: &Collection) -> Res<bool> {
-    Ok(found(db, collection)? == wanted(key, collection))
+    Ok(heart(&found(db, collection)?) == heart(&wanted(key, collection)))
+}
+
+/// Hints that a unique field alone asks for are no reason to doubt the others.
+fn heart(list: &[(String, String)]) -> Vec<&(String, String)> {
+    list.iter().filter(|(name, _sql)| !name.contains(".displaced_")).collect()
 }
 
 fn found(db: &Db, collection: &Collection) -> Res<Vec<(String, String)>> {

@@ -90,6 +90,16 @@ fn a_backup_takes_no_name_that_is_taken_unless_told_and_never_that_of_a_database
         assert!(refused.stderr.contains(words) && refused.stderr.contains("name another file"), "{name}: {refused:#?}");
     }
     assert_eq!(std::fs::read(world.database()).unwrap(), before);
+    // What another backup is writing is its own; what a killed one left is not.
+    std::fs::write(world.path("b.db.part"), "half of it").unwrap();
+    let other = std::fs::File::open(world.path("b.db.part")).unwrap();
+    other.lock().unwrap();
+    let refused = world.run(&["backup", "b.db"]).exits(1);
+    assert!(refused.stderr.contains("another process is writing it"), "{refused:#?}");
+    assert_eq!(std::fs::read(world.path("b.db.part")).unwrap(), b"half of it");
+    drop(other);
+    world.run(&["backup", "b.db"]).exits(0);
+    assert!(!world.path("b.db.part").exists());
     world.is_quiet();
 }
 

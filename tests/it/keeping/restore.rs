@@ -146,6 +146,12 @@ fn f19_a_backup_that_nothing_was_done_after_or_that_goes_to_a_new_machine_is_not
     assert!(!told.stdout.contains("is kept as") && told.stdout.contains("approve"), "{told:#?}");
     let halted = elsewhere(&world, there, &["run", "--once"]).exits(5);
     assert!(halted.stdout.contains("restored or copied"), "{halted:#?}");
+    // One from before databases said which they are.
+    Connection::open(world.path("b.db")).unwrap().execute_batch("delete from sync_epoch").unwrap();
+    let there = &world.path("old").join("data.db");
+    elsewhere(&world, there, &["restore", "b.db"]).exits(0);
+    let halted = elsewhere(&world, there, &["run", "--once"]).exits(5);
+    assert!(halted.stdout.contains("restored or copied"), "{halted:#?}");
 }
 
 #[test]

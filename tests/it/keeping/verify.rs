@@ -124,6 +124,15 @@ fn what_can_be_mended_without_a_guess_is_found_planned_and_mended() {
 }
 
 #[test]
+fn a_field_that_is_new_in_the_rules_is_nothing_wrong() {
+    let world = synced();
+    world.change_rules("rules.toml", |rules| {
+        rules.replace("phone = \"text\"", "phone = { type = \"text\", unique = true }\ncity = \"text\"")
+    });
+    world.run(&["verify"]).exits(0);
+}
+
+#[test]
 fn an_edit_that_went_unnoticed_without_its_trigger_is_sent_after_a_repair() {
     let world = synced();
     world.sql("drop trigger \"sync_t_contacts.update\"; update contacts set phone = '7' where name = 'ann'");

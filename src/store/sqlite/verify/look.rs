@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Params, Row};
 
 use crate::rules::Ruleset;
 use crate::store::StoreError;
@@ -18,7 +18,7 @@ use super::checks::CHECKS;
 use super::tables;
 
 /// So many of those that a flaw is about are named.
-pub(super) const EXAMPLES_MAX: usize = 5;
+const EXAMPLES_MAX: usize = 5;
 
 /// Whether a flaw can be mended without a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Subject {
     /// The upstream, where it is about one.
     pub upstream: Option<String>,
     /// Which record, link or row.
-    pub subject: String,
+    pub name: String,
 }
 
 /// Something that is not as it must be.
@@ -59,9 +59,42 @@ pub struct Flaw {
     pub remedy: &'static str,
 }
 
+/// How many, and the first of them.
+#[derive(Default)]
+pub(super) struct Found {
+    count: u64,
+    examples: Vec<Subject>,
+}
+
+impl Found {
+    /// What a query finds.
+    pub(super) fn by(
+        db: &Db,
+        sql: &str,
+        params: impl Params,
+        subject: impl Fn(&Row<'_>) -> rusqlite::Result<Subject>,
+    ) -> Res<Self> {
+        let (mut found, mut statement) = (Self::default(), db.conn.prepare(sql)?);
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            found.add(|| subject(row))?;
+        }
+        Ok(found)
+    }
+
+    /// One more, which is named where it is among the first.
+    pub(super) fn add(&mut self, subject: impl FnOnce() -> rusqlite::Result<Subject>) -> rusqlite::Result<()> {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(subject()?);
+        }
+        Ok(())
+    }
+}
+
 impl Subject {
-    pub(super) fn of_collection(collection: &str, subject: &str) -> Self {
-        Self { collection: Some(collection.to_owned()), upstream: None, subject: subject.to_owned() }
+    pub(super) fn of_collection(collection: &str, name: &str) -> Self {
+        Self { collection: Some(collection.to_owned()), upstream: None, name: name.to_owned() }
     }
 }
 
@@ -71,19 +104,8 @@ impl Flaw {
     }
 
     /// `None` where there is none.
-    pub(super) fn many(check: &'static str, says: &str, mending: Mending, mut found: Vec<Subject>) -> Option<Self> {
-        let count = found.len() as u64;
-        found.truncate(EXAMPLES_MAX);
-        Self::counted(check, says, mending, count, found)
-    }
-
-    pub(super) fn counted(
-        check: &'static str,
-        says: &str,
-        mending: Mending,
-        count: u64,
-        examples: Vec<Subject>,
-    ) -> Option<Self> {
+    pub(super) fn many(check: &'static str, says: &str, mending: Mending, found: Found) -> Option<Self> {
+        let Found { count, examples } = found;
         (count > 0).then(|| Self { check, says: says.to_owned(), count, examples, mending, remedy: "" })
     }
 
@@ -118,10 +140,10 @@ fn in_one_snapshot(db: &Db, rules: &Ruleset) -> Res<Vec<Flaw>> {
 
 /// Looks, in the snapshot or transaction that is open.
 pub(super) fn look(db: &Db, rules: &Ruleset) -> Res<Vec<Flaw>> {
-    let mut flaws: Vec<Flaw> = foreign_keys(&db.conn)?.into_iter().collect();
+    let mut flaws: Vec<Flaw> = foreign_keys(db)?.into_iter().collect();
     for check in CHECKS {
-        let found = db.all(check.finds, [], |row| {
-            Ok(Subject { collection: row.get(0)?, upstream: row.get(1)?, subject: row.get(2)? })
+        let found = Found::by(db, check.finds, [], |row| {
+            Ok(Subject { collection: row.get(0)?, upstream: row.get(1)?, name: row.get(2)? })
         })?;
         let mending = if check.mends.is_empty() { Mending::ByHand } else { Mending::Statements };
         flaws.extend(Flaw::many(check.name, check.says, mending, found).map(|flaw| flaw.with(check.remedy)));
@@ -131,14 +153,12 @@ pub(super) fn look(db: &Db, rules: &Ruleset) -> Res<Vec<Flaw>> {
 }
 
 /// The engine has none; a person's tables may.
-fn foreign_keys(conn: &Connection) -> Res<Option<Flaw>> {
-    let mut statement = conn.prepare("PRAGMA foreign_key_check")?;
-    let rows = statement.query_map([], |row| {
+fn foreign_keys(db: &Db) -> Res<Option<Flaw>> {
+    let found = Found::by(db, "PRAGMA foreign_key_check", [], |row| {
         let (table, row, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let row = row.map_or_else(String::new, |row| format!(" row {row}"));
-        Ok(Subject { collection: None, upstream: None, subject: format!("{table}{row}: no such row in {parent}") })
+        Ok(Subject { collection: None, upstream: None, name: format!("{table}{row}: no such row in {parent}") })
     })?;
-    let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let flaw = Flaw::many("foreign_key", "rows that refer to rows which do not exist", Mending::ByHand, found);
     Ok(flaw.map(|flaw| flaw.with("correct them by SQL; these references are your own")))
 }

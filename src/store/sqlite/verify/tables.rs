@@ -14,7 +14,7 @@ use super::super::rows::slot;
 use super::super::state::collection_key;
 use super::super::texts::quoted;
 use super::super::triggers::are_laid;
-use super::look::{EXAMPLES_MAX, Flaw, Mending, Subject};
+use super::look::{Flaw, Found, Mending, Subject};
 
 /// The text of the record of a link `l`, which is packed.
 const RECORD: &str = "CASE typeof(l.record) WHEN 'blob' THEN lower(substr(hex(l.record), 1, 8) || '-' || \
@@ -26,14 +26,19 @@ pub(super) fn look(db: &Db, rules: &Ruleset) -> Res<Vec<Flaw>> {
     let mut flaws = Vec::new();
     for collection in rules.collections.values() {
         let Some(key) = collection_key(db, &collection.name)? else { continue };
-        if !has_columns(db, collection)? {
-            let subject = Subject::of_collection(&collection.name, "its table");
+        let columns = columns(db, collection)?;
+        let lost = lost_columns(db, key, collection, &columns)?;
+        if let Some(name) = lost {
+            let says = "tables that are gone, or lack a column that was made";
+            let subject = Subject::of_collection(&collection.name, &name);
             flaws.push(
-                Flaw::one("table", "tables that are gone, or lack a column of the rules", Mending::ByHand, subject)
-                    .with(
-                        "a pass makes columns that are new in the rules; where a whole table is gone, restore a backup",
-                    ),
+                Flaw::one("table", says, Mending::ByHand, subject)
+                    .with("restore a backup, or add the column again: what was in it is lost here"),
             );
+            continue;
+        }
+        // What is new in the rules is made by the next pass.
+        if collection.fields.iter().any(|field| !has(&columns, &field.name)) {
             continue;
         }
         flaws.extend(rows_gone(db, key, collection)?);
@@ -54,11 +59,21 @@ pub(super) fn look(db: &Db, rules: &Ruleset) -> Res<Vec<Flaw>> {
     Ok(flaws)
 }
 
-fn has_columns(db: &Db, collection: &Collection) -> Res<bool> {
-    let names: Vec<String> =
-        db.all("SELECT name FROM pragma_table_xinfo(?1)", params![collection.name], |row| row.get(0))?;
-    let has = |wanted: &str| names.iter().any(|name| name.eq_ignore_ascii_case(wanted));
-    Ok(has("id") && collection.fields.iter().all(|field| has(&field.name)))
+fn columns(db: &Db, collection: &Collection) -> Res<Vec<String>> {
+    db.all("SELECT name FROM pragma_table_xinfo(?1)", params![collection.name], |row| row.get(0))
+}
+
+fn has(columns: &[String], wanted: &str) -> bool {
+    columns.iter().any(|name| name.eq_ignore_ascii_case(wanted))
+}
+
+/// The first column that was made for a field of the rules and is there no more; `id` where the table is gone.
+fn lost_columns(db: &Db, key: CollectionKey, collection: &Collection, columns: &[String]) -> Res<Option<String>> {
+    let made: Vec<String> =
+        db.all("SELECT name FROM sync_column WHERE collection = ?1 AND NOT gone", params![key.0], |row| row.get(0))?;
+    let fields = collection.fields.iter().map(|field| &field.name).filter(|name| has(&made, name));
+    let lost = std::iter::once("id").chain(fields.map(String::as_str)).find(|name| !has(columns, name));
+    Ok(lost.filter(|_| !made.is_empty()).map(str::to_owned))
 }
 
 /// A live link has its row, or something that waits says why not.
@@ -75,8 +90,8 @@ fn rows_gone(db: &Db, key: CollectionKey, collection: &Collection) -> Res<Option
         quoted(&collection.name)
     );
     let name = &collection.name;
-    let found = db.all(&sql, params![key.0, name], |row| {
-        Ok(Subject { collection: Some(name.clone()), upstream: row.get(0)?, subject: row.get(1)? })
+    let found = Found::by(db, &sql, params![key.0, name], |row| {
+        Ok(Subject { collection: Some(name.clone()), upstream: row.get(0)?, name: row.get(1)? })
     })?;
     let flaw = Flaw::many("row", "live links whose row is gone, and nothing says why", Mending::ByHand, found);
     Ok(flaw.map(|flaw| {
@@ -96,18 +111,17 @@ fn rows_of_other_types(db: &Db, collection: &Collection) -> Res<Option<Flaw>> {
     let sql = format!("SELECT {}, id FROM {}", columns.join(", "), quoted(&collection.name));
     let mut statement = db.conn.prepare(&sql)?;
     let mut rows = statement.query([])?;
-    let (mut count, mut examples) = (0, Vec::new());
+    let mut found = Found::default();
     while let Some(row) = rows.next()? {
         for (at, field) in collection.fields.iter().enumerate() {
             let Slot::Bad(error) = slot(&field.domain.ty, row.get_ref(at)?) else { continue };
-            count += 1;
-            if examples.len() < EXAMPLES_MAX {
+            found.add(|| {
                 let id: Option<String> = row.get(columns.len()).unwrap_or_default();
                 let words = format!("{} {}: {error}", id.unwrap_or_default(), field.name);
-                examples.push(Subject::of_collection(&collection.name, &words));
-            }
+                Ok(Subject::of_collection(&collection.name, &words))
+            })?;
         }
     }
-    let flaw = Flaw::counted("type", "values that their field's type forbids", Mending::ByHand, count, examples);
+    let flaw = Flaw::many("type", "values that their field's type forbids", Mending::ByHand, found);
     Ok(flaw.map(|flaw| flaw.with("correct them in the table; until then the field takes no part in any pass")))
 }
