@@ -147,6 +147,11 @@ const LEFT: &[(&str, &str)] = &[
     ("row", "delete from contacts where name = 'ann'; delete from sync_dirty"),
     ("type", "pragma ignore_check_constraints = on; update contacts set phone = x'00' where name = 'ann'"),
     ("link_form", "update sync_link set state = 9 where link = 1; update sync_remote set state = 9 where link = 1"),
+    (
+        "link_twice",
+        "insert into sync_link (binding, record, remote_id, state, mapping, observed_at, raw) \
+        select binding, 'x', remote_id, 2, mapping, observed_at, raw from sync_link where link = 1",
+    ),
     ("binding_collection", "insert into sync_binding values (98, 97, 'crm')"),
     (
         "intent",

@@ -73,10 +73,21 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "they are dropped, and laid again by the links that there are",
     },
     Check {
+        name: "link_twice",
+        finds: "SELECT c.name, b.upstream, l.remote_id FROM sync_link l JOIN sync_remote r USING (binding, remote_id) \
+                LEFT JOIN sync_binding b USING (binding) LEFT JOIN sync_collection c USING (collection) WHERE r.link <> l.link \
+                AND EXISTS (SELECT 1 FROM sync_link o WHERE o.link = r.link AND o.binding = l.binding AND o.remote_id = l.remote_id)",
+        says: "remote records that are linked to two records here",
+        mends: &[],
+        remedy: "restore a backup: to which of the two it belongs cannot be told",
+    },
+    Check {
         name: "link_remote",
         finds: "SELECT c.name, b.upstream, l.remote_id FROM sync_link l LEFT JOIN sync_binding b USING (binding) \
                 LEFT JOIN sync_collection c USING (collection) WHERE NOT EXISTS (SELECT 1 FROM sync_remote r \
-                WHERE r.binding = l.binding AND r.remote_id = l.remote_id AND r.link = l.link AND r.state = l.state)",
+                WHERE r.binding = l.binding AND r.remote_id = l.remote_id AND (r.link = l.link AND r.state = l.state \
+                OR r.link <> l.link AND EXISTS (SELECT 1 FROM sync_link o \
+                WHERE o.link = r.link AND o.binding = l.binding AND o.remote_id = l.remote_id)))",
         says: "links that are not found by their remote id, or in another state",
         mends: &[
             // The cursor goes first: what was not found may have been passed over by a listing of changes.
