@@ -64,6 +64,10 @@ complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "resolve" -d '
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "settle" -d 'Say what became of a write whose outcome nobody knows'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "approve" -d 'Approve a plan that a guard halted; the next pass carries it out'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "reject" -d 'Reject a plan that a guard halted: nothing of it is done, and its collection rests'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "backup" -d 'Back the database up into a file, also while a daemon works on it'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "restore" -d 'Put a backup in the place of the database, which is kept beside it'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "verify" -d 'Check that the database is whole and consistent; with --deep, ask upstreams, too'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "repair" -d 'Mend what verify finds, where that is no guess; a plan, unless --apply says so'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "auth" -d 'Sign in to upstreams with OAuth, see how that stands, give tokens up'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "secret" -d 'Keep secrets sealed beside the database'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "key" -d 'Make or replace the master key that seals tokens and secrets'
@@ -487,6 +491,77 @@ complete -c reconciled -n "__fish_reconciled_using_subcommand reject" -s q -l qu
 complete -c reconciled -n "__fish_reconciled_using_subcommand reject" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
 complete -c reconciled -n "__fish_reconciled_using_subcommand reject" -l print-config -d 'Print every setting with where it comes from, and stop'
 complete -c reconciled -n "__fish_reconciled_using_subcommand reject" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -l force -d 'Replace the file where it is there'
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -l deep -d 'Also compare every linked record with what its upstream says now'
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -l apply -d 'Do it, after a backup beside the database'
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reconciled -n "__fish_reconciled_using_subcommand auth; and not __fish_seen_subcommand_from login status revoke" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand auth; and not __fish_seen_subcommand_from login status revoke" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
 complete -c reconciled -n "__fish_reconciled_using_subcommand auth; and not __fish_seen_subcommand_from login status revoke" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r

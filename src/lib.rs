@@ -48,6 +48,7 @@
 //!
 //! A database that was restored or copied is noticed by the file beside it (`store::sqlite::epoch`); then each collection reads
 //! everything anew and halts before it changes anything, until a person approves (`reconcile::restored`).
+//! `store::sqlite` makes and puts back backups, and holds a database against what must be true of it (`verify`).
 //!
 //! # Modules, in reading order
 //!
@@ -62,7 +63,8 @@
 //!   `cassette` records exchanges without secrets, and answers by them in the place of a network.
 //! - [`reconcile`]: the order of a pass; gathers facts, has them decided, applies what was decided.
 //! - [`daemon`]: the life of `run`: when passes are due, signals, rules read anew, the service manager, the orderly stop.
-//! - [`ops`]: what people look at and decide, whichever way they ask: standing, sides, conflicts, halts.
+//! - [`ops`]: what people look at and decide, whichever way they ask: standing, sides, conflicts, halts, backups,
+//!   what is wrong in the database or differs from upstreams.
 //! - [`web`]: what the daemon serves: the control socket of its own command line; pages, an API and
 //!   metrics for the others; webhooks, at an address of their own.
 //! - [`cli`]: arguments, one file per command, what is printed, exit codes. Its `manual` makes man pages, docs/commands.md and

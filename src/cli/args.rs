@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Overrides;
 use crate::ops::{USAGE_DAYS, USAGE_DAYS_MAX};
 
+use super::args_keeping::{BackupArgs, RepairArgs, RestoreArgs, VerifyArgs};
 use super::args_rules::{CheckArgs, FetchArgs, InitArgs, RecordArgs, ReplayArgs};
 use super::args_secrets::{AuthArgs, KeyArgs, SecretArgs};
 use super::examples;
@@ -223,6 +224,32 @@ pub enum Command {
     /// An approval that was given is taken back. `resume` lets the collection go on, which halts again if nothing has changed.
     #[command(after_help = examples::REJECT)]
     Reject(RejectArgs),
+    /// Back the database up into a file, also while a daemon works on it
+    ///
+    /// The copy is as the database is at one moment, gets its name when it is whole and checked, and can be read by you alone. It is not
+    /// everything: rules, settings, secrets, the vault and the master key are files of their own, which are named.
+    #[command(after_help = examples::BACKUP)]
+    Backup(BackupArgs),
+    /// Put a backup in the place of the database, which is kept beside it
+    ///
+    /// No daemon may run, and nobody else may have the database open. The backup is checked first. The next pass reads everything
+    /// anew, and halts before anything is changed, deleted or sent, until you approve that; writes that were on their way when the
+    /// backup was made are looked for then.
+    #[command(after_help = examples::RESTORE)]
+    Restore(RestoreArgs),
+    /// Check that the database is whole and consistent; with --deep, ask upstreams, too
+    ///
+    /// Looks at the file, at foreign keys, at what the engine's own tables must say of each other, at rows, types and triggers; a daemon
+    /// may run. With --deep every linked record is read from its upstream, within its budgets, and compared with the row here. Changes
+    /// nothing. Ends with 1 where something is wrong, with 3 where records differ, with 6 where an upstream does not answer.
+    #[command(after_help = examples::VERIFY)]
+    Verify(VerifyArgs),
+    /// Mend what verify finds, where that is no guess; a plan, unless --apply says so
+    ///
+    /// With --apply no daemon may run; the database is backed up beside itself first, and everything is mended or nothing. What would be
+    /// a guess is left, and it says what a person can do. Ends with 3 where a plan would mend something, with 1 where something is left.
+    #[command(after_help = examples::REPAIR)]
+    Repair(RepairArgs),
     /// Sign in to upstreams with OAuth, see how that stands, give tokens up
     Auth(AuthArgs),
     /// Keep secrets sealed beside the database

@@ -19,9 +19,9 @@ use super::exit::{CliError, Exit, exit_of_error};
 use super::out::Out;
 use super::workspace::Workspace;
 use super::{
-    apply, approve, ask, auth, check, completions, conflicts, demo, doctor, explain, fetch, history, init, install,
-    key, manual, plan, print_config, record, reject, replay, resolve, run as run_command, schema, secret, settle, show,
-    sim, status, usage,
+    apply, approve, ask, auth, backup, check, completions, conflicts, demo, doctor, explain, fetch, history, init,
+    install, key, manual, plan, print_config, record, reject, repair, replay, resolve, run as run_command, schema,
+    secret, settle, show, sim, status, usage, verify,
 };
 
 /// So long the end of the process waits for renewals of tokens that are under way.
@@ -136,6 +136,9 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
         Command::Reject(args) => wait(reject::run(args, &workspace, &out)),
+        Command::Backup(_) | Command::Restore(_) => backup::run(command, &workspace, &out),
+        Command::Verify(args) => wait(verify::run(args, &workspace, &out)),
+        Command::Repair(args) => repair::run(args, &workspace, &out),
         Command::Auth(args) => wait(auth::run(args, &workspace, &out)),
         Command::Secret(args) => secret::run(args, &workspace, &out),
         Command::Key(args) => key::run(args, &workspace, &out),

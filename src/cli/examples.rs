@@ -147,6 +147,29 @@ pub const REJECT: &str = "\
 Examples:
   reconciled reject 3  no: nothing of it is done";
 
+/// `backup`
+pub const BACKUP: &str = "\
+Examples:
+  reconciled backup /mnt/backup/crm-monday.db  a new file
+  reconciled backup --force latest.db          each time the same";
+
+/// `restore`
+pub const RESTORE: &str = "\
+Examples:
+  reconciled restore crm-monday.db  stop the daemon before";
+
+/// `verify`
+pub const VERIFY: &str = "\
+Examples:
+  reconciled verify                  is the database whole and consistent?
+  reconciled verify --deep contacts  and do contacts say here what they say there?";
+
+/// `repair`
+pub const REPAIR: &str = "\
+Examples:
+  reconciled repair          what would be mended, and what would not
+  reconciled repair --apply  stop the daemon before";
+
 /// `auth login`
 pub const AUTH_LOGIN: &str = "\
 Examples:

@@ -5,10 +5,12 @@
 mod apply;
 mod approve;
 mod args;
+mod args_keeping;
 mod args_rules;
 mod args_secrets;
 mod ask;
 mod auth;
+mod backup;
 mod beside;
 mod check;
 mod completions;
@@ -37,6 +39,7 @@ mod print_config;
 mod progress;
 mod record;
 mod reject;
+mod repair;
 mod replay;
 mod report;
 mod resolve;
@@ -50,6 +53,7 @@ mod status;
 mod stop;
 mod style;
 mod usage;
+mod verify;
 mod workspace;
 
 pub use entry::main;

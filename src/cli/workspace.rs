@@ -301,10 +301,14 @@ impl Workspace {
         self.open(Mode::ReadWriteCreate, true)
     }
 
+    /// How long a lock of another program is waited for.
+    pub fn busy_ms(&self) -> u64 {
+        u64::try_from(self.settings.busy_timeout.as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn options(&self, mode: Mode) -> OpenOptions {
         let now = self.clock.now().timestamp_micros();
-        let busy_ms = u64::try_from(self.settings.busy_timeout.as_millis()).unwrap_or(u64::MAX);
-        OpenOptions { busy_ms, ..OpenOptions::file(&self.settings.database, mode, now) }
+        OpenOptions { busy_ms: self.busy_ms(), ..OpenOptions::file(&self.settings.database, mode, now) }
     }
 
     fn open(&self, mode: Mode, lock: bool) -> Result<Arc<dyn Store>, CliError> {

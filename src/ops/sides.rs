@@ -91,7 +91,7 @@ pub struct LinkSide {
 }
 
 impl Say {
-    fn of_slot(slot: &Slot) -> Self {
+    pub(super) fn of_slot(slot: &Slot) -> Self {
         match slot {
             Slot::Absent => Self::default(),
             Slot::Value(value) => Self::of_value(value),
@@ -189,7 +189,7 @@ fn spoke(
 }
 
 /// The fields of a raw record; refs are translated to local ids where the parent is linked.
-fn mapped(
+pub(super) fn mapped(
     view: &dyn View,
     collection: &Collection,
     binding: &Binding,

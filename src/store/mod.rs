@@ -14,7 +14,10 @@ mod contract;
 pub use health::*;
 pub use hook::*;
 pub use rows::*;
-pub use sqlite::{Epoch, Exam, Mode, OpenOptions, SqliteStore, examine, lock_holder, space, upstream_states};
+pub use sqlite::{
+    Contents, Epoch, Exam, Flaw, Mending, Mode, OpenOptions, SqliteStore, Subject, back_up, examine, lock_holder,
+    repair, restore, space, upstream_states, verify,
+};
 pub use usage::*;
 
 use std::path::Path;

@@ -91,6 +91,17 @@ fn source() -> BTreeSet<String> {
     found
 }
 
+/// What keeps a database.
+fn keep(world: &World, print: &mut dyn FnMut(&'static str, &[&str]) -> Vec<Value>) {
+    print("backup", &["backup", "b.db"]);
+    print("restore", &["restore", "b.db"]);
+    print("verify", &["verify", "--deep"]);
+    world.sql("insert into sync_cursor values (99, '{}')");
+    print("verify", &["verify"]);
+    print("repair", &["repair"]);
+    print("repair", &["repair", "--apply"]);
+}
+
 #[test]
 fn every_key_that_a_command_prints_is_described_with_it() {
     let world = World::with_contacts(&["crm", "shop"], |_, _| {});
@@ -143,6 +154,7 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     let conflict = print("conflicts", &["conflicts"])[0]["conflicts"][0]["id"].to_string();
     print("resolve", &["resolve", &conflict, "--take", "local"]);
     print("secret list", &["secret", "list"]);
+    keep(&world, &mut print);
     print("--print-config", &["--print-config"]);
     print("auth status", &["auth", "status"]);
 

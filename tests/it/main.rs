@@ -27,6 +27,7 @@ mod idle;
 mod init;
 mod journal;
 mod json;
+mod keeping;
 mod listing;
 mod metrics;
 mod monitoring;

@@ -147,7 +147,7 @@ pub fn database(workspace: &Workspace) -> (Vec<Finding>, Option<Exam>) {
         Err(error) => {
             let remedy = match error {
                 StoreError::Corrupt { .. } => {
-                    "stop the daemon, keep a copy, and restore the latest backup (README, Backup and restore)"
+                    "stop the daemon and `reconciled restore` the latest backup; what is there is kept (README, Backup and restore)"
                 }
                 StoreError::Newer { .. } => "install the newer reconciled that wrote it",
                 _ => "run this as the user that runs the daemon, and look who else has it open: `fuser` tells",

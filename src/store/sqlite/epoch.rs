@@ -184,6 +184,19 @@ pub(super) fn look(conn: &Connection, place: &Place, database: &Path) -> Result<
     })
 }
 
+/// Before another database takes this one's place: there is a file that says otherwise than it will, so that it is noticed
+/// whatever it is.
+pub(super) fn expect_another(database: &Path) -> Result<PathBuf, StoreError> {
+    let path = beside(database, ".epoch");
+    if read(&path) == Mirrored::Missing {
+        let opened = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file = opened.map_err(|error| of_io(&path, &error))?;
+        let epoch = uuid::Uuid::new_v4().to_string();
+        Mirror { file, path: path.clone(), epoch, inode: 0, told: false }.settle(1)?;
+    }
+    Ok(path)
+}
+
 /// What was found out when the database was opened to be worked on.
 pub(super) fn restored(conn: &Connection) -> rusqlite::Result<Option<Restored>> {
     let sql = "SELECT epoch, reason, noticed_at FROM sync_epoch WHERE reason IS NOT NULL";
@@ -198,7 +211,7 @@ pub(super) fn count(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-fn own(conn: &Connection) -> rusqlite::Result<Option<(String, i64)>> {
+pub(super) fn own(conn: &Connection) -> rusqlite::Result<Option<(String, i64)>> {
     let sql = "SELECT epoch, sequence FROM sync_epoch";
     conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }

@@ -3,6 +3,7 @@
 //! Must not know: HTTP, policies, when passes run.
 
 mod arrivals;
+mod backup;
 mod checkpoint;
 mod clauses;
 mod columns;
@@ -29,6 +30,7 @@ mod parents;
 mod passes;
 mod patience;
 mod reshape;
+mod restore;
 mod rows;
 mod shape;
 mod space;
@@ -40,12 +42,16 @@ mod triggers;
 mod turns;
 mod tx;
 mod usage;
+mod verify;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Contents, back_up};
 pub use exam::{Exam, examine, upstream_states};
 pub use lock::lock_holder;
 pub use open::{Epoch, Mode, OpenOptions, SqliteStore};
+pub use restore::restore;
 pub use space::space;
+pub use verify::{Flaw, Mending, Subject, repair, verify};

@@ -26,7 +26,7 @@ pub(super) fn row(db: &Db, collection: &Collection, record: &RecordId) -> Res<Op
 }
 
 /// Another program may have left anything in a column of a table that was not made here.
-fn slot(ty: &FieldType, value: ValueRef<'_>) -> Slot {
+pub(super) fn slot(ty: &FieldType, value: ValueRef<'_>) -> Slot {
     let column = match value {
         ValueRef::Null => return Slot::Value(Value::Null),
         ValueRef::Integer(number) => Column::Integer(number),

@@ -23,13 +23,7 @@ pub(super) enum Laid {
 
 /// Lays the triggers of a table anew where they are not exactly as wanted.
 pub(super) fn lay(db: &Db, key: CollectionKey, collection: &Collection) -> Res<Laid> {
-    let wanted = wanted(key, collection);
-    let found: Vec<(String, String)> = db.all(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
-         AND name GLOB 'sync_t_*' ORDER BY name",
-        params![collection.name],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+    let (wanted, found) = (wanted(key, collection), found(db, collection)?);
     if found == wanted {
         return Ok(Laid::Same);
     }
@@ -39,11 +33,26 @@ pub(super) fn lay(db: &Db, key: CollectionKey, collection: &Collection) -> Res<L
     for (_name, sql) in &wanted {
         db.conn.execute_batch(sql)?;
     }
-    // Hints that a unique field alone asks for are no reason to doubt the others.
-    let heart = |list: &[(String, String)]| {
-        list.iter().filter(|(name, _sql)| !name.contains(".displaced_")).cloned().collect::<Vec<_>>()
-    };
     Ok(if heart(&found) == heart(&wanted) { Laid::Same } else { Laid::Changed })
+}
+
+/// Whether no edit of a table can go unnoticed.
+pub(super) fn are_laid(db: &Db, key: CollectionKey, collection: &Collection) -> Res<bool> {
+    Ok(heart(&found(db, collection)?) == heart(&wanted(key, collection)))
+}
+
+/// Hints that a unique field alone asks for are no reason to doubt the others.
+fn heart(list: &[(String, String)]) -> Vec<&(String, String)> {
+    list.iter().filter(|(name, _sql)| !name.contains(".displaced_")).collect()
+}
+
+fn found(db: &Db, collection: &Collection) -> Res<Vec<(String, String)>> {
+    db.all(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
+         AND name GLOB 'sync_t_*' ORDER BY name",
+        params![collection.name],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// By name, each with its whole text.
