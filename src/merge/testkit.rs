@@ -109,6 +109,7 @@ fn binding(name: &str, fields: &[Field]) -> Binding {
             capture_id: None,
             capture_version: None,
             idempotency: Idempotency::None,
+            upsert: None,
             parent: None,
         }),
         update: Some(Update { request: request("PATCH"), body: Body::Changed, precondition: Precondition::Reread }),

@@ -1,6 +1,6 @@
-//! Owns: creates whose address names their record by a field: such a request goes over the record that has that address already.
+//! Owns: creates that find a record by a field of theirs, in their address or as an upsert: they go over the one that has its value.
 //!
-//! Must not know: how the address is made, what the upstream says to it.
+//! Must not know: how the request is made, what the upstream says to it.
 
 use crate::merge::{self, LinkState};
 use crate::record::{RecordId, Slot, Value};
@@ -27,10 +27,10 @@ fn is_there(state: LinkState) -> bool {
 }
 
 fn field(rules: &Binding) -> Option<usize> {
-    rules.create.as_ref().and_then(Create::named_by)
+    rules.create.as_ref().and_then(Create::goes_over)
 }
 
-/// Why a record is not made there: its address is that of another record which is known there (by what it is called here, or was
+/// Why a record is not made there: its key is that of another record which is known there (by what it is called here, or was
 /// when the sides last agreed), or which is being made.
 pub fn is_taken(
     view: &dyn View,
@@ -46,7 +46,7 @@ pub fn is_taken(
         let row = view.row(&pass.collection, record)?.unwrap_or_default();
         let has_value = row.get(field).and_then(Slot::value).is_some_and(|value| *value != Value::Null);
         return Ok(has_value.then(|| {
-            format!("`{name}` is blank or a placeholder, which is nobody's own, and the address of a create names the record by it")
+            format!("`{name}` is blank or a placeholder, which is nobody's own, and a create goes by it there")
         }));
     };
     let upstream = pass.upstream(at);
@@ -64,14 +64,14 @@ pub fn is_taken(
         };
         if let Some(link) = tied.next() {
             return Ok(Some(format!(
-                "`{name}` is the address of a create, and that of {} at {upstream}, which is tied to {other} here: it would be gone \
+                "a create goes by `{name}` there, and its value is that of {} at {upstream}, which is tied to {other} here: it would be gone \
                  over; give one of them another value, or delete one",
                 link.remote_id
             )));
         }
         if view.intents(&is_made)?.iter().any(|intent| intent.op == SendOp::Create.name()) {
             return Ok(Some(format!(
-                "`{name}` is the address of a create, and {other} is being made at {upstream} under the same one: give one of them \
+                "a create goes by `{name}` there, and {other} is being made at {upstream} with the same value: give one of them \
                  another value, or delete one"
             )));
         }

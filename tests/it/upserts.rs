@@ -97,6 +97,11 @@ fn serve(server: &mut Server, asked: &Asked) -> Response {
             }
             answer(if is_there { 200 } else { 201 }, &one)
         }
+        ("POST", ["upsert"]) => {
+            let body = asked.json().unwrap();
+            let email = body["email"].as_str().unwrap().to_owned();
+            answer(200, &server.put(&email, &body))
+        }
         ("PATCH", [id]) => {
             let changed = server.patch(id, &asked.json().unwrap());
             answer(200, &changed)
@@ -167,7 +172,10 @@ fn a_row_whose_address_is_taken_waits_until_it_has_another_one() {
     assert_eq!(plan.stdout.matches("PUT /customers/by-email/").count(), 1, "{plan:#?}");
     assert_eq!(scripted.sync().writes(), (1, 0));
     let status = scripted.run(&["status"]);
-    assert!(status.stdout.contains("`email` is the address of a create, and that of c1 at shop"), "{status:#?}");
+    assert!(
+        status.stdout.contains("a create goes by `email` there, and its value is that of c1 at shop"),
+        "{status:#?}"
+    );
     assert_eq!(scripted.sync().writes(), (0, 0), "nor later");
     let name = |email: &str| {
         let all = server.look().all();
@@ -176,7 +184,7 @@ fn a_row_whose_address_is_taken_waits_until_it_has_another_one() {
     assert_eq!(name("ann@x.io"), ["Ann"]);
     assert_eq!(name("dan@x.io").len(), 1);
     let status = scripted.run(&["status"]);
-    assert_eq!(status.stdout.matches("is the address of a create, and that of").count(), 2, "{status:#?}");
+    assert_eq!(status.stdout.matches("there, and its value is that of").count(), 2, "{status:#?}");
     // With values of their own they are made.
     scripted.world.sql("update customers set email = 'ann2@x.io' where name = 'Other Ann'");
     scripted.world.sql("update customers set email = name || '@x.io' where email = 'dan@x.io'");
@@ -215,4 +223,25 @@ fn a_record_whose_own_answer_makes_no_sense_is_set_aside_and_the_others_are_serv
     assert!(status.stdout.contains("an `error` rule with class = \"not_found\" says so"), "{status:#?}");
     server.look().hides = None;
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
+}
+
+#[test]
+fn an_upsert_goes_over_no_record_that_is_known_under_its_key() {
+    let (server, scripted) = stage("");
+    scripted.world.change_rules("rules.toml", |rules| {
+        let create = rules.lines().find(|line| line.starts_with("create =")).unwrap().to_owned();
+        rules.replace(&create, "create = { request = \"POST /customers/upsert\", upsert = \"email\" }")
+    });
+    scripted.sync().exits(0);
+    scripted.world.sql(
+        "insert into customers (email, name) values ('Ann@x.io', 'Other Ann'), ('dan@x.io', 'Dan'), (' ', 'Blank')",
+    );
+    assert_eq!(scripted.sync().writes(), (1, 0));
+    let status = scripted.run(&["status"]);
+    assert!(
+        status.stdout.contains("a create goes by `email` there, and its value is that of c1 at shop"),
+        "{status:#?}"
+    );
+    assert!(status.stdout.contains("`email` is blank or a placeholder"), "{status:#?}");
+    assert_eq!(server.look().all().iter().map(|one| one["name"].clone()).collect::<Vec<_>>(), ["Ann", "Dan"]);
 }

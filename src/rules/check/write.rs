@@ -133,12 +133,14 @@ fn create(place: &Where<'_>, at: &At<grammar::Create>, raw: &grammar::Binding, c
         cx.notes.inert(id.key, "id", "we choose the id ourselves");
     }
     let version = transpose(capture.and_then(|at| at.version.get()).map(|at| cx.next_at(at)));
+    let upsert = transpose(at.upsert.get().map(|name| match_field(place, name, cx)));
     Some(Create {
         request: request?,
         body: body?,
         capture_id: id?,
         capture_version: version?,
         idempotency: idempotency?,
+        upsert: upsert?,
         parent: parent?,
     })
 }
@@ -166,25 +168,27 @@ fn check_named_by(at: &At<grammar::Create>, raw: &grammar::Binding, request: Opt
     }
 }
 
-/// Whoever has an address must be known: by a match key that is the field which the address is made of.
+/// Whom a create may go over must be known: by a match key that is the field by which the upstream finds records.
 pub fn check_addresses(name: &str, collection: &Collection, cx: &mut Cx<'_>) {
     for binding in &collection.bindings {
-        let Some(field) = binding.create.as_ref().and_then(Create::named_by) else { continue };
+        let Some(field) = binding.create.as_ref().and_then(Create::goes_over) else { continue };
         if collection.match_keys.iter().any(|key| *key == [field]) {
             continue;
         }
         let place = (name.to_owned(), binding.upstream.name.clone());
         let raw = cx.definitions.bindings.get(&place).and_then(|definition| definition.value.get());
         let create = raw.and_then(|raw| raw.write.get()?.create.get());
-        let Some(at) = create.and_then(|create| create.idempotency.get()?.r#match.get()) else { continue };
+        let named = |create: &'_ At<grammar::Create>| match create.upsert.get() {
+            Some(at) => Some(at.clone()),
+            None => create.idempotency.get()?.r#match.get().cloned(),
+        };
+        let Some(at) = create.and_then(named) else { continue };
         let field = &at.value.0;
         cx.notes
             .error(
                 DiagnosticKind::Conflict,
                 at.span,
-                format!(
-                    "`{field}` alone is no match key of `{name}`, so that nobody would know whose address it is already"
-                ),
+                format!("`{field}` alone is no match key of `{name}`, so that nobody would know whose it is already"),
             )
             .help(format!("write match = {{ keys = [[\"{field}\"], …] }} in [collection.{name}]"));
     }

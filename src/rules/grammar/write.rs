@@ -35,6 +35,8 @@ table! {
         capture: Capture,
         /// How a repeated create is prevented. Default none.
         idempotency: IdempotencyShape,
+        /// The field by which the upstream finds a record that is there, and updates it instead.
+        upsert: Text,
     }
 }
 

@@ -230,11 +230,18 @@ pub struct Create {
     pub capture_version: Option<NextAt>,
     /// How a repeated create is prevented.
     pub idempotency: Idempotency,
+    /// The field (position) by which the upstream finds a record that is there, and updates it instead.
+    pub upsert: Option<usize>,
     /// Where the address names the parent: the field (position) that refers to it. It goes into no body of a create.
     pub parent: Option<usize>,
 }
 
 impl Create {
+    /// The field (position) by which such a create goes over a record that is there, where it does.
+    pub fn goes_over(&self) -> Option<usize> {
+        self.named_by().or(self.upsert)
+    }
+
     /// The field (position) by which the address names the record, where it does.
     pub fn named_by(&self) -> Option<usize> {
         match self.idempotency {

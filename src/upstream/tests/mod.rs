@@ -325,6 +325,7 @@ pub fn binding(upstream: &Arc<Upstream>) -> Binding {
             capture_id: None,
             capture_version: None,
             idempotency: Idempotency::None,
+            upsert: None,
             parent: None,
         }),
         update: Some(Update {
