@@ -21,6 +21,7 @@ use super::gather::lag;
 use super::pulled::Pulled;
 use super::set_back;
 use super::sites;
+use super::unlisted;
 
 /// Links looked at between two awaits.
 const CHUNK: usize = 5000;
@@ -76,23 +77,30 @@ pub async fn look_for_missing(
         let note = (!missing.is_empty()).then(|| unknown(pass.upstream(at), missing.len()));
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, ..Absence::default() });
     }
-    let missing = missing(store, pass, (at, &rules), pulled).await?;
-    let count = missing.len() as u64;
-    if missing.is_empty() {
-        take_back(store, pass, at).await?;
-    }
+    let mut missing = missing(store, pass, (at, &rules), pulled).await?;
     let asks_again = needs_a_second_listing(&rules);
-    if asks_again && pulled.twice && count > 0 {
+    let mut note = None;
+    if asks_again && pulled.twice && !missing.is_empty() {
         return Ok(Absence {
             halt: too_much(pass, at, links, listed, 0),
             note: Some(moved(pass.upstream(at), missing.len())),
             ..Absence::default()
         });
     }
+    // Two listings within that time may be of the same moment.
+    if asks_again && !lag(pass, at).is_zero() {
+        let (gone, waiting) = unlisted::long_missing(store, pass, at, (pulled.started_at, missing)).await?;
+        missing = gone;
+        note = (waiting > 0).then(|| not_yet(pass.upstream(at), waiting));
+    }
+    let count = missing.len() as u64;
+    if missing.is_empty() {
+        take_back(store, pass, at).await?;
+    }
     let tripped = too_much(pass, at, links, listed, count);
     if missing.is_empty() || (tripped.is_some() && !approved && (missing.len() > ASK_FIRST_MAX || read.get.is_none())) {
         let unconfirmed = missing.into_iter().map(|(_, link)| link).collect();
-        return Ok(Absence { halt: tripped, unconfirmed, ..Absence::default() });
+        return Ok(Absence { halt: tripped, unconfirmed, note, ..Absence::default() });
     }
     let gone = match confirm(store, client, pass, pulled, (missing, set_back)).await? {
         Ok(gone) => gone,
@@ -106,7 +114,7 @@ pub async fn look_for_missing(
         );
         return Ok(Absence { blocked: Some(words), ..Absence::default() });
     }
-    Ok(Absence { halt: too_much(pass, at, links, listed, gone), ..Absence::default() })
+    Ok(Absence { halt: too_much(pass, at, links, listed, gone), note, ..Absence::default() })
 }
 
 /// Where pages are counted, a record that goes moves the next page's first one to a page that was read; who has no point read
@@ -120,6 +128,14 @@ fn moved(upstream: &str, missing: usize) -> String {
     format!(
         "{upstream} listed a record on two pages, so its pages moved while they were read, and {missing} {records} {are} missing: \
          whether {they} {are} gone is not known, and nothing follows from it (a `get` in `read` would ask)"
+    )
+}
+
+fn not_yet(upstream: &str, missing: usize) -> String {
+    let (records, are, it) = if missing == 1 { ("record", "is", "it") } else { ("records", "are", "they") };
+    format!(
+        "{missing} {records} {are} missing from the listing of {upstream}, whose pages may have moved: where a listing after `lag` shows \
+         {it} no more either, {it} {are} gone (a `get` in `read` would ask at once)"
     )
 }
 
@@ -206,7 +222,7 @@ async fn confirm(
     let mut gone = 0;
     let (asked_for, mut forbidden) = (missing.len(), Vec::new());
     let mut listed = BTreeMap::new();
-    if needs_a_second_listing(&rules) {
+    if needs_a_second_listing(&rules) && lag(pass, at).is_zero() {
         let ids = missing.iter().map(|(site, _)| site.remote_id.as_str()).collect();
         listed = match upstream::find_by_id(client, &rules, &ids).await {
             Ok(listed) => listed,

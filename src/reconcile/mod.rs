@@ -65,6 +65,7 @@ mod singles;
 mod sites;
 mod targeted;
 mod unknown;
+mod unlisted;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

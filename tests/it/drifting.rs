@@ -136,3 +136,23 @@ fn f33_where_the_second_listing_fails_nothing_counts_as_gone() {
     scripted.sync().exits(0);
     assert_eq!(names(&scripted), "abcdef");
 }
+
+#[test]
+fn s17_f33_where_listings_lag_what_is_missing_waits_for_another_pass() {
+    let (server, scripted) = stage(PAGES);
+    scripted.world.change_rules("rules.toml", |rules| rules.replace("lag = \"0s\"", "lag = \"1ms\""));
+    scripted.sync().exits(0);
+    let asked = server.look().asked;
+    server.look().orders = without(&[7]);
+    let told = scripted.sync().exits(0);
+    assert!(told.stdout.contains("1 record is missing from the listing of shop"), "{told:#?}");
+    assert_eq!((names(&scripted).as_str(), server.look().asked - asked), ("abcdefg", 2));
+    // It is there again: the next time it is missing is the first one.
+    server.look().orders = ORDERS.to_vec();
+    scripted.sync().exits(0);
+    server.look().orders = without(&[7]);
+    scripted.sync().exits(0);
+    assert_eq!(names(&scripted), "abcdefg");
+    scripted.sync().exits(0);
+    assert_eq!(names(&scripted), "abcdef");
+}
