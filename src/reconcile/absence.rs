@@ -221,14 +221,10 @@ async fn confirm(
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Ok(0)) };
     let mut gone = 0;
     let (asked_for, mut forbidden) = (missing.len(), Vec::new());
-    let mut listed = BTreeMap::new();
-    if needs_a_second_listing(&rules) && lag(pass, at).is_zero() {
-        let ids = missing.iter().map(|(site, _)| site.remote_id.as_str()).collect();
-        listed = match upstream::find_by_id(client, &rules, &ids).await {
-            Ok(listed) => listed,
-            Err(failure) => return Ok(Err(unlisted(asked_for, &failure))),
-        };
-    }
+    let mut listed = match listed_again(client, pass, (at, &rules), &missing).await {
+        Ok(listed) => listed,
+        Err(words) => return Ok(Err(words)),
+    };
     let mut asked = upstream::get_each(client, &rules, missing, |(site, _)| Some(site.clone()));
     while let Some(((Site { remote_id, .. }, link), answer)) = asked.next().await {
         let answer = answer.or_else(|| listed.remove(&remote_id));
@@ -239,23 +235,8 @@ async fn confirm(
             continue;
         }
         if let Some(Err(failure)) = &answer
-            && matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge)
+            && let Some(words) = of_this_record(pulled, &remote_id, failure)
         {
-            let words = format!("{remote_id} is not listed, and cannot be asked for: {}", failure.words);
-            set_aside(store, pass, at, link, words).await?;
-            continue;
-        }
-        if let Some(Err(failure)) = &answer
-            && pulled.report.listed > 0
-            // What a gap leaves open is asked for until it is answered.
-            && !(pulled.gap || pulled.expired)
-            && is_of_this_record(failure)
-        {
-            let words = format!(
-                "{remote_id} is not listed, and cannot be asked for: {}; where that means that it is gone, an `error` rule with class = \
-                 \"not_found\" says so",
-                failure.words
-            );
             set_aside(store, pass, at, link, words).await?;
             continue;
         }
@@ -311,9 +292,30 @@ async fn confirm(
     Ok(Ok(gone))
 }
 
-/// Others may be answered for.
-fn is_of_this_record(failure: &Failure) -> bool {
-    matches!(failure.kind, FailureKind::Invalid | FailureKind::Conflict | FailureKind::BadAnswer)
+/// Why nothing can be said of this record, where others may be answered for.
+fn of_this_record(pulled: &Pulled, remote_id: &str, failure: &Failure) -> Option<String> {
+    let words = format!("{remote_id} is not listed, and cannot be asked for: {}", failure.words);
+    let makes_no_sense = matches!(failure.kind, FailureKind::Invalid | FailureKind::Conflict | FailureKind::BadAnswer);
+    // What a gap leaves open is asked for until it is answered.
+    if makes_no_sense && pulled.report.listed > 0 && !(pulled.gap || pulled.expired) {
+        return Some(words + "; where that means that it is gone, an `error` rule with class = \"not_found\" says so");
+    }
+    matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge).then_some(words)
+}
+
+/// Of the missing records, those that a second listing shows, where that is to say it: pages move, nothing lags, and nobody can be
+/// asked for.
+async fn listed_again(
+    client: &Client,
+    pass: &Pass,
+    (at, rules): (usize, &Binding),
+    missing: &[(Site, LinkId)],
+) -> Result<BTreeMap<String, Result<Got, Failure>>, String> {
+    if !needs_a_second_listing(rules) || !lag(pass, at).is_zero() {
+        return Ok(BTreeMap::new());
+    }
+    let ids = missing.iter().map(|(site, _)| site.remote_id.as_str()).collect();
+    upstream::find_by_id(client, rules, &ids).await.map_err(|failure| unlisted(missing.len(), &failure))
 }
 
 fn unlisted(missing: usize, failure: &Failure) -> String {

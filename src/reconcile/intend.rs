@@ -96,12 +96,7 @@ fn shape(
     let (op, values) = parts(write);
     let mut values = values.to_vec();
     if op == SendOp::Create {
-        if let Some(why) = pass.creates_held(at) {
-            set_aside(tx, pass, found, at, "parked", why, "")?;
-            apply::look_again(tx, pass, &found.record)?;
-            return Ok(None);
-        }
-        if let Some(why) = addressed::is_taken(tx, pass, (at, &rules), &found.record)? {
+        if let Some(why) = why_not_created(tx, pass, (at, &rules), &found.record)? {
             set_aside(tx, pass, found, at, "parked", &why, "")?;
             apply::look_again(tx, pass, &found.record)?;
             return Ok(None);
@@ -177,6 +172,19 @@ fn shape(
         checks: 0,
         job: None,
     }))
+}
+
+/// Why a record is not made at a binding in this pass.
+fn why_not_created(
+    view: &dyn View,
+    pass: &Pass,
+    (at, rules): (usize, &Binding),
+    record: &RecordId,
+) -> Result<Option<String>, StoreError> {
+    match pass.creates_held(at) {
+        Some(why) => Ok(Some(why.to_owned())),
+        None => addressed::is_taken(view, pass, (at, rules), record),
+    }
 }
 
 /// What is told of one request that a write leads to.

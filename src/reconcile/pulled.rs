@@ -12,6 +12,7 @@ use super::report::UpstreamReport;
 
 /// What came of reading one binding.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what holds of a reading, independent of each other")]
 pub struct Pulled {
     /// The binding's position.
     pub binding: usize,

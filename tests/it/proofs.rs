@@ -39,7 +39,9 @@ fn numbers(mut name: &str) -> (Vec<String>, &str) {
 /// By number the tests that carry it: what holds, and where.
 fn tests() -> BTreeMap<String, BTreeSet<String>> {
     let mut files = Vec::new();
-    ["src", "tests/it"].iter().for_each(|folder| sources(&root().join(folder), &mut files));
+    for folder in ["src", "tests/it"] {
+        sources(&root().join(folder), &mut files);
+    }
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
