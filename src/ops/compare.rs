@@ -223,6 +223,7 @@ impl Sides<'_> {
                     Some(Ok(Got::Found(remote))) => Seen::Raw(remote.raw.to_vec()),
                     Some(Ok(Got::Missing | Got::Merged(_))) => Seen::Gone,
                     Some(Ok(Got::Astray(why))) => Seen::Unknown(why),
+                    Some(Err(failure)) if failure.is_of_one_record() => Seen::Unknown(failure.words),
                     Some(Err(failure)) => return Ok(Err(failure)),
                 };
                 let (collection, binding) = (Arc::clone(self.collection), Arc::clone(self.binding));

@@ -3,7 +3,6 @@
 //!
 //! Must not know: what a delete leads to.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -46,6 +45,8 @@ pub struct Absence {
     pub blocked: Option<String>,
     /// What a person ought to know of it.
     pub note: Option<String>,
+    /// Records that are gone if another listing lacks them, too.
+    pub waiting: u64,
 }
 
 /// Looks for linked records that a complete generation did not show. With `approved` all of them are asked for, however
@@ -78,20 +79,13 @@ pub async fn look_for_missing(
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, ..Absence::default() });
     }
     let mut missing = missing(store, pass, (at, &rules), pulled).await?;
-    let asks_again = needs_a_second_listing(&rules);
-    let mut note = None;
-    if asks_again && pulled.twice && !missing.is_empty() {
-        return Ok(Absence {
-            halt: too_much(pass, at, links, listed, 0),
-            note: Some(moved(pass.upstream(at), missing.len())),
-            ..Absence::default()
-        });
-    }
-    // Two listings within that time may be of the same moment.
-    if asks_again && !lag(pass, at).is_zero() {
-        let (gone, waiting) = unlisted::long_missing(store, pass, at, (pulled.started_at, missing)).await?;
-        missing = gone;
-        note = (waiting > 0).then(|| not_yet(pass.upstream(at), waiting));
+    let (mut note, mut waiting) = (None, 0);
+    if may_skip(&rules) {
+        // What stood on two pages moved, and others with it: such a listing is the first one of nothing.
+        let first = if pulled.twice { Vec::new() } else { std::mem::take(&mut missing) };
+        note = (!missing.is_empty()).then(|| moved(pass.upstream(at), missing.len()));
+        (missing, waiting) = unlisted::long_missing(store, pass, at, (pulled.started_at, first)).await?;
+        note = note.or_else(|| (waiting > 0).then(|| not_yet(pass.upstream(at), waiting)));
     }
     let count = missing.len() as u64;
     if missing.is_empty() {
@@ -100,7 +94,7 @@ pub async fn look_for_missing(
     let tripped = too_much(pass, at, links, listed, count);
     if missing.is_empty() || (tripped.is_some() && !approved && (missing.len() > ASK_FIRST_MAX || read.get.is_none())) {
         let unconfirmed = missing.into_iter().map(|(_, link)| link).collect();
-        return Ok(Absence { halt: tripped, unconfirmed, note, ..Absence::default() });
+        return Ok(Absence { halt: tripped, unconfirmed, note, waiting, ..Absence::default() });
     }
     let gone = match confirm(store, client, pass, pulled, (missing, set_back)).await? {
         Ok(gone) => gone,
@@ -114,12 +108,12 @@ pub async fn look_for_missing(
         );
         return Ok(Absence { blocked: Some(words), ..Absence::default() });
     }
-    Ok(Absence { halt: too_much(pass, at, links, listed, gone), note, ..Absence::default() })
+    Ok(Absence { halt: too_much(pass, at, links, listed, gone), note, waiting, ..Absence::default() })
 }
 
-/// Where pages are counted, a record that goes moves the next page's first one to a page that was read; who has no point read
-/// lists once more before anything that is missing counts as gone.
-fn needs_a_second_listing(rules: &Binding) -> bool {
+/// Where pages are counted, a record that goes moves the next page's first one to a page that was read. Who has no point read has
+/// another listing say the same before anything that is missing counts as gone.
+fn may_skip(rules: &Binding) -> bool {
     !upstream::has_point_read(rules) && rules.read.as_ref().is_some_and(upstream::counts_pages)
 }
 
@@ -131,7 +125,7 @@ fn moved(upstream: &str, missing: usize) -> String {
     )
 }
 
-fn not_yet(upstream: &str, missing: usize) -> String {
+fn not_yet(upstream: &str, missing: u64) -> String {
     let (records, are, it) = if missing == 1 { ("record", "is", "it") } else { ("records", "are", "they") };
     format!(
         "{missing} {records} {are} missing from the listing of {upstream}, whose pages may have moved: where a listing after `lag` shows \
@@ -221,13 +215,8 @@ async fn confirm(
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Ok(0)) };
     let mut gone = 0;
     let (asked_for, mut forbidden) = (missing.len(), Vec::new());
-    let mut listed = match listed_again(client, pass, (at, &rules), &missing).await {
-        Ok(listed) => listed,
-        Err(words) => return Ok(Err(words)),
-    };
     let mut asked = upstream::get_each(client, &rules, missing, |(site, _)| Some(site.clone()));
     while let Some(((Site { remote_id, .. }, link), answer)) = asked.next().await {
-        let answer = answer.or_else(|| listed.remove(&remote_id));
         if let Some(Err(failure)) = &answer
             && failure.kind == FailureKind::Forbidden
         {
@@ -292,37 +281,15 @@ async fn confirm(
     Ok(Ok(gone))
 }
 
-/// Why nothing can be said of this record, where others may be answered for.
+/// Why nothing can be said of this record, where others may be answered for. (What is forbidden may be so for all.)
 fn of_this_record(pulled: &Pulled, remote_id: &str, failure: &Failure) -> Option<String> {
     let words = format!("{remote_id} is not listed, and cannot be asked for: {}", failure.words);
-    let makes_no_sense = matches!(failure.kind, FailureKind::Invalid | FailureKind::Conflict | FailureKind::BadAnswer);
-    // What a gap leaves open is asked for until it is answered.
-    if makes_no_sense && pulled.report.listed > 0 && !(pulled.gap || pulled.expired) {
-        return Some(words + "; where that means that it is gone, an `error` rule with class = \"not_found\" says so");
+    match failure.kind {
+        FailureKind::OtherRecord | FailureKind::TooLarge => Some(words),
+        // What a gap leaves open is asked for until it is answered.
+        _ if !failure.is_of_one_record() || pulled.report.listed == 0 || pulled.gap || pulled.expired => None,
+        _ => Some(words + "; where that means that it is gone, an `error` rule with class = \"not_found\" says so"),
     }
-    matches!(failure.kind, FailureKind::OtherRecord | FailureKind::TooLarge).then_some(words)
-}
-
-/// Of the missing records, those that a second listing shows, where that is to say it: pages move, nothing lags, and nobody can be
-/// asked for.
-async fn listed_again(
-    client: &Client,
-    pass: &Pass,
-    (at, rules): (usize, &Binding),
-    missing: &[(Site, LinkId)],
-) -> Result<BTreeMap<String, Result<Got, Failure>>, String> {
-    if !needs_a_second_listing(rules) || !lag(pass, at).is_zero() {
-        return Ok(BTreeMap::new());
-    }
-    let ids = missing.iter().map(|(site, _)| site.remote_id.as_str()).collect();
-    upstream::find_by_id(client, rules, &ids).await.map_err(|failure| unlisted(missing.len(), &failure))
-}
-
-fn unlisted(missing: usize, failure: &Failure) -> String {
-    format!(
-        "records that were linked are missing from the listing ({missing}), which could not be made once more: {}",
-        failure.words
-    )
 }
 
 fn unanswered(remote_id: &str, failure: &Failure) -> String {

@@ -142,6 +142,7 @@ impl Run<'_> {
             absent.halts.extend(found.halt);
             absent.unconfirmed.extend(found.unconfirmed);
             self.report.notes.extend(found.note);
+            self.report.deletes_held += found.waiting;
             if let Some(reason) = found.blocked {
                 self.block(one.binding, reason);
             }

@@ -92,7 +92,8 @@ pub struct PassReport {
     pub conflicts_opened: u64,
     /// Resolutions that were not followed, and why, and upstreams that were read after too long a gap; at most [`PassReport::CHANGES_MAX`].
     pub notes: Vec<String>,
-    /// Deletes that wait for the next pass, because an upstream was read after too long a gap or shows older records.
+    /// Deletes that wait for the next pass, because an upstream was read after too long a gap, shows older records or may have
+    /// left some out.
     pub deletes_held: u64,
     /// Records set aside after the pass.
     pub quarantined: u64,

@@ -21,7 +21,7 @@ pub async fn long_missing(
     pass: &Arc<Pass>,
     at: usize,
     (started_at, missing): (Micros, Vec<(Site, LinkId)>),
-) -> Result<(Vec<(Site, LinkId)>, usize), StoreError> {
+) -> Result<(Vec<(Site, LinkId)>, u64), StoreError> {
     let name = format!("missing from the listing of {} at {}", pass.collection.name, pass.upstream(at));
     let asked = name.clone();
     let text = store::read(store, move |view| view.note(&asked)).await?.unwrap_or_default();
@@ -39,5 +39,5 @@ pub async fn long_missing(
         let text = serde_json::to_string(&since).unwrap_or_default();
         store::write_small(store, move |tx| tx.set_note(&name, &text)).await?;
     }
-    Ok((gone, waiting.len()))
+    Ok((gone, waiting.len() as u64))
 }

@@ -106,7 +106,7 @@ pub use paging::counts_pages;
 pub use parented::tell_whose;
 pub use point::{cut_record, get, get_each, has_point_read, version_in};
 pub use prepare::{may_be_elsewhere, parent_of};
-pub use probe::{FoundRecords, find_by_field, find_by_id, find_by_path};
+pub use probe::{FoundRecords, find_by_field, find_by_path};
 pub use reach::{Reached, earliest, offset};
 pub use request::{Built, build_request, encode_segment, fill_version, header, path_below};
 pub use retry_after::WAIT_MAX;

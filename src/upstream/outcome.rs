@@ -32,6 +32,19 @@ impl Failure {
     pub fn new(kind: FailureKind, words: impl Into<String>) -> Self {
         Self { kind, status: None, words: words.into(), retry_at: None }
     }
+
+    /// What a point read that failed so says is about its record: others may be answered for.
+    pub fn is_of_one_record(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::Forbidden
+                | FailureKind::Invalid
+                | FailureKind::Conflict
+                | FailureKind::BadAnswer
+                | FailureKind::OtherRecord
+                | FailureKind::TooLarge
+        )
+    }
 }
 
 /// What kind of failure.

@@ -2,13 +2,9 @@
 //!
 //! Must not know: intents, what is done with what is found.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use bytes::Bytes;
-
 use super::listing::ListWalk;
 use super::point::{path_text, version_in};
-use super::{Client, Failure, FailureKind, Got, Remote};
+use super::{Client, Failure, FailureKind, Remote};
 use crate::record::{Path, Slot, Value};
 use crate::rules::Binding;
 
@@ -63,35 +59,6 @@ pub async fn find_by_path(
         Sight::Shows(same.map(|(at, _)| at).collect())
     };
     find(client, binding, (&path.to_string(), texts.len()), parent, &look).await
-}
-
-/// Which of these records a walk through the listing shows, by their ids. All of it is read; where it cannot be, that is an error.
-pub async fn find_by_id(
-    client: &Client,
-    binding: &Binding,
-    ids: &BTreeSet<&str>,
-) -> Result<BTreeMap<String, Result<Got, Failure>>, Failure> {
-    let (mut walk, mut found) = (ListWalk::to_search(None), BTreeMap::new());
-    while let Some(page) = walk.page(client, binding).await? {
-        for range in page.records {
-            let Some(raw) = page.body.get(range.clone()) else { continue };
-            let id = binding.mapper.id(raw).map_err(|error| {
-                let words = format!("the search through {} met a record without an id: {error}", binding.collection);
-                Failure::new(FailureKind::BadAnswer, words)
-            })?;
-            if !ids.contains(id.as_str()) {
-                continue;
-            }
-            let got = if page.cut_down.contains(&range.start) {
-                Err(Failure::new(FailureKind::TooLarge, "it is too large to be read".to_owned()))
-            } else {
-                let (raw, version) = (Bytes::copy_from_slice(raw), version_in(binding, raw));
-                Ok(Got::Found(Remote { raw, version, observed_at: page.observed_at }))
-            };
-            found.insert(id, got);
-        }
-    }
-    Ok(found)
 }
 
 /// What a listed record says to a search.

@@ -75,7 +75,9 @@ fn lines_inside_orders_are_read_written_and_deleted_like_any_record() {
     server.look().orders[0] = json!({ "lines": [line("b")] });
     server.look().orders[3] = json!({ "lines": [line("e")] });
     scripted.world.sql("update lines set name = 'ours' where name = 'line d'");
-    assert_eq!(scripted.sync().exits(0).writes(), (1, 2));
+    // Counted pages may move: what is missing is gone where it is missing once more.
+    assert_eq!(scripted.sync().exits(3).writes(), (1, 1));
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 1));
     assert_eq!(names(), ["line b", "line c", "line e", "ours"]);
     assert_eq!(server.look().changed, [("d".to_owned(), json!({ "name": "ours" }))]);
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
@@ -117,6 +119,7 @@ fn s16_an_order_that_could_not_be_had_deletes_none_of_its_lines() {
     assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
     // Without lines, and so it says.
     server.look().orders[1] = json!({ "lines": null });
+    scripted.sync().exits(3);
     scripted.sync().exits(0);
     assert_eq!(scripted.world.rows("select name from lines"), [["line a"]]);
 }

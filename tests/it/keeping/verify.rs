@@ -257,6 +257,12 @@ fn linked_records_are_compared_with_what_upstreams_say_now_and_nothing_is_writte
     assert_eq!(world.rows("select * from contacts order by id"), rows);
     let text = world.run(&["verify", "--deep"]).exits(3).stdout;
     assert!(text.contains("phone: here 1, there 9") && text.contains("2 differ, 1 gone"), "{text}");
+    // One that may not be read is no reason to look at no other.
+    let place = format!("/contacts/{bea}");
+    world.at("crm", |crm| crm.push_fault_times(Matcher::of(Method::GET, &place), Fault::status(403), Times::Forever));
+    let hidden: Value = serde_json::from_str(&deep(&world).exits(3).stdout).unwrap();
+    let crm = &hidden["compared"][0];
+    assert_eq!((&crm["differ"], &crm["unknown"], &crm["error"]), (&json!(2), &json!(1), &Value::Null), "{crm:#}");
     world.at("erp", |erp| erp.push_fault_times(Matcher::of(Method::GET, "/"), Fault::status(500), Times::Forever));
     let down: Value = serde_json::from_str(&deep(&world).exits(6).stdout).unwrap();
     assert!(down["compared"][1]["error"].as_str().unwrap().contains("500"), "{down:#}");
