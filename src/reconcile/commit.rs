@@ -20,6 +20,7 @@ use super::contact::{self, Arrival, Company, Contact, LostCreates, Stranger};
 use super::context::{Pass, local_subject, remote_subject};
 use super::cycle;
 use super::digest::{Digest256, digest_of, told_stably};
+use super::former;
 use super::gather::{self, Barrier, Gathered};
 use super::known_by;
 use super::merged;
@@ -312,6 +313,11 @@ impl Work<'_> {
             if !left_out.is_empty() {
                 contact = meet(tx, &left_out)?;
             }
+        }
+        if matches!(contact, Contact::New(_) | Contact::Parked(_))
+            && let Some((record, reason)) = former::doubles(tx, self.pass, at, staged)?
+        {
+            contact = Contact::Queued { records: vec![record], reason };
         }
         if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {
             let subject = remote_subject(&staged.remote_id);

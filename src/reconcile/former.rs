@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::merge::{Evidence, LinkState};
+use crate::merge::{self, Evidence, LinkState};
 use crate::record::RecordId;
 use crate::rules::Binding;
 use crate::store::{self, BindingKey, LinkRow, Micros, OriginRow, Staged, StagedKind, Store, StoreError, Tx, View};
@@ -61,6 +61,28 @@ fn given_up(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<Opt
 /// Whether a remote id was a record's before, and was given up.
 pub fn is_one(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<bool, StoreError> {
     Ok(view.note(&note(binding, remote_id))?.is_some())
+}
+
+/// The record that a stranger was, which is tied to another one there by now, as both are there: taken for a new one it would be
+/// here twice, and then everywhere (I6). With the words for the person who deletes one of the two. None where what it says is that
+/// it is another one.
+pub fn doubles(view: &dyn View, pass: &Pass, at: usize, staged: &Staged) -> Result<Option<(RecordId, String)>, StoreError> {
+    let Some((_, record)) = given_up(view, staged.binding, &staged.remote_id)? else { return Ok(None) };
+    let is_tied = |link: &LinkRow| link.binding == staged.binding && link.state == LinkState::Live;
+    let Some(link) = view.links_of(&record)?.into_iter().find(is_tied) else { return Ok(None) };
+    let (Some(row), Some(rules)) = (view.row(&pass.collection, &record)?, pass.rules(at)) else { return Ok(None) };
+    let said = rules.mapper.read(&staged.raw).map(|mapped| mapped.slots).unwrap_or_default();
+    let texts = [said, row].map(|slots| merge::match_key_texts(&pass.collection, &slots));
+    let [theirs, ours] = &texts;
+    let told = || theirs.iter().zip(ours).filter_map(|(theirs, ours)| Some(theirs.as_ref()? == ours.as_ref()?));
+    if told().any(|same| !same) && !told().any(|same| same) {
+        return Ok(None);
+    }
+    let words = format!(
+        "it was record {}, which was made there anew as {} and is that now: delete one of the two there",
+        record.0, link.remote_id
+    );
+    Ok(Some((record, words)))
 }
 
 fn note(binding: BindingKey, remote_id: &str) -> String {

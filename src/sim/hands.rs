@@ -197,11 +197,12 @@ impl Hands {
         let act = self.chance.below(100);
         let Some(key) = self.chance.one(&keys).filter(|_| act >= MAKING) else {
             let key = self.new_key("local", path, idle);
-            let (field, value, sql) = self.value_here(path);
+            let (field, value, cell) = self.value_here(path);
             self.note("local", &key, field, &value);
             // The default id would be drawn from the machine's clock and randomness.
             let id = new_id(&self.clock);
-            self.sql(&format!("INSERT INTO {table} (id, key, {field}) VALUES ('{id}', '{key}', {sql})"));
+            let insert = format!("INSERT INTO {table} (id, key, {field}) VALUES (?1, ?2, ?3)");
+            self.sql(&insert, &[Some(&id), Some(&key), cell.as_deref()]);
             return;
         };
         if act < deleting(path) {
@@ -210,7 +211,7 @@ impl Hands {
                 self.clear_here(&format!("= (SELECT id FROM companies WHERE key = '{key}')"));
             }
             self.note("local", key, "", "");
-            self.sql(&format!("DELETE FROM {table} WHERE key = '{key}'"));
+            self.sql(&format!("DELETE FROM {table} WHERE key = ?1"), &[Some(key)]);
             return;
         }
         self.change_here(path, key);
@@ -226,22 +227,22 @@ impl Hands {
 
     fn change_here(&self, path: &str, key: &str) {
         let table = path.trim_start_matches('/');
-        let (field, value, sql) = self.value_here(path);
+        let (field, value, cell) = self.value_here(path);
         self.note("local", key, field, &value);
-        self.sql(&format!("UPDATE {table} SET {field} = {sql} WHERE key = '{key}'"));
+        self.sql(&format!("UPDATE {table} SET {field} = ?1 WHERE key = ?2"), &[cell.as_deref(), Some(key)]);
     }
 
-    /// A field and its value, for the ledger and as SQL has it.
-    fn value_here(&self, path: &str) -> (&'static str, String, String) {
+    /// A field and its value, for the ledger and as its column has it.
+    fn value_here(&self, path: &str) -> (&'static str, String, Option<String>) {
         let (field, value) = self.new_value(path);
         if !is_reference(field) {
-            let sql = sql_of(field, &value);
-            return (field, value, sql);
+            let cell = if field == "tags" { format!("[\"{value}\"]") } else { value.clone() };
+            return (field, value, Some(cell));
         }
         let known = self.disk.store().rows_of("SELECT key, id FROM companies ORDER BY key").unwrap_or_default();
         match self.referred(&known).map(Vec::as_slice) {
-            Some([key, id]) => (field, key.clone(), format!("'{id}'")),
-            Some(_) | None => (field, String::new(), "NULL".to_owned()),
+            Some([key, id]) => (field, key.clone(), Some(id.clone())),
+            Some(_) | None => (field, String::new(), None),
         }
     }
 
@@ -258,7 +259,7 @@ impl Hands {
             }
             if !keys.is_empty() {
                 any = true;
-                self.sql(&format!("UPDATE {table} SET {field} = NULL WHERE {whose}"));
+                self.sql(&format!("UPDATE {table} SET {field} = NULL WHERE {whose}"), &[]);
             }
         }
         any
@@ -309,6 +310,20 @@ impl Hands {
         touched
     }
 
+    /// Somebody deletes what is set aside as a second one of a record, as its reason says.
+    pub fn delete_doubles(&self, sandboxes: &Sandboxes) {
+        let doubles = "SELECT upstream || '.example.com', substr(subject, length('remote:') + 1) FROM sync_quarantine \
+                       WHERE stage = 'match' AND reason LIKE '%was made there anew%'";
+        let mut sandboxes = sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in self.disk.store().rows_of(doubles).unwrap_or_default() {
+            let [host, id] = row.as_slice() else { continue };
+            let Some(sandbox) = sandboxes.get_mut(host) else { continue };
+            if sandbox.remove(PEOPLE, id, self.now()).is_ok() {
+                self.say(format!("* {host}: {id} deleted, which is another one's double"));
+            }
+        }
+    }
+
     /// How much was done in the local table.
     pub fn local_deeds(&self) -> usize {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
@@ -326,14 +341,16 @@ impl Hands {
             .collect()
     }
 
-    fn sql(&self, text: &str) {
+    fn sql(&self, text: &str, values: &[Option<&str>]) {
         // Hints are stamped by SQLite, which reads the machine's clock.
-        let now = self.now().timestamp_micros();
-        let text = format!("{text}; UPDATE sync_dirty SET at = {now} WHERE at > {now}");
+        let now = self.now().timestamp_micros().to_string();
+        let stamped = "UPDATE sync_dirty SET at = ?1 WHERE at > ?1";
         // One may go that came in meanwhile, and was not known yet.
         self.meet_here();
-        if let Err(error) = self.disk.store().as_another_program(&text) {
-            self.say(format!("! {text}: {error}"));
+        let store = self.disk.store();
+        let done = store.as_another_program(text, values);
+        if let Err(error) = done.and_then(|()| store.as_another_program(stamped, &[Some(&now)])) {
+            self.say(format!("! {text} {values:?}: {error}"));
         }
         self.meet_here();
     }
@@ -428,10 +445,3 @@ fn json_of(field: &str, value: &str) -> Value {
     }
 }
 
-fn sql_of(field: &str, value: &str) -> String {
-    match field {
-        "tags" => format!("'[\"{value}\"]'"),
-        "rank" => value.to_owned(),
-        _ => format!("'{value}'"),
-    }
-}

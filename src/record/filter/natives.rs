@@ -2,6 +2,8 @@
 //!
 //! Must not know: filters as written.
 
+use std::sync::LazyLock;
+
 use jaq_core::data::JustLut;
 use jaq_core::load::parse::Def;
 use jaq_core::native::{Fun, bome, run, v};
@@ -44,8 +46,12 @@ pub(super) fn funs() -> impl Iterator<Item = Fun<Data>> {
 
 /// The lifetime is that of the filter's text, which is compiled as one more definition.
 pub(super) fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
-    let standard = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    standard.filter_map(|def| (!DEFS_LEFT_OUT.contains(&def.name)).then_some(def))
+    // Each call of theirs parses them anew.
+    static PARSED: LazyLock<Vec<Def<&'static str>>> = LazyLock::new(|| {
+        let standard = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+        standard.filter(|def| !DEFS_LEFT_OUT.contains(&def.name)).collect()
+    });
+    PARSED.iter().cloned()
 }
 
 fn multiply(left: Val, right: Val) -> Result<Val, Error<Val>> {

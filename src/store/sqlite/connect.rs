@@ -26,6 +26,8 @@ pub(super) const WAL_BYTES_MAX: i64 = 64 << 20;
 pub(super) const LOG_PAGES_MAX: i64 = 8000;
 /// Of new databases.
 const PAGE_BYTES: i64 = 8192;
+/// Of those in memory, which hold few records, and of which each page that changes is copied.
+const MEMORY_PAGE_BYTES: i64 = 2048;
 /// Files up to this size are checked at every open; larger ones after an unclean stop.
 const CHECK_ALWAYS_BYTES_MAX: u64 = 32 << 20;
 
@@ -149,7 +151,7 @@ fn set_up(conn: &Connection, path: Option<&Path>, busy_ms: u64) -> Res<()> {
 }
 
 fn set_up_writer(conn: &Connection, path: Option<&Path>) -> Res<()> {
-    conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+    conn.pragma_update(None, "page_size", if path.is_some() { PAGE_BYTES } else { MEMORY_PAGE_BYTES })?;
     conn.pragma_update(None, "cache_size", WRITER_CACHE)?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if path.is_some() && mode != "wal" {

@@ -5,13 +5,16 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params_from_iter};
 
 use crate::store::StoreError;
 
 use super::fault::{Place, Res};
 use super::open::SqliteStore;
+
+/// Statements kept prepared.
+const STATEMENTS_MAX: usize = 64;
 
 /// The connection of another program, opened when it is first needed.
 pub(super) struct Other {
@@ -36,16 +39,24 @@ impl Other {
         let mut conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
         let conn = match &mut *conn {
             Some(conn) => conn,
-            none => none.insert(Connection::open(&self.name).map_err(|error| self.place.explain(error.into()))?),
+            none => {
+                let opened = Connection::open(&self.name).map_err(|error| self.place.explain(error.into()))?;
+                opened.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+                none.insert(opened)
+            }
         };
         work(conn).map_err(|failure| self.place.explain(failure))
     }
 }
 
 impl SqliteStore {
-    /// Runs statements as another program would: triggers fire, and edits leave hints. Blocks.
-    pub fn as_another_program(&self, sql: &str) -> Result<(), StoreError> {
-        self.other.with(|conn| Ok(conn.execute_batch(sql)?))
+    /// Runs a statement as another program would: triggers fire, and edits leave hints. `values` are those of its parameters,
+    /// as texts, which a column takes by its affinity. Blocks.
+    pub fn as_another_program(&self, sql: &str, values: &[Option<&str>]) -> Result<(), StoreError> {
+        self.other.with(|conn| {
+            conn.prepare_cached(sql)?.execute(params_from_iter(values))?;
+            Ok(())
+        })
     }
 
     /// The rows of a query as texts; NULL is empty. Blocks.

@@ -208,16 +208,47 @@ fn i06_a_former_id_that_a_backup_brings_back_is_no_second_record_where_only_chan
     is_hers_again(&world, &ann);
 }
 
-#[test]
-fn a_record_that_is_there_again_beside_the_one_that_replaced_it_is_a_record_of_its_own() {
-    let world = World::with_contacts(&["crm"], |_, _| {});
-    let ann = ann_among_others(&world);
+/// Ann was made anew there, and she under her former id is there again with this address. Returns that id and the new one.
+fn ann_and_her_double(world: &World, email: &str) -> [String; 2] {
+    let ann = ann_among_others(world);
     world.remove("crm", &ann);
     world.sql("update contacts set phone = '7' where email = 'ann@x.io'");
     world.sync().exits(0);
-    world.add("crm", &json!({"id": ann, "email": "ann@x.io", "name": "Ann, restored"}));
+    let anew = world.contacts("crm").into_iter().find(|one| one["email"] == "ann@x.io").unwrap();
+    world.add("crm", &json!({"id": ann, "email": email, "name": "Ann, restored"}));
+    [ann, anew["id"].as_str().unwrap().to_owned()]
+}
+
+#[test]
+fn i06_a_record_that_is_there_again_beside_the_one_that_replaced_it_is_set_aside_until_one_of_the_two_goes() {
+    for keeps_former in [false, true] {
+        let world = World::with_contacts(&["crm", "erp"], |_, _| {});
+        let [ann, anew] = ann_and_her_double(&world, "ann@x.io");
+        for _ in 0..2 {
+            world.sync().exits(4).wrote(0, 0);
+            let aside = world.aside();
+            assert_eq!((aside.len(), aside[0].1.as_str()), (1, format!("remote:{ann}").as_str()), "{aside:?}");
+            assert!(aside[0].2.contains(&format!("was made there anew as {anew}")), "{aside:?}");
+            assert_eq!((anns(&world), anns_at(&world, "erp")), (vec!["Ann".to_owned()], 1));
+        }
+        world.remove("crm", if keeps_former { &anew } else { &ann });
+        world.sync().exits(0);
+        assert_eq!(world.aside(), []);
+        assert_eq!((anns(&world).len(), anns_at(&world, "crm"), anns_at(&world, "erp")), (1, 1, 1));
+        if keeps_former {
+            is_hers_again(&world, &ann);
+        }
+        world.is_quiet();
+    }
+}
+
+#[test]
+fn what_is_there_again_under_a_former_id_and_says_that_it_is_somebody_else_is_a_record_of_its_own() {
+    let world = World::with_contacts(&["crm"], |_, _| {});
+    ann_and_her_double(&world, "other@x.io");
     world.sync().exits(0).wrote(0, 1);
-    assert_eq!(anns(&world), ["Ann", "Ann, restored"]);
+    assert_eq!((anns(&world).len(), world.aside().len()), (1, 0));
+    assert_eq!(world.rows("select name from contacts where email = 'other@x.io'"), [["Ann, restored"]]);
     world.is_quiet();
 }
 
