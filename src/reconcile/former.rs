@@ -66,7 +66,12 @@ pub fn is_one(view: &dyn View, binding: BindingKey, remote_id: &str) -> Result<b
 /// The record that a stranger was, which is tied to another one there by now, as both are there: taken for a new one it would be
 /// here twice, and then everywhere (I6). With the words for the person who deletes one of the two. None where what it says is that
 /// it is another one.
-pub fn doubles(view: &dyn View, pass: &Pass, at: usize, staged: &Staged) -> Result<Option<(RecordId, String)>, StoreError> {
+pub fn doubles(
+    view: &dyn View,
+    pass: &Pass,
+    at: usize,
+    staged: &Staged,
+) -> Result<Option<(RecordId, String)>, StoreError> {
     let Some((_, record)) = given_up(view, staged.binding, &staged.remote_id)? else { return Ok(None) };
     let is_tied = |link: &LinkRow| link.binding == staged.binding && link.state == LinkState::Live;
     let Some(link) = view.links_of(&record)?.into_iter().find(is_tied) else { return Ok(None) };

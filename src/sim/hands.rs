@@ -444,4 +444,3 @@ fn json_of(field: &str, value: &str) -> Value {
         _ => json!(value),
     }
 }
-
