@@ -54,6 +54,7 @@ mod standing;
 mod still;
 mod turns;
 
+mod untied;
 mod hindered;
 mod hooked;
 mod phases;

@@ -405,3 +405,26 @@ fn a_queued_delete_that_a_person_confirms_is_done_everywhere() {
     assert_eq!(rows(&world), 3);
     world.is_settled();
 }
+
+#[test]
+fn what_is_deleted_here_and_cannot_be_deleted_there_is_told_once_and_stays_there() {
+    let (world, _) = linked(4);
+    world.change_rules("rules.toml", |text| {
+        let (before, _) = text.split_once("[binding.contacts.crm.write.delete]").unwrap();
+        before.to_owned()
+    });
+    world.sync().exits(0);
+    let checked = world.run(&["check"]).exits(0);
+    assert!(checked.stdout.contains("stays at `crm`"), "{checked:?}");
+    world.sql("delete from contacts where email = 'p1@x.io'");
+    let told = |report: &serde_json::Value| {
+        let change = report["changes"][0].clone();
+        assert_eq!((&change["action"], &change["target"]), (&json!("detach"), &json!("crm")));
+        assert!(change["note"].as_str().unwrap().contains("where the rules have no delete"), "{change}");
+    };
+    let plan: serde_json::Value = serde_json::from_str(&world.run(&["--json", "plan"]).exits(3).stdout).unwrap();
+    told(&plan["passes"][0]);
+    told(&world.sync().exits(0).report("contacts"));
+    assert_eq!((rows(&world), world.contacts("crm").len(), world.written("crm").len()), (3, 4, 0));
+    world.is_settled();
+}
