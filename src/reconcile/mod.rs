@@ -16,6 +16,7 @@ mod pulled;
 
 mod absence;
 mod addressed;
+mod before;
 mod bound;
 mod contact;
 mod cycle;

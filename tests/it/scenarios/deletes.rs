@@ -185,6 +185,24 @@ fn s62_a_place_to_go_on_from_that_is_refused_starts_the_listing_over() {
 }
 
 #[test]
+fn s62_a_place_that_the_upstream_breaks_down_at_again_and_again_is_left() {
+    let (world, _) = interrupted();
+    // That it has too much to do says nothing about the place.
+    world.at("crm", |crm| crm.push_fault_times(listing(), Fault::status(503), Times::Count(3)));
+    world.at("crm", |crm| crm.push_fault_times(listing(), Fault::status(500), Times::Count(3)));
+    for _ in 0..6 {
+        world.sync().exits(6);
+        assert_eq!(pages(&world), ["2"], "it goes on where it stopped");
+        world.at("crm", Sandbox::reset_stats);
+    }
+    world.sync().exits(0);
+    assert_eq!(pages(&world), ["1", "2", "3", "4"], "and then begins anew");
+    // That is a whole listing.
+    assert_eq!(rows(&world), 6);
+    world.is_settled();
+}
+
+#[test]
 fn s62_a_full_pass_does_not_go_on_where_another_stopped() {
     let (world, _) = interrupted();
     world.run(&["--json", "run", "--once", "--full"]).exits(0);
