@@ -54,8 +54,8 @@ mod spelled;
 mod standing;
 mod still;
 mod turns;
-
 mod untied;
+
 mod hindered;
 mod hooked;
 mod phases;
@@ -66,6 +66,7 @@ mod silence;
 mod singles;
 mod sites;
 mod targeted;
+mod undecided;
 mod unknown;
 mod unlisted;
 
