@@ -299,7 +299,22 @@ fn holes_are_encoded_and_cannot_leave_their_segment() {
     assert_eq!(url("a/b?c#d é").unwrap(), "https://api.example.com/v1/c/a%2Fb%3Fc%23d%20%C3%A9/x");
     assert_eq!(url("a:b@c").unwrap(), "https://api.example.com/v1/c/a%3Ab%40c/x");
     for id in ["", ".", ".."] {
-        assert_eq!(url(id).unwrap_err().kind, FailureKind::Invalid, "{id}");
+        let failure = url(id).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Invalid, "{id}");
+        assert!(failure.words.starts_with(&format!("`{id}` cannot be a remote id in a path")), "{}", failure.words);
+    }
+    // Nor does any other spelling of dots lead elsewhere: the record's own segment stays one.
+    for (id, segment) in [
+        ("...", "..."),
+        ("%2e%2e", "%252e%252e"),
+        ("%2E", "%252E"),
+        ("../b", "..%2Fb"),
+        ("a/..", "a%2F.."),
+        ("..\\b", "..%5Cb"),
+        (". ", ".%20"),
+        ("\t..", "%09.."),
+    ] {
+        assert_eq!(url(id).unwrap(), format!("https://api.example.com/v1/c/{segment}/x"), "{id:?}");
     }
     let version = |version: &str| fill_version(client.secrets(), &template("\"{version}\""), version).unwrap().text;
     assert_eq!([version("5"), version("\"5\""), version("W/\"5\"")], ["\"5\"", "\"5\"", "W/\"5\""]);
