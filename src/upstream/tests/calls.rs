@@ -320,6 +320,19 @@ fn holes_are_encoded_and_cannot_leave_their_segment() {
     assert_eq!([version("5"), version("\"5\""), version("W/\"5\"")], ["\"5\"", "\"5\"", "W/\"5\""]);
 }
 
+#[test]
+fn a_parameter_with_several_values_stands_there_several_times() {
+    let client = client(upstream(BASE), Script::new([]), &TestClock::new());
+    let mut request = request("GET /c/{id}");
+    let parameters = [("expand[]", "a"), ("n", "1"), ("expand[]", "b c"), ("expand[]", "{id}")];
+    request.query = parameters.map(|(name, value)| (name.to_owned(), template(value))).to_vec();
+    let mut built = client.build(&request, &Holes { id: Some("7"), ..Holes::default() }).unwrap();
+    assert_eq!(built.url.query(), Some("expand%5B%5D=a&n=1&expand%5B%5D=b+c&expand%5B%5D=7"));
+    // What the paging sets stands in the place of all of them.
+    built.set_query("expand[]", "x");
+    assert_eq!(built.url.query(), Some("n=1&expand%5B%5D=x"));
+}
+
 #[tokio::test]
 async fn a_budget_is_spent_by_what_answers_say_and_shared_with_others() {
     let cost = |units: u64, left: u64| ok(&json!({ "cost": units, "left": left }));
