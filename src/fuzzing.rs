@@ -10,6 +10,11 @@ pub fn rules(data: &[u8]) {
     crate::rules::fuzzing::check_rules(data);
 }
 
+/// Descriptions of APIs, in JSON or YAML: proposed rules that pass the check, or an error.
+pub fn openapi(data: &[u8]) {
+    crate::rules::fuzzing::check_openapi(data);
+}
+
 /// Headers that ask us to wait, and the one that says where a listing goes on.
 pub fn headers(data: &[u8]) {
     crate::upstream::fuzzing::check_headers(data);
@@ -50,8 +55,9 @@ mod tests {
 
     #[test]
     fn the_seeds_of_every_target_pass() {
-        let targets: [(&str, Check); 5] = [
+        let targets: [(&str, Check); 6] = [
             ("rules", super::rules),
+            ("openapi", super::openapi),
             ("headers", super::headers),
             ("split", super::split),
             ("paths", super::paths),

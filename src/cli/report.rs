@@ -56,6 +56,7 @@ pub fn changes_text(report: &PassReport, all: bool, width: usize) -> String {
         (taken, Group::Taken),
         (decided, Group::Decided),
         (written, Group::Written),
+        ("left as it is there", Group::Stays),
         ("left for a person", Group::Left),
     ];
     for (title, group) in groups {
@@ -77,12 +78,14 @@ enum Group {
     Taken,
     Decided,
     Written,
+    Stays,
     Left,
 }
 
 fn group_of(change: &Change) -> Group {
     match (change.action.as_str(), change.target.as_str()) {
         ("conflict" | "quarantine", _) => Group::Left,
+        ("detach", _) => Group::Stays,
         (_, "local") if is_resolution(change) => Group::Decided,
         (_, "local") => Group::Taken,
         _ => Group::Written,

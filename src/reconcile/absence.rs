@@ -20,7 +20,7 @@ use super::gather::lag;
 use super::pulled::Pulled;
 use super::set_back;
 use super::sites;
-use super::unlisted;
+use super::{undecided, unlisted};
 
 /// Links looked at between two awaits.
 const CHUNK: usize = 5000;
@@ -29,7 +29,7 @@ const CHUNK: usize = 5000;
 const ASK_FIRST_MAX: usize = 100;
 
 /// Where a record is set aside here; see `QuarantineRow::stage`.
-const STAGE: &str = "absence";
+pub const STAGE: &str = "absence";
 
 /// Records set aside that are looked through after a listing.
 const SET_ASIDE_MAX: usize = 100_000;
@@ -60,7 +60,11 @@ pub async fn look_for_missing(
 ) -> Result<Absence, StoreError> {
     let at = pulled.binding;
     let Some(rules) = pass.rules(at).cloned() else { return Ok(Absence::default()) };
-    let Some(read) = rules.read.as_ref().filter(|read| {
+    let read = rules.read.as_ref();
+    // Where absence itself counts, the next whole listing decides.
+    let is_told = read.is_some_and(|read| read.deletes != Deletes::Absence);
+    let is_open = is_told && undecided::take_back(store, pass, pulled).await?;
+    let Some(read) = read.filter(|read| {
         // What proves a delete by its absence does so by a listing that was meant to be whole.
         pulled.complete || (pulled.expired && read.deletes != Deletes::Absence)
     }) else {
@@ -70,11 +74,13 @@ pub async fn look_for_missing(
     let links = store::read(store, move |view| view.link_count(key, LinkState::Live)).await?;
     let listed = pulled.report.listed;
     // After a gap longer than its tombstones are kept, and where what tells deletes was begun anew, one that is not listed may have
-    // been deleted; and an upstream that was set back has no tombstones of what it never had: it is asked for.
+    // been deleted; and an upstream that was set back has no tombstones of what it never had: it is asked for. So is what is open
+    // since such a time.
     let untold = pulled.gap || pulled.expired;
-    if read.deletes != Deletes::Absence && !((untold || set_back) && read.get.is_some()) {
+    if read.deletes != Deletes::Absence && !((untold || set_back || is_open) && read.get.is_some()) {
         let tells = untold && read.deletes != Deletes::None;
         let missing = if tells { missing(store, pass, (at, &rules), pulled).await? } else { Vec::new() };
+        undecided::keep(store, pass, at, &missing).await?;
         let note = (!missing.is_empty()).then(|| unknown(pass.upstream(at), missing.len()));
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, ..Absence::default() });
     }

@@ -24,7 +24,7 @@ use super::known_by;
 use super::observe;
 use super::refusal::note_refused;
 use super::report::{Change, Counts, FieldChange};
-use super::{turns, wire};
+use super::{turns, untied, wire};
 
 /// What applying one plan amounted to.
 #[derive(Debug, Default)]
@@ -84,6 +84,7 @@ pub fn apply(tx: &mut dyn Tx, pass: &Pass, found: &Gathered, plan: &RecordPlan) 
         tx.set_intent(&intent.key, &IntentUpdate { checked: true, ..stays })?;
     }
     intend::intend(tx, pass, found, plan, &mut applied)?;
+    applied.changes.extend(untied::tell(pass, found, plan));
     for (at, reason) in &found.waiting {
         intend::set_aside(tx, pass, found, *at, "parked", reason, "")?;
         look_again(tx, pass, &found.record)?;

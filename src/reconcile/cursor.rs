@@ -50,10 +50,21 @@ pub struct Scan {
     pub high: Option<Micros>,
     /// When its first page was asked for.
     pub started_at: Micros,
+    /// So many passes went on from here and came no further, because the upstream broke down.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub stopped: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde passes")]
+fn is_never(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A listing that was left longer ago than this is started over: tokens expire, and what moved meanwhile was missed.
 const RESUME_WITHIN: Duration = Duration::hours(24);
+
+/// So many passes go on from a place behind which the upstream breaks down; then the listing begins anew.
+const STOPPED_MAX: u32 = 3;
 
 impl Cursor {
     /// Reads the stored text; nothing stored is the beginning. A cursor of another way of reading is the beginning too.
@@ -82,6 +93,15 @@ impl Cursor {
     pub fn told(text: &str) -> Option<String> {
         let cursor = serde_json::from_str::<Self>(text).ok().filter(|cursor| cursor.untold)?;
         Some(Self { untold: false, ..cursor }.save())
+    }
+
+    /// What is stored, once one more pass came no further than to the place where its listing goes on. `None`: that is elsewhere
+    /// by now.
+    pub fn stopped_again(text: &str, place: &PageToken) -> Option<String> {
+        let mut cursor = serde_json::from_str::<Self>(text).ok()?;
+        let scan = cursor.scan.as_mut().filter(|scan| scan.token == *place)?;
+        scan.stopped = scan.stopped.saturating_add(1);
+        Some(cursor.save())
     }
 
     /// The text to store.
@@ -134,9 +154,9 @@ impl Cursor {
         last.zip(horizon).is_some_and(|(last, horizon)| now - last > horizon)
     }
 
-    /// The unfinished complete listing, where it is young enough.
+    /// The unfinished complete listing, where it is young enough, and the upstream did not break down again and again where it goes on.
     pub fn resumable(&self, now: DateTime<Utc>) -> Option<&Scan> {
-        self.scan.as_ref().filter(|scan| {
+        self.scan.as_ref().filter(|scan| scan.stopped < STOPPED_MAX).filter(|scan| {
             DateTime::from_timestamp_micros(scan.started_at).is_some_and(|start| now - start < RESUME_WITHIN)
         })
     }
@@ -208,7 +228,7 @@ mod tests {
     #[test]
     fn a_listing_in_progress_is_left_where_its_pages_are_others_and_what_was_read_stays_known() {
         let token = PageToken { at: "3".into(), pages: 3, records: 30, full: true, slice: None, job: None };
-        let scan = Some(Scan { token, mark: None, high: None, started_at: 0 });
+        let scan = Some(Scan { token, mark: None, high: None, started_at: 0, stopped: 0 });
         let (before, others, elsewhere) = (way_of("a", "10"), way_of("a", "20"), way_of("b", "10"));
         let old = before.split_once('.').unwrap().0.to_owned();
         for (way, now, high, goes_on) in [
@@ -226,7 +246,7 @@ mod tests {
     #[test]
     fn an_old_unfinished_listing_is_not_resumed() {
         let token = PageToken { at: "x".into(), pages: 3, records: 30, full: true, slice: None, job: None };
-        let scan = Scan { token: token.clone(), mark: None, high: None, started_at: 0 };
+        let scan = Scan { token: token.clone(), mark: None, high: None, started_at: 0, stopped: 0 };
         let cursor = Cursor { scan: Some(scan), ..Cursor::default() };
         assert_eq!(cursor.query(&Incremental::None, false, at(3600)).0.resume, Some(token));
         assert_eq!(cursor.query(&Incremental::None, true, at(3600)).0.resume, None, "`--full` begins at the beginning");

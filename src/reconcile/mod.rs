@@ -16,6 +16,7 @@ mod pulled;
 
 mod absence;
 mod addressed;
+mod before;
 mod bound;
 mod contact;
 mod cycle;
@@ -53,6 +54,7 @@ mod spelled;
 mod standing;
 mod still;
 mod turns;
+mod untied;
 
 mod hindered;
 mod hooked;
@@ -64,6 +66,7 @@ mod silence;
 mod singles;
 mod sites;
 mod targeted;
+mod undecided;
 mod unknown;
 mod unlisted;
 

@@ -270,7 +270,7 @@ async fn keep(puller: &Puller<'_>, places: Vec<(String, String)>, at: Option<Str
     let key = puller.pass.binding_key(puller.binding);
     let text = at.map(|at| {
         let token = PageToken { at, pages: 0, records: 0, full: false, slice: None, job: None };
-        let scan = Scan { token, mark: None, high: None, started_at: puller.started_at };
+        let scan = Scan { token, mark: None, high: None, started_at: puller.started_at, stopped: 0 };
         Cursor { scan: Some(scan), ..puller.cursor.clone() }.save()
     });
     store::write_relaxed(puller.store, move |tx| {

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::merge::LinkState;
 use crate::rules::{BodyFormat, Deletes, Incremental, Parent, Read as ReadRules};
 use crate::store::{self, BindingKey, Micros, QuarantineFilter, Staged, Store, StoreError, View};
-use crate::upstream::{self, Client, Failure, FailureKind, ListQuery, Lister};
+use crate::upstream::{self, Client, Failure, FailureKind, ListQuery, Lister, PageToken};
 
 use super::between;
 use super::contact::LostCreates;
@@ -67,38 +67,6 @@ pub(super) struct Puller<'a> {
     /// Records that are to be asked for once more, as they were listed, by remote id.
     doubtful: BTreeMap<String, Staged>,
     pub(super) out: Pulled,
-}
-
-/// How the bindings of a collection stand before they are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    /// One has never been read to its end.
-    First,
-    /// A listing was left in the middle, records are listed parent by parent, or cannot be asked for one by one.
-    Later,
-    /// None of that: other passes may be made in between (see `between`).
-    Open,
-}
-
-/// How the bindings stand.
-pub async fn before(store: &dyn Store, pass: &Arc<Pass>) -> Result<Before, StoreError> {
-    let pass = Arc::clone(pass);
-    store::read(store, move |view| {
-        let mut is_open = !pass.planning && pass.restored.is_none();
-        for at in 0..pass.collection.bindings.len() {
-            let Some((_, way)) = way(&pass, at) else { continue };
-            let cursor = Cursor::load(view.cursor(pass.binding_key(at))?.as_deref(), &way)?;
-            if cursor.full_at.is_none() {
-                return Ok(Before::First);
-            }
-            let can_get = pass.rules(at).is_some_and(|rules| upstream::has_point_read(rules));
-            let is_walk =
-                pass.rules(at).and_then(|rules| rules.read.as_ref()).is_some_and(|read| read.parent.is_some());
-            is_open &= cursor.scan.is_none() && can_get && !is_walk;
-        }
-        Ok(if is_open { Before::Open } else { Before::Later })
-    })
-    .await
 }
 
 /// The links of observations that wait since earlier passes: what is listed as it was at the base replaces them.
@@ -276,10 +244,23 @@ impl Puller<'_> {
                 Ok(())
             }
             Some(failure) => {
+                if let Some(place) = query.resume.filter(|_| breaks_down(&failure)) {
+                    self.stopped_again(place).await?;
+                }
                 self.block(&failure);
                 Ok(())
             }
         }
+    }
+
+    /// Counts the passes that went on from this place and came no further, because the upstream broke down.
+    async fn stopped_again(&self, place: PageToken) -> Result<(), StoreError> {
+        let key = self.pass.binding_key(self.binding);
+        store::write(self.store, move |tx| {
+            let stopped = tx.cursor(key)?.as_deref().and_then(|text| Cursor::stopped_again(text, &place));
+            stopped.map_or(Ok(()), |text| tx.set_cursor(key, &text))
+        })
+        .await
     }
 
     /// What the listing has seen so far counts for nothing.
@@ -449,6 +430,7 @@ impl Puller<'_> {
                     mark: self.mark.clone(),
                     high: self.high,
                     started_at: self.started_at,
+                    stopped: 0,
                 });
                 cursor
             }),
@@ -580,6 +562,11 @@ impl Puller<'_> {
         }
         Ok(None)
     }
+}
+
+/// Whether the upstream came to grief over this very request, as far as that can be told: 503 says that it has too much to do.
+fn breaks_down(failure: &Failure) -> bool {
+    failure.status.is_some_and(|status| (500..600).contains(&status) && status != 503)
 }
 
 /// What the fetching side hands over: a page with its share of the room, or why there is no more.

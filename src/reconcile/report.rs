@@ -240,7 +240,7 @@ pub struct Change {
     pub title: String,
     /// `local`, or the upstream.
     pub target: String,
-    /// `create`, `update`, `delete`, `conflict`, `link`, `quarantine`.
+    /// `create`, `update`, `delete`, `conflict`, `link`, `detach`, `quarantine`.
     pub action: String,
     /// The fields concerned.
     pub fields: Vec<FieldChange>,

@@ -6,6 +6,7 @@
 //! floor, absence → decide, guard and commit in one transaction → push → settle. Where a push was overtaken: floor, decide
 //! and push again, a few times at most.
 
+use super::before::{self, Before};
 use super::between::{self, Wish};
 use super::commit::{self, Order, Round};
 use super::compare::Absent;
@@ -16,7 +17,7 @@ use super::held::{self, HeldBack};
 use super::known_by;
 use super::left;
 use super::phases::{PhaseKind, Phases};
-use super::pull::{self, Before};
+use super::pull;
 use super::pulled::Pulled;
 use super::push;
 use super::report::{Counts, PassReport, Progress, Step, UpstreamReport};
@@ -180,7 +181,7 @@ impl Run<'_> {
     async fn before(&mut self) -> Result<Before, StoreError> {
         let before = match self.before {
             Some(before) => before,
-            None => pull::before(self.engine.store.as_ref(), &self.pass).await?,
+            None => before::before(self.engine.store.as_ref(), &self.pass).await?,
         };
         self.before = Some(before);
         Ok(before)

@@ -1,10 +1,10 @@
-//! Owns: what holds for any text given as rules, as assertions for `fuzz/` and tests.
+//! Owns: what holds for any text given as rules, and for any description that rules are proposed by, as assertions for `fuzz/` and tests.
 //!
 //! Must not know: the language.
 
 use std::collections::BTreeMap;
 
-use super::{Context, Severity, Source, check, render};
+use super::{Context, ProposeError, Sample, Severity, Source, Wanted, check, from_openapi, render};
 
 /// Files are separated by this line.
 const NEXT_FILE: &str = "\n#--- next file\n";
@@ -82,4 +82,25 @@ pub fn check_rules(data: &[u8]) {
     let again = check(&sources, &context);
     assert_eq!(first.diagnostics, again.diagnostics);
     assert_eq!(first.ruleset.map(|rules| rules.hash), again.ruleset.map(|rules| rules.hash));
+}
+
+/// What is proposed by any description passes the check, and is the same each time. An error has words, and a place inside the text.
+pub fn check_openapi(data: &[u8]) {
+    let wanted = Wanted { collection: "contacts", upstream: "crm", ..Wanted::default() };
+    let sample = Sample { name: "api.yaml", bytes: data };
+    let propose = || from_openapi(&wanted, &sample);
+    let words = |result: Result<String, ProposeError>| result.map_err(|error| error.to_string());
+    let first = propose();
+    if let Err(ProposeError::NoYaml { line, column, .. }) = &first {
+        let lines = data.split(|byte| *byte == b'\n').count();
+        assert!((1..=lines + 1).contains(line) && *column >= 1, "outside the text: {line}:{column}");
+    }
+    let first = words(first);
+    assert_eq!(first, words(propose()));
+    let Ok(text) = first else { return };
+    let source = Source { path: "proposed.toml".to_owned(), text, defect: None };
+    let vars = BTreeMap::new();
+    let checked = check(&[source], &Context { vars: &vars, find_secret: &|_| Ok(()) });
+    let errors: Vec<_> = checked.diagnostics.iter().filter(|one| one.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
 }

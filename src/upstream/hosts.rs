@@ -2,7 +2,7 @@
 //!
 //! Must not know: where a URL came from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -45,18 +45,47 @@ pub fn is_reachable(url: &Url, insecure_http: bool) -> Result<(), Failure> {
         Host::Domain(_) => None,
     };
     if address.is_some_and(is_link_local) {
-        return refuse(format!("{name} is a link-local address"));
+        return refuse(format!("{name} is a link-local address, or a cloud's metadata service"));
     }
     Ok(())
 }
 
-/// Link-local addresses, where clouds serve machine credentials.
+/// Where clouds serve machine credentials beside the link-local addresses: Alibaba, Oracle; Amazon (also to pods), Google.
+const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+
+/// Link-local addresses and those of metadata services, where clouds serve machine credentials; also where one is written within
+/// an address of version 6.
 pub fn is_link_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified(),
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || METADATA_V4.contains(&v4),
         IpAddr::V6(v6) => {
-            v6.is_unicast_link_local() || v6.is_unspecified() || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+            v6.is_unicast_link_local()
+                || v6.is_unspecified()
+                || METADATA_V6.contains(&v6)
+                || within(v6).is_some_and(|v4| is_link_local(IpAddr::V4(v4)))
         }
+    }
+}
+
+/// The address of version 4 that one of version 6 leads to: mapped and compatible (RFC 4291, 2.5.5), translated (RFC 6052, and
+/// RFC 8215 where its prefix has 96 bits), tunnelled (RFC 3056).
+fn within(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let of = |high: u16, low: u16| {
+        let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => Some(of(high, low)),
+        _ => None,
     }
 }
 
@@ -92,5 +121,51 @@ fn matches_host(pattern: &str, name: &str) -> bool {
     match pattern.strip_prefix("*.") {
         Some(domain) => name.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
         None => name == pattern || name.trim_matches(['[', ']']) == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_where_machines_get_credentials_are_told_however_they_are_written() {
+        let check = |address: &str, expected: bool| {
+            assert_eq!(is_link_local(address.parse().unwrap()), expected, "{address}");
+        };
+        for (inner, expected) in [
+            ("169.254.169.254", true),
+            ("169.254.170.2", true),
+            ("100.100.100.200", true),
+            ("192.0.0.192", true),
+            ("0.0.0.0", true),
+            ("100.100.100.201", false),
+            ("127.0.0.1", false),
+            ("10.0.0.1", false),
+            ("93.184.216.34", false),
+        ] {
+            check(inner, expected);
+            for prefix in ["::ffff:", "64:ff9b::", "64:ff9b:1::", "64:ff9b:1:2:3:4:"] {
+                check(&format!("{prefix}{inner}"), expected);
+            }
+        }
+        for (address, expected) in [
+            ("::169.254.169.254", true),
+            ("::100.100.100.200", true),
+            ("::93.184.216.34", false),
+            ("2002:a9fe:a9fe::1", true),
+            ("2002:5db8:d822::1", false),
+            ("fe80::1", true),
+            ("febf::1", true),
+            ("fd00:ec2::254", true),
+            ("fd00:ec2::23", true),
+            ("fd20:ce::254", true),
+            ("::", true),
+            ("::1", false),
+            ("fd00:ec2::255", false),
+            ("2001:db8::1", false),
+        ] {
+            check(address, expected);
+        }
     }
 }

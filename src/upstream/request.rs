@@ -56,9 +56,13 @@ pub fn build_request(base: &Url, secrets: &Secrets, request: &Request, holes: &H
     if let Some(body) = &request.body {
         built.body = Some(fill_json(secrets, body, holes)?);
     }
-    for (name, template) in &request.query {
+    for (at, (name, template)) in request.query.iter().enumerate() {
         let filled = secrets.fill(template, holes, &as_it_is)?;
-        built.set_query(name, &filled.text);
+        if request.query[..at].iter().any(|(other, _)| other == name) {
+            built.url.query_pairs_mut().append_pair(name, &filled.text);
+        } else {
+            built.set_query(name, &filled.text);
+        }
     }
     for (name, template) in &request.headers {
         let filled = secrets.fill(template, holes, &as_it_is)?;

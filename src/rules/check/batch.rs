@@ -104,7 +104,7 @@ fn check_ops(place: &Where<'_>, at: &At<grammar::Batch>, write: &grammar::Write,
         let (name, absent) = match item.value {
             Op::Create => ("create", write.create.is_absent()),
             Op::Update => ("update", write.update.is_absent()),
-            Op::Delete => ("delete", write.delete.is_absent()),
+            Op::Delete => ("delete", write.delete_table().is_none() && !matches!(write.delete, Key::Bad)),
         };
         if absent {
             cx.notes.error(DiagnosticKind::Missing, item.span, format!("there is no `write.{name}`")).help(format!(

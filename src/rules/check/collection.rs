@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use super::archive;
 use super::binding::Survey;
 use super::chain::{self, Setting};
 use super::context::Cx;
 use super::field::Declared;
+use super::local_delete;
 use super::owner;
 use crate::record::FieldType;
 use crate::rules::diagnostic::DiagnosticKind;
@@ -47,7 +47,7 @@ pub fn lower(
     owner::check_groups(&declared, &chains, cx);
     check_priority_used(raw, &chains, cx);
     check_absence(raw, surveys, cx);
-    archive::check(name, raw, cx);
+    local_delete::check(name, raw, cx);
     check_horizons(raw, surveys, cx);
     if !whole {
         return None;

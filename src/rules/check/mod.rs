@@ -2,7 +2,6 @@
 //!
 //! Must not know: files on disk, the environment.
 
-mod archive;
 mod batch;
 mod binding;
 mod cap;
@@ -20,6 +19,7 @@ mod hash;
 mod inert;
 mod job;
 mod limits;
+mod local_delete;
 mod map;
 mod more;
 mod names;

@@ -169,7 +169,9 @@ fn check_ids(place: &Where<'_>, at: &grammar::Parent, cx: &mut Cx<'_>) {
     let of = parents.and_then(|key| cx.definitions.bindings.get(&key)).and_then(|binding| binding.value.get());
     if of.is_some_and(|of| is_in_id(of)) {
         let words = "the parents' own ids are `PARENT/ID` already, and an address cannot name a parent's parent";
-        cx.notes.error(DiagnosticKind::Conflict, span, words);
+        cx.notes
+            .error(DiagnosticKind::Conflict, span, words)
+            .help("leave `ids` out where the ids are unique, and take an address of the API that names one parent");
     }
 }
 

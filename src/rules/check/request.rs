@@ -8,7 +8,7 @@ use crate::record::Json;
 use crate::rules::diagnostic::{DiagnosticKind, Span};
 use crate::rules::grammar::{RawBody, Request as RawRequest, RequestShape};
 use crate::rules::model::{Encoding, JsonTemplate, Part, Request, Template};
-use crate::rules::shape::{At, Either, Key, Named};
+use crate::rules::shape::{At, Either, Key, Named, OneOrMany};
 use crate::rules::units::Text;
 
 /// What a request is for: which methods, holes and settings make sense.
@@ -191,7 +191,7 @@ pub fn long(table: &RawRequest, purpose: Purpose, cx: &mut Cx<'_>) -> Option<Req
     };
     let path = table.path.get().and_then(|at| read_path(&at.value.0, at.span, purpose, cx));
     let allowed = Allowed { holes: purpose.holes, secrets: false };
-    let query = templates(&table.query, allowed, cx);
+    let query = parameters(&table.query, allowed, cx);
     let headers = headers(&table.headers, purpose.holes, cx);
     let record = table.record.get().and_then(|at| {
         if !purpose.answers_record {
@@ -283,6 +283,34 @@ pub fn templates(named: &Key<Named<Text>>, allowed: Allowed, cx: &mut Cx<'_>) ->
         match value.get().and_then(|at| cx.template(at, allowed)) {
             Some(template) => list.push((name.clone(), template)),
             None => complete = false,
+        }
+    }
+    complete.then_some(list)
+}
+
+/// The parameters of a query; one with several values stands there several times.
+fn parameters(
+    named: &Key<Named<OneOrMany<Text>>>,
+    allowed: Allowed,
+    cx: &mut Cx<'_>,
+) -> Option<Vec<(String, Template)>> {
+    let mut list = Vec::new();
+    let mut complete = !matches!(named, Key::Bad);
+    for (name, _, value) in named.get().map(|at| at.members.as_slice()).unwrap_or_default() {
+        let Some(values) = value.get() else {
+            complete = false;
+            continue;
+        };
+        if values.items.is_empty() {
+            cx.notes
+                .inert(values.span, name, "it has no value")
+                .help("leave it out, or write a value: an empty one is \"\"");
+        }
+        for at in &values.items {
+            match cx.template(at, allowed) {
+                Some(template) => list.push((name.clone(), template)),
+                None => complete = false,
+            }
         }
     }
     complete.then_some(list)

@@ -128,7 +128,12 @@ impl Cx<'_> {
             return;
         }
         let note = self.notes.error(DiagnosticKind::UnknownName, span, format!("`{{{name}}}` is not known here"));
-        if allowed.holes.is_empty() {
+        if name.starts_with("parent.") && allowed.holes.contains(&"parent") {
+            note.help(
+                "write {parent}, the id of the record that it is listed under: an address cannot name that one's own parent, so \
+                 take an address of the API that names one, or list all records with a filter in the query",
+            );
+        } else if allowed.holes.is_empty() {
             note.help("nothing can be filled in here; variables are written ${var.NAME}");
         } else {
             let holes: Vec<String> = allowed.holes.iter().map(|hole| format!("{{{hole}}}")).collect();

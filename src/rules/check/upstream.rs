@@ -110,11 +110,16 @@ fn allowed_hosts(raw: &grammar::Upstream, base: Option<&url::Url>, cx: &mut Cx<'
     for at in raw.allowed_hosts.get().map(|at| at.value.as_slice()).unwrap_or_default() {
         let Some(pattern) = cx.plain(at) else { continue };
         let rest = pattern.strip_prefix("*.").unwrap_or(&pattern);
+        let (rest, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
         let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-        if rest.is_empty() || !rest.chars().all(allowed) {
+        let is_port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0 && text == port.to_string());
+        if rest.is_empty() || !rest.chars().all(allowed) || !port.is_none_or(is_port) {
             cx.notes
                 .error(DiagnosticKind::Invalid, at.span, format!("\"{pattern}\" is no host pattern"))
-                .help("write a host without scheme, port and path: \"api.example.com\" or \"*.example.com\"");
+                .help(
+                    "write a host without scheme and path: \"api.example.com\" or \"*.example.com\", with a port where it is \
+                     another than base_url's: \"api.example.com:8443\"",
+                );
         } else if hosts.contains(&pattern) {
             cx.notes.inert(at.span, &pattern, "this host is allowed already");
         } else {

@@ -60,8 +60,9 @@ pub fn lower(place: &Where<'_>, raw: &grammar::Binding, ways: Ways, cx: &mut Cx<
     }
     let create = at.create.get().map(|at| create(place, at, raw, cx));
     let update = at.update.get().map(|at| update(at, raw, cx));
-    let archive = at.archive.get().map(|at| delete(at, (ARCHIVE, "an archive"), raw, cx));
-    let delete = at.delete.get().map(|at| delete(at, (DELETE, "a delete"), raw, cx));
+    let archive = at.archive.get().map(|at| delete(&at.value, at.key, (ARCHIVE, "an archive"), raw, cx));
+    let delete = at.delete.get().zip(at.delete_table());
+    let delete = delete.map(|(at, table)| self::delete(table, at.key, (DELETE, "a delete"), raw, cx));
     let batches = batch::lower(place, &at.batch, &at.value, cx);
     let (create, update, delete, archive, batches) =
         (transpose(create)?, transpose(update)?, transpose(delete)?, transpose(archive)?, batches?);
@@ -345,16 +346,17 @@ fn update(at: &At<grammar::Update>, raw: &grammar::Binding, cx: &mut Cx<'_>) -> 
 }
 
 fn delete(
-    at: &At<grammar::Delete>,
+    at: &grammar::Delete,
+    key: Span,
     (purpose, what): (Purpose, &'static str),
     raw: &grammar::Binding,
     cx: &mut Cx<'_>,
 ) -> Option<Delete> {
     let request = at.request.get().and_then(|at| request::lower(at, purpose.under(parent::is_told(raw)), cx));
-    let span = at.request.get().map_or(at.key, |at| at.span);
+    let span = at.request.get().map_or(key, |at| at.span);
     parent::check_address(raw, request.as_ref(), span, cx);
     let in_request = conditional(request.as_ref(), span, raw, cx);
-    let precondition = precondition(&at.precondition, at.key, (what, in_request), raw, cx);
+    let precondition = precondition(&at.precondition, key, (what, in_request), raw, cx);
     Some(Delete { request: request?, precondition: precondition? })
 }
 

@@ -5,7 +5,7 @@
 use super::BodyShape;
 use crate::record::TimeFormat;
 use crate::rules::model::{HashAlgorithm, KeyEncoding, Payload, SignatureEncoding};
-use crate::rules::shape::{Either, Named, table, words};
+use crate::rules::shape::{Either, Named, OneOrMany, table, words};
 use crate::rules::units::{Jq, Period, Text};
 
 table! {
@@ -36,7 +36,7 @@ table! {
         /// Below the base URL's path, beginning with `/`.
         path: Text = required,
         /// Query parameters, without secrets: a query is logged.
-        query: Named<Text>,
+        query: Named<OneOrMany<Text>>,
         /// Headers, e.g. `{ Authorization = "Basic ${secret.crm_pair}" }`.
         headers: Named<Text>,
         /// What is sent as a form, e.g. `{ user = "sync", password = "${secret.crm_password}" }`.

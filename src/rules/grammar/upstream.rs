@@ -124,7 +124,7 @@ table! {
         /// Below the base URL's path, beginning with `/`. `{id}` is the remote id where one is known; `{version}` likewise.
         path: Text = required,
         /// Query parameters.
-        query: Named<Text>,
+        query: Named<OneOrMany<Text>>,
         /// Headers of this request.
         headers: Named<Text>,
         /// What is sent as JSON by a listing, point read, probe, transition or delete with POST: search filters, a GraphQL query. Texts may hold `${var.NAME}`, and `{id}` where one is known; a brace that means itself is followed by a space.

@@ -13,8 +13,8 @@ table! {
         create: Create,
         /// How to update.
         update: Update,
-        /// How to delete.
-        delete: Delete,
+        /// How to delete; `none` says that what is deleted here stays there.
+        delete: Either<NoDelete, Delete>,
         /// How to archive: sent in place of a delete where the collection says `on_local_delete = "archive"`.
         archive: Delete,
         /// Changes of a field that are calls of their own. Of several that fit, the first is taken.
@@ -87,6 +87,27 @@ table! {
         request: RequestShape = required,
         /// What makes the delete conditional: a place for the version, reread, or none. Default reread where there is `read.get`.
         precondition: Either<PreconditionWord, Precondition>,
+    }
+}
+
+/// Nothing is deleted there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoDelete {
+    /// What is deleted here stays there.
+    None,
+}
+
+crate::rules::shape::words! { NoDelete, "NoDelete", "a delete table, or \"none\"" {
+    "none" => Self::None,
+} }
+
+impl Write {
+    /// How to delete, where that is said.
+    pub fn delete_table(&self) -> Option<&Delete> {
+        match &self.delete.get()?.value {
+            Either::Table(table) => Some(table),
+            Either::Short(NoDelete::None) => None,
+        }
     }
 }
 

@@ -39,8 +39,8 @@ pub struct Draft {
     pub system: Option<System>,
     /// The fields, in order.
     pub fields: Vec<FieldDraft>,
-    /// The field by which records match.
-    pub match_key: Option<Said<String>>,
+    /// The fields by which records match, together.
+    pub match_key: Option<Said<Vec<String>>>,
     /// Where the id is.
     pub id: Said<Path>,
     /// Where the version is.

@@ -90,6 +90,16 @@ pub fn is_time(squeezed: &str) -> bool {
     ends.iter().any(|end| squeezed.ends_with(end)) || is_updated(squeezed) || is_set_there(squeezed)
 }
 
+/// Flags that say in so many words whether more follows.
+pub fn is_more(squeezed: &str) -> bool {
+    ["hasmore", "hasnext", "hasnextpage", "hasmoreitems", "morerecords", "moreavailable"].contains(&squeezed)
+}
+
+/// Flags that say whether this was the last page.
+pub fn is_last_page(squeezed: &str) -> bool {
+    ["islast", "islastpage", "lastpage", "last"].contains(&squeezed)
+}
+
 /// Members like these hold versions.
 pub fn is_version(squeezed: &str) -> bool {
     let words = ["etag", "odataetag", "version", "revision", "rev", "lockversion", "rowversion", "resourceversion"];
@@ -112,7 +122,10 @@ pub fn is_data(key: &str) -> bool {
 
 /// The name of a field for what stands at a path; `taken` learns it.
 pub fn field_name(path: &Path, taken: &mut BTreeSet<String>) -> String {
-    let steps = path.steps.iter().map(|step| match step {
+    // Where JSON:API keeps what describes a record.
+    let is_wrapper = |step: &Step| matches!(step, Step::Key(key) if key == "attributes");
+    let wrapped = path.steps.len() > 1 && path.steps.first().is_some_and(is_wrapper);
+    let steps = path.steps.iter().skip(usize::from(wrapped)).map(|step| match step {
         Step::Key(key) => snake_case(key),
         Step::Index(index) => index.to_string(),
     });

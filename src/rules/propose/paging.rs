@@ -4,7 +4,7 @@
 
 use super::draft::Said;
 use super::flat::{Place, lay_flat};
-use super::names::last;
+use super::names::{is_last_page, is_more, last};
 use super::text::quoted;
 use crate::record::{Json, Path};
 
@@ -19,6 +19,9 @@ pub fn paging(answers: &[Json], records: &Path, seen: usize) -> Said<String> {
     let none = || {
         let why = match total(&places).filter(|total| *total > seen as u64) {
             Some(_) => "nothing in the answer leads to a next page, and there are more records than in the sample",
+            None if says_more(&places).is_some() => {
+                "the answer says whether more follows, and not how to ask for it: mostly by the last record's id (kind = \"keyset\")"
+            }
             None => "nothing in the answer leads to a next page",
         };
         Said::guess("\"none\"".to_owned(), why)
@@ -99,12 +102,19 @@ fn counted(places: &[Place<'_>], kind: &str, names: &[&str]) -> Option<Said<Stri
 
 /// What says in so many words whether more follows.
 fn says_more(places: &[Place<'_>]) -> Option<String> {
-    let names = ["hasmore", "hasnext", "hasnextpage", "hasmoreitems", "morerecords", "moreavailable"];
-    let place = places.iter().find(|place| {
-        let is_flag = !place.values.is_empty() && place.values.iter().all(|value| matches!(value, Json::Bool(_)));
-        is_flag && names.contains(&last(&place.path).as_str())
-    })?;
-    Some(format!(", more = {}", quoted(&place.path.to_string())))
+    let flag = |is_named: fn(&str) -> bool| {
+        places.iter().find(|place| {
+            let is_flag = !place.values.is_empty() && place.values.iter().all(|value| matches!(value, Json::Bool(_)));
+            is_flag && is_named(&last(&place.path))
+        })
+    };
+    more(flag(is_more).map(|place| &place.path), flag(is_last_page).map(|place| &place.path))
+}
+
+/// The setting for a flag that says it, or one that says the contrary.
+pub fn more(flag: Option<&Path>, is_last: Option<&Path>) -> Option<String> {
+    let condition = flag.map(Path::to_string).or_else(|| is_last.map(|path| format!("{path} == false")));
+    condition.map(|condition| format!(", more = {}", quoted(&condition)))
 }
 
 /// How many pages there are.

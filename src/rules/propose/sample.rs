@@ -302,21 +302,31 @@ fn note(place: &Place<'_>, kind: &str) -> Option<String> {
     })
 }
 
-/// The field of an e-mail address that every record has and no two share.
-fn match_key(places: &[Place<'_>], fields: &[FieldDraft], records: usize) -> Option<Said<String>> {
-    let place_of = |field: &FieldDraft| places.iter().find(|place| place.path == field.path);
-    let fits = |field: &&FieldDraft| {
-        let texts: BTreeSet<String> = place_of(field)
-            .into_iter()
-            .flat_map(|place| &place.values)
-            .filter_map(|value| value.as_str())
-            .map(|text| text.trim().to_lowercase())
-            .filter(|text| !text.is_empty())
-            .collect();
-        // What stands in a comment cannot be matched by.
-        field.normalize && !field.is_secret && texts.len() == records
+/// The field of an e-mail address that every record has and no two share, else the two parts of a name of which that holds.
+fn match_key(places: &[Place<'_>], fields: &[FieldDraft], records: usize) -> Option<Said<Vec<String>>> {
+    let texts_of = |field: &FieldDraft| -> Vec<String> {
+        let place = places.iter().find(|place| place.path == field.path);
+        let texts = place.into_iter().flat_map(|place| &place.values).filter_map(|value| value.as_str());
+        texts.map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty()).collect()
     };
-    let field = fields.iter().find(fits)?;
+    let is_unique = |texts: &BTreeSet<Vec<String>>| texts.len() == records;
+    // What stands in a comment cannot be matched by.
+    let fits = |field: &&FieldDraft| {
+        let texts = texts_of(field).into_iter().map(|text| vec![text]).collect();
+        field.normalize && !field.is_secret && is_unique(&texts)
+    };
     let why = format!("unique in {records} of {records} records, and never null");
-    Some(Said::guess(field.name.clone(), why))
+    if let Some(field) = fields.iter().find(fits) {
+        return Some(Said::guess(vec![field.name.clone()], why));
+    }
+    let named = |words: &[&str]| {
+        let is_named = |field: &&FieldDraft| words.contains(&last(&field.path).as_str()) && !field.is_secret;
+        fields.iter().filter(is_named).find(|field| field.kind.word == "text" && texts_of(field).len() == records)
+    };
+    let first = named(&["firstname", "givenname", "forename"])?;
+    let second = named(&["lastname", "surname", "familyname"])?;
+    // Each of the two is there in every record, so that they stand in the records' order.
+    let pairs = texts_of(first).into_iter().zip(texts_of(second)).map(|(one, other)| vec![one, other]).collect();
+    let key = vec![first.name.clone(), second.name.clone()];
+    (is_unique(&pairs) && records >= REQUIRED_FROM).then(|| Said::guess(key, format!("together {why}")))
 }

@@ -60,9 +60,9 @@ fn collection_text(text: &mut String, draft: &Draft) {
     let name = key(&draft.collection);
     line(text, &format!("\n[collection.{name}]"));
     line(text, "#every = \"15m\"  # without it there are passes on demand only");
-    if let Some(field) = &draft.match_key {
-        let it = format!("match = {{ keys = [[{}]] }}", quoted(&field.it));
-        said(text, "", &Said { it, guess: field.guess.clone() });
+    if let Some(key) = &draft.match_key {
+        let it = format!("match = {{ keys = [{}] }}", list(&key.it));
+        said(text, "", &Said { it, guess: key.guess.clone() });
     }
     line(text, &format!("\n[collection.{name}.fields]"));
     for field in &draft.fields {
@@ -209,9 +209,9 @@ fn writes_text(text: &mut String, draft: &Draft) {
                 let header = writes.idempotency_header.as_deref().unwrap_or_default();
                 line(text, &format!("#idempotency = {{ header = {} }}", quoted(header)));
             }
-            ("create", Some(field), _) => {
+            ("create", Some(Said { it, .. }), _) if it.len() == 1 => {
                 let why = "after a lost answer it is looked up, not repeated";
-                line(text, &format!("#idempotency = {{ match = {} }}  # {why}", quoted(&field.it)));
+                line(text, &format!("#idempotency = {{ match = {} }}  # {why}", quoted(&it[0])));
             }
             ("update" | "delete", _, Some(if_match)) => {
                 let it = "precondition = { header = \"If-Match\", value = '\"{version}\"' }".to_owned();

@@ -66,6 +66,32 @@ fn secrets_are_masked_however_they_are_written() {
         r#"{"x":[{"Access-Token":"abc","n":1}],"password":null}"#,
         r#"{"x":[{"Access-Token":"REDACTED","n":1}],"password":null}"#,
     );
+    for name in [
+        "jwt",
+        "sessionId",
+        "session_token",
+        "id_token",
+        "assertion",
+        "client_assertion",
+        "code_verifier",
+        "privateToken",
+        "JSESSIONID",
+        "otp",
+        "secret-access-key",
+        "signing_secret",
+        "passphrase",
+    ] {
+        check(&format!(r#"{{"{name}":"abc","n":1}}"#), &format!(r#"{{"{name}":"REDACTED","n":1}}"#));
+        let asked = mask.url(&secrets(), &format!("https://x.test/a?{name}=abc&n=1"));
+        assert_eq!(asked, format!("https://x.test/a?{name}=REDACTED&n=1"));
+        let form = mask.body(&secrets(), format!("n=1&{name}=abc").as_bytes(), Kind::Form).unwrap().bytes().unwrap();
+        assert_eq!(form, format!("n=1&{name}=REDACTED").as_bytes());
+    }
+    // Names that only begin or end like one.
+    check(
+        r#"{"session_ids":["a"],"assertions":"b","jwt_count":"3"}"#,
+        r#"{"session_ids":["a"],"assertions":"b","jwt_count":"3"}"#,
+    );
     check("{\"token\":\"a page's\"}\n", "{\"token\":\"a page's\"}");
     let url = |url: &str| mask.url(&secrets(), url);
     assert_eq!(url("https://x.test/a?k=s3cr%26t+%22one%22&z=1"), "https://x.test/a?k=REDACTED&z=1");
@@ -79,6 +105,9 @@ fn secrets_are_masked_however_they_are_written() {
     for (name, value) in [
         ("set-cookie", "sid=1"),
         ("x-auth-token", "t"),
+        ("x-session-id", "s"),
+        ("x-goog-iap-jwt", "j"),
+        ("ocp-apim-subscription-key", "k"),
         ("etag", "s3cr&t \"one\""),
         ("x-next-page-token", "p2"),
         ("content-length", "5"),

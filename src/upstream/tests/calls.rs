@@ -299,10 +299,38 @@ fn holes_are_encoded_and_cannot_leave_their_segment() {
     assert_eq!(url("a/b?c#d é").unwrap(), "https://api.example.com/v1/c/a%2Fb%3Fc%23d%20%C3%A9/x");
     assert_eq!(url("a:b@c").unwrap(), "https://api.example.com/v1/c/a%3Ab%40c/x");
     for id in ["", ".", ".."] {
-        assert_eq!(url(id).unwrap_err().kind, FailureKind::Invalid, "{id}");
+        let failure = url(id).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Invalid, "{id}");
+        assert!(failure.words.starts_with(&format!("`{id}` cannot be a remote id in a path")), "{}", failure.words);
+    }
+    // Nor does any other spelling of dots lead elsewhere: the record's own segment stays one.
+    for (id, segment) in [
+        ("...", "..."),
+        ("%2e%2e", "%252e%252e"),
+        ("%2E", "%252E"),
+        ("../b", "..%2Fb"),
+        ("a/..", "a%2F.."),
+        ("..\\b", "..%5Cb"),
+        (". ", ".%20"),
+        ("\t..", "%09.."),
+    ] {
+        assert_eq!(url(id).unwrap(), format!("https://api.example.com/v1/c/{segment}/x"), "{id:?}");
     }
     let version = |version: &str| fill_version(client.secrets(), &template("\"{version}\""), version).unwrap().text;
     assert_eq!([version("5"), version("\"5\""), version("W/\"5\"")], ["\"5\"", "\"5\"", "W/\"5\""]);
+}
+
+#[test]
+fn a_parameter_with_several_values_stands_there_several_times() {
+    let client = client(upstream(BASE), Script::new([]), &TestClock::new());
+    let mut request = request("GET /c/{id}");
+    let parameters = [("expand[]", "a"), ("n", "1"), ("expand[]", "b c"), ("expand[]", "{id}")];
+    request.query = parameters.map(|(name, value)| (name.to_owned(), template(value))).to_vec();
+    let mut built = client.build(&request, &Holes { id: Some("7"), ..Holes::default() }).unwrap();
+    assert_eq!(built.url.query(), Some("expand%5B%5D=a&n=1&expand%5B%5D=b+c&expand%5B%5D=7"));
+    // What the paging sets stands in the place of all of them.
+    built.set_query("expand[]", "x");
+    assert_eq!(built.url.query(), Some("n=1&expand%5B%5D=x"));
 }
 
 #[tokio::test]

@@ -185,6 +185,24 @@ fn s62_a_place_to_go_on_from_that_is_refused_starts_the_listing_over() {
 }
 
 #[test]
+fn s62_a_place_that_the_upstream_breaks_down_at_again_and_again_is_left() {
+    let (world, _) = interrupted();
+    // That it has too much to do says nothing about the place.
+    world.at("crm", |crm| crm.push_fault_times(listing(), Fault::status(503), Times::Count(3)));
+    world.at("crm", |crm| crm.push_fault_times(listing(), Fault::status(500), Times::Count(3)));
+    for _ in 0..6 {
+        world.sync().exits(6);
+        assert_eq!(pages(&world), ["2"], "it goes on where it stopped");
+        world.at("crm", Sandbox::reset_stats);
+    }
+    world.sync().exits(0);
+    assert_eq!(pages(&world), ["1", "2", "3", "4"], "and then begins anew");
+    // That is a whole listing.
+    assert_eq!(rows(&world), 6);
+    world.is_settled();
+}
+
+#[test]
 fn s62_a_full_pass_does_not_go_on_where_another_stopped() {
     let (world, _) = interrupted();
     world.run(&["--json", "run", "--once", "--full"]).exits(0);
@@ -403,5 +421,28 @@ fn a_queued_delete_that_a_person_confirms_is_done_everywhere() {
     world.run(&["resolve", &conflict, "--delete"]);
     world.sync().exits(0);
     assert_eq!(rows(&world), 3);
+    world.is_settled();
+}
+
+#[test]
+fn what_is_deleted_here_and_cannot_be_deleted_there_is_told_once_and_stays_there() {
+    let (world, _) = linked(4);
+    world.change_rules("rules.toml", |text| {
+        let (before, _) = text.split_once("[binding.contacts.crm.write.delete]").unwrap();
+        before.to_owned()
+    });
+    world.sync().exits(0);
+    let checked = world.run(&["check"]).exits(0);
+    assert!(checked.stdout.contains("stays at `crm`"), "{checked:?}");
+    world.sql("delete from contacts where email = 'p1@x.io'");
+    let told = |report: &serde_json::Value| {
+        let change = report["changes"][0].clone();
+        assert_eq!((&change["action"], &change["target"]), (&json!("detach"), &json!("crm")));
+        assert!(change["note"].as_str().unwrap().contains("where the rules have no delete"), "{change}");
+    };
+    let plan: serde_json::Value = serde_json::from_str(&world.run(&["--json", "plan"]).exits(3).stdout).unwrap();
+    told(&plan["passes"][0]);
+    told(&world.sync().exits(0).report("contacts"));
+    assert_eq!((rows(&world), world.contacts("crm").len(), world.written("crm").len()), (3, 4, 0));
     world.is_settled();
 }

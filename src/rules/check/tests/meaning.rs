@@ -49,6 +49,8 @@ s = { path = ".s", codec = { split = ";" } }
 d = { path = ".d", codec = "unix_s" }
 b = { path = ".b", codec = { bool = ["Y", "N"] } }
 n = { path = ".n", codec = "cents", direction = "push" }
+[binding.c.a.write]
+delete = "none"
 [binding.c.a.write.create]
 request = "POST /c"
 idempotency = { field = ".external.id" }

@@ -90,11 +90,17 @@ fn find_lists<'a>(document: &'a Document, schema: &'a Json, at: &mut Vec<Step>, 
     if at.len() >= 2 {
         return;
     }
-    for (name, property) in here.properties {
+    // Links are no records, several of a kind or not (HAL has `_links.curies`).
+    for (name, property) in here.properties.into_iter().filter(|(name, _)| !is_links(name)) {
         at.push(Step::Key(name.to_owned()));
         find_lists(document, property, at, lists);
         at.pop();
     }
+}
+
+/// Where HAL and JSON:API keep links.
+pub fn is_links(name: &str) -> bool {
+    ["links", "_links"].contains(&name)
 }
 
 /// Chooses the listing.
@@ -157,6 +163,38 @@ pub fn point<'a>(document: &'a Document, chosen: &Chosen<'a>) -> Option<(String,
         let name = template.trim_end_matches('/').rsplit('/').next()?.trim_matches(['{', '}']);
         Some((path, document.follow(item), name))
     })
+}
+
+/// The parameters that a listing cannot do without, but for those that `known` knows, with a value that may do.
+pub fn demanded(document: &Document, found: &Found<'_>, known: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let all = items(found.get.get("parameters")).iter().chain(items(found.item.get("parameters")));
+    let mut demanded: Vec<(String, String)> = Vec::new();
+    for parameter in all.map(|parameter| document.follow(parameter)) {
+        let says = |key: &str| parameter.get(key).and_then(Json::as_str);
+        let is_required = matches!(parameter.get("required"), Some(Json::Bool(true)));
+        let Some(name) = says("name").filter(|_| is_required && says("in") == Some("query")) else { continue };
+        if name.is_empty() || known(name) || demanded.iter().any(|(other, _)| other == name) {
+            continue;
+        }
+        demanded.push((name.to_owned(), sample_value(document, parameter)));
+    }
+    demanded
+}
+
+/// The value that the description itself has for a parameter, or one to be replaced.
+fn sample_value(document: &Document, parameter: &Json) -> String {
+    let schema = document.member(parameter, "schema");
+    let example = members(parameter.get("examples")).first().and_then(|(_, example)| example.get("value"));
+    let allowed = schema.and_then(|schema| items(schema.get("enum")).first());
+    let given = |key: &str| parameter.get(key).or_else(|| schema?.get(key));
+    let mut found = [given("default"), given("example"), example, allowed].into_iter().flatten();
+    let text = |value: &Json| match value {
+        Json::String(text) if !text.contains(['{', '}']) => Some(text.clone()),
+        Json::Number(token) => Some(token.clone()),
+        Json::Bool(value) => Some(value.to_string()),
+        Json::Null | Json::String(_) | Json::Array(_) | Json::Object(_) => None,
+    };
+    found.find_map(text).unwrap_or_else(|| "CHANGE_ME".to_owned())
 }
 
 /// The names of an operation's parameters of this kind, with their schemas.

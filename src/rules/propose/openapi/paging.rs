@@ -5,9 +5,10 @@
 use super::document::{Document, members};
 use super::operations::Found;
 use super::schema::{Leaf, lay_flat};
-use crate::record::Json;
+use crate::record::{Json, Path};
 use crate::rules::propose::draft::Said;
-use crate::rules::propose::names::{last, squeezed};
+use crate::rules::propose::names::{is_last_page, is_more, last, squeezed};
+use crate::rules::propose::paging::more;
 use crate::rules::propose::text::quoted;
 
 /// The greatest page size that is proposed.
@@ -16,22 +17,23 @@ const SIZE_MAX: u64 = 1000;
 type Parameters<'a> = [(&'a str, Option<&'a Json>)];
 
 /// The paging of a listing with these parameters in its query.
-pub fn paging(document: &Document, found: &Found<'_>, query: &Parameters<'_>) -> Said<String> {
+pub fn paging(document: &Document, found: &Found<'_>, query: &Parameters<'_>, id: &Path) -> Said<String> {
     let linked = members(found.answer.get("headers")).iter().any(|(name, _)| name.eq_ignore_ascii_case("link"));
     if linked {
         return Said::guess("\"link_header\"".to_owned(), "the answer has a header Link");
     }
     let mut leaves = lay_flat(document, found.body);
     leaves.retain(|leaf| !leaf.path.steps.starts_with(&found.records.steps) || found.records.steps.is_empty());
-    let size = size(query);
+    let (size, told) = (size(query).unwrap_or_default(), says_more(&leaves).unwrap_or_default());
     let counted = |kind: &str, names: &[&str]| {
         let name = parameter(query, names)?;
         let into = quoted(&format!("query.{name}"));
-        let table = format!("{{ kind = \"{kind}\", into = {into}{} }}", size.clone().unwrap_or_default());
+        let table = format!("{{ kind = \"{kind}\", into = {into}{size}{told} }}");
         Some(Said::guess(table, format!("the listing has the parameter {name}")))
     };
     next_url(&leaves)
-        .or_else(|| cursor(&leaves, query))
+        .or_else(|| cursor(&leaves, query, &told))
+        .or_else(|| keyset(query, id, (&size, &told)))
         .or_else(|| counted("offset", &["offset", "skip", "startat", "startindex"]))
         .or_else(|| counted("page", &["page", "pagenumber", "pageindex"]))
         .unwrap_or_else(|| Said::guess("\"none\"".to_owned(), "the description shows no way to a next page"))
@@ -55,19 +57,51 @@ fn size(query: &Parameters<'_>) -> Option<String> {
     Some(format!(", size = {{ into = {}, value = {value} }}", quoted(&format!("query.{name}"))))
 }
 
+/// `links.next` of JSON:API, a text or an object with `href`; `_links.next.href` of HAL.
+fn is_link(leaf: &Leaf<'_>) -> bool {
+    let above = |levels: usize| {
+        let steps = &leaf.path.steps[..leaf.path.steps.len().saturating_sub(levels)];
+        last(&Path { steps: steps.to_vec() })
+    };
+    let is_text = leaf.shape.types == ["string"] || leaf.shape.mixed;
+    let names = [above(0), above(1), above(2)];
+    match names.each_ref().map(String::as_str) {
+        ["next", "links", _] => is_text,
+        ["href", "next", "links"] => leaf.shape.types == ["string"],
+        _ => false,
+    }
+}
+
 fn next_url(leaves: &[Leaf<'_>]) -> Option<Said<String>> {
     let leaf = leaves.iter().find(|leaf| {
         let name = last(&leaf.path);
         let plainly = ["nexturl", "nextlink", "nextpageurl", "odatanextlink", "nexturi"].contains(&name.as_str());
         let as_uri = ["next", "nextpage"].contains(&name.as_str())
             && matches!(leaf.shape.format, Some("uri" | "url" | "uri-reference"));
-        leaf.shape.types == ["string"] && (plainly || as_uri)
+        leaf.shape.types == ["string"] && (plainly || as_uri) || is_link(leaf)
     })?;
     let table = format!("{{ kind = \"next_url\", next = {} }}", quoted(&leaf.path.to_string()));
     Some(Said::guess(table, "by its name"))
 }
 
-fn cursor(leaves: &[Leaf<'_>], query: &Parameters<'_>) -> Option<Said<String>> {
+/// What says in so many words whether more follows.
+fn says_more(leaves: &[Leaf<'_>]) -> Option<String> {
+    let flag = |is_named: fn(&str) -> bool| {
+        let is_flag = |leaf: &&Leaf<'_>| leaf.shape.types == ["boolean"] && is_named(&last(&leaf.path));
+        leaves.iter().find(is_flag).map(|leaf| &leaf.path)
+    };
+    more(flag(is_more), flag(is_last_page))
+}
+
+/// The next page begins after the last record of this one.
+fn keyset(query: &Parameters<'_>, id: &Path, (size, told): (&str, &str)) -> Option<Said<String>> {
+    let name = parameter(query, &["startingafter", "afterid", "sinceid"])?;
+    let (key, into) = (quoted(&id.to_string()), quoted(&format!("query.{name}")));
+    let table = format!("{{ kind = \"keyset\", key = {key}, into = {into}{size}{told} }}");
+    Some(Said::guess(table, format!("the listing has the parameter {name}")))
+}
+
+fn cursor(leaves: &[Leaf<'_>], query: &Parameters<'_>, told: &str) -> Option<Said<String>> {
     let names = [
         "nextcursor",
         "nextpagetoken",
@@ -86,7 +120,7 @@ fn cursor(leaves: &[Leaf<'_>], query: &Parameters<'_>) -> Option<Said<String>> {
     )?;
     let found = names.iter().find_map(|name| leaves.iter().find(|leaf| last(&leaf.path) == *name))?;
     let next = quoted(&found.path.to_string());
-    let table = format!("{{ kind = \"cursor\", next = {next}, into = {} }}", quoted(&format!("query.{into}")));
+    let table = format!("{{ kind = \"cursor\", next = {next}, into = {}{told} }}", quoted(&format!("query.{into}")));
     Some(Said::guess(table, format!("the answer has {}, the listing the parameter {into}", found.path)))
 }
 

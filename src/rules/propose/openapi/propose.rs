@@ -5,14 +5,17 @@
 use std::collections::BTreeSet;
 
 use super::document::Document;
-use super::operations::{Chosen, choose, listings, parameters, point};
+use super::operations::{Chosen, choose, demanded, is_links, listings, parameters, point};
 use super::paging::{paging, since};
 use super::schema::{Leaf, kind_of, lay_flat};
 use super::security::system;
-use crate::record::{Json, Path, TimeFormat};
+use crate::record::{Json, Path, Step, TimeFormat};
 use crate::rules::propose::draft::{Draft, FieldDraft, Listing, Said, Writes};
-use crate::rules::propose::names::{field_name, holds_secret, is_email, is_updated, is_version, last, squeezed};
-use crate::rules::propose::text::write;
+use crate::rules::propose::names::{
+    field_name, holds_secret, is_email, is_secret, is_updated, is_version, last, squeezed,
+};
+use crate::rules::propose::text::{quoted, write};
+use crate::rules::propose::wanted::Asked;
 use crate::rules::propose::{ProposeError, Sample, Wanted};
 
 /// Fields that are proposed at most.
@@ -27,8 +30,9 @@ pub fn from_openapi(wanted: &Wanted<'_>, sample: &Sample<'_>) -> Result<String, 
     let leaves = lay_flat(&document, found.record);
     let point = point(&document, &chosen);
     let id = id(&leaves, wanted, point.as_ref().map(|(_, _, name)| *name))?;
+    let is_link = |leaf: &Leaf<'_>| matches!(leaf.path.steps.first(), Some(Step::Key(name)) if is_links(name) && leaf.path.steps.len() > 1);
     let others: Vec<&Leaf<'_>> =
-        leaves.iter().filter(|leaf| leaf.path != id.it && !leaf.path.steps.is_empty()).collect();
+        leaves.iter().filter(|leaf| leaf.path != id.it && !leaf.path.steps.is_empty() && !is_link(leaf)).collect();
     let version = by_name(&others, &document, is_version, &["text", "integer"]).map(|(said, _)| said);
     let updated_at = by_name(&others, &document, is_updated, &["datetime"]);
     let deleted = flag(&others, &document, &["deleted", "isdeleted", "removed"], &["deletedat", "removedat"]);
@@ -43,6 +47,9 @@ pub fn from_openapi(wanted: &Wanted<'_>, sample: &Sample<'_>) -> Result<String, 
         return Err(ProposeError::NoFields);
     }
     let query = parameters(&document, found.item, found.get, "query");
+    let (page, since) = (paging(&document, found, &query, &id.it), since(&query));
+    let (path, query, notes) =
+        asked_for(&document, (&chosen, asked.as_ref()), (&page, since.as_ref()), wanted.upstream);
     let text = found.records.to_string();
     let records = if text == "." { ".[]".to_owned() } else { format!("{text}[]") };
     let draft = Draft {
@@ -51,13 +58,7 @@ pub fn from_openapi(wanted: &Wanted<'_>, sample: &Sample<'_>) -> Result<String, 
         upstream: wanted.upstream.to_owned(),
         system: (!wanted.upstream_known).then(|| system(&document, found.item, found.get, wanted)),
         match_key: None,
-        listing: Listing {
-            path: Said { it: chosen.path.clone(), guess: chosen.guess.clone() },
-            query: asked.map(|(_, query)| query).unwrap_or_default(),
-            records: Said::known(records),
-            page: paging(&document, found, &query),
-            since: since(&query),
-        },
+        listing: Listing { path, query, records: Said::known(records), page, since },
         get: get(&chosen, point.as_ref().map(|(path, item, _)| (path.as_str(), *item))),
         writes: writes(&document, &chosen, point.as_ref().map(|(path, item, _)| (path.as_str(), *item))),
         id,
@@ -66,9 +67,36 @@ pub fn from_openapi(wanted: &Wanted<'_>, sample: &Sample<'_>) -> Result<String, 
         deleted: deleted.map(|(_, said)| said),
         archived: archived.map(|(_, said)| said),
         fields,
-        notes: Vec::new(),
+        notes,
     };
     Ok(write(&draft))
+}
+
+/// What the listing is asked, with what is worth knowing of it: as was said, and what the description demands besides.
+fn asked_for(
+    document: &Document,
+    (chosen, asked): (&Chosen<'_>, Option<&Asked>),
+    (page, since): (&Said<String>, Option<&Said<String>>),
+    upstream: &str,
+) -> (Said<String>, Vec<(String, String)>, Vec<String>) {
+    let mut query = asked.map(|(_, query)| query.clone()).unwrap_or_default();
+    let pages = |name: &str| page.it.contains(&quoted(&format!("query.{name}")));
+    let asks_since = |name: &str| since.is_some_and(|since| since.it == format!("query.{name}"));
+    let said: Vec<String> = query.iter().map(|(name, _)| name.clone()).collect();
+    let known = |name: &str| pages(name) || asks_since(name) || said.iter().any(|other| other == name);
+    let (secret, demanded): (Vec<_>, Vec<_>) =
+        demanded(document, &chosen.found, known).into_iter().partition(|(name, _)| is_secret(&squeezed(name)));
+    let note = |(name, _): &(String, String)| {
+        format!("the listing wants `{name}`, which looks like a credential: see [upstream.{upstream}.auth]")
+    };
+    let notes = secret.iter().map(note).collect();
+    let names: Vec<String> = demanded.iter().map(|(name, _)| format!("`{name}`")).collect();
+    query.extend(demanded);
+    let wants =
+        (!names.is_empty()).then(|| format!("the description demands {}: say which values", names.join(" and ")));
+    let why: Vec<String> = chosen.guess.clone().into_iter().chain(wants).collect();
+    let guess = (!why.is_empty()).then(|| why.join("; "));
+    (Said { it: chosen.path.clone(), guess }, query, notes)
 }
 
 fn id(leaves: &[Leaf<'_>], wanted: &Wanted<'_>, parameter: Option<&str>) -> Result<Said<Path>, ProposeError> {

@@ -10,8 +10,9 @@ use crate::rules::propose::draft::{Said, Setting, System};
 /// The upstream.
 pub fn system(document: &Document, item: &Json, operation: &Json, wanted: &Wanted<'_>) -> System {
     let mut notes = Vec::new();
-    let auth = auth(document, operation, wanted.upstream, &mut notes);
-    System { base_url: base_url(document, item, operation, wanted), auth, notes }
+    let base_url = base_url(document, item, operation, wanted);
+    let auth = auth(document, operation, (wanted.upstream, &base_url.it), &mut notes);
+    System { base_url, auth, notes }
 }
 
 // ---- where ---------------------------------------------------------------------------------------------------------
@@ -65,12 +66,15 @@ fn base_url(document: &Document, item: &Json, operation: &Json, wanted: &Wanted<
 
 type Lines = Vec<(String, Setting)>;
 
-fn auth(document: &Document, operation: &Json, upstream: &str, notes: &mut Vec<String>) -> Option<Said<Lines>> {
+/// The name of the upstream, and where it is.
+type At<'a> = (&'a str, &'a str);
+
+fn auth(document: &Document, operation: &Json, upstream: At<'_>, notes: &mut Vec<String>) -> Option<Said<Lines>> {
     let known = document.root.get("components").and_then(|components| document.member(components, "securitySchemes"));
     let schemes = members(known);
     let Some(demanded) = operation.get("security").or(document.root.get("security")) else {
         // The description has schemes, and does not say where they count.
-        let lines = schemes.iter().find_map(|(_, scheme)| lines(document.follow(scheme), &[], upstream))?;
+        let lines = schemes.iter().find_map(|(_, scheme)| lines(document.follow(scheme), &[], upstream, notes))?;
         return Some(Said::guess(lines, "the description does not say whether credentials are wanted"));
     };
     let mut ways: Vec<(usize, Lines)> = Vec::new();
@@ -79,7 +83,7 @@ fn auth(document: &Document, operation: &Json, upstream: &str, notes: &mut Vec<S
         for (name, scopes) in members(Some(way)) {
             let scopes: Vec<&str> = items(Some(scopes)).iter().filter_map(Json::as_str).collect();
             let scheme = schemes.iter().find(|(known, _)| known == name).map(|(_, scheme)| document.follow(scheme));
-            match scheme.and_then(|scheme| lines(scheme, &scopes, upstream)) {
+            match scheme.and_then(|scheme| lines(scheme, &scopes, upstream, notes)) {
                 Some(lines) => ways.push((members(Some(way)).len(), lines)),
                 None => refused.push(name.clone()),
             }
@@ -95,11 +99,17 @@ fn auth(document: &Document, operation: &Json, upstream: &str, notes: &mut Vec<S
     ways.into_iter().min_by_key(|(together, _)| *together).map(|(_, lines)| Said::known(lines))
 }
 
+/// A reference that is relative to the server's URL.
+fn joined(base_url: &str, reference: &str) -> Option<String> {
+    let base = url::Url::parse(&format!("{}/", base_url.trim_end_matches('/'))).ok()?;
+    Some(base.join(reference.trim()).ok()?.into())
+}
+
 fn text(name: &str, value: impl Into<String>) -> (String, Setting) {
     (name.to_owned(), Setting::Text(value.into()))
 }
 
-fn lines(scheme: &Json, scopes: &[&str], upstream: &str) -> Option<Lines> {
+fn lines(scheme: &Json, scopes: &[&str], (upstream, base_url): At<'_>, notes: &mut Vec<String>) -> Option<Lines> {
     let says = |key: &str| scheme.get(key).and_then(Json::as_str);
     let secret = |name: &str| format!("${{secret.{upstream}_{name}}}");
     match says("type")? {
@@ -123,16 +133,20 @@ fn lines(scheme: &Json, scopes: &[&str], upstream: &str) -> Option<Lines> {
             ]),
             _ => None,
         },
-        "oauth2" => oauth2(scheme.get("flows")?, scopes, upstream),
+        "oauth2" => oauth2(scheme.get("flows")?, scopes, (upstream, base_url), notes),
         _ => None,
     }
 }
 
-fn oauth2(flows: &Json, scopes: &[&str], upstream: &str) -> Option<Lines> {
-    let url = |flow: &Json, key: &str| {
-        let text = flow.get(key).and_then(Json::as_str)?;
-        let plain = text.starts_with("https://") && url::Url::parse(text).is_ok() && !text.contains(['{', '}', '#']);
-        plain.then(|| text.to_owned())
+fn oauth2(flows: &Json, scopes: &[&str], (upstream, base_url): At<'_>, notes: &mut Vec<String>) -> Option<Lines> {
+    let mut url = |flow: &Json, key: &str| {
+        let given = flow.get(key).and_then(Json::as_str)?;
+        let text = if url::Url::parse(given).is_ok() { given.to_owned() } else { joined(base_url, given)? };
+        let plain = text.starts_with("https://") && url::Url::parse(&text).is_ok() && !text.contains(['{', '}', '#']);
+        if plain && text != given {
+            notes.push(format!("guess: `{key}` is relative in the description, and taken from the base URL on"));
+        }
+        plain.then_some(text)
     };
     let mut lines = vec![text("kind", "oauth2")];
     if let Some(flow) = flows.get("clientCredentials") {

@@ -135,6 +135,142 @@ fn paging_is_read_off_parameters_and_answer() {
     check(json!([]), json!({}), "\"none\"");
 }
 
+#[test]
+fn what_says_whether_more_follows_is_taken_over() {
+    let check = |parameters: &[&str], properties: Value, expected: &str| {
+        let proposed = by_description(
+            &WANTED,
+            &described(|document| {
+                let named = |name: &&str| json!({ "in": "query", "name": name });
+                document["paths"]["/contacts"]["get"]["parameters"] = parameters.iter().map(named).collect();
+                let page = &mut document["components"]["schemas"]["Page"]["properties"];
+                page.as_object_mut().unwrap().remove("next_cursor");
+                for (name, schema) in properties.as_object().unwrap() {
+                    page[name] = schema.clone();
+                }
+            }),
+        );
+        let proposed = proposed.unwrap();
+        assert!(lines(&proposed, "page = ")[0].starts_with(&format!("page = {expected}  # guess: ")), "{proposed}");
+    };
+    let flag = || json!({ "type": "boolean" });
+    check(
+        &["cursor"],
+        json!({ "has_more": flag(), "next_cursor": {} }),
+        "{ kind = \"cursor\", next = \".next_cursor\", into = \"query.cursor\", more = \".has_more\" }",
+    );
+    check(
+        &["page"],
+        json!({ "meta": { "type": "object", "properties": { "hasNextPage": flag() } } }),
+        "{ kind = \"page\", into = \"query.page\", more = \".meta.hasNextPage\" }",
+    );
+    check(
+        &["startAt"],
+        json!({ "isLast": flag() }),
+        "{ kind = \"offset\", into = \"query.startAt\", more = \".isLast == false\" }",
+    );
+    check(
+        &["starting_after", "limit"],
+        json!({ "has_more": flag() }),
+        "{ kind = \"keyset\", key = \".id\", into = \"query.starting_after\", size = { into = \"query.limit\", value = 100 }, more = \".has_more\" }",
+    );
+    check(&["page"], json!({ "has_more": { "type": "string" } }), "{ kind = \"page\", into = \"query.page\" }");
+}
+
+#[test]
+fn pages_of_json_api_and_of_hal_are_known() {
+    let check = |page: Value, record: Value, expected: [&str; 3]| {
+        let proposed = by_description(
+            &WANTED,
+            &described(|document| {
+                document["components"]["schemas"]["Page"] = json!({ "type": "object", "properties": page });
+                document["components"]["schemas"]["Contact"] = json!({ "type": "object", "properties": record });
+                document["paths"]["/contacts"]["get"]["parameters"] = json!([]);
+            }),
+        );
+        let proposed = proposed.unwrap();
+        let found = [lines(&proposed, "records = ")[0], lines(&proposed, "page = ")[0], lines(&proposed, "name = ")[1]];
+        let starts = |(found, expected): (&&str, &&str)| found.starts_with(expected);
+        assert!(found.iter().zip(&expected).all(starts), "{proposed}");
+        assert!(!proposed.contains("_self"), "links are no fields: {proposed}");
+    };
+    let text = || json!({ "type": "string" });
+    let of = |properties: Value| json!({ "type": "object", "properties": properties });
+    let link = || of(json!({ "href": text() }));
+    let contacts = || json!({ "type": "array", "items": { "$ref": "#/components/schemas/Contact" } });
+    let resource = || json!({ "type": text(), "id": text(), "attributes": of(json!({ "name": text() })), "links": of(json!({ "self": text() })) });
+    for next in [text(), json!({ "type": ["string", "null"] }), json!({ "oneOf": [text(), link()], "nullable": true })]
+    {
+        check(
+            json!({ "data": contacts(), "included": { "type": "array", "items": link() }, "links": of(json!({ "self": text(), "next": next })) }),
+            resource(),
+            [
+                "records = \".data[]\"",
+                "page = { kind = \"next_url\", next = \".links.next\" }",
+                "name = \".attributes.name\"",
+            ],
+        );
+    }
+    check(
+        json!({
+            "_links": of(json!({ "curies": { "type": "array", "items": link() }, "self": link(), "next": link() })),
+            "_embedded": of(json!({ "contacts": contacts() }))
+        }),
+        json!({ "id": text(), "name": text(), "_links": of(json!({ "self": link() })) }),
+        [
+            "records = \"._embedded.contacts[]\"",
+            "page = { kind = \"next_url\", next = \"._links.next.href\" }",
+            "name = \".name\"",
+        ],
+    );
+}
+
+#[test]
+fn parameters_that_are_demanded_get_a_value_that_is_marked() {
+    let check = |parameter: Value, expected: &str| {
+        let proposed = by_description(
+            &WANTED,
+            &described(|document| {
+                let mut parameter = parameter.clone();
+                (parameter["in"], parameter["required"]) = (json!("query"), json!(true));
+                document["paths"]["/contacts"]["get"]["parameters"].as_array_mut().unwrap().push(parameter);
+            }),
+        );
+        let proposed = proposed.unwrap();
+        assert!(proposed.contains(expected), "{expected}: {proposed}");
+    };
+    let demands = |value: &str| {
+        format!(
+            "request = {{ path = \"/contacts\", query = {{ region = \"{value}\" }} }}  # guess: the one listing whose path ends with \
+             the collection's name; the description demands `region`: say which values\n"
+        )
+    };
+    check(json!({ "name": "region" }), &demands("CHANGE_ME"));
+    check(json!({ "name": "region", "schema": { "enum": ["eu", "us"] } }), &demands("eu"));
+    check(json!({ "name": "region", "schema": { "default": 7 }, "example": 8 }), &demands("7"));
+    check(json!({ "name": "region", "examples": { "one": { "value": true } } }), &demands("true"));
+    check(json!({ "name": "region", "example": "{tenant}" }), &demands("CHANGE_ME"));
+    // What pages, or what is asked for otherwise, is there already.
+    check(json!({ "name": "cursor" }), "request = \"GET /contacts\"");
+    check(json!({ "name": "updated_since" }), "request = \"GET /contacts\"");
+    check(
+        json!({ "name": "api_key" }),
+        "# the listing wants `api_key`, which looks like a credential: see [upstream.crm.auth]\n",
+    );
+    let given = Wanted { path: Some("/contacts?region=us"), ..WANTED };
+    let proposed = by_description(
+        &given,
+        &described(|document| {
+            document["paths"]["/contacts"]["get"]["parameters"] =
+                json!([{ "in": "query", "name": "region", "required": true }]);
+        }),
+    );
+    assert_eq!(
+        lines(&proposed.unwrap(), "request = ")[0],
+        "request = { path = \"/contacts\", query = { region = \"us\" } }"
+    );
+}
+
 /// Another security scheme.
 fn scheme(document: &mut Value, scheme: Value) {
     document["components"]["securitySchemes"]["bearer"] = scheme;
@@ -164,6 +300,18 @@ fn credentials_and_servers_are_taken_over() {
         },
         &["grant = \"authorization_code\"", "token_url = \"https://id.x.io/t\"", "scopes = [\"read\", \"write\"]"],
     );
+    for (token_url, expected) in [
+        ("/oauth/token", "token_url = \"https://eu.x.io/oauth/token\""),
+        ("oauth/token", "token_url = \"https://eu.x.io/v1/oauth/token\""),
+        ("//id.x.io/t", "token_url = \"https://id.x.io/t\""),
+    ] {
+        let relative = described(|document| {
+            scheme(document, json!({ "type": "oauth2", "flows": { "clientCredentials": { "tokenUrl": token_url } } }));
+        });
+        let proposed = by_description(&WANTED, &relative).unwrap();
+        assert!(proposed.contains(expected), "{token_url}: {proposed}");
+        assert!(proposed.contains("# guess: `tokenUrl` is relative in the description"), "{proposed}");
+    }
     check(|document| scheme(document, json!({ "type": "openIdConnect" })), &["cannot be proposed: bearer"]);
     check(|document| document["security"] = json!([]), &["\n[collection.contacts]"]);
     check(

@@ -111,6 +111,11 @@ fn paging_is_read_off_the_answer() {
         "{ kind = \"page\", into = \"query.page\", pages = \".total_pages\" }",
     );
     check(json!({ "meta": { "page": 0 } }), "{ kind = \"page\", into = \"query.page\", start = 0 }");
+    check(
+        json!({ "startAt": 0, "isLast": false }),
+        "{ kind = \"offset\", into = \"query.startAt\", more = \".isLast == false\" }",
+    );
+    check(json!({ "has_more": true }), "\"none\"");
     check(json!({ "total": 1 }), "\"none\"");
     check(json!({}), "\"none\"");
 }
@@ -234,4 +239,24 @@ fn a_whole_proposal_by_records_a_line_for_an_upstream_that_is_known() {
     let proposed = from_samples(&wanted, &[Sample { name: "-", bytes: text.as_bytes() }]).unwrap();
     assert_passes(&format!("[upstream.crm]\nbase_url = \"https://x.io\"\n{proposed}"));
     insta::assert_snapshot!(proposed);
+}
+
+#[test]
+fn records_match_by_an_address_or_by_two_names_together() {
+    let check = |record: fn(usize) -> Value, expected: &[&str]| {
+        let records: Vec<Value> = (0..24).map(record).collect();
+        let proposed = by_sample(&WANTED, &json!({ "results": records }).to_string()).unwrap();
+        let found: Vec<&str> = lines(&proposed, "match = ");
+        assert_eq!(found, expected, "{proposed}");
+    };
+    let name = |n: usize| json!({ "id": n, "first_name": format!("F{}", n / 5), "last_name": format!("L{}", n % 5) });
+    let why = "# guess: together unique in 24 of 24 records, and never null";
+    check(name, &[&format!("match = {{ keys = [[\"first_name\", \"last_name\"]] }}  {why}")]);
+    check(|n| json!({ "id": n, "first_name": format!("F{}", n / 5), "last_name": "L" }), &[]);
+    check(|n| json!({ "id": n, "first_name": format!("F{n}"), "last_name": if n == 3 { "" } else { "L" } }), &[]);
+    let alone = "# guess: unique in 24 of 24 records, and never null";
+    check(
+        |n| json!({ "id": n, "first_name": format!("F{n}"), "last_name": "L", "email": format!("{n}@x.io") }),
+        &[&format!("match = {{ keys = [[\"email\"]] }}  {alone}")],
+    );
 }

@@ -1,4 +1,4 @@
-//! Owns: the checks of `on_local_delete = "archive"` against what the bindings say about archiving.
+//! Owns: the checks of `on_local_delete` against what the bindings say about deleting and archiving.
 //!
 //! Must not know: the request itself (that is `write`).
 
@@ -11,10 +11,36 @@ use crate::rules::shape::Key;
 
 /// Checks a collection with its bindings.
 pub fn check(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) {
-    let archives = raw.on_local_delete.get().filter(|at| at.value == OnLocalDelete::Archive);
     if matches!(raw.on_local_delete, Key::Bad) {
         return;
     }
+    check_archives(collection, raw, cx);
+    check_deletes(collection, raw, cx);
+}
+
+/// A delete that goes nowhere is worth a look, unless the rules say that it is to stay there.
+fn check_deletes(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) {
+    match raw.on_local_delete.get().map(|at| at.value) {
+        None | Some(OnLocalDelete::Propagate | OnLocalDelete::Queue) => {}
+        Some(OnLocalDelete::Archive | OnLocalDelete::Detach | OnLocalDelete::Restore) => return,
+    }
+    let definitions = cx.definitions;
+    for ((_, upstream), definition) in definitions.bindings.iter().filter(|((of, _), _)| of == collection) {
+        let Some(binding) = definition.value.get() else { continue };
+        let Some(write) = binding.write.get().filter(|write| write.delete.is_absent()) else { continue };
+        if !Ways::of(binding.direction.or(Direction::Both)).push || matches!(binding.direction, Key::Bad) {
+            continue;
+        }
+        let message = format!("what is deleted here stays at `{upstream}`: nothing says how it is deleted there");
+        cx.notes.warning(write.key, message).help(format!(
+            "write [binding.{collection}.{upstream}.write.delete] with its request, or delete = \"none\" in \
+             [binding.{collection}.{upstream}.write] where it shall stay there"
+        ));
+    }
+}
+
+fn check_archives(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) {
+    let archives = raw.on_local_delete.get().filter(|at| at.value == OnLocalDelete::Archive);
     let definitions = cx.definitions;
     for ((_, upstream), definition) in definitions.bindings.iter().filter(|((of, _), _)| of == collection) {
         let Some(binding) = definition.value.get() else { continue };
