@@ -195,6 +195,10 @@ fn writes_text(text: &mut String, draft: &Draft) {
     }
     line(text, "\n# To write there as well: take `direction` above out, and the `#` away before what it shall do.");
     let whole = format!("binding.{}.{}.write", key(&draft.collection), key(&draft.upstream));
+    if writes.delete.is_none() {
+        line(text, &format!("#[{whole}]"));
+        line(text, "#delete = \"none\"  # nothing shows how a record is deleted there");
+    }
     for (kind, request) in kinds {
         let Some(request) = request else { continue };
         line(text, &format!("#[{whole}.{kind}]"));

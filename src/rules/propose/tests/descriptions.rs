@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{WANTED, Wanted, by_description, lines, refused};
+use super::{WANTED, Wanted, by_description, checked, lines, refused, with_suggestions};
 
 /// A description with one listing; `change` makes another one of it.
 fn described(change: impl FnOnce(&mut Value)) -> String {
@@ -269,6 +269,19 @@ fn parameters_that_are_demanded_get_a_value_that_is_marked() {
         lines(&proposed.unwrap(), "request = ")[0],
         "request = { path = \"/contacts\", query = { region = \"us\" } }"
     );
+}
+
+#[test]
+fn what_cannot_be_deleted_there_is_said_to_stay() {
+    let none = described(|document| {
+        document["paths"]["/contacts/{contactId}"].as_object_mut().unwrap().remove("delete");
+    });
+    let proposed = by_description(&WANTED, &none).unwrap();
+    assert_eq!(lines(&proposed, "delete = ")[0], "#delete = \"none\"  # nothing shows how a record is deleted there");
+    let warnings = checked(&with_suggestions(&proposed));
+    assert!(warnings.iter().all(|one| !one.message.contains("deleted here")), "{warnings:#?}");
+    let proposed = by_description(&WANTED, &described(|_| {})).unwrap();
+    assert!(lines(&proposed, "delete = ").is_empty(), "{proposed}");
 }
 
 /// Another security scheme.

@@ -11,7 +11,7 @@ mod yaml;
 use std::collections::BTreeMap;
 
 use super::{ProposeError, Sample, Wanted, from_openapi, from_samples};
-use crate::rules::{Context, Severity, Source, check};
+use crate::rules::{Context, Diagnostic, Severity, Source, check};
 
 const WANTED: Wanted<'static> = Wanted {
     collection: "contacts",
@@ -40,11 +40,15 @@ fn by_description(wanted: &Wanted<'_>, text: &str) -> Result<String, ProposeErro
 }
 
 fn assert_passes(text: &str) {
+    let errors: Vec<_> = checked(text).into_iter().filter(|one| one.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{text}");
+}
+
+/// What the check says of it.
+fn checked(text: &str) -> Vec<Diagnostic> {
     let source = Source { path: "proposed.toml".to_owned(), text: text.to_owned(), defect: None };
     let vars = BTreeMap::new();
-    let checked = check(&[source], &Context { vars: &vars, find_secret: &|_| Ok(()) });
-    let errors: Vec<_> = checked.diagnostics.iter().filter(|one| one.severity == Severity::Error).collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{text}");
+    check(&[source], &Context { vars: &vars, find_secret: &|_| Ok(()) }).diagnostics
 }
 
 /// As a person would make of it that follows every suggestion.
