@@ -4,7 +4,7 @@
 
 use crate::merge::testkit::*;
 use crate::merge::*;
-use crate::rules::{Collection, Origin, Policy};
+use crate::rules::{Collection, Drift, Origin, Owner, Policy};
 
 /// Two texts, at two upstreams.
 fn two() -> Collection {
@@ -361,4 +361,16 @@ fn directions_hold_and_pull_only_fields_are_never_sent() {
             },
         ],
     );
+}
+
+/// What an owner says is written to it by nobody, but where it was set back and a person said that what is here wins.
+#[test]
+fn an_owner_that_a_person_overrules_gets_its_field_written() {
+    let mut rules = two();
+    rules.fields[0].owner = Some(Owner { origin: Origin::from_name("crm"), drift: Drift::Revert });
+    for (overruled, does) in [(false, ["set f=a", "erp update f=a @1"].as_slice()), (true, &["crm update f=x @1"])] {
+        let mut known = facts(&rules, "x b", &["a b", "x b"]);
+        known.spokes[0].link.as_mut().unwrap().overruled = overruled;
+        assert_eq!(lines(&rules, &decide(&rules, &known)), does, "overruled: {overruled}");
+    }
 }
