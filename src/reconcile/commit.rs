@@ -28,6 +28,7 @@ use super::report::{Change, Counts, PassReport};
 use super::reused;
 use super::settle;
 use super::still;
+use super::unlisted;
 
 /// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
 const PASSES_MAX: usize = 50;
@@ -318,6 +319,11 @@ impl Work<'_> {
             && let Some((record, reason)) = former::doubles(tx, self.pass, at, staged)?
         {
             contact = Contact::Queued { records: vec![record], reason };
+        }
+        if let Contact::New(newborn) = &contact
+            && let Some(reason) = unlisted::may_stand_in(tx, self.pass, at, &newborn.match_texts)?
+        {
+            contact = Contact::Parked(reason);
         }
         if !matches!(contact, Contact::Parked(_) | Contact::Queued { .. } | Contact::Quarantined(_)) {
             let subject = remote_subject(&staged.remote_id);

@@ -63,7 +63,8 @@ pub struct Newborn {
     /// The row.
     pub values: Vec<Value>,
     packed: Packed,
-    match_texts: Vec<Option<String>>,
+    /// What it is known by, by match key.
+    pub match_texts: Vec<Option<String>>,
     version: Option<String>,
     /// Something of it was not taken: the barrier says what becomes of that, and tells it.
     unsettled: bool,
@@ -401,7 +402,7 @@ fn gone_candidates(
 }
 
 /// Of the records in the match index under a text, those that `texts_of` finds to have it; it leaves out who is not meant.
-fn with_text(
+pub fn with_text(
     view: &dyn View,
     pass: &Pass,
     key: usize,

@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::store::{self, LinkId, Micros, Store, StoreError};
+use crate::merge::{self, LinkState};
+use crate::store::{self, LinkId, LinkRow, Micros, Store, StoreError, View};
 use crate::upstream::Site;
 
+use super::contact;
 use super::context::Pass;
 use super::gather::lag;
 
@@ -22,10 +24,8 @@ pub async fn long_missing(
     at: usize,
     (started_at, missing): (Micros, Vec<(Site, LinkId)>),
 ) -> Result<(Vec<(Site, LinkId)>, u64), StoreError> {
-    let name = format!("missing from the listing of {} at {}", pass.collection.name, pass.upstream(at));
-    let asked = name.clone();
-    let text = store::read(store, move |view| view.note(&asked)).await?.unwrap_or_default();
-    let before: BTreeMap<String, Micros> = serde_json::from_str(&text).unwrap_or_default();
+    let job_pass = Arc::clone(pass);
+    let before = store::read(store, move |view| missing_since(view, &job_pass, at)).await?;
     let settled = started_at - lag(pass, at).num_microseconds().unwrap_or(0);
     let mut since = BTreeMap::new();
     let (gone, waiting): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(site, _)| {
@@ -36,8 +36,46 @@ pub async fn long_missing(
         first.is_some_and(|first| first < started_at && first <= settled)
     });
     if since != before {
-        let text = serde_json::to_string(&since).unwrap_or_default();
+        let (name, text) = (note(pass, at), serde_json::to_string(&since).unwrap_or_default());
         store::write_small(store, move |tx| tx.set_note(&name, &text)).await?;
     }
     Ok((gone, waiting.len() as u64))
+}
+
+/// Why a stranger waits that has the match key of a record of which it is not known yet whether it is gone: it may be what that is
+/// there now, and taken for a new one it would be here twice (I6).
+pub fn may_stand_in(
+    view: &dyn View,
+    pass: &Pass,
+    at: usize,
+    texts: &[Option<String>],
+) -> Result<Option<String>, StoreError> {
+    let missing = missing_since(view, pass, at)?;
+    let is_missing = |link: &LinkRow| {
+        link.binding == pass.binding_key(at) && link.state == LinkState::Live && missing.contains_key(&link.remote_id)
+    };
+    for (key, text) in texts.iter().enumerate().filter(|_| !missing.is_empty()) {
+        let Some(text) = text else { continue };
+        let may_be = contact::with_text(view, pass, key, text, |record| {
+            let Some(row) = view.row(&pass.collection, record)? else { return Ok(None) };
+            let waits = view.links_of(record)?.iter().any(is_missing);
+            Ok(waits.then(|| merge::match_key_texts(&pass.collection, &row)))
+        })?;
+        if let Some(record) = may_be.first() {
+            let words =
+                "may be record {}, which is missing from the listing: another listing tells whether that is gone";
+            return Ok(Some(words.replace("{}", &record.0)));
+        }
+    }
+    Ok(None)
+}
+
+/// By remote id, since when records are missing of which it is not known yet whether they are gone.
+fn missing_since(view: &dyn View, pass: &Pass, at: usize) -> Result<BTreeMap<String, Micros>, StoreError> {
+    let text = view.note(&note(pass, at))?.unwrap_or_default();
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+fn note(pass: &Pass, at: usize) -> String {
+    format!("missing from the listing of {} at {}", pass.collection.name, pass.upstream(at))
 }

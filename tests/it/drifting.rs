@@ -42,9 +42,13 @@ fn without(ids: &[u64]) -> Vec<(u64, &'static str)> {
 }
 
 fn stage(page: &str) -> (scripted::Shared<Server>, Scripted) {
+    stage_by(&RULES.replace("PAGE", page))
+}
+
+fn stage_by(rules: &str) -> (scripted::Shared<Server>, Scripted) {
     let server = scripted::Shared::<Server>::default();
     server.look().orders = ORDERS.to_vec();
-    let scripted = Scripted::new("shop", answered_by(server.clone(), serve), &RULES.replace("PAGE", page));
+    let scripted = Scripted::new("shop", answered_by(server.clone(), serve), rules);
     scripted.sync().exits(0);
     (server, scripted)
 }
@@ -115,4 +119,27 @@ fn s17_f33_what_was_there_in_between_is_missing_for_the_first_time_again() {
     assert_eq!(names(&scripted), "abcdefg");
     scripted.sync().exits(0);
     assert_eq!(names(&scripted), "abcdef");
+}
+
+#[test]
+fn i06_what_was_made_anew_there_waits_until_it_is_known_that_the_former_one_is_gone() {
+    let rules = RULES.replace("PAGE", PAGES).replace("fields = {", "match = { keys = [[\"name\"]] }\nfields = {");
+    let (server, scripted) = stage_by(&rules);
+    let ids =
+        || scripted.world.rows("select remote_id from sync_link where state = 0 order by remote_id").concat().join(" ");
+    server.look().orders = [without(&[7]), vec![(8, "g")]].concat();
+    scripted.sync().exits(3);
+    let aside = || scripted.world.rows("select reason from sync_quarantine").concat();
+    assert!(aside().len() == 1 && aside()[0].contains("another listing tells whether that is gone"), "{:?}", aside());
+    assert_eq!((names(&scripted).as_str(), ids().as_str()), ("abcdefg", "1 2 3 4 5 6 7"));
+    scripted.sync().exits(0);
+    assert_eq!((names(&scripted).as_str(), ids().as_str()), ("abcdefg", "1 2 3 4 5 6 8"));
+    // One that only was skipped, and another one of its name.
+    server.look().orders = [without(&[6, 7]), vec![(8, "g"), (9, "f")]].concat();
+    scripted.sync().exits(3);
+    assert_eq!(names(&scripted), "abcdefg");
+    server.look().orders = [without(&[7]), vec![(8, "g"), (9, "f")]].concat();
+    scripted.sync().exits(0);
+    assert_eq!((names(&scripted).as_str(), ids().as_str()), ("abcdeffg", "1 2 3 4 5 6 8 9"));
+    assert_eq!(aside(), Vec::<String>::new());
 }

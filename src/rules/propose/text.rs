@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::draft::{Draft, FieldDraft, Said, Setting, System};
-use crate::record::TimeFormat;
+use crate::record::{Step, TimeFormat};
 
 /// The text of a proposal.
 pub fn write(draft: &Draft) -> String {
@@ -161,7 +161,7 @@ fn read_text(text: &mut String, draft: &Draft) {
         ),
     }
     let off = if draft.get.guess.is_some() { "#" } else { "" };
-    said(text, off, &Said { it: format!("get = {}", quoted(&draft.get.it)), guess: draft.get.guess.clone() });
+    said(text, off, &Said { it: format!("get = {}", single(draft, &draft.get.it)), guess: draft.get.guess.clone() });
     let since = listing.since.clone().unwrap_or_else(|| {
         Said::guess(
             "query.updated_since".to_owned(),
@@ -202,10 +202,15 @@ fn writes_text(text: &mut String, draft: &Draft) {
     for (kind, request) in kinds {
         let Some(request) = request else { continue };
         line(text, &format!("#[{whole}.{kind}]"));
-        said(text, "#", &Said { it: format!("request = {}", quoted(&request.it)), guess: request.guess.clone() });
-        // What a PUT lacks is taken away there.
-        if kind == "update" && request.it.starts_with("PUT ") {
-            line(text, "#body = \"full\"  # a PUT replaces the whole record");
+        let it = if kind == "delete" { quoted(&request.it) } else { single(draft, &request.it) };
+        said(text, "#", &Said { it: format!("request = {it}"), guess: request.guess.clone() });
+        match kind {
+            "create" | "update" if is_json_api(draft) => json_api_body(text, kind, &draft.collection),
+            // What a PUT lacks is taken away there.
+            "update" if request.it.starts_with("PUT ") => {
+                line(text, "#body = \"full\"  # a PUT replaces the whole record");
+            }
+            _ => {}
         }
         let if_match = writes.if_match.as_ref().filter(|_| draft.version.is_some());
         match (kind, &draft.match_key, if_match) {
@@ -223,6 +228,29 @@ fn writes_text(text: &mut String, draft: &Draft) {
             }
             _ => {}
         }
+    }
+}
+
+/// Resources by <https://jsonapi.org/format/>: what describes one is in `attributes`, and documents have it as `data`.
+fn is_json_api(draft: &Draft) -> bool {
+    let is_attribute =
+        |field: &FieldDraft| matches!(field.path.steps.as_slice(), [Step::Key(key), _, ..] if key == "attributes");
+    draft.listing.records.it == ".data[]" && draft.fields.iter().any(is_attribute)
+}
+
+fn json_api_body(text: &mut String, kind: &str, resources: &str) {
+    let (known, values) = if kind == "create" { ("", ".record") } else { (", id: .id", ".changed") };
+    let filter = format!("{{ data: ({values} + {{ type: {}{known} }}) }}", quoted(resources));
+    line(text, &format!("#body = {}  # guess: the type, as JSON:API wants it", quoted(&filter)));
+}
+
+/// A request whose answer is one record.
+fn single(draft: &Draft, request: &str) -> String {
+    match request.split_once(' ').filter(|_| is_json_api(draft)) {
+        Some((method, path)) => {
+            format!("{{ method = {}, path = {}, record = \".data\" }}", quoted(method), quoted(path))
+        }
+        None => quoted(request),
     }
 }
 

@@ -226,6 +226,31 @@ fn pages_of_json_api_and_of_hal_are_known() {
 }
 
 #[test]
+fn records_of_json_api_are_read_and_written_in_its_wrapping() {
+    let text = || json!({ "type": "string" });
+    let of = |properties: Value| json!({ "type": "object", "properties": properties });
+    let proposed = by_description(
+        &WANTED,
+        &described(|document| {
+            let contact = of(json!({ "type": text(), "id": text(), "attributes": of(json!({ "name": text() })) }));
+            let page = of(json!({ "data": { "type": "array", "items": { "$ref": "#/components/schemas/Contact" } } }));
+            document["components"]["schemas"]["Contact"] = contact;
+            document["components"]["schemas"]["Page"] = page;
+            document["paths"]["/contacts"]["get"]["parameters"] = json!([]);
+        }),
+    );
+    let proposed = proposed.unwrap();
+    for line in [
+        "get = { method = \"GET\", path = \"/contacts/{id}\", record = \".data\" }",
+        "#request = { method = \"POST\", path = \"/contacts\", record = \".data\" }",
+        "#body = '{ data: (.record + { type: \"contacts\" }) }'",
+        "#body = '{ data: (.changed + { type: \"contacts\", id: .id }) }'",
+    ] {
+        assert!(proposed.lines().any(|it| it.starts_with(line)), "{line}:\n{proposed}");
+    }
+}
+
+#[test]
 fn parameters_that_are_demanded_get_a_value_that_is_marked() {
     let check = |parameter: Value, expected: &str| {
         let proposed = by_description(
