@@ -66,6 +66,7 @@ mod sites;
 mod targeted;
 mod unknown;
 mod unlisted;
+mod written;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -151,6 +151,10 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     print("show", &["show", &record]);
     print("explain", &["explain", &record]);
     print("history", &["history"]);
+    let changed = world.rows("select max(pass) from sync_history where kind = 'push'").concat().concat();
+    let first = world.rows("select min(id) from sync_pass").concat().concat();
+    print("undo", &["undo", &changed]);
+    print("undo", &["undo", &first]);
     let conflict = print("conflicts", &["conflicts"])[0]["conflicts"][0]["id"].to_string();
     print("resolve", &["resolve", &conflict, "--take", "local"]);
     print("secret list", &["secret", "list"]);
