@@ -95,13 +95,13 @@ fn next(undone: &Undone, args: &UndoArgs, by_daemon: bool) -> String {
         (Some(pass), _) if by_daemon => {
             writeln!(
                 text,
-                "done, as {pass}; the daemon sends it on like any edit (`reconciled undo {pass}` takes it back)"
+                "done, as undo {pass}; the daemon sends it on like any edit (`reconciled undo {pass}` takes it back)"
             )
             .ok();
         }
         (Some(pass), _) => {
             let then = format!("`reconciled run --once {}`", clean(&undone.collection));
-            writeln!(text, "done, as {pass}; {then} sends it on (`reconciled undo {pass}` takes it back)").ok();
+            writeln!(text, "done, as undo {pass}; {then} sends it on (`reconciled undo {pass}` takes it back)").ok();
         }
         (None, 0) => {
             writeln!(text, "{}", paint(style::GOOD, "there is nothing to take back")).ok();

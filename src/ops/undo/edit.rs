@@ -67,7 +67,7 @@ fn edit(tx: &mut dyn Tx, hand: Hand<'_>, one: &Planned) -> Result<(), StoreError
     let Hand { collection, .. } = hand;
     let list = |values: &[Value]| Json::Array(values.iter().map(Value::to_json).collect()).to_string();
     match &one.edit {
-        None => return Ok(()),
+        None => Ok(()),
         Some(Edit::Insert(values)) => {
             tx.insert_row(collection, &one.record, values)?;
             tx.add_history(&line(hand, &one.record, "", None, Some(by_name(collection, values))))?;

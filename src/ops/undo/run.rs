@@ -41,7 +41,7 @@ pub struct UndoRequest {
     pub apply: bool,
 }
 
-/// Plans an undo, or makes it in one transaction. Of whom `is_at_work` says that passes of a collection may be under way.
+/// Plans an undo, or makes it in one transaction. `is_at_work` says whether passes of a collection may be under way.
 pub async fn undo(
     store: &dyn Store,
     rules: &Ruleset,
@@ -154,7 +154,9 @@ fn add_unnamed(view: &dyn View, row: &PassRow, deeds: &mut BTreeMap<RecordId, De
         let some = view.made_in(row.id, after, CHUNK)?;
         let Some((last, _)) = some.last() else { return Ok(()) };
         after = *last;
-        some.into_iter().for_each(|(_, record)| note_came(deeds, record));
+        for (_, record) in some {
+            note_came(deeds, record);
+        }
     }
 }
 

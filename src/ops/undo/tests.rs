@@ -192,7 +192,7 @@ fn rows_that_came_and_went_are_told_from_decisions_about_them() {
     let made = line("local - - -", None, Some(r#"{"name":"a"}"#));
     let decided = line("local - - -", Some("[]"), Some("[]"));
     let created = |at: &str| line(&format!("push - {at} create"), None, Some(r#"{"name":"a"}"#));
-    check(&[decided.clone()], &Deeds::default());
+    check(std::slice::from_ref(&decided), &Deeds::default());
     check(&[decided.clone(), made.clone()], &came(Some(whole("a")), true, &[]));
     check(&[made.clone(), created("erp")], &came(Some(whole("a")), true, &["erp"]));
     check(&[created("crm"), created("erp")], &came(Some(whole("a")[..1].to_vec()), false, &["crm", "erp"]));
@@ -228,6 +228,6 @@ fn what_other_rules_wrote_down_is_named() {
     check(&[line("local age - -", Some(r#"["a"]"#), Some(r#"["b"]"#))], &strange(&["age"]));
     check(&[line("local fax - -", Some(r#"["a"]"#), Some(r#"["a"]"#))], &Deeds::default());
     check(&[line("push - crm update", None, Some(r#"{"fax":"1"}"#))], &strange(&["fax"]));
-    let sent_by_name = line("local name - -", Some(r#"{}"#), Some(r#"{"name":"b"}"#));
+    let sent_by_name = line("local name - -", Some("{}"), Some(r#"{"name":"b"}"#));
     check(&[sent_by_name], &fields(&[(0, Before::Was(Value::Null), r#""b""#)]));
 }

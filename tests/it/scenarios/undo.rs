@@ -346,11 +346,21 @@ fn s65_a_daemon_undoes_and_sends_on() {
     daemon.logs("pass 2 of contacts");
     assert_eq!(edits(&undone(&world, &["2"], 3)).len(), 1);
     let told = world.run(&["undo", "2", "--apply"]).exits(0).stdout;
-    assert!(told.contains("done, as 3; the daemon sends it on"), "{told}");
+    assert!(told.contains("done, as undo 3; the daemon sends it on"), "{told}");
     daemon.logs("pass 4 of contacts");
     assert_eq!(world.contact("crm", &id)["phone"], "1");
     let none = world.run(&["undo", "99"]).exits(1).stderr;
     assert!(none.contains("there is no pass 99") && none.contains("`reconciled history`"), "{none}");
+    // While somebody looks into the upstream it answers nobody.
+    world.at("crm", |_| {
+        daemon.signal("USR1");
+        while world.rows("select id from sync_pass where ended_at is null").is_empty() {
+            std::thread::yield_now();
+        }
+        let refused = world.run(&["undo", "5"]).exits(2).stderr;
+        assert!(refused.contains("pass 5 of contacts has not ended: wait until it has"), "{refused}");
+    });
+    daemon.logs("pass 5 of contacts");
     assert_eq!(daemon.stops().0, Some(0));
     world.is_quiet();
 }
