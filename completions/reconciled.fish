@@ -59,6 +59,7 @@ complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "doctor" -d 'L
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "show" -d 'Show a record: its values here, at the base and at each upstream'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "explain" -d 'Explain why a record (or one field) is as it is'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "history" -d 'List what changed, newest first'
+complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "undo" -d 'Take back what a pass changed, as edits that the next pass sends on; a plan, unless --apply says so'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "conflicts" -d 'List open conflicts'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "resolve" -d 'Decide a conflict; the next pass applies it'
 complete -c reconciled -n "__fish_reconciled_needs_command" -f -a "settle" -d 'Say what became of a write whose outcome nobody knows'
@@ -397,6 +398,27 @@ complete -c reconciled -n "__fish_reconciled_using_subcommand history" -s q -l q
 complete -c reconciled -n "__fish_reconciled_using_subcommand history" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
 complete -c reconciled -n "__fish_reconciled_using_subcommand history" -l print-config -d 'Print every setting with where it comes from, and stop'
 complete -c reconciled -n "__fish_reconciled_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l record -d 'Only one record: a local id, COLLECTION/ID, or a remote id' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l collection -d 'Only if the pass is of this collection' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l rules -d 'Folder of rules, or one file (setting `rules_dir`) [default: sync-rules]' -r
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l color -d 'Colour: auto, always, never (setting `color`) [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l log-level -d 'Log level: off, error, warn, info, debug, trace (setting `log.level`) [default: info for the daemon, else warn]' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l delete -d 'Delete the records that the pass created; the next pass deletes them at upstreams, too'
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l apply -d 'Do it'
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l json -d 'Print data as JSON'
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -s q -l quiet -d 'Log errors only, show no progress'
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -s v -l verbose -d 'Log more: once for `debug`, twice for `trace`'
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -l print-config -d 'Print every setting with where it comes from, and stop'
+complete -c reconciled -n "__fish_reconciled_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reconciled -n "__fish_reconciled_using_subcommand conflicts" -l collection -d 'Only this collection' -r
 complete -c reconciled -n "__fish_reconciled_using_subcommand conflicts" -l config -d 'Settings file [default: reconciled.toml, else /etc/reconciled/config.toml]' -r -F
 complete -c reconciled -n "__fish_reconciled_using_subcommand conflicts" -l db -d 'Database file (setting `database`) [default: reconciled.db]' -r

@@ -63,7 +63,7 @@
 //!   `cassette` records exchanges without secrets, and answers by them in the place of a network.
 //! - [`reconcile`]: the order of a pass; gathers facts, has them decided, applies what was decided.
 //! - [`daemon`]: the life of `run`: when passes are due, signals, rules read anew, the service manager, the orderly stop.
-//! - [`ops`]: what people look at and decide, whichever way they ask: standing, sides, conflicts, halts, backups,
+//! - [`ops`]: what people look at and decide, whichever way they ask: standing, sides, conflicts, halts, the undo of a pass, backups,
 //!   what is wrong in the database or differs from upstreams.
 //! - [`web`]: what the daemon serves: the control socket of its own command line; pages, an API and
 //!   metrics for the others; webhooks, at an address of their own.

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Overrides;
 use crate::ops::{USAGE_DAYS, USAGE_DAYS_MAX};
 
-use super::args_keeping::{BackupArgs, RepairArgs, RestoreArgs, VerifyArgs};
+use super::args_keeping::{BackupArgs, RepairArgs, RestoreArgs, UndoArgs, VerifyArgs};
 use super::args_rules::{CheckArgs, FetchArgs, InitArgs, RecordArgs, ReplayArgs};
 use super::args_secrets::{AuthArgs, KeyArgs, SecretArgs};
 use super::examples;
@@ -198,6 +198,14 @@ pub enum Command {
     /// List what changed, newest first
     #[command(after_help = examples::HISTORY)]
     History(HistoryArgs),
+    /// Take back what a pass changed, as edits that the next pass sends on; a plan, unless --apply says so
+    ///
+    /// What the pass wrote here, and what it sent of edits made here, becomes what it was before, by field, where it is still what the
+    /// pass left; rows that it deleted are made again. What has been changed since stays, and is listed. Records that it created stay
+    /// unless --delete says so. Nothing is sent by this: the next pass merges and sends it like any edit, within its guards. An undo
+    /// has a number and can be taken back itself. Ends with 3 where a plan would change something, and where something stays.
+    #[command(after_help = examples::UNDO)]
+    Undo(UndoArgs),
     /// List open conflicts
     ///
     /// Each with every side's value and the commands that decide it. Ends with 4 where any is open.

@@ -1,4 +1,4 @@
-//! Owns: the grammar of commands that keep the database: back up, restore, verify, repair.
+//! Owns: the grammar of commands that keep the database: back up, restore, verify, repair; and take a pass back.
 //!
 //! Must not know: what any command does.
 
@@ -40,6 +40,26 @@ pub struct VerifyArgs {
 #[derive(Debug, Args)]
 pub struct RepairArgs {
     /// Do it, after a backup beside the database
+    #[arg(long)]
+    pub apply: bool,
+}
+
+/// `undo`
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The pass (or the undo) that is taken back: its number, as `status` and `history` show it
+    #[arg(value_name = "RUN")]
+    pub run: i64,
+    /// Only one record: a local id, COLLECTION/ID, or a remote id
+    #[arg(long, value_name = "RECORD")]
+    pub record: Option<String>,
+    /// Only if the pass is of this collection
+    #[arg(long, value_name = "NAME")]
+    pub collection: Option<String>,
+    /// Delete the records that the pass created; the next pass deletes them at upstreams, too
+    #[arg(long)]
+    pub delete: bool,
+    /// Do it
     #[arg(long)]
     pub apply: bool,
 }

@@ -1,4 +1,4 @@
-//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, `apply`, `approve`, `reject`, `resolve`, and how it
+//! Owns: asking a running daemon over its control socket: `sync`, `pause`, `resume`, `apply`, `approve`, `reject`, `resolve`, `undo`, and how it
 //! stands for `status`; doing it here where none runs.
 //!
 //! Must not know: how the daemon answers; what passes do.
@@ -21,8 +21,9 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::daemon::{Passed, set_paused};
-use crate::ops::{self, Approved, Choice, Known, Resolved};
+use crate::ops::{self, Approved, Choice, Known, Resolved, UndoRequest, Undone};
 use crate::reconcile::PassReport;
+use crate::store::lock_holder;
 use crate::upstream::install_crypto;
 use crate::web::{
     ApplyRequest, ApproveRequest, Gathered, LINE_BYTES_MAX, Line, Reach, Refusal, RejectRequest, Rejected,
@@ -350,7 +351,28 @@ pub async fn resolve(conflict: i64, choice: Choice, workspace: &Workspace, out: 
     ops::resolve(store.as_ref(), &rules, conflict, choice).await.map_err(|error| conflict_hint(error.into()))
 }
 
+/// Plans to take a pass back, or does it: the running daemon does by the rules in force (`true`), or this process by those in the files.
+pub async fn undo(asked: UndoRequest, workspace: &Workspace, out: &Out) -> Result<(Undone, bool), CliError> {
+    if let Some(daemon) = Daemon::find(workspace)? {
+        return Ok((daemon.ask("undo", &asked).await.map_err(pass_hint)?, true));
+    }
+    let rules = workspace.rules(SecretsAre::Unused, out)?;
+    let store = if asked.apply { workspace.store_to_edit()? } else { workspace.store_to_look()? };
+    let now = workspace.clock().now().timestamp_micros();
+    let is_at_work = |_: &str| lock_holder(&workspace.settings().database).is_some();
+    let undone = ops::undo(store.as_ref(), &rules, asked, is_at_work, now).await;
+    Ok((undone.map_err(|error| pass_hint(error.into()))?, false))
+}
+
 /// Which command helps.
+fn pass_hint(error: CliError) -> CliError {
+    match error {
+        CliError::NotFound(words) => CliError::NotFound(format!("{words}; `reconciled history` shows what passes did")),
+        other => other,
+    }
+}
+
+/// As above.
 fn halt_hint(error: CliError) -> CliError {
     match error {
         CliError::NotFound(words) => CliError::NotFound(format!("{words}; `reconciled status` lists those that do")),

@@ -21,7 +21,7 @@ use super::workspace::Workspace;
 use super::{
     apply, approve, ask, auth, backup, check, completions, conflicts, demo, doctor, explain, fetch, history, init,
     install, key, manual, plan, print_config, record, reject, repair, replay, resolve, run as run_command, schema,
-    secret, settle, show, sim, status, usage, verify,
+    secret, settle, show, sim, status, undo, usage, verify,
 };
 
 /// So long the end of the process waits for renewals of tokens that are under way.
@@ -133,6 +133,7 @@ fn dispatch(line: &CommandLine, plain: &Out) -> Result<Exit, CliError> {
         Command::Explain(args) => wait(explain::run(args, &workspace, &out)),
         Command::History(args) => wait(history::run(args, &workspace, &out)),
         Command::Conflicts(args) => wait(conflicts::run(args, &workspace, &out)),
+        Command::Undo(args) => wait(undo::run(args, &workspace, &out)),
         Command::Resolve(args) => wait(resolve::run(args, &workspace, &out)),
         Command::Settle(args) => wait(settle::run(args, &workspace, &out)),
         Command::Reject(args) => wait(reject::run(args, &workspace, &out)),

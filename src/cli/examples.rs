@@ -170,6 +170,14 @@ Examples:
   reconciled repair          what would be mended, and what would not
   reconciled repair --apply  stop the daemon before";
 
+/// `undo`
+pub const UNDO: &str = "\
+Examples:
+  reconciled undo 17                  what would be taken back of pass 17, and what would stay
+  reconciled undo 17 --apply          do it; the next pass sends it on
+  reconciled undo 17 --record c42     of one record only
+  reconciled undo 17 --delete         with the records that it created";
+
 /// `auth login`
 pub const AUTH_LOGIN: &str = "\
 Examples:

@@ -62,7 +62,7 @@ pub const MEANINGS: [(Exit, &str); 8] = [
     (
         Exit::PENDING,
         "changes are pending (a plan that would change something, writes, deletes or edits that wait, a `run --once` that was stopped \
-         before its last collection, a saved plan that is stale)",
+         before its last collection, a saved plan that is stale, what an undo leaves)",
     ),
     (Exit::CONFLICTS, "conflicts are open, or records are set aside"),
     (Exit::HALTED, "halted by a guard"),

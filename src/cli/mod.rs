@@ -52,6 +52,7 @@ mod sim;
 mod status;
 mod stop;
 mod style;
+mod undo;
 mod usage;
 mod verify;
 mod workspace;

@@ -1,5 +1,5 @@
 //! Owns: what people look at and decide, whichever way they ask: how things stand, every side's say about a record, conflicts
-//! with their resolution, halts with their approval, webhooks that came in,
+//! with their resolution, halts with their approval, passes with their undo, webhooks that came in,
 //! backups, what is wrong in the database.
 //!
 //! Must not know: terminals, HTTP; what passes do with a decision.
@@ -20,6 +20,7 @@ mod resolve;
 mod sides;
 mod status;
 mod text;
+mod undo;
 mod usage;
 mod verify;
 mod webhooks;
@@ -41,6 +42,7 @@ pub use status::{
     CollectionStatus, Counted, Known, LinkCount, UpstreamStatus, count, is_under_way, known, status_with, upstreams,
 };
 pub use text::{raw, rfc3339, word_changes};
+pub use undo::{UndoRequest, Undone, UndoneChange, UndoneLeft, undo};
 pub use usage::{Forecast, QuotaUsage, Sum, USAGE_DAYS, USAGE_DAYS_MAX, UpstreamUsage, UsageReport, usage};
 pub use verify::{Finding, Repairs, repair, verify};
 pub use webhooks::{HookView, Inbox, InboxStatus, drop_hook, inbox, inbox_status, retry_hook};

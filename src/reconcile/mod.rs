@@ -69,6 +69,7 @@ mod targeted;
 mod undecided;
 mod unknown;
 mod unlisted;
+mod written;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

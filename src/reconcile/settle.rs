@@ -10,8 +10,8 @@ use crate::merge::{self, Answer, IntentState, LinkState, Seen};
 use crate::record::{RecordId, Slot};
 use crate::rules::Binding;
 use crate::store::{
-    self, HistoryRow, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store,
-    StoreError, Tx,
+    self, IntentRow, IntentUpdate, LinkRow, LinkUpdate, NewLink, QuarantineRow, Staged, StagedKind, Store, StoreError,
+    Tx,
 };
 use crate::upstream::{self, Client, Failure, Got, Remote, SendOp, Site, Written};
 
@@ -28,6 +28,7 @@ use super::observe::{self, Read};
 use super::parts;
 use super::push::Ready;
 use super::removed;
+use super::written;
 
 /// What became of one intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,7 +337,7 @@ pub fn refused(
     })?;
     tx.drop_intent(&intent.key)?;
     apply::look_again(tx, pass, &intent.record)?;
-    history(tx, pass, intent, "quarantine", "refused", Some(words))?;
+    written::tell(tx, pass, intent, ("quarantine", "refused"), None, Some(words))?;
     Ok(Outcome::Refused)
 }
 
@@ -363,7 +364,9 @@ fn done(
     let op = SendOp::of(&intent.op);
     let key = pass.binding_key(at);
     let link = tx.links_of(&intent.record)?.into_iter().find(|link| link.binding == key);
-    history(tx, pass, intent, "push", "acknowledged", None)?;
+    let old = old_pair(tx, pass, at, link.as_ref())?;
+    let sent = base::values_from_text(&pass.collection, &intent.values)?;
+    written::tell(tx, pass, intent, ("push", "acknowledged"), written::replaced(pass, op, &old, &sent), None)?;
     tx.drop_intent(&intent.key)?;
     if op.removes() {
         if let Some(link) = link {
@@ -378,9 +381,7 @@ fn done(
         Some(remote) => observed_slots(tx, pass, at, remote)?,
         None => None,
     };
-    let old = old_pair(tx, pass, at, link.as_ref())?;
     let former = (op != SendOp::Create).then_some((&old.hub[..], &old.remote[..]));
-    let sent = base::values_from_text(&pass.collection, &intent.values)?;
     let accepted = merge::accept(&pass.collection, former, sent, observed.as_deref(), repeated);
     let settled = accepted.settled;
     let mut pair = Pair { hub: settled.hub, remote: settled.remote };
@@ -562,31 +563,5 @@ fn stage_other(
         version: None,
         observed_at: pass.micros(),
         parked: None,
-    })
-}
-
-fn history(
-    tx: &mut dyn Tx,
-    pass: &Pass,
-    intent: &IntentRow,
-    kind: &str,
-    rule: &str,
-    words: Option<&str>,
-) -> Result<(), StoreError> {
-    let detail = serde_json::json!({ "op": intent.op, "key": intent.key, "words": words });
-    tx.add_history(&HistoryRow {
-        id: 0,
-        pass: pass.id,
-        at: pass.clock.now().timestamp_micros(),
-        collection: intent.collection.clone(),
-        record: intent.record.clone(),
-        field: String::new(),
-        kind: kind.to_owned(),
-        origin: "local".into(),
-        target: Some(intent.upstream.clone()),
-        rule: rule.to_owned(),
-        before: None,
-        after: Some(intent.values.clone()),
-        detail: Some(detail.to_string()),
     })
 }

@@ -145,6 +145,8 @@ pub trait View {
     fn links_up_to(&self, binding: BindingKey, state: crate::merge::LinkState, most: u64) -> Result<u64, StoreError>;
     /// Live links of a binding with remote ids greater than `after`, in remote id order, narrow.
     fn live_links(&self, binding: BindingKey, after: &str, limit: usize) -> Result<Vec<(String, LinkId)>, StoreError>;
+    /// Records that a pass inserted from a link, by links with greater numbers than `after`, in their order. Looks at every link.
+    fn made_in(&self, pass: i64, after: LinkId, limit: usize) -> Result<Vec<(LinkId, RecordId)>, StoreError>;
     /// Links of a binding, live or out of scope, that were made under a mapping other than `mapping`, by link id greater
     /// than `after`.
     fn links_not_under(
@@ -254,15 +256,15 @@ pub trait View {
     fn halts(&self, collection: Option<&str>, open_only: bool) -> Result<Vec<HaltRow>, StoreError>;
     /// When the last full scan of a collection that went well began; where there was none, when its first pass did.
     fn last_full_scan(&self, collection: &str) -> Result<Option<Micros>, StoreError>;
-    /// Passes, newest first.
+    /// Passes and undos, newest first.
     fn list_passes(&self, filter: &PassFilter) -> Result<Vec<PassRow>, StoreError>;
-    /// The newest passes, of a collection or of all.
+    /// The newest passes, of a collection or of all, without undos.
     fn passes(&self, collection: Option<&str>, limit: usize) -> Result<Vec<PassRow>, StoreError> {
         let collection = collection.map(str::to_owned);
-        self.list_passes(&PassFilter { collection, limit, ..PassFilter::default() })
+        self.list_passes(&PassFilter { no_undos: true, collection, limit, ..PassFilter::default() })
     }
     /// The pass of a collection that ended last, whichever began last: passes run side by side. The newest, where that has not
-    /// ended.
+    /// ended. Undos are none.
     fn last_pass(&self, collection: &str) -> Result<Option<PassRow>, StoreError>;
     /// The pass of this number.
     fn pass(&self, id: i64) -> Result<Option<PassRow>, StoreError>;

@@ -491,7 +491,7 @@ pub struct PassRow {
     pub id: i64,
     /// The collection.
     pub collection: String,
-    /// `once`, `schedule`, `signal`, …
+    /// `once`, `schedule`, `signal`, …; [`PassRow::UNDO`].
     pub trigger: String,
     /// When it began.
     pub started_at: Micros,
@@ -507,9 +507,16 @@ pub struct PassRow {
     pub error: Option<String>,
 }
 
+impl PassRow {
+    /// The trigger of an undo, which stands among the passes, reads and writes at no upstream, and is no pass.
+    pub const UNDO: &'static str = "undo";
+}
+
 /// Which passes.
 #[derive(Clone, Debug, Default)]
 pub struct PassFilter {
+    /// Undos are left out.
+    pub no_undos: bool,
     /// Only of this collection.
     pub collection: Option<String>,
     /// Only those that ended so.

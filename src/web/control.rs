@@ -21,7 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::clock::Clock;
 use crate::daemon::{Accepted, Desk, Heard, set_paused};
-use crate::ops::{self, OpsError};
+use crate::ops::{self, OpsError, UndoRequest};
 use crate::store::{Store, View, read};
 
 use super::hooks::Arrivals;
@@ -90,6 +90,7 @@ pub fn router(front: Front, store: Arc<dyn Store>, planner: Arc<dyn Planner>) ->
         .route("/approve", post(approve))
         .route("/reject", post(reject))
         .route("/resolve", post(resolve))
+        .route("/undo", post(undo))
         .route("/pause/{collection}", post(pause))
         .route("/resume/{collection}", post(resume))
         .with_state(WithStore { front: front.clone(), store });
@@ -164,6 +165,17 @@ async fn resolve(State(to): State<WithStore>, asked: Result<Json<ResolveRequest>
     };
     let rules = to.front.desk.standing().rules;
     answered(ops::resolve(to.store.as_ref(), &rules, asked.conflict, asked.choice).await)
+}
+
+/// Plans to take back what a pass changed, or does it. What is edited starts a pass by itself, as anybody's edits do.
+async fn undo(State(to): State<WithStore>, asked: Result<Json<UndoRequest>, JsonRejection>) -> Response {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
+    };
+    let (standing, now) = (to.front.desk.standing(), to.front.clock.now().timestamp_micros());
+    let is_at_work = |name: &str| standing.collections.iter().any(|place| place.collection == name && place.running);
+    answered(ops::undo(to.store.as_ref(), &standing.rules, asked, is_at_work, now).await)
 }
 
 fn answered(done: Result<impl Serialize, OpsError>) -> Response {

@@ -107,7 +107,13 @@ impl OfPasses {
     /// Which passes are asked for.
     pub fn filter(self) -> PassFilter {
         let limit = self.limit();
-        PassFilter { collection: self.collection, outcome: self.outcome, before: self.after, limit }
+        PassFilter {
+            collection: self.collection,
+            outcome: self.outcome,
+            before: self.after,
+            limit,
+            ..PassFilter::default()
+        }
     }
 }
 

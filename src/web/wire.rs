@@ -5,7 +5,8 @@
 //! Version 1: `GET /v1/standing`, `GET /v1/status` (answered by [`Known`](crate::ops::Known)), `POST /v1/sync` and `POST /v1/plan` (answered by one [`Line`] of JSON after the other,
 //! and an empty line every few seconds while there is nothing to say), `POST /v1/pause/NAME`,
 //! `POST /v1/resume/NAME`, `POST /v1/approve` (answered by [`Approved`](crate::ops::Approved)), `POST /v1/reject`
-//! (answered by [`Rejected`]), `POST /v1/resolve` (answered by [`Resolved`](crate::ops::Resolved)). What is refused answers 4xx with a [`Refusal`].
+//! (answered by [`Rejected`]), `POST /v1/resolve` (answered by [`Resolved`](crate::ops::Resolved)), `POST /v1/undo` (asked by
+//! [`UndoRequest`](crate::ops::UndoRequest), answered by [`Undone`](crate::ops::Undone)). What is refused answers 4xx with a [`Refusal`].
 //!
 //! No line is longer than [`LINE_BYTES_MAX`]: the changes of a report come before it in lines of their own, and what is longer
 //! all the same comes in parts.

@@ -91,6 +91,18 @@ fn source() -> BTreeSet<String> {
     found
 }
 
+/// What became of a record, what passes did, and how that is taken back.
+fn look_back(world: &World, print: &mut dyn FnMut(&'static str, &[&str]) -> Vec<Value>) {
+    let id = &world.rows("select id from contacts where email = '0@x.io'")[0][0];
+    let record = format!("contacts/{id}");
+    print("show", &["show", &record]);
+    print("explain", &["explain", &record]);
+    print("history", &["history"]);
+    for pass in ["select max(pass) from sync_history where kind = 'push'", "select min(id) from sync_pass"] {
+        print("undo", &["undo", &world.rows(pass)[0][0]]);
+    }
+}
+
 /// What keeps a database.
 fn keep(world: &World, print: &mut dyn FnMut(&'static str, &[&str]) -> Vec<Value>) {
     print("backup", &["backup", "b.db"]);
@@ -146,11 +158,7 @@ fn every_key_that_a_command_prints_is_described_with_it() {
     print("status", &["status"]);
     print("usage", &["usage", "crm"]);
     print("doctor", &["doctor"]);
-    let id = &world.rows("select id from contacts where email = '0@x.io'")[0][0];
-    let record = format!("contacts/{id}");
-    print("show", &["show", &record]);
-    print("explain", &["explain", &record]);
-    print("history", &["history"]);
+    look_back(&world, &mut print);
     let conflict = print("conflicts", &["conflicts"])[0]["conflicts"][0]["id"].to_string();
     print("resolve", &["resolve", &conflict, "--take", "local"]);
     print("secret list", &["secret", "list"]);

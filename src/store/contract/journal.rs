@@ -223,7 +223,7 @@ pub(in crate::store) fn passes_are_paged_by_collection_and_outcome_and_keep_thei
     let check =
         |collection: Option<&str>, outcome: Option<&str>, before: Option<i64>, limit: usize, expected: &[i64]| {
             let (collection, outcome) = (collection.map(str::to_owned), outcome.map(str::to_owned));
-            let filter = PassFilter { collection, outcome, before, limit };
+            let filter = PassFilter { collection, outcome, before, limit, ..PassFilter::default() };
             let found: Vec<i64> = on.read(move |view| view.list_passes(&filter)).iter().map(|row| row.id).collect();
             assert_eq!(found, expected);
         };
@@ -233,6 +233,14 @@ pub(in crate::store) fn passes_are_paged_by_collection_and_outcome_and_keep_thei
     check(None, Some("ok"), None, 9, &[4, 2, 1]);
     check(Some("contacts"), Some("ok"), Some(4), 9, &[1]);
     check(Some("deals"), Some("failed"), None, 9, &[]);
+    let undo = PassRow { trigger: PassRow::UNDO.to_owned(), ended_at: Some(99), ..begun("contacts", "ok") };
+    on.write(move |tx| tx.begin_pass(&undo)).expect("begun");
+    check(Some("contacts"), None, None, 9, &[5, 4, 3, 1]);
+    let passes: Vec<i64> = on.read(|view| view.passes(Some("contacts"), 9)).iter().map(|row| row.id).collect();
+    assert_eq!(passes, [4, 3, 1], "an undo is no pass");
+    let ended = PassRow { id: 4, ended_at: Some(5), ..begun("contacts", "ok") };
+    on.write(move |tx| tx.end_pass(&ended)).expect("ended");
+    assert_eq!(on.read(|view| view.last_pass("contacts")).map(|row| row.id), Some(4));
     let full = |started_at: i64, outcome: &str| {
         let trigger = "full_scan".to_owned();
         let row = PassRow { trigger, started_at, ..begun("contacts", outcome) };

@@ -33,6 +33,9 @@ pub(in crate::store) fn links_are_known_by_remote_id_and_read_back_whole(on: &Fi
     };
     assert_eq!(on.read(move |view| view.link(link)), Some(row.clone()));
     assert_eq!(on.read(|view| view.links_of(&id("r1"))), [row]);
+    assert_eq!(on.read(|view| view.made_in(3, LinkId(0), 9)), [(link, id("r1"))]);
+    let others = |pass, after| on.read(move |view| view.made_in(pass, after, 9)).len();
+    assert_eq!((others(2, LinkId(0)), others(3, link)), (0, 0));
     on.write(move |tx| {
         tx.set_link(link, &update(LinkState::Live, mapping, 7))?;
         tx.set_link_state(link, LinkState::Deleted)

@@ -73,6 +73,14 @@ pub(super) fn live_links(db: &Db, binding: BindingKey, after: &str, limit: usize
     )
 }
 
+pub(super) fn made_in(db: &Db, pass: i64, after: LinkId, limit: usize) -> Res<Vec<(LinkId, RecordId)>> {
+    db.all(
+        "SELECT link, record FROM sync_link WHERE made_pass = ?1 AND link > ?2 ORDER BY link LIMIT ?3",
+        params![pass, after.0, bound(limit)],
+        |row| Ok((LinkId(row.get(0)?), row.get::<_, Unpacked>(1)?.0)),
+    )
+}
+
 /// One short range per other mapping: `mapping <> ?` over the whole binding would read every link in every quiet pass.
 pub(super) fn links_not_under(
     db: &Db,

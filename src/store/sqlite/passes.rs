@@ -20,6 +20,9 @@ const FORGOTTEN_BACK: i64 = 16 * FORGOTTEN_EACH;
 /// While one pass runs so many others may have begun and ended, at most, for it to be found as the one that ended last.
 const BESIDE_MAX: i64 = 1000;
 
+/// What no undo is ([`PassRow::UNDO`]).
+const NO_UNDO: &str = "\"trigger\" <> 'undo'";
+
 const SELECT: &str =
     "SELECT id, collection, \"trigger\", started_at, ended_at, outcome, counts, rules_hash, error FROM sync_pass";
 
@@ -28,6 +31,9 @@ pub(super) fn passes(db: &Db, filter: &PassFilter) -> Res<Vec<PassRow>> {
     clauses.is("collection", filter.collection.as_deref());
     clauses.is("outcome", filter.outcome.as_deref());
     clauses.before("id", filter.before);
+    if filter.no_undos {
+        clauses.holds(NO_UNDO);
+    }
     clauses.all(db, "ORDER BY id DESC", filter.limit, pass_row)
 }
 
@@ -38,14 +44,17 @@ pub(super) fn pass(db: &Db, id: i64) -> Res<Option<PassRow>> {
 }
 
 pub(super) fn last(db: &Db, collection: &str) -> Res<Option<PassRow>> {
-    let newest = PassFilter { collection: Some(collection.to_owned()), limit: 1, ..PassFilter::default() };
+    let of = Some(collection.to_owned());
+    let newest = PassFilter { no_undos: true, collection: of, limit: 1, ..PassFilter::default() };
     let newest = passes(db, &newest)?.pop();
     if newest.as_ref().is_none_or(|pass| pass.ended_at.is_none()) {
         return Ok(newest);
     }
-    let last = "SELECT id FROM (SELECT id, ended_at FROM sync_pass WHERE collection = ?1 ORDER BY id DESC LIMIT ?2) \
-                WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT 1";
-    let last = db.one(last, params![collection, BESIDE_MAX], |row| row.get(0))?;
+    let last = format!(
+        "SELECT id FROM (SELECT id, ended_at FROM sync_pass WHERE collection = ?1 AND {NO_UNDO} ORDER BY id DESC LIMIT ?2) \
+         WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT 1"
+    );
+    let last = db.one(&last, params![collection, BESIDE_MAX], |row| row.get(0))?;
     last.map_or(Ok(newest), |id| pass(db, id))
 }
 

@@ -45,6 +45,10 @@ impl View for Db {
         self.reading(links::live_links(self, binding, after, limit))
     }
 
+    fn made_in(&self, pass: i64, after: LinkId, limit: usize) -> Result<Vec<(LinkId, RecordId)>, StoreError> {
+        self.reading(links::made_in(self, pass, after, limit))
+    }
+
     fn links_not_under(
         &self,
         binding: BindingKey,

@@ -18,4 +18,5 @@ mod still;
 mod structure;
 mod telling;
 mod tools;
+mod undo;
 mod updates;
