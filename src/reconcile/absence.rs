@@ -3,6 +3,7 @@
 //!
 //! Must not know: what a delete leads to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -79,20 +80,25 @@ pub async fn look_for_missing(
     let untold = pulled.gap || pulled.expired;
     if read.deletes != Deletes::Absence && !((untold || set_back || is_open) && read.get.is_some()) {
         let tells = untold && read.deletes != Deletes::None;
-        let missing = if tells { missing(store, pass, (at, &rules), pulled).await? } else { Vec::new() };
+        let missing = if tells { missing(store, pass, (at, &rules), pulled).await?.0 } else { Vec::new() };
         undecided::keep(store, pass, at, &missing).await?;
         let note = (!missing.is_empty()).then(|| unknown(pass.upstream(at), missing.len()));
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, ..Absence::default() });
     }
-    let mut missing = missing(store, pass, (at, &rules), pulled).await?;
+    let (mut missing, mut unsure) = missing(store, pass, (at, &rules), pulled).await?;
     let (mut note, mut waiting) = (None, 0);
     if may_skip(&rules) {
         // What stood on two pages moved, and others with it: such a listing is the first one of nothing.
         let first = if pulled.twice { Vec::new() } else { std::mem::take(&mut missing) };
         note = (!missing.is_empty()).then(|| moved(pass.upstream(at), missing.len()));
-        (missing, waiting) = unlisted::long_missing(store, pass, at, (pulled.started_at, first)).await?;
+        unsure.extend(missing.into_iter().map(|(site, _)| site.remote_id));
+        let (gone, others) = unlisted::long_missing(store, pass, at, (pulled.started_at, first)).await?;
+        waiting = others.len() as u64;
         note = note.or_else(|| (waiting > 0).then(|| not_yet(pass.upstream(at), waiting)));
+        unsure.extend(others);
+        missing = gone;
     }
+    unlisted::keep_unsure(store, pass, at, unsure).await?;
     let count = missing.len() as u64;
     if missing.is_empty() {
         take_back(store, pass, at).await?;
@@ -163,22 +169,23 @@ fn too_much(pass: &Pass, at: usize, links: u64, listed: u64, gone: u64) -> Optio
     guard::check(&pass.collection, &Tally::new(guard::Counts::default(), bindings)).into_iter().next()
 }
 
+/// The linked records that were not listed; and the ids of those of which that says nothing yet.
 async fn missing(
     store: &dyn Store,
     pass: &Arc<Pass>,
     (at, rules): (usize, &Arc<Binding>),
     pulled: &Pulled,
-) -> Result<Vec<(Site, LinkId)>, StoreError> {
+) -> Result<(Vec<(Site, LinkId)>, BTreeSet<String>), StoreError> {
     let key = pass.binding_key(at);
     let seen: &RoaringTreemap = &pulled.seen;
     let can_get = upstream::has_point_read(rules);
     let settled = pulled.started_at - lag(pass, at).num_microseconds().unwrap_or(0);
-    let mut missing = Vec::new();
+    let (mut missing, mut unsure) = (Vec::new(), BTreeSet::new());
     let mut after = String::new();
     loop {
         let from = after.clone();
         let links = store::read(store, move |view| view.live_links(key, &from, CHUNK)).await?;
-        let Some((last, _)) = links.last() else { return Ok(missing) };
+        let Some((last, _)) = links.last() else { return Ok((missing, unsure)) };
         after.clone_from(last);
         let mut unseen: Vec<(String, LinkId)> =
             links.into_iter().filter(|(_, link)| !seen.contains(link.0.unsigned_abs())).collect();
@@ -188,17 +195,21 @@ async fn missing(
         // A listing may lag behind a create, of ours or theirs; where no point read can tell, its silence about it proves nothing
         // yet.
         if !can_get {
-            unseen = store::read(store, move |view| {
-                let mut old = Vec::with_capacity(unseen.len());
+            let young;
+            (unseen, young) = store::read(store, move |view| {
+                let (mut old, mut young) = (Vec::with_capacity(unseen.len()), Vec::new());
                 for (remote_id, link) in unseen {
-                    let young = |row: &LinkRow| row.made.map_or(row.observed_at, |made| made.observed_at) >= settled;
-                    if view.link(link)?.is_some_and(|row| !young(&row)) {
-                        old.push((remote_id, link));
+                    let made = |row: LinkRow| row.made.map_or(row.observed_at, |made| made.observed_at);
+                    match view.link(link)?.map(made) {
+                        Some(made) if made < settled => old.push((remote_id, link)),
+                        Some(_) => young.push(remote_id),
+                        None => {}
                     }
                 }
-                Ok(old)
+                Ok((old, young))
             })
             .await?;
+            unsure.extend(young);
         }
         let rules = Arc::clone(rules);
         missing.extend(store::read(store, move |view| sites::of_links(view, &rules, unseen)).await?);

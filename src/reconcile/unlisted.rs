@@ -2,7 +2,7 @@
 //!
 //! Must not know: what follows where they are gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::merge::{self, LinkState};
@@ -17,15 +17,17 @@ use super::gather::lag;
 const KEPT_MAX: usize = 10_000;
 
 /// Of the records that a listing begun at `started_at` does not show, those that no listing has shown for as long as one may
-/// lag; how many others there are, whose time begins now or goes on.
+/// lag; and the ids of the others, whose time begins now or goes on.
 pub async fn long_missing(
     store: &dyn Store,
     pass: &Arc<Pass>,
     at: usize,
     (started_at, missing): (Micros, Vec<(Site, LinkId)>),
-) -> Result<(Vec<(Site, LinkId)>, u64), StoreError> {
-    let job_pass = Arc::clone(pass);
-    let before = store::read(store, move |view| missing_since(view, &job_pass, at)).await?;
+) -> Result<(Vec<(Site, LinkId)>, Vec<String>), StoreError> {
+    let name = format!("missing from the listing of {} at {}", pass.collection.name, pass.upstream(at));
+    let asked = name.clone();
+    let text = store::read(store, move |view| view.note(&asked)).await?.unwrap_or_default();
+    let before: BTreeMap<String, Micros> = serde_json::from_str(&text).unwrap_or_default();
     let settled = started_at - lag(pass, at).num_microseconds().unwrap_or(0);
     let mut since = BTreeMap::new();
     let (gone, waiting): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(site, _)| {
@@ -36,10 +38,27 @@ pub async fn long_missing(
         first.is_some_and(|first| first < started_at && first <= settled)
     });
     if since != before {
-        let (name, text) = (note(pass, at), serde_json::to_string(&since).unwrap_or_default());
+        let text = serde_json::to_string(&since).unwrap_or_default();
         store::write_small(store, move |tx| tx.set_note(&name, &text)).await?;
     }
-    Ok((gone, waiting.len() as u64))
+    Ok((gone, waiting.into_iter().map(|(site, _)| site.remote_id).collect()))
+}
+
+/// Keeps in mind which records the listing does not show without saying that they are gone.
+pub async fn keep_unsure(
+    store: &dyn Store,
+    pass: &Arc<Pass>,
+    at: usize,
+    ids: BTreeSet<String>,
+) -> Result<(), StoreError> {
+    let job_pass = Arc::clone(pass);
+    let before = store::read(store, move |view| unsure(view, &job_pass, at)).await?;
+    let ids: BTreeSet<String> = ids.into_iter().take(KEPT_MAX).collect();
+    if ids == before {
+        return Ok(());
+    }
+    let (name, text) = (note(pass, at), serde_json::to_string(&ids).unwrap_or_default());
+    store::write_small(store, move |tx| tx.set_note(&name, &text)).await
 }
 
 /// Why a stranger waits that has the match key of a record of which it is not known yet whether it is gone: it may be what that is
@@ -50,11 +69,11 @@ pub fn may_stand_in(
     at: usize,
     texts: &[Option<String>],
 ) -> Result<Option<String>, StoreError> {
-    let missing = missing_since(view, pass, at)?;
+    let unsure = unsure(view, pass, at)?;
     let is_missing = |link: &LinkRow| {
-        link.binding == pass.binding_key(at) && link.state == LinkState::Live && missing.contains_key(&link.remote_id)
+        link.binding == pass.binding_key(at) && link.state == LinkState::Live && unsure.contains(&link.remote_id)
     };
-    for (key, text) in texts.iter().enumerate().filter(|_| !missing.is_empty()) {
+    for (key, text) in texts.iter().enumerate().filter(|_| !unsure.is_empty()) {
         let Some(text) = text else { continue };
         let may_be = contact::with_text(view, pass, key, text, |record| {
             let Some(row) = view.row(&pass.collection, record)? else { return Ok(None) };
@@ -70,12 +89,11 @@ pub fn may_stand_in(
     Ok(None)
 }
 
-/// By remote id, since when records are missing of which it is not known yet whether they are gone.
-fn missing_since(view: &dyn View, pass: &Pass, at: usize) -> Result<BTreeMap<String, Micros>, StoreError> {
+fn unsure(view: &dyn View, pass: &Pass, at: usize) -> Result<BTreeSet<String>, StoreError> {
     let text = view.note(&note(pass, at))?.unwrap_or_default();
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
 fn note(pass: &Pass, at: usize) -> String {
-    format!("missing from the listing of {} at {}", pass.collection.name, pass.upstream(at))
+    format!("not shown by the listing of {} at {}", pass.collection.name, pass.upstream(at))
 }

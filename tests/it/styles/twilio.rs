@@ -15,6 +15,8 @@ struct Server {
     busy: bool,
     /// The answer to the next create is lost.
     loses: bool,
+    /// How many wait in a queue that is written.
+    waiting: u64,
 }
 
 type Shared = scripted::Shared<Server>;
@@ -26,8 +28,10 @@ fn error(status: u16, code: u32, message: &str) -> Response {
 
 impl Server {
     fn set(&mut self, sid: &str, name: Option<&str>, size: Option<u64>) -> Value {
-        let new = json!({ "sid": sid, "friendly_name": "", "max_size": 100, "current_size": 0 });
+        let new = json!({ "sid": sid, "friendly_name": "", "max_size": 100 });
+        let waiting = self.waiting;
         self.queues.set(sid, new, |queue, _change| {
+            queue["current_size"] = json!(waiting);
             if let Some(name) = name {
                 queue["friendly_name"] = json!(name);
             }
@@ -149,6 +153,21 @@ fn queues_are_listed_by_links_without_a_host_and_written_as_forms() {
     for _ in 0..2 {
         assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
     }
+}
+
+#[test]
+fn what_the_answer_to_a_write_shows_beside_it_comes_in() {
+    let (server, scripted) = stage(1);
+    scripted.sync().exits(0);
+    scripted.world.sql("insert into queues (name) values ('Dan')");
+    scripted.sync().exits(0);
+    let queues = || scripted.world.rows("select name, maximum, waiting from queues order by name");
+    assert_eq!(queues(), [["Dan", "100", "0"], ["Queue 1", "100", "0"]]);
+    server.look().waiting = 3;
+    scripted.world.sql("update queues set maximum = 7 where name = 'Dan'");
+    scripted.sync().exits(0);
+    assert_eq!(queues(), [["Dan", "7", "3"], ["Queue 1", "100", "0"]]);
+    assert_eq!(scripted.sync().exits(0).writes(), (0, 0));
 }
 
 #[test]
