@@ -45,7 +45,8 @@ fn check_stays(collection: &str, cx: &mut Cx<'_>) {
     let definitions = cx.definitions;
     for ((_, upstream), definition) in definitions.bindings.iter().filter(|((of, _), _)| of == collection) {
         let write = definition.value.get().and_then(|binding| binding.write.get());
-        let none = |write: &grammar::Write| write.delete.get().filter(|_| write.delete_table().is_none()).map(|at| at.key);
+        let none =
+            |write: &grammar::Write| write.delete.get().filter(|_| write.delete_table().is_none()).map(|at| at.key);
         if let Some(key) = write.and_then(|write| none(&write.value)) {
             let message = format!(
                 "`delete` has no effect: what is deleted here stays at `{upstream}` by on_local_delete = \"detach\" already"

@@ -279,7 +279,8 @@ impl Mask {
     fn members_masked(&self, text: &str) -> Option<String> {
         let squeezed = squeeze(text);
         // A name may be spelled in escapes.
-        let may_be_named = text.contains("\\u") || SECRET_MEMBERS.iter().chain(OPENERS).any(|name| squeezed.contains(name));
+        let may_be_named =
+            text.contains("\\u") || SECRET_MEMBERS.iter().chain(OPENERS).any(|name| squeezed.contains(name));
         if self.members.is_empty() && !may_be_named {
             return Some(text.to_owned());
         }

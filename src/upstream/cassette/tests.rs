@@ -60,8 +60,15 @@ fn a_token_in_an_address_that_is_told_is_replaced_and_asked_for_by_what_stands_f
     let token = file.strip_prefix("https://files.test/f?n=1&token=redacted-").unwrap();
     assert!(token.ends_with("&x=2") && token.len() > "&x=2".len(), "{masked}");
     assert_eq!((&masked["token"], &masked["page"]), (&"p2".into(), &"/a?token=123456789&auth=short".into()));
-    assert_eq!(mask.url(&secrets(), "https://files.test/f?n=1&token=Ab%2Fcdefgh&x=2"), file, "so that a replay finds it");
-    assert_eq!(mask.url(&secrets(), "https://files.test/f?token=not-told-yet"), "https://files.test/f?token=not-told-yet");
+    assert_eq!(
+        mask.url(&secrets(), "https://files.test/f?n=1&token=Ab%2Fcdefgh&x=2"),
+        file,
+        "so that a replay finds it"
+    );
+    assert_eq!(
+        mask.url(&secrets(), "https://files.test/f?token=not-told-yet"),
+        "https://files.test/f?token=not-told-yet"
+    );
 }
 
 #[test]
