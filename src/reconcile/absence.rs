@@ -47,6 +47,8 @@ pub struct Absence {
     pub note: Option<String>,
     /// Records that are gone if another listing lacks them, too.
     pub waiting: u64,
+    /// Some are missing from a listing that may lag behind them: only one after `lag` says anything of those.
+    pub too_young: bool,
 }
 
 /// Looks for linked records that a complete generation did not show. With `approved` all of them are asked for, however
@@ -79,12 +81,13 @@ pub async fn look_for_missing(
     let untold = pulled.gap || pulled.expired;
     if read.deletes != Deletes::Absence && !((untold || set_back || is_open) && read.get.is_some()) {
         let tells = untold && read.deletes != Deletes::None;
-        let missing = if tells { missing(store, pass, (at, &rules), pulled).await? } else { Vec::new() };
+        let (missing, too_young) =
+            if tells { missing(store, pass, (at, &rules), pulled).await? } else { Default::default() };
         undecided::keep(store, pass, at, &missing).await?;
         let note = (!missing.is_empty()).then(|| unknown(pass.upstream(at), missing.len()));
-        return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, ..Absence::default() });
+        return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, too_young, ..Absence::default() });
     }
-    let mut missing = missing(store, pass, (at, &rules), pulled).await?;
+    let (mut missing, _) = missing(store, pass, (at, &rules), pulled).await?;
     let (mut note, mut waiting) = (None, 0);
     if may_skip(&rules) {
         // What stood on two pages moved, and others with it: such a listing is the first one of nothing.
@@ -163,22 +166,23 @@ fn too_much(pass: &Pass, at: usize, links: u64, listed: u64, gone: u64) -> Optio
     guard::check(&pass.collection, &Tally::new(guard::Counts::default(), bindings)).into_iter().next()
 }
 
+/// The links that were not listed; whether there are more of which that proves nothing yet.
 async fn missing(
     store: &dyn Store,
     pass: &Arc<Pass>,
     (at, rules): (usize, &Arc<Binding>),
     pulled: &Pulled,
-) -> Result<Vec<(Site, LinkId)>, StoreError> {
+) -> Result<(Vec<(Site, LinkId)>, bool), StoreError> {
     let key = pass.binding_key(at);
     let seen: &RoaringTreemap = &pulled.seen;
     let can_get = upstream::has_point_read(rules);
     let settled = pulled.started_at - lag(pass, at).num_microseconds().unwrap_or(0);
-    let mut missing = Vec::new();
+    let (mut missing, mut too_young) = (Vec::new(), false);
     let mut after = String::new();
     loop {
         let from = after.clone();
         let links = store::read(store, move |view| view.live_links(key, &from, CHUNK)).await?;
-        let Some((last, _)) = links.last() else { return Ok(missing) };
+        let Some((last, _)) = links.last() else { return Ok((missing, too_young)) };
         after.clone_from(last);
         let mut unseen: Vec<(String, LinkId)> =
             links.into_iter().filter(|(_, link)| !seen.contains(link.0.unsigned_abs())).collect();
@@ -188,6 +192,7 @@ async fn missing(
         // A listing may lag behind a create, of ours or theirs; where no point read can tell, its silence about it proves nothing
         // yet.
         if !can_get {
+            let count = unseen.len();
             unseen = store::read(store, move |view| {
                 let mut old = Vec::with_capacity(unseen.len());
                 for (remote_id, link) in unseen {
@@ -199,6 +204,7 @@ async fn missing(
                 Ok(old)
             })
             .await?;
+            too_young |= unseen.len() < count;
         }
         let rules = Arc::clone(rules);
         missing.extend(store::read(store, move |view| sites::of_links(view, &rules, unseen)).await?);
