@@ -48,6 +48,8 @@ pub struct Absence {
     pub note: Option<String>,
     /// Records that are gone if another listing lacks them, too.
     pub waiting: u64,
+    /// Some are missing from a listing that may lag behind them: only one after `lag` says anything of those.
+    pub too_young: bool,
 }
 
 /// Looks for linked records that a complete generation did not show. With `approved` all of them are asked for, however
@@ -80,10 +82,12 @@ pub async fn look_for_missing(
     let untold = pulled.gap || pulled.expired;
     if read.deletes != Deletes::Absence && !((untold || set_back || is_open) && read.get.is_some()) {
         let tells = untold && read.deletes != Deletes::None;
-        let missing = if tells { missing(store, pass, (at, &rules), pulled).await?.0 } else { Vec::new() };
+        let (missing, young) =
+            if tells { missing(store, pass, (at, &rules), pulled).await? } else { Default::default() };
         undecided::keep(store, pass, at, &missing).await?;
         let note = (!missing.is_empty()).then(|| unknown(pass.upstream(at), missing.len()));
-        return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, ..Absence::default() });
+        let too_young = !young.is_empty();
+        return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, too_young, ..Absence::default() });
     }
     let (mut missing, mut unsure) = missing(store, pass, (at, &rules), pulled).await?;
     let (mut note, mut waiting) = (None, 0);

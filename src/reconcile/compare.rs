@@ -138,7 +138,8 @@ impl Run<'_> {
             let looked = absence::look_for_missing(store, &client, &self.pass, one, said);
             let looked = self.unless_silent(&client, looked).await;
             let found = looked.unwrap_or_else(|words| Ok(Absence { blocked: Some(words), ..Absence::default() }))?;
-            let all_asked = (one.expired || one.gap) && found.blocked.is_none() && found.halt.is_none();
+            let all_asked =
+                (one.expired || one.gap) && found.blocked.is_none() && found.halt.is_none() && !found.too_young;
             absent.halts.extend(found.halt);
             absent.unconfirmed.extend(found.unconfirmed);
             self.report.notes.extend(found.note);

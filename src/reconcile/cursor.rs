@@ -133,9 +133,11 @@ impl Cursor {
             },
             Incremental::Since { from, format, lookback, .. } => {
                 let since = match from {
-                    SinceFrom::UpdatedAt => self.high.and_then(DateTime::from_timestamp_micros).map(|high| {
-                        let back = Duration::from_std(*lookback).unwrap_or_default();
-                        text_of(&format.write(high.checked_sub_signed(back).unwrap_or(high)))
+                    SinceFrom::UpdatedAt => self.high.and_then(|high| {
+                        let back = i64::try_from(lookback.as_micros()).unwrap_or_default();
+                        let step = step_of(high).max(format.step_micros());
+                        let from = DateTime::from_timestamp_micros(cut(high.saturating_sub(back), step));
+                        Some(text_of(&format.write(from.or_else(|| DateTime::from_timestamp_micros(high))?)))
                     }),
                     SinceFrom::Header(_) | SinceFrom::Body(_) => self.mark.clone(),
                 };
@@ -162,7 +164,8 @@ impl Cursor {
     }
 
     /// A listing was finished: its marks become the cursor's. `high` never passes the moment the listing was asked for,
-    /// so that a record dated in the future cannot hide later changes.
+    /// so that a record dated in the future cannot hide later changes; nor is it finer than what the upstream has written, which
+    /// may refuse to be asked for more.
     pub fn finish(
         &mut self,
         complete: bool,
@@ -175,12 +178,25 @@ impl Cursor {
         if mark.is_some() {
             self.mark = mark;
         }
-        let clamped = high.map(|high| high.min(started_at));
-        self.high = self.high.max(clamped);
+        if let Some(high) = high {
+            let reached = self.high.unwrap_or(i64::MIN).max(high.min(started_at));
+            self.high = Some(cut(reached, step_of(high)));
+        }
         if complete {
             self.full_at = Some(ended_at);
         }
     }
+}
+
+/// How finely a time is written, in microseconds: to the second, the thousandth, or finer. One that is whole by chance is taken for a
+/// coarser one, which asks for a little more than is needed.
+fn step_of(at: Micros) -> Micros {
+    [1_000_000, 1000].into_iter().find(|step| at % step == 0).unwrap_or(1)
+}
+
+/// The last step at or before this time.
+fn cut(at: Micros, step: Micros) -> Micros {
+    at.saturating_sub(at.rem_euclid(step))
 }
 
 /// A token's text as it goes into a query or header.
@@ -194,13 +210,12 @@ mod tests {
     use crate::record::TimeFormat;
 
     fn since(from: SinceFrom) -> Incremental {
-        Incremental::Since {
-            into: crate::rules::Place::Query("since".into()),
-            from,
-            format: TimeFormat::UnixS,
-            lookback: std::time::Duration::from_mins(2),
-            value: None,
-        }
+        written(from, TimeFormat::UnixS)
+    }
+
+    fn written(from: SinceFrom, format: TimeFormat) -> Incremental {
+        let into = crate::rules::Place::Query("since".into());
+        Incremental::Since { into, from, format, lookback: std::time::Duration::from_mins(2), value: None }
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -214,6 +229,38 @@ mod tests {
         assert_eq!(cursor.high, Some(5_000_000_000));
         let (query, complete) = cursor.query(&since(SinceFrom::UpdatedAt), false, at(6000));
         assert_eq!((query.since.as_deref(), complete), (Some("4880"), false));
+    }
+
+    #[test]
+    fn a_since_value_is_no_finer_than_its_format_and_than_what_the_upstream_writes() {
+        // The listing was asked for at 09:30:04.567891; what is asked for is two minutes before the time that it reached.
+        let started = 1_706_693_404_567_891;
+        let check = |format: TimeFormat, before: Option<Micros>, high: Micros, expected: &str| {
+            let mut cursor = Cursor { high: before, ..Cursor::default() };
+            cursor.finish(true, None, Some(high), started, started);
+            let (query, _) = cursor.query(&written(SinceFrom::UpdatedAt, format), false, at(0));
+            assert_eq!(query.since.as_deref(), Some(expected), "{format:?} {before:?} {high}");
+        };
+        let (ahead, earlier) = (started / 1_000_000 * 1_000_000 + 3_000_000, started - 1_000_000);
+        for (format, before, high, expected) in [
+            // Dated in the future: whole seconds, thousandths, millionths.
+            (TimeFormat::UnixS, None, ahead, "1706693284"),
+            (TimeFormat::UnixS, None, ahead + 1, "1706693284"),
+            (TimeFormat::UnixMs, None, ahead + 1, "1706693284567"),
+            (TimeFormat::HttpDate, None, ahead + 1, "Wed, 31 Jan 2024 09:28:04 GMT"),
+            (TimeFormat::Rfc3339, None, ahead, "2024-01-31T09:28:04Z"),
+            (TimeFormat::Rfc3339, None, ahead + 1000, "2024-01-31T09:28:04.567Z"),
+            (TimeFormat::Rfc3339, None, ahead + 1, "2024-01-31T09:28:04.567891Z"),
+            // As the upstream writes it.
+            (TimeFormat::UnixS, None, earlier, "1706693283"),
+            (TimeFormat::Rfc3339, None, earlier, "2024-01-31T09:28:03.567891Z"),
+            (TimeFormat::Rfc3339, None, earlier - 891, "2024-01-31T09:28:03.567Z"),
+            // What an earlier version has kept more finely.
+            (TimeFormat::Rfc3339, Some(started), earlier - 567_891, "2024-01-31T09:28:04Z"),
+            (TimeFormat::UnixS, None, -1, "-121"),
+        ] {
+            check(format, before, high, expected);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::merge::WriteOp;
 use crate::record::{FieldError, RecordId, Value};
 use crate::store::{HistoryRow, QuarantineFilter, QuarantineRow, StoreError, Tx, View};
 
+use super::absence;
 use super::apply::{self, Applied};
 use super::context::{Pass, local_subject, remote_subject};
 use super::gather::Gathered;
@@ -65,9 +66,12 @@ pub fn entry(view: &dyn View, pass: &Pass, at: usize, found: &Gathered) -> Resul
     Ok(view.quarantined(&filter)?.into_iter().next())
 }
 
-/// Takes back an entry that is about a write (refused, or waiting) and not about fields.
+/// Takes back an entry that is about a write (refused, or waiting), and neither about fields nor about whether the record is there.
 pub fn forget_write(tx: &mut dyn Tx, row: &QuarantineRow) -> Result<(), StoreError> {
-    if row.stage == STAGE { Ok(()) } else { tx.clear_quarantine(&row.collection, &row.upstream, &row.subject) }
+    if [STAGE, absence::STAGE].contains(&row.stage.as_str()) {
+        return Ok(());
+    }
+    tx.clear_quarantine(&row.collection, &row.upstream, &row.subject)
 }
 
 /// Rules that are others now may let go what was set aside: each such record is looked at again. A write that would be the

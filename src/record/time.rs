@@ -41,6 +41,16 @@ impl TimeFormat {
         })
     }
 
+    /// The smallest step between two instants that is taken for granted where an upstream is asked in this format, in microseconds:
+    /// seconds may come with a fraction and still be asked for as whole numbers only.
+    pub fn step_micros(self) -> i64 {
+        match self {
+            Self::Rfc3339 => 1,
+            Self::UnixS | Self::HttpDate => 1_000_000,
+            Self::UnixMs => 1000,
+        }
+    }
+
     /// Writes an instant as this format does.
     pub fn write(self, at: DateTime<Utc>) -> Json {
         match self {

@@ -50,8 +50,9 @@ pub fn is_reachable(url: &Url, insecure_http: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where clouds serve machine credentials beside the link-local addresses: Alibaba, Oracle; Amazon (also to pods), Google.
-const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
+/// Where clouds serve machine credentials beside the link-local addresses: Alibaba, Oracle, Azure; Amazon (also to pods), Google.
+const METADATA_V4: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
 const METADATA_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
@@ -67,25 +68,28 @@ pub fn is_link_local(address: IpAddr) -> bool {
             v6.is_unicast_link_local()
                 || v6.is_unspecified()
                 || METADATA_V6.contains(&v6)
-                || within(v6).is_some_and(|v4| is_link_local(IpAddr::V4(v4)))
+                || within(v6).into_iter().flatten().any(|v4| is_link_local(IpAddr::V4(v4)))
         }
     }
 }
 
-/// The address of version 4 that one of version 6 leads to: mapped and compatible (RFC 4291, 2.5.5), translated (RFC 6052, and
-/// RFC 8215 where its prefix has 96 bits), tunnelled (RFC 3056).
-fn within(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The addresses of version 4 that one of version 6 leads to, or over: mapped and compatible (RFC 4291, 2.5.5), translated
+/// (RFC 2765, 2.1; RFC 6052, and RFC 8215 where its prefix has 96 bits), tunnelled (RFC 3056; RFC 4380, 4: over a server, to a client
+/// that is written with all bits turned).
+fn within(v6: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     let of = |high: u16, low: u16| {
         let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
         Ipv4Addr::new(a, b, c, d)
     };
     match v6.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None, None],
+        [0x2001, 0, server, of_server, _, _, high, low] => [Some(of(server, of_server)), Some(of(!high, !low))],
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x64, 0xff9b, 1, _, _, _, high, low]
-        | [0x2002, high, low, ..] => Some(of(high, low)),
-        _ => None,
+        | [0x2002, high, low, ..] => [Some(of(high, low)), None],
+        _ => [None, None],
     }
 }
 
@@ -138,14 +142,16 @@ mod tests {
             ("169.254.170.2", true),
             ("100.100.100.200", true),
             ("192.0.0.192", true),
+            ("168.63.129.16", true),
             ("0.0.0.0", true),
             ("100.100.100.201", false),
+            ("168.63.129.17", false),
             ("127.0.0.1", false),
             ("10.0.0.1", false),
             ("93.184.216.34", false),
         ] {
             check(inner, expected);
-            for prefix in ["::ffff:", "64:ff9b::", "64:ff9b:1::", "64:ff9b:1:2:3:4:"] {
+            for prefix in ["::ffff:", "::ffff:0:", "64:ff9b::", "64:ff9b:1::", "64:ff9b:1:2:3:4:"] {
                 check(&format!("{prefix}{inner}"), expected);
             }
         }
@@ -155,6 +161,11 @@ mod tests {
             ("::93.184.216.34", false),
             ("2002:a9fe:a9fe::1", true),
             ("2002:5db8:d822::1", false),
+            // The client is 169.254.169.254, then the server, then neither.
+            ("2001:0:102:304::5601:5601", true),
+            ("2001:0:a9fe:a9fe::fefe:fefe", true),
+            ("2001:0:102:304:8000:1234:a227:27dd", false),
+            ("2001:1:a9fe:a9fe::5601:5601", false),
             ("fe80::1", true),
             ("febf::1", true),
             ("fd00:ec2::254", true),

@@ -22,7 +22,8 @@ pub fn check(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) {
 fn check_deletes(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) {
     match raw.on_local_delete.get().map(|at| at.value) {
         None | Some(OnLocalDelete::Propagate | OnLocalDelete::Queue) => {}
-        Some(OnLocalDelete::Archive | OnLocalDelete::Detach | OnLocalDelete::Restore) => return,
+        Some(OnLocalDelete::Detach) => return check_stays(collection, cx),
+        Some(OnLocalDelete::Archive | OnLocalDelete::Restore) => return,
     }
     let definitions = cx.definitions;
     for ((_, upstream), definition) in definitions.bindings.iter().filter(|((of, _), _)| of == collection) {
@@ -36,6 +37,22 @@ fn check_deletes(collection: &str, raw: &grammar::Collection, cx: &mut Cx<'_>) {
             "write [binding.{collection}.{upstream}.write.delete] with its request, or delete = \"none\" in \
              [binding.{collection}.{upstream}.write] where it shall stay there"
         ));
+    }
+}
+
+/// Where nothing that is deleted here is deleted elsewhere, a word about one upstream says nothing.
+fn check_stays(collection: &str, cx: &mut Cx<'_>) {
+    let definitions = cx.definitions;
+    for ((_, upstream), definition) in definitions.bindings.iter().filter(|((of, _), _)| of == collection) {
+        let write = definition.value.get().and_then(|binding| binding.write.get());
+        let none =
+            |write: &grammar::Write| write.delete.get().filter(|_| write.delete_table().is_none()).map(|at| at.key);
+        if let Some(key) = write.and_then(|write| none(&write.value)) {
+            let message = format!(
+                "`delete` has no effect: what is deleted here stays at `{upstream}` by on_local_delete = \"detach\" already"
+            );
+            cx.notes.warning(key, message).help("leave it out");
+        }
     }
 }
 

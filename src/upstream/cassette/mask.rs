@@ -58,7 +58,15 @@ const SECRET_MEMBERS: &[&str] = &[
     "onetimepassword",
     "otp",
     "totp",
+    "passcode",
+    "pin",
+    "secretanswer",
+    "magiclink",
+    "cookie",
+    "bearer",
+    CREDENTIALS,
     "apikey",
+    "xapikey",
     "apisecret",
     "clientsecret",
     "sharedsecret",
@@ -69,6 +77,7 @@ const SECRET_MEMBERS: &[&str] = &[
     "encryptionkey",
     "subscriptionkey",
     "accesskey",
+    "accesskeyid",
     "secretaccesskey",
     "awssecretaccesskey",
     "passphrase",
@@ -83,9 +92,13 @@ const SECRET_MEMBERS: &[&str] = &[
     "passwd",
     "secret",
     "authorization",
+    // Where a database is, with the password.
+    "connectionstring",
+    "dsn",
     // What opens an address that is signed.
     "signature",
     "sig",
+    "sastoken",
     "xamzsignature",
     "xamzsecuritytoken",
     "xamzcredential",
@@ -94,6 +107,13 @@ const SECRET_MEMBERS: &[&str] = &[
     "googleaccessid",
     "keypairid",
 ];
+/// Whatever is in this member is one.
+const CREDENTIALS: &str = "credentials";
+/// Parameters that open an address which is told in a body or header, or say where a listing goes on: what they hold is replaced by
+/// something that is the same wherever the address is asked.
+const OPENERS: &[&str] = &["token", "auth", "ticket", "hmac"];
+/// What is shorter, or nothing but digits, opens nothing: it is a page, or an id.
+const OPENER_MIN: usize = 8;
 /// Headers with one of these in their name hold credentials, or may: those of answers are left out.
 const SECRET_HEADERS: &[&str] = &[
     "cookie",
@@ -259,7 +279,8 @@ impl Mask {
     fn members_masked(&self, text: &str) -> Option<String> {
         let squeezed = squeeze(text);
         // A name may be spelled in escapes.
-        let may_be_named = text.contains("\\u") || SECRET_MEMBERS.iter().any(|name| squeezed.contains(name));
+        let may_be_named =
+            text.contains("\\u") || SECRET_MEMBERS.iter().chain(OPENERS).any(|name| squeezed.contains(name));
         if self.members.is_empty() && !may_be_named {
             return Some(text.to_owned());
         }
@@ -302,9 +323,8 @@ impl Mask {
                     at.push(key.clone());
                     changed |= if self.is_member(at) {
                         self.replace(value)
-                    } else if is_secret_name(key) && matches!(value, Json::String(_) | Json::Number(_)) {
-                        *value = Json::String(MARK.to_owned());
-                        true
+                    } else if is_secret_name(key) && (is_one(value) || squeeze(key) == CREDENTIALS) {
+                        blot(value)
                     } else {
                         self.rewrite(value, at)
                     };
@@ -336,7 +356,7 @@ impl Mask {
             let end = value.find(['&', '#', '"', '\'', '<', '>', ' ']).unwrap_or(value.len());
             let (value, tail) = value.split_at(end);
             let pair = format!("{name}={value}");
-            match self.by_name(&pair) {
+            match self.by_name(&pair).or_else(|| self.opener(&pair)) {
                 Some(clean) => masked.push_str(&clean),
                 None => masked.push_str(&pair),
             }
@@ -354,6 +374,13 @@ impl Mask {
         } else {
             secret_pair(pair)
         }
+    }
+
+    /// A parameter that may open the address that it stands in, masked as what is remembered.
+    fn opener(&self, pair: &str) -> Option<String> {
+        let (name, value) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
+        let opens = value.len() >= OPENER_MIN && !value.bytes().all(|byte| byte.is_ascii_digit());
+        (opens && OPENERS.contains(&squeeze(&name).as_str())).then(|| pair_of(&name, &self.stand_in(&value)))
     }
 
     /// All texts and numbers of a value. Whether it is there, true or empty is told.
@@ -424,7 +451,6 @@ fn left_out() -> Body {
     )
 }
 
-/// Without `_`, `-` and case.
 /// Whether a header holds a credential by its name.
 pub fn is_secret_header(name: &str) -> bool {
     SECRET_HEADERS.iter().any(|word| name.contains(word))
@@ -447,8 +473,26 @@ fn pair_of(name: &str, value: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
+/// Without `_`, `-` and case.
 fn squeeze(text: &str) -> String {
     text.chars().filter(|one| !matches!(one, '_' | '-')).map(|one| one.to_ascii_lowercase()).collect()
+}
+
+fn is_one(value: &Json) -> bool {
+    matches!(value, Json::String(_) | Json::Number(_))
+}
+
+/// Masks all texts and numbers of a value; true where there were any.
+fn blot(value: &mut Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(_) => false,
+        Json::String(_) | Json::Number(_) => {
+            *value = Json::String(MARK.to_owned());
+            true
+        }
+        Json::Array(items) => items.iter_mut().fold(false, |changed, item| blot(item) | changed),
+        Json::Object(members) => members.iter_mut().fold(false, |changed, (_, value)| blot(value) | changed),
+    }
 }
 
 fn is_secret_name(name: &str) -> bool {

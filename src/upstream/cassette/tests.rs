@@ -52,6 +52,26 @@ fn what_opens_an_address_is_masked_wherever_the_address_stands() {
 }
 
 #[test]
+fn a_token_in_an_address_that_is_told_is_replaced_and_asked_for_by_what_stands_for_it() {
+    let mask = mask(&[]);
+    let told = r#"{"file":"https://files.test/f?n=1&token=Ab%2Fcdefgh&x=2","token":"p2","page":"/a?token=123456789&auth=short"}"#;
+    let masked: serde_json::Value = serde_json::from_str(&body(&mask, told)).unwrap();
+    let file = masked["file"].as_str().unwrap();
+    let token = file.strip_prefix("https://files.test/f?n=1&token=redacted-").unwrap();
+    assert!(token.ends_with("&x=2") && token.len() > "&x=2".len(), "{masked}");
+    assert_eq!((&masked["token"], &masked["page"]), (&"p2".into(), &"/a?token=123456789&auth=short".into()));
+    assert_eq!(
+        mask.url(&secrets(), "https://files.test/f?n=1&token=Ab%2Fcdefgh&x=2"),
+        file,
+        "so that a replay finds it"
+    );
+    assert_eq!(
+        mask.url(&secrets(), "https://files.test/f?token=not-told-yet"),
+        "https://files.test/f?token=not-told-yet"
+    );
+}
+
+#[test]
 fn secrets_are_masked_however_they_are_written() {
     let mask = mask(&[]);
     let check = |text: &str, expected: &str| assert_eq!(body(&mask, text), expected);
@@ -80,6 +100,18 @@ fn secrets_are_masked_however_they_are_written() {
         "secret-access-key",
         "signing_secret",
         "passphrase",
+        "x_api_key",
+        "bearer",
+        "credentials",
+        "sas_token",
+        "connectionString",
+        "dsn",
+        "cookie",
+        "passcode",
+        "pin",
+        "secret_answer",
+        "accessKeyId",
+        "magicLink",
     ] {
         check(&format!(r#"{{"{name}":"abc","n":1}}"#), &format!(r#"{{"{name}":"REDACTED","n":1}}"#));
         let asked = mask.url(&secrets(), &format!("https://x.test/a?{name}=abc&n=1"));
@@ -87,6 +119,11 @@ fn secrets_are_masked_however_they_are_written() {
         let form = mask.body(&secrets(), format!("n=1&{name}=abc").as_bytes(), Kind::Form).unwrap().bytes().unwrap();
         assert_eq!(form, format!("n=1&{name}=REDACTED").as_bytes());
     }
+    // Of a record that is called so, only what is in it by such a name.
+    check(
+        r#"{"credentials":{"kind":"a","of":["b",1],"is":true},"pin":{"at":"c","dsn":"d"}}"#,
+        r#"{"credentials":{"kind":"REDACTED","of":["REDACTED","REDACTED"],"is":true},"pin":{"at":"c","dsn":"REDACTED"}}"#,
+    );
     // Names that only begin or end like one.
     check(
         r#"{"session_ids":["a"],"assertions":"b","jwt_count":"3"}"#,
