@@ -63,7 +63,7 @@ fn s52_s53_s55_all_sides_agree_on_who_refers_to_whom() {
 #[test]
 fn f22_a_write_that_arrives_after_it_was_given_up_is_only_an_observation() {
     let mut arrived = [0, 0];
-    for seed in [208, 700, 916, 1341, 1479] {
+    for seed in [208, 246, 453, 478, 916] {
         let trace = simulate(seed).trace.join("\n");
         arrived[0] += trace.matches("arrives late → 2").count();
         arrived[1] += trace.matches("arrives late → 412").count();
