@@ -26,7 +26,7 @@ mod intent;
 mod settle;
 
 #[cfg(test)]
-mod testkit;
+pub mod testkit;
 #[cfg(test)]
 mod tests;
 

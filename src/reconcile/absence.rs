@@ -13,7 +13,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::merge::guard::{self, Tally};
 use crate::merge::{Evidence, Halt, LinkState};
 use crate::rules::{Binding, Deletes};
-use crate::store::{self, LinkId, LinkRow, QuarantineFilter, QuarantineRow, Staged, StagedKind, Store, StoreError};
+use crate::store::{
+    self, LinkId, LinkRow, QuarantineFilter, QuarantineRow, Staged, StagedKind, Store, StoreError, View,
+};
 use crate::upstream::{self, Client, Failure, FailureKind, Got, Site};
 
 use super::context::{Pass, local_subject};
@@ -89,20 +91,20 @@ pub async fn look_for_missing(
         let too_young = !young.is_empty();
         return Ok(Absence { halt: too_much(pass, at, links, listed, 0), note, too_young, ..Absence::default() });
     }
-    let (mut missing, mut unsure) = missing(store, pass, (at, &rules), pulled).await?;
-    let (mut note, mut waiting) = (None, 0);
-    if may_skip(&rules) {
-        // What stood on two pages moved, and others with it: such a listing is the first one of nothing.
-        let first = if pulled.twice { Vec::new() } else { std::mem::take(&mut missing) };
-        note = (!missing.is_empty()).then(|| moved(pass.upstream(at), missing.len()));
-        unsure.extend(missing.into_iter().map(|(site, _)| site.remote_id));
-        let (gone, others) = unlisted::long_missing(store, pass, at, (pulled.started_at, first)).await?;
-        waiting = others.len() as u64;
-        note = note.or_else(|| (waiting > 0).then(|| not_yet(pass.upstream(at), waiting)));
-        unsure.extend(others);
-        missing = gone;
-    }
-    unlisted::keep_unsure(store, pass, at, unsure).await?;
+    let (missing, mut unsure) = missing(store, pass, (at, &rules), pulled).await?;
+    // What stood on two pages moved, and others with it: such a listing is the first one of nothing.
+    let ((certain, missing), mut note) = match (may_skip(&rules), pulled.twice) {
+        (false, _) => ((missing, Vec::new()), None),
+        (true, false) => ((Vec::new(), missing), None),
+        (true, true) => {
+            let note = (!missing.is_empty()).then(|| moved(pass.upstream(at), missing.len()));
+            unsure.extend(missing.into_iter().map(|(site, _)| site.remote_id));
+            ((Vec::new(), Vec::new()), note)
+        }
+    };
+    let (gone, waiting) = unlisted::long_missing(store, pass, at, (pulled.started_at, missing), unsure).await?;
+    let missing: Vec<(Site, LinkId)> = certain.into_iter().chain(gone).collect();
+    note = note.or_else(|| (waiting > 0).then(|| not_yet(pass.upstream(at), waiting)));
     let count = missing.len() as u64;
     if missing.is_empty() {
         take_back(store, pass, at).await?;
@@ -344,14 +346,26 @@ async fn set_aside(
 
 /// What an earlier pass set aside is over where this one has not said so again: it is listed, or the answer is clear now.
 async fn take_back(store: &dyn Store, pass: &Arc<Pass>, at: usize) -> Result<(), StoreError> {
+    let job_pass = Arc::clone(pass);
+    let aside = store::read(store, move |view| earlier(view, &job_pass, at)).await?;
+    clear(store, aside).await
+}
+
+/// What earlier passes set aside here.
+pub fn earlier(view: &dyn View, pass: &Pass, at: usize) -> Result<Vec<QuarantineRow>, StoreError> {
     let filter = QuarantineFilter {
         collection: Some(pass.collection.name.clone()),
         upstream: Some(pass.upstream(at).to_owned()),
         limit: SET_ASIDE_MAX,
         ..QuarantineFilter::default()
     };
-    let mut aside = store::read(store, move |view| view.quarantined(&filter)).await?;
+    let mut aside = view.quarantined(&filter)?;
     aside.retain(|row| row.stage == STAGE && row.pass < pass.id);
+    Ok(aside)
+}
+
+/// Takes these back.
+pub async fn clear(store: &dyn Store, aside: Vec<QuarantineRow>) -> Result<(), StoreError> {
     if aside.is_empty() {
         return Ok(());
     }

@@ -28,7 +28,7 @@ use super::report::{Change, Counts, PassReport};
 use super::reused;
 use super::settle;
 use super::still;
-use super::unlisted;
+use super::unlisted::Unsure;
 
 /// How far back the last pass that decided anything is looked for; beyond, looking again costs nothing but time.
 const PASSES_MAX: usize = 50;
@@ -286,21 +286,27 @@ impl Work<'_> {
                 continue;
             }
             let key = self.pass.binding_key(at);
-            let lost = LostCreates::of(tx, self.pass, at)?;
+            let (lost, unsure) = (LostCreates::of(tx, self.pass, at)?, Unsure::of(tx, self.pass, at)?);
             let mut after = String::new();
             loop {
                 let strangers = tx.staged_unmatched(key, &after, CHUNK)?;
                 let Some(last) = strangers.last() else { break };
                 after.clone_from(&last.remote_id);
                 for staged in strangers {
-                    self.meet(tx, at, &staged, &lost)?;
+                    self.meet(tx, at, &staged, (&lost, &unsure))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn meet(&mut self, tx: &mut dyn Tx, at: usize, staged: &Staged, lost: &LostCreates) -> Result<(), StoreError> {
+    fn meet(
+        &mut self,
+        tx: &mut dyn Tx,
+        at: usize,
+        staged: &Staged,
+        (lost, unsure): (&LostCreates, &Unsure),
+    ) -> Result<(), StoreError> {
         let meet = |view: &dyn View, left_out: &[usize]| match staged.kind {
             StagedKind::Record => {
                 let company = Company { lost, left_out, alone: false };
@@ -321,7 +327,7 @@ impl Work<'_> {
             contact = Contact::Queued { records: vec![record], reason };
         }
         if let Contact::New(newborn) = &contact
-            && let Some(reason) = unlisted::may_stand_in(tx, self.pass, at, &newborn.match_texts)?
+            && let Some(reason) = unsure.stood_in_for(tx, self.pass, &newborn.match_texts)?
         {
             contact = Contact::Parked(reason);
         }

@@ -74,6 +74,7 @@ mod written;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
+pub use base::values_to_text;
 pub use between::Wish;
 pub use bound::{bind, unbind};
 pub use engine::{Engine, PassError, PassOptions, pass_span};

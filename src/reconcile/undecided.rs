@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::merge::LinkState;
 use crate::record::RecordId;
-use crate::store::{self, LinkId, QuarantineFilter, QuarantineRow, Store, StoreError, View};
+use crate::store::{self, LinkId, QuarantineRow, Store, StoreError, View};
 use crate::upstream::Site;
 
-use super::absence::STAGE;
+use super::absence::{self, STAGE};
 use super::context::{Pass, local_subject};
 use super::pulled::Pulled;
 
@@ -18,9 +18,6 @@ const KEPT_MAX: usize = 1000;
 
 /// What such a record is known by among others that are set aside at the same stage.
 const UNTOLD: &str = "untold";
-
-/// Records set aside that are looked through in a pass.
-const SET_ASIDE_MAX: usize = 100_000;
 
 /// Sets aside what was not listed, where nothing can be asked for it.
 pub async fn keep(
@@ -63,17 +60,9 @@ pub async fn keep(
 /// Whether any are left that could not be asked for.
 pub async fn take_back(store: &dyn Store, pass: &Arc<Pass>, pulled: &Pulled) -> Result<bool, StoreError> {
     let (pass, at, seen) = (Arc::clone(pass), pulled.binding, Arc::clone(&pulled.seen));
-    let filter = QuarantineFilter {
-        collection: Some(pass.collection.name.clone()),
-        upstream: Some(pass.upstream(at).to_owned()),
-        limit: SET_ASIDE_MAX,
-        ..QuarantineFilter::default()
-    };
     let (decided, left) = store::read(store, move |view| {
-        let mut aside = view.quarantined(&filter)?;
-        aside.retain(|row| row.stage == STAGE && row.pass < pass.id);
         let (mut decided, mut left) = (Vec::new(), false);
-        for row in aside {
+        for row in absence::earlier(view, &pass, at)? {
             let is_open = is_open(view, &pass, at, &row, |link| seen.contains(link.0.unsigned_abs()))?;
             left |= is_open && row.inputs == UNTOLD;
             if !is_open {
@@ -83,14 +72,7 @@ pub async fn take_back(store: &dyn Store, pass: &Arc<Pass>, pulled: &Pulled) -> 
         Ok((decided, left))
     })
     .await?;
-    if !decided.is_empty() {
-        let clear = |row: &QuarantineRow| (row.collection.clone(), row.upstream.clone(), row.subject.clone());
-        let decided: Vec<(String, String, String)> = decided.iter().map(clear).collect();
-        store::write(store, move |tx| {
-            decided.iter().try_for_each(|(collection, upstream, of)| tx.clear_quarantine(collection, upstream, of))
-        })
-        .await?;
-    }
+    absence::clear(store, decided).await?;
     Ok(left)
 }
 

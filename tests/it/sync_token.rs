@@ -106,8 +106,8 @@ async fn patch(State(server): State<Shared>, Path(id): Path<String>, body: Bytes
     server.events[&id].1.to_string()
 }
 
-#[test]
-fn s62_changes_are_read_by_token_and_an_expired_one_means_a_full_listing_that_alone_deletes_nothing() {
+/// Five events, and the rules for them.
+fn stage(rules: &str) -> (Shared, Runtime, World) {
     let server = Shared::default();
     for n in 1..=5 {
         server.lock().unwrap().set(&format!("e{n}"), Some(&format!("Event {n}")));
@@ -116,9 +116,15 @@ fn s62_changes_are_read_by_token_and_an_expired_one_means_a_full_listing_that_al
         .route("/events", get(list))
         .route("/events/{id}", get(one).patch(patch))
         .with_state(server.clone());
-    let (_runtime, url) = on_loopback(router);
+    let (runtime, url) = on_loopback(router);
     let world = World::new();
-    world.rules("rules.toml", &RULES.replace("URL", &url));
+    world.rules("rules.toml", &rules.replace("URL", &url));
+    (server, runtime, world)
+}
+
+#[test]
+fn s62_changes_are_read_by_token_and_an_expired_one_means_a_full_listing_that_alone_deletes_nothing() {
+    let (server, _runtime, world) = stage(RULES);
     let asked = || std::mem::take(&mut server.lock().unwrap().asked);
     let titles = || world.rows("select title from events order by title").concat();
 
@@ -177,20 +183,9 @@ fn s62_changes_are_read_by_token_and_an_expired_one_means_a_full_listing_that_al
     assert_eq!(titles(), ["Back", "Further", "Ours"]);
 }
 
-/// Five events, and rules in which they cannot be asked for one by one.
+/// Rules in which events cannot be asked for one by one; they are read.
 fn without_get(lag: &str) -> (Shared, Runtime, World) {
-    let server = Shared::default();
-    for n in 1..=5 {
-        server.lock().unwrap().set(&format!("e{n}"), Some(&format!("Event {n}")));
-    }
-    let router = Router::new()
-        .route("/events", get(list))
-        .route("/events/{id}", get(one).patch(patch))
-        .with_state(server.clone());
-    let (runtime, url) = on_loopback(router);
-    let world = World::new();
-    let lag = format!("lag = \"{lag}\"");
-    world.rules("rules.toml", &RULES.replace("URL", &url).replace("get = \"GET /events/{id}\"", &lag));
+    let (server, runtime, world) = stage(&RULES.replace("get = \"GET /events/{id}\"", &format!("lag = \"{lag}\"")));
     world.sync().exits(0);
     (server, runtime, world)
 }

@@ -2,11 +2,12 @@
 //!
 //! Must not know: why a row is edited.
 
+use crate::reconcile::values_to_text;
 use crate::record::{Json, RecordId, Value};
 use crate::rules::Collection;
 use crate::store::{CollectionKey, DirtyOp, HistoryRow, Micros, StoreError, Tx};
 
-use super::plan::{Change, Edit, Planned};
+use super::plan::{Change, Edit, Planned, filled};
 use super::report::{UndoneLeft, Why};
 
 /// What all edits of an undo share.
@@ -99,8 +100,7 @@ fn leave_hint(tx: &mut dyn Tx, hand: Hand<'_>, record: &RecordId, op: DirtyOp) -
 }
 
 fn by_name(collection: &Collection, values: &[Value]) -> String {
-    let filled = collection.fields.iter().zip(values).filter(|(_, value)| !value.is_null());
-    Json::Object(filled.map(|(field, value)| (field.name.clone(), value.to_json())).collect()).to_string()
+    values_to_text(collection, &filled(values))
 }
 
 fn line(hand: Hand<'_>, record: &RecordId, field: &str, before: Option<String>, after: Option<String>) -> HistoryRow {

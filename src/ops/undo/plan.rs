@@ -347,13 +347,15 @@ fn units(collection: &Collection, fields: impl Iterator<Item = usize>) -> Vec<Ve
     units.into_values().collect()
 }
 
+/// The values of a row that are there, by position of the field.
+pub(super) fn filled(values: &[Value]) -> Vec<(usize, Value)> {
+    values.iter().cloned().enumerate().filter(|(_, value)| !value.is_null()).collect()
+}
+
 impl Planned {
     /// The edit as people and programs read it.
     pub(super) fn told(&self, collection: &Collection) -> Option<UndoneChange> {
         let edit = self.edit.as_ref()?;
-        let filled = |values: &[Value]| -> Vec<(usize, Value)> {
-            values.iter().cloned().enumerate().filter(|(_, value)| !value.is_null()).collect()
-        };
         let field = |at, before: Option<&Value>, after: Option<&Value>| UndoneField::new(collection, at, before, after);
         let (action, fields) = match edit {
             Edit::Insert(values) => {

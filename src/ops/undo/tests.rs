@@ -3,10 +3,10 @@
 //! Must not know: the store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
+use crate::merge::testkit::{collection, field, text};
 use crate::record::{Domain, FieldType, Json, Normalize, RecordId, Value};
-use crate::rules::{Collection, Field, Limits, OnEdit, OnLocalDelete, OnRemoteDelete, Policy, UpdateVsDelete};
+use crate::rules::Collection;
 use crate::store::HistoryRow;
 
 use super::decide::{Back, Came, Standing, Went, decide_came, decide_values, decide_went};
@@ -84,30 +84,8 @@ fn a_record_that_went_comes_back_where_it_is_not_here() {
 }
 
 fn contacts() -> Collection {
-    let field = |name: &str, ty: FieldType| Field {
-        name: name.to_owned(),
-        domain: Domain::of(ty),
-        required: false,
-        unique: false,
-        chain: vec![Policy::Manual],
-        owner: None,
-        group: None,
-    };
-    Collection {
-        name: "contacts".to_owned(),
-        fields: vec![field("name", FieldType::Text), field("age", FieldType::Integer)],
-        schedule: None,
-        full_scan: None,
-        jitter: Duration::ZERO,
-        on_edit: OnEdit::Sync,
-        priority: Vec::new(),
-        update_vs_delete: UpdateVsDelete::UpdateWins,
-        on_remote_delete: OnRemoteDelete::Queue,
-        on_local_delete: OnLocalDelete::Propagate,
-        limits: Limits { delete: None, update: None, create: None },
-        match_keys: Vec::new(),
-        bindings: Vec::new(),
-    }
+    let fields = vec![text("name"), field("age", FieldType::Integer)];
+    Collection { name: "contacts".to_owned(), ..collection(fields, &[]) }
 }
 
 /// A line of history as `KIND FIELD TARGET OP`, what was before, what came of it.
